@@ -1,0 +1,1 @@
+//! A sans-IO Kafka client: the state machines and the runtime-neutral layer.

@@ -1,0 +1,1 @@
+//! A Kafka client on smol and async-std.
