@@ -1,0 +1,33 @@
+//! Record batches (format v2) and message sets (v0 and v1): reading, writing, compression.
+//!
+//! Reading: [`batches`] cuts the content of a `records` field into [`Batch`]es, whose headers are parsed and whose
+//! records are not touched; [`Batch::records`] decompresses if need be and gives a [`RecordSet`], a cursor whose
+//! [`Record`]s are views into the batch, without an allocation a record.
+//!
+//! Writing: [`BatchBuilder`] encodes each record once into chunks of its own; [`BatchBody`] is what becomes of it,
+//! to be compressed and sealed as often as needed.
+//!
+//! Nothing here panics on hostile bytes, or allocates more than they justify and the caller's cap allows.
+
+mod batch;
+mod body;
+mod builder;
+pub mod compression;
+mod crc;
+mod down_convert;
+mod error;
+mod header;
+mod message_set;
+mod record;
+mod record_set;
+mod varint;
+
+pub use batch::{Batch, Batches, TimestampType, batches};
+pub use body::{BatchBody, ProducerStamp};
+pub use builder::BatchBuilder;
+pub use compression::Compression;
+pub use crc::crc32c;
+pub use error::RecordsError;
+pub use header::BatchHeader;
+pub use record::{ControlType, Header, HeaderView, Headers, Record};
+pub use record_set::RecordSet;

@@ -1,0 +1,5 @@
+//! The primitive types of the protocol.
+
+mod records;
+
+pub use records::Records;

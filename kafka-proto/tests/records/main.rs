@@ -1,0 +1,7 @@
+//! Record batches and message sets, as users of the crate see them.
+
+mod properties;
+mod vectors;
+
+/// A cap that no test comes near to unless it means to.
+const CAP: usize = 64 << 20;
