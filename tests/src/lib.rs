@@ -1,1 +1,3 @@
 //! An embedded Kafka broker and test tools.
+
+pub mod real;

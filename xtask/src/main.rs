@@ -1,3 +1,38 @@
-//! The project's own tools.
+//! The project's own tools, one module a subcommand.
 
-fn main() {}
+mod cluster;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tools.
+#[derive(Debug, Parser)]
+#[command(name = "xtask")]
+struct Cli {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    Cluster(cluster::Cluster),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().tool) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
+    match tool {
+        Tool::Cluster(cluster) => cluster.run()?,
+    }
+    Ok(())
+}
