@@ -136,7 +136,8 @@ impl Up {
         if let Some(home) = self.kafka_home {
             builder = builder.home(home);
         }
-        builder = self.property.into_iter().fold(builder, |builder, (key, value)| builder.property(key, value));
+        builder =
+            self.property.into_iter().fold(builder, |builder, (key, value)| builder.property(key, value));
         builder = self.feature.iter().fold(builder, |builder, (name, level)| builder.feature(name, *level));
         let name = self.name.map_or_else(|| builder.release().map(|version| version.to_string()), Ok)?;
         builder.name(name).start()
@@ -196,7 +197,9 @@ fn show(bar: &ProgressBar, step: Progress<'_>) {
             bar.set_message(file.to_owned());
             return;
         }
-        Progress::Preparing { version } => format!("first start of Kafka {version}: a class archive is recorded"),
+        Progress::Preparing { version } => {
+            format!("first start of Kafka {version}: a class archive is recorded")
+        }
         Progress::Starting { name } => format!("{name} starts"),
         _ => return,
     };

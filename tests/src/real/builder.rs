@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct Builder {
     name: Option<String>,
     port: Option<u16>,
     home: Option<PathBuf>,
+    /// `KAFKA_HOME`, a suggestion.
+    pub(super) env_home: Option<PathBuf>,
     java: Option<PathBuf>,
     maven: Option<PathBuf>,
     heap_mib: u32,
@@ -70,6 +72,7 @@ impl Builder {
             name: None,
             port: None,
             home: None,
+            env_home: env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
             java: None,
             maven: None,
             heap_mib: 512,
@@ -239,8 +242,8 @@ impl Builder {
                 _ => Ok((found, Some(libs))),
             };
         }
-        if let Some(home) = env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()) {
-            let (libs, found) = jars::of_home(Path::new(&home))?;
+        if let Some(home) = &self.env_home {
+            let (libs, found) = jars::of_home(home)?;
             if asked.is_none_or(|asked| asked == found) {
                 return Ok((found, Some(libs)));
             }

@@ -140,16 +140,19 @@ impl Cache {
 impl ClusterInfo {
     /// The brokers' PLAINTEXT addresses, separated by commas.
     pub fn bootstrap(&self) -> String {
-        let addresses: Vec<String> = self.ids().map(|id| format!("127.0.0.1:{}", self.ports.broker(id))).collect();
+        let addresses: Vec<String> =
+            self.ids().map(|id| format!("127.0.0.1:{}", self.ports.broker(id))).collect();
         addresses.join(",")
     }
 
     /// The processes, ZooKeeper first.
     pub fn processes(&self) -> Vec<ProcessInfo> {
-        let info = |name: String, node: &Node, port| ProcessInfo { name, pid: node.pid(), port, log: node.log() };
+        let info =
+            |name: String, node: &Node, port| ProcessInfo { name, pid: node.pid(), port, log: node.log() };
         let zookeeper =
             self.zookeeper().map(|node| info("zookeeper".to_owned(), &node, self.ports.zookeeper()));
-        let brokers = self.ids().map(|id| info(format!("broker {id}"), &self.broker(id), self.ports.broker(id)));
+        let brokers =
+            self.ids().map(|id| info(format!("broker {id}"), &self.broker(id), self.ports.broker(id)));
         zookeeper.into_iter().chain(brokers).collect()
     }
 

@@ -118,7 +118,11 @@ impl RealCluster {
 
     fn broker(&self, id: u16) -> Result<Node, LaunchError> {
         let brokers = self.info.brokers;
-        if self.info.ids().contains(&id) { Ok(self.info.broker(id)) } else { Err(LaunchError::NoSuchBroker { id, brokers }) }
+        if self.info.ids().contains(&id) {
+            Ok(self.info.broker(id))
+        } else {
+            Err(LaunchError::NoSuchBroker { id, brokers })
+        }
     }
 
     fn wait_for_session_end(&self, id: u16) -> Result<(), LaunchError> {
@@ -128,7 +132,12 @@ impl RealCluster {
         wait(&[("zookeeper".to_owned(), zookeeper)], &self.java, self.timeout, gone)
     }
 
-    fn wait_gone(&self, pids: &[u32], patience: Duration, gone: impl Fn() -> bool) -> Result<(), LaunchError> {
+    fn wait_gone(
+        &self,
+        pids: &[u32],
+        patience: Duration,
+        gone: impl Fn() -> bool,
+    ) -> Result<(), LaunchError> {
         let start = Instant::now();
         while !gone() {
             if start.elapsed() > patience {

@@ -11,7 +11,9 @@ use super::{Mode, Version};
 #[non_exhaustive]
 pub enum LaunchError {
     /// Not a release the launcher knows.
-    #[error("Kafka {given:?} is not a version this can start; take one of {known}, or an unpacked distribution (KAFKA_HOME)")]
+    #[error(
+        "Kafka {given:?} is not a version this can start; take one of {known}, or an unpacked distribution (KAFKA_HOME)"
+    )]
     UnknownVersion {
         /// What was asked for.
         given: String,
@@ -33,7 +35,9 @@ pub enum LaunchError {
     #[error("{0:?} is no name for a cluster; take up to 60 of A-Z a-z 0-9 . _ -, not beginning with a dot")]
     BadName(String),
     /// A cluster of that name is up.
-    #[error("a cluster named {name:?} is up already; end it (`cluster down --name {name}`) or take another name")]
+    #[error(
+        "a cluster named {name:?} is up already; end it (`cluster down --name {name}`) or take another name"
+    )]
     NameTaken {
         /// The name.
         name: String,
@@ -64,13 +68,17 @@ pub enum LaunchError {
     #[error("ports from {0} on do not fit; take a base from 1024 to 65516")]
     PortRange(u16),
     /// Another program, or another cluster, has one of the ports.
-    #[error("port {port} on 127.0.0.1 is taken; leave the port out to have a free block found, or take another base")]
+    #[error(
+        "port {port} on 127.0.0.1 is taken; leave the port out to have a free block found, or take another base"
+    )]
     PortTaken {
         /// The first port found taken.
         port: u16,
     },
     /// Every block of ports is taken.
-    #[error("no free block of ports from {first} to {last}; end some clusters (`cluster status`, `cluster down`) or name a base port")]
+    #[error(
+        "no free block of ports from {first} to {last}; end some clusters (`cluster status`, `cluster down`) or name a base port"
+    )]
     NoFreePorts {
         /// The first base tried.
         first: u16,
@@ -78,7 +86,9 @@ pub enum LaunchError {
         last: u16,
     },
     /// No `java` to run.
-    #[error("no Java ({tried}); install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME")]
+    #[error(
+        "no Java ({tried}); install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
+    )]
     JavaMissing {
         /// Where it was looked for.
         tried: String,
@@ -90,7 +100,9 @@ pub enum LaunchError {
         java: PathBuf,
     },
     /// No `mvn` to fetch jars with.
-    #[error("no Maven ({tried}) to fetch the jars of Kafka {version}; install it (Debian: apt-get install maven) or set KAFKA_HOME to an unpacked distribution")]
+    #[error(
+        "no Maven ({tried}) to fetch the jars of Kafka {version}; install it (Debian: apt-get install maven) or set KAFKA_HOME to an unpacked distribution"
+    )]
     MavenMissing {
         /// Where it was looked for.
         tried: String,
@@ -98,7 +110,9 @@ pub enum LaunchError {
         version: Version,
     },
     /// Maven could not bring the jars.
-    #[error("Maven could not bring the jars of Kafka {version}; check the network and ~/.m2/settings.xml. It said:\n{output}")]
+    #[error(
+        "Maven could not bring the jars of Kafka {version}; check the network and ~/.m2/settings.xml. It said:\n{output}"
+    )]
     MavenFailed {
         /// Whose jars are wanted.
         version: Version,
@@ -114,7 +128,9 @@ pub enum LaunchError {
         why: String,
     },
     /// The distribution is another release than the one asked for.
-    #[error("{home} holds Kafka {found}, not {asked}; ask for {found}, or leave the folder out to have the jars fetched")]
+    #[error(
+        "{home} holds Kafka {found}, not {asked}; ask for {found}, or leave the folder out to have the jars fetched"
+    )]
     HomeVersion {
         /// The folder.
         home: PathBuf,

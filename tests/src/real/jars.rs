@@ -30,7 +30,8 @@ pub(super) fn of_home(home: &Path) -> Result<(PathBuf, Version), LaunchError> {
         return Err(bad("it has no folder libs"));
     }
     let version = class_path(&libs)?.iter().find_map(|path| {
-        let (_scala, version) = file_name(path).strip_prefix("kafka_")?.strip_suffix(".jar")?.split_once('-')?;
+        let (_scala, version) =
+            file_name(path).strip_prefix("kafka_")?.strip_suffix(".jar")?.split_once('-')?;
         version.parse().ok()
     });
     let version = version.ok_or_else(|| bad("no libs/kafka_SCALA-VERSION.jar of a known version"))?;
@@ -51,8 +52,8 @@ pub(super) fn from_maven(
     let missing = |tried| LaunchError::MavenMissing { tried, version };
     let maven = find_program("mvn", maven).map_err(missing)?;
     let scratch = cache.scratch(&format!("jars-{version}"))?;
-    let fetched = fetch(&maven, &scratch, version, progress)
-        .and_then(|()| adopt(&scratch.join("libs"), &libs));
+    let fetched =
+        fetch(&maven, &scratch, version, progress).and_then(|()| adopt(&scratch.join("libs"), &libs));
     let _ = fs::remove_dir_all(&scratch);
     fetched.map(|()| libs)
 }
@@ -89,7 +90,11 @@ fn fetch(
         .at("run", maven)?;
     let output = child.stdout.take().map(|stdout| follow(stdout, progress)).unwrap_or_default();
     let status = child.wait().at("wait for", maven)?;
-    if status.success() { Ok(()) } else { Err(LaunchError::MavenFailed { version, output: last_lines(&output) }) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(LaunchError::MavenFailed { version, output: last_lines(&output) })
+    }
 }
 
 /// Reports each file as it comes, and keeps what is worth showing if it fails.

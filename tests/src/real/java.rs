@@ -33,7 +33,12 @@ pub(super) enum Archive {
 }
 
 impl Jvm {
-    pub(super) fn new(java: PathBuf, libs: &Path, log4j: PathBuf, heap_mib: u32) -> Result<Self, LaunchError> {
+    pub(super) fn new(
+        java: PathBuf,
+        libs: &Path,
+        log4j: PathBuf,
+        heap_mib: u32,
+    ) -> Result<Self, LaunchError> {
         let jars = jars::class_path(libs)?;
         Ok(Self { java, jars, log4j, heap_mib, archive: Archive::None })
     }
@@ -64,7 +69,11 @@ impl Jvm {
             }
         }
         command.push("-cp".into());
-        command.push(env::join_paths(&self.jars).map_err(std::io::Error::other).during(|| "list the jars".to_owned())?);
+        command.push(
+            env::join_paths(&self.jars)
+                .map_err(std::io::Error::other)
+                .during(|| "list the jars".to_owned())?,
+        );
         command.extend(main.iter().map(Into::into));
         Ok(command)
     }
@@ -94,7 +103,8 @@ pub(super) fn died(java: &Path, process: &str, log: String) -> LaunchError {
 /// The `java` to run: the one given, else that of JAVA_HOME, else the first of PATH.
 pub(super) fn find_java(given: Option<&Path>) -> Result<PathBuf, LaunchError> {
     let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-    let java = find_program("java", given.or(home.as_deref())).map_err(|tried| LaunchError::JavaMissing { tried })?;
+    let java = find_program("java", given.or(home.as_deref()))
+        .map_err(|tried| LaunchError::JavaMissing { tried })?;
     // Behind the links of a distribution is the installation, whose change makes archives worthless.
     Ok(java.canonicalize().unwrap_or(java))
 }

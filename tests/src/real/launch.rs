@@ -64,7 +64,8 @@ impl Plan<'_> {
         match self.port {
             Some(base) => Ports::new(base)?.claim(),
             None => {
-                let described: Vec<Ports> = self.cache.clusters()?.iter().map(|cluster| cluster.ports).collect();
+                let described: Vec<Ports> =
+                    self.cache.clusters()?.iter().map(|cluster| cluster.ports).collect();
                 Ports::claim_any(&described)
             }
         }

@@ -27,8 +27,8 @@ impl Ports {
 
     /// The block that begins here: 1024 to 65516.
     pub fn new(base: u16) -> Result<Self, LaunchError> {
-        let fits = base >= 1024 && base <= u16::MAX - (Self::SIZE - 1);
-        if fits { Ok(Self(base)) } else { Err(LaunchError::PortRange(base)) }
+        let last = u16::MAX - (Self::SIZE - 1);
+        if (1024..=last).contains(&base) { Ok(Self(base)) } else { Err(LaunchError::PortRange(base)) }
     }
 
     /// The first port.

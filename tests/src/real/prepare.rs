@@ -49,7 +49,8 @@ fn make_template(cache: &Cache, version: Version, jvm: &Jvm, place: &Path) -> Re
     let scratch = cache.scratch(&format!("format-{version}"))?;
     let data = scratch.join("data");
     let ports = Ports::new(19_100)?;
-    let config = BrokerConfig { version, mode: Mode::Kraft, brokers: 1, ports, id: 1, data: &data, extra: &[] };
+    let config =
+        BrokerConfig { version, mode: Mode::Kraft, brokers: 1, ports, id: 1, data: &data, extra: &[] };
     let file = scratch.join("server.properties");
     let made = fs::write(&file, config.properties())
         .at("write", &file)
