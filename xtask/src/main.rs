@@ -1,6 +1,7 @@
 //! The project's own tools, one module a subcommand.
 
 mod cluster;
+mod codegen;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Tool {
     Cluster(cluster::Cluster),
+    Codegen(codegen::Codegen),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
 fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
     match tool {
         Tool::Cluster(cluster) => cluster.run()?,
+        Tool::Codegen(codegen) => codegen.run()?,
     }
     Ok(())
 }

@@ -1,5 +1,55 @@
-//! The primitive types of the protocol.
+//! The bytes of a message: a reader and a writer of Kafka's primitive types, and the values that are more than primitive.
+//!
+//! * Strings, byte arrays, records and large integer arrays are slices of the input ([`Bytes`](bytes::Bytes)); nothing is copied.
+//! * No length of the input is believed: an allocation is never larger than the bytes at hand justify.
+//! * An error names the message, its version and the path of the field.
 
+mod decoder;
+mod encoder;
+mod error;
+mod field;
+mod fixed;
+mod ints;
 mod records;
+mod sink;
+mod source;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod uuid;
 
+pub use decoder::Decoder;
+pub use encoder::{Encoder, SHARE_FROM};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use fixed::Int;
+pub use ints::{Int8s, Int16s, Int32s, Int64s, Ints, IntsIter};
 pub use records::Records;
+pub use tags::{UnknownTag, UnknownTags};
+pub use uuid::{ParseUuidError, Uuid};
+
+pub(crate) use encoder::Counter;
+pub(crate) use field::{
+    Field, Nullable, Struct, TaggedOption, get_classic, put_classic, some, supports, tagged,
+};
+pub(crate) use fixed::Fixed;
+pub(crate) use sink::Sink;
+pub(crate) use source::Source;
+
+/// More elements in one array are refused, as Kafka does from 4.4 on.
+pub const MAX_ARRAY_ELEMENTS: usize = 1_000_000;
+/// More tagged fields in one structure are refused.
+pub const MAX_TAGS: usize = 10_000;
+/// The longest string, in bytes, in any version.
+pub const MAX_STRING_BYTES: usize = i16::MAX as usize;
+
+/// What a generated file needs.
+#[allow(unused_imports, reason = "no file needs all of it")]
+pub(crate) mod prelude {
+    pub(crate) use super::{
+        DecodeError, EncodeError, Field, Int8s, Int16s, Int32s, Int64s, Nullable, Records, Sink, Source,
+        Struct, TaggedOption, UnknownTags, Uuid, get_classic, put_classic, some, supports, tagged,
+    };
+    pub(crate) use crate::Str;
+    pub(crate) use alloc::vec::Vec;
+    pub(crate) use bytes::Bytes;
+}

@@ -26,6 +26,11 @@ enum Segments {
 }
 
 impl Records {
+    /// No bytes.
+    pub const fn new() -> Self {
+        Records { segments: Segments::Empty }
+    }
+
     /// How many bytes there are in all segments.
     pub fn len(&self) -> usize {
         self.segments().iter().map(Bytes::len).sum()
@@ -55,7 +60,11 @@ impl Records {
     }
 }
 
-fn join(segments: &[Bytes]) -> Bytes {
+/// Copies segments into one piece, unless there is one only.
+pub(crate) fn join(segments: &[Bytes]) -> Bytes {
+    if let [one] = segments {
+        return one.clone();
+    }
     let mut all = BytesMut::with_capacity(segments.iter().map(Bytes::len).sum());
     segments.iter().for_each(|segment| all.extend_from_slice(segment));
     all.freeze()

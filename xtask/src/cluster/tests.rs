@@ -5,7 +5,7 @@ use crate::{Cli, Tool};
 
 fn parse(line: &str) -> Result<Action, clap::Error> {
     let words = ["xtask", "cluster"].into_iter().chain(line.split_whitespace());
-    let Tool::Cluster(cluster) = Cli::try_parse_from(words)?.tool;
+    let Tool::Cluster(cluster) = Cli::try_parse_from(words)?.tool else { panic!("not the cluster tool") };
     Ok(cluster.action)
 }
 

@@ -1,0 +1,104 @@
+//! A message on a connection: int32 length, header, body.
+//!
+//! A response does not say what it answers: the connection remembers API and version of each request, and responses
+//! come in the order of the requests.
+
+use crate::messages::headers::{RequestHeader, ResponseHeader};
+use crate::wire::{DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder};
+use crate::{ApiKey, Message, RequestKind, ResponseKind, Str, message};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A whole request frame with its length, in pieces for a vectored write.
+///
+/// # Errors
+/// If the body cannot be written in this version, or is larger than a frame can be.
+pub fn encode_request(
+    correlation_id: i32,
+    client_id: Option<&str>,
+    version: i16,
+    request: &RequestKind,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let header = RequestHeader {
+        request_api_key: request.api_key().code(),
+        request_api_version: version,
+        correlation_id,
+        client_id: client_id.map(Str::from),
+        ..RequestHeader::default()
+    };
+    let body = request.count(version)?;
+    let header_version = request.api_key().request_header_version(version);
+    let mut out = begin(&header, header_version, body.len(), body.copied())?;
+    request.encode(&mut out, version)?;
+    Ok(out.into_segments())
+}
+
+/// A whole response frame with its length, in pieces for a vectored write.
+///
+/// # Errors
+/// As [`encode_request`].
+pub fn encode_response(
+    correlation_id: i32,
+    version: i16,
+    response: &ResponseKind,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
+    let body = response.count(version)?;
+    let header_version = response.api_key().response_header_version(version);
+    let mut out = begin(&header, header_version, body.len(), body.copied())?;
+    response.encode(&mut out, version)?;
+    Ok(out.into_segments())
+}
+
+/// An encoder with length and header written and room for the body.
+fn begin<H: Message>(header: &H, version: i16, body: usize, copied: usize) -> Result<Encoder, EncodeError> {
+    let header_len = header.encoded_len(version)?;
+    let len = header_len + body;
+    let prefix = i32::try_from(len)
+        .map_err(|_| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize }))?;
+    let mut out = Encoder::with_capacity(4 + header_len + copied);
+    out.put_slice(&prefix.to_be_bytes());
+    header.encode(&mut out, version)?;
+    Ok(out)
+}
+
+/// Reads a response frame (without its length): the correlation id, and the response to a request of that API and version.
+///
+/// # Errors
+/// If the bytes are not such a response. Bytes behind it are ignored, as Kafka does.
+pub fn decode_response(key: ApiKey, version: i16, frame: &Bytes) -> Result<(i32, ResponseKind), DecodeError> {
+    let mut input = Decoder::new(frame);
+    let header: ResponseHeader = message::decode(&mut input, key.response_header_version(version))?;
+    Ok((header.correlation_id, ResponseKind::decode(key, &mut input, version)?))
+}
+
+/// Reads a request frame (without its length), as brokers and proxies do.
+///
+/// # Errors
+/// If the API or the version is not known, or the bytes are not such a request. Bytes behind it are ignored.
+pub fn decode_request(frame: &Bytes) -> Result<(RequestHeader, RequestKind), DecodeError> {
+    let (header, mut input) = decode_request_header(frame)?;
+    let key = api_key(&header)?;
+    let request = RequestKind::decode(key, &mut input, header.request_api_version)?;
+    Ok((header, request))
+}
+
+/// Reads the header of a request frame (without its length), whether its version is known or not, and leaves the
+/// decoder at the body.
+///
+/// # Errors
+/// If the API is not known or the bytes are not a header.
+pub fn decode_request_header(frame: &Bytes) -> Result<(RequestHeader, Decoder<'_>), DecodeError> {
+    let fixed: RequestHeader = message::decode(&mut Decoder::new(frame), 0)?;
+    let version = api_key(&fixed)?.request_header_version(fixed.request_api_version);
+    let mut input = Decoder::new(frame);
+    let header = message::decode(&mut input, version)?;
+    Ok((header, input))
+}
+
+fn api_key(header: &RequestHeader) -> Result<ApiKey, DecodeError> {
+    let code = header.request_api_key;
+    ApiKey::from_code(code).ok_or_else(|| {
+        DecodeError::new("request_api_key", DecodeErrorKind::UnknownApi(code)).of("RequestHeader", 0)
+    })
+}

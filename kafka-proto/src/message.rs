@@ -1,0 +1,155 @@
+//! What all messages have in common.
+
+use crate::ApiKey;
+use crate::wire::{
+    Counter, DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Struct,
+};
+use core::fmt;
+
+/// Versions from `min` to `max`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VersionRange {
+    /// The oldest.
+    pub min: i16,
+    /// The newest.
+    pub max: i16,
+}
+
+impl VersionRange {
+    /// True where `version` is one of them.
+    pub const fn contains(self, version: i16) -> bool {
+        self.min <= version && version <= self.max
+    }
+
+    /// Versions that both have.
+    pub fn intersect(self, other: VersionRange) -> Option<VersionRange> {
+        let both = VersionRange { min: self.min.max(other.min), max: self.max.min(other.max) };
+        (both.min <= both.max).then_some(both)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(self) -> core::ops::RangeInclusive<i16> {
+        self.min..=self.max
+    }
+}
+
+impl fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.min, self.max)
+    }
+}
+
+/// A message: it has versions, and a form in bytes for each.
+///
+/// End a literal with `..Default::default()`: fields that newer versions bring are added without a breaking change.
+pub trait Message: Sized + Default {
+    /// Kafka's name of the message.
+    const NAME: &'static str;
+    /// Versions that can be written and read.
+    const VERSIONS: VersionRange;
+    /// The first version with compact lengths and tagged fields.
+    const FLEXIBLE_SINCE: Option<i16>;
+
+    /// Writes the message.
+    ///
+    /// # Errors
+    /// If the version is not known or cannot carry a field that is set (fields that Kafka calls ignorable are left out).
+    fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError>;
+
+    /// The exact number of bytes that [`encode`](Message::encode) writes.
+    ///
+    /// # Errors
+    /// As `encode`.
+    fn encoded_len(&self, version: i16) -> Result<usize, EncodeError>;
+
+    /// Reads the message. Bytes behind it are left in `input`.
+    ///
+    /// # Errors
+    /// If the version is not known or the bytes are not such a message.
+    fn decode(input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError>;
+}
+
+/// A request.
+pub trait Request: Message {
+    /// Its API.
+    const KEY: ApiKey;
+    /// What answers it.
+    type Response: Response;
+}
+
+/// A response.
+pub trait Response: Message {
+    /// Its API.
+    const KEY: ApiKey;
+}
+
+pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16) -> Result<(), EncodeError> {
+    out.set_flexible(flexible::<T>(v));
+    writable::<T>(v)?;
+    message.write(out, v).map_err(|e| e.of(T::NAME, v))
+}
+
+pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Counter, EncodeError> {
+    let mut counter = Counter::new(flexible::<T>(v));
+    writable::<T>(v)?;
+    message.write(&mut counter, v).map_err(|e| e.of(T::NAME, v))?;
+    Ok(counter)
+}
+
+pub(crate) fn decode<T: Message + Struct>(input: &mut Decoder<'_>, v: i16) -> Result<T, DecodeError> {
+    if !T::VERSIONS.contains(v) {
+        let VersionRange { min, max } = T::VERSIONS;
+        return Err(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v));
+    }
+    input.set_flexible(flexible::<T>(v));
+    T::read(input, v).map_err(|e| e.of(T::NAME, v))
+}
+
+pub(crate) fn flexible<T: Message>(v: i16) -> bool {
+    T::FLEXIBLE_SINCE.is_some_and(|since| v >= since)
+}
+
+fn writable<T: Message>(v: i16) -> Result<(), EncodeError> {
+    if T::VERSIONS.contains(v) {
+        return Ok(());
+    }
+    let VersionRange { min, max } = T::VERSIONS;
+    Err(EncodeError::new("", EncodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
+}
+
+/// Makes a structure a message: name, first and last version, first flexible version.
+macro_rules! message {
+    ($t:ident, $min:literal, $max:literal, $flexible:expr) => {
+        impl $crate::Message for $t {
+            const NAME: &'static str = stringify!($t);
+            const VERSIONS: $crate::VersionRange = $crate::VersionRange { min: $min, max: $max };
+            const FLEXIBLE_SINCE: Option<i16> = $flexible;
+
+            fn encode(&self, out: &mut $crate::wire::Encoder, version: i16) -> Result<(), EncodeError> {
+                $crate::message::encode(self, out, version)
+            }
+
+            fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
+                $crate::message::count(self, version).map(|counter| counter.len())
+            }
+
+            fn decode(input: &mut $crate::wire::Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
+                $crate::message::decode(input, version)
+            }
+        }
+    };
+}
+
+/// Makes two messages an API pair.
+macro_rules! rpc {
+    ($key:ident, $request:ident, $response:ident) => {
+        impl $crate::Request for $request {
+            const KEY: $crate::ApiKey = $crate::ApiKey::$key;
+            type Response = $response;
+        }
+
+        impl $crate::Response for $response {
+            const KEY: $crate::ApiKey = $crate::ApiKey::$key;
+        }
+    };
+}

@@ -1,0 +1,207 @@
+//! Arrays of integers without an allocation each.
+//!
+//! Invariant: the bytes are whole big endian elements, as on the wire.
+
+use super::Int;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::{fmt, marker::PhantomData};
+
+const INLINE: usize = 23;
+
+/// An array of integers: up to 23 bytes of them inline, more as a slice of the input they were read from.
+#[derive(Clone)]
+pub struct Ints<T>(Repr, PhantomData<T>);
+
+/// An array of `int8`.
+pub type Int8s = Ints<i8>;
+/// An array of `int16`.
+pub type Int16s = Ints<i16>;
+/// An array of `int32`: partitions, brokers.
+pub type Int32s = Ints<i32>;
+/// An array of `int64`.
+pub type Int64s = Ints<i64>;
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, bytes: [u8; INLINE] },
+    Shared(Bytes),
+}
+
+impl<T: Int> Ints<T> {
+    /// An empty array.
+    pub const fn new() -> Self {
+        Self(Repr::Inline { len: 0, bytes: [0; INLINE] }, PhantomData)
+    }
+
+    /// Takes wire bytes; `share` makes a `Bytes` of them where they are too many for inline.
+    pub(crate) fn from_wire(bytes: &[u8], share: impl FnOnce() -> Bytes) -> Self {
+        let repr = if bytes.len() <= INLINE {
+            let mut inline = [0; INLINE];
+            inline[..bytes.len()].copy_from_slice(bytes);
+            Repr::Inline { len: bytes.len() as u8, bytes: inline }
+        } else {
+            Repr::Shared(share())
+        };
+        Self(repr, PhantomData)
+    }
+
+    pub(crate) fn as_wire(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.as_wire().len() / T::SIZE
+    }
+
+    /// True where there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.as_wire().is_empty()
+    }
+
+    /// The element at `index`, by value.
+    pub fn get(&self, index: usize) -> Option<T> {
+        T::from_be(self.as_wire().get(index.checked_mul(T::SIZE)?..)?)
+    }
+
+    /// True where an element equals `value`.
+    pub fn contains(&self, value: T) -> bool {
+        self.iter().any(|x| x == value)
+    }
+
+    /// The elements in order, by value.
+    pub fn iter(&self) -> IntsIter<'_, T> {
+        IntsIter { bytes: self.as_wire(), element: PhantomData }
+    }
+
+    /// The elements in a vector.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.iter().collect()
+    }
+}
+
+impl<T: Int> Default for Ints<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Int> PartialEq for Ints<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_wire() == other.as_wire()
+    }
+}
+
+impl<T: Int> Eq for Ints<T> {}
+
+impl<T: Int> PartialEq<[T]> for Ints<T> {
+    fn eq(&self, other: &[T]) -> bool {
+        self.iter().eq(other.iter().copied())
+    }
+}
+
+impl<T: Int> PartialEq<Vec<T>> for Ints<T> {
+    fn eq(&self, other: &Vec<T>) -> bool {
+        *self == **other
+    }
+}
+
+impl<T: Int, const N: usize> PartialEq<[T; N]> for Ints<T> {
+    fn eq(&self, other: &[T; N]) -> bool {
+        *self == *other.as_slice()
+    }
+}
+
+impl<T: Int> fmt::Debug for Ints<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T: Int> From<&[T]> for Ints<T> {
+    fn from(values: &[T]) -> Self {
+        values.iter().copied().collect()
+    }
+}
+
+impl<T: Int> From<Vec<T>> for Ints<T> {
+    fn from(values: Vec<T>) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl<T: Int, const N: usize> From<[T; N]> for Ints<T> {
+    fn from(values: [T; N]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl<T: Int> FromIterator<T> for Ints<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        let values = values.into_iter();
+        let mut inline = [0; INLINE];
+        let mut len = 0;
+        let mut heap = Vec::new();
+        for value in values {
+            let value = value.to_be();
+            let value = value.as_ref();
+            match inline.get_mut(len..len + value.len()) {
+                Some(place) if heap.is_empty() => {
+                    place.copy_from_slice(value);
+                    len += value.len();
+                }
+                _ => {
+                    if heap.is_empty() {
+                        heap.extend_from_slice(&inline[..len]);
+                    }
+                    heap.extend_from_slice(value);
+                }
+            }
+        }
+        let repr = match heap.is_empty() {
+            true => Repr::Inline { len: len as u8, bytes: inline },
+            false => Repr::Shared(heap.into()),
+        };
+        Self(repr, PhantomData)
+    }
+}
+
+impl<'a, T: Int> IntoIterator for &'a Ints<T> {
+    type Item = T;
+    type IntoIter = IntsIter<'a, T>;
+
+    fn into_iter(self) -> IntsIter<'a, T> {
+        self.iter()
+    }
+}
+
+/// The elements of [`Ints`], by value.
+#[derive(Debug, Clone)]
+pub struct IntsIter<'a, T> {
+    bytes: &'a [u8],
+    element: PhantomData<T>,
+}
+
+impl<T: Int> Iterator for IntsIter<'_, T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        let (first, rest) = self.bytes.split_at_checked(T::SIZE)?;
+        self.bytes = rest;
+        T::from_be(first)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.bytes.len() / T::SIZE;
+        (left, Some(left))
+    }
+}
+
+impl<T: Int> ExactSizeIterator for IntsIter<'_, T> {}
+
+const _: () = assert!(size_of::<Int32s>() <= 32);

@@ -1,0 +1,106 @@
+use super::*;
+use crate::Str;
+use alloc::{format, string::ToString, vec, vec::Vec};
+use bytes::Bytes;
+
+fn decoder_error<T: core::fmt::Debug>(result: Result<T, DecodeError>) -> DecodeErrorKind {
+    result.unwrap_err().kind().clone()
+}
+
+#[test]
+fn varints_may_be_longer_than_needed_but_not_than_five_bytes() {
+    let read = |bytes: &'static [u8]| Decoder::new(&Bytes::from_static(bytes)).uvarint("x");
+    assert_eq!(read(&[0]).unwrap(), 0);
+    assert_eq!(read(&[0x80, 0]).unwrap(), 0);
+    assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]).unwrap(), u32::MAX);
+    assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x7f]).unwrap(), u32::MAX);
+    assert_eq!(decoder_error(read(&[0x80; 6])), DecodeErrorKind::Varint);
+    assert!(matches!(decoder_error(read(&[0x80])), DecodeErrorKind::Truncated { .. }));
+}
+
+#[test]
+fn an_array_cannot_have_more_elements_than_bytes_left() {
+    let input = Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff, 1, 2, 3]);
+    let array = Vec::<Str>::get(&mut Decoder::new(&input), "names", 0);
+    assert_eq!(decoder_error(array), DecodeErrorKind::TooManyElements(0x7fff_ffff));
+    let ints = <Int32s as Field>::get(&mut Decoder::new(&input), "ids", 0);
+    assert_eq!(decoder_error(ints), DecodeErrorKind::TooManyElements(0x7fff_ffff));
+}
+
+#[test]
+fn bad_utf8_is_replaced() {
+    let input = Bytes::from_static(&[0, 3, b'a', 0xff, b'b']);
+    let text = Str::get(&mut Decoder::new(&input), "name", 0).unwrap();
+    assert_eq!(&*text, "a\u{fffd}b");
+}
+
+#[test]
+fn null_is_refused_where_the_type_is_not_an_option() {
+    let input = Bytes::from_static(&[0xff, 0xff]);
+    assert_eq!(Option::<Str>::get(&mut Decoder::new(&input), "name", 0).unwrap(), None);
+    let error = Str::get(&mut Decoder::new(&input), "name", 0).unwrap_err();
+    assert_eq!((error.kind(), error.field()), (&DecodeErrorKind::Null, "name"));
+}
+
+#[test]
+fn ints_are_inline_or_shared_and_equal() {
+    for len in [0, 1, 5, 6, 100] {
+        let values: Vec<i32> = (0..len).map(|i| i * 7 - 3).collect();
+        let built = Int32s::from(values.clone());
+        let mut out = Encoder::new();
+        built.put(&mut out, "x", 0).unwrap();
+        let bytes = out.into_bytes();
+        assert_eq!(bytes.len(), 4 + 4 * len as usize);
+        let read = <Int32s as Field>::get(&mut Decoder::new(&bytes), "x", 0).unwrap();
+        assert_eq!(read, built);
+        assert_eq!(read.to_vec(), values);
+        assert_eq!(read.get(1), values.get(1).copied());
+        assert_eq!(read.len(), len as usize);
+        assert_eq!(read.contains(4), values.contains(&4));
+        assert_eq!(format!("{read:?}"), format!("{values:?}"));
+    }
+    assert_eq!(Ints::<i64>::new().get(usize::MAX), None);
+}
+
+#[test]
+fn large_payloads_become_segments() {
+    let large = Bytes::from(vec![7; SHARE_FROM]);
+    let mut out = Encoder::with_capacity(16);
+    out.put_slice(b"head");
+    large.put(&mut out, "x", 0).unwrap();
+    Bytes::from_static(b"small").put(&mut out, "y", 0).unwrap();
+    assert_eq!(out.len(), 4 + 4 + SHARE_FROM + 4 + 5);
+    let segments = out.into_segments();
+    assert_eq!(segments.len(), 3);
+    assert_eq!(segments[1].as_ptr(), large.as_ptr());
+}
+
+#[test]
+fn records_are_equal_by_content() {
+    let rope = Records::from(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"c")]);
+    let flat = Records::from(Bytes::from_static(b"abc"));
+    assert_eq!(rope, flat);
+    assert_ne!(rope, Records::from(Bytes::from_static(b"abd")));
+    assert_eq!((rope.len(), flat.is_empty(), Records::new().is_empty()), (3, false, true));
+    assert_eq!(rope.into_bytes(), flat.into_bytes());
+}
+
+#[test]
+fn unknown_tags_are_sorted_and_single() {
+    let mut tags = UnknownTags::new();
+    for (tag, value) in [(9, "a"), (2, "b"), (9, "c")] {
+        tags.insert(tag, Bytes::from_static(value.as_bytes()));
+    }
+    assert_eq!(tags.as_slice().iter().map(|t| t.tag).collect::<Vec<_>>(), [2, 9]);
+    assert_eq!(tags.get(9).unwrap(), "c");
+    assert_eq!(size_of::<UnknownTags>(), size_of::<usize>());
+}
+
+#[test]
+fn uuids_have_kafkas_text() {
+    let uuid = Uuid(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff");
+    assert_eq!(uuid.to_string(), "AAECAwQFBgcICQoLDA0O_w");
+    assert_eq!("AAECAwQFBgcICQoLDA0O_w".parse(), Ok(uuid));
+    assert_eq!(Uuid::ZERO.to_string(), "A".repeat(22));
+    assert!("short".parse::<Uuid>().is_err() && "????AwQFBgcICQoLDA0O_w".parse::<Uuid>().is_err());
+}

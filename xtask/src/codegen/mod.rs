@@ -1,0 +1,131 @@
+//! `cargo xtask codegen`: `kafka-proto/schema/*.kp` to Rust.
+//!
+//! [`grammar`] reads a line, [`tree`] nests lines, [`model`] fills in what they leave unsaid, [`rust`] and
+//! [`shapes`] print.
+
+/// Appends a line to a `String`, which cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => { writeln!($out, $($arg)*).unwrap_or_default() };
+}
+
+mod docs;
+mod grammar;
+mod model;
+mod rust;
+mod shapes;
+mod tree;
+
+use model::File;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+/// Make the protocol's Rust code from its schema
+#[derive(Debug, clap::Args)]
+pub(crate) struct Codegen {
+    /// Write nothing; fail where a generated file is not what it should be
+    #[arg(long)]
+    check: bool,
+    /// Print the byte layout of every request and response version instead
+    #[arg(long)]
+    shapes: bool,
+}
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+impl Codegen {
+    /// Generates, checks or prints.
+    pub(crate) fn run(&self) -> Result {
+        let crate_dir = root().join("kafka-proto");
+        let files = load(&crate_dir.join("schema"))?;
+        if self.shapes {
+            shapes::shapes(&files).iter().for_each(|line| println!("{line}"));
+            return Ok(());
+        }
+        let sources = generate(&files)?;
+        if self.check { check(&crate_dir, &sources) } else { write(&crate_dir, &sources) }
+    }
+}
+
+/// The project's folder.
+fn root() -> PathBuf {
+    let dir = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
+    dir.join("..")
+}
+
+/// Reads all schema files, in the order of their names.
+fn load(dir: &Path) -> Result<Vec<File>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "kp") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| load_file(path)).collect()
+}
+
+fn load_file(path: &Path) -> Result<File> {
+    let text = fs::read_to_string(path)?;
+    let stem = path.file_stem().and_then(|s| s.to_str()).ok_or("a file name is not UTF-8")?;
+    let module = stem.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let nodes = tree::parse(path, &text)?;
+    let mut file = model::resolve(module, nodes).map_err(|e| format!("{}:{e}", path.display()))?;
+    file.docs.push(format!("{stem}.kp"));
+    Ok(file)
+}
+
+/// All generated files: path in the crate, and formatted text.
+fn generate(files: &[File]) -> Result<Vec<(PathBuf, String)>> {
+    let messages = Path::new("src/messages");
+    let mut sources: Vec<_> =
+        files.iter().map(|f| (messages.join(format!("{}.rs", f.module)), rust::module(f))).collect();
+    sources.push((messages.join("mod.rs"), rust::module_list(files)));
+    sources.push((PathBuf::from("src/api_key.rs"), rust::api_keys(files)));
+    format(sources)
+}
+
+/// Formats sources with rustfmt, in a folder of their own.
+fn format(sources: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, String)>> {
+    let dir = root().join("target").join("codegen");
+    let _ = fs::remove_dir_all(&dir);
+    write(&dir, &sources)?;
+    let paths = sources.iter().map(|(path, _)| dir.join(path)).filter(|p| !p.ends_with("mod.rs"));
+    let config = root().join("rustfmt.toml");
+    let status = Command::new("rustfmt")
+        .args(["--edition", "2024", "--config-path"])
+        .arg(config)
+        .args(paths)
+        .status()?;
+    if !status.success() {
+        return Err("rustfmt failed".into());
+    }
+    let read = |(path, _): (PathBuf, String)| fs::read_to_string(dir.join(&path)).map(|text| (path, text));
+    Ok(sources.into_iter().map(read).collect::<io::Result<_>>()?)
+}
+
+fn write(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
+    for (path, text) in sources {
+        let path = dir.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        // An unchanged file keeps its time, so that nothing is compiled again for it.
+        if fs::read_to_string(&path).ok().as_ref() != Some(text) {
+            fs::write(&path, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
+    let stale: Vec<_> = sources
+        .iter()
+        .filter(|(path, text)| fs::read_to_string(dir.join(path)).ok().as_ref() != Some(text))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    if stale.is_empty() {
+        return Ok(());
+    }
+    Err(format!("run `cargo xtask codegen`; these files are not up to date: {}", stale.join(", ")).into())
+}
