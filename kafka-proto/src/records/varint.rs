@@ -137,7 +137,7 @@ impl Packed {
     /// This and then that; at most 8 bytes together.
     #[inline(always)]
     pub(super) fn then(self, next: Packed) -> Self {
-        Packed { bytes: self.bytes | next.bytes << (8 * self.len & 63), len: self.len + next.len }
+        Packed { bytes: self.bytes | next.bytes << ((8 * self.len) & 63), len: self.len + next.len }
     }
 }
 
