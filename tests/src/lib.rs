@@ -1,3 +1,8 @@
 //! An embedded Kafka broker and test tools.
 
+pub mod broker;
+mod cluster_handle;
 pub mod real;
+mod serve;
+
+pub use cluster_handle::{Cluster, ClusterBuilder, StartError};

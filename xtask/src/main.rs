@@ -1,5 +1,6 @@
 //! The project's own tools, one module a subcommand.
 
+mod broker;
 mod cluster;
 mod codegen;
 
@@ -18,6 +19,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Tool {
+    Broker(broker::Broker),
     Cluster(cluster::Cluster),
     Codegen(codegen::Codegen),
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
 
 fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
     match tool {
+        Tool::Broker(broker) => broker.run()?,
         Tool::Cluster(cluster) => cluster.run()?,
         Tool::Codegen(codegen) => codegen.run()?,
     }

@@ -1,0 +1,40 @@
+//! What the cluster was asked, for tests to look at.
+
+use std::collections::BTreeMap;
+
+use kafka_proto::ApiKey;
+
+use super::config::NodeId;
+
+/// Requests by node and API since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    // By the API's code: the keys of a map must be ordered.
+    requests: BTreeMap<(NodeId, i16), u64>,
+    faults: u64,
+}
+
+impl Counters {
+    pub(super) fn count(&mut self, node: NodeId, api: ApiKey) {
+        *self.requests.entry((node, api.code())).or_default() += 1;
+    }
+
+    pub(super) fn count_fault(&mut self) {
+        self.faults += 1;
+    }
+
+    /// Requests of one API to all nodes.
+    pub fn requests(&self, api: ApiKey) -> u64 {
+        self.requests.iter().filter(|((_, code), _)| *code == api.code()).map(|(_, count)| count).sum()
+    }
+
+    /// Requests of one API to one node.
+    pub fn requests_to(&self, node: NodeId, api: ApiKey) -> u64 {
+        self.requests.get(&(node, api.code())).copied().unwrap_or_default()
+    }
+
+    /// Requests a fault of [`super::FaultRule`] happened to.
+    pub fn faults(&self) -> u64 {
+        self.faults
+    }
+}

@@ -1,0 +1,106 @@
+//! Who leads a partition when nodes go and come back, and what that does to its log.
+//!
+//! Replicas share one log, so a replica "has" the records up to where it was when it stopped: all of them
+//! while in sync, up to the stall while replication is stalled, up to its fall otherwise. Electing it cuts
+//! the log there.
+
+use super::producers::Producers;
+use super::topics::Partition;
+use crate::broker::config::NodeId;
+use crate::broker::release::Release;
+
+impl Partition {
+    /// The node stopped. True if the leader changed.
+    pub(crate) fn node_down(
+        &mut self,
+        node: NodeId,
+        alive: impl Fn(NodeId) -> bool,
+        unclean: bool,
+        release: Release,
+    ) -> bool {
+        let high_watermark = self.high_watermark();
+        let was_leader = self.leader == Some(node);
+        if self.isr.contains(&node) && self.isr.len() > 1 {
+            self.isr.retain(|member| *member != node);
+            let reached = if was_leader { self.log.end_offset() } else { high_watermark };
+            self.fell_behind.insert(node, reached);
+        }
+        if !was_leader {
+            return false;
+        }
+        // Followers have no more than the high watermark, unless nobody is left but the one that died.
+        let elected = self.clean_candidate(&alive).map(|next| (next, high_watermark));
+        let elected = elected.or_else(|| unclean.then(|| self.unclean_candidate(&alive)).flatten());
+        match elected {
+            Some((next, reached)) => {
+                self.truncate(reached, release);
+                self.isr.retain(|member| alive(*member) || *member == next);
+                self.lead(next);
+            }
+            None => self.leader = None,
+        }
+        true
+    }
+
+    /// The node is back, with the log it had. True if the leader changed.
+    pub(crate) fn node_up(&mut self, node: NodeId) -> bool {
+        if !self.replicas.contains(&node) {
+            return false;
+        }
+        if self.leader.is_none() && self.isr.contains(&node) {
+            self.lead(node);
+            return true;
+        }
+        if self.leader.is_some() {
+            // It drops what the leader does not have and fetches the rest, at once.
+            self.join_isr(node);
+        }
+        false
+    }
+
+    /// Gives the leadership to a replica that is in sync.
+    pub(crate) fn move_to(&mut self, node: NodeId, release: Release) -> bool {
+        if !self.isr.contains(&node) {
+            return false;
+        }
+        if self.leader != Some(node) {
+            self.truncate(self.high_watermark(), release);
+            self.lead(node);
+        }
+        true
+    }
+
+    fn lead(&mut self, node: NodeId) {
+        self.leader = Some(node);
+        self.leader_epoch += 1;
+        self.log.begin_epoch(self.leader_epoch);
+        self.stalled_at = None;
+        if !self.isr.contains(&node) {
+            self.isr = vec![node];
+        }
+        self.fell_behind.remove(&node);
+    }
+
+    fn join_isr(&mut self, node: NodeId) {
+        if !self.isr.contains(&node) {
+            self.isr.push(node);
+        }
+        self.fell_behind.remove(&node);
+    }
+
+    fn truncate(&mut self, to: i64, release: Release) {
+        if to < self.log.end_offset() {
+            self.log.truncate(to);
+            self.producers = Producers::rebuild(self.log.entries(), release);
+        }
+    }
+
+    fn clean_candidate(&self, alive: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        self.replicas.iter().copied().find(|node| self.isr.contains(node) && alive(*node))
+    }
+
+    fn unclean_candidate(&self, alive: impl Fn(NodeId) -> bool) -> Option<(NodeId, i64)> {
+        let node = self.replicas.iter().copied().find(|node| alive(*node))?;
+        Some((node, self.fell_behind.get(&node).copied().unwrap_or_default()))
+    }
+}
