@@ -12,15 +12,17 @@ use bytes::Bytes;
 
 use super::body::BatchBody;
 use super::header::HEADER_LEN;
-use super::varint::{Scratch, varint_len, varlong_len};
+use super::varint::{MAX_VARINT, Packed, put_varlong, varint_len};
 use super::{Header, RecordsError};
 
 /// Size of the first chunk in bytes: a lone small record costs no more.
 const MIN_CHUNK: usize = 512;
 /// Size of the largest chunk in bytes, unless one record needs more.
 const MAX_CHUNK: usize = 64 * 1024;
-/// The largest batch in bytes: what its length field can say, and a little less.
-const MAX_BATCH: usize = i32::MAX as usize;
+/// How far behind a record's end registers are stored while it is written, at most.
+const SLACK: usize = 8;
+/// The largest batch in bytes: a chunk less than its length field can say, so that the chunks never exceed that.
+const MAX_BATCH: usize = i32::MAX as usize - MAX_CHUNK;
 
 /// Builds the records of one batch (format 2).
 ///
@@ -31,7 +33,8 @@ pub struct BatchBuilder {
     full: Vec<Bytes>,
     /// What takes over as `chunk` while a record is written that does not fit.
     next: Vec<u8>,
-    len: usize,
+    /// Bytes of the chunks in `full`.
+    full_len: usize,
     capacity: usize,
     count: u32,
     /// -1 before the first record.
@@ -47,7 +50,7 @@ impl BatchBuilder {
             chunk: Vec::new(),
             full: Vec::new(),
             next: Vec::new(),
-            len: 0,
+            full_len: 0,
             capacity: 0,
             count: 0,
             last_offset_delta: -1,
@@ -115,19 +118,22 @@ impl BatchBuilder {
     ) -> Result<u32, RecordsError> {
         let record = self.encode(offset_delta, timestamp, key, value, headers);
         let len = record.len();
-        if len.saturating_add(self.encoded_len()) > MAX_BATCH {
-            return Err(RecordsError::TooLarge);
+        let room = self.chunk.capacity() - self.chunk.len();
+        match record.head() {
+            Some(head) if len <= room.saturating_sub(SLACK) => record.write_roomy(head, &mut self.chunk),
+            _ => self.append_tight(offset_delta, timestamp, key, value, headers)?,
         }
-        self.grow_for(len);
-        self.write(&record);
-        self.note(timestamp, len, offset_delta);
+        self.base_timestamp = Some(self.base_timestamp.unwrap_or(timestamp));
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.last_offset_delta = offset_delta;
+        self.count += 1;
         Ok(self.count - 1)
     }
 
     /// Bytes of the batch so far, with the 61 of its header.
     #[inline]
     pub fn encoded_len(&self) -> usize {
-        HEADER_LEN + self.len
+        HEADER_LEN + self.full_len + self.chunk.len()
     }
 
     /// Bytes that are allocated for records.
@@ -149,6 +155,7 @@ impl BatchBuilder {
 
     /// No more records.
     pub fn finish(mut self) -> BatchBody {
+        let plain_len = self.full_len + self.chunk.len();
         if !self.chunk.is_empty() {
             self.full.push(mem::take(&mut self.chunk).into());
         }
@@ -158,7 +165,7 @@ impl BatchBuilder {
             last_offset_delta: self.last_offset_delta.max(0),
             base_timestamp: self.base_timestamp.unwrap_or(-1),
             max_timestamp: if self.count > 0 { self.max_timestamp } else { -1 },
-            plain_len: self.len,
+            plain_len,
             ..BatchBody::default()
         }
     }
@@ -173,23 +180,42 @@ impl BatchBuilder {
         headers: &'a [Header],
     ) -> Encoded<'a> {
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp.unwrap_or(timestamp));
-        let mut length = 1 + varlong_len(timestamp_delta) + varint_len(offset_delta);
-        length += bytes_len(key) + bytes_len(value) + varint_len(headers.len() as i32);
-        if !headers.is_empty() {
-            length = length.saturating_add(headers_len(headers));
-        }
-        Encoded { length, timestamp_delta, offset_delta, key, value, headers }
+        let offset_delta = Packed::new(offset_delta);
+        let timestamp = Packed::long(timestamp_delta);
+        let (key_len, value_len) = (Packed::length(key), Packed::length(value));
+        let mut length = 1 + timestamp.len + offset_delta.len + key_len.len + value_len.len;
+        length += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        length = length.saturating_add(if headers.is_empty() { 1 } else { headers_len(headers) });
+        Encoded { length, timestamp_delta, timestamp, offset_delta, key_len, key, value_len, value, headers }
     }
 
-    #[inline(always)]
-    fn grow_for(&mut self, len: usize) {
+    /// Where the record does not fit into the chunk, or so closely that care is needed.
+    #[cold]
+    #[inline(never)]
+    fn append_tight(
+        &mut self,
+        offset_delta: i32,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), RecordsError> {
+        // Encoded anew, as otherwise the caller could not keep it in registers.
+        let record = self.encode(offset_delta, timestamp, key, value, headers);
+        let len = record.len();
+        // Checked here alone: what fits into a chunk was within the limit when the chunk was made.
+        if len.saturating_add(self.encoded_len()) > MAX_BATCH {
+            return Err(RecordsError::TooLarge);
+        }
         let growth = self.growth_for(len);
         if growth > 0 {
             self.grow(growth);
         }
+        let BatchBuilder { chunk, next, full, full_len, .. } = self;
+        record.write(&mut Tight { chunk, next, full, full_len });
+        Ok(())
     }
 
-    #[cold]
     fn grow(&mut self, growth: usize) {
         let chunk = Vec::with_capacity(growth);
         self.capacity += chunk.capacity();
@@ -198,29 +224,6 @@ impl BatchBuilder {
         } else {
             self.next = chunk;
         }
-    }
-
-    #[inline(always)]
-    fn write(&mut self, record: &Encoded<'_>) {
-        if self.chunk.capacity() - self.chunk.len() >= record.len() + Scratch::SIZE {
-            record.write(&mut Roomy(&mut self.chunk));
-        } else {
-            self.write_tight(record);
-        }
-    }
-
-    #[cold]
-    fn write_tight(&mut self, record: &Encoded<'_>) {
-        record.write(&mut Tight { chunk: &mut self.chunk, next: &mut self.next, full: &mut self.full });
-    }
-
-    #[inline(always)]
-    fn note(&mut self, timestamp: i64, len: usize, offset_delta: i32) {
-        self.base_timestamp = Some(self.base_timestamp.unwrap_or(timestamp));
-        self.max_timestamp = self.max_timestamp.max(timestamp);
-        self.len += len;
-        self.count += 1;
-        self.last_offset_delta = offset_delta;
     }
 }
 
@@ -235,8 +238,12 @@ struct Encoded<'a> {
     /// What the record's own length field says.
     length: usize,
     timestamp_delta: i64,
-    offset_delta: i32,
+    /// The same, if it takes no more than 5 bytes.
+    timestamp: Packed,
+    offset_delta: Packed,
+    key_len: Packed,
     key: Option<&'a [u8]>,
+    value_len: Packed,
     value: Option<&'a [u8]>,
     headers: &'a [Header],
 }
@@ -248,34 +255,64 @@ impl Encoded<'_> {
         varint_len(self.length as i32).saturating_add(self.length)
     }
 
+    /// All that precedes the key, in two registers; `None` in the rare case that it does not fit.
     #[inline(always)]
-    fn write(&self, out: &mut impl Sink) {
-        let mut head = Scratch::new();
-        head.varint(self.length as i32);
-        head.byte(0); // attributes, unused
-        head.varlong(self.timestamp_delta);
-        head.varint(self.offset_delta);
-        head.varint(length_field(self.key));
-        out.scratch(&head);
-        out.bytes(self.key.unwrap_or_default());
-        let mut head = Scratch::new();
-        head.varint(length_field(self.value));
-        out.scratch(&head);
-        out.bytes(self.value.unwrap_or_default());
-        let mut head = Scratch::new();
-        head.varint(self.headers.len() as i32);
-        out.scratch(&head);
-        self.headers.iter().for_each(|header| write_header(header, out));
+    fn head(&self) -> Option<[Packed; 2]> {
+        const ATTRIBUTES: Packed = Packed { bytes: 0, len: 1 };
+        let first = Packed::unsigned((self.length as u64) << 1).then(ATTRIBUTES).then(self.timestamp);
+        let second = self.offset_delta.then(self.key_len);
+        let fits = self.timestamp.len <= MAX_VARINT && first.len <= 8 && second.len <= 8;
+        if fits { Some([first, second]) } else { None }
+    }
+
+    /// Into a chunk with room for the record and `SLACK` bytes more, so that registers can be stored whole: then they
+    /// need no loop and no call to copy.
+    #[inline(always)]
+    fn write_roomy(&self, [first, second]: [Packed; 2], out: &mut Vec<u8>) {
+        put_packed(first, out);
+        put_packed(second, out);
+        out.extend_from_slice(self.key.unwrap_or_default());
+        put_packed(self.value_len, out);
+        out.extend_from_slice(self.value.unwrap_or_default());
+        if self.headers.is_empty() {
+            out.push(0);
+        } else {
+            write_headers(self.headers, out);
+        }
+    }
+
+    fn write(&self, out: &mut Tight<'_>) {
+        out.varlong(self.length as i64);
+        out.bytes(&[0]); // attributes, unused
+        out.varlong(self.timestamp_delta);
+        out.packed(self.offset_delta);
+        out.sized(self.key);
+        out.sized(self.value);
+        out.varlong(self.headers.len() as i64);
+        for header in self.headers {
+            out.sized(Some(header.key.as_bytes()));
+            out.sized(header.value.as_deref());
+        }
     }
 }
 
-fn write_header(header: &Header, out: &mut impl Sink) {
-    for bytes in [Some(header.key.as_bytes().as_ref()), header.value.as_deref()] {
-        let mut head = Scratch::new();
-        head.varint(length_field(bytes));
-        out.scratch(&head);
-        out.bytes(bytes.unwrap_or_default());
+fn write_headers(headers: &[Header], out: &mut Vec<u8>) {
+    put_packed(Packed::new(headers.len() as i32), out);
+    for header in headers {
+        put_packed(Packed::length(Some(header.key.as_bytes())), out);
+        out.extend_from_slice(header.key.as_bytes());
+        let value = header.value.as_deref();
+        put_packed(Packed::length(value), out);
+        out.extend_from_slice(value.unwrap_or_default());
     }
+}
+
+/// Appends the bytes that count, by storing all of them.
+#[inline(always)]
+fn put_packed(packed: Packed, out: &mut Vec<u8>) {
+    let end = out.len() + packed.len;
+    out.extend_from_slice(&packed.bytes.to_le_bytes());
+    out.truncate(end);
 }
 
 #[inline(always)]
@@ -288,32 +325,10 @@ fn bytes_len(bytes: Option<&[u8]>) -> usize {
     varint_len(length_field(bytes)) + bytes.map_or(0, <[u8]>::len)
 }
 
+/// The headers with their count.
 fn headers_len(headers: &[Header]) -> usize {
     let len = |header: &Header| bytes_len(Some(header.key.as_bytes())) + bytes_len(header.value.as_deref());
-    headers.iter().map(len).fold(0, usize::saturating_add)
-}
-
-/// Where a record is written to.
-trait Sink {
-    fn scratch(&mut self, scratch: &Scratch);
-    fn bytes(&mut self, bytes: &[u8]);
-}
-
-/// A chunk with room for the record and a scratch more, so that scratches can be copied whole.
-struct Roomy<'a>(&'a mut Vec<u8>);
-
-impl Sink for Roomy<'_> {
-    #[inline(always)]
-    fn scratch(&mut self, scratch: &Scratch) {
-        let end = self.0.len() + scratch.len();
-        self.0.extend_from_slice(scratch.space());
-        self.0.truncate(end);
-    }
-
-    #[inline(always)]
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
+    headers.iter().map(len).fold(varint_len(headers.len() as i32), usize::saturating_add)
 }
 
 /// A chunk that may become full within the record.
@@ -321,11 +336,22 @@ struct Tight<'a> {
     chunk: &'a mut Vec<u8>,
     next: &'a mut Vec<u8>,
     full: &'a mut Vec<Bytes>,
+    full_len: &'a mut usize,
 }
 
-impl Sink for Tight<'_> {
-    fn scratch(&mut self, scratch: &Scratch) {
-        self.bytes(scratch.as_slice());
+impl Tight<'_> {
+    fn varlong(&mut self, value: i64) {
+        put_varlong(value, &mut |byte| self.bytes(&[byte]));
+    }
+
+    fn packed(&mut self, packed: Packed) {
+        let bytes = packed.bytes.to_le_bytes();
+        self.bytes(bytes.get(..packed.len).unwrap_or_default());
+    }
+
+    fn sized(&mut self, bytes: Option<&[u8]>) {
+        self.varlong(i64::from(length_field(bytes)));
+        self.bytes(bytes.unwrap_or_default());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -334,6 +360,7 @@ impl Sink for Tight<'_> {
         self.chunk.extend_from_slice(fits);
         if !rest.is_empty() {
             let full = mem::replace(self.chunk, mem::take(self.next));
+            *self.full_len += full.len();
             self.full.push(full.into());
             self.chunk.extend_from_slice(rest);
         }

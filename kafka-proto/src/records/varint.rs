@@ -56,13 +56,16 @@ pub(super) fn varint_len(value: i32) -> usize {
 }
 
 #[inline(always)]
-pub(super) fn varlong_len(value: i64) -> usize {
-    unsigned_len(zigzag64(value))
+fn unsigned_len(value: u64) -> usize {
+    if value < 0x80 {
+        return 1;
+    }
+    if value < 0x4000 { 2 } else { wide_len(value) }
 }
 
 /// Bytes of seven bits: the quotient by 7, rounded up, as a product (exact for 1 to 64 bits).
 #[inline(always)]
-fn unsigned_len(value: u64) -> usize {
+fn wide_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     (bits * 9 + 64) / 64
 }
@@ -77,88 +80,109 @@ fn zigzag64(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// Bytes on the stack that varints are written into before they are copied out at once.
-pub(super) struct Scratch {
-    bytes: [u8; Scratch::SIZE],
-    len: usize,
+/// A varint of up to 5 bytes in a register, ready to be stored or shifted behind another.
+#[derive(Clone, Copy)]
+pub(super) struct Packed {
+    /// The bytes, the first one lowest; zero beyond `len`.
+    pub(super) bytes: u64,
+    pub(super) len: usize,
 }
 
-impl Scratch {
-    /// A power of two with room for all that precedes a record's key.
-    pub(super) const SIZE: usize = 32;
-    const MASK: usize = Scratch::SIZE - 1;
-
+impl Packed {
     #[inline(always)]
-    pub(super) fn new() -> Self {
-        Scratch { bytes: [0; Scratch::SIZE], len: 0 }
+    pub(super) fn new(value: i32) -> Self {
+        Packed::unsigned(u64::from(zigzag32(value)))
     }
 
+    /// Beyond 5 bytes only the length is right.
     #[inline(always)]
-    pub(super) fn varint(&mut self, value: i32) {
-        self.unsigned(u64::from(zigzag32(value)));
+    pub(super) fn long(value: i64) -> Self {
+        let raw = zigzag64(value);
+        if raw < 1 << 35 { Packed::unsigned(raw) } else { Packed { bytes: 0, len: wide_len(raw) } }
     }
 
+    /// The length of bytes, -1 for null.
     #[inline(always)]
-    pub(super) fn varlong(&mut self, value: i64) {
-        self.unsigned(zigzag64(value));
-    }
-
-    #[inline(always)]
-    pub(super) fn byte(&mut self, byte: u8) {
-        // The mask only tells the compiler what holds anyway: nobody writes more than SIZE bytes.
-        self.bytes[self.len & Scratch::MASK] = byte;
-        self.len += 1;
-    }
-
-    #[inline(always)]
-    fn unsigned(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.byte(value as u8 | 0x80);
-            value >>= 7;
+    pub(super) fn length(bytes: Option<&[u8]>) -> Self {
+        match bytes {
+            Some(bytes) => Packed::unsigned((bytes.len() as u64) << 1),
+            None => Packed { bytes: 1, len: 1 },
         }
-        self.byte(value as u8);
     }
 
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.len
+    pub(super) fn unsigned(raw: u64) -> Self {
+        if raw < 0x80 {
+            return Packed { bytes: raw, len: 1 };
+        }
+        if raw < 0x4000 {
+            return Packed { bytes: raw & 0x7f | 0x80 | (raw & 0x3f80) << 1, len: 2 };
+        }
+        Packed::wide(raw)
     }
 
-    /// All of the space, of which the first `len()` bytes count: copying a fixed size is cheaper than a variable one.
-    #[inline(always)]
-    pub(super) fn space(&self) -> &[u8; Scratch::SIZE] {
-        &self.bytes
+    /// Three bytes and more, without branches.
+    #[inline]
+    fn wide(raw: u64) -> Self {
+        let len = wide_len(raw);
+        let spread = raw & 0x7f
+            | (raw & 0x3f80) << 1
+            | (raw & 0x1f_c000) << 2
+            | (raw & 0xfe0_0000) << 3
+            | (raw & 0x7_f000_0000) << 4;
+        let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
+        Packed { bytes: spread | more, len }
     }
 
+    /// This and then that; at most 8 bytes together.
     #[inline(always)]
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len.min(Scratch::SIZE)]
+    pub(super) fn then(self, next: Packed) -> Self {
+        Packed { bytes: self.bytes | next.bytes << ((8 * self.len) & 63), len: self.len + next.len }
     }
+}
+
+/// Writes a varlong of any length to the end of `out`.
+pub(super) fn put_varlong(value: i64, out: &mut impl FnMut(u8)) {
+    let mut raw = zigzag64(value);
+    while raw >= 0x80 {
+        out(raw as u8 | 0x80);
+        raw >>= 7;
+    }
+    out(raw as u8);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn check32(value: i32) {
-        let mut scratch = Scratch::new();
-        scratch.varint(value);
-        assert_eq!(scratch.len(), varint_len(value));
-        let mut input = scratch.as_slice();
+        let packed = Packed::new(value);
+        let bytes = packed.bytes.to_le_bytes();
+        let mut plain = Vec::new();
+        put_varlong(i64::from(value), &mut |byte| plain.push(byte));
+        assert_eq!(plain, bytes[..packed.len]);
+        assert_eq!(packed.len, varint_len(value));
+        let mut input = &plain[..];
         assert_eq!(read_varint(&mut input), Ok(value));
         assert!(input.is_empty());
     }
 
     fn check64(value: i64) {
-        let mut scratch = Scratch::new();
-        scratch.varlong(value);
-        assert_eq!(scratch.len(), varlong_len(value));
-        let mut input = scratch.as_slice();
+        let mut plain = Vec::new();
+        put_varlong(value, &mut |byte| plain.push(byte));
+        assert!(plain.len() <= MAX_VARLONG);
+        let packed = Packed::long(value);
+        assert_eq!(packed.len, plain.len());
+        if packed.len <= MAX_VARINT {
+            assert_eq!(plain, packed.bytes.to_le_bytes()[..packed.len]);
+        }
+        let mut input = &plain[..];
         assert_eq!(read_varlong(&mut input), Ok(value));
         assert!(input.is_empty());
-        for end in 0..scratch.len() {
-            assert!(read_varlong(&mut &scratch.as_slice()[..end]).is_err());
+        for end in 0..plain.len() {
+            assert!(read_varlong(&mut &plain[..end]).is_err());
         }
     }
 
@@ -171,7 +195,7 @@ mod tests {
             }
         }
         assert_eq!(varint_len(i32::MIN), 5);
-        assert_eq!(varlong_len(i64::MIN), 10);
+        assert_eq!(Packed::long(i64::MIN).len, 10);
     }
 
     #[test]
