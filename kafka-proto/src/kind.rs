@@ -64,6 +64,28 @@ macro_rules! kind {
                     $(ApiKey::$key => Message::decode(input, version).map(Self::$key),)*
                 }
             }
+
+            /// As [`Message::to_json`].
+            ///
+            /// # Errors
+            /// As there.
+            #[cfg(feature = "serde")]
+            pub fn to_json(&self, version: i16) -> Result<serde_json::Value, EncodeError> {
+                match self {
+                    $(Self::$key(m) => m.to_json(version),)*
+                }
+            }
+
+            /// As [`Message::from_json`].
+            ///
+            /// # Errors
+            /// As there.
+            #[cfg(feature = "serde")]
+            pub fn from_json(key: ApiKey, value: &serde_json::Value, version: i16) -> Result<Self, DecodeError> {
+                match key {
+                    $(ApiKey::$key => Message::from_json(value, version).map(Self::$key),)*
+                }
+            }
         }
 
         $(impl From<messages::$module::$message> for $kind {

@@ -10,13 +10,19 @@
 
 extern crate alloc;
 
+#[cfg(feature = "serde")]
+pub mod any;
 mod api;
 mod api_key;
 pub mod error_code;
 pub mod frame;
+#[cfg(feature = "serde")]
+mod json;
 mod kind;
 #[macro_use]
 mod message;
+#[macro_use]
+mod stored;
 pub mod messages;
 pub mod records;
 pub mod wire;
@@ -28,4 +34,5 @@ pub use bytestring::ByteString as Str;
 pub use error_code::ErrorCode;
 pub use kind::{RequestKind, ResponseKind};
 pub use message::{Message, Request, Response, VersionRange};
+pub use stored::Prefixed;
 pub use wire::Uuid;

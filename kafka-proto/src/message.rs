@@ -67,6 +67,21 @@ pub trait Message: Sized + Default {
     /// # Errors
     /// If the version is not known or the bytes are not such a message.
     fn decode(input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError>;
+
+    /// The message as JSON, in the form of Kafka's `JsonConverter`. Unknown tagged fields are not shown.
+    ///
+    /// # Errors
+    /// As [`encode`](Message::encode).
+    #[cfg(feature = "serde")]
+    fn to_json(&self, version: i16) -> Result<serde_json::Value, EncodeError>;
+
+    /// Reads what [`to_json`](Message::to_json) wrote. Fields that the version does not have are ignored, unless they
+    /// are tagged ones of another version.
+    ///
+    /// # Errors
+    /// If the version is not known, or a field is missing or of another form.
+    #[cfg(feature = "serde")]
+    fn from_json(value: &serde_json::Value, version: i16) -> Result<Self, DecodeError>;
 }
 
 /// A request.
@@ -97,10 +112,7 @@ pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Counter,
 }
 
 pub(crate) fn decode<T: Message + Struct>(input: &mut Decoder<'_>, v: i16) -> Result<T, DecodeError> {
-    if !T::VERSIONS.contains(v) {
-        let VersionRange { min, max } = T::VERSIONS;
-        return Err(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v));
-    }
+    readable::<T>(v)?;
     input.set_flexible(flexible::<T>(v));
     T::read(input, v).map_err(|e| e.of(T::NAME, v))
 }
@@ -109,7 +121,15 @@ pub(crate) fn flexible<T: Message>(v: i16) -> bool {
     T::FLEXIBLE_SINCE.is_some_and(|since| v >= since)
 }
 
-fn writable<T: Message>(v: i16) -> Result<(), EncodeError> {
+pub(crate) fn readable<T: Message>(v: i16) -> Result<(), DecodeError> {
+    if T::VERSIONS.contains(v) {
+        return Ok(());
+    }
+    let VersionRange { min, max } = T::VERSIONS;
+    Err(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
+}
+
+pub(crate) fn writable<T: Message>(v: i16) -> Result<(), EncodeError> {
     if T::VERSIONS.contains(v) {
         return Ok(());
     }
@@ -135,6 +155,16 @@ macro_rules! message {
 
             fn decode(input: &mut $crate::wire::Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
                 $crate::message::decode(input, version)
+            }
+
+            #[cfg(feature = "serde")]
+            fn to_json(&self, version: i16) -> Result<serde_json::Value, EncodeError> {
+                $crate::json::to_json(self, version)
+            }
+
+            #[cfg(feature = "serde")]
+            fn from_json(value: &serde_json::Value, version: i16) -> Result<Self, DecodeError> {
+                $crate::json::from_json(value, version)
             }
         }
     };

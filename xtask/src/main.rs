@@ -1,8 +1,12 @@
 //! The project's own tools, one module a subcommand.
 
+#[cfg(feature = "tools")]
 mod broker;
+#[cfg(feature = "tools")]
 mod cluster;
 mod codegen;
+#[cfg(feature = "tools")]
+mod vectors;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -19,9 +23,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Tool {
+    #[cfg(feature = "tools")]
     Broker(broker::Broker),
+    #[cfg(feature = "tools")]
     Cluster(cluster::Cluster),
     Codegen(codegen::Codegen),
+    #[cfg(feature = "tools")]
+    Vectors(vectors::Vectors),
 }
 
 fn main() -> ExitCode {
@@ -36,9 +44,13 @@ fn main() -> ExitCode {
 
 fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
     match tool {
+        #[cfg(feature = "tools")]
         Tool::Broker(broker) => broker.run()?,
+        #[cfg(feature = "tools")]
         Tool::Cluster(cluster) => cluster.run()?,
         Tool::Codegen(codegen) => codegen.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Vectors(vectors) => vectors.run()?,
     }
     Ok(())
 }

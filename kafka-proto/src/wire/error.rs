@@ -41,6 +41,9 @@ pub enum DecodeErrorKind {
     /// An API key that is not known.
     #[error("API key {0} is not known")]
     UnknownApi(i16),
+    /// A type of a stored record, or a version of its frame, that is not known.
+    #[error("{0} is not known")]
+    UnknownType(u32),
     /// JSON of another form than the schema's.
     #[error("{0} is expected in JSON")]
     Json(&'static str),

@@ -27,11 +27,13 @@ pub use records::Records;
 pub use tags::{UnknownTag, UnknownTags};
 pub use uuid::{ParseUuidError, Uuid};
 
-pub(crate) use encoder::Counter;
+pub(crate) use encoder::{Counter, Out};
 pub(crate) use field::{
     Field, Nullable, Struct, TaggedOption, get_classic, put_classic, some, supports, tagged,
 };
 pub(crate) use fixed::Fixed;
+#[cfg(feature = "serde")]
+pub(crate) use fixed::JsonScalar;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 

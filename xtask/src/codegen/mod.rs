@@ -92,7 +92,7 @@ fn format(sources: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, String)>> {
     let dir = root().join("target").join("codegen");
     let _ = fs::remove_dir_all(&dir);
     write(&dir, &sources)?;
-    let paths = sources.iter().map(|(path, _)| dir.join(path)).filter(|p| !p.ends_with("mod.rs"));
+    let paths = sources.iter().map(|(path, _)| dir.join(path));
     let config = root().join("rustfmt.toml");
     let status = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])

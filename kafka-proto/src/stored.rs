@@ -1,0 +1,213 @@
+//! Messages that are kept in bytes fields and in records, with what stands before them there.
+
+use crate::message::{self, Message};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Source, Struct};
+use bytes::Bytes;
+
+/// A message with its version before it as an int16: the consumer protocol, control records, principals.
+pub trait Prefixed: Message {
+    /// Version and message.
+    ///
+    /// # Errors
+    /// As [`Message::encode`].
+    fn encode_prefixed(&self, version: i16) -> Result<Bytes, EncodeError> {
+        let mut out = Encoder::with_capacity(2 + self.encoded_len(version)?);
+        out.put_slice(&version.to_be_bytes());
+        self.encode(&mut out, version)?;
+        Ok(out.into_bytes())
+    }
+
+    /// Reads a version and the message. One of a newer version is read as the newest that is known, and bytes behind it
+    /// are ignored, for newer versions only append. The version is returned as it was read.
+    ///
+    /// # Errors
+    /// If the bytes are not such a message.
+    fn decode_prefixed(bytes: &Bytes) -> Result<(i16, Self), DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let version = int16(&mut input, "version", Self::NAME)?;
+        let message = Self::decode(&mut input, version.min(Self::VERSIONS.max))?;
+        Ok((version, message))
+    }
+}
+
+pub(crate) fn int16(
+    input: &mut Decoder<'_>,
+    field: &'static str,
+    name: &'static str,
+) -> Result<i16, DecodeError> {
+    input.fixed(field).map_err(|e: DecodeError| e.of(name, 0))
+}
+
+/// Writes an int16 before a message.
+pub(crate) fn with_int16<T: Message + Struct>(
+    int: i16,
+    message: &T,
+    version: i16,
+) -> Result<Bytes, EncodeError> {
+    let mut out = Encoder::with_capacity(2 + message.encoded_len(version)?);
+    out.put_slice(&int.to_be_bytes());
+    message::encode(message, &mut out, version)?;
+    Ok(out.into_bytes())
+}
+
+/// Version of the frame of metadata records: 0 was the one of Kafka 2.8, a preview.
+const FRAME_VERSION: u32 = 1;
+
+/// Type and version of a metadata record; the frame's version is checked.
+pub(crate) fn metadata_frame(input: &mut Decoder<'_>) -> Result<(i16, i16), DecodeError> {
+    let mut frame = [0; 3];
+    for (number, field) in frame.iter_mut().zip(["frame_version", "type", "version"]) {
+        *number = input.uvarint(field)?;
+    }
+    let [frame, kind, version] = frame;
+    if frame != FRAME_VERSION {
+        return Err(unknown_type("frame_version", frame));
+    }
+    let small = |number: u32, field| i16::try_from(number).map_err(|_| unknown_type(field, number));
+    Ok((small(kind, "type")?, small(version, "version")?))
+}
+
+pub(crate) fn with_metadata_frame<T: Message + Struct>(
+    kind: i16,
+    message: &T,
+    version: i16,
+) -> Result<Bytes, EncodeError> {
+    let mut out = Encoder::with_capacity(8 + message.encoded_len(version)?);
+    for number in [FRAME_VERSION, kind as u32, version as u32] {
+        crate::wire::Out::uvarint(&mut out, number);
+    }
+    message::encode(message, &mut out, version)?;
+    Ok(out.into_bytes())
+}
+
+pub(crate) fn unknown_type(field: &'static str, number: u32) -> DecodeError {
+    DecodeError::new(field, crate::wire::DecodeErrorKind::UnknownType(number))
+}
+
+/// Makes a message one with an int16 version before it.
+macro_rules! prefixed {
+    ($t:ident) => {
+        impl $crate::stored::Prefixed for $t {}
+    };
+}
+
+/// The records of a coordinator's topic: name, type, key, value.
+macro_rules! records {
+    ($($name:ident $kind:literal $key:ident $value:ident;)*) => {
+        /// The key of a record: its type as an int16, then the key itself.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Key {
+            $(#[doc = concat!("Type ", stringify!($kind), ".")] $name($key),)*
+        }
+
+        impl Key {
+            /// The number of the type.
+            pub fn kind(&self) -> i16 {
+                match self {
+                    $(Key::$name(_) => $kind,)*
+                }
+            }
+
+            /// Type and key.
+            ///
+            /// # Errors
+            /// As [`Message::encode`](crate::Message::encode).
+            pub fn encode(&self) -> Result<Bytes, EncodeError> {
+                match self {
+                    $(Key::$name(key) => $crate::stored::with_int16($kind, key, 0),)*
+                }
+            }
+
+            /// Reads type and key.
+            ///
+            /// # Errors
+            /// If the type is not known or the bytes are not such a key.
+            pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+                let mut input = $crate::wire::Decoder::new(bytes);
+                match $crate::stored::int16(&mut input, "type", "Key")? {
+                    $($kind => $crate::message::decode(&mut input, 0).map(Key::$name),)*
+                    kind => Err($crate::stored::unknown_type("type", kind as u32)),
+                }
+            }
+        }
+
+        /// The value of a record: its version as an int16, then the value itself.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Value {
+            $(#[doc = concat!("Type ", stringify!($kind), ".")] $name($value),)*
+        }
+
+        impl Value {
+            /// Version and value.
+            ///
+            /// # Errors
+            /// As [`Message::encode`](crate::Message::encode).
+            pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
+                match self {
+                    $(Value::$name(value) => $crate::stored::with_int16(version, value, version),)*
+                }
+            }
+
+            /// Reads version and value of a record whose key is of this type.
+            ///
+            /// # Errors
+            /// If the type or version is not known or the bytes are not such a value.
+            pub fn decode(kind: i16, bytes: &Bytes) -> Result<(i16, Self), DecodeError> {
+                let mut input = $crate::wire::Decoder::new(bytes);
+                let version = $crate::stored::int16(&mut input, "version", "Value")?;
+                let value = match kind {
+                    $($kind => Value::$name($crate::message::decode(&mut input, version)?),)*
+                    kind => return Err($crate::stored::unknown_type("type", kind as u32)),
+                };
+                Ok((version, value))
+            }
+        }
+    };
+}
+
+/// The records of a metadata log: name, type, message.
+macro_rules! metadata {
+    ($($name:ident $kind:literal $record:ident;)*) => {
+        /// A record of the log: version of the frame, type and version as unsigned varints, then the record itself.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Record {
+            $(#[doc = concat!("Type ", stringify!($kind), ".")] $name($record),)*
+        }
+
+        impl Record {
+            /// The number of the type.
+            pub fn kind(&self) -> i16 {
+                match self {
+                    $(Record::$name(_) => $kind,)*
+                }
+            }
+
+            /// Frame and record.
+            ///
+            /// # Errors
+            /// As [`Message::encode`](crate::Message::encode).
+            pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
+                match self {
+                    $(Record::$name(record) => $crate::stored::with_metadata_frame($kind, record, version),)*
+                }
+            }
+
+            /// Reads frame and record, and returns the record's version too.
+            ///
+            /// # Errors
+            /// If the frame, type or version is not known or the bytes are not such a record.
+            pub fn decode(bytes: &Bytes) -> Result<(i16, Self), DecodeError> {
+                let mut input = $crate::wire::Decoder::new(bytes);
+                let (kind, version) = $crate::stored::metadata_frame(&mut input)?;
+                let record = match kind {
+                    $($kind => Record::$name($crate::message::decode(&mut input, version)?),)*
+                    kind => return Err($crate::stored::unknown_type("type", kind as u32)),
+                };
+                Ok((version, record))
+            }
+        }
+    };
+}
