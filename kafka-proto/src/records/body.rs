@@ -10,7 +10,7 @@ use crate::wire::Records;
 const MAGIC: u8 = 2;
 
 /// The records of a batch, encoded and perhaps compressed, without header. Immutable; cloning shares the bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BatchBody {
     pub(super) records: Records,
     pub(super) count: u32,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::body::BatchBody;
 use super::header::HEADER_LEN;
 use super::varint::{MAX_VARINT, Packed, put_varlong, varint_len};
-use super::{Header, RecordsError};
+use super::{Compression, Header, RecordsError};
 
 /// Size of the first chunk in bytes: a lone small record costs no more.
 const MIN_CHUNK: usize = 512;
@@ -166,7 +166,8 @@ impl BatchBuilder {
             base_timestamp: self.base_timestamp.unwrap_or(-1),
             max_timestamp: if self.count > 0 { self.max_timestamp } else { -1 },
             plain_len,
-            ..BatchBody::default()
+            compression: Compression::None,
+            level: None,
         }
     }
 

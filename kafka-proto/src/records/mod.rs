@@ -8,6 +8,25 @@
 //! to be compressed and sealed as often as needed.
 //!
 //! Nothing here panics on hostile bytes, or allocates more than they justify and the caller's cap allows.
+//!
+//! ```
+//! use kafka_proto::records::{BatchBuilder, Compression, ProducerStamp, batches};
+//!
+//! let mut builder = BatchBuilder::new();
+//! builder.append(1_700_000_000_000, Some(b"key"), Some(b"value"), &[])?;
+//! let body = builder.finish().compress(Compression::None, None)?;
+//! let sealed = body.seal(ProducerStamp::NONE); // what a Produce request carries
+//!
+//! for batch in batches(sealed.into_bytes()) {
+//!     let batch = batch?;
+//!     batch.verify_crc()?;
+//!     let mut records = batch.records(1 << 20)?; // at most 1 MiB after decompression
+//!     while let Some(record) = records.next_record() {
+//!         assert_eq!(record?.value, Some(&b"value"[..]));
+//!     }
+//! }
+//! # Ok::<(), kafka_proto::records::RecordsError>(())
+//! ```
 
 mod batch;
 mod body;

@@ -130,6 +130,9 @@ impl BatchForm {
 /// The count; the headers themselves are read on demand.
 #[inline(always)]
 fn read_headers<'a>(source: &'a Bytes, body: &mut &'a [u8]) -> Result<Headers<'a>, RecordsError> {
+    if let [0] = body {
+        return Ok(Headers { count: 0, rest: &[], source });
+    }
     let count = read_varint(body)?;
     if count < 0 || count as usize > body.len() {
         return Err(RecordsError::Corrupt("the header count is impossible"));

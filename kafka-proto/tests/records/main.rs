@@ -1,5 +1,7 @@
 //! Record batches and message sets, as users of the crate see them.
 
+#![cfg(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd"))]
+
 mod properties;
 mod vectors;
 

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use lz4_flex::block::{
-    CompressTable, DecompressError, compress_into_with_table, decompress_into_with_dict,
+    CompressTable, DecompressError, compress_into_with_table, decompress_into, decompress_into_with_dict,
     get_maximum_output_size,
 };
 use twox_hash::XxHash32;
@@ -39,7 +39,7 @@ const DICTIONARY: u8 = 0x01;
 pub(super) fn decompress(packed: &[u8], magic: u8, limit: usize) -> Result<Vec<u8>, RecordsError> {
     let mut input = packed;
     let mut reader = Reader { frame: Frame::read(&mut input, magic)?, out: Vec::new(), limit };
-    reader.reserve(input);
+    reader.reserve(input)?;
     while let Some((block, stored)) = reader.frame.next_block(&mut input)? {
         reader.unpack(block, stored)?;
     }
@@ -105,7 +105,7 @@ struct Reader {
 
 impl Reader {
     /// Room for all blocks, as far as their sizes justify it.
-    fn reserve(&mut self, mut input: &[u8]) {
+    fn reserve(&mut self, mut input: &[u8]) -> Result<(), RecordsError> {
         let unchecked = Frame { block_checksums: false, ..self.frame };
         let mut most = 0usize;
         while let Ok(Some((block, _))) = unchecked.next_block(&mut input) {
@@ -114,7 +114,7 @@ impl Reader {
                 input = input.get(4..).unwrap_or_default();
             }
         }
-        self.out.reserve_exact(most.min(self.limit));
+        self.out.try_reserve_exact(most.min(self.limit)).map_err(|_| self.too_large())
     }
 
     /// The most bytes that a block can unpack to.
@@ -135,8 +135,11 @@ impl Reader {
         let most = self.most_of(block);
         self.out.resize(start + most.min(allowed), 0);
         let (done, room) = self.out.split_at_mut(start);
-        let window = if self.frame.linked { &done[start.saturating_sub(WINDOW)..] } else { &[] };
-        match decompress_into_with_dict(block, room, window) {
+        let unpacked = match self.frame.linked {
+            true => decompress_into_with_dict(block, room, &done[start.saturating_sub(WINDOW)..]),
+            false => decompress_into(block, room),
+        };
+        match unpacked {
             Ok(len) => self.out.truncate(start + len),
             Err(DecompressError::OutputTooSmall { .. }) if most > allowed => return Err(self.too_large()),
             Err(error) => return Err(unreadable(Compression::Lz4, error)),

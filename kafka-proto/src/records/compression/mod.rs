@@ -11,6 +11,8 @@ mod gzip;
 mod lz4;
 #[cfg(feature = "snappy")]
 mod snappy;
+#[cfg(all(test, any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")))]
+mod tests;
 #[cfg(feature = "zstd")]
 mod zstd;
 
@@ -87,7 +89,7 @@ impl fmt::Display for Compression {
 }
 
 /// Unpacks what a batch of format `magic` holds; more than `limit` bytes are an error.
-#[cfg_attr(not(feature = "std"), allow(unused_variables))]
+#[allow(unused_variables)] // by codecs that are left out
 pub fn decompress(
     compression: Compression,
     magic: u8,
@@ -112,7 +114,7 @@ pub fn decompress(
 /// Packs pieces that follow each other, for a batch of format `magic`.
 ///
 /// `level` is the codec's own; one that is out of its range is moved into it, and codecs without levels ignore it.
-#[cfg_attr(not(feature = "std"), allow(unused_variables))]
+#[allow(unused_variables)] // by codecs that are left out
 pub fn compress(
     compression: Compression,
     magic: u8,
@@ -135,13 +137,13 @@ pub fn compress(
 }
 
 /// An error of a reader; what the codec says is kept as text.
-#[cfg(feature = "std")]
-fn unreadable(compression: Compression, reason: impl std::string::ToString) -> RecordsError {
+#[allow(dead_code)] // without any codec
+fn unreadable(compression: Compression, reason: impl alloc::string::ToString) -> RecordsError {
     RecordsError::Decompress { compression, reason: reason.to_string().into_boxed_str() }
 }
 
 /// An error of a writer.
-#[cfg(feature = "std")]
-fn unwritable(compression: Compression, reason: impl std::string::ToString) -> RecordsError {
+#[allow(dead_code)] // without any codec
+fn unwritable(compression: Compression, reason: impl alloc::string::ToString) -> RecordsError {
     RecordsError::Compress { compression, reason: reason.to_string().into_boxed_str() }
 }

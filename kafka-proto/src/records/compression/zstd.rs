@@ -22,7 +22,8 @@ thread_local! {
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
     let most = unpacked_bound(packed).ok_or_else(|| unreadable(Compression::Zstd, "a frame is broken"))?;
-    let mut out = Vec::with_capacity(most.min(limit));
+    let mut out = Vec::new();
+    out.try_reserve_exact(most.min(limit)).map_err(|_| RecordsError::DecompressedTooLarge { limit })?;
     READER.with_borrow_mut(|reader| read(reader, packed, &mut out)).map_err(|error| {
         // Within the bound there is room for whatever the blocks hold, so only the cap can be too small.
         match error.to_string().contains("too small") && most > limit {
@@ -72,10 +73,10 @@ const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// The most that a block can hold.
 const MAX_BLOCK: usize = 128 * 1024;
 
-/// The most that frames behind each other can unpack to; `None` if they are not whole.
+/// The most that frames behind each other can unpack to; `None` if they are not whole, or there is none.
 fn unpacked_bound(mut packed: &[u8]) -> Option<usize> {
     let mut most = 0usize;
-    while !packed.is_empty() {
+    loop {
         let magic = u32::from_le_bytes(take(&mut packed)?);
         if magic == FRAME_MAGIC {
             most = most.saturating_add(frame_bound(&mut packed)?);
@@ -85,8 +86,10 @@ fn unpacked_bound(mut packed: &[u8]) -> Option<usize> {
         } else {
             return None;
         }
+        if packed.is_empty() {
+            return Some(most);
+        }
     }
-    Some(most)
 }
 
 /// `input` follows the magic; afterwards it follows the frame.
@@ -104,7 +107,7 @@ fn frame_bound(input: &mut &[u8]) -> Option<usize> {
         let size = head >> 3;
         let (packed, unpacked) = match head >> 1 & 3 {
             0 => (size, size),
-            1 => (1, size),
+            1 => (1, size.min(MAX_BLOCK)),
             2 => (size, MAX_BLOCK),
             _ => return None,
         };
