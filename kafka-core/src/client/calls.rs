@@ -1,0 +1,131 @@
+//! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
+
+use super::machine::{Answer, Ask, Lane, Now, Target};
+use super::requests::Owner;
+use super::timers::Timer;
+use super::{Client, Event};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::{RequestKind, ResponseKind};
+use std::time::{Duration, Instant};
+
+/// A call before it is made.
+#[derive(Clone, Debug)]
+pub struct CallSpec {
+    /// Where it goes.
+    pub target: Target,
+    /// The request in the newest form of its API.
+    pub request: RequestKind,
+    /// From now to its end, retries included; `None` for the client's call timeout.
+    pub timeout: Option<Duration>,
+    /// The code in a response that decides whether it is asked again.
+    pub code: fn(&ResponseKind) -> ErrorCode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    spec: CallSpec,
+    started: Instant,
+    deadline: Instant,
+    attempts: u32,
+    last: Option<Error>,
+    result: Option<Result<ResponseKind, Error>>,
+}
+
+impl Client {
+    /// Makes a call; [`Event::Call`] tells when [`take_call`](Self::take_call) has its result.
+    pub fn call(&mut self, now: Now, spec: CallSpec) -> u64 {
+        let id = self.next_id();
+        let deadline = now.instant + spec.timeout.unwrap_or(self.config.call_timeout);
+        let call = Call { spec, started: now.instant, deadline, attempts: 0, last: None, result: None };
+        self.calls.insert(id, call);
+        self.timers.set(Timer::CallDeadline(id), deadline);
+        self.call_attempt(now, id);
+        self.settle(now);
+        id
+    }
+
+    /// The result of a call, once; the call is over then.
+    pub fn take_call(&mut self, id: u64) -> Option<Result<ResponseKind, Error>> {
+        self.calls.get(&id)?.result.as_ref()?;
+        self.calls.remove(&id)?.result
+    }
+
+    /// Nobody waits for the call any more. What was not sent yet is not sent.
+    pub fn cancel_call(&mut self, id: u64) {
+        self.calls.remove(&id);
+        self.timers.stop(&Timer::CallDeadline(id));
+        self.timers.stop(&Timer::CallRetry(id));
+        self.cancel_requests(|owner| *owner == Owner::Call(id));
+    }
+
+    pub(super) fn call_attempt(&mut self, now: Now, id: u64) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.attempts += 1;
+        let left = call.deadline.saturating_duration_since(now.instant);
+        let ask = Ask {
+            tag: 0,
+            target: call.spec.target.clone(),
+            lane: Lane::Other,
+            request: call.spec.request.clone(),
+            timeout: left.min(self.config.request_timeout),
+        };
+        self.ask(now.instant, Owner::Call(id), ask);
+    }
+
+    pub(super) fn call_answered(&mut self, now: Now, id: u64, answer: Answer) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.result.is_some() {
+            return;
+        }
+        let error = match answer.result {
+            Ok(response) => match (call.spec.code)(&response) {
+                code if code.is_retriable() || code == ErrorCode::NotController => Error::broker(code),
+                _ => return self.call_done(id, Ok(response)),
+            },
+            Err(error) if error.is_retriable() => error,
+            Err(error) => return self.call_done(id, Err(error)),
+        };
+        if error.code().is_some_and(|c| c == ErrorCode::NotController || c.refreshes_metadata()) {
+            self.metadata.hint_stale();
+        }
+        if let Target::Coordinator(kind, key) = &call.spec.target {
+            self.coordinators.forget(*kind, key);
+        }
+        let attempt = call.attempts - 1;
+        call.last = Some(error);
+        self.stats.retries += 1;
+        let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
+        self.timers.set(Timer::CallRetry(id), now.instant + wait);
+    }
+
+    pub(super) fn call_deadline(&mut self, now: Now, id: u64) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if call.result.is_some() {
+            return;
+        }
+        let last = call.last.clone().or_else(|| self.last_trouble());
+        let after = now.instant.duration_since(call.started);
+        let api = call.spec.request.api_key();
+        let fatal = last.clone().filter(|e| !e.is_retriable());
+        let error = fatal.unwrap_or_else(|| Error::new(ErrorKind::TimedOut { after, last }).api(api));
+        self.cancel_requests(|owner| *owner == Owner::Call(id));
+        self.call_done(id, Err(error));
+    }
+
+    /// The newest failure of any connection: what most likely stood in the way of a call that was never answered.
+    pub(crate) fn last_trouble(&self) -> Option<Error> {
+        let lanes = self.lanes.lanes.iter().filter(|((_, lane), _)| *lane == Lane::Other);
+        let (key, error) = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?))).next()?;
+        Some(Error::from(error).on(self.broker_name(key.0)))
+    }
+
+    fn call_done(&mut self, id: u64, result: Result<ResponseKind, Error>) {
+        self.timers.stop(&Timer::CallDeadline(id));
+        self.timers.stop(&Timer::CallRetry(id));
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.result = Some(result);
+            self.announce(Event::Call(id));
+        }
+    }
+}

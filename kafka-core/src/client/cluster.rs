@@ -1,0 +1,103 @@
+//! What is known of the cluster: brokers, controller, topics with their partitions and leaders.
+//!
+//! A topic is an immutable snapshot behind an `Arc`: writers and readers keep theirs without a lock and compare by pointer.
+//! Which refresh may change what is decided in [`metadata`](super::metadata); this file only holds and answers.
+
+use kafka_proto::{Str, Uuid};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A broker as Metadata tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The node id.
+    pub id: i32,
+    /// The advertised host.
+    pub host: Str,
+    /// The advertised port.
+    pub port: u16,
+    /// The rack, where one is set.
+    pub rack: Option<Str>,
+}
+
+/// A topic at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    /// The name.
+    pub name: Str,
+    /// The topic's id; zero where the broker is older than 2.8 (KIP-516).
+    pub id: Uuid,
+    /// Whether it is one of Kafka's own.
+    pub is_internal: bool,
+    /// The partitions; the index is the partition's number.
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    /// The broker that leads, if any.
+    pub leader: Option<i32>,
+    /// The leader epoch (KIP-320); -1 where the broker does not tell.
+    pub leader_epoch: i32,
+    /// The brokers that hold a replica.
+    pub replicas: Vec<i32>,
+    /// The replicas in sync.
+    pub isr: Vec<i32>,
+    /// The replicas that are offline.
+    pub offline: Vec<i32>,
+}
+
+/// A partition of a topic, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Str,
+    /// The partition.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// A partition of a topic.
+    pub fn new(topic: impl Into<Str>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+/// The cluster as far as it is known.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    /// The cluster's id, where the brokers tell it (0.10.1+).
+    pub id: Option<Str>,
+    /// The brokers by node id.
+    pub nodes: BTreeMap<i32, Node>,
+    /// The controller (or a broker that forwards to it).
+    pub controller: Option<i32>,
+    /// The topics somebody asked for.
+    pub topics: BTreeMap<Str, Arc<Topic>>,
+    /// Topics by id, for answers that name ids only.
+    pub names: BTreeMap<Uuid, Str>,
+}
+
+impl Cluster {
+    /// The snapshot of a topic.
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    /// A partition's state.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    /// The leader of a partition and its epoch.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
+        let partition = self.partition(topic, partition)?;
+        Some((partition.leader?, partition.leader_epoch))
+    }
+
+    /// The name behind a topic id.
+    pub fn name(&self, id: &Uuid) -> Option<&Str> {
+        self.names.get(id)
+    }
+}

@@ -1,0 +1,237 @@
+//! Connecting, losing and closing of lanes.
+//!
+//! Invariants
+//! * A lane with something to do is connecting, up, waiting for its reconnect timer, or closing: never silent.
+//! * A lane that failed waits before it tries again, longer with each failure in a row; a response ends the row.
+//! * A planned close (idle, no longer needed) is no failure.
+
+use super::lanes::{LaneKey, LaneState, LinkState};
+use super::machine::{Lane, Now};
+use super::timers::Timer;
+use super::{Action, Client, Event};
+use crate::client::address::Address;
+use crate::error::ConnectionError;
+use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
+use kafka_proto::ApiKey;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Client {
+    /// The lane has something to do: connects it, or tells its task.
+    pub(super) fn kick(&mut self, now: Instant, key: LaneKey) {
+        let lane = self.lane(now, key);
+        match lane.link {
+            LinkState::Idle => self.connect(now, key),
+            LinkState::Up(conn) if !lane.announced && !lane.is_muted(now) => {
+                lane.announced = true;
+                self.events.push_back(Event::Transmit(conn));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn lane(&mut self, now: Instant, key: LaneKey) -> &mut LaneState {
+        let newest = ApiKey::ApiVersions.versions().max;
+        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now, newest))
+    }
+
+    fn connect(&mut self, now: Instant, key: LaneKey) {
+        let Some(Address { host, port }) = self.address_of(key.0) else {
+            return self.fail_queued(
+                now,
+                key,
+                &ConnectionError::Unreachable("the broker is not known any more".into()),
+            );
+        };
+        let conn = ConnId(self.next_id());
+        let deadline = now + self.config.connect_timeout;
+        let api_versions = self.lane(now, key).api_versions;
+        self.lane(now, key).link = LinkState::Connecting(conn);
+        self.lanes.conns.insert(conn, key);
+        self.timers.set(Timer::Conn(conn), deadline);
+        let link = LinkConfig {
+            client_id: self.config.client_id.clone(),
+            max_response_bytes: self.config.max_response_bytes,
+            api_versions,
+        };
+        self.stats.connects += 1;
+        self.actions.push_back(Action::Connect { conn, host, port, deadline, link });
+    }
+
+    /// Where a broker, or the bootstrap address behind a negative id, is to be found.
+    pub(super) fn address_of(&self, broker: i32) -> Option<Address> {
+        if let Some(node) = self.metadata.cluster.nodes.get(&broker) {
+            return Some(Address { host: node.host.clone(), port: node.port });
+        }
+        let index = usize::try_from(-1 - i64::from(broker)).ok()?;
+        self.config.bootstrap.get(index).cloned()
+    }
+
+    pub(super) fn connected(&mut self, now: Now, conn: ConnId, versions: Arc<BrokerVersions>) {
+        let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
+        if lane.link != LinkState::Connecting(conn) {
+            return;
+        }
+        lane.link = LinkState::Up(conn);
+        lane.versions = Some(versions);
+        lane.last_used = now.instant;
+        // Something may have come while it connected; the task asks by itself at first.
+        lane.announced = false;
+        self.timers.stop(&Timer::Conn(conn));
+        self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
+        self.kick(now.instant, key);
+    }
+
+    /// The connection's task has ended.
+    pub(super) fn closed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        error: ConnectionError,
+        unanswered: Vec<Unanswered>,
+    ) {
+        let Some(key) = self.lanes.conns.remove(&conn) else { return };
+        self.timers.stop(&Timer::Conn(conn));
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let error = match std::mem::replace(&mut lane.link, LinkState::Idle) {
+            LinkState::Closing(_, reason) => reason,
+            LinkState::Connecting(_) => {
+                // Some brokers reset on a version of ApiVersions they do not know.
+                let newest = ApiKey::ApiVersions.versions().max;
+                lane.api_versions = if lane.api_versions == 0 { newest } else { 0 };
+                error
+            }
+            _ => error,
+        };
+        self.lost(now, key, &error, &unanswered);
+    }
+
+    /// The lane has no connection any more: backs off, and fails what was pending.
+    fn lost(&mut self, now: Now, key: LaneKey, error: &ConnectionError, unanswered: &[Unanswered]) {
+        let planned = *error == ConnectionError::ClosedByClient;
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let in_flight = std::mem::take(&mut lane.in_flight);
+        lane.announced = false;
+        self.timers.stop(&Timer::Idle(key.0, key.1));
+        if planned {
+            lane.link = LinkState::Idle;
+        } else {
+            self.stats.connection_failures += 1;
+            lane.last_error = Some(error.clone());
+            let attempt = lane.failures;
+            lane.failures = lane.failures.saturating_add(1);
+            lane.link = LinkState::Backoff;
+            let wait = self.random.backoff(
+                attempt,
+                self.config.reconnect_backoff,
+                self.config.reconnect_backoff_max,
+            );
+            self.timers.set(Timer::Reconnect(key.0, key.1), now.instant + wait);
+        }
+        for (id, _) in in_flight {
+            // What the task does not list was never given to the socket.
+            let taken = unanswered.iter().find(|u| u.id == id).is_some_and(|u| u.taken);
+            self.request_failed(now, id, error, taken);
+        }
+        if planned {
+            if self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
+                self.kick(now.instant, key);
+            }
+        } else {
+            self.fail_queued(now.instant, key, error);
+            self.broker_failed(now, key);
+        }
+    }
+
+    /// Fails what waits for the lane; what any broker can serve goes elsewhere.
+    fn fail_queued(&mut self, now: Instant, key: LaneKey, error: &ConnectionError) {
+        let queued = match self.lanes.get_mut(key) {
+            Some(lane) => std::mem::take(&mut lane.queue),
+            None => return,
+        };
+        let now = Now { instant: now, wall_ms: 0 };
+        for id in queued {
+            self.request_failed(now, id, error, false);
+        }
+    }
+
+    /// Ends a connection for a reason; its requests fail when its task has reported.
+    pub(super) fn close_conn(&mut self, now: Now, conn: ConnId, reason: ConnectionError) {
+        let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
+        self.actions.push_back(Action::Close(conn));
+        match lane.link {
+            LinkState::Up(_) => lane.link = LinkState::Closing(conn, reason),
+            LinkState::Connecting(_) => {
+                self.lanes.conns.remove(&conn);
+                self.timers.stop(&Timer::Conn(conn));
+                self.lost(now, key, &reason, &[]);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn conn_timeout(&mut self, now: Now, conn: ConnId) {
+        let Some((_, lane)) = self.lanes.by_conn(conn) else { return };
+        match (&lane.link, lane.earliest_deadline()) {
+            (LinkState::Connecting(_), _) => self.close_conn(now, conn, ConnectionError::ConnectTimeout),
+            (LinkState::Up(_), Some(at)) if at <= now.instant => {
+                self.close_conn(now, conn, ConnectionError::ResponseTimeout);
+            }
+            (_, Some(at)) => self.timers.set(Timer::Conn(conn), at),
+            (_, None) => {}
+        }
+    }
+
+    pub(super) fn reconnect(&mut self, now: Instant, key: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.link != LinkState::Backoff {
+            return;
+        }
+        lane.link = LinkState::Idle;
+        if !lane.queue.is_empty() || self.wants_lane(now, key) {
+            self.kick(now, key);
+        }
+    }
+
+    pub(super) fn idle_timeout(&mut self, now: Now, key: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(conn) = lane.up() else { return };
+        let due = lane.last_used + self.config.connections_max_idle;
+        if lane.is_unused() && due <= now.instant {
+            self.close_conn(now, conn, ConnectionError::ClosedByClient);
+        } else {
+            let at = due.max(now.instant + self.config.connections_max_idle / 10);
+            self.timers.set(Timer::Idle(key.0, key.1), at);
+        }
+    }
+
+    /// The connections to bootstrap addresses have done their work once brokers are known.
+    pub(super) fn close_bootstrap(&mut self, now: Now) {
+        let done: Vec<ConnId> = self
+            .lanes
+            .lanes
+            .range(..(0, Lane::Other))
+            .filter(|(_, lane)| lane.is_unused())
+            .filter_map(|(_, lane)| lane.up())
+            .collect();
+        for conn in done {
+            self.close_conn(now, conn, ConnectionError::ClosedByClient);
+        }
+    }
+
+    /// A lane nobody needs any more (its reader or group has ended).
+    pub(super) fn drop_lanes(&mut self, now: Now, of: impl Fn(Lane) -> bool) {
+        let keys: Vec<LaneKey> = self.lanes.lanes.keys().filter(|(_, lane)| of(*lane)).copied().collect();
+        for key in keys {
+            self.timers.stop(&Timer::Reconnect(key.0, key.1));
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            match lane.conn() {
+                Some(conn) => self.close_conn(now, conn, ConnectionError::ClosedByClient),
+                None => {
+                    self.fail_queued(now.instant, key, &ConnectionError::ClosedByClient);
+                    self.lanes.lanes.remove(&key);
+                }
+            }
+        }
+    }
+}

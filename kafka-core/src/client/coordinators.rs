@@ -1,0 +1,63 @@
+//! Which broker coordinates a group or transactional id, and who waits to know.
+
+use super::machine::CoordinatorKind;
+use crate::link::RequestId;
+use kafka_proto::Str;
+use kafka_proto::messages::find_coordinator::FindCoordinatorRequest;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default)]
+pub(crate) struct Coordinators {
+    known: BTreeMap<(CoordinatorKind, Str), Coordinator>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Coordinator {
+    pub(crate) broker: Option<i32>,
+    /// A lookup is under way, or waits for its backoff.
+    pub(crate) looking: bool,
+    pub(crate) attempts: u32,
+    pub(crate) waiting: Vec<RequestId>,
+}
+
+impl Coordinators {
+    pub(crate) fn entry(&mut self, kind: CoordinatorKind, key: &Str) -> &mut Coordinator {
+        self.known.entry((kind, key.clone())).or_default()
+    }
+
+    pub(crate) fn broker(&self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
+        self.known.get(&(kind, key.clone()))?.broker
+    }
+
+    /// The coordinator is not, or no longer, there.
+    pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) {
+        if let Some(coordinator) = self.known.get_mut(&(kind, key.clone())) {
+            coordinator.broker = None;
+        }
+    }
+
+    /// A broker cannot be reached: whoever it coordinates is looked up anew.
+    pub(crate) fn forget_broker(&mut self, broker: i32) {
+        for coordinator in self.known.values_mut().filter(|c| c.broker == Some(broker)) {
+            coordinator.broker = None;
+        }
+    }
+
+    /// A request no longer waits.
+    pub(crate) fn unwait(&mut self, id: RequestId) {
+        for coordinator in self.known.values_mut() {
+            coordinator.waiting.retain(|w| *w != id);
+        }
+    }
+}
+
+pub(crate) fn find(kind: CoordinatorKind, key: &Str) -> FindCoordinatorRequest {
+    FindCoordinatorRequest {
+        key_type: match kind {
+            CoordinatorKind::Group => 0,
+            CoordinatorKind::Transaction => 1,
+        },
+        coordinator_keys: vec![key.clone()],
+        ..FindCoordinatorRequest::default()
+    }
+}

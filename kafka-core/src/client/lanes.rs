@@ -1,0 +1,126 @@
+//! The connections of a client, one a (broker, lane): their states, queues and in-flight requests.
+//!
+//! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
+
+use super::machine::Lane;
+use crate::error::ConnectionError;
+use crate::link::{BrokerVersions, ConnId, RequestId};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A broker (negative: the bootstrap address -1 - id) and a lane to it.
+pub(crate) type LaneKey = (i32, Lane);
+
+#[derive(Debug)]
+pub(crate) struct LaneState {
+    pub(crate) link: LinkState,
+    /// Requests that wait to be handed out.
+    pub(crate) queue: VecDeque<RequestId>,
+    /// Requests handed out and not answered, with their deadlines.
+    pub(crate) in_flight: VecDeque<(RequestId, Instant)>,
+    /// Failures in a row; a response ends the row.
+    pub(crate) failures: u32,
+    pub(crate) last_error: Option<ConnectionError>,
+    pub(crate) versions: Option<Arc<BrokerVersions>>,
+    pub(crate) throttled_until: Option<Instant>,
+    pub(crate) last_used: Instant,
+    /// The version of ApiVersions to begin the next connection with.
+    pub(crate) api_versions: i16,
+    /// The connection's task was told that there is something to send.
+    pub(crate) announced: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum LinkState {
+    Idle,
+    Backoff,
+    Connecting(ConnId),
+    Up(ConnId),
+    /// Told to end; what became of its requests is not known yet.
+    Closing(ConnId, ConnectionError),
+}
+
+impl LaneState {
+    pub(crate) fn new(now: Instant, api_versions: i16) -> Self {
+        Self {
+            link: LinkState::Idle,
+            queue: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            failures: 0,
+            last_error: None,
+            versions: None,
+            throttled_until: None,
+            last_used: now,
+            api_versions,
+            announced: false,
+        }
+    }
+
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        match self.link {
+            LinkState::Connecting(conn) | LinkState::Up(conn) | LinkState::Closing(conn, _) => Some(conn),
+            LinkState::Idle | LinkState::Backoff => None,
+        }
+    }
+
+    pub(crate) fn up(&self) -> Option<ConnId> {
+        match self.link {
+            LinkState::Up(conn) => Some(conn),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_muted(&self, now: Instant) -> bool {
+        self.throttled_until.is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Takes a request off the in-flight queue; whether it was there.
+    pub(crate) fn answered(&mut self, id: RequestId) -> bool {
+        let Some(at) = self.in_flight.iter().position(|(r, _)| *r == id) else { return false };
+        self.in_flight.remove(at);
+        true
+    }
+
+    pub(crate) fn earliest_deadline(&self) -> Option<Instant> {
+        self.in_flight.iter().map(|(_, at)| *at).min()
+    }
+
+    /// How good a lane is for a request that any broker can serve; less is better.
+    pub(crate) fn rank(&self, now: Instant) -> (u8, usize) {
+        let state = match self.link {
+            LinkState::Up(_) if !self.is_muted(now) => 0,
+            LinkState::Connecting(_) => 1,
+            LinkState::Idle => 2,
+            LinkState::Up(_) => 3,
+            LinkState::Closing(..) => 4,
+            LinkState::Backoff => 5,
+        };
+        (state, self.queue.len() + self.in_flight.len())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    pub(crate) lanes: BTreeMap<LaneKey, LaneState>,
+    pub(crate) conns: BTreeMap<ConnId, LaneKey>,
+}
+
+impl Lanes {
+    pub(crate) fn get(&self, key: LaneKey) -> Option<&LaneState> {
+        self.lanes.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: LaneKey) -> Option<&mut LaneState> {
+        self.lanes.get_mut(&key)
+    }
+
+    pub(crate) fn by_conn(&mut self, conn: ConnId) -> Option<(LaneKey, &mut LaneState)> {
+        let key = *self.conns.get(&conn)?;
+        self.lanes.get_mut(&key).map(|lane| (key, lane))
+    }
+}

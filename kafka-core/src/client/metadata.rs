@@ -1,0 +1,358 @@
+//! When metadata is asked for, and what of an answer is believed (PROMISES 18).
+//!
+//! Invariants
+//! * A topic that one answer lacks changes nothing until it has been missing for the grace period, on two brokers where there are two.
+//! * A partition never goes back to an older leader epoch of the same topic id.
+//! * A hint refreshes at once, but not more often than the retry backoff allows.
+
+use super::cluster::{Cluster, Node, Partition, Topic};
+use super::config::ClientConfig;
+use super::random::Random;
+use crate::error::{ConnectionError, Error};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_proto::{ApiKey, Str};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    pub(crate) cluster: Cluster,
+    /// Topics somebody needs, with the number of those who do.
+    wanted: BTreeMap<Str, usize>,
+    /// Topics that answers lacked.
+    missing: BTreeMap<Str, Missing>,
+    /// Topics that answers refused for good.
+    refused: BTreeMap<Str, Error>,
+    in_flight: bool,
+    /// Something is known to be out of date.
+    stale: bool,
+    last_attempt: Option<Instant>,
+    last_success: Option<Instant>,
+    /// Attempts in a row that left something open.
+    attempts: u32,
+}
+
+#[derive(Debug)]
+struct Missing {
+    since: Instant,
+    brokers: BTreeSet<i32>,
+    code: ErrorCode,
+}
+
+/// What is known of a topic that a call needs.
+#[derive(Clone, Debug)]
+pub enum TopicState {
+    /// It exists.
+    Known(Arc<Topic>),
+    /// It was asked for.
+    Pending,
+    /// It cannot be had.
+    Failed(Error),
+}
+
+/// What an answer changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Topics with another snapshot, or another state, than before.
+    pub(crate) topics: Vec<Str>,
+}
+
+impl Metadata {
+    /// Somebody needs `topic`; whether it has to be asked for.
+    pub(crate) fn want(&mut self, topic: &Str) {
+        *self.wanted.entry(topic.clone()).or_default() += 1;
+        if !self.cluster.topics.contains_key(topic) {
+            self.stale = true;
+        }
+    }
+
+    pub(crate) fn is_wanted(&self, topic: &str) -> bool {
+        self.wanted.contains_key(topic)
+    }
+
+    pub(crate) fn unwant(&mut self, topic: &str) {
+        let Some(count) = self.wanted.get_mut(topic) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.wanted.remove(topic);
+            self.missing.remove(topic);
+            self.refused.remove(topic);
+        }
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    pub(crate) fn hint_stale(&mut self) {
+        self.stale = true;
+    }
+
+    pub(crate) fn topic(&self, now: Instant, name: &str, config: &ClientConfig) -> TopicState {
+        if let Some(topic) = self.cluster.topic(name) {
+            return TopicState::Known(topic.clone());
+        }
+        if let Some(error) = self.refused.get(name) {
+            return TopicState::Failed(error.clone());
+        }
+        match self.missing.get(name) {
+            Some(missing) if self.is_gone(now, missing, config) => {
+                let topic = Str::from(name);
+                TopicState::Failed(Error::broker(missing.code).api(ApiKey::Metadata).topic(&topic))
+            }
+            _ => TopicState::Pending,
+        }
+    }
+
+    fn is_gone(&self, now: Instant, missing: &Missing, config: &ClientConfig) -> bool {
+        let enough = self.cluster.nodes.len().min(2);
+        now.duration_since(missing.since) >= config.unknown_topic_grace && missing.brokers.len() >= enough
+    }
+
+    /// When the next request is due; `None` while one is under way.
+    pub(crate) fn due(&self, config: &ClientConfig, random: &mut Random) -> Option<Instant> {
+        if self.in_flight {
+            return None;
+        }
+        let last = self.last_attempt?;
+        if self.stale {
+            let wait = match self.attempts {
+                0 => config.retry_backoff,
+                n => random.backoff(n - 1, config.retry_backoff, config.retry_backoff_max),
+            };
+            return Some(last + wait);
+        }
+        Some(self.last_success.unwrap_or(last) + config.metadata_max_age)
+    }
+
+    /// Whether a request may leave right now.
+    pub(crate) fn may_ask_now(&self, now: Instant, config: &ClientConfig) -> bool {
+        if self.in_flight {
+            return false;
+        }
+        let Some(last) = self.last_attempt else { return true };
+        let rested = now.duration_since(last) >= config.retry_backoff;
+        // The first question about something new leaves at once (SCENARIOS P28).
+        self.stale && self.attempts == 0 && (rested || self.has_news())
+    }
+
+    fn has_news(&self) -> bool {
+        self.wanted.keys().any(|t| {
+            !self.cluster.topics.contains_key(t)
+                && !self.missing.contains_key(t)
+                && !self.refused.contains_key(t)
+        })
+    }
+
+    pub(crate) fn request(&mut self, now: Instant, config: &ClientConfig) -> MetadataRequest {
+        self.in_flight = true;
+        self.stale = false;
+        self.last_attempt = Some(now);
+        let topics = self
+            .wanted
+            .keys()
+            .map(|name| MetadataRequestTopic { name: Some(name.clone()), ..MetadataRequestTopic::default() });
+        MetadataRequest {
+            topics: Some(topics.collect()),
+            allow_auto_topic_creation: config.allow_auto_topic_creation,
+            ..MetadataRequest::default()
+        }
+    }
+
+    pub(crate) fn failed(&mut self) {
+        self.in_flight = false;
+        self.stale = true;
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Takes an answer of broker `from`.
+    ///
+    /// # Errors
+    /// The broker belongs to another cluster: nothing of it is believed.
+    pub(crate) fn apply(
+        &mut self,
+        now: Instant,
+        from: i32,
+        response: MetadataResponse,
+    ) -> Result<Changes, ConnectionError> {
+        self.in_flight = false;
+        self.check_cluster(&response)?;
+        self.last_success = Some(now);
+        if !response.brokers.is_empty() {
+            self.cluster.nodes = response.brokers.iter().filter_map(node).collect();
+        }
+        if response.controller_id >= 0 {
+            self.cluster.controller = Some(response.controller_id);
+        }
+        if response.cluster_id.is_some() {
+            self.cluster.id = response.cluster_id;
+        }
+        let mut changes = Changes::default();
+        let mut open = false;
+        for topic in response.topics {
+            open |= self.apply_topic(now, from, topic, &mut changes);
+        }
+        if open || self.has_news() {
+            self.stale = true;
+        }
+        self.attempts = if open { self.attempts.saturating_add(1) } else { 0 };
+        Ok(changes)
+    }
+
+    fn check_cluster(&mut self, response: &MetadataResponse) -> Result<(), ConnectionError> {
+        match (&self.cluster.id, &response.cluster_id) {
+            (Some(expected), Some(got)) if expected != got => {
+                let error =
+                    ConnectionError::OtherCluster { expected: expected.to_string(), got: got.to_string() };
+                self.failed();
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the topic has to be asked for again soon.
+    fn apply_topic(
+        &mut self,
+        now: Instant,
+        from: i32,
+        topic: MetadataResponseTopic,
+        changes: &mut Changes,
+    ) -> bool {
+        let Some(name) = topic.name.clone() else { return false };
+        let code = ErrorCode::from(topic.error_code);
+        match code {
+            ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
+                self.missing.remove(&name);
+                self.refused.remove(&name);
+                self.adopt(&name, topic, changes)
+            }
+            ErrorCode::None | ErrorCode::LeaderNotAvailable => true,
+            ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
+                self.miss(now, from, &name, code, changes);
+                true
+            }
+            code if code.is_retriable() => true,
+            code => {
+                let error = Error::broker(code).api(ApiKey::Metadata).topic(&name);
+                self.refused.insert(name.clone(), error);
+                changes.topics.push(name);
+                // Rights may be granted later.
+                true
+            }
+        }
+    }
+
+    fn miss(&mut self, now: Instant, from: i32, name: &Str, code: ErrorCode, changes: &mut Changes) {
+        let missing = self.missing.entry(name.clone()).or_insert_with(|| Missing {
+            since: now,
+            brokers: BTreeSet::new(),
+            code,
+        });
+        missing.brokers.insert(from);
+        changes.topics.push(name.clone());
+    }
+
+    /// Topics that were missing for good are forgotten.
+    pub(crate) fn forget_gone(&mut self, now: Instant, config: &ClientConfig) -> Vec<Str> {
+        let gone: Vec<Str> = self
+            .missing
+            .iter()
+            .filter(|(name, missing)| {
+                self.cluster.topics.contains_key(*name) && self.is_gone(now, missing, config)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &gone {
+            if let Some(topic) = self.cluster.topics.remove(name) {
+                self.cluster.names.remove(&topic.id);
+            }
+        }
+        gone
+    }
+
+    fn adopt(&mut self, name: &Str, told: MetadataResponseTopic, changes: &mut Changes) -> bool {
+        let old = self.cluster.topics.get(name).cloned();
+        let same = old.as_ref().filter(|old| old.id == told.topic_id);
+        let mut partitions: Vec<Partition> = Vec::with_capacity(told.partitions.len());
+        let mut open = false;
+        let mut told_partitions = told.partitions;
+        told_partitions.sort_by_key(|p| p.partition_index);
+        for told in &told_partitions {
+            if usize::try_from(told.partition_index) != Ok(partitions.len()) {
+                // A hole in the numbers: not to be believed; what is known stays.
+                return true;
+            }
+            let known = same.and_then(|old| old.partitions.get(partitions.len()));
+            let partition = partition(told, known);
+            open |= partition.leader.is_none();
+            partitions.push(partition);
+        }
+        if let Some(old) = same.filter(|old| old.partitions.len() > partitions.len()) {
+            // Partitions never become fewer; a lagging broker told.
+            partitions.extend(old.partitions[partitions.len()..].iter().cloned());
+            open = true;
+        }
+        let topic =
+            Topic { name: name.clone(), id: told.topic_id, is_internal: told.is_internal, partitions };
+        if old.is_none_or(|old| *old != topic) {
+            if !topic.id.is_zero() {
+                self.cluster.names.insert(topic.id, name.clone());
+            }
+            self.cluster.topics.insert(name.clone(), Arc::new(topic));
+            changes.topics.push(name.clone());
+        }
+        open
+    }
+
+    /// A response told the new leader (KIP-951): believed where its epoch is newer. Whether anything changed.
+    pub(crate) fn leader_hint(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        leader: i32,
+        leader_epoch: i32,
+        node: Option<Node>,
+    ) -> bool {
+        if let Some(node) = node {
+            self.cluster.nodes.insert(node.id, node);
+        }
+        if !self.cluster.nodes.contains_key(&leader) {
+            self.stale = true;
+            return false;
+        }
+        let Some(old) = self.cluster.topics.get_mut(topic) else { return false };
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        let newer = old.partitions.get(index).is_some_and(|p| leader_epoch > p.leader_epoch);
+        if newer {
+            let partition = &mut Arc::make_mut(old).partitions[index];
+            (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
+        }
+        newer
+    }
+}
+
+fn node(broker: &kafka_proto::messages::metadata::MetadataResponseBroker) -> Option<(i32, Node)> {
+    let port = u16::try_from(broker.port).ok().filter(|p| *p > 0)?;
+    let node = Node { id: broker.node_id, host: broker.host.clone(), port, rack: broker.rack.clone() };
+    Some((broker.node_id, node))
+}
+
+fn partition(told: &MetadataResponsePartition, known: Option<&Partition>) -> Partition {
+    let leader = (told.leader_id >= 0).then_some(told.leader_id);
+    let told = Partition {
+        leader,
+        leader_epoch: told.leader_epoch,
+        replicas: told.replica_nodes.to_vec(),
+        isr: told.isr_nodes.to_vec(),
+        offline: told.offline_replicas.to_vec(),
+    };
+    match known {
+        Some(known) if told.leader_epoch >= 0 && told.leader_epoch < known.leader_epoch => known.clone(),
+        _ => told,
+    }
+}

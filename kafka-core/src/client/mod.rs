@@ -1,0 +1,559 @@
+//! The cluster brain: one for all writers, readers, groups and calls of a client.
+//!
+//! In: [`Client::handle_input`] and the application's calls. Out: [`Client::poll_action`] (low-rate orders to the driver),
+//! [`Client::poll_transmit`] (requests, by connection), [`Client::poll_event`] (hints that something is to be had; the data
+//! itself is pulled) and [`Client::poll_timeout`]. It holds no socket, clock, thread or dice; the same inputs give the
+//! same outputs on every machine. Any order of calls is valid.
+//!
+//! This file only merges: each machine has its own, and asks through [`machine`].
+
+pub mod address;
+mod alarms;
+mod calls;
+pub mod cluster;
+pub mod config;
+mod connections;
+mod coordinators;
+pub(crate) mod fit;
+mod lanes;
+pub mod machine;
+mod metadata;
+mod produce;
+pub(crate) mod random;
+pub(crate) mod requests;
+mod subscriptions;
+mod timers;
+
+pub use calls::CallSpec;
+pub use metadata::TopicState;
+pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
+
+use crate::error::{ConnectionError, Error};
+use crate::group::Membership;
+use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
+use crate::stats::Stats;
+use crate::writer::{Batch, Producer, pack};
+use calls::Call;
+use cluster::{Cluster, Topic};
+use config::ClientConfig;
+use coordinators::Coordinators;
+use kafka_proto::ResponseKind;
+use kafka_proto::Str;
+use kafka_proto::records::Compression;
+use lanes::{LaneKey, Lanes};
+use machine::{Answer, Ask, Hint, Lane, Now, Target};
+use metadata::Metadata;
+use random::Random;
+use requests::{Owner, Request};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use subscriptions::{CommitResults, Commits, Reading};
+use timers::{Timer, Timers};
+
+/// What the outside world tells the client. Time comes beside it.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection is set up, with the versions its broker told.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// What the broker speaks.
+        versions: Arc<BrokerVersions>,
+    },
+    /// A request was answered.
+    Response {
+        /// The connection.
+        conn: ConnId,
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        response: Answered,
+        /// How long the broker asks for silence.
+        throttle: Duration,
+    },
+    /// A request that is not answered was taken by the socket.
+    Sent {
+        /// The connection.
+        conn: ConnId,
+        /// The request.
+        id: RequestId,
+    },
+    /// A request could not be encoded; nothing of it was sent.
+    Refused {
+        /// The connection.
+        conn: ConnId,
+        /// The request.
+        id: RequestId,
+        /// Why.
+        error: Error,
+    },
+    /// A connection has ended, or could not be made.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        error: ConnectionError,
+        /// What was handed out to it and not answered.
+        unanswered: Vec<Unanswered>,
+    },
+    /// A [`Job`] was run.
+    JobDone(JobDone),
+    /// A deadline may have passed.
+    Timeout,
+    /// A reader's budget has room again.
+    BudgetFreed,
+}
+
+/// Low-rate orders to the driver.
+#[derive(Debug)]
+pub enum Action {
+    /// Look up the name, connect, and run the link; report [`Input::Connected`] or [`Input::Closed`].
+    Connect {
+        /// The new connection.
+        conn: ConnId,
+        /// Name or address.
+        host: Str,
+        /// Port.
+        port: u16,
+        /// When the attempt is over; the addresses of a name share the time until then.
+        deadline: Instant,
+        /// For its link.
+        link: LinkConfig,
+    },
+    /// End the connection; report [`Input::Closed`].
+    Close(ConnId),
+    /// Heavy and pure: run it anywhere outside the lock, then report [`Input::JobDone`].
+    Run(Job),
+}
+
+/// A batch to compress.
+#[derive(Debug)]
+pub struct Job {
+    writer: u32,
+    partition: usize,
+    batch: Arc<Batch>,
+    compression: Compression,
+    level: Option<i32>,
+}
+
+/// A job that was run; its result is kept in the batch.
+#[derive(Debug)]
+pub struct JobDone {
+    writer: u32,
+    partition: usize,
+}
+
+impl Job {
+    /// Runs the job.
+    pub fn run(self) -> JobDone {
+        // A failure is kept in the batch as well, and met again when it is encoded.
+        let _ = pack(&self.batch, self.compression, self.level);
+        JobDone { writer: self.writer, partition: self.partition }
+    }
+}
+
+/// A hint that something is to be had.
+#[derive(Debug)]
+pub enum Event {
+    /// [`Client::poll_transmit`] may have something for this connection.
+    Transmit(ConnId),
+    /// [`Client::take_call`] has the result.
+    Call(u64),
+    /// [`Client::topic`] may answer otherwise than before.
+    Topic(Str),
+    /// [`Client::reader_take`] may have something.
+    Readable(u32),
+    /// A commit's outcome can be taken.
+    Committed(u64),
+    /// A reader has left its group.
+    ReaderClosed(u32),
+    /// The batch's outcome is set.
+    Resolved(Batches),
+    /// A writer's memory has room, or the writer was closed.
+    Memory(Writers),
+    /// Something the cluster cannot do and the client does without; told once.
+    Degraded(Error),
+}
+
+/// Batches whose waiters are to be woken outside the lock.
+#[derive(Debug)]
+pub struct Batches(Vec<Arc<Batch>>);
+
+impl Batches {
+    /// Wakes them.
+    pub fn wake(self) {
+        self.0.iter().for_each(|batch| batch.wake());
+    }
+}
+
+/// A writer whose waiters are to be woken outside the lock.
+#[derive(Debug)]
+pub struct Writers(Arc<crate::writer::Accumulator>);
+
+impl Writers {
+    /// Wakes them.
+    pub fn wake(self) {
+        self.0.memory.wake();
+    }
+}
+
+/// The cluster brain, see the [module](self).
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    random: Random,
+    timers: Timers,
+    metadata: Metadata,
+    lanes: Lanes,
+    requests: BTreeMap<RequestId, Request>,
+    coordinators: Coordinators,
+    calls: BTreeMap<u64, Call>,
+    alarms: BTreeMap<u64, bool>,
+    commits: Commits,
+    commit_results: CommitResults,
+    orphans: BTreeSet<u32>,
+    writers: BTreeMap<u32, Producer>,
+    readings: BTreeMap<u32, Reading>,
+    memberships: BTreeMap<u32, Membership>,
+    /// Answers that were not given to their owners yet.
+    answers: VecDeque<(Owner, Answer)>,
+    /// Machines that may have something to say.
+    dirty_writers: BTreeSet<u32>,
+    dirty_readers: BTreeSet<u32>,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+    degraded: Vec<Error>,
+    next: u64,
+    next_machine: u32,
+    closed: bool,
+    stats: Stats,
+}
+
+impl Client {
+    /// A client that does nothing yet.
+    pub fn new(config: ClientConfig) -> Self {
+        Self {
+            random: Random::new(config.seed),
+            config: Arc::new(config),
+            timers: Timers::default(),
+            metadata: Metadata::default(),
+            lanes: Lanes::default(),
+            requests: BTreeMap::new(),
+            coordinators: Coordinators::default(),
+            calls: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            commit_results: BTreeMap::new(),
+            orphans: BTreeSet::new(),
+            writers: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            answers: VecDeque::new(),
+            dirty_writers: BTreeSet::new(),
+            dirty_readers: BTreeSet::new(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            degraded: Vec::new(),
+            next: 0,
+            next_machine: 0,
+            closed: false,
+            stats: Stats::default(),
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// What is known of the cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.metadata.cluster
+    }
+
+    /// Counters and gauges since the beginning.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.connections = self.lanes.lanes.values().filter(|l| l.up().is_some()).count() as u64;
+        stats.requests_in_flight = self.lanes.lanes.values().map(|l| l.in_flight.len() as u64).sum();
+        stats
+    }
+
+    /// What the client does without, since the brokers are too old.
+    pub fn degraded(&self) -> &[Error] {
+        &self.degraded
+    }
+
+    // ---- inputs ----
+
+    /// Takes what happened. `now` must not go backwards.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Connected { conn, versions } => self.connected(now, conn, versions),
+            Input::Response { conn, id, response, throttle } => {
+                self.responded(now, conn, id, response, throttle)
+            }
+            Input::Sent { conn, id } => self.request_sent(now, conn, id),
+            Input::Refused { conn, id, error } => self.refused(now, conn, id, &error),
+            Input::Closed { conn, error, unanswered } => self.closed(now, conn, error, unanswered),
+            Input::JobDone(done) => self.job_done(now, &done),
+            Input::Timeout => self.expire(now),
+            Input::BudgetFreed => self.budget_freed(now),
+        }
+        self.settle(now);
+    }
+
+    fn expire(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.instant) {
+            match timer {
+                Timer::Queued(id) => self.queued_timeout(id),
+                Timer::Conn(conn) => self.conn_timeout(now, conn),
+                Timer::Reconnect(broker, lane) => self.reconnect(now.instant, (broker, lane)),
+                Timer::Throttle(broker, lane) => self.after_throttle(now.instant, (broker, lane)),
+                Timer::Idle(broker, lane) => self.idle_timeout(now, (broker, lane)),
+                Timer::Metadata => self.ask_metadata(now),
+                Timer::Coordinator(kind, key) => self.find_coordinator(now.instant, kind, &key),
+                Timer::CallRetry(id) => self.call_attempt(now, id),
+                Timer::CallDeadline(id) => self.call_deadline(now, id),
+                Timer::Alarm(id) => self.ring(id),
+                Timer::Writer(id) => self.writer_timeout(now, id),
+                Timer::Reader(id) => self.reader_timeout(now, id),
+                Timer::Group(id) => self.group_timeout(now, id),
+            }
+        }
+    }
+
+    fn after_throttle(&mut self, now: Instant, key: LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.throttled_until = None;
+        }
+        self.kick(now, key);
+    }
+
+    /// Gives out answers and lets the machines speak until none has anything to say.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some((owner, answer)) = self.answers.pop_front() {
+                self.give_answer(now, owner, answer);
+            } else if let Some(id) = self.dirty_writers.pop_first() {
+                self.pump_writer(now, id);
+            } else if let Some(id) = self.dirty_readers.pop_first() {
+                self.pump_reading(now, id);
+            } else {
+                break;
+            }
+        }
+        self.plan_metadata(now);
+    }
+
+    fn give_answer(&mut self, now: Now, owner: Owner, mut answer: Answer) {
+        match owner {
+            Owner::Metadata => self.metadata_answered(now, answer),
+            Owner::Coordinator(kind, key) => self.coordinator_found(now, kind, &key, answer),
+            Owner::Call(id) => self.call_answered(now, id, answer),
+            Owner::Writer(id, tag) => {
+                answer.tag = tag;
+                self.writer_answered(now, id, answer);
+            }
+            Owner::Reader(id, tag) => {
+                answer.tag = tag;
+                self.reader_answered(now, id, answer);
+            }
+            Owner::Group(id, tag) => {
+                answer.tag = tag;
+                self.group_answered(now, id, answer);
+            }
+            Owner::Fetch(_) | Owner::Produce(_) => {}
+        }
+    }
+
+    // ---- outputs ----
+
+    /// The next order to the driver.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether [`poll_action`](Self::poll_action) has something.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// The next hint.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due; may change with each input and call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    // ---- metadata ----
+
+    /// What is known of a topic; one that is not known is asked for at once where it is [wanted](Self::want_topic).
+    pub fn topic(&self, now: Now, name: &str) -> TopicState {
+        self.metadata.topic(now.instant, name, &self.config)
+    }
+
+    /// Somebody needs the topic from now on.
+    pub fn want_topic(&mut self, now: Now, name: &Str) {
+        self.metadata.want(name);
+        self.settle(now);
+    }
+
+    /// Whether somebody needs the topic.
+    pub(crate) fn is_wanted(&self, name: &str) -> bool {
+        self.metadata.is_wanted(name)
+    }
+
+    /// Nobody needs the topic for this reason any more.
+    pub fn unwant_topic(&mut self, name: &str) {
+        self.metadata.unwant(name);
+    }
+
+    /// What is known of topics seems to be out of date.
+    pub(crate) fn refresh_metadata(&mut self) {
+        self.metadata.hint_stale();
+    }
+
+    fn plan_metadata(&mut self, now: Now) {
+        if self.closed {
+            return;
+        }
+        let begun = !self.calls.is_empty() || !self.writers.is_empty() || !self.readings.is_empty();
+        if begun && self.metadata.may_ask_now(now.instant, &self.config) {
+            return self.ask_metadata(now);
+        }
+        if !self.timers.is_set(&Timer::Metadata) || self.metadata.is_stale() {
+            let due = self.metadata.due(&self.config, &mut self.random);
+            self.timers.set_option(Timer::Metadata, due);
+        }
+    }
+
+    fn ask_metadata(&mut self, now: Now) {
+        let request = self.metadata.request(now.instant, &self.config);
+        let timeout = self.config.request_timeout;
+        let ask = Ask { tag: 0, target: Target::Any, lane: Lane::Other, request: request.into(), timeout };
+        self.timers.stop(&Timer::Metadata);
+        self.ask(now.instant, Owner::Metadata, ask);
+    }
+
+    fn metadata_answered(&mut self, now: Now, answer: Answer) {
+        let Answer { broker, result, .. } = answer;
+        let (Ok(ResponseKind::Metadata(response)), Some(broker)) = (result, broker) else {
+            self.metadata.failed();
+            return self.plan_metadata_retry();
+        };
+        match self.metadata.apply(now.instant, broker, response) {
+            Ok(changes) => {
+                let gone = self.metadata.forget_gone(now.instant, &self.config);
+                for topic in changes.topics.into_iter().chain(gone) {
+                    self.topic_changed(now, &topic);
+                }
+                if !self.metadata.cluster.nodes.is_empty() {
+                    self.close_bootstrap(now);
+                }
+            }
+            Err(error) => {
+                let conn = self.lanes.get((broker, Lane::Other)).and_then(|l| l.conn());
+                if let Some(conn) = conn {
+                    self.close_conn(now, conn, error);
+                }
+            }
+        }
+        self.plan_metadata_retry();
+    }
+
+    fn plan_metadata_retry(&mut self) {
+        let due = self.metadata.due(&self.config, &mut self.random);
+        self.timers.set_option(Timer::Metadata, due);
+    }
+
+    fn topic_changed(&mut self, now: Now, topic: &Str) {
+        self.announce(Event::Topic(topic.clone()));
+        self.topic_changed_for_writers(now, topic);
+        self.topic_changed_for_readers(now, topic);
+    }
+
+    fn hint(&mut self, now: Now, hint: Hint) {
+        match hint {
+            Hint::Refresh(_) => self.metadata.hint_stale(),
+            Hint::Leader { topic, partition, leader, leader_epoch, node } => {
+                if self.metadata.leader_hint(&topic, partition, leader, leader_epoch, node) {
+                    self.topic_changed(now, &topic);
+                }
+            }
+            Hint::NotCoordinator(kind, key) => self.coordinators.forget(kind, &key),
+        }
+    }
+
+    /// A broker cannot be reached.
+    fn broker_failed(&mut self, _: Now, key: LaneKey) {
+        self.metadata.hint_stale();
+        if matches!(key.1, Lane::Group(_)) {
+            self.coordinators.forget_broker(key.0);
+        }
+    }
+
+    // ---- the end ----
+
+    /// Ends everything at once: what is not written never will be, and every connection is told to end.
+    pub fn close(&mut self, now: Now) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let error = Error::new(crate::error::ErrorKind::Closed);
+        for id in self.writers.keys().copied().collect::<Vec<_>>() {
+            self.abort_writer(id, &error);
+        }
+        let conns: Vec<ConnId> = self.lanes.conns.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
+    pub fn is_quiescent(&self) -> bool {
+        self.calls.is_empty()
+            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata))
+            && self.writers.values().all(Producer::is_quiescent)
+            && self.answers.is_empty()
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn machine_id(&mut self) -> u32 {
+        self.next_machine += 1;
+        self.next_machine
+    }
+
+    /// Whether a lane has something that is built when it is handed out.
+    fn wants_lane(&self, now: Instant, key: LaneKey) -> bool {
+        match key.1 {
+            Lane::Produce => self.writers.values().any(|w| w.is_ready_for(key.0)),
+            Lane::Fetch(id) | Lane::FetchAside(id) => self.reading_wants(now, id, key),
+            Lane::Other | Lane::Group(_) => false,
+        }
+    }
+
+    /// The topic's snapshot, where it is known.
+    fn snapshot(&self, topic: &str) -> Option<Arc<Topic>> {
+        self.metadata.cluster.topic(topic).cloned()
+    }
+}
+
+/// A list of codes out of one response, for [`CallSpec::code`].
+pub(crate) fn no_code(_: &ResponseKind) -> kafka_proto::error_code::ErrorCode {
+    kafka_proto::error_code::ErrorCode::None
+}

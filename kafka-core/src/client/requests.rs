@@ -1,0 +1,456 @@
+//! Requests on their way: routed to a lane, handed out, answered, failed.
+//!
+//! Invariants
+//! * Each request is in exactly one place: waiting for its coordinator, queued in a lane, or in flight.
+//! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
+
+use super::coordinators::find;
+use super::lanes::{LaneKey, LinkState};
+use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
+use super::timers::Timer;
+use super::{Client, Event};
+use crate::error::{ConnectionError, Error, ErrorKind};
+use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::{ApiKey, Str};
+use kafka_proto::{RequestKind, ResponseKind};
+use std::time::{Duration, Instant};
+
+/// Who gets the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Owner {
+    Metadata,
+    Coordinator(CoordinatorKind, Str),
+    Call(u64),
+    Reader(u32, u64),
+    Group(u32, u64),
+    Writer(u32, u64),
+    /// A fetch of a reader, built when it is handed out.
+    Fetch(u32),
+    /// A Produce request of a writer, built when it is handed out.
+    Produce(u32),
+}
+
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) owner: Owner,
+    pub(crate) target: Target,
+    pub(crate) lane: Lane,
+    /// The lane it is in, once routed.
+    pub(crate) key: Option<LaneKey>,
+    pub(crate) api: ApiKey,
+    /// Taken when handed out.
+    body: Option<RequestKind>,
+    asked: Instant,
+    deadline: Instant,
+}
+
+impl Client {
+    /// Takes a request of a machine and sends it on its way.
+    pub(super) fn ask(&mut self, now: Instant, owner: Owner, ask: Ask) {
+        let id = RequestId(self.next_id());
+        let Ask { target, lane, request, timeout, .. } = ask;
+        let deadline = now + timeout;
+        let api = request.api_key();
+        self.timers.set(Timer::Queued(id), deadline);
+        let request =
+            Request { owner, target, lane, key: None, api, body: Some(request), asked: now, deadline };
+        self.requests.insert(id, request);
+        self.route(now, id);
+    }
+
+    fn route(&mut self, now: Instant, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let (target, lane) = (request.target.clone(), request.lane);
+        let broker = match target {
+            Target::Broker(broker) => Some(broker),
+            Target::Any => self.any_broker(now),
+            Target::Controller => {
+                let known = self.metadata.cluster.controller;
+                known.filter(|c| self.metadata.cluster.nodes.contains_key(c)).or_else(|| self.any_broker(now))
+            }
+            Target::Coordinator(kind, key) => match self.coordinators.broker(kind, &key) {
+                Some(broker) => Some(broker),
+                None => return self.await_coordinator(now, id, kind, &key),
+            },
+        };
+        match broker.filter(|b| self.address_of(*b).is_some()) {
+            Some(broker) => self.enqueue(now, id, (broker, lane)),
+            None => {
+                self.metadata.hint_stale();
+                let error =
+                    ConnectionError::Unreachable("the broker is not in the cluster's metadata".into());
+                self.finish(id, None, Err(error.into()));
+            }
+        }
+    }
+
+    fn enqueue(&mut self, now: Instant, id: RequestId, key: LaneKey) {
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.key = Some(key);
+        }
+        self.lane(now, key).queue.push_back(id);
+        self.kick(now, key);
+    }
+
+    /// The broker that will answer soonest, as far as can be told; bootstrap addresses where no known broker is left.
+    pub(super) fn any_broker(&mut self, now: Instant) -> Option<i32> {
+        let known: Vec<i32> = self.metadata.cluster.nodes.keys().copied().collect();
+        let fallen = |broker: &i32| {
+            self.lanes.get((*broker, Lane::Other)).is_some_and(|l| l.link == LinkState::Backoff)
+        };
+        let mut candidates = known;
+        if candidates.iter().all(fallen) {
+            if !candidates.is_empty() {
+                self.stats.rebootstraps += 1;
+            }
+            candidates.extend((0..self.config.bootstrap.len()).map(|i| -1 - i as i32));
+        }
+        // Equal ones are taken in turn, from a start that differs from client to client.
+        let start = self.random.below(candidates.len() as u64) as usize;
+        candidates.rotate_left(start);
+        let rank = |broker: &i32| self.lanes.get((*broker, Lane::Other)).map_or((2, 0), |l| l.rank(now));
+        candidates.into_iter().min_by_key(rank)
+    }
+
+    fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
+        let coordinator = self.coordinators.entry(kind, key);
+        coordinator.waiting.push(id);
+        if !std::mem::replace(&mut coordinator.looking, true) {
+            self.find_coordinator(now, kind, key);
+        }
+    }
+
+    pub(super) fn find_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
+        let ask = Ask {
+            tag: 0,
+            target: Target::Any,
+            lane: Lane::Other,
+            request: find(kind, key).into(),
+            timeout: self.config.request_timeout,
+        };
+        self.ask(now, Owner::Coordinator(kind, key.clone()), ask);
+    }
+
+    pub(super) fn coordinator_found(&mut self, now: Now, kind: CoordinatorKind, key: &Str, answer: Answer) {
+        let found = answer.result.and_then(|response| {
+            let ResponseKind::FindCoordinator(response) = response else { return Err(unexpected(&response)) };
+            let Some(coordinator) = response.coordinators.into_iter().next() else {
+                return Err(Error::broker(ErrorCode::CoordinatorNotAvailable).api(ApiKey::FindCoordinator));
+            };
+            match ErrorCode::from(coordinator.error_code) {
+                ErrorCode::None => Ok(coordinator),
+                code => Err(Error::broker(code).api(ApiKey::FindCoordinator).group(key)),
+            }
+        });
+        match found {
+            Ok(found) => {
+                self.learn_node(found.node_id, &found.host, found.port);
+                let coordinator = self.coordinators.entry(kind, key);
+                (coordinator.broker, coordinator.looking, coordinator.attempts) =
+                    (Some(found.node_id), false, 0);
+                for id in std::mem::take(&mut coordinator.waiting) {
+                    self.route(now.instant, id);
+                }
+            }
+            Err(error) if error.is_retriable() => {
+                let coordinator = self.coordinators.entry(kind, key);
+                let attempt = coordinator.attempts;
+                coordinator.attempts += 1;
+                if coordinator.waiting.is_empty() {
+                    coordinator.looking = false;
+                    return;
+                }
+                let wait =
+                    self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
+                self.timers.set(Timer::Coordinator(kind, key.clone()), now.instant + wait);
+            }
+            Err(error) => {
+                let coordinator = self.coordinators.entry(kind, key);
+                coordinator.looking = false;
+                for id in std::mem::take(&mut coordinator.waiting) {
+                    self.finish(id, None, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// A broker that metadata has not told of yet.
+    fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
+        let Some(port) = u16::try_from(port).ok().filter(|_| id >= 0) else { return };
+        self.metadata.cluster.nodes.entry(id).or_insert_with(|| super::cluster::Node {
+            id,
+            host: host.clone(),
+            port,
+            rack: None,
+        });
+    }
+
+    /// The next request for a connection; `None` when there is nothing, and the task has to wait for
+    /// [`Event::Transmit`].
+    pub fn poll_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
+        let transmit = self.next_transmit(now, conn);
+        if transmit.is_none()
+            && let Some((_, lane)) = self.lanes.by_conn(conn)
+        {
+            lane.announced = false;
+        }
+        self.settle(now);
+        transmit
+    }
+
+    fn next_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
+        let max_in_flight = self.config.max_in_flight;
+        let (key, lane) = self.lanes.by_conn(conn)?;
+        if lane.up() != Some(conn) || lane.is_muted(now.instant) || lane.in_flight.len() >= max_in_flight {
+            return None;
+        }
+        while let Some(id) = self.lanes.get_mut(key)?.queue.pop_front() {
+            if let Some(transmit) = self.hand_out(now, key, conn, id) {
+                return Some(transmit);
+            }
+        }
+        match key.1 {
+            Lane::Produce => self.next_produce(now, key, conn),
+            Lane::Fetch(_) | Lane::FetchAside(_) => self.next_fetch(now, key, conn),
+            Lane::Other | Lane::Group(_) => None,
+        }
+    }
+
+    fn hand_out(&mut self, now: Now, key: LaneKey, conn: ConnId, id: RequestId) -> Option<Transmit> {
+        let request = self.requests.get_mut(&id)?;
+        let version = self.lanes.get(key)?.versions.as_ref()?.version(request.api);
+        let (deadline, body) = (request.deadline, request.body.take()?);
+        let Some(version) = version else {
+            let error = Error::new(ErrorKind::Unsupported {
+                feature: request.api.name(),
+                needs: "a newer broker, or one that offers it on this listener",
+            });
+            let error = error.api(request.api).on(self.broker_name(key.0));
+            self.timers.stop(&Timer::Queued(id));
+            self.finish(id, Some(key.0), Err(error));
+            return None;
+        };
+        self.timers.stop(&Timer::Queued(id));
+        self.handed_out(now.instant, key, conn, id, deadline);
+        Some(Transmit { id, version, payload: Payload::Plain(Box::new(body)) })
+    }
+
+    /// Books a request as in flight.
+    pub(super) fn handed_out(
+        &mut self,
+        now: Instant,
+        key: LaneKey,
+        conn: ConnId,
+        id: RequestId,
+        deadline: Instant,
+    ) {
+        self.stats.requests += 1;
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.in_flight.push_back((id, deadline));
+        lane.last_used = now;
+        if !self.timers.is_set(&Timer::Conn(conn)) {
+            self.timers.set(Timer::Conn(conn), deadline);
+        }
+    }
+
+    /// Books a request that is built when it is handed out.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the one fact that is booked")]
+    pub(super) fn book(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        owner: Owner,
+        key: LaneKey,
+        conn: ConnId,
+        api: ApiKey,
+        timeout: Duration,
+    ) {
+        let (target, lane, deadline) = (Target::Broker(key.0), key.1, now + timeout);
+        let request = Request { owner, target, lane, key: Some(key), api, body: None, asked: now, deadline };
+        self.requests.insert(id, request);
+        self.handed_out(now, key, conn, id, deadline);
+    }
+
+    pub(super) fn responded(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        id: RequestId,
+        response: Answered,
+        throttle: Duration,
+    ) {
+        if let Some((key, lane)) = self.lanes.by_conn(conn) {
+            if !lane.answered(id) {
+                return;
+            }
+            (lane.failures, lane.last_error) = (0, None);
+            lane.last_used = now.instant;
+            if lane.in_flight.is_empty() {
+                self.timers.stop(&Timer::Conn(conn));
+            }
+            if !throttle.is_zero() {
+                self.throttle(now.instant, key, throttle);
+            }
+            self.stats.responses += 1;
+            self.answered(now, id, key, response);
+            self.after_response(now, key);
+        }
+    }
+
+    /// The broker asked for silence on this lane (KIP-219).
+    fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
+        self.stats.throttled += 1;
+        let until = now + throttle;
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.throttled_until = Some(until);
+            self.timers.set(Timer::Throttle(key.0, key.1), until);
+        }
+    }
+
+    /// A lane that has more to send is told so, since its in-flight limit may have held it back.
+    pub(super) fn after_response(&mut self, now: Now, key: LaneKey) {
+        let more =
+            self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.wants_lane(now.instant, key);
+        if more {
+            self.kick(now.instant, key);
+        }
+    }
+
+    fn answered(&mut self, now: Now, id: RequestId, key: LaneKey, response: Answered) {
+        let Some(request) = self.requests.remove(&id) else { return };
+        self.timers.stop(&Timer::Queued(id));
+        self.stats.latency.record(now.instant.duration_since(request.asked));
+        match (request.owner, response) {
+            (Owner::Fetch(reader), Answered::Fetched(fetched)) => {
+                self.fetched(now, reader, key, Ok(*fetched))
+            }
+            (owner, Answered::Plain(response)) => match (owner, *response) {
+                (Owner::Produce(writer), ResponseKind::Produce(response)) => {
+                    self.produced(now, writer, id, key, Ok(response));
+                }
+                (owner, response) => {
+                    let answer = Answer { tag: 0, broker: Some(key.0), result: Ok(response) };
+                    self.answers.push_back((owner, answer));
+                }
+            },
+            (owner, Answered::Fetched(_)) => {
+                let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
+                self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result: Err(error) }));
+            }
+        }
+    }
+
+    /// A request could not be encoded: nothing of it was sent, and the connection goes on.
+    pub(super) fn refused(&mut self, now: Now, conn: ConnId, id: RequestId, error: &Error) {
+        if let Some((key, lane)) = self.lanes.by_conn(conn) {
+            lane.answered(id);
+            let error = error.clone().on(self.broker_name(key.0));
+            self.fail_request(now, id, error, false);
+        }
+    }
+
+    /// A request whose connection failed. What nobody began to send, and any broker can serve, goes to another one.
+    pub(super) fn request_failed(&mut self, now: Now, id: RequestId, error: &ConnectionError, taken: bool) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let elsewhere = request.body.is_some() && request.target == Target::Any && error.is_retriable();
+        if elsewhere && now.instant < request.deadline {
+            return self.route_again(now.instant, id);
+        }
+        let broker = request.key.map(|key| self.broker_name(key.0));
+        let mut error = Error::from(error.clone()).api(request.api);
+        if let Some(broker) = broker {
+            error = error.on(broker);
+        }
+        self.fail_request(now, id, error, taken);
+    }
+
+    /// Where all that could serve it are down it waits for the first that comes back, or its deadline.
+    fn route_again(&mut self, now: Instant, id: RequestId) {
+        let Some(broker) = self.any_broker(now) else { return };
+        let Some(lane) = self.requests.get(&id).map(|r| r.lane) else { return };
+        self.enqueue(now, id, (broker, lane));
+    }
+
+    fn fail_request(&mut self, now: Now, id: RequestId, error: Error, taken: bool) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let key = request.key;
+        match (request.owner.clone(), key) {
+            (Owner::Fetch(reader), Some(key)) => {
+                self.requests.remove(&id);
+                self.fetched(now, reader, key, Err(error));
+            }
+            (Owner::Produce(writer), Some(key)) => {
+                self.requests.remove(&id);
+                self.produced(now, writer, id, key, Err((error, taken)));
+            }
+            _ => self.finish(id, key.map(|k| k.0), Err(error)),
+        }
+    }
+
+    /// A request waited for a connection until its deadline.
+    pub(super) fn queued_timeout(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let key = request.key;
+        let after = request.deadline.duration_since(request.asked);
+        let last = key.and_then(|key| {
+            let lane = self.lanes.get(key)?;
+            Some(Error::from(lane.last_error.clone()?).on(self.broker_name(key.0)))
+        });
+        if let Some(lane) = key.and_then(|key| self.lanes.get_mut(key)) {
+            lane.queue.retain(|queued| *queued != id);
+        } else {
+            self.coordinators.unwait(id);
+        }
+        let error = Error::new(ErrorKind::TimedOut { after, last }).api(request_api(&self.requests, id));
+        self.finish(id, key.map(|k| k.0), Err(error));
+    }
+
+    /// Ends a request that was asked for by a machine.
+    pub(super) fn finish(&mut self, id: RequestId, broker: Option<i32>, result: Result<ResponseKind, Error>) {
+        let Some(request) = self.requests.remove(&id) else { return };
+        self.timers.stop(&Timer::Queued(id));
+        self.answers.push_back((request.owner, Answer { tag: 0, broker, result }));
+    }
+
+    /// `host:port` and id of a broker, for errors.
+    pub(super) fn broker_name(&self, broker: i32) -> String {
+        match self.address_of(broker) {
+            Some(address) if broker >= 0 => format!("{broker} at {address}"),
+            Some(address) => address.to_string(),
+            None => broker.to_string(),
+        }
+    }
+
+    /// Gives up what a machine that ends has asked for.
+    pub(super) fn cancel_requests(&mut self, of: impl Fn(&Owner) -> bool) {
+        let ids: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| of(&r.owner)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(request) = self.requests.get(&id) else { continue };
+            if request.body.is_none() {
+                // In flight: the answer finds nobody.
+                continue;
+            }
+            match request.key.and_then(|key| self.lanes.get_mut(key)) {
+                Some(lane) => lane.queue.retain(|queued| *queued != id),
+                None => self.coordinators.unwait(id),
+            }
+            self.timers.stop(&Timer::Queued(id));
+            self.requests.remove(&id);
+        }
+    }
+
+    pub(super) fn announce(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+}
+
+fn request_api(requests: &std::collections::BTreeMap<RequestId, Request>, id: RequestId) -> ApiKey {
+    requests.get(&id).map_or(ApiKey::Metadata, |r| r.api)
+}
+
+/// An answer of another API than was asked: cannot be, since the link decodes by the request.
+pub(crate) fn unexpected(response: &ResponseKind) -> Error {
+    Error::new(ErrorKind::Decode(format!("unexpected {} response", response.api_key().name())))
+}

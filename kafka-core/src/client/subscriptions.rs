@@ -1,0 +1,496 @@
+//! The client's part of reading: a reader's partitions come from the application or from its group.
+//!
+//! Invariants (PROMISES 3, 9)
+//! * What a group tells stands in the same queue as errors and before any further record.
+//! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
+
+use super::lanes::LaneKey;
+use super::machine::{Answer, Lane, Now};
+use super::requests::Owner;
+use super::timers::Timer;
+use super::{Client, Event};
+use crate::client::cluster::TopicPartition;
+use crate::error::{Error, ErrorKind};
+use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
+use crate::link::{ConnId, Payload, RequestId, Transmit};
+use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
+use kafka_proto::{ApiKey, Str};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What a reader reads.
+#[derive(Clone, Debug)]
+pub enum Subscription {
+    /// All partitions of a topic, from here.
+    Topic(Str, Start),
+    /// These partitions, each from its place.
+    Partitions(Vec<(TopicPartition, Start)>),
+    /// What the group gives this member of these topics.
+    Group(Arc<GroupConfig>, Vec<Str>),
+}
+
+/// A reader before it is made.
+#[derive(Clone, Debug)]
+pub struct ReaderSpec {
+    /// How it fetches.
+    pub config: Arc<ReaderConfig>,
+    /// What it reads.
+    pub subscription: Subscription,
+}
+
+/// The next thing for a reader's application.
+#[derive(Debug)]
+pub enum ReaderItem {
+    /// Records of one partition.
+    Chunk(Chunk),
+    /// Partitions were given to this member.
+    Assigned {
+        /// The number of the assignment.
+        assignment: u32,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
+    },
+    /// All partitions are to be given up; answer with [`Client::reader_revoked`].
+    Revoking {
+        /// The number of the assignment.
+        assignment: u32,
+        /// By then they are lost.
+        deadline: Instant,
+    },
+    /// All partitions were lost.
+    Lost {
+        /// The number of the assignment.
+        assignment: u32,
+        /// Why.
+        error: Error,
+    },
+    /// Something that the application has to know.
+    Error(Error),
+    /// Something that it may want to know, and that was dealt with.
+    Notice(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
+    machine: ReaderMachine,
+    subscription: Subscription,
+    /// Whether the partitions of [`Subscription::Topic`] were assigned.
+    assigned: bool,
+    queue: VecDeque<ReaderItem>,
+    /// Whether the queue holds something that goes before records; read by the handle without the lock.
+    urgent: Arc<AtomicBool>,
+    budget: Arc<Budget>,
+    wanted: Vec<Str>,
+    closing: bool,
+}
+
+impl Client {
+    /// Takes in a reader; its number.
+    pub(crate) fn add_reader(&mut self, now: Now, spec: ReaderSpec, urgent: Arc<AtomicBool>) -> u32 {
+        let id = self.machine_id();
+        let budget = Budget::new(spec.config.buffer);
+        let machine = ReaderMachine::new(id, spec.config, budget.clone(), self.random.next());
+        let mut reading = Reading {
+            machine,
+            subscription: spec.subscription.clone(),
+            assigned: false,
+            queue: VecDeque::new(),
+            urgent,
+            budget,
+            wanted: Vec::new(),
+            closing: false,
+        };
+        match spec.subscription {
+            Subscription::Topic(topic, _) => reading.wanted.push(topic),
+            Subscription::Partitions(partitions) => {
+                reading.wanted = partitions.iter().map(|(tp, _)| tp.topic.clone()).collect();
+                reading.wanted.sort();
+                reading.wanted.dedup();
+                reading.machine.assign(now, 0, partitions);
+                reading.assigned = true;
+            }
+            Subscription::Group(config, topics) => {
+                let mut membership = Membership::new(id, config, self.random.next());
+                membership.subscribe(now, topics);
+                self.memberships.insert(id, membership);
+            }
+        }
+        reading.wanted.iter().for_each(|topic| self.metadata.want(topic));
+        self.readings.insert(id, reading);
+        self.dirty_readers.insert(id);
+        self.settle(now);
+        id
+    }
+
+    /// The byte budget of a reader, to which the handle ties its waker.
+    pub(crate) fn reader_budget(&self, id: u32) -> Option<Arc<Budget>> {
+        self.readings.get(&id).map(|r| r.budget.clone())
+    }
+
+    /// The next item for a reader's application.
+    pub(crate) fn reader_take(&mut self, now: Now, id: u32) -> Option<ReaderItem> {
+        let reading = self.readings.get_mut(&id)?;
+        if let Some(item) = reading.queue.pop_front() {
+            reading.urgent.store(!reading.queue.is_empty(), Ordering::Release);
+            return Some(item);
+        }
+        let item = match reading.machine.take(now)? {
+            Item::Chunk(chunk) => ReaderItem::Chunk(chunk),
+            Item::Error(error) => ReaderItem::Error(error),
+            Item::Notice(error) => ReaderItem::Notice(error),
+        };
+        self.dirty_readers.insert(id);
+        self.settle(now);
+        Some(item)
+    }
+
+    /// The application answered a `Revoking`.
+    pub(crate) fn reader_revoked(&mut self, now: Now, id: u32, assignment: u32) {
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.unassign_all(now);
+        }
+        if let Some(membership) = self.memberships.get_mut(&id) {
+            membership.revoked(now, assignment);
+        }
+        self.dirty_readers.insert(id);
+        self.settle(now);
+    }
+
+    /// Moves a partition's position.
+    pub(crate) fn reader_seek(
+        &mut self,
+        now: Now,
+        id: u32,
+        partition: &TopicPartition,
+        start: Start,
+    ) -> Result<(), Error> {
+        self.with_reader(now, id, |machine| machine.seek(now, partition, start))?
+    }
+
+    /// Delivers nothing of a partition until it is resumed.
+    pub(crate) fn reader_pause(
+        &mut self,
+        now: Now,
+        id: u32,
+        partition: &TopicPartition,
+    ) -> Result<(), Error> {
+        self.with_reader(now, id, |machine| machine.pause(now, partition))?
+    }
+
+    /// Ends a pause.
+    pub(crate) fn reader_resume(
+        &mut self,
+        now: Now,
+        id: u32,
+        partition: &TopicPartition,
+    ) -> Result<(), Error> {
+        self.with_reader(now, id, |machine| machine.resume(now, partition))?
+    }
+
+    /// Looks at a reader's machine.
+    pub(crate) fn reader_machine(&self, id: u32) -> Option<&ReaderMachine> {
+        self.readings.get(&id).map(|r| &r.machine)
+    }
+
+    fn with_reader<T>(
+        &mut self,
+        now: Now,
+        id: u32,
+        f: impl FnOnce(&mut ReaderMachine) -> T,
+    ) -> Result<T, Error> {
+        let reading = self.readings.get_mut(&id).ok_or_else(|| Error::new(ErrorKind::Closed))?;
+        let result = f(&mut reading.machine);
+        self.dirty_readers.insert(id);
+        self.settle(now);
+        Ok(result)
+    }
+
+    /// Commits offsets for a reader's group; the number by which the outcome is taken.
+    pub(crate) fn reader_commit(
+        &mut self,
+        now: Now,
+        id: u32,
+        assignment: u32,
+        offsets: Vec<CommitOffset>,
+        deadline: Instant,
+    ) -> Result<u64, Error> {
+        let Some(membership) = self.memberships.get_mut(&id) else {
+            return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
+        };
+        let inner = membership.commit(now, assignment, offsets, deadline);
+        let commit = self.next_id();
+        self.commits.insert((id, inner), commit);
+        self.commit_results.insert(commit, None);
+        self.dirty_readers.insert(id);
+        self.settle(now);
+        Ok(commit)
+    }
+
+    /// The outcome of a commit, once.
+    pub(crate) fn take_commit(&mut self, commit: u64) -> Option<Result<(), Error>> {
+        self.commit_results.get(&commit)?.as_ref()?;
+        self.commit_results.remove(&commit).flatten()
+    }
+
+    /// Nobody waits for a commit's outcome any more; it goes its way.
+    pub(crate) fn forget_commit(&mut self, commit: u64) {
+        self.commit_results.remove(&commit);
+    }
+
+    /// Stops reading; with a group, leaves it. [`Event::ReaderClosed`] tells when that is done.
+    pub(crate) fn close_reader(&mut self, now: Now, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        reading.closing = true;
+        reading.machine.unassign_all(now);
+        match self.memberships.get_mut(&id) {
+            Some(membership) => membership.leave(now),
+            None => self.remove_reader(now, id),
+        }
+        self.dirty_readers.insert(id);
+        self.settle(now);
+    }
+
+    /// Whether a reader is still there.
+    pub(crate) fn has_reader(&self, id: u32) -> bool {
+        self.readings.contains_key(&id)
+    }
+
+    pub(crate) fn remove_reader(&mut self, now: Now, id: u32) {
+        self.memberships.remove(&id);
+        self.timers.stop(&Timer::Reader(id));
+        self.timers.stop(&Timer::Group(id));
+        self.cancel_requests(
+            |owner| matches!(owner, Owner::Reader(reader, _) | Owner::Group(reader, _) if *reader == id),
+        );
+        self.drop_lanes(now, |lane| {
+            matches!(lane, Lane::Fetch(reader) | Lane::FetchAside(reader) | Lane::Group(reader) if reader == id)
+        });
+        if let Some(reading) = self.readings.remove(&id) {
+            reading.wanted.iter().for_each(|topic| self.metadata.unwant(topic));
+            self.announce(Event::ReaderClosed(id));
+        }
+        let lost: Vec<(u32, u64)> =
+            self.commits.keys().filter(|(reader, _)| *reader == id).copied().collect();
+        for key in lost {
+            self.commit_ended(key, Err(Error::new(ErrorKind::Closed)));
+        }
+    }
+
+    // ---- the machines ----
+
+    pub(super) fn pump_reading(&mut self, now: Now, id: u32) {
+        self.pump_membership(now, id);
+        self.assign_topic(now, id);
+        self.want_topics(id);
+        self.pump_machine(now, id);
+    }
+
+    fn pump_machine(&mut self, now: Now, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        let mut asks = Vec::new();
+        let mut hints = Vec::new();
+        while let Some(ask) = reading.machine.poll_ask(now, &self.metadata.cluster) {
+            asks.push(ask);
+        }
+        while let Some(hint) = reading.machine.poll_hint() {
+            hints.push(hint);
+        }
+        let lanes: Vec<LaneKey> = reading.machine.lanes().iter().copied().collect();
+        let (timeout, readable) = (reading.machine.poll_timeout(), reading.machine.is_readable());
+        self.timers.set_option(Timer::Reader(id), timeout);
+        if readable {
+            self.announce(Event::Readable(id));
+        }
+        for ask in asks {
+            self.ask(now.instant, Owner::Reader(id, ask.tag), ask);
+        }
+        for key in lanes {
+            self.kick(now.instant, key);
+        }
+        for hint in hints {
+            self.hint(now, hint);
+        }
+    }
+
+    fn pump_membership(&mut self, now: Now, id: u32) {
+        let Some(membership) = self.memberships.get_mut(&id) else { return };
+        let (mut asks, mut events, mut hints) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(ask) = membership.poll_ask(now, &self.metadata.cluster) {
+            asks.push(ask);
+        }
+        while let Some(event) = membership.poll_event() {
+            events.push(event);
+        }
+        while let Some(hint) = membership.poll_hint() {
+            hints.push(hint);
+        }
+        self.timers.set_option(Timer::Group(id), membership.poll_timeout());
+        hints.into_iter().for_each(|hint| self.hint(now, hint));
+        for ask in asks {
+            self.ask(now.instant, Owner::Group(id, ask.tag), ask);
+        }
+        events.into_iter().for_each(|event| self.group_event(now, id, event));
+    }
+
+    fn group_event(&mut self, now: Now, id: u32, event: GroupEvent) {
+        let item = match event {
+            GroupEvent::Assigned { assignment, partitions, .. } => {
+                let Some(reading) = self.readings.get_mut(&id) else { return };
+                let names = partitions.iter().map(|(tp, _)| tp.clone()).collect();
+                let start = |committed: Option<crate::group::CommittedOffset>| {
+                    Start::Committed(committed.map(|c| (c.offset, c.leader_epoch)))
+                };
+                let starts = partitions.into_iter().map(|(tp, committed)| (tp, start(committed))).collect();
+                reading.machine.assign(now, assignment, starts);
+                ReaderItem::Assigned { assignment, partitions: names }
+            }
+            GroupEvent::Revoking { assignment, deadline } => ReaderItem::Revoking { assignment, deadline },
+            GroupEvent::Lost { assignment, error } => {
+                if let Some(reading) = self.readings.get_mut(&id) {
+                    reading.machine.unassign_all(now);
+                }
+                ReaderItem::Lost { assignment, error }
+            }
+            GroupEvent::Committed { id: commit, result } => return self.commit_ended((id, commit), result),
+            GroupEvent::Failed(error) => ReaderItem::Error(error),
+            GroupEvent::Left => return self.remove_reader(now, id),
+        };
+        self.push_item(id, item);
+    }
+
+    fn push_item(&mut self, id: u32, item: ReaderItem) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        if reading.closing {
+            // Nobody will answer: what is to be given up is given up.
+            return;
+        }
+        // A revocation that was not seen yet is overtaken by the loss of its partitions.
+        if let ReaderItem::Lost { assignment, .. } = &item {
+            let lost = *assignment;
+            reading
+                .queue
+                .retain(|i| !matches!(i, ReaderItem::Revoking { assignment, .. } if *assignment == lost));
+        }
+        reading.queue.push_back(item);
+        reading.urgent.store(true, Ordering::Release);
+        self.announce(Event::Readable(id));
+    }
+
+    fn commit_ended(&mut self, key: (u32, u64), result: Result<(), Error>) {
+        let Some(commit) = self.commits.remove(&key) else { return };
+        if let Some(slot) = self.commit_results.get_mut(&commit) {
+            *slot = Some(result);
+            self.announce(Event::Committed(commit));
+        }
+    }
+
+    /// A reader of a whole topic gets its partitions once they are known.
+    fn assign_topic(&mut self, now: Now, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id).filter(|r| !r.assigned) else { return };
+        let Subscription::Topic(name, start) = &reading.subscription else { return };
+        let (name, start) = (name.clone(), *start);
+        match self.metadata.topic(now.instant, &name, &self.config) {
+            super::TopicState::Known(topic) => {
+                let count = topic.partitions.len() as i32;
+                let all = (0..count).map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
+                reading.machine.assign(now, 0, all);
+                reading.assigned = true;
+            }
+            super::TopicState::Failed(error) => {
+                reading.assigned = true;
+                self.push_item(id, ReaderItem::Error(error));
+            }
+            super::TopicState::Pending => {}
+        }
+    }
+
+    /// Keeps the metadata of what the reader and its group need, and of nothing else.
+    fn want_topics(&mut self, id: u32) {
+        let Some(membership) = self.memberships.get(&id) else { return };
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        if reading.wanted == membership.topics() {
+            return;
+        }
+        let topics = membership.topics().to_vec();
+        topics.iter().for_each(|topic| self.metadata.want(topic));
+        let old = std::mem::replace(&mut reading.wanted, topics);
+        old.iter().for_each(|topic| self.metadata.unwant(topic));
+    }
+
+    pub(super) fn reader_timeout(&mut self, now: Now, id: u32) {
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.handle_timeout(now);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    pub(super) fn group_timeout(&mut self, now: Now, id: u32) {
+        if let Some(membership) = self.memberships.get_mut(&id) {
+            membership.handle_timeout(now);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    pub(super) fn reader_answered(&mut self, now: Now, id: u32, answer: Answer) {
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.handle_answer(now, &self.metadata.cluster, answer);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    pub(super) fn group_answered(&mut self, now: Now, id: u32, answer: Answer) {
+        if let Some(membership) = self.memberships.get_mut(&id) {
+            membership.handle_answer(now, &self.metadata.cluster, answer);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    pub(super) fn topic_changed_for_readers(&mut self, now: Now, topic: &Str) {
+        for (id, reading) in self.readings.iter_mut().filter(|(_, r)| r.wanted.contains(topic)) {
+            reading.machine.metadata_changed(now, &self.metadata.cluster);
+            if let Some(membership) = self.memberships.get_mut(id) {
+                membership.metadata_changed(now, &self.metadata.cluster);
+            }
+            self.dirty_readers.insert(*id);
+        }
+    }
+
+    pub(super) fn budget_freed(&mut self, now: Now) {
+        for (id, reading) in &mut self.readings {
+            reading.machine.budget_freed(now);
+            self.dirty_readers.insert(*id);
+        }
+    }
+
+    // ---- fetches ----
+
+    pub(super) fn reading_wants(&self, _: Instant, id: u32, key: LaneKey) -> bool {
+        self.readings.get(&id).is_some_and(|r| r.machine.lanes().contains(&key))
+    }
+
+    pub(super) fn next_fetch(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
+        let (Lane::Fetch(reader) | Lane::FetchAside(reader)) = key.1 else { return None };
+        let version = self.lanes.get(key)?.versions.as_ref()?.version(ApiKey::Fetch)?;
+        let reading = self.readings.get_mut(&reader)?;
+        let plan = reading.machine.poll_fetch(now, &self.metadata.cluster, key.0, key.1, version)?;
+        let id = RequestId(self.next_id());
+        self.book(now.instant, id, Owner::Fetch(reader), key, conn, ApiKey::Fetch, plan.timeout);
+        Some(Transmit {
+            id,
+            version: plan.version,
+            payload: Payload::Fetch(Box::new(plan.request), plan.reservation),
+        })
+    }
+
+    pub(super) fn fetched(&mut self, now: Now, reader: u32, key: LaneKey, result: Result<Fetched, Error>) {
+        if let Some(reading) = self.readings.get_mut(&reader) {
+            reading.machine.handle_fetched(now, &self.metadata.cluster, key.0, key.1, result);
+            self.dirty_readers.insert(reader);
+        }
+    }
+}
+
+pub(super) type Commits = BTreeMap<(u32, u64), u64>;
+pub(super) type CommitResults = BTreeMap<u64, Option<Result<(), Error>>>;

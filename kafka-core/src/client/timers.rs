@@ -1,0 +1,87 @@
+//! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
+
+use super::machine::{CoordinatorKind, Lane};
+use crate::link::{ConnId, RequestId};
+use kafka_proto::Str;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// What a deadline is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A request that waits for a connection must be given up.
+    Queued(RequestId),
+    /// The oldest unanswered request of a connection is overdue, or the connection is not set up in time.
+    Conn(ConnId),
+    /// A failed connection may be tried again.
+    Reconnect(i32, Lane),
+    /// The broker has asked for silence until now (KIP-219).
+    Throttle(i32, Lane),
+    /// A connection has not been used for long.
+    Idle(i32, Lane),
+    /// The metadata is to be refreshed.
+    Metadata,
+    /// A coordinator is to be looked up again.
+    Coordinator(CoordinatorKind, Str),
+    /// A call waits before its next attempt.
+    CallRetry(u64),
+    /// A call is over.
+    CallDeadline(u64),
+    /// A deadline of a handle.
+    Alarm(u64),
+    /// A writer's linger, retry or expiry.
+    Writer(u32),
+    /// A reader's own timers.
+    Reader(u32),
+    /// A group membership's own timers.
+    Group(u32),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    by_time: BTreeSet<(Instant, Timer)>,
+    by_timer: BTreeMap<Timer, Instant>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        if let Some(old) = self.by_timer.insert(timer.clone(), at) {
+            if old == at {
+                return;
+            }
+            self.by_time.remove(&(old, timer.clone()));
+        }
+        self.by_time.insert((at, timer));
+    }
+
+    pub(crate) fn set_option(&mut self, timer: Timer, at: Option<Instant>) {
+        match at {
+            Some(at) => self.set(timer, at),
+            None => self.stop(&timer),
+        }
+    }
+
+    pub(crate) fn stop(&mut self, timer: &Timer) {
+        if let Some(at) = self.by_timer.remove(timer) {
+            self.by_time.remove(&(at, timer.clone()));
+        }
+    }
+
+    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
+        self.by_timer.contains_key(timer)
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out the earliest timer that is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        let (_, timer) = self.by_time.pop_first()?;
+        self.by_timer.remove(&timer);
+        Some(timer)
+    }
+}

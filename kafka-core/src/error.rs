@@ -1,0 +1,426 @@
+//! The one error of the client: what went wrong, whose fault it is, where, and what to do about it.
+//!
+//! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
+
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::{ApiKey, Str};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A result of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong ([`Error::kind`]) and where (API, broker, topic, partition, group).
+#[derive(Clone, PartialEq)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone, PartialEq)]
+struct Inner {
+    kind: ErrorKind,
+    context: Context,
+}
+
+/// Where an error happened; every part is there only where it applies.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Context {
+    /// The API of the request.
+    pub api: Option<ApiKey>,
+    /// The broker: its id where known, and `host:port`.
+    pub broker: Option<Str>,
+    /// The topic.
+    pub topic: Option<Str>,
+    /// The partition.
+    pub partition: Option<i32>,
+    /// The consumer group.
+    pub group: Option<Str>,
+    /// What else the broker or the system said.
+    pub detail: Option<Str>,
+}
+
+/// Who has to act so that the error goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The program that uses this library: a setting, an argument, an order of calls.
+    Caller,
+    /// The broker or its configuration, or the rights of the user on it.
+    Broker,
+    /// The network, name service or machine.
+    Environment,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is out of its range or contradicts another.
+    #[error("setting `{setting}`: {problem}")]
+    Config {
+        /// The name of the setting.
+        setting: &'static str,
+        /// What is wrong with it, and what is allowed.
+        problem: String,
+    },
+    /// An address of a broker could not be understood.
+    #[error("address `{address}`: {problem}")]
+    Address {
+        /// The address as given.
+        address: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A connection could not be made or broke.
+    #[error("connection: {0}")]
+    Connection(#[from] ConnectionError),
+    /// The broker answered with an error code.
+    #[error("broker answered {0}")]
+    Broker(ErrorCode),
+    /// The deadline of a call passed; `last` says what stood in its way.
+    #[error("timed out after {after:?}{}", last_error(.last))]
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+        /// The last error met on the way, if any.
+        last: Option<Error>,
+    },
+    /// The broker is too old, or configured so, for a feature.
+    #[error("the broker does not support {feature}, which needs {needs}")]
+    Unsupported {
+        /// The feature, such as "record headers".
+        feature: &'static str,
+        /// What it needs, such as "Kafka 0.11".
+        needs: &'static str,
+    },
+    /// A record is larger than a setting or the broker allows.
+    #[error("message of {size} bytes is too large, the limit is {limit}")]
+    MessageTooLarge {
+        /// The size of the message on the wire, in bytes.
+        size: usize,
+        /// The limit, in bytes; 0 where only the broker knows it.
+        limit: usize,
+    },
+    /// Neither or both of writer and message name a topic, or the balancer chose no partition there is.
+    #[error("{0}")]
+    InvalidMessage(&'static str),
+    /// The balancer panicked or answered with a partition that does not exist.
+    #[error("the balancer {0}")]
+    Balancer(String),
+    /// A batch that was read is damaged or cannot be decompressed.
+    #[error("records at offset {offset} cannot be read: {problem}")]
+    Corrupt {
+        /// The offset at which reading stopped.
+        offset: i64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The partition's log no longer has, or never had, the position that was to be read.
+    #[error("offset {offset} is out of range")]
+    OffsetOutOfRange {
+        /// The position.
+        offset: i64,
+    },
+    /// No offset is committed and the reader's reset policy is to say so.
+    #[error("no committed offset")]
+    NoOffset,
+    /// The log was truncated below the position (unclean leader election).
+    #[error("the log was truncated to offset {to}")]
+    Truncated {
+        /// The first offset that differs.
+        to: i64,
+    },
+    /// A commit of a generation that has ended, or of another reader's message.
+    #[error("the commit belongs to an assignment that has ended")]
+    StaleCommit,
+    /// The client, writer or reader was closed.
+    #[error("closed")]
+    Closed,
+    /// The call makes no sense here.
+    #[error("misuse: {0}")]
+    Misuse(&'static str),
+    /// The bytes of a response could not be understood.
+    #[error("the response could not be decoded: {0}")]
+    Decode(String),
+    /// A request could not be encoded.
+    #[error("the request cannot be encoded: {0}")]
+    Encode(String),
+}
+
+/// Why a connection could not be made, or ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The name has no address.
+    #[error("no address for this host name ({0})")]
+    Resolve(String),
+    /// Nobody listens there.
+    #[error("refused: nobody listens there")]
+    Refused,
+    /// The other side cannot be reached.
+    #[error("unreachable ({0})")]
+    Unreachable(String),
+    /// No connection within the time allowed.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// The other side accepted and closed before it answered: often a TLS or SASL listener, or an old broker.
+    #[error("closed by the other side before it answered; is this a TLS or SASL listener?")]
+    ClosedDuringSetup,
+    /// What answers there speaks TLS.
+    #[error("the other side speaks TLS, the client plaintext")]
+    TlsListener,
+    /// What answers there speaks HTTP.
+    #[error("the other side is an HTTP server")]
+    HttpServer,
+    /// What answers there does not speak Kafka's protocol.
+    #[error("the other side does not speak Kafka's protocol ({0})")]
+    NotKafka(String),
+    /// The broker wants authentication first.
+    #[error("the broker demands SASL authentication")]
+    SaslRequired,
+    /// The broker's and our versions of an API do not meet.
+    #[error("no common version of {0}")]
+    NoCommonVersion(&'static str),
+    /// The answer to another request came.
+    #[error("response out of order: correlation id {got} in place of {expected}")]
+    Correlation {
+        /// What was due.
+        expected: i32,
+        /// What came.
+        got: i32,
+    },
+    /// A response that cannot be decoded: truncated or damaged.
+    #[error("a response cannot be decoded: {0}")]
+    Undecodable(String),
+    /// A frame with a length that makes no sense.
+    #[error("frame of {0} bytes")]
+    FrameLength(i64),
+    /// A request was not answered in time, so the connection was given up.
+    #[error("no response in time")]
+    ResponseTimeout,
+    /// The connection broke.
+    #[error("lost ({0})")]
+    Lost(String),
+    /// The broker is of another cluster than the one this client began with.
+    #[error("belongs to cluster {got}, not to {expected}")]
+    OtherCluster {
+        /// The id of the cluster known so far.
+        expected: String,
+        /// The id that this broker told.
+        got: String,
+    },
+    /// The machine has no room for another socket.
+    #[error("out of file descriptors")]
+    TooManyOpenFiles,
+    /// The client closed it: idle, no longer needed, or shutting down.
+    #[error("closed by the client")]
+    ClosedByClient,
+}
+
+impl Error {
+    /// An error without a place yet.
+    pub fn new(kind: impl Into<ErrorKind>) -> Self {
+        Self(Arc::new(Inner { kind: kind.into(), context: Context::default() }))
+    }
+
+    /// A setting that cannot be.
+    pub fn config(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config { setting, problem: problem.into() })
+    }
+
+    /// What a broker answered.
+    pub fn broker(code: ErrorCode) -> Self {
+        Self::new(ErrorKind::Broker(code))
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Where it went wrong.
+    pub fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    /// The broker's error code, where a broker answered with one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self.kind() {
+            ErrorKind::Broker(code) => Some(*code),
+            ErrorKind::TimedOut { last: Some(last), .. } => last.code(),
+            _ => None,
+        }
+    }
+
+    /// Who has to act.
+    pub fn fault(&self) -> Fault {
+        use ErrorKind::*;
+        match self.kind() {
+            Config { .. } | Address { .. } | MessageTooLarge { .. } | InvalidMessage(_) | Balancer(_) => {
+                Fault::Caller
+            }
+            StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => Fault::Caller,
+            Connection(error) => error.fault(),
+            Broker(code) => code_fault(*code),
+            TimedOut { last, .. } => last.as_ref().map_or(Fault::Environment, Error::fault),
+            Unsupported { .. } | Corrupt { .. } | OffsetOutOfRange { .. } | Truncated { .. } | Decode(_) => {
+                Fault::Broker
+            }
+        }
+    }
+
+    /// Whether the same call may succeed later without any change.
+    pub fn is_retriable(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Broker(code) => code.is_retriable(),
+            ErrorKind::Connection(error) => error.is_retriable(),
+            ErrorKind::TimedOut { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What to do about it, in a sentence.
+    pub fn advice(&self) -> &'static str {
+        crate::error_advice::advice(self)
+    }
+
+    /// The same error with its place filled in.
+    #[must_use]
+    pub fn at(mut self, fill: impl FnOnce(&mut Context)) -> Self {
+        fill(&mut Arc::make_mut(&mut self.0).context);
+        self
+    }
+
+    /// The same error, naming the API.
+    #[must_use]
+    pub fn api(self, api: ApiKey) -> Self {
+        self.at(|c| c.api = Some(api))
+    }
+
+    /// The same error, naming the topic.
+    #[must_use]
+    pub fn topic(self, topic: &Str) -> Self {
+        self.at(|c| c.topic = Some(topic.clone()))
+    }
+
+    /// The same error, naming topic and partition.
+    #[must_use]
+    pub fn partition(self, topic: &Str, partition: i32) -> Self {
+        self.at(|c| (c.topic, c.partition) = (Some(topic.clone()), Some(partition)))
+    }
+
+    /// The same error, naming the group.
+    #[must_use]
+    pub fn group(self, group: &Str) -> Self {
+        self.at(|c| c.group = Some(group.clone()))
+    }
+
+    /// The same error, naming the broker.
+    #[must_use]
+    pub fn on(self, broker: impl Into<Str>) -> Self {
+        self.at(|c| c.broker = Some(broker.into()))
+    }
+
+    /// The same error with what the broker or the system said of it.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<Str>) -> Self {
+        self.at(|c| c.detail = Some(detail.into()))
+    }
+}
+
+impl ConnectionError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::SaslRequired => Fault::Caller,
+            Self::ClosedDuringSetup | Self::OtherCluster { .. } => Fault::Caller,
+            Self::Correlation { .. }
+            | Self::FrameLength(_)
+            | Self::NoCommonVersion(_)
+            | Self::Undecodable(_) => Fault::Broker,
+            _ => Fault::Environment,
+        }
+    }
+
+    /// Whether another attempt may succeed by itself.
+    pub fn is_retriable(&self) -> bool {
+        !matches!(
+            self,
+            Self::TlsListener
+                | Self::HttpServer
+                | Self::NotKafka(_)
+                | Self::SaslRequired
+                | Self::NoCommonVersion(_)
+                | Self::OtherCluster { .. }
+        )
+    }
+}
+
+fn code_fault(code: ErrorCode) -> Fault {
+    use ErrorCode::*;
+    match code {
+        InvalidTopicException
+        | InvalidRequest
+        | InvalidPartitions
+        | InvalidReplicationFactor
+        | InvalidConfig
+        | MessageTooLarge
+        | RecordListTooLarge
+        | InvalidRequiredAcks
+        | InvalidTimestamp
+        | InvalidSessionTimeout
+        | InconsistentGroupProtocol
+        | InvalidGroupId
+        | IllegalGeneration
+        | UnknownMemberId
+        | TopicAlreadyExists
+        | OffsetMetadataTooLarge
+        | InvalidRecord => Fault::Caller,
+        _ => Fault::Broker,
+    }
+}
+
+fn last_error(last: &Option<Error>) -> String {
+    last.as_ref().map(|e| format!("; last error: {e}")).unwrap_or_default()
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl From<ConnectionError> for Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::new(ErrorKind::Connection(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, context } = &*self.0;
+        write!(f, "{kind}")?;
+        if let Some(detail) = &context.detail {
+            write!(f, ": {detail}")?;
+        }
+        let mut open = " (";
+        let mut part = |name: &str, value: Option<String>| -> fmt::Result {
+            let Some(value) = value else { return Ok(()) };
+            write!(f, "{open}{name} {value}")?;
+            open = ", ";
+            Ok(())
+        };
+        part("topic", context.topic.as_ref().map(Str::to_string))?;
+        part("partition", context.partition.map(|p| p.to_string()))?;
+        part("group", context.group.as_ref().map(Str::to_string))?;
+        part("broker", context.broker.as_ref().map(Str::to_string))?;
+        part("api", context.api.map(|a| a.name().to_owned()))?;
+        if open == ", " { write!(f, ")") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} [{:?}; {}]", self.fault(), self.advice())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,87 @@
+//! What to do about each error, in a sentence: shown by `Debug` and by [`Error::advice`](crate::Error::advice).
+
+use crate::error::{ConnectionError, Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+
+pub(crate) fn advice(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Config { .. } => "correct the setting",
+        ErrorKind::Address { .. } => "give addresses as host:port, several separated by commas",
+        ErrorKind::Connection(error) => connection(error),
+        ErrorKind::Broker(code) => broker(*code),
+        ErrorKind::TimedOut { last: Some(last), .. } => last.advice(),
+        ErrorKind::TimedOut { last: None, .. } => "look whether the brokers are up, or allow more time",
+        ErrorKind::Unsupported { .. } => "do without the feature or upgrade the broker",
+        ErrorKind::MessageTooLarge { .. } => {
+            "send less in a message, or raise the limit at writer, topic and broker"
+        }
+        ErrorKind::InvalidMessage(_) => "correct the message",
+        ErrorKind::Balancer(_) => {
+            "correct the balancer: it must answer with one of the partitions it is given"
+        }
+        ErrorKind::Corrupt { .. } => "seek past the damaged records, or read another replica",
+        ErrorKind::OffsetOutOfRange { .. } => {
+            "seek to a position that exists, or choose an offset reset policy"
+        }
+        ErrorKind::NoOffset => "choose where to begin: first, last, or a time",
+        ErrorKind::Truncated { .. } => {
+            "seek to the first offset that differs, or choose an offset reset policy"
+        }
+        ErrorKind::StaleCommit => {
+            "commit before the partition is given up; its new owner reads the records again"
+        }
+        ErrorKind::Closed => "make a new one",
+        ErrorKind::Misuse(_) => "correct the order of calls",
+        ErrorKind::Decode(_) => "report it with the broker's version",
+        ErrorKind::Encode(_) => "leave out what the broker's version cannot carry",
+    }
+}
+
+fn connection(error: &ConnectionError) -> &'static str {
+    use ConnectionError::*;
+    match error {
+        Resolve(_) => "check the host name, also in the broker's advertised.listeners",
+        Refused => "check host and port, and whether the broker runs",
+        Unreachable(_) | ConnectTimeout => "check the network, and the broker's advertised.listeners",
+        ClosedDuringSetup | TlsListener => "use the port of a plaintext listener, or switch on TLS",
+        SaslRequired => "set SASL credentials, or use another listener",
+        HttpServer | NotKafka(_) => "use the address of a Kafka broker",
+        NoCommonVersion(_) => "use a broker of Kafka 0.10 or newer",
+        Correlation { .. } | FrameLength(_) | Undecodable(_) => {
+            "look for a proxy or a foreign service at this address"
+        }
+        ResponseTimeout => "look whether the broker is overloaded, or raise request_timeout",
+        Lost(_) | ClosedByClient => "try again",
+        OtherCluster { .. } => "give addresses of one cluster only",
+        TooManyOpenFiles => "raise the limit of open files (ulimit -n)",
+    }
+}
+
+fn broker(code: ErrorCode) -> &'static str {
+    use ErrorCode::*;
+    match code {
+        UnknownTopicOrPartition | UnknownTopicId => "create the topic, or check its name",
+        InvalidTopicException => "use letters, digits, '.', '_' and '-' in topic names, 249 at most",
+        TopicAuthorizationFailed | GroupAuthorizationFailed | ClusterAuthorizationFailed => {
+            "grant the user the right by an ACL"
+        }
+        NotEnoughReplicas | NotEnoughReplicasAfterAppend => {
+            "bring the replicas back, or lower min.insync.replicas"
+        }
+        MessageTooLarge | RecordListTooLarge => {
+            "send less in a message, or raise max.message.bytes of the topic"
+        }
+        InvalidTimestamp => "use a timestamp within message.timestamp.before/after.max.ms of the topic",
+        InvalidSessionTimeout => {
+            "use a session timeout within group.min/max.session.timeout.ms of the broker"
+        }
+        InconsistentGroupProtocol => "give all members of the group a common assignor and protocol type",
+        GroupMaxSizeReached => "raise group.max.size at the broker, or start fewer members",
+        IllegalGeneration | UnknownMemberId | FencedInstanceId => {
+            "let the reader rejoin; another member took over"
+        }
+        UnsupportedCompressionType => "use another compression codec, or upgrade the broker",
+        _ if code.is_retriable() => "try again later",
+        _ => "see the broker's log",
+    }
+}

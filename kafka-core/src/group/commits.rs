@@ -1,0 +1,322 @@
+//! The commits of one membership.
+//!
+//! One request at a time is on its way, so that no commit is ever overtaken by an older one. What is committed meanwhile is
+//! gathered into the next request, where the newer offset of a partition replaces the older. A commit belongs to the
+//! assignment it was made in: when that [ends](Commits::end), whatever was not handed out fails and is never sent.
+
+use super::event::CommitOffset;
+use super::retry::{self, Backoff, Verdict};
+use crate::client::cluster::{Cluster, TopicPartition};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+};
+use kafka_proto::{ApiKey, Str};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Commits {
+    group: Str,
+    next_id: u64,
+    /// Not in a request yet.
+    queue: VecDeque<Commit>,
+    /// In a request that is on its way, or is to be sent again.
+    batch: Option<Batch>,
+    ledger: Ledger,
+}
+
+/// Which commits wait until when, and what became of the others.
+#[derive(Debug, Default)]
+struct Ledger {
+    deadlines: BTreeSet<(Instant, u64)>,
+    outcomes: VecDeque<(u64, Result<(), Error>)>,
+}
+
+impl Ledger {
+    fn close(&mut self, commit: &Commit, result: Result<(), Error>) {
+        self.deadlines.remove(&(commit.deadline, commit.id));
+        self.outcomes.push_back((commit.id, result));
+    }
+}
+
+/// One call of the application.
+#[derive(Debug)]
+struct Commit {
+    id: u64,
+    since: Instant,
+    deadline: Instant,
+    offsets: Vec<CommitOffset>,
+    /// The first partition that failed for good.
+    error: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    commits: Vec<Commit>,
+    /// What is not committed yet; the newest offset of each partition.
+    wanted: BTreeMap<TopicPartition, CommitOffset>,
+    in_flight: bool,
+    /// When to send it again.
+    at: Instant,
+    failures: u32,
+    last: Option<Error>,
+    /// The assignment is over: the answer is waited for, but nothing is sent again.
+    ended: bool,
+}
+
+impl Commits {
+    pub(super) fn new(group: Str) -> Self {
+        Self { group, next_id: 0, queue: VecDeque::new(), batch: None, ledger: Ledger::default() }
+    }
+
+    /// Takes a commit of the assignment that is held.
+    pub(super) fn add(&mut self, since: Instant, offsets: Vec<CommitOffset>, deadline: Instant) -> u64 {
+        let id = self.id();
+        if offsets.is_empty() {
+            self.ledger.outcomes.push_back((id, Ok(())));
+        } else {
+            self.ledger.deadlines.insert((deadline, id));
+            self.queue.push_back(Commit { id, since, deadline, offsets, error: None });
+        }
+        id
+    }
+
+    /// Takes a commit that fails at once.
+    pub(super) fn refuse(&mut self, error: Error) -> u64 {
+        let id = self.id();
+        self.ledger.outcomes.push_back((id, Err(error)));
+        id
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Nobody waits for an outcome.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.batch.as_ref().is_none_or(|batch| batch.commits.is_empty())
+    }
+
+    /// Whether the request on its way belongs to the assignment that is held.
+    pub(super) fn is_of_held(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.ended)
+    }
+
+    pub(super) fn next_outcome(&mut self) -> Option<(u64, Result<(), Error>)> {
+        self.ledger.outcomes.pop_front()
+    }
+
+    /// What shall be sent now, if anything; it is on its way from here on.
+    pub(super) fn next_request(
+        &mut self,
+        now: Instant,
+        cluster: &Cluster,
+    ) -> Option<Vec<OffsetCommitRequestTopic>> {
+        match &self.batch {
+            Some(batch) if batch.in_flight || batch.ended || batch.at > now => return None,
+            None if self.queue.is_empty() => return None,
+            _ => {}
+        }
+        let batch = self.batch.get_or_insert_with(|| Batch::new(now));
+        self.queue.drain(..).for_each(|commit| batch.take_in(commit));
+        batch.in_flight = true;
+        Some(batch.topics(cluster))
+    }
+
+    /// The answer to the request on its way. The verdict is the gravest of those on its partitions.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        result: Result<OffsetCommitResponse, Error>,
+        cluster: &Cluster,
+        backoff: &mut Backoff,
+    ) -> (Verdict, Option<Error>) {
+        let Some(batch) = &mut self.batch else { return (Verdict::Fine, None) };
+        batch.in_flight = false;
+        let codes = result.map(|response| codes(response, cluster));
+        let (verdict, error) = batch.settle(&self.group, &codes);
+        batch.last = error.clone().or(batch.last.take());
+        batch.at = now + backoff.pause(batch.failures);
+        batch.failures += 1;
+        self.sweep();
+        (verdict, error)
+    }
+
+    /// The assignment is over, by consent or not.
+    pub(super) fn end(&mut self) {
+        let mut over: Vec<Commit> = self.queue.drain(..).collect();
+        match &mut self.batch {
+            Some(batch) if batch.in_flight => batch.ended = true,
+            _ => over.splice(..0, self.batch.take().into_iter().flat_map(|b| b.commits)).for_each(drop),
+        }
+        for commit in over {
+            self.ledger.close(&commit, Err(stale(&self.group)));
+        }
+    }
+
+    /// The membership is over: what is on its way is not waited for either.
+    pub(super) fn abort(&mut self) {
+        if let Some(batch) = &mut self.batch {
+            batch.in_flight = false;
+        }
+        self.end();
+    }
+
+    /// Fails the commits whose deadline has passed. What is on its way is still waited for before anything else is sent.
+    pub(super) fn expire(&mut self, now: Instant) {
+        if self.ledger.deadlines.first().is_none_or(|(deadline, _)| *deadline > now) {
+            return;
+        }
+        let last = self.batch.as_ref().and_then(|b| b.last.clone());
+        let (group, ledger) = (&self.group, &mut self.ledger);
+        let mut in_time = |commit: &Commit| {
+            let expired = commit.deadline <= now;
+            if expired {
+                let after = now.saturating_duration_since(commit.since);
+                let error = Error::new(ErrorKind::TimedOut { after, last: last.clone() });
+                ledger.close(commit, Err(error.api(ApiKey::OffsetCommit).group(group)));
+            }
+            !expired
+        };
+        if let Some(batch) = &mut self.batch {
+            batch.commits.retain(&mut in_time);
+        }
+        self.queue.retain(&mut in_time);
+        self.sweep();
+    }
+
+    /// When `expire` or `next_request` has something to do.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let again = self.batch.as_ref().filter(|b| !b.in_flight).map(|b| b.at);
+        let deadline = self.ledger.deadlines.first().map(|(deadline, _)| *deadline);
+        again.into_iter().chain(deadline).min()
+    }
+
+    /// Tells of commits that are done, and forgets what none of those left wants any more.
+    fn sweep(&mut self) {
+        let Some(batch) = &mut self.batch else { return };
+        if batch.in_flight {
+            return;
+        }
+        let (wanted, ledger) = (&batch.wanted, &mut self.ledger);
+        batch.commits.retain_mut(|commit| {
+            let open = commit.offsets.iter().any(|o| wanted.contains_key(&o.partition));
+            if !open {
+                let result = commit.error.take().map_or(Ok(()), Err);
+                ledger.close(commit, result);
+            }
+            open
+        });
+        let commits = &batch.commits;
+        batch.wanted.retain(|p, _| commits.iter().any(|c| c.offsets.iter().any(|o| o.partition == *p)));
+        if batch.commits.is_empty() {
+            self.batch = None;
+        }
+    }
+}
+
+impl Batch {
+    fn new(at: Instant) -> Self {
+        let (commits, wanted) = (Vec::new(), BTreeMap::new());
+        Self { commits, wanted, in_flight: false, at, failures: 0, last: None, ended: false }
+    }
+
+    fn take_in(&mut self, commit: Commit) {
+        for offset in &commit.offsets {
+            self.wanted.insert(offset.partition.clone(), offset.clone());
+        }
+        self.commits.push(commit);
+    }
+
+    fn topics(&self, cluster: &Cluster) -> Vec<OffsetCommitRequestTopic> {
+        let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
+        for offset in self.wanted.values() {
+            let name = &offset.partition.topic;
+            if topics.last().is_none_or(|t| t.name != *name) {
+                let topic_id = cluster.topic(name).map(|t| t.id).unwrap_or_default();
+                topics.push(OffsetCommitRequestTopic { name: name.clone(), topic_id, ..Default::default() });
+            }
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(OffsetCommitRequestPartition {
+                    partition_index: offset.partition.partition,
+                    committed_offset: offset.offset,
+                    committed_leader_epoch: offset.leader_epoch,
+                    committed_metadata: Some(offset.metadata.clone().unwrap_or_default()),
+                    ..Default::default()
+                });
+            }
+        }
+        topics
+    }
+
+    /// Takes out what is decided; what may be tried again stays wanted.
+    fn settle(&mut self, group: &Str, codes: &Result<Codes, Error>) -> (Verdict, Option<Error>) {
+        let mut gravest = (Verdict::Fine, None);
+        let mut failed = BTreeMap::new();
+        let ended = self.ended;
+        self.wanted.retain(|partition, _| {
+            let (verdict, error) = outcome(group, partition, codes);
+            let again = matches!(verdict, Verdict::Retry { .. }) && !ended;
+            if let (Some(error), false) = (&error, again) {
+                let told = if ended { stale(group).detail(error.to_string()) } else { error.clone() };
+                failed.insert(partition.clone(), told);
+            }
+            if gravity(verdict) > gravity(gravest.0) {
+                gravest = (verdict, error);
+            }
+            again
+        });
+        for commit in &mut self.commits {
+            let first = commit.offsets.iter().find_map(|o| failed.get(&o.partition));
+            commit.error = commit.error.take().or_else(|| first.cloned());
+        }
+        gravest
+    }
+}
+
+/// The error code of each partition.
+type Codes = BTreeMap<TopicPartition, ErrorCode>;
+
+fn codes(response: OffsetCommitResponse, cluster: &Cluster) -> Codes {
+    let mut codes = Codes::new();
+    for topic in response.topics {
+        let by_id = || cluster.name(&topic.topic_id).cloned().unwrap_or_default();
+        let name = if topic.name.is_empty() { by_id() } else { topic.name.clone() };
+        for p in topic.partitions {
+            codes.insert(TopicPartition::new(name.clone(), p.partition_index), ErrorCode::from(p.error_code));
+        }
+    }
+    codes
+}
+
+/// What the answer says of one partition. A partition that it does not mention is not committed.
+fn outcome(group: &Str, p: &TopicPartition, codes: &Result<Codes, Error>) -> (Verdict, Option<Error>) {
+    let codes = match codes {
+        Ok(codes) => codes,
+        Err(error) => return (retry::of_error(error), Some(error.clone())),
+    };
+    let code = codes.get(p).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
+    let error =
+        || Error::broker(code).api(ApiKey::OffsetCommit).group(group).partition(&p.topic, p.partition);
+    (retry::of_code(code), (code != ErrorCode::None).then(error))
+}
+
+fn gravity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Fine => 0,
+        Verdict::Retry { lookup } => 1 + u8::from(lookup),
+        Verdict::Refused | Verdict::MemberIdRequired => 3,
+        Verdict::Rebalance => 4,
+        Verdict::IllegalGeneration => 5,
+        Verdict::UnknownMember => 6,
+        Verdict::Fenced => 7,
+    }
+}
+
+/// The error of a commit whose assignment has ended.
+pub(super) fn stale(group: &Str) -> Error {
+    Error::new(ErrorKind::StaleCommit).group(group)
+}

@@ -1,0 +1,90 @@
+//! OffsetCommit: what may be committed, by whom it is carried, and what its answer means for the membership.
+
+use super::{Kind, Membership, State, unexpected};
+use crate::client::cluster::{Cluster, TopicPartition};
+use crate::client::machine::Ask;
+use crate::error::{Error, ErrorKind};
+use crate::group::commits;
+use crate::group::event::{CommitOffset, GroupEvent};
+use crate::group::retry::Verdict;
+use kafka_proto::messages::offset_commit::OffsetCommitRequest;
+use kafka_proto::{ApiKey, ResponseKind};
+use std::time::Instant;
+
+impl Membership {
+    pub(super) fn check_commit(&self, assignment: u32, offsets: &[CommitOffset]) -> Result<(), Error> {
+        let group = &self.config.group_id;
+        let open = match self.state {
+            State::Stable | State::Revoking { answered: false, .. } => true,
+            State::Leaving { .. } => return Err(Error::new(ErrorKind::Closed).group(group)),
+            _ => false,
+        };
+        let held = self.held.as_ref().filter(|held| open && held.number == assignment);
+        let held = held.ok_or_else(|| commits::stale(group))?;
+        for offset in offsets {
+            let TopicPartition { topic, partition } = &offset.partition;
+            if !held.partitions.contains(&offset.partition) {
+                return Err(commits::stale(group).partition(topic, *partition));
+            }
+            if offset.offset < 0 {
+                let kind = ErrorKind::Misuse("a committed offset cannot be negative");
+                return Err(Error::new(kind).group(group).partition(topic, *partition));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_commit(&mut self, now: Instant, cluster: &Cluster) -> Option<Ask> {
+        if self.is_open(Kind::Commit) || self.pulse.is_none() {
+            return None;
+        }
+        let topics = self.commits.next_request(now, cluster)?;
+        let request = OffsetCommitRequest {
+            group_id: self.config.group_id.clone(),
+            generation_id_or_member_epoch: self.generation,
+            member_id: self.member_id.clone(),
+            group_instance_id: self.config.instance_id.clone(),
+            retention_time_ms: self.config.retention.map_or(-1, |r| r.as_millis() as i64),
+            topics,
+            ..Default::default()
+        };
+        Some(self.ask(Kind::Commit, now, self.config.request_timeout, request.into()))
+    }
+
+    pub(super) fn commit_answered(
+        &mut self,
+        now: Instant,
+        cluster: &Cluster,
+        result: Result<ResponseKind, Error>,
+    ) {
+        let result = result.and_then(|response| match response {
+            ResponseKind::OffsetCommit(response) => Ok(response),
+            _ => Err(unexpected(ApiKey::OffsetCommit)),
+        });
+        let of_held = self.commits.is_of_held();
+        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff);
+        self.take_outcomes(now);
+        let Some(error) = error.filter(|_| of_held) else { return };
+        match verdict {
+            Verdict::Retry { lookup: true } => self.look_up(),
+            Verdict::Rebalance => self.rebalance(now),
+            Verdict::UnknownMember | Verdict::IllegalGeneration | Verdict::Fenced => {
+                self.expelled(now, verdict, error);
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands on what became of commits, and goes on with what waited for them.
+    pub(super) fn take_outcomes(&mut self, now: Instant) {
+        self.tell_outcomes();
+        self.check_revocation(now);
+        self.check_leaving(now);
+    }
+
+    pub(super) fn tell_outcomes(&mut self) {
+        while let Some((id, result)) = self.commits.next_outcome() {
+            self.events.push_back(GroupEvent::Committed { id, result });
+        }
+    }
+}

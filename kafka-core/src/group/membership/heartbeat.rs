@@ -1,0 +1,130 @@
+//! Heartbeats, which depend on nothing but time, and the end of the session when they are not answered.
+
+use super::{Kind, Membership, State, unexpected};
+use crate::client::machine::Ask;
+use crate::error::{Error, ErrorKind};
+use crate::group::retry::{self, Verdict};
+use kafka_proto::ApiKey;
+use kafka_proto::ResponseKind;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::heartbeat::HeartbeatRequest;
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// When the last heartbeat that found us a member was sent; the coordinator counts from then or later.
+    pub(super) alive: Instant,
+    /// The same for the last one that found no rebalance going on.
+    pub(super) calm: Instant,
+    /// When the next one is due.
+    next: Instant,
+    failures: u32,
+    last_error: Option<Error>,
+}
+
+impl Membership {
+    /// The coordinator expects heartbeats from now on.
+    pub(super) fn start_pulse(&mut self, now: Instant) {
+        let next = now + self.config.heartbeat_interval;
+        self.pulse = Some(Pulse { alive: now, calm: now, next, failures: 0, last_error: None });
+    }
+
+    pub(super) fn next_beat(&self) -> Option<Instant> {
+        let pulse = self.pulse.as_ref().filter(|_| !self.is_open(Kind::Heartbeat))?;
+        Some(pulse.next)
+    }
+
+    /// When the session ends, unless a heartbeat is answered. One that is leaving anyway does not mind.
+    pub(super) fn session_end(&self) -> Option<Instant> {
+        let pulse = self.pulse.as_ref().filter(|_| !matches!(self.state, State::Leaving { .. }))?;
+        Some(pulse.alive + self.config.session_timeout)
+    }
+
+    pub(super) fn ask_heartbeat(&mut self, now: Instant) -> Option<Ask> {
+        if self.next_beat()? > now {
+            return None;
+        }
+        let request = HeartbeatRequest {
+            group_id: self.config.group_id.clone(),
+            generation_id: self.generation,
+            member_id: self.member_id.clone(),
+            group_instance_id: self.config.instance_id.clone(),
+            ..Default::default()
+        };
+        let timeout = self.beat_timeout();
+        Some(self.ask(Kind::Heartbeat, now, timeout, request.into()))
+    }
+
+    /// A dead connection is to be noticed while there is time for another attempt.
+    fn beat_timeout(&self) -> Duration {
+        let third = self.config.session_timeout / 3;
+        third.max(self.config.heartbeat_interval).min(self.config.request_timeout)
+    }
+
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        result: Result<ResponseKind, Error>,
+    ) {
+        let (verdict, error) = match result {
+            Ok(ResponseKind::Heartbeat(response)) => {
+                let code = ErrorCode::from(response.error_code);
+                (retry::of_code(code), self.error(ApiKey::Heartbeat, code))
+            }
+            Ok(_) => (Verdict::Refused, unexpected(ApiKey::Heartbeat)),
+            Err(error) => (retry::of_error(&error), error),
+        };
+        match verdict {
+            Verdict::Fine | Verdict::Rebalance => self.beat(sent, verdict == Verdict::Fine),
+            Verdict::UnknownMember | Verdict::IllegalGeneration | Verdict::Fenced => {
+                return self.expelled(now, verdict, error);
+            }
+            Verdict::Retry { lookup } => {
+                if lookup {
+                    self.look_up();
+                }
+                self.missed_beat(now, error);
+            }
+            Verdict::Refused | Verdict::MemberIdRequired => {
+                self.report(error.clone());
+                self.missed_beat(now, error);
+            }
+        }
+        if verdict == Verdict::Rebalance {
+            self.rebalance(now);
+            if let Some(pulse) = &mut self.pulse {
+                pulse.alive = pulse.alive.max(sent);
+            }
+        }
+    }
+
+    fn beat(&mut self, sent: Instant, calm: bool) {
+        let interval = self.config.heartbeat_interval;
+        let Some(pulse) = &mut self.pulse else { return };
+        pulse.alive = pulse.alive.max(sent);
+        if calm {
+            pulse.calm = pulse.calm.max(sent);
+        }
+        (pulse.next, pulse.failures) = (sent + interval, 0);
+    }
+
+    fn missed_beat(&mut self, now: Instant, error: Error) {
+        let Some(pulse) = &mut self.pulse else { return };
+        pulse.next = now + self.backoff.pause(pulse.failures);
+        pulse.failures = pulse.failures.saturating_add(1);
+        pulse.last_error = Some(error);
+    }
+
+    pub(super) fn check_session(&mut self, now: Instant) {
+        if self.session_end().is_none_or(|end| end > now) {
+            return;
+        }
+        let last = self.pulse.as_mut().and_then(|pulse| pulse.last_error.take());
+        let after = self.config.session_timeout;
+        let error = Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Heartbeat);
+        self.look_up();
+        self.lose(error.group(&self.config.group_id));
+        self.rejoin(now);
+    }
+}

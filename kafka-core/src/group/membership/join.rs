@@ -1,0 +1,165 @@
+//! JoinGroup: asking to be a member, and as leader getting to know the others.
+
+use super::{Kind, Membership, State, unexpected};
+use crate::client::cluster::Cluster;
+use crate::client::machine::{Ask, Hint};
+use crate::error::{Error, ErrorKind};
+use crate::group::assignor::{Assignor, Member};
+use crate::group::config::millis;
+use crate::group::retry::{self, Verdict};
+use crate::group::subscription::Subscription;
+use kafka_proto::ResponseKind;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::join_group::{
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
+};
+use kafka_proto::{ApiKey, Str};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The protocol type of consumers.
+pub(super) const CONSUMER: &str = "consumer";
+
+/// What the leader knows while it shares out partitions.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) members: Vec<Member>,
+    pub(super) assignor: Arc<dyn Assignor>,
+    /// The coordinator keeps the assignment it has (KIP-814).
+    pub(super) skip: bool,
+}
+
+/// How long the leader waits for topics that it knows nothing of. They may not exist; should they turn up later, the
+/// change of the layout makes the group rebalance.
+const METADATA_WAIT: Duration = Duration::from_secs(2);
+
+/// JoinGroup and SyncGroup are answered by the end of the rebalance; this much is for the way.
+const LAPSE: Duration = Duration::from_secs(5);
+
+impl Membership {
+    pub(super) fn ask_join(&mut self, now: Instant) -> Option<Ask> {
+        let due = matches!(self.state, State::Joining { at } if at <= now);
+        if !due || self.is_open(Kind::Join) {
+            return None;
+        }
+        self.joined.clone_from(&self.subscribed);
+        let request = JoinGroupRequest {
+            group_id: self.config.group_id.clone(),
+            session_timeout_ms: millis(self.config.session_timeout),
+            rebalance_timeout_ms: millis(self.config.rebalance_timeout),
+            member_id: self.member_id.clone(),
+            group_instance_id: self.config.instance_id.clone(),
+            protocol_type: Str::from_static(CONSUMER),
+            protocols: self.protocols(),
+            ..Default::default()
+        };
+        let timeout = self.round_timeout();
+        Some(self.ask(Kind::Join, now, timeout, request.into()))
+    }
+
+    /// How long a request may take that waits for the other members.
+    pub(super) fn round_timeout(&self) -> Duration {
+        let config = &self.config;
+        // Brokers before 0.10.1 use the session timeout as rebalance timeout.
+        (config.rebalance_timeout.max(config.session_timeout) + LAPSE).max(config.request_timeout)
+    }
+
+    fn protocols(&self) -> Vec<JoinGroupRequestProtocol> {
+        let offer = |assignor: &Arc<dyn Assignor>| {
+            let subscription = Subscription {
+                topics: self.joined.clone(),
+                user_data: assignor.user_data(&self.joined),
+                rack: self.config.rack.clone(),
+                ..Subscription::default()
+            };
+            JoinGroupRequestProtocol {
+                name: Str::from(assignor.name()),
+                metadata: subscription.encode(),
+                ..Default::default()
+            }
+        };
+        self.config.assignors.iter().map(offer).collect()
+    }
+
+    pub(super) fn join_answered(
+        &mut self,
+        now: Instant,
+        cluster: &Cluster,
+        result: Result<ResponseKind, Error>,
+    ) {
+        let response = match result {
+            Ok(ResponseKind::JoinGroup(response)) => response,
+            Ok(_) => return self.join_failed(now, Verdict::Refused, unexpected(ApiKey::JoinGroup)),
+            Err(error) => return self.join_failed(now, retry::of_error(&error), error),
+        };
+        let code = ErrorCode::from(response.error_code);
+        let verdict = retry::of_code(code);
+        if matches!(verdict, Verdict::Fine | Verdict::MemberIdRequired) {
+            self.member_id = response.member_id.clone();
+        }
+        match self.state {
+            State::Leaving { .. } => self.check_leaving(now),
+            _ if verdict == Verdict::Fine => self.join_succeeded(now, cluster, response),
+            _ => self.join_failed(now, verdict, self.error(ApiKey::JoinGroup, code)),
+        }
+    }
+
+    fn join_failed(&mut self, now: Instant, verdict: Verdict, error: Error) {
+        match self.state {
+            State::Leaving { .. } => self.check_leaving(now),
+            _ => self.setback(now, verdict, error),
+        }
+    }
+
+    fn join_succeeded(&mut self, now: Instant, cluster: &Cluster, response: JoinGroupResponse) {
+        let name = response.protocol_name.unwrap_or_default();
+        let Some(assignor) = self.config.assignors.iter().find(|a| *a.name() == *name).cloned() else {
+            let error = self.error(ApiKey::JoinGroup, ErrorCode::InconsistentGroupProtocol);
+            let detail = format!("the group uses the assignor `{name}`");
+            return self.setback(now, Verdict::Refused, error.detail(detail));
+        };
+        self.generation = response.generation_id;
+        self.protocol = name;
+        self.failures = 0;
+        if response.leader != self.member_id {
+            self.watch_own_topics();
+            self.state = State::Syncing { assignments: Some(Vec::new()) };
+            return;
+        }
+        match response.members.into_iter().map(member).collect() {
+            Ok(members) => {
+                let round = Round { members, assignor, skip: response.skip_assignment };
+                self.lead(now, cluster, round);
+            }
+            Err(error) => {
+                let error = error.api(ApiKey::JoinGroup).group(&self.config.group_id);
+                self.setback(now, Verdict::Refused, error);
+            }
+        }
+    }
+
+    /// The leader needs the metadata of every member's topics.
+    fn lead(&mut self, now: Instant, cluster: &Cluster, round: Round) {
+        let all: BTreeSet<&Str> =
+            round.members.iter().flat_map(|m| &m.topics).chain(&self.subscribed).collect();
+        self.watched = all.into_iter().cloned().collect();
+        let missing = self.watched.iter().filter(|topic| cluster.topic(topic).is_none());
+        self.hints.extend(missing.cloned().map(Hint::Refresh));
+        let until = now + METADATA_WAIT.min(self.config.rebalance_timeout / 4);
+        self.state = State::Assigning { round, until };
+    }
+}
+
+fn member(wire: JoinGroupResponseMember) -> Result<Member, Error> {
+    match Subscription::decode(&wire.metadata) {
+        Ok(subscription) => Ok(subscription.into_member(wire.member_id, wire.group_instance_id)),
+        Err(error) => {
+            let problem = match error.kind() {
+                ErrorKind::Decode(problem) => problem.clone(),
+                other => other.to_string(),
+            };
+            Err(ErrorKind::Decode(format!("{problem}, member {}", wire.member_id)).into())
+        }
+    }
+}

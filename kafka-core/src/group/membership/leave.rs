@@ -1,0 +1,108 @@
+//! Leaving: commits first, then LeaveGroup, neither for longer than its time.
+
+use super::{Kind, Membership, State, unexpected};
+use crate::client::machine::{Ask, Lane, Now};
+use crate::error::Error;
+use crate::group::event::GroupEvent;
+use crate::group::retry::{self, Verdict};
+use kafka_proto::ResponseKind;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
+use kafka_proto::{ApiKey, Str};
+use std::time::{Duration, Instant};
+
+/// How long the coordinator is asked to let us go. After that the session ends by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Membership {
+    /// Gives the membership up: commits that were made are sent, within their deadlines, then LeaveGroup, then
+    /// [`GroupEvent::Left`] is told, at the latest 5 s after the last commit. A static member says nothing to the coordinator,
+    /// so that it may come back (KIP-345). A JoinGroup that waits at the coordinator is overtaken on another connection.
+    pub fn leave(&mut self, now: Now) {
+        self.subscribed.clear();
+        match self.state {
+            State::Leaving { .. } => {}
+            State::Idle => self.finish_leaving(now.instant),
+            _ => {
+                self.state = State::Leaving { until: None, at: now.instant };
+                self.check_leaving(now.instant);
+            }
+        }
+    }
+
+    /// Whether the time for LeaveGroup has come and there is somebody to name in it.
+    pub(super) fn may_leave(&self) -> bool {
+        !self.is_open(Kind::Leave) && !self.member_id.is_empty() && self.config.instance_id.is_none()
+    }
+
+    pub(super) fn ask_leave(&mut self, now: Instant) -> Option<Ask> {
+        let due = matches!(self.state, State::Leaving { until: Some(_), at } if at <= now);
+        if !due || !self.may_leave() {
+            return None;
+        }
+        let request = LeaveGroupRequest {
+            group_id: self.config.group_id.clone(),
+            members: vec![MemberIdentity {
+                member_id: self.member_id.clone(),
+                reason: Some(Str::from_static("the consumer was closed")),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let behind_a_join = self.is_open(Kind::Join) || self.is_open(Kind::Sync);
+        let timeout = PATIENCE.min(self.config.request_timeout);
+        let ask = self.ask(Kind::Leave, now, timeout, request.into());
+        Some(if behind_a_join { Ask { lane: Lane::Other, ..ask } } else { ask })
+    }
+
+    pub(super) fn leave_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
+        let verdict = match result {
+            Ok(ResponseKind::LeaveGroup(response)) => {
+                let members = response.members.iter().map(|m| m.error_code);
+                let codes = std::iter::once(response.error_code).chain(members);
+                let verdicts = codes.map(|code| retry::of_code(ErrorCode::from(code)));
+                verdicts.max_by_key(|v| matches!(v, Verdict::Retry { .. })).unwrap_or(Verdict::Fine)
+            }
+            Ok(_) => retry::of_error(&unexpected(ApiKey::LeaveGroup)),
+            Err(error) => retry::of_error(&error),
+        };
+        let Verdict::Retry { lookup } = verdict else { return self.finish_leaving(now) };
+        if lookup {
+            self.look_up();
+        }
+        let pause = self.pause();
+        if let State::Leaving { at, .. } = &mut self.state {
+            *at = now + pause;
+        }
+        self.check_leaving(now);
+    }
+
+    /// Goes on from commits to LeaveGroup, and to the end when there is nobody to name or the patience is over.
+    pub(super) fn check_leaving(&mut self, now: Instant) {
+        let State::Leaving { until, at } = &mut self.state else { return };
+        if until.is_none() && self.commits.is_idle() {
+            (*until, *at) = (Some(now + PATIENCE), now);
+            self.pulse = None;
+        }
+        let Some(until) = *until else { return };
+        let id_may_come = self.is_open(Kind::Join) && self.member_id.is_empty();
+        let static_member = self.config.instance_id.is_some();
+        if until <= now || static_member || (self.member_id.is_empty() && !id_may_come) {
+            self.finish_leaving(now);
+        }
+    }
+
+    pub(super) fn finish_leaving(&mut self, now: Instant) {
+        self.rejoin(now);
+        self.held = None;
+        self.state = State::Idle;
+        self.member_id = Str::default();
+        self.commits.abort();
+        self.watch_own_topics();
+        self.tell_outcomes();
+        self.events.push_back(GroupEvent::Left);
+        if !self.subscribed.is_empty() {
+            self.rejoin(now);
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! One member of a consumer group, classic protocol, eager: JoinGroup, SyncGroup, OffsetFetch, heartbeats, LeaveGroup.
+//!
+//! ```text
+//! Idle ─subscribe→ Joining ─joined→ Syncing ─partitions→ Restoring ─offsets→ Stable ⇄ heartbeats
+//!                   ↑  ↑      └leader→ Assigning ┘                             │
+//!                   │  └──────── revoked, commits sent ── Revoking ←─rebalance─┤
+//!                   └─────────── Lost ←── unknown member, generation over, session expired
+//! any ─leave→ Leaving (commits first) → Idle
+//! ```
+//!
+//! Invariants:
+//! * Of each kind of request at most one is open. A step's answer counts only in the `turn` it was asked in.
+//! * While subscribed, something is always open, timed, or waiting for the application.
+//! * `pulse` is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next JoinGroup.
+//! * An assignment that was told is ended by `Revoking` + `revoked`, or `Lost`, before another is told.
+
+mod commit;
+mod heartbeat;
+mod join;
+mod leave;
+mod restore;
+mod revoke;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use self::heartbeat::Pulse;
+use self::join::Round;
+use super::commits::Commits;
+use super::config::GroupConfig;
+use super::event::{CommitOffset, GroupEvent};
+use super::retry::{Backoff, Verdict};
+use crate::client::cluster::{Cluster, TopicPartition};
+use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::RequestKind;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
+use kafka_proto::{ApiKey, Str};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One member of a consumer group.
+///
+/// Any order of calls is valid. After each call poll asks, hints and events until there are none, then the timeout.
+#[derive(Debug)]
+pub struct Membership {
+    id: u32,
+    config: Arc<GroupConfig>,
+    backoff: Backoff,
+    state: State,
+    /// What the application subscribes to.
+    subscribed: Vec<Str>,
+    /// The same, and as leader what the others subscribe to.
+    watched: Vec<Str>,
+    member_id: Str,
+    /// -1 outside of a generation.
+    generation: i32,
+    /// What the last JoinGroup subscribed to.
+    joined: Vec<Str>,
+    /// The assignor the group agreed on.
+    protocol: Str,
+    /// As leader: how many partitions each topic had when they were shared out.
+    layout: Option<BTreeMap<Str, usize>>,
+    /// Metadata changed since the layout was last looked at.
+    layout_news: bool,
+    held: Option<Held>,
+    assignments: u32,
+    pulse: Option<Pulse>,
+    /// Failures of join, sync and restore in a row.
+    failures: u32,
+    /// Steps repeated without a pause since the last assignment.
+    haste: u32,
+    commits: Commits,
+    open: Vec<Open>,
+    next_tag: u64,
+    turn: u64,
+    hints: VecDeque<Hint>,
+    events: VecDeque<GroupEvent>,
+    reported: Vec<Error>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not subscribed, left, or fenced.
+    Idle,
+    /// JoinGroup is to be sent at this time, or is open.
+    Joining {
+        at: Instant,
+    },
+    /// The leader waits for the metadata of all topics.
+    Assigning {
+        round: Round,
+        until: Instant,
+    },
+    /// SyncGroup is to be sent, or is open (`None`).
+    Syncing {
+        assignments: Option<Vec<SyncGroupRequestAssignment>>,
+    },
+    /// OffsetFetch is to be sent at this time, or is open.
+    Restoring {
+        partitions: Vec<TopicPartition>,
+        at: Instant,
+    },
+    Stable,
+    /// The application gives its partitions up; when it has, its commits are still waited for.
+    Revoking {
+        deadline: Instant,
+        answered: bool,
+    },
+    /// Commits are waited for (`until` not set), then LeaveGroup is to be sent at `at`, or is open.
+    Leaving {
+        until: Option<Instant>,
+        at: Instant,
+    },
+}
+
+/// The assignment the application was told of.
+#[derive(Debug)]
+struct Held {
+    number: u32,
+    partitions: BTreeSet<TopicPartition>,
+}
+
+#[derive(Debug)]
+struct Open {
+    tag: u64,
+    kind: Kind,
+    turn: u64,
+    sent: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Join,
+    Sync,
+    Restore,
+    Heartbeat,
+    Commit,
+    Leave,
+}
+
+/// So many steps may be repeated without a pause before an assignment is reached.
+const HASTE: u32 = 3;
+
+impl Membership {
+    /// A member that does nothing until it [subscribes](Self::subscribe). `id` is its lane, `seed` the source of its jitter.
+    pub fn new(id: u32, config: Arc<GroupConfig>, seed: u64) -> Self {
+        Self {
+            id,
+            backoff: Backoff::new(&config, seed),
+            commits: Commits::new(config.group_id.clone()),
+            config,
+            state: State::Idle,
+            subscribed: Vec::new(),
+            watched: Vec::new(),
+            member_id: Str::default(),
+            generation: -1,
+            joined: Vec::new(),
+            protocol: Str::default(),
+            layout: None,
+            layout_news: false,
+            held: None,
+            assignments: 0,
+            pulse: None,
+            failures: 0,
+            haste: 0,
+            open: Vec::new(),
+            next_tag: 0,
+            turn: 0,
+            hints: VecDeque::new(),
+            events: VecDeque::new(),
+            reported: Vec::new(),
+        }
+    }
+
+    /// Joins the group for these topics, or changes them, which makes the group rebalance. No topics: as [`leave`](Self::leave).
+    pub fn subscribe(&mut self, now: Now, topics: Vec<Str>) {
+        let mut seen = BTreeSet::new();
+        self.subscribed = topics.into_iter().filter(|t| seen.insert(t.clone())).collect();
+        if self.subscribed.is_empty() {
+            return self.leave(now);
+        }
+        if self.layout.is_some() || matches!(self.state, State::Assigning { .. }) {
+            let new = self.subscribed.iter().filter(|t| !self.watched.contains(t));
+            self.watched.extend(new.cloned().collect::<Vec<_>>());
+        } else {
+            self.watch_own_topics();
+        }
+        match self.state {
+            State::Idle => self.rejoin(now.instant),
+            State::Restoring { .. } if !self.subscription_is_current() => self.rejoin(now.instant),
+            State::Stable if !self.subscription_is_current() => self.revoke(now.instant, now.instant),
+            _ => {}
+        }
+    }
+
+    /// The topics whose metadata the client must keep: this member's, and as leader also the other members'.
+    pub fn topics(&self) -> &[Str] {
+        &self.watched
+    }
+
+    /// The id the coordinator knows this member by; empty where there is none yet.
+    pub fn member_id(&self) -> &Str {
+        &self.member_id
+    }
+
+    /// The generation this member is in; -1 outside of one.
+    pub fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// The cluster's metadata changed. A leader whose topics have got another number of partitions makes the group rebalance.
+    pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
+        self.layout_news = true;
+        self.check_layout(now.instant, cluster);
+    }
+
+    /// The next request, if one is due. May change after any other call and with time.
+    #[must_use]
+    pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
+        let at = now.instant;
+        self.check_layout(at, cluster);
+        self.ask_leave(at)
+            .or_else(|| self.ask_heartbeat(at))
+            .or_else(|| self.ask_commit(at, cluster))
+            .or_else(|| self.ask_join(at))
+            .or_else(|| self.ask_sync(at, cluster))
+            .or_else(|| self.ask_offsets(at, cluster))
+    }
+
+    /// What became of a request. An unknown tag is passed over.
+    pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
+        let Some(place) = self.open.iter().position(|o| o.tag == answer.tag) else { return };
+        let Open { kind, turn, sent, .. } = self.open.swap_remove(place);
+        let (at, result) = (now.instant, answer.result);
+        if kind == Kind::Commit {
+            return self.commit_answered(at, cluster, result);
+        }
+        if turn != self.turn {
+            return;
+        }
+        match kind {
+            Kind::Join => self.join_answered(at, cluster, result),
+            Kind::Sync => self.sync_answered(at, result),
+            Kind::Restore => self.offsets_answered(at, cluster, result),
+            Kind::Heartbeat => self.heartbeat_answered(at, sent, result),
+            Kind::Leave => self.leave_answered(at, result),
+            Kind::Commit => {}
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let at = now.instant;
+        self.commits.expire(at);
+        self.take_outcomes(at);
+        self.check_session(at);
+        self.check_revocation(at);
+        self.check_leaving(at);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and poll again. May change after any other call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let step = match &self.state {
+            State::Joining { at } if !self.is_open(Kind::Join) => Some(*at),
+            State::Assigning { until, .. } => Some(*until),
+            State::Restoring { at, .. } if !self.is_open(Kind::Restore) => Some(*at),
+            State::Revoking { deadline, .. } => Some(*deadline),
+            State::Leaving { until: Some(until), at } if self.may_leave() => Some((*until).min(*at)),
+            State::Leaving { until: Some(until), .. } => Some(*until),
+            _ => None,
+        };
+        [step, self.next_beat(), self.session_end(), self.commits.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// What the client should know of coordinators and topics. May change after any call.
+    #[must_use]
+    pub fn poll_hint(&mut self) -> Option<Hint> {
+        self.hints.pop_front()
+    }
+
+    /// What happened. May change after any call.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<GroupEvent> {
+        self.events.pop_front()
+    }
+
+    /// The application has given up the partitions of this assignment: its answer to [`GroupEvent::Revoking`]. Commits made
+    /// before are sent first. At any other time it does nothing.
+    pub fn revoked(&mut self, now: Now, assignment: u32) {
+        let ours = self.held.as_ref().is_some_and(|held| held.number == assignment);
+        if let State::Revoking { answered, .. } = &mut self.state
+            && ours
+        {
+            *answered = true;
+            self.check_revocation(now.instant);
+        }
+    }
+
+    /// Commits offsets of the partitions of an assignment. Returns an id; the outcome comes as [`GroupEvent::Committed`].
+    ///
+    /// Commits are sent in order, one request at a time; those that wait go together. Until `deadline` they are tried again
+    /// after errors that pass. A commit of an assignment that has ended is refused with [`ErrorKind::StaleCommit`] and never sent.
+    pub fn commit(
+        &mut self,
+        now: Now,
+        assignment: u32,
+        offsets: Vec<CommitOffset>,
+        deadline: Instant,
+    ) -> u64 {
+        let id = match self.check_commit(assignment, &offsets) {
+            Ok(()) => self.commits.add(now.instant, offsets, deadline),
+            Err(error) => self.commits.refuse(error),
+        };
+        self.take_outcomes(now.instant);
+        id
+    }
+
+    /// Whether nothing is open and nothing will happen by itself: never subscribed, left, or fenced.
+    pub fn is_quiescent(&self) -> bool {
+        matches!(self.state, State::Idle) && self.open.is_empty()
+    }
+
+    /// A step towards an assignment failed.
+    fn setback(&mut self, now: Instant, verdict: Verdict, error: Error) {
+        let at = match verdict {
+            Verdict::Fenced => return self.stop(now, error),
+            Verdict::Refused => {
+                self.report(error);
+                now + self.config.join_backoff
+            }
+            Verdict::Retry { lookup } => {
+                if lookup {
+                    self.look_up();
+                }
+                now + self.pause()
+            }
+            Verdict::UnknownMember => {
+                self.member_id = Str::default();
+                self.soon(now)
+            }
+            _ => self.soon(now),
+        };
+        self.rejoin(at);
+    }
+
+    fn rejoin(&mut self, at: Instant) {
+        self.state = State::Joining { at };
+        self.generation = -1;
+        self.pulse = None;
+        self.layout = None;
+        self.turn += 1;
+    }
+
+    /// Our instance id belongs to another now.
+    fn stop(&mut self, now: Instant, error: Error) {
+        self.rejoin(now);
+        self.state = State::Idle;
+        self.member_id = Str::default();
+        self.lose(error.clone());
+        self.events.push_back(GroupEvent::Failed(error));
+    }
+
+    /// Now, unless that was the answer too often of late.
+    fn soon(&mut self, now: Instant) -> Instant {
+        self.haste += 1;
+        if self.haste <= HASTE { now } else { now + self.pause() }
+    }
+
+    fn pause(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.backoff.pause(self.failures - 1)
+    }
+
+    /// Tells an error, once until the next assignment.
+    fn report(&mut self, error: Error) {
+        let known = |e: &Error| e.kind() == error.kind() && e.context().topic == error.context().topic;
+        if !self.reported.iter().any(known) && self.reported.len() < 16 {
+            self.reported.push(error.clone());
+            self.events.push_back(GroupEvent::Failed(error));
+        }
+    }
+
+    fn look_up(&mut self) {
+        let hint = Hint::NotCoordinator(CoordinatorKind::Group, self.config.group_id.clone());
+        if !self.hints.contains(&hint) {
+            self.hints.push_back(hint);
+        }
+    }
+
+    fn subscription_is_current(&self) -> bool {
+        let sorted = |topics: &[Str]| topics.iter().cloned().collect::<BTreeSet<_>>();
+        sorted(&self.joined) == sorted(&self.subscribed)
+    }
+
+    fn watch_own_topics(&mut self) {
+        self.watched.clone_from(&self.subscribed);
+    }
+
+    fn is_open(&self, kind: Kind) -> bool {
+        self.open.iter().any(|o| o.kind == kind)
+    }
+
+    fn ask(&mut self, kind: Kind, now: Instant, timeout: Duration, request: RequestKind) -> Ask {
+        self.next_tag += 1;
+        let tag = self.next_tag;
+        self.open.push(Open { tag, kind, turn: self.turn, sent: now });
+        let target = Target::Coordinator(CoordinatorKind::Group, self.config.group_id.clone());
+        Ask { tag, target, lane: Lane::Group(self.id), request, timeout }
+    }
+
+    fn error(&self, api: ApiKey, code: ErrorCode) -> Error {
+        Error::broker(code).api(api).group(&self.config.group_id)
+    }
+}
+
+/// The client answered with the response to another API.
+fn unexpected(api: ApiKey) -> Error {
+    Error::new(ErrorKind::Decode("a response of another API".to_owned())).api(api)
+}

@@ -1,0 +1,10 @@
+//! The machine driven by hand.
+
+mod commits;
+mod fake;
+mod heartbeats;
+mod joining;
+mod leaving;
+mod random;
+mod rig;
+mod two_members;

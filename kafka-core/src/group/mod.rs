@@ -1,0 +1,18 @@
+//! Consumer groups: the membership machine, commits, and how partitions are shared out.
+//!
+//! [`Membership`] is one member of a group by the classic protocol, pure: it asks through the client
+//! ([`Ask`](crate::client::machine::Ask)) and tells with [`GroupEvent`]s. [`assignor`] holds what a leader computes, [`subscription`] the
+//! bytes in which members and leader talk to each other.
+
+pub mod assignor;
+mod commits;
+mod config;
+mod event;
+mod membership;
+mod retry;
+pub mod subscription;
+
+pub use assignor::{Assignor, Range, RoundRobin};
+pub use config::GroupConfig;
+pub use event::{CommitOffset, CommittedOffset, GroupEvent};
+pub use membership::Membership;

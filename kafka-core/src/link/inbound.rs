@@ -1,0 +1,156 @@
+//! The reading half of a link.
+
+use super::frame::FrameReader;
+use super::versions::BrokerVersions;
+use super::{Answered, InFlight, RequestId, Shared, Unanswered};
+use crate::client::fit;
+use crate::error::ConnectionError;
+use crate::reader::digest;
+use bytes::Bytes;
+use kafka_proto::ResponseKind;
+use kafka_proto::frame::decode_response;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes in, responses out.
+#[derive(Debug)]
+pub struct LinkInbound {
+    shared: Shared,
+    frames: FrameReader,
+    any_frame: bool,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Received {
+    /// The versions are agreed on: requests may be sent.
+    Ready(Arc<BrokerVersions>),
+    /// ApiVersions has to be asked again: the writing half has something to send.
+    SetupGoesOn,
+    /// A request was answered.
+    Response {
+        /// The request.
+        id: RequestId,
+        /// Its response.
+        response: Answered,
+        /// How long the broker asks for silence on this connection (KIP-219); zero where the broker itself delayed.
+        throttle: Duration,
+    },
+}
+
+impl LinkInbound {
+    pub(super) fn new(shared: Shared) -> Self {
+        let frames = FrameReader::new(shared.config.max_response_bytes);
+        Self { shared, frames, any_frame: false }
+    }
+
+    /// Where the next bytes of the socket go; never empty.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.frames.room()
+    }
+
+    /// So many bytes were put into [`room`](Self::room).
+    pub fn received(&mut self, len: usize) {
+        self.frames.received(len);
+    }
+
+    /// What the bytes so far make; call it until it gives `None`.
+    ///
+    /// # Errors
+    /// The connection is of no use any more.
+    pub fn poll(&mut self) -> Result<Option<Received>, ConnectionError> {
+        if !self.any_frame {
+            recognize(self.frames.pending())?;
+        }
+        let Some(frame) = self.frames.next_frame()? else { return Ok(None) };
+        self.any_frame = true;
+        let in_flight = {
+            let mut state = self.shared.lock();
+            if !state.setup.is_done() {
+                let ready = state.setup.handle(&frame)?;
+                return Ok(Some(ready.map_or(Received::SetupGoesOn, Received::Ready)));
+            }
+            let oldest = state.in_flight.iter().position(|r| r.answered);
+            oldest.and_then(|at| state.in_flight.remove(at))
+        };
+        let Some(in_flight) = in_flight else {
+            return Err(ConnectionError::NotKafka("a response that nobody asked for".into()));
+        };
+        answer(in_flight, frame).map(Some)
+    }
+
+    /// How the end of the stream is to be understood.
+    pub fn end_of_stream(&self) -> ConnectionError {
+        if !self.shared.lock().setup.is_done() {
+            return ConnectionError::ClosedDuringSetup;
+        }
+        ConnectionError::Lost("closed by the broker".into())
+    }
+
+    /// Ends the link: what was handed out and not answered.
+    pub fn finish(&mut self) -> Vec<Unanswered> {
+        let mut state = self.shared.lock();
+        let taken = state.taken;
+        state.in_flight.drain(..).map(|r| Unanswered { id: r.id, taken: r.end <= taken }).collect()
+    }
+}
+
+fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError> {
+    let InFlight { id, correlation_id, api, version, reservation, .. } = in_flight;
+    let frame = match reservation {
+        Some(reservation) => reservation.charge(frame),
+        None => frame,
+    };
+    // The correlation id is looked at first: the body of another response may decode as anything.
+    let got = frame.first_chunk::<4>().map_or(0, |b| i32::from_be_bytes(*b));
+    if got != correlation_id {
+        return Err(ConnectionError::Correlation { expected: correlation_id, got });
+    }
+    let (_, response) = decode_response(api, version, &frame)
+        .map_err(|error| ConnectionError::Undecodable(format!("{} {version}: {error}", api.name())))?;
+    let throttle = throttle(&response, version);
+    let response = match response {
+        ResponseKind::Fetch(response) => Answered::Fetched(Box::new(digest(response))),
+        other => Answered::Plain(Box::new(fit::lift(other, version))),
+    };
+    Ok(Received::Response { id, response, throttle })
+}
+
+/// From the version on that says so the client has to keep silent; before, the broker delayed its answer.
+fn throttle(response: &ResponseKind, version: i16) -> Duration {
+    let applies = response.api_key().throttles_since().is_some_and(|since| version >= since);
+    let ms = if applies { throttle_time_ms(response) } else { 0 };
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn throttle_time_ms(response: &ResponseKind) -> i32 {
+    use ResponseKind::*;
+    match response {
+        Produce(r) => r.throttle_time_ms,
+        Fetch(r) => r.throttle_time_ms,
+        ListOffsets(r) => r.throttle_time_ms,
+        Metadata(r) => r.throttle_time_ms,
+        OffsetCommit(r) => r.throttle_time_ms,
+        OffsetFetch(r) => r.throttle_time_ms,
+        FindCoordinator(r) => r.throttle_time_ms,
+        JoinGroup(r) => r.throttle_time_ms,
+        Heartbeat(r) => r.throttle_time_ms,
+        LeaveGroup(r) => r.throttle_time_ms,
+        SyncGroup(r) => r.throttle_time_ms,
+        CreateTopics(r) => r.throttle_time_ms,
+        DeleteTopics(r) => r.throttle_time_ms,
+        InitProducerId(r) => r.throttle_time_ms,
+        OffsetForLeaderEpoch(r) => r.throttle_time_ms,
+        _ => 0,
+    }
+}
+
+/// Other protocols by their first bytes, for an error that explains.
+fn recognize(first: &[u8]) -> Result<(), ConnectionError> {
+    match first {
+        [b'H', b'T', b'T', b'P', ..] => Err(ConnectionError::HttpServer),
+        // A TLS record: alert or handshake, version 3.x.
+        [0x15 | 0x16, 0x03, 0..=4, ..] => Err(ConnectionError::TlsListener),
+        _ => Ok(()),
+    }
+}

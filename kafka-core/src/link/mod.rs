@@ -1,0 +1,154 @@
+//! One connection's bytes: typed requests become bytes, bytes become typed responses.
+//!
+//! A link belongs to its connection's task and lies **outside the client's lock**: encoding, decoding, compression and
+//! checksums happen here. It comes in two halves, so that a blocking adapter can read and write in two threads; between
+//! them lies only the queue of unanswered requests.
+//!
+//! Invariants
+//! * Responses come in the order of requests (a broker serves one request of a connection at a time); the correlation
+//!   id is a check, and one that does not fit ends the connection.
+//! * A request of which the socket did not take every byte cannot have been executed.
+//! * Nothing but ApiVersions is sent before the versions are known.
+
+mod frame;
+mod inbound;
+mod outbound;
+mod setup;
+mod versions;
+
+pub use inbound::{LinkInbound, Received};
+pub use outbound::{LinkOutbound, MAX_SLICES};
+pub use versions::BrokerVersions;
+
+use crate::reader::{Fetched, Reservation};
+use crate::writer::ProduceBatch;
+use kafka_proto::{ApiKey, Str};
+use kafka_proto::{RequestKind, ResponseKind};
+use setup::Setup;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A connection of a client, numbered in the order of being asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// A request of a client, numbered in the order of being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// One request, handed out to a connection.
+#[derive(Debug)]
+pub struct Transmit {
+    /// Comes back with the response.
+    pub id: RequestId,
+    /// The version that the connection speaks.
+    pub version: i16,
+    /// The request.
+    pub payload: Payload,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub enum Payload {
+    /// Any request, in the newest form; it is fitted to the version.
+    Plain(Box<RequestKind>),
+    /// A fetch, already in the form of its version, with the bytes that were reserved for its response.
+    Fetch(Box<kafka_proto::messages::fetch::FetchRequest>, Reservation),
+    /// Batches, which are compressed, sealed and checksummed here.
+    Produce(Produce),
+}
+
+/// A Produce request before it is encoded.
+#[derive(Debug)]
+pub struct Produce {
+    /// -1 all in-sync replicas, 1 the leader, 0 no answer.
+    pub acks: i16,
+    /// How long the broker may wait for the replicas, in ms.
+    pub timeout_ms: i32,
+    /// One batch a partition.
+    pub batches: Vec<ProduceBatch>,
+}
+
+impl Produce {
+    /// Whether a topic's id is not known, so that the request has to name it.
+    pub(crate) fn needs_names(&self) -> bool {
+        self.batches.iter().any(ProduceBatch::needs_name)
+    }
+}
+
+/// A response as the client gets it.
+#[derive(Debug)]
+pub enum Answered {
+    /// Any response, lifted to the newest form.
+    Plain(Box<ResponseKind>),
+    /// A fetch response, its batch headers read.
+    Fetched(Box<Fetched>),
+}
+
+/// What each link of a client is told.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// The client id in each request header.
+    pub client_id: Str,
+    /// The largest response, in bytes.
+    pub max_response_bytes: usize,
+    /// The version of ApiVersions to begin with; 0 for brokers that reset on a newer one.
+    pub api_versions: i16,
+}
+
+/// A request that was handed out and not answered, when its connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The request.
+    pub id: RequestId,
+    /// Whether the socket took every byte of it, so that the broker may have executed it.
+    pub taken: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: RequestId,
+    correlation_id: i32,
+    api: ApiKey,
+    version: i16,
+    /// The end of the request in the stream of bytes.
+    end: u64,
+    /// acks=0: done once the socket took it.
+    answered: bool,
+    reservation: Option<Reservation>,
+}
+
+#[derive(Debug)]
+struct State {
+    setup: Setup,
+    in_flight: VecDeque<InFlight>,
+    next_correlation_id: i32,
+    /// Bytes queued for, and taken by, the socket since the connection began.
+    queued: u64,
+    taken: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
+    state: Arc<Mutex<State>>,
+    config: Arc<LinkConfig>,
+}
+
+/// Makes the two halves of a connection.
+pub fn link(config: LinkConfig) -> (LinkInbound, LinkOutbound) {
+    let state = State {
+        setup: Setup::new(config.api_versions),
+        in_flight: VecDeque::new(),
+        next_correlation_id: 1,
+        queued: 0,
+        taken: 0,
+    };
+    let shared = Shared { state: Arc::new(Mutex::new(state)), config: Arc::new(config) };
+    (LinkInbound::new(shared.clone()), LinkOutbound::new(shared))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,145 @@
+//! The writing half of a link.
+
+use super::{InFlight, Payload, RequestId, Shared, State, Transmit};
+use crate::client::fit;
+use crate::error::{Error, ErrorKind};
+use crate::reader::Reservation;
+use crate::writer;
+use bytes::{Buf, Bytes};
+use kafka_proto::RequestKind;
+use kafka_proto::frame;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// The most segments of one vectored write.
+pub const MAX_SLICES: usize = 1024;
+
+/// Requests in, bytes out.
+#[derive(Debug)]
+pub struct LinkOutbound {
+    shared: Shared,
+    queue: VecDeque<Bytes>,
+}
+
+impl LinkOutbound {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared, queue: VecDeque::new() }
+    }
+
+    /// Queues what the setup has to send; whether requests may be queued.
+    ///
+    /// # Errors
+    /// The first request cannot be encoded: a client id of more than 32 KiB.
+    pub fn poll_setup(&mut self) -> Result<bool, Error> {
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let id = state.next_correlation_id;
+        if let Some(frame) = state.setup.poll_transmit(id, &self.shared.config.client_id) {
+            state.next_correlation_id = id.wrapping_add(1);
+            let segments = frame.map_err(|e| Error::new(ErrorKind::Encode(e.to_string())))?;
+            state.queued += enqueue(&mut self.queue, segments);
+        }
+        Ok(state.setup.is_done())
+    }
+
+    /// Encodes a request and queues its bytes.
+    ///
+    /// # Errors
+    /// It cannot be encoded; nothing was queued, and the connection is as good as before.
+    pub fn queue(&mut self, transmit: Transmit) -> Result<(), Error> {
+        let Transmit { id, version, payload } = transmit;
+        let (request, reservation, answered) = request_of(payload, version)?;
+        let api = request.api_key();
+        let correlation_id = self.shared.lock().take_correlation_id();
+        let segments =
+            frame::encode_request(correlation_id, Some(&self.shared.config.client_id), version, &request)
+                .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).api(api))?;
+        let mut state = self.shared.lock();
+        state.queued += enqueue(&mut self.queue, segments);
+        let end = state.queued;
+        state.in_flight.push_back(InFlight { id, correlation_id, api, version, end, answered, reservation });
+        Ok(())
+    }
+
+    /// Whether there is something to write.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The bytes that wait for the socket, segment by segment; how many slots were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for (slot, segment) in slices.iter_mut().zip(&self.queue) {
+            *slot = IoSlice::new(segment);
+            count += 1;
+        }
+        count
+    }
+
+    /// How many bytes wait for the socket.
+    pub fn pending_bytes(&self) -> usize {
+        let state = self.shared.lock();
+        usize::try_from(state.queued - state.taken).unwrap_or(usize::MAX)
+    }
+
+    /// The socket took so many bytes; the requests without an answer that are thereby done.
+    pub fn written(&mut self, len: usize) -> Vec<RequestId> {
+        let mut left = len;
+        while left > 0 {
+            let Some(front) = self.queue.front_mut() else { break };
+            if left < front.len() {
+                front.advance(left);
+                break;
+            }
+            left -= front.len();
+            self.queue.pop_front();
+        }
+        self.shared.lock().taken(len as u64)
+    }
+}
+
+impl State {
+    fn take_correlation_id(&mut self) -> i32 {
+        let id = self.next_correlation_id;
+        self.next_correlation_id = id.wrapping_add(1);
+        id
+    }
+
+    fn taken(&mut self, len: u64) -> Vec<RequestId> {
+        self.taken += len;
+        let mut sent = Vec::new();
+        let taken = self.taken;
+        if self.in_flight.iter().any(|r| !r.answered) {
+            self.in_flight.retain(|r| {
+                let done = !r.answered && r.end <= taken;
+                if done {
+                    sent.push(r.id);
+                }
+                !done
+            });
+        }
+        sent
+    }
+}
+
+fn request_of(payload: Payload, version: i16) -> Result<(RequestKind, Option<Reservation>, bool), Error> {
+    Ok(match payload {
+        Payload::Plain(request) => (fit::fit(*request, version)?, None, true),
+        Payload::Fetch(request, reservation) => (RequestKind::Fetch(*request), Some(reservation), true),
+        Payload::Produce(produce) => {
+            let answered = produce.acks != 0;
+            (RequestKind::Produce(writer::produce_request(produce, version)?), None, answered)
+        }
+    })
+}
+
+fn enqueue(queue: &mut VecDeque<Bytes>, segments: Vec<Bytes>) -> u64 {
+    let mut len = 0;
+    for segment in segments {
+        len += segment.len() as u64;
+        if !segment.is_empty() {
+            queue.push_back(segment);
+        }
+    }
+    len
+}

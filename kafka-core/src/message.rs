@@ -1,0 +1,83 @@
+//! Messages as the application gives and gets them.
+
+use kafka_proto::records::Header;
+use kafka_proto::{Bytes, Str};
+
+/// A message to write, or one that was read.
+///
+/// On writing, `partition` and `offset` are ignored unless the writer's balancer is manual; on reading all fields are filled.
+/// `None` as value is a tombstone, which is not the same as an empty value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The topic; on writing only where the writer has none.
+    pub topic: Option<Str>,
+    /// The partition it was read from, or, with the manual balancer, is to go to.
+    pub partition: Option<i32>,
+    /// The offset it was read at.
+    pub offset: Option<i64>,
+    /// The key; messages with equal keys go to the same partition.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Headers, in order; names may repeat (0.11+, KIP-82).
+    pub headers: Vec<Header>,
+    /// Ms since the epoch; on writing, the time of the call where `None`. -1 was read from a broker older than 0.10.
+    pub timestamp: Option<i64>,
+    /// On reading: the position in the assignment this message belongs to; commits carry it.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Which reader and which of its assignments a message came from (PROMISES 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) reader: u32,
+    pub(crate) assignment: u32,
+    pub(crate) leader_epoch: i32,
+}
+
+impl Message {
+    /// A message with a value.
+    pub fn new(value: impl Into<Bytes>) -> Self {
+        Self { value: Some(value.into()), ..Self::default() }
+    }
+
+    /// A message without a value, which deletes its key on a compacted topic.
+    pub fn tombstone(key: impl Into<Bytes>) -> Self {
+        Self { key: Some(key.into()), ..Self::default() }
+    }
+
+    /// Sets the key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Bytes>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the topic.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<Str>) -> Self {
+        self.topic = Some(topic.into());
+        self
+    }
+
+    /// Sets the partition, which the manual balancer obeys.
+    #[must_use]
+    pub fn partition(mut self, partition: i32) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Sets the timestamp, in ms since the epoch.
+    #[must_use]
+    pub fn timestamp(mut self, ms: i64) -> Self {
+        self.timestamp = Some(ms);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, key: impl Into<Str>, value: impl Into<Bytes>) -> Self {
+        self.headers.push(Header { key: key.into(), value: Some(value.into()) });
+        self
+    }
+}

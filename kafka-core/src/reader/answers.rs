@@ -1,0 +1,228 @@
+//! What fetches brought.
+//!
+//! An answer counts for a partition only if it is to what the partition would ask now, and of the broker it would ask; anything
+//! else is of before a seek or a move.
+
+use super::cursor::{CursorId, Stage};
+use super::delivery::Chunk;
+use super::fetched::{Data, Fetched, FetchedPartition};
+use super::machine::{Item, ReaderMachine};
+use super::session::{Asked, Verdict};
+use crate::client::cluster::{Cluster, Node};
+use crate::client::machine::{Lane, Now};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::{ApiKey, Str};
+use std::time::{Duration, Instant};
+
+/// So many answers in a row may bring nothing before their time.
+const HASTY: u32 = 4;
+
+impl ReaderMachine {
+    /// What became of a fetch, which is an error also where the connection was lost or never made.
+    pub fn handle_fetched(
+        &mut self,
+        now: Now,
+        cluster: &Cluster,
+        broker: i32,
+        lane: Lane,
+        result: Result<Fetched, Error>,
+    ) {
+        match lane {
+            Lane::Fetch(id) if id == self.id => self.main_done(now, cluster, broker, result),
+            Lane::FetchAside(id) if id == self.id => self.aside_done(now, cluster, broker, result),
+            _ => return,
+        }
+        self.refresh_lanes(broker);
+    }
+
+    fn main_done(&mut self, now: Now, cluster: &Cluster, id: i32, result: Result<Fetched, Error>) {
+        let Some(broker) = self.brokers.get_mut(&id) else { return };
+        let Some(flight) = broker.main.take() else { return };
+        self.flights -= 1;
+        let fetched = match result {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                broker.session.restart();
+                return self.fetch_failed(now, id, error);
+            }
+        };
+        let error = ErrorCode::from(fetched.error);
+        match broker.session.answered(flight.heading, error, fetched.session_id) {
+            Verdict::Outdated => {}
+            // Anew at once, but not again and again.
+            Verdict::Lost { failures: ..=1 } => {}
+            Verdict::Lost { .. } => self.hold_off_broker(now, id),
+            Verdict::Failed => self.fetch_failed(now, id, Error::broker(error)),
+            Verdict::Valid => {
+                let brought =
+                    self.handle_topics(now, cluster, id, &fetched.nodes, fetched.topics, |this, cursor| {
+                        let broker = this.brokers.get(&id)?;
+                        broker.session.members.get(&cursor).map(|member| member.asked)
+                    });
+                self.fetch_succeeded(now, id, (flight.sent_at, self.config.max_wait), brought);
+            }
+        }
+    }
+
+    fn aside_done(&mut self, now: Now, cluster: &Cluster, id: i32, result: Result<Fetched, Error>) {
+        let Some(flight) = self.brokers.get_mut(&id).and_then(|broker| broker.aside.take()) else { return };
+        self.flights -= 1;
+        for cursor in flight.asked.keys() {
+            if let Some(cursor) = self.cursor_mut(*cursor) {
+                cursor.aside = false;
+            }
+        }
+        let error = match result {
+            Ok(fetched) if fetched.error == 0 => {
+                let asked = |_: &Self, cursor| flight.asked.get(&cursor).copied();
+                let brought = self.handle_topics(now, cluster, id, &fetched.nodes, fetched.topics, asked);
+                self.fetch_succeeded(now, id, (flight.sent_at, flight.wait), brought);
+                None
+            }
+            Ok(fetched) => Some(Error::broker(ErrorCode::from(fetched.error))),
+            Err(error) => Some(error),
+        };
+        flight.asked.keys().for_each(|cursor| self.update(*cursor));
+        if let Some(error) = error {
+            self.fetch_failed(now, id, error);
+        }
+    }
+
+    /// Says whether there was anything worth the answer.
+    fn handle_topics(
+        &mut self,
+        now: Now,
+        cluster: &Cluster,
+        broker: i32,
+        nodes: &[Node],
+        topics: Vec<super::fetched::FetchedTopic>,
+        asked: impl Fn(&Self, CursorId) -> Option<Asked>,
+    ) -> bool {
+        let mut brought = false;
+        for topic in topics {
+            let name =
+                if topic.name.is_empty() { self.names.get(&topic.id).cloned() } else { Some(topic.name) };
+            let Some(name) = name else { continue };
+            for partition in topic.partitions {
+                let Some(id) = self.lookup(&name, partition.partition) else { continue };
+                let Some(asked) = asked(self, id) else { continue };
+                brought |= self.handle_partition(now, (cluster, nodes), (broker, id), asked, partition);
+            }
+        }
+        brought
+    }
+
+    fn handle_partition(
+        &mut self,
+        now: Now,
+        known: (&Cluster, &[Node]),
+        (broker, id): (i32, CursorId),
+        asked: Asked,
+        p: FetchedPartition,
+    ) -> bool {
+        self.visits += 1;
+        let Some(cursor) = self.cursor_mut(id) else { return false };
+        if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || cursor.position != asked.offset {
+            return false;
+        }
+        match ErrorCode::from(p.error) {
+            ErrorCode::None => {}
+            ErrorCode::OffsetOutOfRange => {
+                self.out_of_range(now, id, asked);
+                return true;
+            }
+            code => {
+                self.leave_replica(id);
+                self.refused(now, id, code, p.leader, known);
+                return true;
+            }
+        }
+        let has_moved = cursor.marks != p.marks;
+        cursor.marks = p.marks;
+        if let Some((epoch, end)) = p.diverging {
+            self.truncated(now, id, epoch, end);
+        } else if let Some(size) = p.cut_off {
+            self.enlarge(now, id, size);
+        } else if let Some(data) = p.data {
+            self.accept(now, id, data);
+        } else {
+            self.recovered(id);
+            if let Some(replica) = p.preferred_replica {
+                self.visit_replica(now, id, replica, known.0);
+            }
+            self.update(id);
+            return has_moved;
+        }
+        true
+    }
+
+    fn accept(&mut self, now: Now, id: CursorId, data: Data) {
+        let origin = (self.id, self.assignment);
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let start = cursor.position;
+        let next = data.next_offset.unwrap_or(start);
+        if next <= start && !data.broken {
+            // All of it is from before the position: a broker that answers like this would do so again at once.
+            return self.struggle(now, id, ErrorCode::UnknownServerError);
+        }
+        if data.broken {
+            // The walk tells of it, as soon as it is there.
+            cursor.stage = Stage::Halted;
+        }
+        cursor.recover();
+        (cursor.position, cursor.last_epoch) = (next.max(start), data.leader_epoch);
+        let (topic, partition) = (cursor.tp.topic.clone(), cursor.tp.partition);
+        cursor.push_chunk(Chunk::new(&topic, partition, origin, start, data));
+        self.rotate(id);
+        self.update(id);
+    }
+
+    /// Not even one batch fitted, which is how brokers before 0.10.1 answer to a limit that is too small.
+    fn enlarge(&mut self, now: Now, id: CursorId, size: usize) {
+        let most = self.config.max_bytes.min(self.budget.limit());
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let limit = cursor.limit;
+        if limit >= most || size > most {
+            return self.halt(id, ErrorKind::MessageTooLarge { size, limit: most });
+        }
+        cursor.limit = limit.saturating_mul(2).max(size).min(most);
+        if size <= limit {
+            // It should have fitted; the broker may be at odds with itself.
+            return self.hold_off(now, id);
+        }
+        self.update(id);
+    }
+
+    /// A broker that does not wait although there is nothing must not be asked again and again.
+    fn fetch_succeeded(&mut self, now: Now, id: i32, (sent_at, wait): (Instant, Duration), brought: bool) {
+        let waited = now.instant.saturating_duration_since(sent_at);
+        let is_hasty = !brought && waited < wait / 2;
+        let Some(broker) = self.brokers.get_mut(&id) else { return };
+        broker.told = false;
+        broker.hasty = if is_hasty { broker.hasty.saturating_add(1) } else { 0 };
+        if broker.hasty < HASTY {
+            broker.retry.attempts = 0;
+        } else {
+            self.hold_off_broker(now, id);
+        }
+    }
+
+    /// A whole fetch failed: positions stay, the broker is tried again after a while.
+    fn fetch_failed(&mut self, now: Now, id: i32, error: Error) {
+        self.hint_topics_of(id);
+        let Some(broker) = self.brokers.get_mut(&id) else { return };
+        let is_news = !error.is_retriable() && *error.kind() != ErrorKind::Closed;
+        if is_news && !std::mem::replace(&mut broker.told, true) {
+            let error = match &error.context().broker {
+                Some(_) => error,
+                None => error.on(Str::from(format!("{id}"))),
+            };
+            self.notices.push_back(Item::Error(error.api(ApiKey::Fetch)));
+        }
+        for guest in broker.guests.clone() {
+            self.leave_replica(guest);
+        }
+        self.hold_off_broker(now, id);
+    }
+}

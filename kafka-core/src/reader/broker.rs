@@ -1,0 +1,100 @@
+//! What a reader has to do with one broker: the partitions it fetches there, the session, and the fetches under way.
+//!
+//! There is at most one fetch under way on each of two connections. The main one is a session, and the broker parks it while none of
+//! its partitions has records. A partition that becomes wanted meanwhile would wait with it, so it goes *aside*, by the other one.
+
+use super::cursor::{CursorId, Retry};
+use super::session::{Asked, Heading, Session};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Default)]
+pub(super) struct Broker {
+    pub(super) session: Session,
+    /// The partitions to fetch, by turn: what was fetched last is last.
+    pub(super) wanted: BTreeMap<u64, CursorId>,
+    /// Those of them that are known to have records waiting, so that the broker will not park the fetch.
+    pub(super) behind: BTreeSet<CursorId>,
+    /// Those whose position is to be checked, if the broker does not do so by itself.
+    pub(super) unvalidated: BTreeSet<CursorId>,
+    /// Those that are here because their leader sent them (KIP-392).
+    pub(super) guests: BTreeSet<CursorId>,
+    /// How many partitions are served here, wanted or not.
+    pub(super) placed: usize,
+    pub(super) main: Option<MainFlight>,
+    pub(super) aside: Option<AsideFlight>,
+    pub(super) retry: Retry,
+    /// Answers in a row that brought nothing although there was time to wait.
+    pub(super) hasty: u32,
+    /// The application was told of the broker's trouble.
+    pub(super) told: bool,
+}
+
+/// A fetch under way on the main connection.
+#[derive(Debug)]
+pub(super) struct MainFlight {
+    pub(super) heading: Heading,
+    pub(super) sent_at: Instant,
+    /// No partition in it was known to have records, so it may be parked.
+    pub(super) may_park: bool,
+}
+
+/// A fetch under way beside it.
+#[derive(Debug)]
+pub(super) struct AsideFlight {
+    pub(super) sent_at: Instant,
+    /// How long the broker may wait.
+    pub(super) wait: Duration,
+    pub(super) asked: BTreeMap<CursorId, Asked>,
+}
+
+impl Broker {
+    pub(super) fn wants_main(&self) -> bool {
+        self.main.is_none() && !self.wanted.is_empty() && self.retry.at.is_none()
+    }
+
+    pub(super) fn wants_aside(&self) -> bool {
+        self.main.as_ref().is_some_and(|main| main.may_park)
+            && self.aside.is_none()
+            && !self.session.add.is_empty()
+            && self.retry.at.is_none()
+    }
+
+    /// A partition is wanted like this at its turn, or not at all.
+    pub(super) fn want(&mut self, cursor: CursorId, turn: u64, asked: Option<Asked>) {
+        match asked {
+            Some(_) => self.wanted.insert(turn, cursor),
+            None => self.wanted.remove(&turn),
+        };
+        self.session.want(cursor, asked);
+    }
+
+    /// A partition is no longer served here.
+    pub(super) fn leave(&mut self, cursor: CursorId, turn: u64) {
+        self.want(cursor, turn, None);
+        self.behind.remove(&cursor);
+        self.unvalidated.remove(&cursor);
+        self.guests.remove(&cursor);
+        self.placed -= 1;
+    }
+
+    /// All partitions are taken away; what is under way goes on, its answers find nobody.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+        self.behind.clear();
+        self.unvalidated.clear();
+        self.guests.clear();
+        self.placed = 0;
+        self.session.add.clear();
+        self.session.restart();
+    }
+}
+
+/// Puts a cursor into a set or takes it out.
+pub(super) fn set(to: &mut BTreeSet<CursorId>, cursor: CursorId, is_in: bool) {
+    if is_in {
+        to.insert(cursor);
+    } else {
+        to.remove(&cursor);
+    }
+}

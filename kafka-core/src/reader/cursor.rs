@@ -1,0 +1,245 @@
+//! One partition of a reader: where it is, who serves it, and what of it waits to be delivered.
+//!
+//! A cursor holds and answers; what follows from a change is worked out in one place, [`ReaderMachine::update`](super::machine).
+
+use super::config::{Isolation, Reset};
+use super::delivery::Chunk;
+use super::fetched::Watermarks;
+use super::machine::Item;
+use crate::client::cluster::TopicPartition;
+use kafka_proto::Str;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Numbers are never used again, so that an answer meant for an earlier assignment finds nobody.
+pub(super) type CursorId = u64;
+
+/// What a queued chunk costs beside its bytes, so that many small ones do not count as nothing.
+const CHUNK_OVERHEAD: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) tp: TopicPartition,
+    pub(super) stage: Stage,
+    pub(super) paused: bool,
+    /// The next offset to fetch; nothing in [`Stage::Resolving`].
+    pub(super) position: i64,
+    /// The leader epoch of what is right before the position; -1 if unknown.
+    pub(super) last_epoch: i32,
+    pub(super) leader: Option<i32>,
+    pub(super) leader_epoch: i32,
+    pub(super) replica: Option<Replica>,
+    pub(super) marks: Watermarks,
+    /// The most that one answer brings of it.
+    pub(super) limit: usize,
+    pub(super) queue: VecDeque<Item>,
+    pub(super) queued: usize,
+    pub(super) retry: Retry,
+    /// The trouble it is in since its last success.
+    pub(super) trouble: Trouble,
+    /// The leader epoch changed, or came from outside: whether the log still has our position is to be checked.
+    pub(super) unvalidated: bool,
+    /// What a walk under way left was paused; where it stopped is known when the next chunk is taken.
+    pub(super) cut: bool,
+
+    // Where `ReaderMachine::update` has it registered.
+    pub(super) home: Option<i32>,
+    pub(super) turn: u64,
+    pub(super) ready: Option<u64>,
+    pub(super) pending: Option<(i32, Question)>,
+    // What is under way.
+    pub(super) asked: Option<u64>,
+    pub(super) aside: bool,
+}
+
+/// What a cursor needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A position, by ListOffsets.
+    Resolving(Want),
+    /// To know that the log was not truncated below its position, by OffsetForLeaderEpoch.
+    Validating,
+    /// Records.
+    Fetching,
+    /// The application: an error was told, or will be at the end of the last chunk, and only seeking helps.
+    Halted,
+}
+
+/// A position by what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    First,
+    Last,
+    Time(i64),
+}
+
+impl Want {
+    /// As ListOffsets puts it.
+    pub(super) fn timestamp(self) -> i64 {
+        match self {
+            Self::First => -2,
+            Self::Last => -1,
+            Self::Time(ms) => ms,
+        }
+    }
+
+    pub(super) fn of_reset(reset: Reset) -> Option<Self> {
+        match reset {
+            Reset::Error => None,
+            Reset::First => Some(Self::First),
+            Reset::Last => Some(Self::Last),
+            Reset::Time(ms) => Some(Self::Time(ms)),
+        }
+    }
+}
+
+/// What can be asked about a cursor's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Question {
+    Offset,
+    Epoch,
+}
+
+/// The replica that the leader sent us to (KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replica {
+    pub(super) id: i32,
+    pub(super) until: Instant,
+}
+
+/// A wait before something is tried again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Retry {
+    pub(super) at: Option<Instant>,
+    /// Failures in a row.
+    pub(super) attempts: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble {
+    pub(super) since: Option<Instant>,
+    /// The application was told.
+    pub(super) told: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(tp: TopicPartition, stage: Stage, limit: usize) -> Self {
+        Self {
+            tp,
+            stage,
+            paused: false,
+            position: -1,
+            last_epoch: -1,
+            leader: None,
+            leader_epoch: -1,
+            replica: None,
+            marks: Watermarks::default(),
+            limit,
+            queue: VecDeque::new(),
+            queued: 0,
+            retry: Retry::default(),
+            trouble: Trouble::default(),
+            unvalidated: false,
+            cut: false,
+            home: None,
+            turn: 0,
+            ready: None,
+            pending: None,
+            asked: None,
+            aside: false,
+        }
+    }
+
+    pub(super) fn topic(&self) -> &Str {
+        &self.tp.topic
+    }
+
+    /// The broker to fetch from.
+    pub(super) fn source(&self) -> Option<i32> {
+        self.replica.map(|replica| replica.id).or(self.leader)
+    }
+
+    /// What is to be asked, and of whom.
+    pub(super) fn question(&self) -> Option<(i32, Question)> {
+        let question = match self.stage {
+            Stage::Resolving(_) => Question::Offset,
+            Stage::Validating => Question::Epoch,
+            Stage::Fetching | Stage::Halted => return None,
+        };
+        if self.retry.at.is_some() || self.asked.is_some() {
+            return None;
+        }
+        Some((self.leader?, question))
+    }
+
+    /// Whether it is to be part of the next fetch: less is waiting than one answer may bring.
+    pub(super) fn wants_records(&self, threshold: usize) -> bool {
+        self.stage == Stage::Fetching
+            && !self.paused
+            && !self.cut
+            && !self.aside
+            && self.retry.at.is_none()
+            && self.queued < threshold
+    }
+
+    /// Whether the broker is known to have more than what was fetched.
+    pub(super) fn is_behind(&self, isolation: Isolation) -> bool {
+        self.position < self.end(isolation)
+    }
+
+    /// The end of what can be read, as far as it is known; else -1.
+    pub(super) fn end(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadCommitted if self.marks.stable >= 0 => self.marks.stable,
+            _ => self.marks.high,
+        }
+    }
+
+    /// The first offset that was fetched and not taken, or else the one to be fetched.
+    pub(super) fn undelivered(&self) -> i64 {
+        let start = |item: &Item| match item {
+            Item::Chunk(chunk) => Some(chunk.start),
+            _ => None,
+        };
+        self.queue.iter().find_map(start).unwrap_or(self.position)
+    }
+
+    /// Forgets past failures.
+    pub(super) fn recover(&mut self) {
+        self.retry.attempts = 0;
+        self.trouble = Trouble::default();
+    }
+
+    pub(super) fn push_chunk(&mut self, chunk: Chunk) {
+        self.queued += cost(&chunk);
+        self.queue.push_back(Item::Chunk(chunk));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.queue.pop_front()?;
+        if let Item::Chunk(chunk) = &item {
+            self.queued -= cost(chunk);
+        }
+        Some(item)
+    }
+
+    /// Drops the chunks that wait, to be fetched again.
+    pub(super) fn shed(&mut self) {
+        let position = self.undelivered();
+        if position == self.position {
+            return;
+        }
+        self.clear_queue();
+        (self.position, self.last_epoch, self.stage) = (position, -1, Stage::Fetching);
+        self.asked = None;
+    }
+
+    pub(super) fn clear_queue(&mut self) {
+        self.queue.clear();
+        self.queued = 0;
+    }
+}
+
+fn cost(chunk: &Chunk) -> usize {
+    chunk.size_in_bytes() + CHUNK_OVERHEAD
+}

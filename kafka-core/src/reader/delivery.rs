@@ -1,0 +1,452 @@
+//! The delivery side: a [`Chunk`] is what one answer brought of one partition, a [`Walk`] goes through it record by record.
+//!
+//! Both belong to the reader's handle and are used outside of the client's lock. They share a [`Ticket`] with the machine: the
+//! machine ends a walk by it (revoked, paused, sought), and reads from it how far the application got.
+//!
+//! Invariant: [`Walk::position`] is the offset after the last record returned, or after the last batch once that is finished,
+//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too (PROMISES 17).
+
+use super::config::{Isolation, ReaderConfig};
+use super::fetched::Data;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Message, Origin};
+use kafka_proto::Str;
+use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+/// What machine and walk share of one chunk.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    live: AtomicBool,
+    failed: AtomicBool,
+    position: AtomicI64,
+}
+
+impl Ticket {
+    fn new(position: i64) -> Arc<Self> {
+        let (live, failed) = (AtomicBool::new(true), AtomicBool::new(false));
+        Arc::new(Self { live, failed, position: AtomicI64::new(position) })
+    }
+
+    /// Ends the walk: from now on it returns nothing more.
+    pub(super) fn revoke(&self) {
+        self.live.store(false, Ordering::Release);
+    }
+
+    /// Whether the walk met something that cannot be read.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// How far the walk has come.
+    pub(super) fn position(&self) -> i64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+}
+
+/// Record batches of one partition, as they came: compressed, unchecked.
+#[derive(Debug)]
+pub struct Chunk {
+    pub(super) topic: Str,
+    pub(super) partition: i32,
+    pub(super) reader: u32,
+    pub(super) assignment: u32,
+    /// What comes before it was not asked for.
+    pub(super) start: i64,
+    /// The offset after it.
+    pub(super) end: i64,
+    pub(super) data: Data,
+    pub(super) ticket: Arc<Ticket>,
+}
+
+impl Chunk {
+    pub(super) fn new(
+        topic: &Str,
+        partition: i32,
+        (reader, assignment): (u32, u32),
+        start: i64,
+        data: Data,
+    ) -> Self {
+        let end = data.next_offset.unwrap_or(start);
+        let ticket = Ticket::new(start);
+        Self { topic: topic.clone(), partition, reader, assignment, start, end, data, ticket }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Str {
+        &self.topic
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The assignment it belongs to.
+    pub fn assignment(&self) -> u32 {
+        self.assignment
+    }
+
+    /// Its bytes, compressed as they came.
+    pub fn size_in_bytes(&self) -> usize {
+        self.data.bytes.len()
+    }
+}
+
+/// A record on its way to the application: a view, without copies.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordView<'a> {
+    topic: &'a Str,
+    partition: i32,
+    leader_epoch: i32,
+    record: Record<'a>,
+}
+
+impl<'a> RecordView<'a> {
+    /// The topic.
+    pub fn topic(&self) -> &'a Str {
+        self.topic
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The offset.
+    pub fn offset(&self) -> i64 {
+        self.record.offset
+    }
+
+    /// Ms since the epoch; -1 if there is none.
+    pub fn timestamp(&self) -> i64 {
+        self.record.timestamp
+    }
+
+    /// The key; `None` is not the same as an empty one.
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.record.key
+    }
+
+    /// The value; `None` is a tombstone, not the same as an empty value.
+    pub fn value(&self) -> Option<&'a [u8]> {
+        self.record.value
+    }
+
+    /// The headers, read when they are asked for.
+    pub fn headers(&self) -> Headers<'a> {
+        self.record.headers()
+    }
+
+    /// The leader epoch of the record's batch; -1 if unknown.
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// Key and value as slices that keep the batch alive; all but the origin.
+    fn to_message(self) -> Result<Message, RecordsError> {
+        let mut headers = self.record.headers();
+        let mut owned = Vec::with_capacity(headers.size_hint().0);
+        while let Some(header) = headers.next_owned() {
+            owned.push(header?);
+        }
+        Ok(Message {
+            topic: Some(self.topic.clone()),
+            partition: Some(self.partition),
+            offset: Some(self.record.offset),
+            key: self.record.key_bytes(),
+            value: self.record.value_bytes(),
+            headers: owned,
+            timestamp: Some(self.record.timestamp),
+            origin: None,
+        })
+    }
+}
+
+/// A way through a chunk, one record after the other.
+///
+/// Batches are checked and decompressed when the walk comes to them. Not returned are: records before the position that was asked
+/// for, markers, and with [`Isolation::ReadCommitted`] records of aborted transactions.
+///
+/// An error ends the walk, with the position at what could not be read; the partition then stops until it is sought.
+#[derive(Debug)]
+pub struct Walk {
+    topic: Str,
+    partition: i32,
+    origin: (u32, u32),
+    end: i64,
+    ticket: Arc<Ticket>,
+    batches: Batches,
+    open: Option<Open>,
+    aborts: Option<Aborts>,
+    position: i64,
+    check_crcs: bool,
+    max_decompressed: usize,
+    done: bool,
+}
+
+/// The batch that the walk is in.
+#[derive(Debug)]
+struct Open {
+    records: RecordSet,
+    /// `None` in the old formats, whose wrappers do not tell it.
+    first: Option<i64>,
+    last: i64,
+    next: i64,
+    leader_epoch: i32,
+}
+
+impl Walk {
+    /// A walk from the beginning of a chunk.
+    pub fn new(chunk: Chunk, config: &ReaderConfig) -> Self {
+        let Chunk { topic, partition, reader, assignment, start, end, data, ticket } = chunk;
+        let committed = config.isolation == Isolation::ReadCommitted;
+        Self {
+            topic,
+            partition,
+            origin: (reader, assignment),
+            end,
+            ticket,
+            batches: records::batches(data.bytes),
+            open: None,
+            aborts: committed
+                .then(|| Aborts { coming: data.aborted.into_iter().rev().collect(), open: Vec::new() }),
+            position: start,
+            check_crcs: config.check_crcs,
+            max_decompressed: config.max_decompressed,
+            done: false,
+        }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Str {
+        &self.topic
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The assignment that the chunk belongs to.
+    pub fn assignment(&self) -> u32 {
+        self.origin.1
+    }
+
+    /// Whether nothing more will come of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done || !self.ticket.is_live()
+    }
+
+    /// The offset to go on with: after the last record returned, or after the last batch once that is finished.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// The next record, or `None` at the end of the chunk, after an error, or when the partition was revoked, paused or
+    /// sought since.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] naming the position, or [`ErrorKind::Unsupported`] for a codec that was left out of this build.
+    #[inline]
+    #[allow(clippy::should_implement_trait)] // a record borrows from the walk
+    pub fn next(&mut self) -> Option<Result<RecordView<'_>, Error>> {
+        if let Err(error) = self.advance()? {
+            return Some(Err(error));
+        }
+        // The borrow of the record goes out, so the fields are taken one by one.
+        let Self { open, ticket, position, done, topic, partition, .. } = self;
+        let Open { records, first, last, leader_epoch, .. } = open.as_mut()?;
+        let record = match records.next_record()? {
+            Ok(record) if (first.unwrap_or(i64::MIN)..=*last).contains(&record.offset) => record,
+            Ok(record) => {
+                let problem = format!("a record of offset {} is outside of its batch", record.offset);
+                return Some(Err(fail(done, ticket, (topic, *partition), *position, problem)));
+            }
+            Err(error) => return Some(Err(fail_with(done, ticket, (topic, *partition), *position, error))),
+        };
+        *position = (*position).max(record.offset.saturating_add(1));
+        ticket.position.store(*position, Ordering::Release);
+        Some(Ok(RecordView { topic, partition: *partition, leader_epoch: *leader_epoch, record }))
+    }
+
+    /// The next record as a message whose key and value are slices of the batch, which they keep alive.
+    ///
+    /// # Errors
+    /// As [`Walk::next`].
+    pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
+        let (reader, assignment) = self.origin;
+        let (message, offset) = match self.next()? {
+            Ok(record) => {
+                let origin = Origin { reader, assignment, leader_epoch: record.leader_epoch };
+                let message = record.to_message();
+                (message.map(|message| Message { origin: Some(origin), ..message }), record.offset())
+            }
+            Err(error) => return Some(Err(error)),
+        };
+        Some(message.map_err(|error| {
+            // It was not delivered.
+            self.set_position(offset);
+            self.fail(error)
+        }))
+    }
+
+    /// Goes on to the next record that is to be returned, opening batches as need be.
+    #[inline]
+    fn advance(&mut self) -> Option<Result<(), Error>> {
+        if self.done || !self.ticket.is_live() {
+            return None;
+        }
+        match &self.open {
+            Some(open) if has_next(&open.records) => Some(Ok(())),
+            _ => self.open_next(),
+        }
+    }
+
+    fn open_next(&mut self) -> Option<Result<(), Error>> {
+        loop {
+            if let Some(open) = self.open.take() {
+                self.set_position(self.position.max(open.next));
+            }
+            let opened = match self.batches.next() {
+                None => {
+                    self.set_position(self.position.max(self.end));
+                    self.done = true;
+                    return None;
+                }
+                Some(batch) => batch.and_then(|batch| self.open(batch)),
+            };
+            if let Err(error) = opened {
+                return Some(Err(self.fail(error)));
+            }
+            match &self.open {
+                _ if !self.ticket.is_live() => return None,
+                Some(open) if has_next(&open.records) => return Some(Ok(())),
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes the batch the open one, or passes over it if nothing of it is to be returned.
+    fn open(&mut self, batch: Batch) -> Result<(), RecordsError> {
+        if batch.next_offset() <= self.position {
+            return Ok(());
+        }
+        if self.check_crcs {
+            batch.verify_crc()?;
+        }
+        let is_aborted = match &mut self.aborts {
+            Some(aborts) => aborts.look_at(&batch, self.max_decompressed),
+            None => false,
+        };
+        if batch.is_control() || is_aborted {
+            self.set_position(batch.next_offset());
+            return Ok(());
+        }
+        let records = batch.records(self.max_decompressed)?;
+        self.open = Some(Open {
+            records: pass_over(records, self.position),
+            first: (batch.magic() >= 2).then(|| batch.base_offset()),
+            last: batch.last_offset(),
+            next: batch.next_offset(),
+            leader_epoch: batch.partition_leader_epoch(),
+        });
+        Ok(())
+    }
+
+    fn set_position(&mut self, position: i64) {
+        self.position = position;
+        self.ticket.position.store(position, Ordering::Release);
+    }
+
+    fn fail(&mut self, error: RecordsError) -> Error {
+        fail_with(&mut self.done, &self.ticket, (&self.topic, self.partition), self.position, error)
+    }
+}
+
+#[cold]
+fn fail_with(done: &mut bool, ticket: &Ticket, at: (&Str, i32), position: i64, error: RecordsError) -> Error {
+    let missing = match &error {
+        RecordsError::CompressionDisabled(compression) => Some(compression.name()),
+        _ => None,
+    };
+    let corrupt = fail(done, ticket, at, position, error.to_string());
+    match missing {
+        Some(feature) => {
+            let kind = ErrorKind::Unsupported { feature, needs: "the feature of that name of this library" };
+            Error::new(kind).partition(at.0, at.1)
+        }
+        None => corrupt,
+    }
+}
+
+#[cold]
+fn fail(
+    done: &mut bool,
+    ticket: &Ticket,
+    (topic, partition): (&Str, i32),
+    offset: i64,
+    problem: String,
+) -> Error {
+    *done = true;
+    ticket.failed.store(true, Ordering::Release);
+    Error::new(ErrorKind::Corrupt { offset, problem }).partition(topic, partition)
+}
+
+/// Whether [`RecordSet::next_record`] would give something.
+#[inline]
+fn has_next(records: &RecordSet) -> bool {
+    match records.remaining_records() {
+        // Left-over bytes are an error, which the next call tells.
+        Some(count) => count > 0 || records.remaining_bytes() > 0,
+        None => records.clone().next_record().is_some(),
+    }
+}
+
+/// The first fetched batch may begin before the offset asked for.
+fn pass_over(mut records: RecordSet, position: i64) -> RecordSet {
+    let mut ahead = records.clone();
+    while ahead.next_record().is_some_and(|record| record.is_ok_and(|record| record.offset < position)) {
+        records.next_record();
+    }
+    records
+}
+
+/// Which producers' records are of aborted transactions, at the point where the walk is.
+#[derive(Debug)]
+struct Aborts {
+    /// First offset and producer id of aborted transactions ahead, descending.
+    coming: Vec<(i64, i64)>,
+    /// The producers whose aborted transactions are open here.
+    open: Vec<i64>,
+}
+
+impl Aborts {
+    /// Moves on to this batch; says whether its records are of an aborted transaction.
+    fn look_at(&mut self, batch: &Batch, max_decompressed: usize) -> bool {
+        while let Some((_, producer)) = self.coming.pop_if(|(first, _)| *first <= batch.last_offset()) {
+            if !self.open.contains(&producer) {
+                self.open.push(producer);
+            }
+        }
+        if batch.is_control() {
+            // Only its own abort marker ends a transaction; a commit marker may be of an earlier one.
+            if is_abort(batch, max_decompressed) {
+                self.open.retain(|producer| *producer != batch.producer_id());
+            }
+            return false;
+        }
+        batch.is_transactional() && self.open.contains(&batch.producer_id())
+    }
+}
+
+fn is_abort(batch: &Batch, max_decompressed: usize) -> bool {
+    let Ok(mut records) = batch.records(max_decompressed) else { return false };
+    matches!(records.next_record(), Some(Ok(record)) if record.control_type() == Some(ControlType::Abort))
+}

@@ -1,0 +1,153 @@
+//! A fetch response made ready for the machine, in the connection's task and outside of the client's lock.
+//!
+//! Only the headers of batches are looked at. What comes out is small: a partition's answer is its marks, an error, or one
+//! slice of the frame with the offset to go on with.
+
+use crate::client::cluster::Node;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
+use kafka_proto::wire::Records;
+use kafka_proto::{Bytes, Str, Uuid, records};
+
+/// A fetch response, digested.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    pub(super) error: i16,
+    pub(super) session_id: i32,
+    pub(super) topics: Vec<FetchedTopic>,
+    pub(super) nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct FetchedTopic {
+    /// Empty from version 13 on, where the id says which it is.
+    pub(super) name: Str,
+    pub(super) id: Uuid,
+    pub(super) partitions: Vec<FetchedPartition>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct FetchedPartition {
+    pub(super) partition: i32,
+    pub(super) error: i16,
+    pub(super) marks: Watermarks,
+    /// The broker to read from instead (KIP-392).
+    pub(super) preferred_replica: Option<i32>,
+    /// The first epoch and offset at which the logs differ (KIP-595): epoch and its end.
+    pub(super) diverging: Option<(i32, i64)>,
+    /// Leader and epoch, told with an error (KIP-595, KIP-951).
+    pub(super) leader: Option<(i32, i32)>,
+    pub(super) data: Option<Data>,
+    /// There are bytes, but not even one whole batch; it has so many (1 where not even that is told).
+    pub(super) cut_off: Option<usize>,
+}
+
+/// The ends of a partition's log; -1 where not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watermarks {
+    pub(super) high: i64,
+    pub(super) stable: i64,
+    pub(super) log_start: i64,
+}
+
+impl Default for Watermarks {
+    fn default() -> Self {
+        Self { high: -1, stable: -1, log_start: -1 }
+    }
+}
+
+/// What is there to deliver of one partition.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Data {
+    pub(super) bytes: Bytes,
+    /// The offset after the last whole batch; `None` if something is wrong with the very first.
+    pub(super) next_offset: Option<i64>,
+    /// The leader epoch of the last whole batch; -1 if unknown.
+    pub(super) leader_epoch: i32,
+    /// Aborted transactions by their first offsets, ascending: first offset and producer id.
+    pub(super) aborted: Vec<(i64, i64)>,
+    /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) tells of it when it gets there.
+    pub(super) broken: bool,
+}
+
+/// Walks the headers of a fetch response. Pure; to be called in the connection's task.
+pub fn digest(response: FetchResponse) -> Fetched {
+    Fetched {
+        error: response.error_code,
+        session_id: response.session_id,
+        topics: response.responses.into_iter().map(topic).collect(),
+        nodes: response.node_endpoints.into_iter().filter_map(node).collect(),
+    }
+}
+
+fn topic(topic: FetchableTopicResponse) -> FetchedTopic {
+    let partitions = topic.partitions.into_iter().map(partition).collect();
+    FetchedTopic { name: topic.topic, id: topic.topic_id, partitions }
+}
+
+fn node(node: NodeEndpoint) -> Option<Node> {
+    let port = u16::try_from(node.port).ok().filter(|port| *port > 0)?;
+    // A node outlives the answer, whose frame a slice of it would keep in memory.
+    let own = |text: &Str| Str::from(text.to_string());
+    Some(Node { id: node.node_id, host: own(&node.host), port, rack: node.rack.as_ref().map(own) })
+}
+
+fn partition(p: PartitionData) -> FetchedPartition {
+    let some = |id: i32| (id >= 0).then_some(id);
+    let marks =
+        Watermarks { high: p.high_watermark, stable: p.last_stable_offset, log_start: p.log_start_offset };
+    let mut out = FetchedPartition {
+        partition: p.partition_index,
+        error: p.error_code,
+        marks,
+        preferred_replica: some(p.preferred_read_replica),
+        diverging: some(p.diverging_epoch.epoch).map(|epoch| (epoch, p.diverging_epoch.end_offset)),
+        leader: some(p.current_leader.leader_id).map(|id| (id, p.current_leader.leader_epoch)),
+        ..Default::default()
+    };
+    let bytes = p.records.map(Records::into_bytes).unwrap_or_default();
+    if p.error_code == i16::from(ErrorCode::None) && !bytes.is_empty() {
+        let mut aborted: Vec<_> = p
+            .aborted_transactions
+            .unwrap_or_default()
+            .iter()
+            .map(|t| (t.first_offset, t.producer_id))
+            .collect();
+        aborted.sort_unstable(); // not every broker sorts them
+        match data(bytes, aborted) {
+            Ok(data) => out.data = Some(data),
+            Err(size) => out.cut_off = Some(size),
+        }
+    }
+    out
+}
+
+/// What can be delivered, or, where not even the first batch is whole, the size of it.
+fn data(bytes: Bytes, aborted: Vec<(i64, i64)>) -> Result<Data, usize> {
+    let mut data = Data { aborted, leader_epoch: -1, ..Data::default() };
+    let mut batches = records::batches(bytes.clone());
+    for batch in &mut batches {
+        match batch {
+            Ok(batch) => {
+                data.next_offset = Some(batch.next_offset());
+                data.leader_epoch = batch.partition_leader_epoch();
+            }
+            Err(_) => {
+                data.broken = true;
+                break;
+            }
+        }
+    }
+    if data.next_offset.is_none() && !data.broken {
+        return Err(first_size(&bytes));
+    }
+    data.bytes = bytes;
+    Ok(data)
+}
+
+/// The size of the batch that the bytes begin with, as it says itself: it stands at byte 8 and does not count the 12 bytes
+/// up to its own end.
+fn first_size(bytes: &[u8]) -> usize {
+    let size = bytes.get(8..).and_then(|rest| rest.first_chunk()).map(|size| i32::from_be_bytes(*size));
+    size.and_then(|size| usize::try_from(size).ok()).map_or(1, |size| size.saturating_add(12))
+}

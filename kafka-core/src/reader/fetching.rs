@@ -1,0 +1,282 @@
+//! Building of fetch requests.
+
+use super::broker::{AsideFlight, MainFlight};
+use super::budget::Reservation;
+use super::config::Isolation;
+use super::cursor::{Cursor, CursorId};
+use super::machine::ReaderMachine;
+use super::session::{Asked, Heading, Member};
+use crate::client::cluster::Cluster;
+use crate::client::machine::{Lane, Now};
+use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
+use kafka_proto::{Str, Uuid};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A fetch to be sent.
+#[derive(Debug)]
+pub struct FetchPlan {
+    /// The version the request is made for: the one given to [`ReaderMachine::poll_fetch`], or 12 where that is newer and the id
+    /// of a topic is not known.
+    pub version: i16,
+    /// The request.
+    pub request: FetchRequest,
+    /// What the answer may bring; to be charged with the answer's frame.
+    pub reservation: Reservation,
+    /// From now to the answer.
+    pub timeout: Duration,
+}
+
+/// Versions of Fetch by what they brought.
+mod since {
+    /// A limit of the whole answer; before, only each partition has one (KIP-74).
+    pub(super) const MAX_BYTES: i16 = 3;
+    /// Positions are compared with the leader's epochs (KIP-595).
+    pub(super) const LAST_EPOCH: i16 = 12;
+    /// Topics go by id (KIP-516).
+    pub(super) const TOPIC_IDS: i16 = 13;
+}
+
+/// What an answer takes a partition beside records: marks, lengths.
+const PARTITION_OVERHEAD: usize = 64;
+/// Less is not worth asking for.
+const LEAST: usize = 1024;
+
+impl ReaderMachine {
+    /// The fetch to be sent to a broker by a lane, with the version that was negotiated for that connection. Gives nothing for
+    /// lanes that are not in [`lanes`](Self::lanes), nor where the budget has no room.
+    #[must_use]
+    pub fn poll_fetch(
+        &mut self,
+        now: Now,
+        _cluster: &Cluster,
+        broker: i32,
+        lane: Lane,
+        version: i16,
+    ) -> Option<FetchPlan> {
+        self.check_positions(now, broker, version);
+        if !self.lanes.contains(&(broker, lane)) {
+            return None;
+        }
+        let by_id = version >= since::TOPIC_IDS && self.without_id == 0;
+        let version = if by_id { version } else { version.min(since::TOPIC_IDS - 1) };
+        let is_main = lane == Lane::Fetch(self.id);
+        let reservation = self.reserve(broker, is_main, version)?;
+        self.flights += 1;
+        let mut request = match is_main {
+            true => self.main_request(now, broker, version, by_id, reservation.bytes()),
+            false => self.aside_request(now, broker, version, reservation.bytes()),
+        };
+        request.min_bytes = size(self.config.min_bytes).min(request.max_bytes);
+        request.isolation_level = self.isolation_level();
+        request.rack_id = self.config.rack.clone();
+        self.refresh_lanes(broker);
+        let timeout = self.config.max_wait + self.config.request_timeout;
+        Some(FetchPlan { version, request, reservation, timeout })
+    }
+
+    pub(super) fn isolation_level(&self) -> i8 {
+        match self.config.isolation {
+            Isolation::ReadUncommitted => 0,
+            Isolation::ReadCommitted => 1,
+        }
+    }
+
+    /// Room for an answer: half of the budget is shared by the leaders' fetches, the other half holds what they brought.
+    fn reserve(&mut self, broker: i32, is_main: bool, version: i16) -> Option<Reservation> {
+        let state = self.brokers.get(&broker)?;
+        let first = if is_main { state.wanted.values().next() } else { state.session.add.first() };
+        let first = first.and_then(|id| self.cursor(*id)).map_or(0, |cursor| cursor.limit);
+        let count = if is_main { state.wanted.len() } else { state.session.add.len() };
+
+        let config = &self.config;
+        let share = self.budget.limit() / (2 * self.leaders.max(1));
+        let useful = count.saturating_mul(config.partition_max_bytes).max(first);
+        let mut most = config.max_bytes.min(share).min(useful).max(LEAST);
+        if version < since::MAX_BYTES {
+            most = most.max(first); // there is no less than one partition
+        }
+        let least = if version < since::MAX_BYTES { first } else { most.min(config.partition_max_bytes) };
+        let reservation = self.budget.reserve_between(least, most);
+        reservation.or_else(|| self.reserve_under_pressure(least, most))
+    }
+
+    /// What paused partitions have buffered can be fetched again, so it goes first. Where nothing is left but what the application
+    /// itself holds while it waits for more, the budget is overdrawn by one small fetch.
+    fn reserve_under_pressure(&mut self, least: usize, most: usize) -> Option<Reservation> {
+        for id in std::mem::take(&mut self.shelved) {
+            if let Some(cursor) = self.cursor_mut(id) {
+                cursor.shed();
+            }
+            self.update(id);
+        }
+        if let Some(reservation) = self.budget.reserve_between(least, most) {
+            return Some(reservation);
+        }
+        if self.hungry && self.flights == 0 && !self.is_readable() {
+            return Some(self.budget.overdraw(least));
+        }
+        self.starved = true;
+        self.refresh_all_lanes();
+        None
+    }
+
+    fn main_request(&mut self, now: Now, id: i32, version: i16, by_id: bool, bytes: usize) -> FetchRequest {
+        let mut request = FetchRequest::default();
+        let Some(broker) = self.brokers.get_mut(&id) else { return request };
+        let heading = broker.session.heading(version, by_id);
+        let may_park = broker.behind.is_empty();
+        if heading.is_full {
+            broker.session.members.clear();
+            broker.session.forget.clear();
+        }
+        let listed = self.listed(id, heading, version, bytes);
+        let asked: Vec<_> = listed.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
+        request.topics = topics(asked.iter().map(|(_, member)| member), version);
+
+        let Some(broker) = self.brokers.get_mut(&id) else { return request };
+        let session = &mut broker.session;
+        let gone = std::mem::take(&mut session.forget).into_iter();
+        let gone = gone.filter_map(|id| session.members.remove(&id));
+        request.forgotten_topics_data = forgotten(gone, by_id);
+        for (id, member) in asked {
+            session.add.remove(&id);
+            session.members.insert(id, member);
+        }
+        (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
+        request.max_wait_ms = millis(self.config.max_wait);
+        request.max_bytes = max_bytes(bytes, session.members.len());
+        broker.main = Some(MainFlight { heading, sent_at: now.instant, may_park });
+        request
+    }
+
+    /// Which partitions a request names: all wanted ones, in turn, or in a session only those that changed. Old brokers have no
+    /// limit of the whole answer, so there the partitions' own limits must not exceed it together.
+    fn listed(&mut self, broker: i32, heading: Heading, version: i16, bytes: usize) -> Vec<CursorId> {
+        let Some(state) = self.brokers.get(&broker) else { return Vec::new() };
+        if !heading.is_full {
+            return state.session.add.iter().copied().collect();
+        }
+        let wanted: Vec<_> = state.wanted.values().copied().collect();
+        let listed = self.within(wanted.iter().copied(), version, bytes);
+        if let Some(state) = self.brokers.get_mut(&broker) {
+            state.session.add = wanted.into_iter().collect();
+        }
+        if version < since::MAX_BYTES {
+            listed.iter().for_each(|id| self.rotate(*id));
+        }
+        listed
+    }
+
+    fn within(&self, ids: impl Iterator<Item = CursorId>, version: i16, bytes: usize) -> Vec<CursorId> {
+        let mut left = bytes;
+        let fits = |id: &CursorId| {
+            let limit = self.cursor(*id).map_or(0, |cursor| cursor.limit);
+            let fits = version >= since::MAX_BYTES || limit <= left;
+            left = left.saturating_sub(limit);
+            fits
+        };
+        ids.take_while(fits).collect()
+    }
+
+    /// A fetch without a session, of those partitions that became wanted since the main one left. It may take no longer than that
+    /// has left, so that all are soon together again.
+    fn aside_request(&mut self, now: Now, id: i32, version: i16, bytes: usize) -> FetchRequest {
+        let mut request = FetchRequest { session_id: 0, session_epoch: -1, ..Default::default() };
+        let Some(broker) = self.brokers.get(&id) else { return request };
+        let waited = broker.main.as_ref().map(|main| now.instant.saturating_duration_since(main.sent_at));
+        let left = self.config.max_wait.saturating_sub(waited.unwrap_or_default());
+        // A main fetch that is overdue must not make this one a spin.
+        let wait = if left < self.config.max_wait / 8 { self.config.max_wait } else { left };
+        let ids = self.within(broker.session.add.iter().copied(), version, bytes);
+        let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
+        request.topics = topics(members.iter().map(|(_, member)| member), version);
+        request.max_wait_ms = millis(wait);
+        request.max_bytes = max_bytes(bytes, members.len());
+
+        let asked: BTreeMap<CursorId, Asked> =
+            members.into_iter().map(|(id, member)| (id, member.asked)).collect();
+        for id in asked.keys() {
+            if let Some(cursor) = self.cursor_mut(*id) {
+                cursor.aside = true;
+            }
+            self.update(*id);
+        }
+        if let Some(broker) = self.brokers.get_mut(&id) {
+            broker.aside = Some(AsideFlight { sent_at: now.instant, wait, asked });
+        }
+        request
+    }
+
+    fn member(&mut self, id: CursorId) -> Option<Member> {
+        self.visits += 1;
+        let cursor = self.cursor(id)?;
+        let topic_id = self.topics.get(cursor.topic()).map_or(Uuid::ZERO, |entry| entry.id);
+        let (topic, partition) = (cursor.topic().clone(), cursor.tp.partition);
+        Some(Member { topic, topic_id, partition, asked: Asked::of(cursor) })
+    }
+}
+
+impl Asked {
+    /// What is asked of a partition as it is now.
+    pub(super) fn of(cursor: &Cursor) -> Self {
+        Self {
+            offset: cursor.position,
+            leader_epoch: cursor.leader_epoch,
+            last_epoch: cursor.last_epoch,
+            limit: cursor.limit,
+        }
+    }
+}
+
+/// The partitions in their order; neighbours of one topic go together.
+fn topics<'a>(members: impl Iterator<Item = &'a Member>, version: i16) -> Vec<FetchTopic> {
+    let by_id = version >= since::TOPIC_IDS;
+    let mut topics = Vec::<(&Str, FetchTopic)>::new();
+    for member in members {
+        let partition = FetchPartition {
+            partition: member.partition,
+            current_leader_epoch: member.asked.leader_epoch,
+            fetch_offset: member.asked.offset,
+            last_fetched_epoch: if version >= since::LAST_EPOCH { member.asked.last_epoch } else { -1 },
+            partition_max_bytes: size(member.asked.limit),
+            ..Default::default()
+        };
+        match topics.last_mut() {
+            Some((name, topic)) if *name == &member.topic => topic.partitions.push(partition),
+            _ => {
+                let (name, id) = (member.topic.clone(), member.topic_id);
+                let (topic, topic_id) = if by_id { (Str::new(), id) } else { (name, Uuid::ZERO) };
+                let topic = FetchTopic { topic, topic_id, partitions: vec![partition], ..Default::default() };
+                topics.push((&member.topic, topic));
+            }
+        }
+    }
+    topics.into_iter().map(|(_, topic)| topic).collect()
+}
+
+fn forgotten(members: impl Iterator<Item = Member>, by_id: bool) -> Vec<ForgottenTopic> {
+    let mut topics = BTreeMap::<Str, (Uuid, Vec<i32>)>::new();
+    for member in members {
+        let (_, partitions) = topics.entry(member.topic).or_insert((member.topic_id, Vec::new()));
+        partitions.push(member.partition);
+    }
+    let topic = |(name, (id, partitions)): (Str, (Uuid, Vec<i32>))| {
+        let (topic, topic_id) = if by_id { (Str::new(), id) } else { (name, Uuid::ZERO) };
+        ForgottenTopic { topic, topic_id, partitions: partitions.into(), ..Default::default() }
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+fn max_bytes(reserved: usize, partitions: usize) -> i32 {
+    let overhead = partitions.saturating_mul(PARTITION_OVERHEAD).min(reserved / 4);
+    size(reserved - overhead)
+}
+
+fn size(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
+}
+
+fn millis(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
+}

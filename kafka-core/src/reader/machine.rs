@@ -1,0 +1,490 @@
+//! The reader's machine: what is assigned, where each partition is, what waits for the application.
+//!
+//! It lives under the client's lock and does little there: requests are built from indexes by broker, answers come
+//! [digested](super::digest), chunks go out unread. No call looks at all partitions but those that change all of them.
+//!
+//! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
+//!
+//! Invariant (PROMISES 1): an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
+//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, and its waker set.
+
+use super::broker::Broker;
+use super::budget::Budget;
+use super::config::ReaderConfig;
+use super::cursor::{Cursor, CursorId, Question, Stage, Want};
+use super::delivery::{Chunk, Ticket};
+use crate::client::cluster::{Topic, TopicPartition};
+use crate::client::machine::{Hint, Lane, Now};
+use crate::client::random::Random;
+use crate::error::{Error, ErrorKind};
+use kafka_proto::{Str, Uuid};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Where reading of a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the first offset that the log has.
+    First,
+    /// At the end of the log.
+    Last,
+    /// At this offset.
+    At {
+        /// The offset.
+        offset: i64,
+        /// The leader epoch of the record before it, so that a truncation is noticed; -1 if unknown.
+        leader_epoch: i32,
+    },
+    /// At the first record of this time or later, in ms since the epoch; at the end where there is none.
+    Time(i64),
+    /// At the committed offset with its leader epoch; where nothing was committed, as [`ReaderConfig::reset`] says.
+    Committed(Option<(i64, i32)>),
+}
+
+/// What [`ReaderMachine::take`] gives.
+#[derive(Debug)]
+pub enum Item {
+    /// Records of one partition, to be walked.
+    Chunk(Chunk),
+    /// Something went wrong, told once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
+    /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), an error of a [`Walk`](super::Walk)
+    /// and a topic that was made anew the partition stops until it is sought or assigned again. Anything else, such as a missing
+    /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and told again only after a success in between.
+    Error(Error),
+    /// Something that the application may want to know of, and that the reader dealt with: the position was reset as
+    /// [`ReaderConfig::reset`] says, or a partition cannot be read for long although its trouble should pass.
+    Notice(Error),
+}
+
+/// A reader without its handle: see the [module](self).
+///
+/// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
+#[derive(Debug)]
+pub struct ReaderMachine {
+    pub(super) id: u32,
+    pub(super) config: Arc<ReaderConfig>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) random: Random,
+    pub(super) assignment: u32,
+    /// The number of the first of `cursors`.
+    first: CursorId,
+    cursors: Vec<Cursor>,
+    pub(super) topics: BTreeMap<Str, TopicEntry>,
+    pub(super) names: BTreeMap<Uuid, Str>,
+    /// How many of the topics have no id, as far as is known.
+    pub(super) without_id: usize,
+    pub(super) brokers: BTreeMap<i32, Broker>,
+    /// How many brokers serve partitions.
+    pub(super) leaders: usize,
+    pub(super) lanes: BTreeSet<(i32, Lane)>,
+    /// Fetches under way.
+    pub(super) flights: usize,
+    /// What waits for a leader.
+    pub(super) unplaced: BTreeSet<CursorId>,
+    /// What is to be asked, by broker.
+    pub(super) pending: BTreeMap<(i32, Question), BTreeSet<CursorId>>,
+    /// What was asked, by tag.
+    pub(super) asks: BTreeMap<u64, BTreeSet<CursorId>>,
+    pub(super) last_tag: u64,
+    pub(super) timers: BTreeSet<(Instant, Timer)>,
+    pub(super) hints: VecDeque<Hint>,
+    /// Partitions with something to take, by turn.
+    pub(super) ready: BTreeMap<u64, CursorId>,
+    /// Paused partitions that something waits for.
+    pub(super) shelved: BTreeSet<CursorId>,
+    pub(super) notices: VecDeque<Item>,
+    pub(super) out: Option<Out>,
+    pub(super) turn: u64,
+    /// The budget refused; nothing is fetched until it has room again.
+    pub(super) starved: bool,
+    /// The application asked for more and there was nothing.
+    pub(super) hungry: bool,
+    /// How often a partition was looked at.
+    pub(super) visits: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct TopicEntry {
+    pub(super) id: Uuid,
+    /// The snapshot that was looked at last.
+    pub(super) seen: Option<Arc<Topic>>,
+    pub(super) partitions: BTreeMap<i32, CursorId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A partition is tried again.
+    Cursor(CursorId),
+    /// A broker is tried again.
+    Broker(i32),
+    /// A partition goes back to its leader.
+    Replica(CursorId),
+    /// There is something to ask.
+    Ask,
+}
+
+/// The chunk that the application has.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) cursor: CursorId,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) end: i64,
+}
+
+impl ReaderMachine {
+    /// A reader with nothing assigned. `id` tells its lanes from those of other readers of the client.
+    pub fn new(id: u32, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
+        Self {
+            id,
+            config,
+            budget,
+            random: Random::new(seed),
+            assignment: 0,
+            first: 0,
+            cursors: Vec::new(),
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+            without_id: 0,
+            brokers: BTreeMap::new(),
+            leaders: 0,
+            lanes: BTreeSet::new(),
+            flights: 0,
+            unplaced: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            last_tag: 0,
+            timers: BTreeSet::new(),
+            hints: VecDeque::new(),
+            ready: BTreeMap::new(),
+            shelved: BTreeSet::new(),
+            notices: VecDeque::new(),
+            out: None,
+            turn: 0,
+            starved: false,
+            hungry: false,
+            visits: 0,
+        }
+    }
+
+    /// Replaces all that is assigned. `assignment` goes with every message, so that a late commit is known.
+    pub fn assign(&mut self, now: Now, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
+        self.unassign_all(now);
+        self.assignment = assignment;
+        for (tp, start) in partitions {
+            let id = self.first + self.cursors.len() as CursorId;
+            let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {
+                self.without_id += 1;
+                TopicEntry::default()
+            });
+            if entry.partitions.contains_key(&tp.partition) {
+                continue; // the first one counts
+            }
+            entry.partitions.insert(tp.partition, id);
+            self.cursors.push(Cursor::new(tp, Stage::Halted, self.config.partition_max_bytes));
+            self.begin(id, start);
+        }
+    }
+
+    /// Takes everything away: from now on nothing of it is delivered, not even by a [`Walk`](super::Walk) under way.
+    pub fn unassign_all(&mut self, _now: Now) {
+        if let Some(out) = self.out.take() {
+            out.ticket.revoke();
+        }
+        self.first += self.cursors.len() as CursorId;
+        self.cursors.clear();
+        self.topics.clear();
+        self.names.clear();
+        self.without_id = 0;
+        self.leaders = 0;
+        self.unplaced.clear();
+        self.pending.clear();
+        self.hints.clear();
+        self.ready.clear();
+        self.shelved.clear();
+        self.notices.clear();
+        self.timers.retain(|(_, timer)| matches!(timer, Timer::Broker(_)));
+        self.brokers.values_mut().for_each(Broker::clear);
+        self.lanes.clear();
+    }
+
+    /// Goes on at another position; what was fetched before is dropped. It revives a partition that an error has stopped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
+    pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
+        let id = self.assigned(tp)?;
+        if matches!(start, Start::At { offset: ..0, .. } | Start::Time(..0)) {
+            let error = Error::new(ErrorKind::Misuse("an offset or time to seek cannot be negative"));
+            return Err(error.partition(&tp.topic, tp.partition));
+        }
+        if let Some(out) = self.out.take_if(|out| out.cursor == id) {
+            out.ticket.revoke();
+        }
+        self.clear_retry(id);
+        let limit = self.config.partition_max_bytes;
+        if let Some(cursor) = self.cursor_mut(id) {
+            cursor.clear_queue();
+            (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
+            cursor.recover();
+        }
+        self.begin(id, start);
+        Ok(())
+    }
+
+    /// Delivers nothing more of the partition, not even by a [`Walk`](super::Walk) under way, until it is resumed; then it
+    /// goes on after the last record that was returned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if the partition is not assigned.
+    pub fn pause(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+        let id = self.assigned(tp)?;
+        let is_cut = self.out.as_ref().is_some_and(|out| {
+            let is_cut = out.cursor == id && out.ticket.position() < out.end;
+            if is_cut {
+                out.ticket.revoke();
+            }
+            is_cut
+        });
+        if let Some(cursor) = self.cursor_mut(id) {
+            cursor.paused = true;
+            cursor.cut |= is_cut;
+        }
+        self.update(id);
+        Ok(())
+    }
+
+    /// Delivers a paused partition again; does nothing to others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if the partition is not assigned.
+    pub fn resume(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+        let id = self.assigned(tp)?;
+        if let Some(cursor) = self.cursor_mut(id) {
+            cursor.paused = false;
+        }
+        self.update(id);
+        Ok(())
+    }
+
+    /// Whether the partition is paused.
+    pub fn is_paused(&self, tp: &TopicPartition) -> bool {
+        self.find(tp).is_some_and(|cursor| cursor.paused)
+    }
+
+    /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
+    /// return comes again.
+    pub fn take(&mut self, _now: Now) -> Option<Item> {
+        self.settle();
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
+        let Some((_, id)) = self.ready.pop_first() else {
+            self.hunger();
+            return None;
+        };
+        let cursor = self.cursor_mut(id)?;
+        cursor.ready = None;
+        let item = cursor.pop();
+        if let Some(Item::Chunk(chunk)) = &item {
+            self.out = Some(Out { cursor: id, ticket: Arc::clone(&chunk.ticket), end: chunk.end });
+        }
+        self.hungry = false;
+        self.update(id);
+        item
+    }
+
+    /// Whether [`take`](Self::take) has something to give.
+    pub fn is_readable(&self) -> bool {
+        !self.ready.is_empty() || !self.notices.is_empty()
+    }
+
+    /// Whether nothing is under way, waits to be taken, or will happen by itself.
+    pub fn is_quiescent(&self) -> bool {
+        self.flights == 0
+            && self.asks.is_empty()
+            && self.pending.is_empty()
+            && self.unplaced.is_empty()
+            && self.lanes.is_empty()
+            && self.timers.is_empty()
+            && self.hints.is_empty()
+            && !self.is_readable()
+    }
+
+    /// The budget has room again.
+    pub fn budget_freed(&mut self, _now: Now) {
+        if std::mem::take(&mut self.starved) {
+            self.refresh_all_lanes();
+        }
+    }
+
+    /// The topics of what is assigned; the client keeps their metadata.
+    pub fn topics(&self) -> Vec<Str> {
+        self.topics.keys().cloned().collect()
+    }
+
+    /// What is assigned.
+    pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.cursors.iter().map(|cursor| &cursor.tp)
+    }
+
+    /// The next offset to fetch; `None` while it is not known.
+    pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
+        self.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
+    }
+
+    /// The offset after the last record that was returned to the application; `None` while it is not known.
+    pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
+        let id = self.id_of(tp)?;
+        match &self.out {
+            Some(out) if out.cursor == id && out.ticket.position() < out.end => Some(out.ticket.position()),
+            _ => self.cursor(id).map(Cursor::undelivered).filter(|position| *position >= 0),
+        }
+    }
+
+    /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
+    pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
+        self.find(tp).map(|cursor| cursor.marks.high).filter(|offset| *offset >= 0)
+    }
+
+    /// The first offset of the log, as the last answer told (0.11+).
+    pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
+        self.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
+    }
+
+    /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
+    /// up to the first open transaction.
+    pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
+        let end = self.find(tp)?.end(self.config.isolation);
+        let consumed = self.consumed(tp)?;
+        (end >= 0).then(|| (end - consumed).max(0))
+    }
+
+    /// What concerns the client's metadata.
+    #[must_use]
+    pub fn poll_hint(&mut self) -> Option<Hint> {
+        self.hints.pop_front()
+    }
+
+    /// How often a partition was looked at since the beginning: what its calls cost, for tests.
+    pub fn visits(&self) -> u64 {
+        self.visits
+    }
+
+    /// A partition that is stuck: nothing is under way for it, and nothing will happen by itself. There is none, or it is a bug;
+    /// the simulator looks after every step.
+    pub fn stuck(&self) -> Option<&TopicPartition> {
+        let stuck = |(id, cursor): &(CursorId, &Cursor)| !self.is_alive(*id, cursor);
+        (self.first..).zip(&self.cursors).find(stuck).map(|(_, cursor)| &cursor.tp)
+    }
+
+    fn is_alive(&self, id: CursorId, cursor: &Cursor) -> bool {
+        let broker = cursor.home.and_then(|home| self.brokers.get(&home));
+        cursor.paused
+            || cursor.cut
+            || cursor.stage == Stage::Halted
+            || !cursor.queue.is_empty()
+            || cursor.retry.at.is_some()
+            || cursor.asked.is_some()
+            || cursor.pending.is_some()
+            || cursor.aside
+            || self.unplaced.contains(&id)
+            || broker.is_some_and(|b| {
+                b.wanted.contains_key(&cursor.turn)
+                    && (self.starved || b.main.is_some() || b.retry.at.is_some() || b.wants_main())
+            })
+    }
+
+    /// The walk of the last chunk is over: what it did not return comes again.
+    fn settle(&mut self) {
+        let Some(out) = self.out.take() else { return };
+        out.ticket.revoke();
+        let (position, has_failed) = (out.ticket.position(), out.ticket.has_failed());
+        let Some(cursor) = self.cursor_mut(out.cursor) else { return };
+        cursor.cut = false;
+        if has_failed || position < out.end {
+            cursor.clear_queue();
+            (cursor.position, cursor.last_epoch, cursor.asked) = (position, -1, None);
+            cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
+        }
+        self.update(out.cursor);
+    }
+
+    /// The application waits. If the budget has no room although nothing is under way, then it is the application that holds all
+    /// of it: rather than wait for ever, one small fetch is allowed.
+    fn hunger(&mut self) {
+        self.hungry = true;
+        if self.starved && self.flights == 0 {
+            self.starved = false;
+            self.refresh_all_lanes();
+        }
+    }
+
+    fn begin(&mut self, id: CursorId, start: Start) {
+        let resolve = |want| (Stage::Resolving(want), -1, -1);
+        let (stage, position, epoch) = match start {
+            Start::First => resolve(Want::First),
+            Start::Last => resolve(Want::Last),
+            Start::Time(ms) => resolve(Want::Time(ms)),
+            Start::At { offset, leader_epoch } | Start::Committed(Some((offset, leader_epoch)))
+                if offset >= 0 =>
+            {
+                (Stage::Fetching, offset, leader_epoch)
+            }
+            Start::At { .. } | Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
+        };
+        if let Some(cursor) = self.cursor_mut(id) {
+            (cursor.stage, cursor.position, cursor.last_epoch) = (stage, position, epoch);
+            cursor.unvalidated = epoch >= 0;
+        }
+        self.update(id);
+    }
+
+    /// There is a proven cause for not having a position: does what the policy says, and tells.
+    pub(super) fn reset(&mut self, id: CursorId, cause: ErrorKind) {
+        let want = Want::of_reset(self.config.reset);
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let error = Error::new(cause).partition(&cursor.tp.topic, cursor.tp.partition);
+        match want {
+            Some(want) => {
+                (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Resolving(want), -1, -1);
+                cursor.queue.push_back(Item::Notice(error));
+            }
+            None => {
+                cursor.stage = Stage::Halted;
+                cursor.queue.push_back(Item::Error(error));
+            }
+        }
+        self.update(id);
+    }
+
+    pub(super) fn cursor(&self, id: CursorId) -> Option<&Cursor> {
+        self.cursors.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    pub(super) fn cursor_mut(&mut self, id: CursorId) -> Option<&mut Cursor> {
+        self.cursors.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    pub(super) fn lookup(&self, topic: &str, partition: i32) -> Option<CursorId> {
+        self.topics.get(topic)?.partitions.get(&partition).copied()
+    }
+
+    fn id_of(&self, tp: &TopicPartition) -> Option<CursorId> {
+        self.lookup(&tp.topic, tp.partition)
+    }
+
+    fn find(&self, tp: &TopicPartition) -> Option<&Cursor> {
+        self.cursor(self.id_of(tp)?)
+    }
+
+    fn assigned(&self, tp: &TopicPartition) -> Result<CursorId, Error> {
+        let error = || Error::new(ErrorKind::Misuse("the partition is not assigned to this reader"));
+        self.id_of(tp).ok_or_else(|| error().partition(&tp.topic, tp.partition))
+    }
+
+    pub(super) fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+}

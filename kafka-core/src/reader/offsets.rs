@@ -1,0 +1,227 @@
+//! Questions about positions: where the log begins or ends or a time is (ListOffsets), and whether it still has what was read
+//! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
+
+use super::cursor::{CursorId, Question, Stage, Want};
+use super::machine::{ReaderMachine, Timer};
+use crate::client::cluster::Cluster;
+use crate::client::machine::{Answer, Ask, Lane, Now, Target};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopic,
+};
+use kafka_proto::messages::offset_for_leader_epoch::{
+    EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+};
+use kafka_proto::{ApiKey, Str};
+use kafka_proto::{RequestKind, ResponseKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Of this version of Fetch are the brokers (2.3 to 2.6) that let anybody ask for the end of an epoch, and do not compare
+/// epochs at each fetch. Older ones want rights over the cluster for it, newer ones tell by themselves.
+const FETCH_WITHOUT_DIVERGING: i16 = 11;
+
+impl ReaderMachine {
+    /// The next question for a broker.
+    #[must_use]
+    pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
+        self.place_all(now, cluster);
+        let ((broker, question), ids) = self.pending.pop_first()?;
+        self.last_tag += 1;
+        let tag = self.last_tag;
+        let request = match question {
+            Question::Offset => self.list_offsets(&ids),
+            Question::Epoch => self.offset_for_leader_epoch(&ids),
+        };
+        for id in &ids {
+            if let Some(cursor) = self.cursor_mut(*id) {
+                (cursor.pending, cursor.asked) = (None, Some(tag));
+            }
+        }
+        self.asks.insert(tag, ids);
+        let (target, timeout) = (Target::Broker(broker), self.config.request_timeout);
+        Some(Ask { tag, target, lane: Lane::Other, request, timeout })
+    }
+
+    fn list_offsets(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
+        let topics = self.by_topic(ids, |cursor| {
+            let Stage::Resolving(want) = cursor.stage else { return None };
+            Some(ListOffsetsPartition {
+                partition_index: cursor.tp.partition,
+                current_leader_epoch: cursor.leader_epoch,
+                timestamp: want.timestamp(),
+                ..Default::default()
+            })
+        });
+        let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
+        let timeout_ms = i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        RequestKind::from(ListOffsetsRequest {
+            replica_id: -1,
+            isolation_level: self.isolation_level(),
+            topics: topics.into_iter().map(topic).collect(),
+            timeout_ms,
+            ..Default::default()
+        })
+    }
+
+    fn offset_for_leader_epoch(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
+        let topics = self.by_topic(ids, |cursor| {
+            Some(OffsetForLeaderPartition {
+                partition: cursor.tp.partition,
+                current_leader_epoch: cursor.leader_epoch,
+                leader_epoch: cursor.last_epoch,
+                ..Default::default()
+            })
+        });
+        let topic = |(topic, partitions)| OffsetForLeaderTopic { topic, partitions, ..Default::default() };
+        let topics = topics.into_iter().map(topic).collect();
+        RequestKind::from(OffsetForLeaderEpochRequest { replica_id: -1, topics, ..Default::default() })
+    }
+
+    fn by_topic<T>(
+        &mut self,
+        ids: &BTreeSet<CursorId>,
+        make: impl Fn(&super::cursor::Cursor) -> Option<T>,
+    ) -> BTreeMap<Str, Vec<T>> {
+        let mut topics = BTreeMap::<Str, Vec<T>>::new();
+        for cursor in ids.iter().filter_map(|id| self.cursor(*id)) {
+            if let Some(partition) = make(cursor) {
+                topics.entry(cursor.topic().clone()).or_default().push(partition);
+            }
+        }
+        self.visits += ids.len() as u64;
+        topics
+    }
+
+    /// What became of a question.
+    pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
+        let Some(mut ids) = self.asks.remove(&answer.tag) else { return };
+        // Whoever was sought, or moved to another leader, waits for another answer.
+        ids.retain(|id| self.cursor(*id).is_some_and(|cursor| cursor.asked == Some(answer.tag)));
+        for id in &ids {
+            if let Some(cursor) = self.cursor_mut(*id) {
+                cursor.asked = None;
+            }
+        }
+        let missing = match answer.result {
+            Ok(ResponseKind::ListOffsets(response)) => {
+                self.handle_offsets(now, cluster, &mut ids, response);
+                Error::broker(ErrorCode::UnknownServerError).api(ApiKey::ListOffsets)
+            }
+            Ok(ResponseKind::OffsetForLeaderEpoch(response)) => {
+                self.handle_epochs(now, cluster, &mut ids, response);
+                Error::broker(ErrorCode::UnknownServerError).api(ApiKey::OffsetForLeaderEpoch)
+            }
+            Ok(_) => Error::new(ErrorKind::Decode("the answer to another question".to_owned())),
+            Err(error) => error,
+        };
+        for id in ids {
+            let is_epoch = self.cursor(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
+            match missing.kind() {
+                // The check is a courtesy of newer brokers.
+                ErrorKind::Unsupported { .. } if is_epoch => self.validated(id),
+                _ => self.ask_failed(now, id, &missing),
+            }
+        }
+    }
+
+    fn handle_offsets(
+        &mut self,
+        now: Now,
+        cluster: &Cluster,
+        ids: &mut BTreeSet<CursorId>,
+        response: ListOffsetsResponse,
+    ) {
+        for topic in response.topics {
+            for partition in topic.partitions {
+                let id = self.lookup(&topic.name, partition.partition_index);
+                if let Some(id) = id.filter(|id| ids.remove(id)) {
+                    self.handle_offset(now, cluster, id, &partition);
+                }
+            }
+        }
+    }
+
+    fn handle_offset(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &ListOffsetsPartitionResponse) {
+        if let Err(code) = ErrorCode::check(p.error_code) {
+            return self.refused(now, id, code, None, (cluster, &[]));
+        }
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        match cursor.stage {
+            // No record is of that time or later: the next one will be.
+            Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
+            Stage::Resolving(_) if p.offset < 0 => {
+                return self.struggle(now, id, ErrorCode::OffsetNotAvailable);
+            }
+            Stage::Resolving(_) => {
+                (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
+                self.recovered(id);
+            }
+            _ => {}
+        }
+        self.update(id);
+    }
+
+    fn handle_epochs(
+        &mut self,
+        now: Now,
+        cluster: &Cluster,
+        ids: &mut BTreeSet<CursorId>,
+        response: OffsetForLeaderEpochResponse,
+    ) {
+        for topic in response.topics {
+            for partition in topic.partitions {
+                let id = self.lookup(&topic.topic, partition.partition);
+                if let Some(id) = id.filter(|id| ids.remove(id)) {
+                    self.handle_epoch(now, cluster, id, &partition);
+                }
+            }
+        }
+    }
+
+    fn handle_epoch(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &EpochEndOffset) {
+        match ErrorCode::from(p.error_code) {
+            ErrorCode::None => {}
+            ErrorCode::UnsupportedVersion | ErrorCode::UnsupportedForMessageFormat => {
+                return self.validated(id);
+            }
+            code => return self.refused(now, id, code, None, (cluster, &[])),
+        }
+        let Some(cursor) = self.cursor(id).filter(|cursor| cursor.stage == Stage::Validating) else { return };
+        let offset = cursor.position;
+        if p.end_offset < 0 || p.leader_epoch < 0 {
+            // The leader has nothing of our epoch or before it.
+            self.reset(id, ErrorKind::OffsetOutOfRange { offset });
+        } else if p.end_offset < offset {
+            self.truncated(now, id, p.leader_epoch, p.end_offset);
+        } else {
+            self.recovered(id);
+            self.validated(id);
+        }
+    }
+
+    fn validated(&mut self, id: CursorId) {
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        (cursor.stage, cursor.unvalidated) = (Stage::Fetching, false);
+        self.update(id);
+    }
+
+    /// The version of the broker's fetches is known now, and so whether it checks positions by itself.
+    pub(super) fn check_positions(&mut self, now: Now, broker: i32, version: i16) {
+        let Some(state) = self.brokers.get_mut(&broker) else { return };
+        if state.unvalidated.is_empty() {
+            return;
+        }
+        for id in std::mem::take(&mut state.unvalidated) {
+            let Some(cursor) = self.cursor_mut(id) else { continue };
+            cursor.unvalidated = false;
+            if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {
+                cursor.stage = Stage::Validating;
+                self.timers.insert((now.instant, Timer::Ask));
+            }
+            self.update(id);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Who serves a partition: what metadata, errors and leaders themselves say about it.
+//!
+//! A partition moves on a fresh or equal leader epoch, never on a stale one, and what metadata leaves out changes nothing.
+
+use super::cursor::{CursorId, Replica, Stage};
+use super::machine::{Item, ReaderMachine, Timer};
+use crate::client::cluster::{Cluster, Node, Topic};
+use crate::client::machine::{Hint, Now};
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::{Str, Uuid};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a partition is read from the replica that its leader named, before the leader is asked again: as Java does.
+const REPLICA_LEASE: Duration = Duration::from_secs(300);
+
+impl ReaderMachine {
+    /// The metadata may have changed. Only topics with a new snapshot are looked at.
+    pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
+        for (topic, ids) in self.changed_topics(cluster) {
+            self.check_topic_id(&topic);
+            ids.into_iter().for_each(|id| self.place(now, id, cluster));
+        }
+        self.place_all(now, cluster);
+    }
+
+    /// What waits for a leader and may be tried.
+    pub(super) fn place_all(&mut self, now: Now, cluster: &Cluster) {
+        for id in std::mem::take(&mut self.unplaced) {
+            let topic = self.cursor(id).and_then(|cursor| cluster.topic(cursor.topic())).cloned();
+            if let Some(topic) = topic {
+                self.check_topic_id(&topic);
+            }
+            self.place(now, id, cluster);
+        }
+    }
+
+    fn changed_topics(&mut self, cluster: &Cluster) -> Vec<(Arc<Topic>, Vec<CursorId>)> {
+        let mut changed = Vec::new();
+        for (name, entry) in &mut self.topics {
+            let Some(topic) = cluster.topic(name) else { continue };
+            if entry.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, topic)) {
+                continue;
+            }
+            entry.seen = Some(Arc::clone(topic));
+            changed.push((Arc::clone(topic), entry.partitions.values().copied().collect()));
+        }
+        changed
+    }
+
+    /// Notes a topic's id. Another one than before means that the topic was deleted and made again: positions in the old one mean
+    /// nothing in the new one.
+    fn check_topic_id(&mut self, topic: &Topic) {
+        let Some(entry) = self.topics.get_mut(&topic.name) else { return };
+        if topic.id.is_zero() || topic.id == entry.id {
+            return;
+        }
+        let old = std::mem::replace(&mut entry.id, topic.id);
+        let ids: Vec<_> = entry.partitions.values().copied().collect();
+        self.names.insert(topic.id, topic.name.clone());
+        if old.is_zero() {
+            self.without_id -= 1;
+            return;
+        }
+        self.names.remove(&old);
+        ids.into_iter().for_each(|id| self.recreated(id, old, topic.id));
+    }
+
+    fn recreated(&mut self, id: CursorId, old: Uuid, new: Uuid) {
+        self.clear_retry(id);
+        self.leave_replica(id);
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        // The epochs of the new topic count from the beginning.
+        (cursor.leader, cursor.leader_epoch, cursor.asked) = (None, -1, None);
+        // Where no position was taken yet, none is lost.
+        if !matches!(cursor.stage, Stage::Resolving(_)) {
+            let text = format!("the topic was deleted and made again: its id was {old} and is {new}");
+            let error = Error::broker(ErrorCode::InconsistentTopicId).detail(text);
+            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+            cursor.stage = Stage::Halted;
+            cursor.queue.push_back(Item::Error(error));
+        }
+        self.update(id);
+    }
+
+    /// Takes a partition's leader from the metadata.
+    fn place(&mut self, now: Now, id: CursorId, cluster: &Cluster) {
+        let Some(cursor) = self.cursor(id) else { return };
+        let known = cluster.partition(cursor.topic(), cursor.tp.partition);
+        let epoch = known.map_or(-1, |partition| partition.leader_epoch);
+        let is_stale = epoch >= 0 && epoch < cursor.leader_epoch;
+        match known {
+            Some(partition) if !is_stale => self.lead(id, partition.leader, epoch),
+            _ => {}
+        }
+        let Some(cursor) = self.cursor(id) else { return };
+        if cursor.leader.is_none() && cursor.stage != Stage::Halted && cursor.retry.at.is_none() {
+            let topic = cursor.topic().clone();
+            let code = match known {
+                Some(_) => ErrorCode::LeaderNotAvailable,
+                None => ErrorCode::UnknownTopicOrPartition,
+            };
+            self.hint_refresh(&topic);
+            self.struggle(now, id, code);
+        }
+    }
+
+    /// The partition's leader is this one, as far as is known. A new leader is asked at once, whatever the old one's trouble was.
+    fn lead(&mut self, id: CursorId, leader: Option<i32>, epoch: i32) {
+        if self.cursor(id).is_none_or(|c| (c.leader, c.leader_epoch) == (leader, epoch)) {
+            return self.update(id);
+        }
+        self.leave_replica(id);
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        cursor.unvalidated |= epoch > cursor.leader_epoch;
+        (cursor.leader, cursor.leader_epoch) = (leader, epoch);
+        cursor.asked = None;
+        if cursor.stage == Stage::Validating {
+            (cursor.stage, cursor.unvalidated) = (Stage::Fetching, true);
+        }
+        if leader.is_some() {
+            self.clear_retry(id);
+        }
+        self.update(id);
+    }
+
+    /// A broker told who leads instead of it (KIP-951). Says whether the partition has moved to a newer leader.
+    pub(super) fn led_elsewhere(
+        &mut self,
+        id: CursorId,
+        (leader, epoch): (i32, i32),
+        cluster: &Cluster,
+        nodes: &[Node],
+    ) -> bool {
+        let Some(cursor) = self.cursor(id) else { return false };
+        let node = nodes.iter().find(|node| node.id == leader);
+        if epoch <= cursor.leader_epoch || (node.is_none() && !cluster.nodes.contains_key(&leader)) {
+            return false;
+        }
+        let (topic, partition, node) = (cursor.topic().clone(), cursor.tp.partition, node.cloned());
+        self.hints.push_back(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
+        self.lead(id, Some(leader), epoch);
+        true
+    }
+
+    /// The leader wants the partition to be read from a replica near to us (KIP-392).
+    pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) {
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        if cursor.leader == Some(replica) || cursor.replica.is_some() {
+            return;
+        }
+        let topic = cursor.tp.topic.clone();
+        if !cluster.nodes.contains_key(&replica) {
+            self.hint_refresh(&topic);
+            return self.hold_off(now, id);
+        }
+        let until = now.instant + REPLICA_LEASE;
+        cursor.replica = Some(Replica { id: replica, until });
+        self.timers.insert((until, Timer::Replica(id)));
+        self.update(id);
+    }
+
+    /// Back to the leader, which may send us to a replica again.
+    pub(super) fn leave_replica(&mut self, id: CursorId) {
+        let Some(replica) = self.cursor_mut(id).and_then(|cursor| cursor.replica.take()) else { return };
+        self.timers.remove(&(replica.until, Timer::Replica(id)));
+        self.update(id);
+    }
+
+    /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
+    pub(super) fn truncated(&mut self, now: Now, id: CursorId, epoch: i32, to: i64) {
+        let goes_on = self.config.reset != super::config::Reset::Error;
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let error = Error::new(ErrorKind::Truncated { to }).partition(&cursor.tp.topic, cursor.tp.partition);
+        if goes_on {
+            // The end of what both logs have is a better position than any other.
+            let position = cursor.undelivered().min(to).max(0);
+            cursor.clear_queue();
+            (cursor.stage, cursor.position) = (Stage::Fetching, position);
+            cursor.last_epoch = if position == to { epoch } else { -1 };
+            cursor.queue.push_back(Item::Notice(error));
+            self.hold_off(now, id);
+        } else {
+            cursor.stage = Stage::Halted;
+            cursor.queue.push_back(Item::Error(error));
+            self.update(id);
+        }
+    }
+
+    /// Hints at stale metadata of all topics that are fetched from a broker.
+    pub(super) fn hint_topics_of(&mut self, broker: i32) {
+        let Some(state) = self.brokers.get(&broker) else { return };
+        let topics = |id: &CursorId| self.cursor(*id).map(|cursor| cursor.topic().clone());
+        let topics: std::collections::BTreeSet<Str> = state.wanted.values().filter_map(topics).collect();
+        topics.iter().for_each(|topic| self.hint_refresh(topic));
+    }
+}

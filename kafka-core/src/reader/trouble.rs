@@ -1,0 +1,94 @@
+//! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
+
+use super::cursor::{CursorId, Stage};
+use super::machine::{Item, ReaderMachine};
+use super::session::Asked;
+use crate::client::cluster::{Cluster, Node};
+use crate::client::machine::Now;
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+
+impl ReaderMachine {
+    /// A broker refused a partition, in whatever API; `leader` is who leads according to it.
+    pub(super) fn refused(
+        &mut self,
+        now: Now,
+        id: CursorId,
+        code: ErrorCode,
+        leader: Option<(i32, i32)>,
+        (cluster, nodes): (&Cluster, &[Node]),
+    ) {
+        if leader.is_some_and(|leader| self.led_elsewhere(id, leader, cluster, nodes)) {
+            return;
+        }
+        let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) else { return };
+        match code {
+            ErrorCode::UnsupportedCompressionType => {
+                self.halt(id, ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" });
+            }
+            ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
+                self.halt(id, ErrorKind::Broker(code));
+            }
+            ErrorCode::CorruptMessage => {
+                let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
+                let problem = "the broker found its own copy to be corrupt".to_owned();
+                self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, problem });
+                self.hold_off_long(now, id);
+            }
+            _ if code.is_retriable() || code == ErrorCode::UnknownServerError || is_of_topic_id(code) => {
+                if code.refreshes_metadata() || is_of_topic_id(code) {
+                    self.hint_refresh(&topic);
+                }
+                self.struggle(now, id, code);
+            }
+            _ => {
+                self.tell_once(id, Item::Error, ErrorKind::Broker(code));
+                self.hold_off_long(now, id);
+            }
+        }
+    }
+
+    /// A fetch says that the position is out of range. Only the leader in its own epoch proves it (PROMISES 4).
+    pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
+        let Some(cursor) = self.cursor(id) else { return };
+        let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
+        let offset = cursor.position;
+        self.leave_replica(id);
+        if is_proven {
+            self.reset(id, ErrorKind::OffsetOutOfRange { offset });
+        } else {
+            self.hold_off(now, id);
+        }
+    }
+
+    /// An error that ends the reading of a partition until it is sought.
+    pub(super) fn halt(&mut self, id: CursorId, kind: ErrorKind) {
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let error = Error::new(kind).partition(&cursor.tp.topic, cursor.tp.partition);
+        cursor.stage = Stage::Halted;
+        cursor.queue.push_back(Item::Error(error));
+        self.update(id);
+    }
+
+    /// A request that was only about this partition failed as a whole.
+    pub(super) fn ask_failed(&mut self, now: Now, id: CursorId, error: &Error) {
+        match error.kind() {
+            ErrorKind::Unsupported { .. } => self.halt(id, error.kind().clone()),
+            _ if error.is_retriable() || *error.kind() == ErrorKind::Closed => {
+                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) {
+                    self.hint_refresh(&topic);
+                }
+                self.hold_off(now, id);
+            }
+            kind => {
+                self.tell_once(id, Item::Error, kind.clone());
+                self.hold_off_long(now, id);
+            }
+        }
+    }
+}
+
+/// The broker knows the topic by another id, or not by ours yet: metadata is to settle it.
+fn is_of_topic_id(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTopicId | ErrorCode::InconsistentTopicId)
+}

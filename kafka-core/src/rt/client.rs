@@ -1,0 +1,111 @@
+//! The handle of a client.
+
+use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
+use super::runtime::Runtime;
+use super::shared::{DriverWaker, Handle};
+use super::wait::{TopicWait, call, until};
+use crate::client::cluster::Topic;
+use crate::client::machine::Target;
+use crate::client::{CallSpec, no_code};
+use crate::error::Result;
+use crate::stats::Stats;
+use kafka_proto::Str;
+use kafka_proto::messages::metadata::MetadataRequest;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client of one cluster: many writers, readers and calls share its connections and what it knows.
+///
+/// Clones are handles of the same client. It lives until the last handle of it, and of its writers and readers, is
+/// dropped; nothing is waited for then. [`close`](Self::close) ends it earlier.
+pub struct Client<R> {
+    pub(super) handle: Handle,
+    budget: DriverWaker,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: Runtime> Client<R> {
+    /// Begins with these addresses: `host:port`, several separated by commas.
+    pub fn builder(addresses: &str) -> ClientBuilder<R> {
+        ClientBuilder::new(addresses)
+    }
+}
+
+impl<R> Client<R> {
+    pub(super) fn new(handle: Handle, budget: DriverWaker) -> Self {
+        Self { handle, budget, runtime: PhantomData }
+    }
+
+    /// Waits until a broker has told of the cluster.
+    pub(super) async fn reach(&self, timeout: Duration) -> Result<()> {
+        let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+        let spec =
+            CallSpec { target: Target::Any, request: request.into(), timeout: Some(timeout), code: no_code };
+        call(self.handle.shared(), spec).await.map(|_| ())
+    }
+
+    /// A writer to a topic.
+    pub fn writer(&self, topic: impl Into<Str>) -> WriterBuilder {
+        WriterBuilder::new(self.handle.clone(), Some(topic.into()))
+    }
+
+    /// A writer whose messages name their topics.
+    pub fn writer_to_any(&self) -> WriterBuilder {
+        WriterBuilder::new(self.handle.clone(), None)
+    }
+
+    /// A reader of a topic, by itself or in a group.
+    pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder {
+        ReaderBuilder::new(self.handle.clone(), self.budget.clone(), topic.into())
+    }
+
+    /// The partitions of a topic, with their leaders and replicas.
+    ///
+    /// # Errors
+    /// The topic does not exist or must not be seen, or no broker answered within the call timeout.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn topic(&self, name: impl Into<Str>) -> Result<Arc<Topic>> {
+        let timeout = self.handle.with(|state| state.core.config().call_timeout);
+        let deadline = self.handle.now().instant + timeout;
+        TopicWait::new(self.handle.shared(), &name.into(), deadline).await
+    }
+
+    /// Counters, gauges and latencies since the beginning.
+    pub fn stats(&self) -> Stats {
+        self.handle.with(|state| state.core.stats())
+    }
+
+    /// What the client does without, since the brokers are too old for it; empty with newer ones.
+    pub fn degraded(&self) -> Vec<crate::Error> {
+        self.handle.with(|state| state.core.degraded().to_vec())
+    }
+
+    /// Ends the client: delivers what its writers took until `deadline`, then ends everything. Other handles find it closed.
+    pub async fn close(&self, deadline: Duration) {
+        let now = self.handle.now();
+        let batches = self.handle.with(|state| state.core.flush_all(now));
+        let all = async {
+            for batch in batches {
+                super::wait::BatchWait::new(batch).await;
+            }
+        };
+        let _ = until(self.handle.shared(), now.instant + deadline, all).await;
+        self.handle.shut_down();
+    }
+}
+
+impl<R> Clone for Client<R> {
+    fn clone(&self) -> Self {
+        Self::new(self.handle.clone(), self.budget.clone())
+    }
+}
+
+impl<R> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}

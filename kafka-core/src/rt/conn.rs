@@ -1,0 +1,259 @@
+//! One connection's task: bytes between a socket and its link, requests between the link and the client.
+//!
+//! The client's lock is taken to fetch a request and to give an answer, never while anything is encoded, decoded,
+//! compressed or checksummed.
+
+use super::runtime::Stream;
+use super::shared::Shared;
+use crate::client::Input;
+use crate::error::ConnectionError;
+use crate::link::{ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Transmit, Unanswered};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// Bytes handed to a socket ahead of its taking them; what is not handed out can still expire or move.
+const TRANSMIT_BUDGET: usize = 256 << 10;
+/// After so many reads and writes in a row others get their turn.
+const TURNS: usize = 64;
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub struct Inbound {
+    shared: Arc<Shared>,
+    conn: ConnId,
+    link: LinkInbound,
+}
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub struct Outbound {
+    shared: Arc<Shared>,
+    conn: ConnId,
+    link: LinkOutbound,
+    ready: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(shared: Arc<Shared>, conn: ConnId, link: LinkInbound) -> Self {
+        Self { shared, conn, link }
+    }
+
+    /// Where the next bytes of the socket go; never empty.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.link.room()
+    }
+
+    /// The socket gave so many bytes; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// The connection is to end.
+    pub fn received(&mut self, len: usize) -> Result<(), ConnectionError> {
+        if len == 0 {
+            return Err(self.link.end_of_stream());
+        }
+        self.link.received(len);
+        while let Some(received) = self.link.poll()? {
+            let input = match received {
+                Received::Ready(versions) => Input::Connected { conn: self.conn, versions },
+                Received::SetupGoesOn => {
+                    self.wake_writer();
+                    continue;
+                }
+                Received::Response { id, response, throttle } => {
+                    Input::Response { conn: self.conn, id, response, throttle }
+                }
+            };
+            let setup = matches!(input, Input::Connected { .. });
+            self.shared.input(input);
+            if setup {
+                self.wake_writer();
+            }
+        }
+        Ok(())
+    }
+
+    /// The writing half may sleep without knowing that it may go on.
+    fn wake_writer(&self) {
+        if let Some(waker) = self.shared.with(|state| state.take_conn_waker(self.conn)) {
+            waker.wake();
+        }
+    }
+
+    /// Ends the link: what was handed out and not answered.
+    pub(super) fn finish(&mut self) -> Vec<Unanswered> {
+        self.link.finish()
+    }
+}
+
+impl Outbound {
+    pub(super) fn new(shared: Arc<Shared>, conn: ConnId, link: LinkOutbound) -> Self {
+        Self { shared, conn, link, ready: false }
+    }
+
+    /// Ready when there is something to write.
+    ///
+    /// # Errors
+    /// The connection is to end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        if !self.ready {
+            self.ready = match self.link.poll_setup() {
+                Ok(ready) => ready,
+                Err(error) => return Poll::Ready(Err(ConnectionError::Lost(error.to_string()))),
+            };
+        }
+        while self.ready && self.link.pending_bytes() < TRANSMIT_BUDGET {
+            match self.next_transmit(cx)? {
+                Poll::Ready(transmit) => self.encode(transmit),
+                Poll::Pending if self.link.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(())),
+            }
+        }
+        if self.link.is_empty() {
+            return self.await_setup(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn next_transmit(&self, cx: &Context<'_>) -> Result<Poll<Transmit>, ConnectionError> {
+        let now = self.shared.now();
+        self.shared.with(|state| {
+            if state.is_ending(self.conn) {
+                return Err(ConnectionError::ClosedByClient);
+            }
+            match state.core.poll_transmit(now, self.conn) {
+                Some(transmit) => Ok(Poll::Ready(transmit)),
+                None => {
+                    state.await_transmit(self.conn, cx);
+                    Ok(Poll::Pending)
+                }
+            }
+        })
+    }
+
+    fn await_setup(&self, cx: &Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        self.shared.with(|state| {
+            if state.is_ending(self.conn) {
+                return Poll::Ready(Err(ConnectionError::ClosedByClient));
+            }
+            state.await_transmit(self.conn, cx);
+            Poll::Pending
+        })
+    }
+
+    fn encode(&mut self, transmit: Transmit) {
+        let id = transmit.id;
+        if let Err(error) = self.link.queue(transmit) {
+            self.shared.input(Input::Refused { conn: self.conn, id, error });
+        }
+    }
+
+    /// The bytes that wait for the socket; how many slots were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.link.slices(slices)
+    }
+
+    /// The socket took so many bytes.
+    pub fn written(&mut self, len: usize) {
+        for id in self.link.written(len) {
+            self.shared.input(Input::Sent { conn: self.conn, id });
+        }
+    }
+}
+
+/// Both directions of a pollable stream in one task.
+pub async fn drive_poll(
+    mut stream: impl Stream,
+    mut inbound: Inbound,
+    mut outbound: Outbound,
+) -> (ConnectionError, Inbound) {
+    let error = poll_fn(|cx| poll_io(&mut stream, &mut inbound, &mut outbound, cx)).await;
+    (error, inbound)
+}
+
+fn poll_io(
+    stream: &mut impl Stream,
+    inbound: &mut Inbound,
+    outbound: &mut Outbound,
+    cx: &mut Context<'_>,
+) -> Poll<ConnectionError> {
+    let mut reading = true;
+    for _ in 0..TURNS {
+        if reading {
+            match poll_read(stream, inbound, cx) {
+                Poll::Pending => reading = false,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+            }
+        }
+        // What was read may have made room for more requests: the writing half is asked again after each read.
+        let writing = match poll_write(stream, outbound, cx) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+        };
+        if !reading && !writing {
+            return Poll::Pending;
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+fn poll_read(
+    stream: &mut impl Stream,
+    inbound: &mut Inbound,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), ConnectionError>> {
+    let len = ready!(stream.poll_read(cx, inbound.room())).map_err(|e| lost(&e))?;
+    Poll::Ready(inbound.received(len))
+}
+
+fn poll_write(
+    stream: &mut impl Stream,
+    outbound: &mut Outbound,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), ConnectionError>> {
+    ready!(outbound.poll_fill(cx))?;
+    let len = {
+        let mut few = [IoSlice::new(&[]); 64];
+        let count = outbound.slices(&mut few);
+        if count < few.len() {
+            ready!(stream.poll_write_vectored(cx, &few[..count]))
+        } else {
+            let mut many = vec![IoSlice::new(&[]); MAX_SLICES];
+            let count = outbound.slices(&mut many);
+            ready!(stream.poll_write_vectored(cx, &many[..count]))
+        }
+    };
+    match len.map_err(|e| lost(&e))? {
+        0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
+        len => {
+            outbound.written(len);
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// What a socket's error means.
+pub(super) fn lost(error: &io::Error) -> ConnectionError {
+    use io::ErrorKind::{
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
+    };
+    match error.kind() {
+        ConnectionRefused => ConnectionError::Refused,
+        HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => {
+            ConnectionError::Unreachable(error.to_string())
+        }
+        TimedOut => ConnectionError::ConnectTimeout,
+        _ if is_out_of_files(error) => ConnectionError::TooManyOpenFiles,
+        _ => ConnectionError::Lost(error.to_string()),
+    }
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    // EMFILE and ENFILE have the same numbers on all Unix systems; 10024 is WSAEMFILE.
+    matches!(error.raw_os_error(), Some(23 | 24) if cfg!(unix))
+        || (cfg!(windows) && error.raw_os_error() == Some(10_024))
+}

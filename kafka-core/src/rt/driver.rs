@@ -1,0 +1,169 @@
+//! One task a client: carries out the core's orders and owns its only timer.
+
+use super::conn::{Inbound, Outbound, lost};
+use super::runtime::Runtime;
+use super::shared::{DriverWaker, Shared};
+use crate::client::{Action, Input};
+use crate::error::ConnectionError;
+use crate::link::{ConnId, LinkConfig, link};
+use kafka_proto::Str;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+/// Why the driver woke up.
+enum Woken {
+    Called,
+    Budget,
+    Timer,
+}
+
+pub(crate) async fn run<R: Runtime>(runtime: R, shared: Arc<Shared>, budget: DriverWaker) {
+    // A runtime that is shut down drops this task: nobody shall wait for ever then.
+    let _end = EndOfDriver(shared.clone());
+    loop {
+        while let Some(action) = shared.with(|state| state.core.poll_action()) {
+            carry_out(&runtime, &shared, action);
+        }
+        let armed = shared.with(|state| (!state.is_shut_down()).then(|| state.arm()));
+        let Some(armed) = armed else { return };
+        match sleep(&runtime, &shared, &budget, armed).await {
+            Woken::Called => {}
+            Woken::Budget => shared.input(Input::BudgetFreed),
+            Woken::Timer => shared.input(Input::Timeout),
+        }
+    }
+}
+
+struct EndOfDriver(Arc<Shared>);
+
+impl Drop for EndOfDriver {
+    fn drop(&mut self) {
+        self.0.shut_down();
+    }
+}
+
+async fn sleep<R: Runtime>(
+    runtime: &R,
+    shared: &Shared,
+    budget: &DriverWaker,
+    armed: Option<Instant>,
+) -> Woken {
+    let timer = async {
+        match armed {
+            Some(at) => runtime.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut timer = pin!(timer);
+    poll_fn(|cx| {
+        if shared.with(|state| state.driver_called(cx)) {
+            return Poll::Ready(Woken::Called);
+        }
+        if budget.poll(cx) {
+            return Poll::Ready(Woken::Budget);
+        }
+        timer.as_mut().poll(cx).map(|()| Woken::Timer)
+    })
+    .await
+}
+
+fn carry_out<R: Runtime>(runtime: &R, shared: &Arc<Shared>, action: Action) {
+    match action {
+        Action::Connect { conn, host, port, deadline, link } => {
+            let attempt = Attempt { conn, host, port, deadline, link };
+            runtime.spawn(connection(runtime.clone(), shared.clone(), attempt));
+        }
+        Action::Close(conn) => {
+            if let Some(waker) = shared.with(|state| state.end_conn(conn)) {
+                waker.wake();
+            }
+        }
+        Action::Run(job) => {
+            let shared = shared.clone();
+            runtime.offload(move || shared.input(Input::JobDone(job.run())));
+        }
+    }
+}
+
+struct Attempt {
+    conn: ConnId,
+    host: Str,
+    port: u16,
+    deadline: Instant,
+    link: LinkConfig,
+}
+
+async fn connection<R: Runtime>(runtime: R, shared: Arc<Shared>, attempt: Attempt) {
+    let conn = attempt.conn;
+    let (error, unanswered) = match unless_ended(&shared, conn, connect(&runtime, &attempt)).await {
+        Err(error) => (error, Vec::new()),
+        Ok(stream) => {
+            let (inbound, outbound) = link(attempt.link);
+            let inbound = Inbound::new(shared.clone(), conn, inbound);
+            let outbound = Outbound::new(shared.clone(), conn, outbound);
+            let (error, mut inbound) = runtime.drive(stream, inbound, outbound).await;
+            (error, inbound.finish())
+        }
+    };
+    shared.with(|state| state.conn_gone(conn));
+    shared.input(Input::Closed { conn, error, unanswered });
+}
+
+/// Tries the addresses of a name one after the other; each gets an equal part of the time that is left.
+async fn connect<R: Runtime>(runtime: &R, attempt: &Attempt) -> Result<R::Stream, ConnectionError> {
+    let resolved = runtime.resolve(attempt.host.clone(), attempt.port).await;
+    let addresses = resolved.map_err(|e| ConnectionError::Resolve(e.to_string()))?;
+    let mut failed = ConnectionError::Resolve("none".into());
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for (tried, address) in (0..).zip(interleave(addresses)) {
+        let now = runtime.now().instant;
+        let part = attempt.deadline.saturating_duration_since(now) / (count - tried).max(1);
+        match runtime.connect(address, now + part).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = lost(&error),
+        }
+    }
+    Err(failed)
+}
+
+/// IPv6 and IPv4 in turn (RFC 8305), so that a dead family costs one attempt.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (six, four): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let pair = (six.next(), four.next());
+        mixed.extend(pair.0);
+        mixed.extend(pair.1);
+        if pair == (None, None) {
+            return mixed;
+        }
+    }
+}
+
+/// Runs the future unless the connection is told to end first.
+async fn unless_ended<T>(
+    shared: &Shared,
+    conn: ConnId,
+    future: impl Future<Output = Result<T, ConnectionError>>,
+) -> Result<T, ConnectionError> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let ended = shared.with(|state| {
+            if !state.is_ending(conn) {
+                state.await_transmit(conn, cx);
+                return false;
+            }
+            true
+        });
+        if ended {
+            return Poll::Ready(Err(ConnectionError::ClosedByClient));
+        }
+        future.as_mut().poll(cx)
+    })
+    .await
+}

@@ -1,0 +1,23 @@
+//! What every adapter shares: the lock, the wakers, the driver, the connections' tasks and the handles users hold.
+//!
+//! An adapter implements [`Runtime`] and re-exports the rest. Futures of handles hold only a ticket: all state is the
+//! core's, so dropping one at any poll loses nothing, and one that outlives the last handle ends with an error.
+
+mod admin;
+mod builder;
+mod client;
+mod conn;
+mod driver;
+mod reader;
+mod runtime;
+mod shared;
+mod wait;
+mod writer;
+
+pub use admin::{ClusterDescription, NewTopic};
+pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
+pub use client::Client;
+pub use conn::{Inbound, Outbound, drive_poll};
+pub use reader::{Batch, Event, Reader, Revoking};
+pub use runtime::{Runtime, Stream};
+pub use writer::{CloseReport, TrySendError, TrySendReason, WriteErrors, Writer};

@@ -1,0 +1,566 @@
+//! The handle that reads.
+
+use super::shared::{BudgetWaker, DriverWaker, Handle, closed};
+use super::wait::{Alarm, until};
+use crate::client::cluster::TopicPartition;
+use crate::client::machine::Now;
+use crate::client::{ReaderItem, ReaderSpec, Subscription};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::CommitOffset;
+use crate::message::Message;
+use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
+use kafka_proto::Str;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The clock is looked at once in so many messages.
+const CLOCK_EVERY: u32 = 64;
+
+/// Reads messages: of partitions it was told, or of those that its group gives it.
+///
+/// Rebalances are values in the stream ([`next`](Self::next)); [`fetch_message`](Self::fetch_message) and
+/// [`read_message`](Self::read_message) answer them by themselves. Heartbeats do not depend on any call.
+pub struct Reader {
+    handle: Handle,
+    id: u32,
+    config: Arc<ReaderConfig>,
+    in_group: bool,
+    /// Something stands before the records in hand.
+    urgent: Arc<AtomicBool>,
+    walk: Option<Walk>,
+    /// An assignment whose revocation the next call answers.
+    revoking: Option<u32>,
+    auto: AutoCommit,
+    closed: bool,
+}
+
+/// The next thing a reader has.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message.
+    Message(Message),
+    /// The group gave these partitions to this member.
+    Assigned(Vec<TopicPartition>),
+    /// The group is about to take all partitions back.
+    Revoking(Revoking),
+    /// The partitions were lost before they could be given up; nothing of them can be committed any more.
+    Lost(Error),
+    /// Something the application may want to know of, and that the reader dealt with: a position was reset as it was
+    /// told to, or a partition cannot be read for the moment.
+    Notice(Error),
+}
+
+/// All partitions are to be given up. Finish and commit what is in hand; the reader's next call gives them up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Revoking {
+    /// By then they are lost, with what was not committed.
+    pub deadline: Instant,
+}
+
+/// What `read_message` will commit.
+#[derive(Debug)]
+struct AutoCommit {
+    interval: Duration,
+    assignment: u32,
+    /// The position after the last message that was handled, by partition.
+    marks: BTreeMap<TopicPartition, (i64, i32)>,
+    /// The message in the application's hands.
+    last: Option<Mark>,
+    /// When the marks are due, once there are some.
+    due: Option<Instant>,
+    alarm: Option<Pin<Box<Alarm>>>,
+    count: u32,
+}
+
+#[derive(Debug)]
+struct Mark {
+    topic: Str,
+    partition: i32,
+    next: i64,
+    leader_epoch: i32,
+}
+
+impl Reader {
+    pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
+        let urgent = Arc::new(AtomicBool::new(false));
+        let now = handle.now();
+        let config = spec.config.clone();
+        let in_group = matches!(spec.subscription, Subscription::Group(..));
+        let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone()));
+        if let Some(shared) = handle.with(|state| state.core.reader_budget(id)) {
+            let waker = BudgetWaker(Arc::downgrade(handle.shared()), budget.clone());
+            shared.register(Waker::from(Arc::new(waker)));
+        }
+        let auto = AutoCommit {
+            interval,
+            assignment: 0,
+            marks: BTreeMap::new(),
+            last: None,
+            due: None,
+            alarm: None,
+            count: 0,
+        };
+        Self { handle, id, config, in_group, urgent, walk: None, revoking: None, auto, closed: false }
+    }
+
+    /// The next message, or what the group did. `None` once the reader is closed.
+    ///
+    /// A [`Event::Revoking`] is answered by the next call: until then the partitions are this member's, and what is
+    /// committed counts.
+    ///
+    /// # Errors
+    /// Something went wrong with a partition, which the error names; the next call goes on with the others.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Event>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next message; revocations are given up at once, and losses passed over. `None` once the reader is closed.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn fetch_message(&mut self) -> Result<Option<Message>> {
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval, when
+    /// partitions are given up and when the reader is closed. Without a group as [`fetch_message`](Self::fetch_message).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn read_message(&mut self) -> Result<Option<Message>> {
+        self.handled();
+        let message = poll_fn(|cx| self.poll_read(cx)).await?;
+        if let Some(message) = &message {
+            self.hand_over(message);
+        }
+        Ok(message)
+    }
+
+    /// The records that were fetched together, borrowed: the fastest way to read. `None` once the reader is closed.
+    /// Revocations are given up at once.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        let more = poll_fn(|cx| self.poll_batch(cx)).await?;
+        Ok(more.then_some(Batch { reader: self }))
+    }
+
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        loop {
+            if self.walk.as_ref().is_some_and(|walk| !walk.is_done()) && !self.urgent.load(Ordering::Acquire)
+            {
+                return Poll::Ready(Ok(true));
+            }
+            match self.poll_item(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Some(ReaderItem::Chunk(chunk))) => self.begin(chunk),
+                Poll::Ready(Some(ReaderItem::Revoking { assignment, .. })) => {
+                    self.revoking = Some(assignment)
+                }
+                Poll::Ready(Some(ReaderItem::Error(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(Some(_)) => {}
+            }
+        }
+    }
+
+    /// As [`next`](Self::next), for those who poll.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>>> {
+        loop {
+            if !self.urgent.load(Ordering::Acquire)
+                && let Some(message) = self.next_in_hand()
+            {
+                return Poll::Ready(message.map(|m| Some(Event::Message(m))));
+            }
+            let event = match self.poll_item(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Some(item)) => item,
+            };
+            return Poll::Ready(Ok(Some(match event {
+                ReaderItem::Chunk(chunk) => {
+                    self.begin(chunk);
+                    continue;
+                }
+                ReaderItem::Assigned { partitions, .. } => Event::Assigned(partitions),
+                ReaderItem::Revoking { assignment, deadline } => {
+                    self.revoking = Some(assignment);
+                    Event::Revoking(Revoking { deadline })
+                }
+                ReaderItem::Lost { error, .. } => {
+                    self.auto.forget();
+                    Event::Lost(error)
+                }
+                ReaderItem::Error(error) => return Poll::Ready(Err(error)),
+                ReaderItem::Notice(error) => Event::Notice(error),
+            })));
+        }
+    }
+
+    /// As [`fetch_message`](Self::fetch_message), for those who poll.
+    pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        loop {
+            match self.poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(Some(Event::Message(message)))) => return Poll::Ready(Ok(Some(message))),
+                // The next turn answers a revocation, with what was handled committed.
+                Poll::Ready(Ok(Some(Event::Revoking(_)))) => self.commit_marks(),
+                Poll::Ready(Ok(Some(_))) => {}
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        let message = self.poll_message(cx);
+        if message.is_pending() {
+            self.commit_when_due(cx);
+        }
+        message
+    }
+
+    /// The next message of the records in hand.
+    fn next_in_hand(&mut self) -> Option<Result<Message>> {
+        let walk = self.walk.as_mut()?;
+        let message = walk.next_message();
+        if message.is_none() {
+            self.walk = None;
+        }
+        message
+    }
+
+    fn begin(&mut self, chunk: Chunk) {
+        self.auto.assignment = chunk.assignment();
+        self.walk = Some(Walk::new(chunk, &self.config));
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<ReaderItem>> {
+        if self.closed {
+            return Poll::Ready(None);
+        }
+        let now = self.handle.now();
+        let (id, revoked) = (self.id, self.revoking.take());
+        if revoked.is_some() {
+            self.walk = None;
+            self.auto.forget();
+        }
+        self.handle.with(|state| {
+            if let Some(assignment) = revoked {
+                state.core.reader_revoked(now, id, assignment);
+            }
+            if let Some(item) = state.core.reader_take(now, id) {
+                return Poll::Ready(Some(item));
+            }
+            if state.is_shut_down() || !state.core.has_reader(id) {
+                return Poll::Ready(None);
+            }
+            state.await_reader(id, cx);
+            Poll::Pending
+        })
+    }
+
+    // ---- commits ----
+
+    /// Commits the positions after these messages, the highest of each partition; waits until it is done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended: nothing was
+    /// sent then. Else what the coordinator said.
+    ///
+    /// # Cancel safety
+    /// Dropping it does not take the commit back.
+    pub async fn commit_messages<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+        let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
+        self.commit_offsets(assignment, offsets).await
+    }
+
+    async fn commit_offsets(&self, assignment: u32, offsets: Vec<CommitOffset>) -> Result<()> {
+        let now = self.handle.now();
+        let commit = self.handle.with(|state| {
+            let deadline = now.instant + state.core.config().call_timeout;
+            state.core.reader_commit(now, self.id, assignment, offsets, deadline)
+        })?;
+        CommitWait { handle: &self.handle, commit }.await
+    }
+
+    fn offsets_of<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a Message>,
+    ) -> Result<Option<(u32, Vec<CommitOffset>)>> {
+        let mut highest: BTreeMap<TopicPartition, (i64, i32)> = BTreeMap::new();
+        let mut assignment = None;
+        for message in messages {
+            let stale = || Err(Error::new(ErrorKind::StaleCommit));
+            let Some(origin) = message.origin.filter(|o| o.reader == self.id) else { return stale() };
+            if *assignment.get_or_insert(origin.assignment) != origin.assignment {
+                return stale();
+            }
+            let (Some(topic), Some(partition), Some(offset)) =
+                (&message.topic, message.partition, message.offset)
+            else {
+                return stale();
+            };
+            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert((-1, -1));
+            *mark = (*mark).max((offset + 1, origin.leader_epoch));
+        }
+        Ok(assignment.map(|assignment| (assignment, highest.into_iter().map(commit_offset).collect())))
+    }
+
+    /// The message that was read last counts as handled.
+    fn handled(&mut self) {
+        if let Some(mark) = self.auto.last.take() {
+            let partition = TopicPartition::new(mark.topic, mark.partition);
+            self.auto.marks.insert(partition, (mark.next, mark.leader_epoch));
+            if self.auto.due.is_none() {
+                self.auto.due = Some(self.handle.now().instant + self.auto.interval);
+            }
+        }
+        self.auto.count += 1;
+        if self.auto.count >= CLOCK_EVERY {
+            self.auto.count = 0;
+            let now = self.handle.now().instant;
+            if self.auto.due.is_some_and(|due| due <= now) {
+                self.commit_marks();
+            }
+        }
+    }
+
+    fn hand_over(&mut self, message: &Message) {
+        let (Some(topic), Some(partition), Some(offset)) =
+            (&message.topic, message.partition, message.offset)
+        else {
+            return;
+        };
+        let leader_epoch = message.origin.map_or(-1, |o| o.leader_epoch);
+        if self.in_group {
+            self.auto.last = Some(Mark { topic: topic.clone(), partition, next: offset + 1, leader_epoch });
+        }
+    }
+
+    /// Sends what was handled; its outcome is not waited for, and a failed one is made good by the next.
+    fn commit_marks(&mut self) {
+        self.auto.due = None;
+        self.auto.alarm = None;
+        if self.auto.marks.is_empty() || !self.in_group {
+            return;
+        }
+        let offsets = std::mem::take(&mut self.auto.marks).into_iter().map(commit_offset).collect();
+        let now = self.handle.now();
+        let (id, assignment) = (self.id, self.auto.assignment);
+        self.handle.with(|state| {
+            let deadline = now.instant + state.core.config().call_timeout;
+            if let Ok(commit) = state.core.reader_commit(now, id, assignment, offsets, deadline) {
+                state.core.forget_commit(commit);
+            }
+        });
+    }
+
+    /// While there is nothing to read the marks must not wait for the next message.
+    fn commit_when_due(&mut self, cx: &mut Context<'_>) {
+        let Some(due) = self.auto.due else { return };
+        let shared = self.handle.shared().clone();
+        let alarm = self.auto.alarm.get_or_insert_with(|| Box::pin(Alarm::new(&shared, due)));
+        if alarm.as_mut().poll(cx).is_ready() {
+            self.commit_marks();
+        }
+    }
+
+    // ---- positions ----
+
+    /// Moves a partition's position; what was fetched from the old one is not delivered any more.
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
+        self.drop_walk_of(partition);
+        let now = self.handle.now();
+        self.handle.with(|state| state.core.reader_seek(now, self.id, partition, start))
+    }
+
+    /// Delivers nothing of a partition until [`resume`](Self::resume); what is in hand of it comes later.
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
+        let now = self.handle.now();
+        self.handle.with(|state| state.core.reader_pause(now, self.id, partition))?;
+        let back = self.walk_position_of(partition);
+        self.drop_walk_of(partition);
+        match back {
+            Some(offset) => self.seek(partition, Start::At { offset, leader_epoch: -1 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a pause; one that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
+        let now = self.handle.now();
+        self.handle.with(|state| state.core.reader_resume(now, self.id, partition))
+    }
+
+    /// The end of a partition's log that replicas agree on, as far as it was told; lag is this less the position.
+    pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
+        self.handle.with(|state| state.core.reader_machine(self.id)?.high_watermark(partition))
+    }
+
+    fn walk_position_of(&self, partition: &TopicPartition) -> Option<i64> {
+        let walk = self.walk.as_ref()?;
+        (walk.partition() == partition.partition && *walk.topic() == partition.topic).then(|| walk.position())
+    }
+
+    fn drop_walk_of(&mut self, partition: &TopicPartition) {
+        if self.walk_position_of(partition).is_some() {
+            self.walk = None;
+        }
+    }
+
+    // ---- the end ----
+
+    /// Commits what `read_message` has handed out and the application came back from, leaves the group and ends;
+    /// gives up at the deadline.
+    ///
+    /// # Errors
+    /// The group was not left by then: the others wait for the session timeout.
+    pub async fn close(&mut self, deadline: Duration) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        self.handled();
+        self.commit_marks();
+        (self.closed, self.walk) = (true, None);
+        let now = self.handle.now();
+        self.handle.with(|state| state.core.close_reader(now, self.id));
+        let (handle, id) = (&self.handle, self.id);
+        let left = poll_fn(|cx| {
+            handle.with(|state| {
+                if state.is_shut_down() || !state.core.has_reader(id) {
+                    return Poll::Ready(());
+                }
+                state.await_reader(id, cx);
+                Poll::Pending
+            })
+        });
+        match until(self.handle.shared(), now.instant + deadline, left).await {
+            Some(()) => Ok(()),
+            None => {
+                let now = self.handle.now();
+                self.handle.with(|state| state.core.remove_reader(now, self.id));
+                Err(Error::new(ErrorKind::TimedOut { after: deadline, last: None }))
+            }
+        }
+    }
+}
+
+impl AutoCommit {
+    /// The assignment is over: nothing of it can be committed any more.
+    fn forget(&mut self) {
+        self.marks.clear();
+        (self.last, self.due, self.alarm) = (None, None, None);
+    }
+}
+
+fn commit_offset((partition, (offset, leader_epoch)): (TopicPartition, (i64, i32))) -> CommitOffset {
+    CommitOffset { partition, offset, leader_epoch, metadata: None }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.commit_marks();
+            let now: Now = self.handle.now();
+            self.handle.with(|state| state.core.close_reader(now, self.id));
+        }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Records of one partition that were fetched together, see [`Reader::next_batch`].
+#[derive(Debug)]
+pub struct Batch<'a> {
+    reader: &'a mut Reader,
+}
+
+impl Batch<'_> {
+    /// The topic.
+    pub fn topic(&self) -> Option<&Str> {
+        self.reader.walk.as_ref().map(Walk::topic)
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> Option<i32> {
+        self.reader.walk.as_ref().map(Walk::partition)
+    }
+
+    /// The offset after the last record that was given out.
+    pub fn position(&self) -> Option<i64> {
+        self.reader.walk.as_ref().map(Walk::position)
+    }
+
+    /// The next record, borrowed; `None` at the end, and when the partition was taken away, paused or sought meanwhile.
+    ///
+    /// # Errors
+    /// A batch is damaged.
+    #[expect(clippy::should_implement_trait, reason = "it lends what it gives")]
+    pub fn next(&mut self) -> Option<Result<RecordView<'_>>> {
+        self.reader.walk.as_mut()?.next()
+    }
+}
+
+struct CommitWait<'a> {
+    handle: &'a Handle,
+    commit: u64,
+}
+
+impl Future for CommitWait<'_> {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.handle.with(|state| match state.core.take_commit(self.commit) {
+            Some(result) => Poll::Ready(result),
+            None if state.is_shut_down() => Poll::Ready(Err(closed())),
+            None => {
+                state.await_commit(self.commit, cx);
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Drop for CommitWait<'_> {
+    fn drop(&mut self) {
+        self.handle.with(|state| {
+            state.core.forget_commit(self.commit);
+            state.forget_commit(self.commit);
+        });
+    }
+}

@@ -1,0 +1,380 @@
+//! The handle that writes.
+
+use super::shared::{Handle, Shared};
+use super::wait::{BatchWait, TopicWait, until};
+use crate::client::TopicState;
+use crate::client::machine::Now;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
+use crate::writer::{
+    Accumulator, Delivered, Delivery, Fate, Outcome, ProducerStats, Refused, SendError, Slot, TopicSlots,
+    WriterConfig,
+};
+use kafka_proto::Str;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
+///
+/// Clones write through the same batches and keep one order. By default it writes to all in-sync replicas, idempotently.
+#[derive(Clone)]
+pub struct Writer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    handle: Handle,
+    id: u32,
+    accumulator: Arc<Accumulator>,
+    topic: OnceLock<Arc<TopicSlots>>,
+}
+
+/// [`Writer::try_send`] did not take the message; here it is again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct TrySendError {
+    /// The message.
+    pub message: Box<Message>,
+    /// Why it was not taken.
+    pub reason: TrySendReason,
+}
+
+/// Why [`Writer::try_send`] did not take a message.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendReason {
+    /// The writer's memory is full.
+    #[error("the writer's buffer is full")]
+    Full,
+    /// The topic's partitions are not known yet; they were asked for.
+    #[error("the topic's metadata is not known yet")]
+    TopicPending,
+    /// It will not be taken later either.
+    #[error(transparent)]
+    Failed(#[from] SendError),
+}
+
+/// Some messages of a call were not acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} of {} messages failed; the first: {}", failed(.results), .results.len(), first(.results))]
+pub struct WriteErrors {
+    /// The outcome of each message, in their order.
+    pub results: Vec<Result<Delivered, SendError>>,
+}
+
+fn failed(results: &[Result<Delivered, SendError>]) -> usize {
+    results.iter().filter(|r| r.is_err()).count()
+}
+
+fn first(results: &[Result<Delivered, SendError>]) -> String {
+    results.iter().find_map(|r| r.as_ref().err()).map(ToString::to_string).unwrap_or_default()
+}
+
+/// What [`Writer::close`] could not deliver in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Records that are not in the log and never will be.
+    pub not_written: u64,
+    /// Records that may be in the log.
+    pub possibly_written: u64,
+}
+
+impl CloseReport {
+    /// Whether everything was delivered.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Writer {
+    pub(super) fn new(handle: Handle, config: WriterConfig) -> Self {
+        let accumulator = Arc::new(Accumulator::new(config));
+        let id = handle.with(|state| state.core.add_writer(accumulator.clone()));
+        Self { inner: Arc::new(Inner { handle, id, accumulator, topic: OnceLock::new() }) }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &WriterConfig {
+        &self.inner.accumulator.config
+    }
+
+    /// Takes a message into its partition's batch and gives a [`Delivery`] that tells what becomes of it. Waits only for
+    /// room in the writer's memory, and for the topic's metadata where that is not known yet; both end with the delivery timeout.
+    ///
+    /// # Errors
+    /// The message was not taken, so it is not written.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it was ready has taken nothing.
+    pub async fn send(&self, message: Message) -> Result<Delivery, SendError> {
+        let topic = self.topic_of(&message)?;
+        let slots = match self.inner.known(&topic) {
+            Some(slots) => slots,
+            None => self.inner.learn(&topic).await?,
+        };
+        self.inner.send_to(&slots, &message).await
+    }
+
+    /// As [`send`](Self::send), of many messages: they stay in order within their partitions.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it was ready has taken some of the first messages, and none of the later ones.
+    pub async fn send_all(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<Result<Delivery, SendError>> {
+        let mut deliveries = Vec::new();
+        for message in messages {
+            deliveries.push(self.send(message).await);
+        }
+        deliveries
+    }
+
+    /// Takes the message only if that needs no waiting.
+    ///
+    /// # Errors
+    /// The message comes back, with the reason.
+    pub fn try_send(&self, message: Message) -> Result<Delivery, TrySendError> {
+        match self.try_take(&message) {
+            Ok(delivery) => Ok(delivery),
+            Err(reason) => Err(TrySendError { message: Box::new(message), reason }),
+        }
+    }
+
+    fn try_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
+        let topic = self.topic_of(message)?;
+        let slots = match self.inner.known(&topic) {
+            Some(slots) => slots,
+            None => self.inner.try_learn(&topic)?,
+        };
+        let slot = self.inner.accumulator.balance(&slots, message)?;
+        let now = self.inner.handle.now();
+        match self.inner.append(now, &slots, &slot, message, 0) {
+            Ok(delivery) => Ok(delivery),
+            Err(Refused::NoRoom(_)) => {
+                self.inner.pressure();
+                Err(TrySendReason::Full)
+            }
+            Err(Refused::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Writes messages and waits until each is acknowledged or given up.
+    ///
+    /// # Errors
+    /// [`WriteErrors`] with the outcome of each message, if any failed.
+    ///
+    /// # Cancel safety
+    /// What was taken before the future was dropped is written all the same.
+    pub async fn write_messages(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Result<Vec<Delivered>, WriteErrors> {
+        let deliveries = self.send_all(messages).await;
+        let mut results = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            results.push(match delivery {
+                Ok(delivery) => delivery.await,
+                Err(error) => Err(error),
+            });
+        }
+        if results.iter().any(Result::is_err) {
+            return Err(WriteErrors { results });
+        }
+        Ok(results.into_iter().filter_map(Result::ok).collect())
+    }
+
+    /// Sends everything that was taken so far, and waits until each of it is acknowledged or given up.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing of what is on its way.
+    pub async fn flush(&self) {
+        let now = self.inner.handle.now();
+        let batches = self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
+        for batch in batches {
+            BatchWait::new(batch).await;
+        }
+    }
+
+    /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        let inner = &self.inner;
+        inner.accumulator.close();
+        let now = inner.handle.now();
+        let batches = inner.handle.with(|state| state.core.writer_flush(now, inner.id));
+        let waiting = batches.clone();
+        let all = async move {
+            for batch in waiting {
+                BatchWait::new(batch).await;
+            }
+        };
+        let _ = until(inner.handle.shared(), now.instant + deadline, all).await;
+        let left: Vec<_> = batches.into_iter().filter(|b| !b.is_resolved()).collect();
+        let error = Error::new(ErrorKind::Closed);
+        inner.handle.with(|state| state.core.remove_writer(inner.id, &error));
+        let mut report = CloseReport::default();
+        for batch in left {
+            let count = u64::from(batch.count());
+            match BatchWait::new(batch).await {
+                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => {
+                    report.possibly_written += count
+                }
+                Outcome::Failed(_) => report.not_written += count,
+                Outcome::Acked { .. } => {}
+            }
+        }
+        report
+    }
+
+    /// Counters since the writer was made.
+    pub fn stats(&self) -> ProducerStats {
+        self.inner.handle.with(|state| state.core.writer_stats(self.inner.id)).unwrap_or_default()
+    }
+
+    /// The bytes of memory that undelivered records take now.
+    pub fn buffered_bytes(&self) -> usize {
+        self.inner.accumulator.memory.used()
+    }
+
+    /// The writer's topic or the message's: exactly one of the two.
+    fn topic_of(&self, message: &Message) -> Result<Str, SendError> {
+        let problem = match (&self.config().topic, &message.topic) {
+            (Some(topic), None) | (None, Some(topic)) => return Ok(topic.clone()),
+            (Some(_), Some(_)) => "both the writer and the message name a topic",
+            (None, None) => "neither the writer nor the message names a topic",
+        };
+        Err(SendError::not_written(Error::new(ErrorKind::InvalidMessage(problem))))
+    }
+}
+
+impl Inner {
+    fn known(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
+        if let Some(slots) = self.topic.get() {
+            return Some(slots.clone());
+        }
+        self.accumulator.topic(topic)
+    }
+
+    async fn learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, SendError> {
+        let deadline = self.handle.now().instant + self.accumulator.config.delivery_timeout;
+        TopicWait::new(self.handle.shared(), topic, deadline).await.map_err(SendError::not_written)?;
+        self.slots(topic).ok_or_else(|| SendError::not_written(Error::new(ErrorKind::Closed)))
+    }
+
+    fn try_learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, TrySendReason> {
+        let now = self.handle.now();
+        let state = self.handle.with(|state| {
+            if state.is_shut_down() {
+                return TopicState::Failed(Error::new(ErrorKind::Closed));
+            }
+            // It stays wanted: the next attempt shall find it.
+            if !state.core.is_wanted(topic) {
+                state.core.want_topic(now, topic);
+            }
+            state.core.topic(now, topic)
+        });
+        match state {
+            TopicState::Known(_) => self.slots(topic).ok_or(TrySendReason::TopicPending),
+            TopicState::Pending => Err(TrySendReason::TopicPending),
+            TopicState::Failed(error) => Err(SendError::not_written(error).into()),
+        }
+    }
+
+    fn slots(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
+        let now = self.handle.now();
+        let slots = self.handle.with(|state| state.core.writer_topic(now, self.id, topic))?;
+        if self.accumulator.config.topic.is_some() {
+            let _ = self.topic.set(slots.clone());
+        }
+        Some(slots)
+    }
+
+    async fn send_to(&self, slots: &TopicSlots, message: &Message) -> Result<Delivery, SendError> {
+        let slot = self.accumulator.balance(slots, message)?;
+        let mut granted = 0;
+        loop {
+            let now = self.handle.now();
+            match self.append(now, slots, &slot, message, granted) {
+                Ok(delivery) => return Ok(delivery),
+                Err(Refused::Error(error)) => return Err(error),
+                Err(Refused::NoRoom(need)) => {
+                    granted = need;
+                    self.wait_for_room(need, now).await?;
+                }
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        now: Now,
+        slots: &TopicSlots,
+        slot: &Slot,
+        message: &Message,
+        granted: usize,
+    ) -> Result<Delivery, Refused> {
+        let appended = self.accumulator.append(now, slots, slot, message, granted)?;
+        if appended.opened || appended.filled {
+            self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
+        }
+        Ok(Delivery::new(appended.batch, appended.index))
+    }
+
+    fn pressure(&self) {
+        let now = self.handle.now();
+        self.handle.with(|state| state.core.writer_pressure(now, self.id));
+    }
+
+    async fn wait_for_room(&self, need: usize, now: Now) -> Result<(), SendError> {
+        let memory = &self.accumulator.memory;
+        let mut ticket = MemoryTicket { accumulator: &self.accumulator, id: Some(memory.enqueue(need)) };
+        self.pressure();
+        let after = self.accumulator.config.delivery_timeout;
+        let granted = poll_fn(|cx| memory.poll_granted(ticket.id.unwrap_or(0), cx));
+        match until(self.handle.shared(), now.instant + after, granted).await {
+            Some(()) => {
+                ticket.id = None;
+                Ok(())
+            }
+            None => {
+                let error = Error::new(ErrorKind::TimedOut { after, last: None });
+                Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
+            }
+        }
+    }
+}
+
+struct MemoryTicket<'a> {
+    accumulator: &'a Accumulator,
+    id: Option<u64>,
+}
+
+impl Drop for MemoryTicket<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.accumulator.memory.leave(id);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What was taken is still delivered, for as long as the client lives.
+        let shared: &Shared = &self.handle;
+        let now = shared.now();
+        shared.with(|state| state.core.orphan_writer(now, self.id));
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("id", &self.inner.id)
+            .field("topic", &self.config().topic)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,370 @@
+//! Where records are encoded, each once, straight into the open batch of its partition.
+//!
+//! Appending takes the partition's own lock and no other. A batch that was opened or filled is told to the client after
+//! that lock is released; the other way round the client, under its lock, may take a partition's lock to fetch batches.
+
+use super::balancer::Partitions;
+use super::batch::{Batch, SendError};
+use super::config::WriterConfig;
+use super::memory::Memory;
+use crate::client::cluster::Topic;
+use crate::client::machine::Now;
+use crate::client::random::Random;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
+use kafka_proto::Str;
+use kafka_proto::records::BatchBuilder;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// What a batch takes besides its records.
+const BATCH_OVERHEAD: usize = 61;
+
+#[derive(Debug)]
+pub(crate) struct Accumulator {
+    pub(crate) config: WriterConfig,
+    pub(crate) memory: Memory,
+    // Hashed without a random seed; names of topics are the user's own.
+    topics: RwLock<HashMap<Str, Arc<TopicSlots>, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>>,
+    closed: AtomicBool,
+}
+
+/// A topic as a writer uses it.
+#[derive(Debug)]
+pub(crate) struct TopicSlots {
+    pub(crate) name: Str,
+    view: RwLock<View>,
+    sticky: Mutex<Sticky>,
+}
+
+#[derive(Debug, Default)]
+struct View {
+    slots: Vec<Arc<Slot>>,
+    available: Vec<i32>,
+    /// Whether the cluster's brokers take headers (0.11+).
+    headers: bool,
+}
+
+/// The partition that messages without a key go to, until about a batch was written to it (KIP-794).
+#[derive(Debug)]
+struct Sticky {
+    partition: i32,
+    bytes: usize,
+    random: Random,
+}
+
+/// A partition's open batch, and those that are sealed and not yet taken.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) topic: Str,
+    pub(crate) partition: i32,
+    /// The partition's place in the producer's table.
+    pub(crate) index: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    open: Option<Open>,
+    sealed: VecDeque<Arc<Batch>>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    builder: BatchBuilder,
+    batch: Arc<Batch>,
+    /// Memory charged for it: the capacity of its chunks.
+    charged: usize,
+}
+
+/// A record was taken into a batch.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) index: u32,
+    /// The batch is new: its linger begins.
+    pub(crate) opened: bool,
+    /// Another batch, before this one, was sealed since it was full; or this one is.
+    pub(crate) filled: bool,
+}
+
+/// A record was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// So many bytes of memory are needed first.
+    NoRoom(usize),
+    /// It cannot be taken at all.
+    Error(SendError),
+}
+
+impl Accumulator {
+    pub(crate) fn new(config: WriterConfig) -> Self {
+        let memory = Memory::new(config.buffer_bytes);
+        Self { config, memory, topics: RwLock::default(), closed: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<TopicSlots>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Takes over a topic's snapshot; new partitions get a slot at `index(partition)`.
+    pub(crate) fn update_topic(
+        &self,
+        topic: &Topic,
+        headers: bool,
+        seed: u64,
+        mut index: impl FnMut(i32) -> usize,
+    ) -> Arc<TopicSlots> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let slots =
+            topics.entry(topic.name.clone()).or_insert_with(|| Arc::new(TopicSlots::new(&topic.name, seed)));
+        let mut view = slots.view.write().unwrap_or_else(PoisonError::into_inner);
+        for partition in view.slots.len()..topic.partitions.len() {
+            let partition = partition as i32;
+            view.slots.push(Arc::new(Slot::new(&topic.name, partition, index(partition))));
+        }
+        let led = (0..).zip(&topic.partitions).filter(|(_, p)| p.leader.is_some()).map(|(i, _)| i);
+        view.available = led.collect();
+        if view.available.is_empty() {
+            view.available = (0..view.slots.len() as i32).collect();
+        }
+        view.headers = headers;
+        drop(view);
+        slots.clone()
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.memory.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Picks the partition of a message, in the user's balancer, outside all locks.
+    pub(crate) fn balance(&self, topic: &TopicSlots, message: &Message) -> Result<Arc<Slot>, SendError> {
+        let sticky = if message.key.is_none() { topic.sticky() } else { 0 };
+        let view = topic.view.read().unwrap_or_else(PoisonError::into_inner);
+        let count = view.slots.len() as i32;
+        if !message.headers.is_empty() && !view.headers {
+            let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
+            return Err(SendError::not_written(Error::new(kind).topic(&topic.name)));
+        }
+        let partitions = Partitions { topic: &topic.name, count, available: &view.available, sticky };
+        let picked = catch_unwind(AssertUnwindSafe(|| self.config.balancer.balance(message, &partitions)));
+        let problem = match picked {
+            Ok(picked) => match usize::try_from(picked).ok().and_then(|i| view.slots.get(i)) {
+                Some(slot) => return Ok(slot.clone()),
+                None => format!("chose partition {picked} of {count}"),
+            },
+            Err(_) => "panicked".into(),
+        };
+        Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).topic(&topic.name)))
+    }
+
+    /// Encodes a record into its partition's open batch. `granted` bytes of memory are the caller's already; what is
+    /// not needed of them is given back.
+    pub(crate) fn append(
+        &self,
+        now: Now,
+        topic: &TopicSlots,
+        slot: &Slot,
+        message: &Message,
+        granted: usize,
+    ) -> Result<Appended, Refused> {
+        let mut granted = Granted { memory: &self.memory, bytes: granted };
+        let mut queue = slot.lock();
+        if self.is_closed() {
+            return Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Closed))));
+        }
+        let timestamp = message.timestamp.unwrap_or(now.wall_ms);
+        let (key, value) = (message.key.as_deref(), message.value.as_deref());
+        let mut filled = false;
+        if let Some(open) = &queue.open {
+            let len = open.builder.record_len(timestamp, key, value, &message.headers);
+            let full = open.builder.encoded_len() + len > self.config.batch_bytes
+                || open.builder.count() >= self.config.batch_messages;
+            if full {
+                queue.seal_open();
+                filled = true;
+            }
+        }
+        let opened = queue.open.is_none();
+        if opened {
+            let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
+            self.check_size(topic, len + BATCH_OVERHEAD)?;
+            let number = queue.next_number;
+            let batch = Arc::new(Batch::new(slot.topic.clone(), slot.partition, number, now.instant));
+            queue.open = Some(Open { builder: BatchBuilder::new(), batch, charged: 0 });
+            queue.next_number += 1;
+        }
+        let appended = self.append_open(&mut queue, timestamp, message, &mut granted);
+        match appended {
+            Ok((batch, index, len)) => {
+                if message.key.is_none() {
+                    topic.stick(len, self.config.batch_bytes);
+                }
+                Ok(Appended { batch, index, opened, filled })
+            }
+            Err(refused) => {
+                if opened {
+                    // Nothing went in; an empty batch must not linger.
+                    queue.open = None;
+                    queue.next_number -= 1;
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    fn append_open(
+        &self,
+        queue: &mut Queue,
+        timestamp: i64,
+        message: &Message,
+        granted: &mut Granted<'_>,
+    ) -> Result<(Arc<Batch>, u32, usize), Refused> {
+        let misuse = |what| Refused::Error(SendError::not_written(Error::new(ErrorKind::Misuse(what))));
+        let Some(open) = &mut queue.open else { return Err(misuse("no open batch")) };
+        let (key, value) = (message.key.as_deref(), message.value.as_deref());
+        let len = open.builder.record_len(timestamp, key, value, &message.headers);
+        let growth = open.builder.growth_for(len);
+        if growth > 0 && !granted.take(growth) {
+            return Err(Refused::NoRoom(growth));
+        }
+        open.charged += growth;
+        match open.builder.append(timestamp, key, value, &message.headers) {
+            Ok(index) => Ok((open.batch.clone(), index, len)),
+            Err(error) => {
+                Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Encode(error.to_string())))))
+            }
+        }
+    }
+
+    fn check_size(&self, topic: &TopicSlots, size: usize) -> Result<(), Refused> {
+        let limit = self.config.batch_bytes;
+        if size <= limit {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::MessageTooLarge { size, limit }).topic(&topic.name);
+        Err(Refused::Error(SendError::not_written(error)))
+    }
+}
+
+/// Memory that is given back unless it is used.
+struct Granted<'a> {
+    memory: &'a Memory,
+    bytes: usize,
+}
+
+impl Granted<'_> {
+    fn take(&mut self, need: usize) -> bool {
+        if self.bytes >= need {
+            self.bytes -= need;
+            return true;
+        }
+        let more = need - self.bytes;
+        let fits = self.memory.try_reserve(more);
+        if fits {
+            self.bytes = 0;
+        }
+        fits
+    }
+}
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.memory.release(self.bytes);
+        }
+    }
+}
+
+impl TopicSlots {
+    fn new(name: &Str, seed: u64) -> Self {
+        let sticky = Sticky { partition: -1, bytes: 0, random: Random::new(seed) };
+        Self { name: name.clone(), view: RwLock::default(), sticky: Mutex::new(sticky) }
+    }
+
+    pub(crate) fn slot(&self, partition: usize) -> Option<Arc<Slot>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).slots.get(partition).cloned()
+    }
+
+    fn lock_sticky(&self) -> MutexGuard<'_, Sticky> {
+        self.sticky.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sticky(&self) -> i32 {
+        let mut sticky = self.lock_sticky();
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        if view.available.binary_search(&sticky.partition).is_err() {
+            sticky.turn(&view.available);
+        }
+        sticky.partition
+    }
+
+    fn stick(&self, bytes: usize, batch_bytes: usize) {
+        let mut sticky = self.lock_sticky();
+        sticky.bytes += bytes;
+        if sticky.bytes >= batch_bytes {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            sticky.turn(&view.available);
+        }
+    }
+}
+
+impl Sticky {
+    fn turn(&mut self, available: &[i32]) {
+        self.bytes = 0;
+        let others: Vec<i32> = available.iter().copied().filter(|p| *p != self.partition).collect();
+        let from = if others.is_empty() { available } else { &others };
+        let pick = self.random.below(from.len() as u64) as usize;
+        self.partition = from.get(pick).copied().unwrap_or(0);
+    }
+}
+
+impl Slot {
+    fn new(topic: &Str, partition: i32, index: usize) -> Self {
+        Self { topic: topic.clone(), partition, index, queue: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The oldest sealed batch; with `open` also the open one, sealed by this.
+    pub(crate) fn take(&self, open: bool) -> Option<Arc<Batch>> {
+        let mut queue = self.lock();
+        if queue.sealed.is_empty() && open {
+            queue.seal_open();
+        }
+        queue.sealed.pop_front()
+    }
+
+    /// All batches that were not taken, sealed and open.
+    pub(crate) fn batches(&self) -> Vec<Arc<Batch>> {
+        let queue = self.lock();
+        queue.sealed.iter().cloned().chain(queue.open.as_ref().map(|o| o.batch.clone())).collect()
+    }
+
+    pub(crate) fn has_sealed(&self) -> bool {
+        !self.lock().sealed.is_empty()
+    }
+
+    /// The number of the open batch, if there is one.
+    pub(crate) fn open_number(&self) -> Option<u64> {
+        self.lock().open.as_ref().map(|o| o.batch.number)
+    }
+}
+
+impl Queue {
+    fn seal_open(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        open.batch.seal(open.builder.finish(), open.charged);
+        self.sealed.push_back(open.batch);
+    }
+}

@@ -1,0 +1,228 @@
+//! A batch on its way, and the tickets that wait for it.
+//!
+//! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
+//! once; whoever waits is woken outside all locks.
+
+use crate::error::Error;
+use kafka_proto::Str;
+use kafka_proto::records::BatchBody;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// Where a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivered {
+    /// The partition.
+    pub partition: i32,
+    /// The offset; -1 where the broker does not tell (acks of none, a duplicate of long ago).
+    pub offset: i64,
+    /// The time the broker gave it, in ms since the epoch, where the topic has log append time.
+    pub log_append_time: Option<i64>,
+}
+
+/// What is known of a record that was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not in the log and never will be.
+    NotWritten,
+    /// It may be in the log: a request with it was sent, and not answered.
+    PossiblyWritten,
+}
+
+/// A record was not acknowledged: why, and what became of it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}: {error}", match .fate { Fate::NotWritten => "not written", Fate::PossiblyWritten => "possibly written" })]
+pub struct SendError {
+    /// Whether the record may be in the log.
+    pub fate: Fate,
+    /// Why.
+    #[source]
+    pub error: Error,
+}
+
+impl SendError {
+    pub(crate) fn not_written(error: Error) -> Self {
+        Self { fate: Fate::NotWritten, error }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Acked { base_offset: i64, log_append_time: Option<i64> },
+    Failed(SendError),
+}
+
+pub(crate) struct Batch {
+    pub(crate) topic: Str,
+    pub(crate) partition: i32,
+    /// In the order of the partition's batches.
+    pub(crate) number: u64,
+    pub(crate) created: Instant,
+    /// Set when it is sealed, with the bytes of the writer's memory it holds.
+    sealed: OnceLock<Sealed>,
+    packed: OnceLock<Result<BatchBody, Error>>,
+    state: Mutex<State>,
+}
+
+struct Sealed {
+    body: BatchBody,
+    charged: usize,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Outcome>,
+    /// By ticket: a record's index, or a number beyond all of them.
+    waiters: Vec<(u64, Waker)>,
+}
+
+impl Batch {
+    pub(crate) fn new(topic: Str, partition: i32, number: u64, created: Instant) -> Self {
+        let (sealed, packed, state) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        Self { topic, partition, number, created, sealed, packed, state }
+    }
+
+    pub(crate) fn seal(&self, body: BatchBody, charged: usize) {
+        // A batch is sealed by whoever takes it out of its slot, which happens once.
+        let first = self.sealed.set(Sealed { body, charged });
+        debug_assert!(first.is_ok());
+    }
+
+    pub(crate) fn body(&self) -> Option<&BatchBody> {
+        self.sealed.get().map(|s| &s.body)
+    }
+
+    pub(crate) fn charged(&self) -> usize {
+        self.sealed.get().map_or(0, |s| s.charged)
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.body().map_or(0, BatchBody::count)
+    }
+
+    /// The compressed form, made by the first who asks and kept for retries.
+    pub(crate) fn packed(
+        &self,
+        pack: impl FnOnce(&BatchBody) -> Result<BatchBody, Error>,
+    ) -> Result<&BatchBody, Error> {
+        let packed = self.packed.get_or_init(|| match self.body() {
+            Some(body) => pack(body),
+            None => Err(Error::new(crate::error::ErrorKind::Misuse("an open batch cannot be sent"))),
+        });
+        packed.as_ref().map_err(Clone::clone)
+    }
+
+    pub(crate) fn is_packed(&self) -> bool {
+        self.packed.get().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.lock().outcome.is_some()
+    }
+
+    /// Sets the outcome; whether it was the first.
+    pub(crate) fn resolve(&self, outcome: Outcome) -> bool {
+        let mut state = self.lock();
+        let first = state.outcome.is_none();
+        if first {
+            state.outcome = Some(outcome);
+        }
+        first
+    }
+
+    /// The outcome, or the ticket's waker is kept until there is one.
+    pub(crate) fn poll_outcome(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let mut state = self.lock();
+        if let Some(outcome) = &state.outcome {
+            return Poll::Ready(outcome.clone());
+        }
+        match state.waiters.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => state.waiters.push((ticket, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn forget_waiter(&self, ticket: u64) {
+        let mut state = self.lock();
+        if !state.waiters.is_empty() {
+            state.waiters.retain(|(waiting, _)| *waiting != ticket);
+        }
+    }
+
+    /// Wakes whoever waits; called outside all locks.
+    pub(crate) fn wake(&self) {
+        let waiters = std::mem::take(&mut self.lock().waiters);
+        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({}-{} #{}, {} records)", self.topic, self.partition, self.number, self.count())
+    }
+}
+
+/// The delivery of one record: a future, and a ticket that may be dropped without any harm to the record.
+///
+/// # Cancel safety
+/// Dropping it changes nothing of the record's way.
+#[derive(Debug)]
+#[must_use = "a delivery tells whether the record was written"]
+pub struct Delivery {
+    batch: Arc<Batch>,
+    index: u32,
+}
+
+impl Delivery {
+    pub(crate) fn new(batch: Arc<Batch>, index: u32) -> Self {
+        Self { batch, index }
+    }
+
+    /// The partition the record goes to.
+    pub fn partition(&self) -> i32 {
+        self.batch.partition
+    }
+
+    /// What became of it, if that is known already.
+    pub fn try_get(&self) -> Option<Result<Delivered, SendError>> {
+        self.batch.lock().outcome.as_ref().map(|outcome| self.result(outcome))
+    }
+
+    fn result(&self, outcome: &Outcome) -> Result<Delivered, SendError> {
+        match outcome {
+            Outcome::Acked { base_offset, log_append_time } => {
+                let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(self.index) };
+                let log_append_time = *log_append_time;
+                Ok(Delivered { partition: self.batch.partition, offset, log_append_time })
+            }
+            Outcome::Failed(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<Delivered, SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.batch.poll_outcome(u64::from(self.index), cx) {
+            Poll::Ready(outcome) => Poll::Ready(self.result(&outcome)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.batch.forget_waiter(u64::from(self.index));
+    }
+}

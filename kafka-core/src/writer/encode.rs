@@ -1,0 +1,102 @@
+//! A Produce request out of batches: compressed, sealed and checksummed in the connection's task, outside all locks.
+
+use super::accumulator::Accumulator;
+use super::batch::Batch;
+use crate::error::{Error, ErrorKind};
+use crate::link::Produce;
+use kafka_proto::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_proto::records::{BatchBody, Compression, ProducerStamp};
+use kafka_proto::wire::Records;
+use kafka_proto::{ApiKey, Uuid};
+use std::sync::Arc;
+
+/// From this version on a request names topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
+/// Before this version records are message sets.
+const BATCHES: i16 = 3;
+/// Zstandard needs this version (KIP-110).
+const ZSTD: i16 = 7;
+
+/// A batch as it is handed out.
+#[derive(Debug)]
+pub struct ProduceBatch {
+    batch: Arc<Batch>,
+    topic_id: Uuid,
+    stamp: ProducerStamp,
+    compression: Compression,
+    level: Option<i32>,
+}
+
+impl ProduceBatch {
+    pub(crate) fn new(
+        accumulator: &Accumulator,
+        batch: Arc<Batch>,
+        topic_id: Uuid,
+        stamp: ProducerStamp,
+    ) -> Self {
+        let (compression, level) = (accumulator.config.compression, accumulator.config.compression_level);
+        Self { batch, topic_id, stamp, compression, level }
+    }
+
+    pub(crate) fn needs_name(&self) -> bool {
+        self.topic_id.is_zero()
+    }
+}
+
+/// Compresses a batch's records; kept for retries.
+pub(crate) fn pack(batch: &Batch, compression: Compression, level: Option<i32>) -> Result<&BatchBody, Error> {
+    batch.packed(|body| {
+        if compression == Compression::None {
+            return Ok(body.clone());
+        }
+        body.compress(compression, level)
+            .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).api(ApiKey::Produce))
+    })
+}
+
+/// Builds the request of a version.
+///
+/// # Errors
+/// A batch cannot be compressed, or the version cannot carry it.
+pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceRequest, Error> {
+    let mut topics: Vec<TopicProduceData> = Vec::new();
+    let mut batches = produce.batches;
+    // Mostly of one topic, and in order already.
+    batches.sort_by(|a, b| a.batch.topic.cmp(&b.batch.topic));
+    for batch in batches {
+        let records = records(&batch, version)?;
+        let data = PartitionProduceData {
+            index: batch.batch.partition,
+            records: Some(records),
+            ..Default::default()
+        };
+        match topics.last_mut().filter(|t| t.name == batch.batch.topic) {
+            Some(topic) => topic.partition_data.push(data),
+            None => topics.push(TopicProduceData {
+                name: batch.batch.topic.clone(),
+                topic_id: batch.topic_id,
+                partition_data: vec![data],
+                ..Default::default()
+            }),
+        }
+    }
+    if version < TOPIC_IDS {
+        topics.iter_mut().for_each(|t| t.topic_id = Uuid::ZERO);
+    }
+    let (acks, timeout_ms) = (produce.acks, produce.timeout_ms);
+    Ok(ProduceRequest { acks, timeout_ms, topic_data: topics, ..ProduceRequest::default() })
+}
+
+fn records(batch: &ProduceBatch, version: i16) -> Result<Records, Error> {
+    if batch.compression == Compression::Zstd && version < ZSTD {
+        let kind = ErrorKind::Unsupported { feature: "zstd compression", needs: "Kafka 2.1" };
+        return Err(Error::new(kind).topic(&batch.batch.topic));
+    }
+    let body = pack(&batch.batch, batch.compression, batch.level)?;
+    if version >= BATCHES {
+        return Ok(body.seal(batch.stamp));
+    }
+    let magic = u8::from(version == 2);
+    body.to_message_set(magic)
+        .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).topic(&batch.batch.topic))
+}

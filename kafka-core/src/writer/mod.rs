@@ -1,0 +1,22 @@
+//! Writing: records gather in batches, batches go to the leaders of their partitions, tickets tell what became of them.
+
+mod accumulator;
+mod balancer;
+mod batch;
+mod config;
+mod encode;
+mod memory;
+mod partition;
+mod producer;
+mod verdict;
+
+pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
+pub use batch::{Delivered, Delivery, Fate, SendError};
+pub use config::{Acks, Idempotence, WriterConfig};
+pub use encode::ProduceBatch;
+pub use producer::ProducerStats;
+
+pub(crate) use accumulator::{Accumulator, Refused, Slot, TopicSlots};
+pub(crate) use batch::{Batch, Outcome};
+pub(crate) use encode::{pack, produce_request};
+pub(crate) use producer::Producer;

@@ -1,0 +1,177 @@
+//! One partition of a writer as the client sends it: order, sequences, retries.
+//!
+//! Invariants (PROMISES 5, 6; SCENARIOS P1, P2, P6, P8, P12, P13)
+//! * The log order of acknowledged batches is their order of being opened: a batch that failed goes back to its place,
+//!   and nothing newer is sent before what failed is resolved.
+//! * A batch keeps its sequence for as long as it may have been written with it.
+//! * A sequence that may be used up by a batch that was given up is never used again: the epoch is bumped first.
+
+use super::accumulator::Slot;
+use super::batch::Batch;
+use crate::link::RequestId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The producer id and epoch a batch is sent under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+}
+
+/// A batch that was taken out of its slot.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) batch: Arc<Batch>,
+    /// Under which identity, and with which base sequence, it was sent.
+    pub(crate) stamp: Option<(Identity, i32)>,
+    pub(crate) attempts: u32,
+    /// A request with it was taken by a socket, and its end is not known.
+    pub(crate) maybe_written: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct PartitionSender {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) leader: Option<i32>,
+    /// Taken out of the slot and to be sent, oldest first; retries stand here.
+    pub(crate) queue: VecDeque<Pending>,
+    pub(crate) in_flight: VecDeque<(RequestId, Pending)>,
+    /// The open batch, up to this number, is due to be sent.
+    pub(crate) open_due: Option<u64>,
+    /// It stands in its leader's ready queue.
+    pub(crate) is_ready: bool,
+    /// A batch of it is being compressed elsewhere.
+    pub(crate) is_packing: bool,
+    /// Nothing is sent before.
+    pub(crate) backoff_until: Option<Instant>,
+    pub(crate) failures: u32,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) next_sequence: i32,
+    /// The next new batch needs a newer identity than this one.
+    pub(crate) needs_bump: bool,
+}
+
+impl PartitionSender {
+    pub(crate) fn new(slot: Arc<Slot>, leader: Option<i32>) -> Self {
+        Self {
+            slot,
+            leader,
+            queue: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            open_due: None,
+            is_ready: false,
+            is_packing: false,
+            backoff_until: None,
+            failures: 0,
+            identity: None,
+            next_sequence: 0,
+            needs_bump: false,
+        }
+    }
+
+    /// Whether there is a batch that may leave as soon as the partition's state allows.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.queue.is_empty()
+            || self.slot.has_sealed()
+            || self.open_due.is_some_and(|due| self.slot.open_number().is_some_and(|open| open <= due))
+    }
+
+    /// Whether a batch that was stamped before is still unresolved.
+    pub(crate) fn has_stamped(&self) -> bool {
+        !self.in_flight.is_empty() || self.queue.iter().any(|p| p.stamp.is_some())
+    }
+
+    /// Whether the next batch may be handed out now, its leader and identity left aside.
+    pub(crate) fn may_send(&self, now: Instant, max_in_flight: usize) -> bool {
+        if self.is_packing || self.backoff_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let retrying = self.queue.front().is_some_and(|p| p.attempts > 0);
+        let limit = if retrying { 1 } else { max_in_flight };
+        self.in_flight.len() < limit
+    }
+
+    /// Takes the next batch: a retry first.
+    pub(crate) fn next(&mut self) -> Option<Pending> {
+        if let Some(pending) = self.queue.pop_front() {
+            return Some(pending);
+        }
+        let open = self.open_due.is_some_and(|due| self.slot.open_number().is_some_and(|n| n <= due));
+        let batch = self.slot.take(open)?;
+        if self.open_due.is_some_and(|due| due <= batch.number) {
+            self.open_due = None;
+        }
+        Some(Pending { batch, stamp: None, attempts: 0, maybe_written: false })
+    }
+
+    /// Puts a batch back into its place.
+    pub(crate) fn put_back(&mut self, pending: Pending) {
+        let at = self.queue.partition_point(|p| p.batch.number < pending.batch.number);
+        self.queue.insert(at, pending);
+    }
+
+    pub(crate) fn landed(&mut self, request: RequestId) -> Option<Pending> {
+        let at = self.in_flight.iter().position(|(id, _)| *id == request)?;
+        self.in_flight.remove(at).map(|(_, pending)| pending)
+    }
+
+    /// Gives a batch its sequence, in the order of being handed out.
+    pub(crate) fn stamp(&mut self, pending: &mut Pending) {
+        let (Some(identity), None) = (self.identity, pending.stamp) else { return };
+        pending.stamp = Some((identity, self.next_sequence));
+        self.next_sequence = add_sequence(self.next_sequence, pending.batch.count());
+    }
+
+    /// Whether anything older than batch `number` is unresolved.
+    pub(crate) fn has_older(&self, number: u64) -> bool {
+        self.in_flight.iter().any(|(_, p)| p.batch.number < number)
+            || self.queue.iter().any(|p| p.batch.number < number && p.stamp.is_some())
+    }
+
+    /// A stamped batch will not be sent again: what becomes of its sequence (P1, P2, P8).
+    pub(crate) fn give_up(&mut self, pending: &Pending) {
+        let Some((identity, sequence)) = pending.stamp else { return };
+        if self.identity != Some(identity) {
+            return;
+        }
+        let newer_in_flight = self.in_flight.iter().any(|(_, p)| p.batch.number > pending.batch.number);
+        let newer_maybe = self.queue.iter().any(|p| p.stamp.is_some() && p.maybe_written);
+        if pending.maybe_written || newer_in_flight || newer_maybe {
+            self.needs_bump = true;
+            return;
+        }
+        // It is surely not in the log, nor is anything after it: its sequence is free again.
+        self.next_sequence = sequence;
+        self.queue.iter_mut().for_each(|p| p.stamp = None);
+    }
+
+    /// The broker lost track of our sequences, or we of its: all that is queued begins anew under the next identity.
+    pub(crate) fn lost_track(&mut self) {
+        self.needs_bump = true;
+        self.queue.iter_mut().for_each(|p| (p.stamp, p.maybe_written) = (None, false));
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_empty()
+    }
+}
+
+/// Sequences wrap from 2^31 - 1 to 0 (P11).
+pub(crate) fn add_sequence(sequence: i32, count: u32) -> i32 {
+    ((i64::from(sequence) + i64::from(count)) & i64::from(i32::MAX)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::add_sequence;
+
+    #[test]
+    fn scenario_p11_sequences_wrap_to_zero_and_never_below() {
+        assert_eq!(add_sequence(i32::MAX - 2, 2), i32::MAX);
+        assert_eq!(add_sequence(i32::MAX - 2, 3), 0);
+        assert_eq!(add_sequence(i32::MAX, 1), 0);
+        assert_eq!(add_sequence(i32::MAX, 10), 9);
+    }
+}

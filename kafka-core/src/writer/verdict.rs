@@ -1,0 +1,37 @@
+//! What a Produce error code means for a batch (KIP-98, KIP-360).
+
+use super::batch::Fate;
+use kafka_proto::error_code::ErrorCode;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Acked,
+    /// It was written before; the broker has forgotten where.
+    Duplicate,
+    /// To be sent again; `appended`: the leader has it, the replicas may not.
+    Retry {
+        appended: bool,
+        refresh: bool,
+    },
+    /// The broker expected another sequence, or does not know the producer; `new_id`: it never will again.
+    OutOfOrder {
+        new_id: bool,
+    },
+    Fail(Fate),
+}
+
+pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
+    use ErrorCode::*;
+    match code {
+        None => Verdict::Acked,
+        DuplicateSequenceNumber => Verdict::Duplicate,
+        OutOfOrderSequenceNumber | UnknownProducerId if idempotent => Verdict::OutOfOrder { new_id: false },
+        InvalidProducerEpoch | ProducerFenced | InvalidProducerIdMapping if idempotent => {
+            Verdict::OutOfOrder { new_id: true }
+        }
+        RequestTimedOut | NotEnoughReplicasAfterAppend => Verdict::Retry { appended: true, refresh: false },
+        UnknownServerError => Verdict::Fail(Fate::PossiblyWritten),
+        code if code.is_retriable() => Verdict::Retry { appended: false, refresh: code.refreshes_metadata() },
+        _ => Verdict::Fail(Fate::NotWritten),
+    }
+}
