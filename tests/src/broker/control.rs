@@ -261,14 +261,17 @@ impl ClusterState {
         self.set_now(now);
         let node = self.nodes.get_mut(&id).ok_or(ControlError::UnknownNode(id))?;
         node.alive = true;
-        self.elect(|_, partition| partition.node_up(id));
-        // Replicas that came back while nobody led can follow now.
         let alive: Vec<NodeId> = self.alive_nodes().map(|node| node.address.id).collect();
-        for (_, partition) in self.topics.partitions_mut() {
-            alive.iter().for_each(|node| {
-                partition.node_up(*node);
+        let release = self.config.release;
+        self.elect(|config, partition| {
+            let unclean = config.unclean_leader_election;
+            let changed = partition.node_up(id, unclean, release);
+            // Replicas that came back while nobody led can follow now.
+            alive.iter().filter(|node| **node != id).for_each(|node| {
+                partition.node_up(*node, false, release);
             });
-        }
+            changed
+        });
         Ok(())
     }
 

@@ -20,6 +20,8 @@ mod faults;
 mod prepared;
 mod release;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod waits;
 

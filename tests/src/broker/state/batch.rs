@@ -1,5 +1,6 @@
 //! A batch before and after it is appended: what a producer sent, what the log keeps, what a test may look at.
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use kafka_proto::records::{Batch, BatchHeader, Compression, RecordSet, TimestampType, batches};
 use kafka_proto::wire::Records;
 use kafka_proto::{Bytes, Str};
@@ -53,12 +54,29 @@ impl Incoming {
             let body = Records::from(self.batch.as_bytes().slice(HEADER_LEN..));
             // The length is the one it came with, so it fits.
             header.seal(&body).unwrap_or_default()
+        } else if let (1, Some(time)) = (magic, append_time) {
+            header.timestamp_type = TimestampType::LogAppendTime;
+            with_append_time(self.batch.as_bytes(), last_offset, time)
         } else {
             self.batch.with_offset(header.base_offset, leader_epoch)
         };
         header.max_timestamp = max_timestamp;
         Entry { magic, base_offset, last_offset, leader_epoch, header, size: records.len(), records }
     }
+}
+
+/// A message or wrapper of magic 1 with the broker's time and another offset.
+///
+/// int64 offset, int32 size, uint32 CRC-32 of all that follows it, int8 magic, int8 attributes, int64 time.
+fn with_append_time(message: &Bytes, offset: i64, time: i64) -> Records {
+    const LOG_APPEND_TIME: u8 = 0x08;
+    let mut bytes = message.to_vec();
+    bytes[..8].copy_from_slice(&offset.to_be_bytes());
+    bytes[17] |= LOG_APPEND_TIME;
+    bytes[18..26].copy_from_slice(&time.to_be_bytes());
+    let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(&bytes[16..]);
+    bytes[12..16].copy_from_slice(&crc.to_be_bytes());
+    Bytes::from(bytes).into()
 }
 
 impl Entry {

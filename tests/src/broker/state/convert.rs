@@ -9,11 +9,14 @@ use kafka_proto::records::{
 use super::batch::{Entry, MAX_DECOMPRESSED};
 use super::inspect::Refusal;
 
-/// A batch a producer sent, as the one or more batches of another format.
-pub(crate) fn to_format(batch: &Batch, magic: u8) -> Result<Vec<Batch>, Refusal> {
+/// The messages a producer sent in another format, all in one batch or wrapper.
+pub(crate) fn to_format(sent: &[Batch], magic: u8) -> Result<Vec<Batch>, Refusal> {
     let mut builder = BatchBuilder::new();
-    fill(&mut builder, &mut batch.records(MAX_DECOMPRESSED)?)?;
-    let body = builder.finish().compress(batch.compression(), None)?;
+    for batch in sent {
+        fill(&mut builder, &mut batch.records(MAX_DECOMPRESSED)?)?;
+    }
+    let codec = sent.iter().map(Batch::compression).find(|codec| *codec != Compression::None);
+    let body = builder.finish().compress(codec.unwrap_or_default(), None)?;
     let records = match magic {
         2 => body.seal(ProducerStamp::NONE),
         magic => body.to_message_set(magic)?,

@@ -43,11 +43,13 @@ impl Partition {
     }
 
     /// The node is back, with the log it had. True if the leader changed.
-    pub(crate) fn node_up(&mut self, node: NodeId) -> bool {
+    pub(crate) fn node_up(&mut self, node: NodeId, unclean: bool, release: Release) -> bool {
         if !self.replicas.contains(&node) {
             return false;
         }
-        if self.leader.is_none() && self.isr.contains(&node) {
+        if self.leader.is_none() && (unclean || self.isr.contains(&node)) {
+            let reached = self.fell_behind.get(&node).copied().unwrap_or(i64::MAX);
+            self.truncate(reached, release);
             self.lead(node);
             return true;
         }

@@ -48,29 +48,25 @@ impl From<RecordsError> for Refusal {
 pub(crate) fn inspect(records: Option<&Records>, version: i16, release: Release) -> CheckedRecords {
     let bytes = records.cloned().unwrap_or_default().into_bytes();
     let mut parsed = batches(bytes);
-    let mut checked = Vec::new();
+    let mut sent = Vec::new();
     for batch in parsed.by_ref() {
         let batch = batch?;
         check_format(&batch, version, release)?;
         batch.verify_crc()?;
-        let stored = release.message_format();
-        if batch.magic() == stored {
-            checked.push(check_batch(batch, release)?);
-        } else {
-            for batch in convert::to_format(&batch, stored)? {
-                checked.push(check_batch(batch, release)?);
-            }
-        }
+        sent.push(batch);
     }
     if parsed.trailing_bytes() > 0 {
         return Err(Refusal::new(ErrorCode::CorruptMessage, "The last batch is cut off"));
     }
-    if version >= 3 && checked.len() != 1 {
-        let text =
-            "Produce requests with version 3 or newer must hold exactly one record batch per partition";
+    if version >= 3 && sent.len() != 1 {
+        let text = "A produce request of version 3 or newer must hold exactly one record batch per partition";
         return Err(invalid_record(release, text));
     }
-    Ok(checked)
+    let stored = release.message_format();
+    if sent.iter().any(|batch| batch.magic() != stored) {
+        sent = convert::to_format(&sent, stored)?;
+    }
+    sent.into_iter().map(|batch| check_batch(batch, release)).collect()
 }
 
 /// INVALID_RECORD, or what stood for it before 2.4.
