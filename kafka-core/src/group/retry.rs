@@ -1,6 +1,7 @@
 //! What an error means for a membership, and how long it waits before the next attempt.
 
 use super::config::GroupConfig;
+use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
@@ -59,27 +60,17 @@ pub(super) fn of_error(error: &Error) -> Verdict {
 pub(super) struct Backoff {
     min: Duration,
     max: Duration,
-    dice: u64,
+    dice: Random,
 }
 
 impl Backoff {
     pub(super) fn new(config: &GroupConfig, seed: u64) -> Self {
-        Self { min: config.backoff_min, max: config.backoff_max, dice: seed }
+        Self { min: config.backoff_min, max: config.backoff_max, dice: Random::new(seed) }
     }
 
     /// The pause after this many failures in a row, counted from 0.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
-        let doubled = self.min.saturating_mul(1 << failures.min(20)).min(self.max);
-        doubled.mul_f64(0.8 + 0.4 * self.roll()).min(self.max)
-    }
-
-    /// From 0 up to 1 (SplitMix64).
-    fn roll(&mut self) -> f64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        self.dice.backoff(failures, self.min, self.max).min(self.max)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Assignor, Member, PartitionRacks, Topics, in_order, java_order};
 use crate::client::cluster::TopicPartition;
 use kafka_proto::Str;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Gives each subscriber of a topic a run of neighbouring partitions; the first subscribers get one more where it does not
 /// come out even. Partition n of two topics with the same subscribers and size goes to the same member.
@@ -40,11 +40,11 @@ struct Share<'a> {
     partitions: &'a [PartitionRacks],
     /// Its subscribers, in order.
     members: Vec<usize>,
-    racks: HashMap<usize, &'a str>,
+    racks: BTreeMap<usize, &'a str>,
     by_rack: bool,
     left: BTreeSet<usize>,
     /// How many each subscriber has so far.
-    counts: HashMap<usize, usize>,
+    counts: BTreeMap<usize, usize>,
     even: usize,
     /// How many subscribers may still get one more than `even`.
     extra: usize,
@@ -74,7 +74,7 @@ impl<'a> Share<'a> {
         all: &'a [Member],
     ) -> Self {
         let rack = |place: &usize| Some((*place, &**all[*place].rack.as_ref()?));
-        let racks: HashMap<usize, &str> = subscribers.iter().filter_map(rack).collect();
+        let racks: BTreeMap<usize, &str> = subscribers.iter().filter_map(rack).collect();
         Self {
             by_rack: racks_matter(&racks, partitions),
             left: (0..partitions.len()).collect(),
@@ -121,10 +121,10 @@ impl<'a> Share<'a> {
 }
 
 /// Racks are of use only where members and replicas share one, and some partition is not in all of them.
-fn racks_matter(members: &HashMap<usize, &str>, partitions: &[PartitionRacks]) -> bool {
-    let of = |p: &'_ PartitionRacks| p.replicas.iter().map(|r| r.to_string()).collect::<HashSet<_>>();
-    let each: Vec<HashSet<String>> = partitions.iter().map(of).collect();
-    let all: HashSet<&str> = each.iter().flatten().map(String::as_str).collect();
+fn racks_matter<'a>(members: &BTreeMap<usize, &str>, partitions: &'a [PartitionRacks]) -> bool {
+    let of = |p: &'a PartitionRacks| p.replicas.iter().map(|rack| &**rack).collect();
+    let each: Vec<BTreeSet<&str>> = partitions.iter().map(of).collect();
+    let all: BTreeSet<&str> = each.iter().flatten().copied().collect();
     members.values().any(|rack| all.contains(rack)) && each.iter().any(|racks| racks.len() != all.len())
 }
 

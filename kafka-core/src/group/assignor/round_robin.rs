@@ -2,7 +2,7 @@
 
 use super::{Assignor, Member, Topics, in_order, java_order};
 use crate::client::cluster::TopicPartition;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// Deals the partitions of all topics, in order of topic and partition, to the members in turn; who does not subscribe to
 /// a topic is passed over. Same outcome as Java's `RoundRobinAssignor`.
@@ -17,7 +17,7 @@ impl Assignor for RoundRobin {
     fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
         let mut dealt = vec![Vec::new(); members.len()];
         let order = in_order(members);
-        let wants: Vec<HashSet<&str>> =
+        let wants: Vec<BTreeSet<&str>> =
             members.iter().map(|m| m.topics.iter().map(|t| -> &str { t }).collect()).collect();
         let mut sorted: Vec<_> = topics.iter().collect();
         sorted.sort_by(|a, b| java_order(a.0, b.0));

@@ -67,6 +67,7 @@ impl Membership {
         let Some(error) = error.filter(|_| of_held) else { return };
         match verdict {
             Verdict::Retry { lookup: true } => self.look_up(),
+            Verdict::Retry { lookup: false } => self.doubt_topic(&error),
             Verdict::Rebalance => self.rebalance(now),
             Verdict::UnknownMember | Verdict::IllegalGeneration | Verdict::Fenced => {
                 self.expelled(now, verdict, error);

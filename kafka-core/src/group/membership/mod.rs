@@ -391,6 +391,15 @@ impl Membership {
         }
     }
 
+    /// A topic that the coordinator does not know may have been made anew, under another id.
+    fn doubt_topic(&mut self, error: &Error) {
+        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
+        let topic =
+            error.context().topic.clone().filter(|_| error.code().is_some_and(|c| unknown.contains(&c)));
+        let hint = topic.map(Hint::Refresh).filter(|hint| !self.hints.contains(hint));
+        self.hints.extend(hint);
+    }
+
     fn subscription_is_current(&self) -> bool {
         let sorted = |topics: &[Str]| topics.iter().cloned().collect::<BTreeSet<_>>();
         sorted(&self.joined) == sorted(&self.subscribed)

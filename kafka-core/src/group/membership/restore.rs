@@ -75,6 +75,7 @@ impl Membership {
                 if lookup {
                     self.look_up();
                 }
+                self.doubt_topic(&error);
                 now + self.pause()
             }
             Verdict::Refused => {

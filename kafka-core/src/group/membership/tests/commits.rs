@@ -1,6 +1,7 @@
 //! Commits through the machine.
 
 use super::rig::*;
+use crate::client::machine::Hint;
 use crate::error::{Error, ErrorKind};
 use crate::group::GroupEvent;
 use kafka_proto::ApiKey;
@@ -286,4 +287,16 @@ fn missing_rights_fail_the_commit_and_nothing_else() {
     let events = rig.events();
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), [Some(ErrorCode::GroupAuthorizationFailed)]);
     assert!(rig.asks.is_empty());
+}
+
+#[test]
+fn a_topic_the_coordinator_does_not_know_is_looked_at_again() {
+    let mut rig = Rig::stable();
+    rig.hints();
+    rig.commit(1, &[(0, 1), (1, 1)]);
+    for error in [ErrorCode::UnknownTopicId, ErrorCode::UnknownTopicOrPartition] {
+        rig.answer(committed(&[(0, error), (1, error)]));
+        assert_eq!(rig.hints(), [Hint::Refresh("t".into())]);
+        rig.sleep(SECOND);
+    }
 }

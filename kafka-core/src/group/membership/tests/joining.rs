@@ -296,6 +296,7 @@ fn an_unstable_offset_is_waited_for_and_a_missing_one_is_not_none() {
     rig.sleep(200 * MS);
     rig.answer(offsets(&[("t", 0, 4)]));
     assert!(rig.asks.is_empty());
+    assert_eq!(rig.hints(), [Hint::Refresh("t".into())]);
     rig.sleep(400 * MS);
     rig.fail(ApiKey::OffsetFetch, lost());
     rig.sleep(SECOND);
