@@ -239,14 +239,15 @@ impl Walk {
         self.origin.1
     }
 
-    /// Whether nothing more will come of it.
-    pub(crate) fn is_done(&self) -> bool {
-        self.done || !self.ticket.is_live()
-    }
-
     /// The offset to go on with: after the last record returned, or after the last batch once that is finished.
     pub fn position(&self) -> i64 {
         self.position
+    }
+
+    /// Whether nothing more will come of it. Where only holes and markers are left, that shows at the next call.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.done || !self.ticket.is_live()
     }
 
     /// The next record, or `None` at the end of the chunk, after an error, or when the partition was revoked, paused or
@@ -282,6 +283,7 @@ impl Walk {
     /// As [`Walk::next`].
     pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
         let (reader, assignment) = self.origin;
+        let before = self.position;
         let (message, offset) = match self.next()? {
             Ok(record) => {
                 let origin = Origin { reader, assignment, leader_epoch: record.leader_epoch };
@@ -292,7 +294,7 @@ impl Walk {
         };
         Some(message.map_err(|error| {
             // It was not delivered.
-            self.set_position(offset);
+            self.set_position(offset.max(before));
             self.fail(error)
         }))
     }
@@ -300,7 +302,7 @@ impl Walk {
     /// Goes on to the next record that is to be returned, opening batches as need be.
     #[inline]
     fn advance(&mut self) -> Option<Result<(), Error>> {
-        if self.done || !self.ticket.is_live() {
+        if self.is_done() {
             return None;
         }
         match &self.open {
@@ -345,7 +347,7 @@ impl Walk {
             Some(aborts) => aborts.look_at(&batch, self.max_decompressed),
             None => false,
         };
-        if batch.is_control() || is_aborted {
+        if batch.is_control() || is_aborted || batch.record_count() == Some(0) {
             self.set_position(batch.next_offset());
             return Ok(());
         }

@@ -29,6 +29,8 @@ mod machine;
 mod offsets;
 mod placing;
 mod session;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod update;
 

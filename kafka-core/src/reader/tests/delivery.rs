@@ -1,0 +1,284 @@
+//! Walks: what is returned, and where they stand.
+
+use super::*;
+use kafka_proto::messages::fetch::AbortedTransaction;
+use kafka_proto::records::Compression;
+
+fn committed(config: &mut ReaderConfig) {
+    config.isolation = Isolation::ReadCommitted;
+}
+
+fn aborted(of: &[(i64, i64)], batches: &[Batch]) -> PartitionData {
+    let transaction = |(producer_id, first_offset): &(i64, i64)| AbortedTransaction {
+        producer_id: *producer_id,
+        first_offset: *first_offset,
+        ..Default::default()
+    };
+    let aborted_transactions = Some(of.iter().map(transaction).collect());
+    PartitionData { aborted_transactions, ..data(0, batches) }
+}
+
+#[test]
+fn a_message_is_what_was_written_and_knows_where_it_comes_from() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    let mut walk = rig.take_walk();
+    let message = walk.next_message().unwrap().unwrap();
+    assert_eq!(message.topic.as_deref(), Some("t"));
+    assert_eq!((message.partition, message.offset, message.timestamp), (Some(0), Some(0), Some(1000)));
+    assert_eq!(
+        (message.key.as_deref(), message.value.as_deref()),
+        (Some(&b"k0"[..]), Some(&b"vvvvvvvv"[..]))
+    );
+    assert_eq!(message.headers, [kafka_proto::records::Header::new("h", "1")]);
+    let origin = message.origin.unwrap();
+    assert_eq!((origin.reader, origin.assignment, origin.leader_epoch), (READER, 1, 5));
+    assert!(walk.next_message().is_none());
+}
+
+#[test]
+fn scenario_c7_holes_and_empty_batches_move_the_position() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    let holed = Batch { deltas: vec![1, 4], last: 9, ..Batch::plain(0, 1) };
+    let empty = Batch { deltas: vec![], last: 9, ..Batch::plain(10, 11) };
+    rig.brought(1, vec![data(0, &[holed, empty])]);
+    assert_eq!(rig.machine.position(&tp(0)), Some(20));
+    let mut walk = rig.take_walk();
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 1);
+    assert_eq!((walk.position(), rig.machine.consumed(&tp(0))), (2, Some(2)));
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 4);
+    assert_eq!(walk.position(), 5);
+    assert!(walk.next().is_none());
+    assert_eq!((walk.position(), rig.machine.consumed(&tp(0))), (20, Some(20)));
+    assert_eq!(listed(&rig.fetch(1)), [(0, 20)]);
+}
+
+#[test]
+fn scenario_c8_records_before_the_position_are_not_returned() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4] {
+        let mut rig = Rig::new();
+        rig.topic(&[(1, 5)]);
+        rig.assign([at(7)]);
+        rig.fetch(1);
+        let batch = Batch { compression, ..Batch::plain(0, 10) };
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 5), batch])]);
+        assert_eq!(rig.read(), [7, 8, 9]);
+    }
+}
+
+#[test]
+fn message_sets_of_old_brokers_are_walked() {
+    let mut builder = kafka_proto::records::BatchBuilder::new();
+    for value in ["a", "b", "c"] {
+        builder.append(5, None, Some(value.as_bytes()), &[]).unwrap();
+    }
+    let body = builder.finish();
+    for compression in [Compression::None, Compression::Gzip] {
+        for magic in [0, 1] {
+            let set = body.compress(compression, None).unwrap().to_message_set(magic).unwrap();
+            let mut rig = Rig::new();
+            rig.version = 2;
+            rig.topic(&[(1, -1)]);
+            rig.assign([at(1)]);
+            rig.fetch(1);
+            rig.brought(1, vec![PartitionData { records: Some(set), ..data(0, &[]) }]);
+            assert_eq!(rig.machine.position(&tp(0)), Some(3), "{compression:?} {magic}");
+            assert_eq!(rig.read(), [1, 2]);
+        }
+    }
+}
+
+#[test]
+fn scenario_t12_aborted_batches_are_filtered_in_every_codec() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4] {
+        let mut rig = Rig::reading(1, committed);
+        rig.fetch(1);
+        let bad = Batch { compression, ..Batch::transactional(0, 3, 9) };
+        let good = Batch { compression, ..Batch::transactional(4, 6, 9) };
+        let batches = [bad, Batch::marker(3, 9, 0), good, Batch::marker(6, 9, 1), Batch::plain(7, 8)];
+        rig.brought(1, vec![aborted(&[(9, 0)], &batches)]);
+        assert_eq!(rig.read(), [4, 5, 7], "{compression:?}");
+        assert_eq!(rig.machine.consumed(&tp(0)), Some(8));
+    }
+}
+
+#[test]
+fn read_uncommitted_returns_aborted_records_but_no_markers() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::transactional(0, 3, 9), Batch::marker(3, 9, 0)])]);
+    assert_eq!(rig.read(), [0, 1, 2]);
+    assert_eq!(rig.machine.consumed(&tp(0)), Some(4));
+}
+
+#[test]
+fn scenario_t9_the_list_of_aborted_transactions_may_be_out_of_order() {
+    let mut rig = Rig::reading(1, committed);
+    rig.fetch(1);
+    let batches = [
+        Batch::transactional(0, 2, 1),
+        Batch::transactional(2, 4, 2),
+        Batch::transactional(4, 6, 3),
+        Batch::marker(6, 1, 0),
+        Batch::marker(7, 2, 0),
+        Batch::marker(8, 3, 1),
+        Batch::transactional(9, 11, 1),
+    ];
+    rig.brought(1, vec![aborted(&[(2, 2), (1, 9), (1, 0)], &batches)]);
+    assert_eq!(rig.read(), [4, 5]);
+    assert_eq!(rig.machine.consumed(&tp(0)), Some(11));
+}
+
+#[test]
+fn scenario_t10_only_its_own_abort_marker_ends_an_aborted_transaction() {
+    let mut rig = Rig::reading(1, committed);
+    rig.fetch(1);
+    let batches = [
+        Batch::marker(0, 1, 1), // of an earlier transaction
+        Batch::transactional(1, 3, 1),
+        Batch::marker(3, 2, 0),
+        Batch::marker(4, 1, 1), // cannot be, but does not open the filter
+        Batch::transactional(5, 7, 1),
+        Batch::marker(7, 1, 0),
+        Batch::transactional(8, 9, 1),
+    ];
+    rig.brought(1, vec![aborted(&[(1, 0)], &batches)]);
+    assert_eq!(rig.read(), [8]);
+}
+
+#[test]
+fn scenario_c11_a_poison_record_names_its_offset_and_nothing_behind_it_is_skipped() {
+    let mut rig = Rig::reading(1, |config| config.check_crcs = false);
+    rig.fetch(1);
+    let mut bytes = Batch::plain(0, 4).bytes().to_vec();
+    // The second record says that it is longer than the batch.
+    let key = bytes.windows(2).position(|b| b == b"k1").unwrap();
+    bytes[key - 5] = 0x7e;
+    bytes.extend_from_slice(&Batch::plain(4, 6).bytes());
+    rig.brought(1, vec![PartitionData { records: Some(Bytes::from(bytes).into()), ..data(0, &[]) }]);
+    let mut walk = rig.take_walk();
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
+    let error = walk.next().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Corrupt { offset: 1, .. }), "{error:?}");
+    assert_eq!(error.context().partition, Some(0));
+    assert!(walk.next().is_none());
+    // It stops there until it is sought.
+    assert!(rig.take().is_none());
+    assert_eq!((rig.machine.position(&tp(0)), rig.lanes()), (Some(1), vec![]));
+    rig.machine.seek(rig.now, &tp(0), at(2)).unwrap();
+    assert_eq!(listed(&rig.fetch(1)), [(0, 2)]);
+}
+
+#[test]
+fn scenario_c12_what_cannot_be_decompressed_is_told_once_without_a_spin() {
+    let mut rig = Rig::reading(1, |config| config.check_crcs = false);
+    rig.fetch(1);
+    let mut bytes = Batch { compression: Compression::Gzip, ..Batch::plain(0, 4) }.bytes().to_vec();
+    bytes[61] ^= 0xff;
+    rig.brought(1, vec![PartitionData { records: Some(Bytes::from(bytes).into()), ..data(0, &[]) }]);
+    let mut walk = rig.take_walk();
+    assert!(matches!(walk.next().unwrap().unwrap_err().kind(), ErrorKind::Corrupt { offset: 0, .. }));
+    assert!(walk.next().is_none());
+    assert!(rig.take().is_none());
+    assert_eq!(rig.lanes(), []);
+    assert!(rig.machine.is_quiescent());
+}
+
+#[test]
+fn a_wrong_checksum_is_an_error_where_checksums_are_compared() {
+    let mut bytes = Batch::plain(0, 4).bytes().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    for check_crcs in [true, false] {
+        let mut rig = Rig::reading(1, |config| config.check_crcs = check_crcs);
+        rig.fetch(1);
+        rig.brought(1, vec![PartitionData { records: Some(bytes.clone().into_records()), ..data(0, &[]) }]);
+        let mut walk = rig.take_walk();
+        assert_eq!(walk.next().unwrap().is_err(), check_crcs);
+    }
+}
+
+#[test]
+fn a_decompression_bomb_is_an_error() {
+    let mut rig = Rig::reading(1, |config| config.max_decompressed = 10_000);
+    rig.fetch(1);
+    let bomb = Batch { compression: Compression::Gzip, value: 20_000, ..Batch::plain(0, 1) };
+    rig.brought(1, vec![data(0, &[bomb])]);
+    let error = rig.take_walk().next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("10000"), "{error}");
+}
+
+#[test]
+fn bytes_that_are_no_batch_are_told_after_what_can_be_read() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    let mut bytes = Batch::plain(0, 2).bytes().to_vec();
+    bytes.extend_from_slice(&[0xff; 100]);
+    rig.brought(1, vec![PartitionData { records: Some(bytes.into_records()), ..data(0, &[]) }]);
+    assert_eq!(rig.lanes(), [], "it would only come again");
+    let mut walk = rig.take_walk();
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 1);
+    assert!(matches!(walk.next().unwrap().unwrap_err().kind(), ErrorKind::Corrupt { offset: 2, .. }));
+    assert!(rig.take().is_none());
+    assert!(rig.machine.is_quiescent());
+}
+
+#[test]
+fn scenario_c26_nothing_is_returned_after_a_revocation() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 4)]), data(1, &[Batch::plain(0, 4)])]);
+    let mut walk = rig.take_walk();
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
+    rig.machine.unassign_all(rig.now);
+    assert!(walk.next().is_none());
+    assert!(!rig.machine.is_readable());
+    assert!(rig.take().is_none());
+    drop(walk);
+    assert!(rig.machine.is_quiescent());
+}
+
+#[test]
+fn scenario_c23_an_old_walk_does_not_disturb_the_new_assignment() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
+    let mut old = rig.take_walk();
+    assert_eq!(old.next().unwrap().unwrap().offset(), 0);
+    rig.assign([at(1)]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 1)]);
+    rig.brought(1, vec![data(0, &[Batch::plain(1, 4)])]);
+    assert!(old.next().is_none());
+    drop(old);
+    assert_eq!(rig.read(), [1, 2, 3]);
+    assert!(rig.take().is_none());
+    assert_eq!(rig.machine.consumed(&tp(0)), Some(4));
+}
+
+#[test]
+fn scenario_c10_what_a_walk_did_not_return_comes_again_first() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(4, 8)])]);
+    let mut walk = rig.take_walk();
+    assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
+    drop(walk);
+    assert!(rig.take().is_none(), "4 to 7 must not overtake 1 to 3");
+    assert_eq!(listed(&rig.fetch(1)), [(0, 1)]);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
+    assert_eq!(rig.read(), [1, 2, 3]);
+}
+
+trait IntoRecords {
+    fn into_records(self) -> kafka_proto::wire::Records;
+}
+
+impl IntoRecords for Vec<u8> {
+    fn into_records(self) -> kafka_proto::wire::Records {
+        Bytes::from(self).into()
+    }
+}

@@ -1,0 +1,303 @@
+//! Leaders that move, replicas, logs that were truncated, topics that were made anew.
+
+use super::*;
+use kafka_proto::messages::fetch::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint};
+use kafka_proto::messages::offset_for_leader_epoch::{
+    EpochEndOffset as EpochEnd, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
+
+fn t() -> Str {
+    Str::from_static("t")
+}
+
+fn led_by(leader_id: i32, leader_epoch: i32, code: ErrorCode) -> PartitionData {
+    let current_leader = LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() };
+    PartitionData { current_leader, ..failed(0, code) }
+}
+
+#[test]
+fn promise_16_a_told_leader_is_asked_at_once() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.version = 16;
+    rig.fetch(1);
+    let mut answer = response(77, vec![led_by(9, 6, ErrorCode::NotLeaderOrFollower)]);
+    let node = NodeEndpoint { node_id: 9, host: Str::from_static("new"), port: 9099, ..Default::default() };
+    answer.node_endpoints = vec![node];
+    rig.respond(1, MAIN, answer);
+    assert_eq!(rig.lanes(), [(9, MAIN)]);
+    assert_eq!(rig.machine.poll_timeout(), None, "round trips only, no timer");
+    let hints = rig.hints();
+    let [Hint::Leader { partition: 0, leader: 9, leader_epoch: 6, node: Some(node), .. }] = &hints[..] else {
+        panic!("{hints:?}")
+    };
+    assert_eq!((node.id, &*node.host, node.port), (9, "new", 9099));
+    assert_eq!(listed(&rig.fetch(9)), [(0, 0)]);
+}
+
+#[test]
+fn promise_16_new_metadata_ends_the_wait() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![failed(0, ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!((rig.lanes(), rig.hints()), (vec![], vec![Hint::Refresh(t())]));
+    rig.topic(&[(1, 5)]);
+    assert_eq!(rig.lanes(), [], "the same leader waits");
+    rig.topic(&[(2, 6)]);
+    assert_eq!(rig.lanes(), [(2, MAIN)]);
+    assert_eq!(rig.machine.poll_timeout(), None);
+}
+
+#[test]
+fn a_leader_that_cannot_be_reached_is_not_taken_from_an_error() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![led_by(9, 6, ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!((rig.lanes(), rig.hints()), (vec![], vec![Hint::Refresh(t())]));
+}
+
+#[test]
+fn scenario_c16_moves_on_fresh_and_equal_epochs_not_on_stale_ones() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.topic(&[(2, 4)]);
+    assert_eq!(rig.lanes(), [(1, MAIN)], "stale");
+    rig.topic(&[(2, 5)]);
+    assert_eq!(rig.lanes(), [(2, MAIN)], "equal");
+    rig.topic(&[(3, 6)]);
+    assert_eq!(rig.lanes(), [(3, MAIN)], "fresh");
+    rig.topic(&[(1, -1)]);
+    assert_eq!(rig.lanes(), [(1, MAIN)], "a broker that knows no epochs");
+    rig.fetch(1);
+    rig.brought(1, vec![led_by(2, -1, ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!(rig.lanes(), [], "no epoch, no move");
+    rig.topic(&[(1, 7)]);
+    rig.fetch(1);
+    rig.brought(1, vec![led_by(2, 7, ErrorCode::FencedLeaderEpoch)]);
+    assert_eq!(rig.lanes(), [], "an equal epoch of an error must not make us go to and fro");
+}
+
+#[test]
+fn an_answer_of_the_old_leader_is_not_taken_after_the_move() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.topic(&[(2, 6)]);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 5)])]);
+    assert!(rig.take().is_none());
+    assert_eq!(listed(&rig.fetch(2)), [(0, 0)]);
+}
+
+#[test]
+fn what_metadata_leaves_out_changes_nothing() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.topic(&[(1, 5)]);
+    rig.cluster.topics.clear();
+    rig.machine.metadata_changed(rig.now, &rig.cluster);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn a_partition_without_leader_waits_for_metadata() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.topic(&[(-1, 6)]);
+    assert_eq!((rig.lanes(), rig.hints()), (vec![], vec![Hint::Refresh(t())]));
+    rig.next_timer();
+    assert!(rig.ask().is_none());
+    assert_eq!(rig.hints(), [Hint::Refresh(t())]);
+    rig.topic(&[(2, 7)]);
+    assert_eq!(rig.lanes(), [(2, MAIN)]);
+}
+
+#[test]
+fn truncation_told_by_a_fetch() {
+    let diverging_epoch = EpochEndOffset { epoch: 4, end_offset: 2, ..Default::default() };
+    let truncated = PartitionData { diverging_epoch, ..caught_up(0, 9) };
+    for reset in [Reset::Error, Reset::Last] {
+        let mut rig = Rig::reading(1, |config| config.reset = reset);
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
+        assert_eq!(rig.read(), [0, 1, 2, 3]);
+        let plan = rig.fetch(1);
+        assert_eq!(plan.request.topics[0].partitions[0].last_fetched_epoch, 5);
+        rig.brought(1, vec![truncated.clone()]);
+        if reset == Reset::Error {
+            assert_eq!(rig.take_error().kind(), &ErrorKind::Truncated { to: 2 });
+            assert_eq!(rig.lanes(), []);
+            continue;
+        }
+        assert_eq!(rig.take_notice().kind(), &ErrorKind::Truncated { to: 2 });
+        rig.next_timer();
+        let plan = rig.fetch(1);
+        assert_eq!(
+            listed(&plan),
+            [(0, 2)],
+            "what both logs have is kept, the policy is for what cannot be known"
+        );
+        assert_eq!(plan.request.topics[0].partitions[0].last_fetched_epoch, 4);
+    }
+}
+
+fn validating(reset: Reset) -> (Rig, u64) {
+    let mut rig = Rig::with(|config| config.reset = reset);
+    rig.version = 11;
+    rig.topic(&[(1, 5)]);
+    rig.assign([Start::At { offset: 40, leader_epoch: 3 }]);
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 11).is_none());
+    assert!(
+        rig.machine.poll_timeout().is_some_and(|at| at <= rig.now.instant),
+        "whoever does not ask is called"
+    );
+    let ask = rig.ask().unwrap();
+    let RequestKind::OffsetForLeaderEpoch(request) = ask.request else { panic!("{:?}", ask.request) };
+    let partition = &request.topics[0].partitions[0];
+    assert_eq!((partition.current_leader_epoch, partition.leader_epoch, request.replica_id), (5, 3, -1));
+    (rig, ask.tag)
+}
+
+fn epoch_end(rig: &mut Rig, tag: u64, error: ErrorCode, leader_epoch: i32, end_offset: i64) {
+    let end =
+        EpochEnd { error_code: error.into(), partition: 0, leader_epoch, end_offset, ..Default::default() };
+    let topic = OffsetForLeaderTopicResult { topic: t(), partitions: vec![end], ..Default::default() };
+    let response = OffsetForLeaderEpochResponse { topics: vec![topic], ..Default::default() };
+    rig.answer(tag, Ok(response.into()));
+}
+
+#[test]
+fn truncation_asked_for_where_the_fetch_does_not_tell() {
+    let (mut rig, tag) = validating(Reset::Error);
+    epoch_end(&mut rig, tag, ErrorCode::None, 3, 50);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
+
+    let (mut rig, tag) = validating(Reset::Error);
+    epoch_end(&mut rig, tag, ErrorCode::None, 3, 30);
+    assert_eq!(rig.take_error().kind(), &ErrorKind::Truncated { to: 30 });
+
+    let (mut rig, tag) = validating(Reset::First);
+    epoch_end(&mut rig, tag, ErrorCode::None, 2, 30);
+    assert_eq!(rig.take_notice().kind(), &ErrorKind::Truncated { to: 30 });
+    assert_eq!(rig.machine.position(&tp(0)), Some(30));
+
+    let (mut rig, tag) = validating(Reset::Error);
+    epoch_end(&mut rig, tag, ErrorCode::None, -1, -1);
+    assert_eq!(rig.take_error().kind(), &ErrorKind::OffsetOutOfRange { offset: 40 });
+
+    let (mut rig, tag) = validating(Reset::Error);
+    let error = Error::new(ErrorKind::Unsupported { feature: "it", needs: "more" });
+    rig.answer(tag, Err(error));
+    assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
+}
+
+#[test]
+fn scenario_c15_a_leader_that_changes_under_an_epoch_request_makes_no_loop() {
+    let (mut rig, tag) = validating(Reset::Error);
+    epoch_end(&mut rig, tag, ErrorCode::FencedLeaderEpoch, -1, -1);
+    assert!(rig.ask().is_none(), "waits");
+    rig.topic(&[(2, 6)]);
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 11).is_none());
+    let ask = rig.ask().expect("anew, of the new leader");
+    assert_eq!(ask.target, crate::client::machine::Target::Broker(2));
+    rig.topic(&[(3, 7)]);
+    epoch_end(&mut rig, ask.tag, ErrorCode::None, 3, 10);
+    assert!(rig.take().is_none(), "an answer of the leader before");
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 3, MAIN, 11).is_none());
+    let tag = rig.ask().unwrap().tag;
+    epoch_end(&mut rig, tag, ErrorCode::None, 3, 50);
+    assert_eq!(listed(&rig.fetch(3)), [(0, 40)]);
+    assert!(rig.ask().is_none());
+}
+
+fn at_replica() -> Rig {
+    let mut rig = Rig::reading(1, |config| config.rack = Str::from_static("r3"));
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+    rig.fetch(1);
+    rig.brought(1, vec![PartitionData { preferred_read_replica: 3, ..caught_up(0, 9) }]);
+    assert_eq!(rig.lanes(), [(3, MAIN)]);
+    assert_eq!(listed(&rig.fetch(3)), [(0, 2)]);
+    rig
+}
+
+#[test]
+fn scenario_c1_back_from_the_replica_without_duplicates() {
+    let mut rig = at_replica();
+    rig.brought(3, vec![data(0, &[Batch::plain(2, 5)])]);
+    assert_eq!(listed(&rig.fetch(3)), [(0, 5)]);
+    rig.brought(3, vec![data(0, &[Batch::plain(5, 6)])]);
+    assert_eq!(rig.next_timer(), Duration::from_secs(300));
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 6)]);
+    assert_eq!(rig.read_everything(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_replica_that_fails_is_left_for_the_leader() {
+    let mut rig = at_replica();
+    rig.lost(3, MAIN);
+    assert_eq!(rig.lanes(), [(1, MAIN)], "the leader at once");
+
+    let mut rig = at_replica();
+    rig.brought(3, vec![failed(0, ErrorCode::OffsetOutOfRange)]);
+    assert!(rig.take_walk().next().is_some());
+    assert_eq!(rig.lanes(), [], "proves nothing");
+    rig.next_timer();
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+
+    let mut rig = at_replica();
+    rig.brought(3, vec![failed(0, ErrorCode::NotLeaderOrFollower)]);
+    rig.next_timer();
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}
+
+#[test]
+fn a_replica_nobody_knows_is_not_visited() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![PartitionData { preferred_read_replica: 8, ..caught_up(0, 9) }]);
+    assert_eq!((rig.lanes(), rig.hints()), (vec![], vec![Hint::Refresh(t())]));
+    rig.next_timer();
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}
+
+#[test]
+fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
+    let mut rig = Rig::new();
+    rig.topic_with_id(Uuid([1; 16]), &[(1, 5), (1, 5)]);
+    rig.machine.assign(rig.now, 1, vec![(tp(0), at(50)), (tp(1), Start::Last)]);
+    let (tag, _) = rig.ask_offsets();
+    rig.topic_with_id(Uuid([2; 16]), &[(2, 0), (2, 0)]);
+    let error = rig.take_error();
+    assert_eq!((error.code(), error.context().partition), (Some(ErrorCode::InconsistentTopicId), Some(0)));
+    assert!(rig.take().is_none(), "partition 1 had no position yet");
+    rig.answer_offsets(tag, &[(1, 0, 99)]);
+    assert_eq!((rig.machine.position(&tp(1)), rig.lanes()), (None, vec![]));
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(1, 0, 3)]);
+    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.version = 13;
+    let plan = rig.fetch(2);
+    assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0), (1, 3)], Uuid([2; 16])));
+}
+
+#[test]
+fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself() {
+    let mut rig = Rig::new();
+    rig.machine.assign(rig.now, 1, vec![(tp(0), at(0))]);
+    assert_eq!(rig.machine.topics(), [t()]);
+    let begin = rig.now.instant;
+    assert!(rig.ask().is_none());
+    let mut hints = 0;
+    while !rig.machine.is_readable() {
+        hints += rig.hints().len();
+        rig.next_timer();
+        assert!(rig.ask().is_none());
+    }
+    let waited = rig.now.instant - begin;
+    assert!(waited >= Duration::from_secs(5) && waited < Duration::from_secs(7), "{waited:?}");
+    assert!((5..20).contains(&hints), "{hints}");
+    let error = rig.take_error();
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    for _ in 0..10 {
+        rig.next_timer();
+        assert!(rig.ask().is_none() && rig.take().is_none(), "told once");
+    }
+    rig.topic(&[(1, 0)]);
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}

@@ -1,0 +1,273 @@
+//! Fetch sessions, the fetch aside, fairness.
+
+use super::*;
+
+fn heading(plan: &FetchPlan) -> (i32, i32) {
+    (plan.request.session_id, plan.request.session_epoch)
+}
+
+#[test]
+fn a_session_says_only_what_changed() {
+    let mut rig = Rig::reading(3, |_| ());
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan).len()), ((0, 0), 3));
+    rig.brought(1, vec![data(1, &[Batch::plain(0, 2)])]);
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan)), ((77, 1), vec![(1, 2)]));
+    rig.brought(1, vec![]);
+    rig.later(Duration::from_millis(500));
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 2), vec![], vec![]));
+    rig.machine.pause(rig.now, &tp(2)).unwrap();
+    rig.brought(1, vec![]);
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 3), vec![], vec![2]));
+    rig.machine.resume(rig.now, &tp(2)).unwrap();
+    rig.brought(1, vec![]);
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 4), vec![(2, 0)], vec![]));
+}
+
+#[test]
+fn what_a_request_says_of_a_partition() {
+    let mut rig = Rig::with(|config| config.rack = Str::from_static("r1"));
+    rig.topic(&[(1, 5)]);
+    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    let plan = rig.fetch(1);
+    let partition = &plan.request.topics[0].partitions[0];
+    assert_eq!((partition.current_leader_epoch, partition.last_fetched_epoch), (5, 4));
+    assert_eq!((partition.fetch_offset, partition.partition_max_bytes), (9, 1 << 20));
+    assert_eq!((plan.request.max_wait_ms, plan.request.min_bytes, plan.version), (500, 1, 12));
+    assert_eq!((plan.request.replica_id, &*plan.request.rack_id), (-1, "r1"));
+    assert_eq!(plan.timeout, Duration::from_millis(30_500));
+    assert!(plan.request.max_bytes as usize <= plan.reservation.bytes());
+}
+
+#[test]
+fn scenario_c18_a_broker_without_sessions_gets_full_fetches() {
+    let mut rig = Rig::reading(2, |_| ());
+    for round in 0..3 {
+        let plan = rig.fetch(1);
+        assert_eq!((heading(&plan), listed(&plan).len()), ((0, 0), 2), "{round}");
+        rig.respond(1, MAIN, response(0, vec![data(0, &[Batch::plain(round, round + 1)]), caught_up(1, 0)]));
+    }
+}
+
+#[test]
+fn scenario_c18_a_lost_session_begins_anew_at_once_but_not_for_ever() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.fetch(1);
+    let refusal = |code: ErrorCode| FetchResponse { error_code: code.into(), ..response(0, vec![]) };
+    rig.respond(1, MAIN, refusal(ErrorCode::FetchSessionIdNotFound));
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan)), ((0, 0), vec![(1, 0), (0, 1)]));
+    rig.respond(1, MAIN, refusal(ErrorCode::FetchSessionTopicIdError));
+    assert_eq!(rig.lanes(), [], "the second time in a row waits");
+    rig.next_timer();
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(1, 2)])]);
+    assert_eq!(heading(&rig.fetch(1)), (77, 1));
+    rig.respond(1, MAIN, refusal(ErrorCode::InvalidFetchSessionEpoch));
+    assert_eq!(heading(&rig.fetch(1)), (77, 0), "the old one is closed");
+}
+
+#[test]
+fn scenario_c18_nothing_is_fetched_where_nothing_is_wanted() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.machine.pause(rig.now, &tp(1)).unwrap();
+    rig.brought(1, vec![]);
+    assert_eq!((rig.lanes(), rig.machine.poll_timeout()), (vec![], None));
+    let plan = rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12);
+    assert!(plan.is_none());
+}
+
+#[test]
+fn scenario_c18_a_moved_partition_is_forgotten() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(0, 0), caught_up(1, 0)]);
+    rig.topic(&[(1, 5), (2, 6)]);
+    let plan = rig.fetch(1);
+    assert_eq!((listed(&plan), forgotten(&plan)), (vec![], vec![1]));
+    assert_eq!(listed(&rig.fetch(2)), [(1, 0)]);
+}
+
+#[test]
+fn a_broker_that_does_not_wait_is_not_asked_in_a_spin() {
+    let mut rig = Rig::reading(1, |_| ());
+    let mut waits = 0;
+    for _ in 0..20 {
+        if rig.lanes().is_empty() {
+            rig.next_timer();
+            waits += 1;
+        }
+        rig.fetch(1);
+        rig.brought(1, vec![]);
+    }
+    assert!(waits >= 15, "{waits}");
+    rig.next_timer();
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}
+
+#[test]
+fn after_a_lost_connection_the_session_is_new_and_positions_stay() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 3)])]);
+    rig.fetch(1);
+    rig.lost(1, MAIN);
+    assert_eq!(rig.lanes(), []);
+    assert_eq!(rig.hints(), [Hint::Refresh(Str::from_static("t"))]);
+    let first = rig.next_timer();
+    assert!(first >= Duration::from_millis(80) && first <= Duration::from_millis(120), "{first:?}");
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan)), ((77, 0), vec![(1, 0), (0, 3)]));
+    rig.lost(1, MAIN);
+    assert!(rig.next_timer() >= Duration::from_millis(160));
+}
+
+#[test]
+fn topics_go_by_id_from_version_13_on_if_all_ids_are_known() {
+    let id = Uuid([3; 16]);
+    let mut rig = Rig::new();
+    rig.version = 16;
+    rig.topic(&[(1, 5), (1, 5)]);
+    rig.assign([at(0), at(0)]);
+    let plan = rig.fetch(1);
+    assert_eq!((plan.version, &*plan.request.topics[0].topic), (12, "t"));
+    rig.brought(1, vec![caught_up(0, 0), caught_up(1, 0)]);
+
+    rig.topic_with_id(id, &[(1, 5), (1, 5)]);
+    let plan = rig.fetch(1);
+    assert_eq!((plan.version, heading(&plan), listed(&plan).len()), (16, (77, 0), 2));
+    assert_eq!((plan.request.topics[0].topic_id, plan.request.topics[0].topic.is_empty()), (id, true));
+    let mut answer = response(78, vec![data(0, &[Batch::plain(0, 2)])]);
+    (answer.responses[0].topic, answer.responses[0].topic_id) = (Str::new(), id);
+    rig.respond(1, MAIN, answer);
+    assert_eq!(rig.read(), [0, 1]);
+    assert_eq!(heading(&rig.fetch(1)), (78, 1));
+}
+
+/// PROMISES 16, DESIGN 3: one busy partition among a hundred idle ones, whose fetch is parked for ever.
+#[test]
+fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
+    let mut rig = Rig::reading(101, |config| config.partition_max_bytes = 1024);
+    rig.fetch(1);
+    rig.brought(1, (1..=100).map(|p| caught_up(p, 0)).chain([data(0, &[batch(0)])]).collect());
+    assert_eq!(listed(&rig.fetch(1)), [], "its buffer is full: the others only, parked");
+    for round in 0..50 {
+        assert_eq!(rig.lanes(), []);
+        assert_eq!(rig.read(), [round]);
+        assert_eq!(rig.lanes(), [(1, ASIDE)], "at once");
+        let plan = rig.aside(1);
+        assert_eq!((heading(&plan), listed(&plan)), ((0, -1), vec![(0, round + 1)]));
+        assert_eq!(plan.request.max_wait_ms, 500);
+        rig.brought_aside(1, vec![data(0, &[batch(round + 1)])]);
+    }
+    // Together again once the parked fetch is back.
+    rig.read();
+    rig.brought(1, vec![]);
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 2), vec![(0, 51)], vec![]));
+
+    fn batch(offset: i64) -> Batch {
+        Batch { value: 1024, ..Batch::plain(offset, offset + 1) }
+    }
+}
+
+#[test]
+fn a_fetch_that_has_records_to_bring_needs_no_fetch_aside() {
+    let mut rig = Rig::reading(2, |config| config.partition_max_bytes = 1024);
+    let big = |offset| Batch { value: 1024, ..Batch::plain(offset, offset + 1) };
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[big(0)]), data(1, &[Batch::plain(0, 1)])]);
+    assert_eq!(listed(&rig.fetch(1)), [(1, 1)]);
+    assert_eq!(rig.read(), [0]);
+    assert_eq!(
+        rig.lanes(),
+        [],
+        "the main fetch is of a partition that is behind, so it will be back at once"
+    );
+    rig.brought(1, vec![data(1, &[Batch::plain(1, 2)])]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 1), (1, 2)]);
+}
+
+#[test]
+fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.later(Duration::from_millis(100));
+    assert_eq!(rig.aside(1).request.max_wait_ms, 400, "as long as the main one has left");
+    rig.brought(1, vec![data(1, &[Batch::plain(0, 1)])]);
+    let plan = rig.fetch(1);
+    assert_eq!((listed(&plan), forgotten(&plan)), (vec![(1, 1)], vec![0]));
+    rig.lost(1, ASIDE);
+    rig.brought(1, vec![]);
+    assert_eq!(rig.lanes(), []);
+    rig.next_timer();
+    assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
+}
+
+#[test]
+fn what_was_fetched_last_goes_last() {
+    let mut rig = Rig::reading(3, |_| ());
+    rig.version = 4;
+    let mut first = Vec::new();
+    for round in 0..6 {
+        let plan = rig.fetch(1);
+        let (partition, offset) = listed(&plan)[0];
+        first.push(partition);
+        rig.brought(1, vec![data(partition, &[Batch::plain(offset, offset + 1)])]);
+        assert_eq!(listed(&plan).len(), 3, "{round}");
+    }
+    assert_eq!(first, [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn chunks_are_taken_from_partitions_in_turn() {
+    let mut rig = Rig::reading(2, |_| ());
+    for offset in 0..3 {
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(offset, offset + 1)])]);
+    }
+    rig.fetch(1);
+    rig.brought(1, vec![data(1, &[Batch::plain(0, 1)])]);
+    let mut order = Vec::new();
+    while rig.machine.is_readable() {
+        let mut walk = rig.take_walk();
+        order.push(walk.partition());
+        offsets(&mut walk);
+    }
+    assert_eq!(order, [0, 1, 0, 0]);
+}
+
+#[test]
+fn scenario_c21_an_assignment_that_ends_under_a_parked_fetch_frees_its_lanes_when_that_is_back() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.unassign_all(rig.now);
+    assert!(!rig.machine.is_quiescent());
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+    assert!(rig.machine.is_quiescent());
+    assert!(rig.take().is_none());
+    rig.assign([at(3)]);
+    let plan = rig.fetch(1);
+    assert_eq!((heading(&plan), listed(&plan)), ((77, 0), vec![(0, 3)]));
+}
+
+#[test]
+fn a_new_assignment_does_not_wait_for_the_parked_fetch_of_the_old_one() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.assign([at(3)]);
+    assert_eq!(listed(&rig.aside(1)), [(0, 3)]);
+    rig.brought_aside(1, vec![data(0, &[Batch::plain(3, 4)])]);
+    assert_eq!(rig.read(), [3]);
+}

@@ -1,0 +1,158 @@
+//! Errors of partitions and brokers: each told once, none a spin, none the end of the others.
+
+use super::*;
+
+#[test]
+fn a_missing_permission_is_told_once_and_comes_right_by_itself() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed), data(1, &[Batch::plain(0, 1)])]);
+    let error = rig.take_error();
+    assert_eq!(error.code(), Some(ErrorCode::TopicAuthorizationFailed));
+    assert_eq!((error.context().topic.as_deref(), error.context().partition), (Some("t"), Some(0)));
+    assert_eq!(rig.read(), [0], "the other partition goes on");
+    for _ in 0..3 {
+        rig.fetch(1);
+        rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);
+        assert!(rig.take().is_none());
+        rig.later(Duration::from_secs(2));
+    }
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    assert_eq!(rig.read(), [0]);
+    rig.fetch(1);
+    rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);
+    rig.take_error();
+}
+
+#[test]
+fn passing_trouble_is_silent_and_lasting_trouble_is_noticed_once() {
+    for code in [ErrorCode::KafkaStorageError, ErrorCode::ReplicaNotAvailable, ErrorCode::UnknownServerError]
+    {
+        let mut rig = Rig::reading(1, |_| ());
+        let begin = rig.now.instant;
+        let mut waits = Vec::new();
+        let mut told = 0;
+        while rig.now.instant - begin < Duration::from_secs(20) {
+            rig.fetch(1);
+            rig.brought(1, vec![failed(0, code)]);
+            if rig.machine.is_readable() {
+                assert!(rig.now.instant - begin >= Duration::from_secs(5));
+                assert_eq!(rig.take_notice().code(), Some(code));
+                told += 1;
+            }
+            waits.push(rig.next_timer());
+        }
+        assert_eq!(told, 1);
+        assert!(
+            waits[0] <= Duration::from_millis(120) && waits[1] >= Duration::from_millis(160),
+            "{waits:?}"
+        );
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(1200)));
+    }
+}
+
+#[test]
+fn the_brokers_own_corrupt_copy_is_an_error_naming_the_offset() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![failed(0, ErrorCode::CorruptMessage)]);
+    assert!(matches!(rig.take_error().kind(), ErrorKind::Corrupt { offset: 0, .. }));
+    rig.next_timer();
+    rig.fetch(1);
+}
+
+#[test]
+fn a_codec_the_fetch_version_cannot_carry_is_unsupported() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.version = 4;
+    rig.fetch(1);
+    rig.brought(1, vec![failed(0, ErrorCode::UnsupportedCompressionType)]);
+    assert!(matches!(rig.take_error().kind(), ErrorKind::Unsupported { feature: "zstd", .. }));
+    assert!(rig.machine.is_quiescent());
+}
+
+#[test]
+fn a_broker_that_cannot_be_used_is_told_once_and_tried_again() {
+    let mut rig = Rig::reading(1, |_| ());
+    for round in 0..3 {
+        rig.fetch(1);
+        let error = Error::broker(ErrorCode::SaslAuthenticationFailed);
+        rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(error));
+        if round == 0 {
+            let error = rig.take_error();
+            assert_eq!(error.context().broker.as_deref(), Some("1"));
+        }
+        assert!(rig.take().is_none());
+        rig.next_timer();
+    }
+    rig.fetch(1);
+}
+
+#[test]
+fn an_error_of_the_whole_answer_waits() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    let error_code = ErrorCode::UnknownServerError.into();
+    rig.respond(1, MAIN, FetchResponse { error_code, ..response(0, vec![]) });
+    assert_eq!(rig.lanes(), []);
+    rig.next_timer();
+    assert_eq!(listed(&rig.fetch(1)), [(0, 0)]);
+}
+
+#[test]
+fn old_brokers_cut_off_a_batch_and_the_limit_is_raised() {
+    let mut rig = Rig::reading(1, |config| config.partition_max_bytes = 1024);
+    rig.version = 2;
+    let batch = Batch { value: 5000, ..Batch::plain(0, 1) };
+    let size = batch.bytes().len();
+    let plan = rig.fetch(1);
+    assert_eq!(plan.request.topics[0].partitions[0].partition_max_bytes, 1024);
+    let cut = PartitionData { records: Some(batch.bytes().slice(..1024).into()), ..data(0, &[]) };
+    rig.brought(1, vec![cut]);
+    let plan = rig.fetch(1);
+    assert_eq!(plan.request.topics[0].partitions[0].partition_max_bytes as usize, size);
+    assert!(plan.reservation.bytes() >= size);
+    rig.brought(1, vec![data(0, &[batch])]);
+    assert_eq!(rig.read(), [0]);
+}
+
+#[test]
+fn a_batch_larger_than_all_limits_is_an_error_not_a_loop() {
+    let mut rig = Rig::reading(1, |config| (config.partition_max_bytes, config.max_bytes) = (1024, 4096));
+    rig.version = 2;
+    let batch = Batch { value: 5000, ..Batch::plain(0, 1) };
+    rig.fetch(1);
+    let cut = PartitionData { records: Some(batch.bytes().slice(..1024).into()), ..data(0, &[]) };
+    rig.brought(1, vec![cut]);
+    let size = batch.bytes().len();
+    assert_eq!(rig.take_error().kind(), &ErrorKind::MessageTooLarge { size, limit: 4096 });
+    assert!(rig.machine.is_quiescent());
+}
+
+#[test]
+fn answers_that_nobody_asked_for_are_ignored() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.brought_aside(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.brought(99, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.answer_offsets(42, &[(0, 0, 5)]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(5, &[Batch::plain(0, 1)]), data(-1, &[Batch::plain(0, 1)])]);
+    assert!(rig.take().is_none());
+    assert_eq!(rig.machine.position(&tp(0)), Some(0));
+    rig.machine.handle_fetched(rig.now, &rig.cluster, 1, Lane::Other, Ok(Fetched::default()));
+}
+
+#[test]
+fn batches_from_before_the_position_are_no_progress_and_no_spin() {
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5)]);
+    rig.assign([at(10)]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 5)])]);
+    assert!(rig.take().is_none());
+    assert_eq!((rig.machine.position(&tp(0)), rig.lanes()), (Some(10), vec![]));
+    rig.next_timer();
+    rig.fetch(1);
+}
