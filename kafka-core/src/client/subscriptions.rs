@@ -136,14 +136,15 @@ impl Client {
             reading.urgent.store(!reading.queue.is_empty(), Ordering::Release);
             return Some(item);
         }
-        let item = match reading.machine.take(now)? {
+        let item = reading.machine.take(now).map(|item| match item {
             Item::Chunk(chunk) => ReaderItem::Chunk(chunk),
             Item::Error(error) => ReaderItem::Error(error),
             Item::Notice(error) => ReaderItem::Notice(error),
-        };
+        });
+        // Taking nothing changes things too: it ends the walk before, whose partition may then be fetched again.
         self.dirty_readers.insert(id);
         self.settle(now);
-        Some(item)
+        item
     }
 
     /// The application answered a `Revoking`.
@@ -473,6 +474,8 @@ impl Client {
     pub(super) fn next_fetch(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
         let (Lane::Fetch(reader) | Lane::FetchAside(reader)) = key.1 else { return None };
         let version = self.lanes.get(key)?.versions.as_ref()?.version(ApiKey::Fetch)?;
+        // Even where it gives none: positions may have to be checked first.
+        self.dirty_readers.insert(reader);
         let reading = self.readings.get_mut(&reader)?;
         let plan = reading.machine.poll_fetch(now, &self.metadata.cluster, key.0, key.1, version)?;
         let id = RequestId(self.next_id());
