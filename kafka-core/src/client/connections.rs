@@ -136,6 +136,9 @@ impl Client {
         if planned {
             if self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
                 self.kick(now.instant, key);
+            } else if matches!(key.1, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id))
+            {
+                self.lanes.lanes.remove(&key);
             }
         } else {
             self.fail_queued(now.instant, key, error);

@@ -70,6 +70,10 @@ impl Metadata {
         }
     }
 
+    pub(crate) fn is_any_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     pub(crate) fn is_wanted(&self, topic: &str) -> bool {
         self.wanted.contains_key(topic)
     }

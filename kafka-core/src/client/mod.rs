@@ -32,7 +32,7 @@ use crate::error::{ConnectionError, Error};
 use crate::group::Membership;
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
-use crate::writer::{Batch, Producer, pack};
+use crate::writer::{Batch, Producer, Tickets, pack};
 use calls::Call;
 use cluster::{Cluster, Topic};
 use config::ClientConfig;
@@ -178,7 +178,7 @@ pub enum Event {
 
 /// Batches whose waiters are to be woken outside the lock.
 #[derive(Debug)]
-pub struct Batches(Vec<Arc<Batch>>);
+pub struct Batches(Vec<Arc<Tickets>>);
 
 impl Batches {
     /// Wakes them.
@@ -425,7 +425,7 @@ impl Client {
         if self.closed {
             return;
         }
-        let begun = !self.calls.is_empty() || !self.writers.is_empty() || !self.readings.is_empty();
+        let begun = !self.calls.is_empty() || self.metadata.is_any_wanted();
         if begun && self.metadata.may_ask_now(now.instant, &self.config) {
             return self.ask_metadata(now);
         }

@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Action, Batches, Client, Event, Job, JobDone, Writers};
 use crate::error::Error;
 use crate::link::{ConnId, Payload, RequestId, Transmit};
-use crate::writer::{Accumulator, Batch, Producer, ProducerStats, TopicSlots};
+use crate::writer::{Accumulator, Producer, ProducerStats, Tickets, TopicSlots};
 use kafka_proto::messages::produce::ProduceResponse;
 use kafka_proto::{ApiKey, Str};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// Everything written so far leaves; what has to be waited for.
-    pub(crate) fn writer_flush(&mut self, now: Now, id: u32) -> Vec<Arc<Batch>> {
+    pub(crate) fn writer_flush(&mut self, now: Now, id: u32) -> Vec<Arc<Tickets>> {
         let Some(writer) = self.writers.get_mut(&id) else { return Vec::new() };
         let batches = writer.flush(now);
         self.dirty_writers.insert(id);
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// As [`writer_flush`](Self::writer_flush), of all writers.
-    pub(crate) fn flush_all(&mut self, now: Now) -> Vec<Arc<Batch>> {
+    pub(crate) fn flush_all(&mut self, now: Now) -> Vec<Arc<Tickets>> {
         let ids: Vec<u32> = self.writers.keys().copied().collect();
         ids.into_iter().flat_map(|id| self.writer_flush(now, id)).collect()
     }

@@ -5,7 +5,7 @@ use crate::client::cluster::Topic;
 use crate::client::machine::Now;
 use crate::client::{CallSpec, TopicState};
 use crate::error::{Error, ErrorKind};
-use crate::writer::{Batch, Outcome};
+use crate::writer::{Outcome, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -182,7 +182,7 @@ impl Drop for TopicWait<'_> {
 
 /// Waits for a batch's outcome without being one of its records.
 pub(crate) struct BatchWait {
-    batch: Arc<Batch>,
+    tickets: Arc<Tickets>,
     ticket: u64,
 }
 
@@ -190,8 +190,8 @@ pub(crate) struct BatchWait {
 static NEXT_BATCH_TICKET: AtomicU64 = AtomicU64::new(1 << 32);
 
 impl BatchWait {
-    pub(crate) fn new(batch: Arc<Batch>) -> Self {
-        Self { batch, ticket: NEXT_BATCH_TICKET.fetch_add(1, Ordering::Relaxed) }
+    pub(crate) fn new(tickets: Arc<Tickets>) -> Self {
+        Self { tickets, ticket: NEXT_BATCH_TICKET.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
@@ -199,12 +199,12 @@ impl Future for BatchWait {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.batch.poll_outcome(self.ticket, cx)
+        self.tickets.poll_outcome(self.ticket, cx)
     }
 }
 
 impl Drop for BatchWait {
     fn drop(&mut self) {
-        self.batch.forget_waiter(self.ticket);
+        self.tickets.forget_waiter(self.ticket);
     }
 }

@@ -321,7 +321,7 @@ impl Inner {
         if appended.opened || appended.filled {
             self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
         }
-        Ok(Delivery::new(appended.batch, appended.index))
+        Ok(Delivery::new(appended.tickets, appended.index))
     }
 
     fn pressure(&self) {

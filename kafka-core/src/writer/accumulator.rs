@@ -4,7 +4,7 @@
 //! that lock is released; the other way round the client, under its lock, may take a partition's lock to fetch batches.
 
 use super::balancer::Partitions;
-use super::batch::{Batch, SendError};
+use super::batch::{Batch, SendError, Tickets};
 use super::config::WriterConfig;
 use super::memory::Memory;
 use crate::client::cluster::Topic;
@@ -18,6 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
@@ -75,7 +76,9 @@ struct Queue {
 #[derive(Debug)]
 struct Open {
     builder: BatchBuilder,
-    batch: Arc<Batch>,
+    number: u64,
+    created: Instant,
+    tickets: Arc<Tickets>,
     /// Memory charged for it: the capacity of its chunks.
     charged: usize,
 }
@@ -83,7 +86,7 @@ struct Open {
 /// A record was taken into a batch.
 #[derive(Debug)]
 pub(crate) struct Appended {
-    pub(crate) batch: Arc<Batch>,
+    pub(crate) tickets: Arc<Tickets>,
     pub(crate) index: u32,
     /// The batch is new: its linger begins.
     pub(crate) opened: bool,
@@ -189,7 +192,7 @@ impl Accumulator {
             let full = open.builder.encoded_len() + len > self.config.batch_bytes
                 || open.builder.count() >= self.config.batch_messages;
             if full {
-                queue.seal_open();
+                queue.seal_open(&slot.topic);
                 filled = true;
             }
         }
@@ -197,18 +200,22 @@ impl Accumulator {
         if opened {
             let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
             self.check_size(topic, len + BATCH_OVERHEAD)?;
-            let number = queue.next_number;
-            let batch = Arc::new(Batch::new(slot.topic.clone(), slot.partition, number, now.instant));
-            queue.open = Some(Open { builder: BatchBuilder::new(), batch, charged: 0 });
+            queue.open = Some(Open {
+                builder: BatchBuilder::new(),
+                number: queue.next_number,
+                created: now.instant,
+                tickets: Arc::new(Tickets::new(slot.partition)),
+                charged: 0,
+            });
             queue.next_number += 1;
         }
         let appended = self.append_open(&mut queue, timestamp, message, &mut granted);
         match appended {
-            Ok((batch, index, len)) => {
+            Ok((tickets, index, len)) => {
                 if message.key.is_none() {
                     topic.stick(len, self.config.batch_bytes);
                 }
-                Ok(Appended { batch, index, opened, filled })
+                Ok(Appended { tickets, index, opened, filled })
             }
             Err(refused) => {
                 if opened {
@@ -227,7 +234,7 @@ impl Accumulator {
         timestamp: i64,
         message: &Message,
         granted: &mut Granted<'_>,
-    ) -> Result<(Arc<Batch>, u32, usize), Refused> {
+    ) -> Result<(Arc<Tickets>, u32, usize), Refused> {
         let misuse = |what| Refused::Error(SendError::not_written(Error::new(ErrorKind::Misuse(what))));
         let Some(open) = &mut queue.open else { return Err(misuse("no open batch")) };
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
@@ -238,7 +245,10 @@ impl Accumulator {
         }
         open.charged += growth;
         match open.builder.append(timestamp, key, value, &message.headers) {
-            Ok(index) => Ok((open.batch.clone(), index, len)),
+            Ok(index) => {
+                open.tickets.set_count(index + 1);
+                Ok((open.tickets.clone(), index, len))
+            }
             Err(error) => {
                 Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Encode(error.to_string())))))
             }
@@ -340,15 +350,22 @@ impl Slot {
     pub(crate) fn take(&self, open: bool) -> Option<Arc<Batch>> {
         let mut queue = self.lock();
         if queue.sealed.is_empty() && open {
-            queue.seal_open();
+            queue.seal_open(&self.topic);
         }
         queue.sealed.pop_front()
     }
 
-    /// All batches that were not taken, sealed and open.
-    pub(crate) fn batches(&self) -> Vec<Arc<Batch>> {
+    /// What the batches that were not taken wait for, sealed and open.
+    pub(crate) fn tickets(&self) -> Vec<Arc<Tickets>> {
         let queue = self.lock();
-        queue.sealed.iter().cloned().chain(queue.open.as_ref().map(|o| o.batch.clone())).collect()
+        let open = queue.open.as_ref().map(|o| o.tickets.clone());
+        queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
+    }
+
+    /// When the oldest batch that was not taken was begun.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let queue = self.lock();
+        queue.sealed.front().map(|b| b.created).or(queue.open.as_ref().map(|o| o.created))
     }
 
     pub(crate) fn has_sealed(&self) -> bool {
@@ -357,14 +374,14 @@ impl Slot {
 
     /// The number of the open batch, if there is one.
     pub(crate) fn open_number(&self) -> Option<u64> {
-        self.lock().open.as_ref().map(|o| o.batch.number)
+        self.lock().open.as_ref().map(|o| o.number)
     }
 }
 
 impl Queue {
-    fn seal_open(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        open.batch.seal(open.builder.finish(), open.charged);
-        self.sealed.push_back(open.batch);
+    fn seal_open(&mut self, topic: &Str) {
+        let Some(Open { builder, number, created, tickets, charged }) = self.open.take() else { return };
+        let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());
+        self.sealed.push_back(Arc::new(batch));
     }
 }

@@ -9,6 +9,7 @@ use kafka_proto::records::BatchBody;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -57,21 +58,26 @@ pub(crate) enum Outcome {
     Failed(SendError),
 }
 
+/// What the records of a batch wait for. It outlives the batch's bytes, so that a delivery nobody looks at holds none.
+pub(crate) struct Tickets {
+    pub(crate) partition: i32,
+    records: AtomicU32,
+    state: Mutex<State>,
+}
+
+/// A batch that takes no more records.
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) topic: Str,
     pub(crate) partition: i32,
     /// In the order of the partition's batches.
     pub(crate) number: u64,
     pub(crate) created: Instant,
-    /// Set when it is sealed, with the bytes of the writer's memory it holds.
-    sealed: OnceLock<Sealed>,
-    packed: OnceLock<Result<BatchBody, Error>>,
-    state: Mutex<State>,
-}
-
-struct Sealed {
+    /// The bytes of the writer's memory it holds.
+    pub(crate) charged: usize,
+    pub(crate) tickets: Arc<Tickets>,
     body: BatchBody,
-    charged: usize,
+    packed: OnceLock<Result<BatchBody, Error>>,
 }
 
 #[derive(Default)]
@@ -82,27 +88,23 @@ struct State {
 }
 
 impl Batch {
-    pub(crate) fn new(topic: Str, partition: i32, number: u64, created: Instant) -> Self {
-        let (sealed, packed, state) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        Self { topic, partition, number, created, sealed, packed, state }
+    pub(crate) fn new(
+        topic: Str,
+        open: (u64, Instant, usize),
+        tickets: Arc<Tickets>,
+        body: BatchBody,
+    ) -> Self {
+        let (number, created, charged) = open;
+        let partition = tickets.partition;
+        Self { topic, partition, number, created, charged, tickets, body, packed: OnceLock::new() }
     }
 
-    pub(crate) fn seal(&self, body: BatchBody, charged: usize) {
-        // A batch is sealed by whoever takes it out of its slot, which happens once.
-        let first = self.sealed.set(Sealed { body, charged });
-        debug_assert!(first.is_ok());
-    }
-
-    pub(crate) fn body(&self) -> Option<&BatchBody> {
-        self.sealed.get().map(|s| &s.body)
-    }
-
-    pub(crate) fn charged(&self) -> usize {
-        self.sealed.get().map_or(0, |s| s.charged)
+    pub(crate) fn body(&self) -> &BatchBody {
+        &self.body
     }
 
     pub(crate) fn count(&self) -> u32 {
-        self.body().map_or(0, BatchBody::count)
+        self.body.count()
     }
 
     /// The compressed form, made by the first who asks and kept for retries.
@@ -110,15 +112,26 @@ impl Batch {
         &self,
         pack: impl FnOnce(&BatchBody) -> Result<BatchBody, Error>,
     ) -> Result<&BatchBody, Error> {
-        let packed = self.packed.get_or_init(|| match self.body() {
-            Some(body) => pack(body),
-            None => Err(Error::new(crate::error::ErrorKind::Misuse("an open batch cannot be sent"))),
-        });
-        packed.as_ref().map_err(Clone::clone)
+        self.packed.get_or_init(|| pack(&self.body)).as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn is_packed(&self) -> bool {
         self.packed.get().is_some()
+    }
+}
+
+impl Tickets {
+    pub(crate) fn new(partition: i32) -> Self {
+        Self { partition, records: AtomicU32::new(0), state: Mutex::default() }
+    }
+
+    /// How many records there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_count(&self, count: u32) {
+        self.records.store(count, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,9 +179,9 @@ impl Batch {
     }
 }
 
-impl fmt::Debug for Batch {
+impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batch({}-{} #{}, {} records)", self.topic, self.partition, self.number, self.count())
+        write!(f, "Tickets({})", self.partition)
     }
 }
 
@@ -179,23 +192,23 @@ impl fmt::Debug for Batch {
 #[derive(Debug)]
 #[must_use = "a delivery tells whether the record was written"]
 pub struct Delivery {
-    batch: Arc<Batch>,
+    tickets: Arc<Tickets>,
     index: u32,
 }
 
 impl Delivery {
-    pub(crate) fn new(batch: Arc<Batch>, index: u32) -> Self {
-        Self { batch, index }
+    pub(crate) fn new(tickets: Arc<Tickets>, index: u32) -> Self {
+        Self { tickets, index }
     }
 
     /// The partition the record goes to.
     pub fn partition(&self) -> i32 {
-        self.batch.partition
+        self.tickets.partition
     }
 
     /// What became of it, if that is known already.
     pub fn try_get(&self) -> Option<Result<Delivered, SendError>> {
-        self.batch.lock().outcome.as_ref().map(|outcome| self.result(outcome))
+        self.tickets.lock().outcome.as_ref().map(|outcome| self.result(outcome))
     }
 
     fn result(&self, outcome: &Outcome) -> Result<Delivered, SendError> {
@@ -203,7 +216,7 @@ impl Delivery {
             Outcome::Acked { base_offset, log_append_time } => {
                 let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(self.index) };
                 let log_append_time = *log_append_time;
-                Ok(Delivered { partition: self.batch.partition, offset, log_append_time })
+                Ok(Delivered { partition: self.tickets.partition, offset, log_append_time })
             }
             Outcome::Failed(error) => Err(error.clone()),
         }
@@ -214,7 +227,7 @@ impl Future for Delivery {
     type Output = Result<Delivered, SendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.batch.poll_outcome(u64::from(self.index), cx) {
+        match self.tickets.poll_outcome(u64::from(self.index), cx) {
             Poll::Ready(outcome) => Poll::Ready(self.result(&outcome)),
             Poll::Pending => Poll::Pending,
         }
@@ -223,6 +236,6 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.batch.forget_waiter(u64::from(self.index));
+        self.tickets.forget_waiter(u64::from(self.index));
     }
 }

@@ -5,9 +5,12 @@ mod balancer;
 mod batch;
 mod config;
 mod encode;
+mod identity;
 mod memory;
+mod outcomes;
 mod partition;
 mod producer;
+mod timing;
 mod verdict;
 
 pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
@@ -17,6 +20,6 @@ pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Refused, Slot, TopicSlots};
-pub(crate) use batch::{Batch, Outcome};
+pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
 pub(crate) use producer::Producer;

@@ -42,6 +42,10 @@ pub(crate) struct PartitionSender {
     pub(crate) open_due: Option<u64>,
     /// It stands in its leader's ready queue.
     pub(crate) is_ready: bool,
+    /// It stands among those that leave when the leader's lane is idle.
+    pub(crate) is_gathering: bool,
+    /// When its oldest batch is to be looked at.
+    pub(crate) expiry: Option<Instant>,
     /// A batch of it is being compressed elsewhere.
     pub(crate) is_packing: bool,
     /// Nothing is sent before.
@@ -62,6 +66,8 @@ impl PartitionSender {
             in_flight: VecDeque::new(),
             open_due: None,
             is_ready: false,
+            is_gathering: false,
+            expiry: None,
             is_packing: false,
             backoff_until: None,
             failures: 0,
@@ -151,6 +157,17 @@ impl PartitionSender {
     pub(crate) fn lost_track(&mut self) {
         self.needs_bump = true;
         self.queue.iter_mut().for_each(|p| (p.stamp, p.maybe_written) = (None, false));
+    }
+
+    /// When the oldest unresolved batch was begun.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let in_flight = self
+            .in_flight
+            .iter()
+            .filter(|(_, p)| !p.batch.tickets.is_resolved())
+            .map(|(_, p)| p.batch.created);
+        let queued = self.queue.front().map(|p| p.batch.created);
+        in_flight.chain(queued).chain(self.slot.oldest()).min()
     }
 
     pub(crate) fn is_idle(&self) -> bool {

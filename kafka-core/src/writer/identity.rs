@@ -1,0 +1,119 @@
+//! The producer id and epoch a writer sends under (KIP-98, KIP-360).
+//!
+//! Each partition keeps the identity its sequences belong to, and takes the newest when it has to begin anew; the others
+//! go on undisturbed.
+
+use super::batch::Fate;
+use super::config::Idempotence;
+use super::partition::Identity;
+use super::producer::{IdentityState, Producer};
+use crate::client::machine::{Answer, Ask, Lane, Now, Target};
+use crate::client::requests::unexpected;
+use crate::error::{Error, ErrorKind};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::init_producer_id::InitProducerIdRequest;
+use kafka_proto::{ApiKey, ResponseKind, Str};
+
+impl Producer {
+    /// Whether the next batch has, or can get, its sequence.
+    pub(super) fn has_identity(&mut self, index: usize) -> bool {
+        if self.identity == IdentityState::Off {
+            return true;
+        }
+        let partition = &self.partitions[index];
+        if partition.queue.front().is_some_and(|p| p.stamp.is_some()) {
+            return true;
+        }
+        if partition.identity.is_some() && !partition.needs_bump {
+            return true;
+        }
+        if partition.has_stamped() {
+            return false;
+        }
+        let IdentityState::Ready(current) = self.identity else { return false };
+        let fresh = if partition.identity == Some(current) { self.bump(current) } else { Some(current) };
+        let Some(identity) = fresh else { return false };
+        let partition = &mut self.partitions[index];
+        (partition.identity, partition.next_sequence, partition.needs_bump) = (Some(identity), 0, false);
+        true
+    }
+
+    /// The next epoch, which an idempotent producer without transactions may give itself (KIP-360); a new id after the last.
+    fn bump(&mut self, current: Identity) -> Option<Identity> {
+        self.stats.epoch_bumps += 1;
+        if current.epoch == i16::MAX {
+            self.identity = IdentityState::Wanted;
+            return None;
+        }
+        let next = Identity { epoch: current.epoch + 1, ..current };
+        self.identity = IdentityState::Ready(next);
+        Some(next)
+    }
+
+    /// Asks for a producer id as soon as there is something to send under it.
+    pub(crate) fn poll_ask(&mut self) -> Option<Ask> {
+        if self.identity != IdentityState::Wanted || self.partitions.is_empty() {
+            return None;
+        }
+        self.identity = IdentityState::Asked;
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            ..InitProducerIdRequest::default()
+        };
+        Some(Ask {
+            tag: 0,
+            target: Target::Any,
+            lane: Lane::Other,
+            request: request.into(),
+            timeout: self.request_timeout,
+        })
+    }
+
+    pub(crate) fn handle_answer(&mut self, now: Now, answer: Answer) {
+        let attempt = match self.identity {
+            IdentityState::Backoff(_, attempt) => attempt,
+            _ => 0,
+        };
+        let error = match answer.result {
+            Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
+                ErrorCode::None => {
+                    let (id, epoch) = (response.producer_id, response.producer_epoch);
+                    self.identity = IdentityState::Ready(Identity { id, epoch });
+                    return self.reschedule_all(now.instant);
+                }
+                code => Error::broker(code).api(ApiKey::InitProducerId),
+            },
+            Ok(other) => unexpected(&other),
+            Err(error) => error,
+        };
+        if error.is_retriable() {
+            let wait = self.random.backoff(attempt, self.retry_backoff.0, self.retry_backoff.1);
+            self.identity = IdentityState::Backoff(now.instant + wait, attempt + 1);
+            return;
+        }
+        self.without_identity(now, error);
+    }
+
+    /// The cluster gives no producer ids: it is too old, or the user has no right to them.
+    fn without_identity(&mut self, now: Now, error: Error) {
+        let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
+        if too_old && self.accumulator.config.idempotence == Idempotence::IfSupported {
+            let kind = ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" };
+            let told = Error::new(kind).detail(Str::from_static("retries may duplicate records"));
+            self.out.degraded = Some(told);
+            self.identity = IdentityState::Off;
+            return self.reschedule_all(now.instant);
+        }
+        // What waits cannot be sent; whatever comes later asks again.
+        self.identity = IdentityState::Wanted;
+        for index in 0..self.partitions.len() {
+            while let Some(pending) = self.partitions[index].next() {
+                self.give_up(index, &pending, error.clone());
+            }
+            while let Some(batch) = self.partitions[index].slot.take(true) {
+                self.resolve_failed(&batch, error.clone(), Fate::NotWritten);
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What became of a Produce request, batch by batch: acknowledged, sent again, given up (PROMISES 2, 5, 6).
+
+use super::batch::{Batch, Fate, Outcome, SendError};
+use super::partition::{Identity, Pending};
+use super::producer::{IdentityState, Producer, Sent};
+use super::verdict::{Verdict, verdict};
+use crate::client::cluster::Node;
+use crate::client::machine::{Hint, Now};
+use crate::error::{Error, ErrorKind};
+use crate::link::RequestId;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
+use kafka_proto::{ApiKey, Str, Uuid};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Producer {
+    /// A Produce request was answered.
+    pub(crate) fn produced(&mut self, now: Now, id: RequestId, response: ProduceResponse) {
+        let Some(sent) = self.requests.remove(&id) else { return };
+        self.hint_leaders(&sent, &response);
+        let mut at = 0;
+        for topic in response.responses {
+            for told in topic.partition_responses {
+                let same = |item: &(Str, Uuid, i32, usize)| {
+                    item.2 == told.index
+                        && (item.0 == topic.name || (!item.1.is_zero() && item.1 == topic.topic_id))
+                };
+                // Answers mostly stand in the order of the request.
+                let found = sent.items[at..].iter().position(same).map(|i| at + i);
+                let Some(found) = found.or_else(|| sent.items.iter().position(same)) else { continue };
+                at = found + 1;
+                let index = sent.items[found].3;
+                if let Some(pending) = self.partitions[index].landed(id) {
+                    self.answered(now.instant, index, pending, told);
+                }
+            }
+        }
+        let silent = Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Produce);
+        self.ended(now, id, sent, &silent.detail(Str::from_static("the response lacks the partition")), true);
+    }
+
+    /// A Produce request failed: `taken` tells whether the socket took all of it.
+    pub(crate) fn failed(&mut self, now: Now, id: RequestId, error: &Error, taken: bool) {
+        let Some(sent) = self.requests.remove(&id) else { return };
+        self.ended(now, id, sent, error, taken);
+    }
+
+    /// A Produce request that is not answered (acks of none) was taken by the socket.
+    pub(crate) fn sent(&mut self, now: Now, id: RequestId) {
+        let Some(sent) = self.requests.remove(&id) else { return };
+        for (.., index) in &sent.items {
+            if let Some(pending) = self.partitions[*index].landed(id) {
+                self.acked(&pending.batch, -1, None);
+            }
+        }
+        let error = Error::new(ErrorKind::Closed);
+        self.ended(now, id, sent, &error, true);
+    }
+
+    /// Whatever of a request was not answered failed; then its partitions, and an idle lane's, go on.
+    fn ended(&mut self, now: Now, id: RequestId, sent: Sent, error: &Error, taken: bool) {
+        if let Some(broker) = self.brokers.get_mut(&sent.broker) {
+            broker.in_flight = broker.in_flight.saturating_sub(1);
+        }
+        for (.., index) in &sent.items {
+            if let Some(mut pending) = self.partitions[*index].landed(id) {
+                pending.maybe_written |= taken;
+                self.retry(now.instant, *index, pending, error.clone());
+            }
+            self.schedule(now.instant, *index);
+        }
+        self.lane_idle(now.instant, sent.broker);
+    }
+
+    fn lane_idle(&mut self, now: Instant, broker: i32) {
+        let Some(queue) = self.brokers.get_mut(&broker) else { return };
+        if queue.in_flight > 0 || !queue.ready.is_empty() {
+            return;
+        }
+        for index in std::mem::take(&mut queue.gathering) {
+            let partition = &mut self.partitions[index];
+            partition.is_gathering = false;
+            if let Some(number) = partition.slot.open_number() {
+                self.make_due(now, index, number);
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Instant, index: usize, mut pending: Pending, told: PartitionProduceResponse) {
+        let code = ErrorCode::from(told.error_code);
+        let batch = pending.batch.clone();
+        let error = || {
+            let error = Error::broker(code).api(ApiKey::Produce).partition(&batch.topic, batch.partition);
+            match &told.error_message {
+                Some(message) => error.detail(message.clone()),
+                None => error,
+            }
+        };
+        match verdict(code, self.identity != IdentityState::Off) {
+            Verdict::Acked => {
+                let partition = &mut self.partitions[index];
+                partition.failures = 0;
+                let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
+                self.acked(&batch, told.base_offset, time);
+            }
+            Verdict::Duplicate => self.acked(&batch, -1, None),
+            Verdict::Retry { appended, refresh } => {
+                if refresh {
+                    self.out.hints.push(Hint::Refresh(batch.topic.clone()));
+                }
+                pending.maybe_written |= appended;
+                self.retry(now, index, pending, error());
+            }
+            Verdict::OutOfOrder { .. } if self.partitions[index].has_older(batch.number) => {
+                self.retry(now, index, pending, error());
+            }
+            Verdict::OutOfOrder { new_id } => {
+                if new_id && self.partitions[index].identity.is_some() {
+                    self.renew(self.partitions[index].identity);
+                }
+                (pending.stamp, pending.maybe_written) = (None, false);
+                self.partitions[index].lost_track();
+                self.retry(now, index, pending, error());
+            }
+            Verdict::Fail(fate_of) => {
+                pending.maybe_written |= fate_of == Fate::PossiblyWritten;
+                self.give_up(index, &pending, error());
+            }
+        }
+    }
+
+    /// The broker does not accept the producer id any more.
+    fn renew(&mut self, refused: Option<Identity>) {
+        if let IdentityState::Ready(current) = self.identity
+            && Some(current) == refused
+        {
+            self.identity = IdentityState::Wanted;
+        }
+    }
+
+    fn retry(&mut self, now: Instant, index: usize, mut pending: Pending, error: Error) {
+        pending.attempts += 1;
+        let config = &self.accumulator.config;
+        let expired = now >= pending.batch.created + config.delivery_timeout;
+        let spent = config.max_attempts.is_some_and(|max| pending.attempts >= max);
+        if pending.batch.tickets.is_resolved() || expired || spent || !may_retry(&error) {
+            return self.give_up(index, &pending, error);
+        }
+        let partition = &mut self.partitions[index];
+        let attempt = partition.failures;
+        partition.failures = partition.failures.saturating_add(1);
+        partition.put_back(pending);
+        let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
+        self.begin_backoff(index, now + wait);
+    }
+
+    fn begin_backoff(&mut self, index: usize, until: Instant) {
+        self.end_backoff(index);
+        self.partitions[index].backoff_until = Some(until);
+        self.backoffs.insert((until, index));
+    }
+
+    pub(super) fn end_backoff(&mut self, index: usize) {
+        if let Some(until) = self.partitions[index].backoff_until.take() {
+            self.backoffs.remove(&(until, index));
+        }
+    }
+
+    pub(super) fn give_up(&mut self, index: usize, pending: &Pending, error: Error) {
+        self.partitions[index].give_up(pending);
+        let error = error.partition(&pending.batch.topic, pending.batch.partition);
+        self.resolve_failed(&pending.batch, error, fate(pending.maybe_written));
+    }
+
+    fn acked(&mut self, batch: &Arc<Batch>, base_offset: i64, log_append_time: Option<i64>) {
+        if self.resolve(batch, Outcome::Acked { base_offset, log_append_time }) {
+            self.stats.records_acked += u64::from(batch.count());
+            self.stats.bytes_acked += batch.body().len() as u64;
+        }
+    }
+
+    pub(super) fn resolve_failed(&mut self, batch: &Arc<Batch>, error: Error, fate: Fate) {
+        if self.resolve(batch, Outcome::Failed(SendError { fate, error })) {
+            self.stats.records_failed += u64::from(batch.count());
+        }
+    }
+
+    fn resolve(&mut self, batch: &Arc<Batch>, outcome: Outcome) -> bool {
+        let first = batch.tickets.resolve(outcome);
+        if first {
+            self.accumulator.memory.release(batch.charged);
+            self.out.resolved.push(batch.tickets.clone());
+        }
+        first
+    }
+
+    /// KIP-951: the answer told the new leaders.
+    fn hint_leaders(&mut self, sent: &Sent, response: &ProduceResponse) {
+        for topic in &response.responses {
+            for told in topic.partition_responses.iter().filter(|p| p.current_leader.leader_id >= 0) {
+                let name = sent
+                    .items
+                    .iter()
+                    .find(|i| i.0 == topic.name || (!i.1.is_zero() && i.1 == topic.topic_id));
+                let Some((name, ..)) = name else { continue };
+                let node =
+                    response.node_endpoints.iter().find(|n| n.node_id == told.current_leader.leader_id);
+                self.out.hints.push(Hint::Leader {
+                    topic: name.clone(),
+                    partition: told.index,
+                    leader: told.current_leader.leader_id,
+                    leader_epoch: told.current_leader.leader_epoch,
+                    node: node.and_then(|n| {
+                        let port = u16::try_from(n.port).ok()?;
+                        let (host, rack) = (n.host.clone(), n.rack.clone());
+                        Some(Node { id: n.node_id, host, port, rack })
+                    }),
+                });
+            }
+        }
+    }
+}
+
+pub(super) fn fate(maybe_written: bool) -> Fate {
+    if maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
+}
+
+/// A request that could not be encoded fails the same way again; whatever else went wrong may heal.
+fn may_retry(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::Encode(_) | ErrorKind::Unsupported { .. } | ErrorKind::Closed)
+}
