@@ -1,1 +1,140 @@
-//! A Kafka client on smol and async-std.
+//! A Kafka client on smol and, with the feature `async-std`, on async-std.
+//!
+//! The client itself is [`kafka_core`]; this crate gives it sockets and timers of `async-io`, which both runtimes share,
+//! and threads of `blocking`. The runtimes differ only in where tasks are [spawned](Spawn). Everything users hold is
+//! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
+
+mod spawn;
+
+use async_io::{Async, Timer};
+use futures_io::{AsyncRead, AsyncWrite};
+use kafka_core::client::machine::Now;
+use kafka_core::error::ConnectionError;
+use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub use kafka_core::*;
+#[cfg(feature = "async-std")]
+pub use spawn::AsyncStdTasks;
+#[cfg(feature = "smol")]
+pub use spawn::SmolTasks;
+pub use spawn::Spawn;
+
+/// A client of one cluster, on smol.
+#[cfg(feature = "smol")]
+pub type Client = rt::Client<Smol>;
+
+/// smol as the client's runtime, with its tasks on smol's global executor.
+#[cfg(feature = "smol")]
+pub type Smol = AsyncIo<SmolTasks>;
+
+/// async-std as the client's runtime.
+#[cfg(feature = "async-std")]
+pub type AsyncStd = AsyncIo<AsyncStdTasks>;
+
+/// The client on async-std.
+#[cfg(feature = "async-std")]
+pub mod async_std {
+    /// A client of one cluster, on async-std.
+    pub type Client = crate::rt::Client<crate::AsyncStd>;
+}
+
+/// The client's runtime: sockets and timers of `async-io`, and tasks on any executor.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use kafka_smol::{AsyncIo, Error, rt::Client};
+/// # async fn example(executor: Arc<smol::Executor<'static>>) -> Result<(), Error> {
+/// // All tasks of this client run on this executor, and end with it.
+/// let client = Client::builder("localhost:9092").runtime(AsyncIo::new(executor)).connect().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncIo<S>(S);
+
+impl<S: Spawn> AsyncIo<S> {
+    /// Runs the client's tasks on this executor.
+    pub fn new(executor: S) -> Self {
+        Self(executor)
+    }
+}
+
+impl<S: Spawn> Runtime for AsyncIo<S> {
+    type Stream = Async<TcpStream>;
+
+    fn current() -> Result<Self, Error> {
+        S::current().map(Self)
+    }
+
+    fn seed(&self) -> u64 {
+        RandomState::new().hash_one(0)
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { instant: Instant::now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    async fn resolve(&self, host: Str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match host.parse::<IpAddr>() {
+            Ok(address) => Ok(vec![(address, port).into()]),
+            Err(_) => blocking::unblock(move || Ok((&*host, port).to_socket_addrs()?.collect())).await,
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<Async<TcpStream>> {
+        let mut connecting = pin!(Async::<TcpStream>::connect(address));
+        let mut timer = Timer::at(deadline);
+        let late = |_| Err(io::ErrorKind::TimedOut.into());
+        let stream = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending => Pin::new(&mut timer).poll(cx).map(late),
+            ready => ready,
+        });
+        let stream = stream.await?;
+        stream.get_ref().set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        Timer::at(at).await;
+    }
+
+    async fn drive(
+        &self,
+        stream: Async<TcpStream>,
+        inbound: Inbound,
+        outbound: Outbound,
+    ) -> (ConnectionError, Inbound) {
+        drive_poll(Tcp(stream), inbound, outbound).await
+    }
+
+    fn offload(&self, work: impl FnOnce() + Send + 'static) {
+        blocking::unblock(work).detach();
+    }
+}
+
+struct Tcp(Async<TcpStream>);
+
+impl Stream for Tcp {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, buffers)
+    }
+}

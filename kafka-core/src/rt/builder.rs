@@ -16,6 +16,7 @@ use crate::reader::{Isolation, ReaderConfig, Reset, Start};
 use crate::writer::{Acks, Balancer, Idempotence, WriterConfig};
 use kafka_proto::Str;
 use kafka_proto::records::Compression;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,17 +143,23 @@ impl<R: Runtime> ClientBuilder<R> {
     }
 }
 
-/// Makes a [`Writer`].
+/// Makes a [`Writer`], or what an adapter makes of one.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
-pub struct WriterBuilder {
+pub struct WriterBuilder<W = Writer> {
     handle: Handle,
     config: WriterConfig,
+    made: PhantomData<fn() -> W>,
 }
 
-impl WriterBuilder {
+impl<W: From<Writer>> WriterBuilder<W> {
     pub(super) fn new(handle: Handle, topic: Option<Str>) -> Self {
-        Self { handle, config: WriterConfig { topic, ..WriterConfig::default() } }
+        Self { handle, config: WriterConfig { topic, ..WriterConfig::default() }, made: PhantomData }
+    }
+
+    /// The same settings for another form of the handle.
+    pub fn making<V: From<Writer>>(self) -> WriterBuilder<V> {
+        WriterBuilder { handle: self.handle, config: self.config, made: PhantomData }
     }
 
     /// Which replicas must have a batch. Default all.
@@ -231,16 +238,16 @@ impl WriterBuilder {
     ///
     /// # Errors
     /// A setting out of its range, by name.
-    pub fn build(self) -> Result<Writer> {
+    pub fn build(self) -> Result<W> {
         self.config.validate()?;
-        Ok(Writer::new(self.handle, self.config))
+        Ok(Writer::new(self.handle, self.config).into())
     }
 }
 
-/// Makes a [`Reader`].
+/// Makes a [`Reader`], or what an adapter makes of one.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
-pub struct ReaderBuilder {
+pub struct ReaderBuilder<R = Reader> {
     handle: Handle,
     budget: DriverWaker,
     topics: Vec<Str>,
@@ -249,9 +256,10 @@ pub struct ReaderBuilder {
     config: ReaderConfig,
     group: Option<GroupConfig>,
     auto_commit: Duration,
+    made: PhantomData<fn() -> R>,
 }
 
-impl ReaderBuilder {
+impl<R: From<Reader>> ReaderBuilder<R> {
     pub(super) fn new(handle: Handle, budget: DriverWaker, topic: Str) -> Self {
         Self {
             handle,
@@ -262,6 +270,22 @@ impl ReaderBuilder {
             config: ReaderConfig::default(),
             group: None,
             auto_commit: Duration::from_secs(5),
+            made: PhantomData,
+        }
+    }
+
+    /// The same settings for another form of the handle.
+    pub fn making<S: From<Reader>>(self) -> ReaderBuilder<S> {
+        ReaderBuilder {
+            handle: self.handle,
+            budget: self.budget,
+            topics: self.topics,
+            partitions: self.partitions,
+            start: self.start,
+            config: self.config,
+            group: self.group,
+            auto_commit: self.auto_commit,
+            made: PhantomData,
         }
     }
 
@@ -379,11 +403,11 @@ impl ReaderBuilder {
     ///
     /// # Errors
     /// A setting out of its range, by name.
-    pub fn build(self) -> Result<Reader> {
+    pub fn build(self) -> Result<R> {
         self.config.validate()?;
         let subscription = self.subscription()?;
         let spec = ReaderSpec { config: Arc::new(self.config), subscription };
-        Ok(Reader::new(self.handle, &self.budget, spec, self.auto_commit))
+        Ok(Reader::new(self.handle, &self.budget, spec, self.auto_commit).into())
     }
 
     fn subscription(&self) -> Result<Subscription> {

@@ -4,7 +4,7 @@
 //! compressed or checksummed.
 
 use super::runtime::Stream;
-use super::shared::Shared;
+use super::shared::{EndHook, Shared};
 use crate::client::Input;
 use crate::error::ConnectionError;
 use crate::link::{ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Transmit, Unanswered};
@@ -90,6 +90,15 @@ impl Inbound {
 impl Outbound {
     pub(super) fn new(shared: Arc<Shared>, conn: ConnId, link: LinkOutbound) -> Self {
         Self { shared, conn, link, ready: false }
+    }
+
+    /// Calls `hook`, once and from any thread, as soon as the connection is told to end; not where it ends by itself.
+    /// For adapters whose threads wait inside the socket and cannot be woken: the hook shuts it down.
+    pub fn on_end(&self, hook: impl FnOnce() + Send + 'static) {
+        let hook: EndHook = Box::new(hook);
+        if let Some(hook) = self.shared.with(|state| state.on_end(self.conn, hook)) {
+            hook();
+        }
     }
 
     /// Ready when there is something to write.

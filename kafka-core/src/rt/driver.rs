@@ -11,7 +11,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 /// Why the driver woke up.
@@ -78,9 +78,9 @@ fn carry_out<R: Runtime>(runtime: &R, shared: &Arc<Shared>, action: Action) {
             runtime.spawn(connection(runtime.clone(), shared.clone(), attempt));
         }
         Action::Close(conn) => {
-            if let Some(waker) = shared.with(|state| state.end_conn(conn)) {
-                waker.wake();
-            }
+            let (waker, hook) = shared.with(|state| state.end_conn(conn));
+            hook.into_iter().for_each(|hook| hook());
+            waker.into_iter().for_each(Waker::wake);
         }
         Action::Run(job) => {
             let shared = shared.clone();

@@ -35,6 +35,8 @@ pub(crate) struct State {
     conns: BTreeMap<ConnId, Waker>,
     /// Connections that are told to end.
     ending: BTreeSet<ConnId>,
+    /// What ends a connection whose threads cannot be woken, see [`Outbound::on_end`](super::Outbound::on_end).
+    hooks: BTreeMap<ConnId, EndHook>,
     calls: BTreeMap<u64, Waker>,
     commits: BTreeMap<u64, Waker>,
     readers: BTreeMap<u32, Waker>,
@@ -42,6 +44,9 @@ pub(crate) struct State {
     next_ticket: u64,
     shut_down: bool,
 }
+
+/// Run once a connection is told to end.
+pub(crate) type EndHook = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Slot {
@@ -54,6 +59,7 @@ struct Slot {
 struct After {
     wakers: Vec<Waker>,
     events: Vec<Event>,
+    hooks: Vec<EndHook>,
 }
 
 impl Shared {
@@ -64,6 +70,7 @@ impl Shared {
             armed: None,
             conns: BTreeMap::new(),
             ending: BTreeSet::new(),
+            hooks: BTreeMap::new(),
             calls: BTreeMap::new(),
             commits: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -99,6 +106,7 @@ impl Shared {
                 _ => {}
             }
         }
+        after.hooks.into_iter().for_each(|hook| hook());
         after.wakers.into_iter().for_each(Waker::wake);
         result
     }
@@ -241,6 +249,7 @@ impl State {
     }
 
     fn wake_all(&mut self, after: &mut After) {
+        after.hooks.extend(std::mem::take(&mut self.hooks).into_values());
         after.wakers.extend(std::mem::take(&mut self.conns).into_values());
         after.wakers.extend(std::mem::take(&mut self.calls).into_values());
         after.wakers.extend(std::mem::take(&mut self.commits).into_values());
@@ -321,9 +330,19 @@ impl State {
 
     // ---- the end of connections ----
 
-    pub(crate) fn end_conn(&mut self, conn: ConnId) -> Option<Waker> {
+    /// Tells a connection to end; the waker and the hook are the caller's to call once the lock is free.
+    pub(crate) fn end_conn(&mut self, conn: ConnId) -> (Option<Waker>, Option<EndHook>) {
         self.ending.insert(conn);
-        self.conns.remove(&conn)
+        (self.conns.remove(&conn), self.hooks.remove(&conn))
+    }
+
+    /// Keeps the hook, or gives it back where the connection is told to end already.
+    pub(crate) fn on_end(&mut self, conn: ConnId, hook: EndHook) -> Option<EndHook> {
+        if self.is_ending(conn) {
+            return Some(hook);
+        }
+        self.hooks.insert(conn, hook);
+        None
     }
 
     pub(crate) fn is_ending(&self, conn: ConnId) -> bool {
@@ -333,6 +352,7 @@ impl State {
     pub(crate) fn conn_gone(&mut self, conn: ConnId) {
         self.ending.remove(&conn);
         self.conns.remove(&conn);
+        self.hooks.remove(&conn);
     }
 }
 

@@ -1,0 +1,62 @@
+//! Where tasks run: all in which smol and async-std differ.
+
+use crate::Error;
+use std::future::Future;
+
+/// An executor.
+pub trait Spawn: Clone + Send + Sync + 'static {
+    /// The executor around the call.
+    ///
+    /// # Errors
+    /// There is none: [`ErrorKind::Misuse`](crate::error::ErrorKind::Misuse).
+    fn current() -> Result<Self, Error>;
+
+    /// Runs a task to its end, detached.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}
+
+/// smol's global executor, whose threads need no call of the application.
+#[cfg(feature = "smol")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SmolTasks;
+
+#[cfg(feature = "smol")]
+impl Spawn for SmolTasks {
+    fn current() -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+}
+
+/// An executor of the application, which has to run it.
+#[cfg(feature = "smol")]
+impl Spawn for std::sync::Arc<smol::Executor<'static>> {
+    fn current() -> Result<Self, Error> {
+        let unnamed =
+            "an executor of one's own has to be given to the builder: `runtime(AsyncIo::new(executor))`";
+        Err(Error::new(crate::error::ErrorKind::Misuse(unnamed)))
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        smol::Executor::spawn(self, task).detach();
+    }
+}
+
+/// async-std's global executor, whose threads need no call of the application.
+#[cfg(feature = "async-std")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncStdTasks;
+
+#[cfg(feature = "async-std")]
+impl Spawn for AsyncStdTasks {
+    fn current() -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        async_std::task::spawn(task);
+    }
+}
