@@ -23,3 +23,6 @@ pub(crate) use accumulator::{Accumulator, Refused, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
 pub(crate) use producer::Producer;
+
+#[cfg(test)]
+mod tests;

@@ -336,9 +336,11 @@ impl Producer {
             if partition.leader != Some(broker) || !std::mem::replace(&mut partition.is_ready, false) {
                 continue;
             }
-            if !partition.may_send(now.instant, limit) {
+            // Since it became ready a batch before it may have been given up, and its sequence with it.
+            if !partition.may_send(now.instant, limit) || !self.has_identity(index) {
                 continue;
             }
+            let partition = &mut self.partitions[index];
             let Some(mut pending) = partition.next() else { continue };
             partition.stamp(&mut pending);
             let batch = pending.batch.clone();

@@ -1,0 +1,179 @@
+//! The producer by hand: records in, requests out, answers as a broker would give them. No client, no socket, no clock.
+
+mod order;
+mod outcomes;
+mod sequences;
+mod timing;
+
+use super::accumulator::{Accumulator, TopicSlots};
+use super::batch::{Delivered, Delivery, SendError};
+use super::config::WriterConfig;
+use super::producer::Producer;
+use crate::client::cluster::{Partition, Topic};
+use crate::client::config::ClientConfig;
+use crate::client::machine::{Answer, Now};
+use crate::error::{ConnectionError, Error};
+use crate::link::{Produce, RequestId};
+use crate::message::Message;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
+use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
+use kafka_proto::records::{Batch, batches};
+use kafka_proto::{Str, Uuid};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const BROKER: i32 = 1;
+
+pub(super) struct Harness {
+    pub(super) now: Now,
+    pub(super) producer: Producer,
+    accumulator: Arc<Accumulator>,
+    topic: Arc<TopicSlots>,
+    next: u64,
+}
+
+/// A request as the broker sees it.
+pub(super) struct Request {
+    pub(super) id: RequestId,
+    /// Partition and batch, sealed.
+    pub(super) batches: Vec<(i32, Batch)>,
+}
+
+impl Request {
+    /// Partition, producer epoch, base sequence, records of each batch.
+    pub(super) fn stamps(&self) -> Vec<(i32, i16, i32, u32)> {
+        let stamp = |(p, b): &(i32, Batch)| {
+            (*p, b.producer_epoch(), b.base_sequence(), b.record_count().unwrap_or(0))
+        };
+        self.batches.iter().map(stamp).collect()
+    }
+}
+
+impl Harness {
+    pub(super) fn new(partitions: i32, config: WriterConfig) -> Self {
+        let mut harness = Self::without_identity(partitions, config);
+        harness.give_identity(7, 0);
+        harness
+    }
+
+    pub(super) fn without_identity(partitions: i32, config: WriterConfig) -> Self {
+        let now = Now { instant: Instant::now_for_tests(), wall_ms: 1_000 };
+        let accumulator = Arc::new(Accumulator::new(config));
+        let mut producer = Producer::new(accumulator.clone(), &ClientConfig::default(), 1);
+        let topic = producer.update_topic(now, &topic(partitions, Some(BROKER)), true);
+        Self { now, producer, accumulator, topic, next: 0 }
+    }
+
+    pub(super) fn give_identity(&mut self, id: i64, epoch: i16) {
+        if self.producer.poll_ask().is_some() {
+            let response =
+                InitProducerIdResponse { producer_id: id, producer_epoch: epoch, ..Default::default() };
+            let answer = Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) };
+            self.producer.handle_answer(self.now, answer);
+        }
+    }
+
+    pub(super) fn send(&mut self, partition: usize, value: &str) -> Delivery {
+        let slot = self.topic.slot(partition).unwrap();
+        let message = Message::new(value.to_owned()).key("k");
+        let appended = self.accumulator.append(self.now, &self.topic, &slot, &message, 0).unwrap();
+        if appended.opened || appended.filled {
+            self.producer.appended(self.now, slot.index, appended.opened);
+        }
+        Delivery::new(appended.tickets, appended.index)
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Request> {
+        self.poll_from(BROKER)
+    }
+
+    pub(super) fn poll_from(&mut self, broker: i32) -> Option<Request> {
+        self.next += 1;
+        let id = RequestId(self.next);
+        let produce: Produce = self.producer.poll_produce(self.now, id, broker)?;
+        let request = super::produce_request(produce, 9).unwrap();
+        let mut found = Vec::new();
+        for topic in request.topic_data {
+            for data in topic.partition_data {
+                let bytes = data.records.unwrap().into_bytes();
+                found.push((data.index, batches(bytes).next().unwrap().unwrap()));
+            }
+        }
+        Some(Request { id, batches: found })
+    }
+
+    pub(super) fn answer(&mut self, request: &Request, codes: &[(ErrorCode, i64)]) {
+        let told =
+            request.batches.iter().zip(codes).map(|((index, _), (code, offset))| PartitionProduceResponse {
+                index: *index,
+                error_code: code.code(),
+                base_offset: *offset,
+                ..PartitionProduceResponse::default()
+            });
+        let topic = TopicProduceResponse {
+            name: Str::from("t"),
+            partition_responses: told.collect(),
+            ..TopicProduceResponse::default()
+        };
+        let response = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
+        self.producer.produced(self.now, request.id, response);
+    }
+
+    pub(super) fn lose(&mut self, request: &Request, taken: bool) {
+        let error = Error::from(ConnectionError::Lost("reset".into()));
+        self.producer.failed(self.now, request.id, &error, taken);
+    }
+
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.now.instant += time;
+        self.producer.handle_timeout(self.now);
+    }
+
+    /// Goes on to the producer's next deadline.
+    pub(super) fn next_deadline(&mut self) {
+        let at = self.producer.poll_timeout().expect("something is to happen");
+        self.now.instant = self.now.instant.max(at);
+        self.producer.handle_timeout(self.now);
+    }
+
+    pub(super) fn move_leader(&mut self, partitions: i32, leader: Option<i32>) {
+        self.producer.update_topic(self.now, &topic(partitions, leader), true);
+    }
+}
+
+pub(super) fn topic(partitions: i32, leader: Option<i32>) -> Topic {
+    let partition =
+        |_| Partition { leader, leader_epoch: 0, replicas: vec![1], isr: vec![1], offline: Vec::new() };
+    Topic {
+        name: Str::from("t"),
+        id: Uuid::ZERO,
+        is_internal: false,
+        partitions: (0..partitions).map(partition).collect(),
+    }
+}
+
+pub(super) fn acked(delivery: &Delivery) -> i64 {
+    match delivery.try_get() {
+        Some(Ok(Delivered { offset, .. })) => offset,
+        other => panic!("not acknowledged: {other:?}"),
+    }
+}
+
+pub(super) fn failed(delivery: &Delivery) -> SendError {
+    match delivery.try_get() {
+        Some(Err(error)) => error,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+trait TestClock {
+    fn now_for_tests() -> Instant;
+}
+
+impl TestClock for Instant {
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
+    fn now_for_tests() -> Instant {
+        Instant::now()
+    }
+}

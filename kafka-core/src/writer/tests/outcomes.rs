@@ -1,0 +1,116 @@
+//! Each record ends exactly once, as what it is (PROMISES 2).
+
+use super::{Harness, acked, failed};
+use crate::error::{Error, ErrorKind};
+use crate::writer::{Acks, Fate, Idempotence, WriterConfig};
+use kafka_proto::error_code::ErrorCode;
+use std::time::Duration;
+
+#[test]
+fn scenario_p22_every_record_of_a_batch_gets_its_answer_and_memory_comes_back() {
+    let mut h = Harness::new(2, WriterConfig::default());
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    let sent: Vec<_> = (0..100).map(|i| h.send(i % 2, &i.to_string())).collect();
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    let request = h.poll().unwrap();
+    let codes: Vec<_> = request
+        .batches
+        .iter()
+        .map(|(p, _)| if *p == 0 { (ErrorCode::None, 1) } else { (ErrorCode::InvalidRecord, -1) })
+        .collect();
+    h.answer(&request, &codes);
+    for (i, delivery) in sent.iter().enumerate() {
+        if i % 2 == 0 {
+            assert_eq!(acked(delivery), 1 + i as i64 / 2);
+        } else {
+            assert_eq!(failed(delivery).fate, Fate::NotWritten);
+            assert_eq!(failed(delivery).error.code(), Some(ErrorCode::InvalidRecord));
+            assert_eq!(failed(delivery).error.context().partition, Some(1));
+        }
+    }
+    assert_eq!(h.producer.accumulator.memory.used(), 0);
+    assert!(h.producer.is_quiescent());
+}
+
+#[test]
+fn what_never_left_is_not_written_and_what_was_taken_possibly() {
+    for (taken, fate) in [(false, Fate::NotWritten), (true, Fate::PossiblyWritten)] {
+        let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+        let mut h = Harness::new(1, config);
+        let a = h.send(0, "a");
+        let request = h.poll().unwrap();
+        h.lose(&request, taken);
+        assert_eq!(failed(&a).fate, fate);
+    }
+}
+
+#[test]
+fn an_answer_that_lacks_a_partition_is_no_acknowledgement() {
+    let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[]);
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+}
+
+#[test]
+fn scenario_p25_an_answer_in_the_instant_of_the_deadline_wins() {
+    let config = WriterConfig { delivery_timeout: Duration::from_secs(1), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.now.instant += Duration::from_secs(1);
+    h.answer(&request, &[(ErrorCode::None, 7)]);
+    h.producer.handle_timeout(h.now);
+    assert_eq!(acked(&a), 7);
+}
+
+#[test]
+fn acks_of_none_end_when_the_socket_has_taken_them() {
+    let config = WriterConfig { acks: Acks::None, ..WriterConfig::default() };
+    let mut h = Harness::without_identity(1, config);
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    assert!(a.try_get().is_none());
+    h.producer.sent(h.now, request.id);
+    assert_eq!(acked(&a), -1);
+    assert!(h.producer.is_quiescent());
+}
+
+#[test]
+fn closing_ends_everything_as_what_it_is() {
+    let mut h = Harness::new(2, WriterConfig::default());
+    let on_the_way = h.send(0, "a");
+    h.poll().unwrap();
+    let gathering = h.send(1, "b");
+    h.producer.abort(&Error::new(ErrorKind::Closed));
+    assert_eq!(failed(&on_the_way).fate, Fate::PossiblyWritten);
+    assert_eq!(failed(&gathering).fate, Fate::NotWritten);
+    assert_eq!(h.producer.accumulator.memory.used(), 0);
+}
+
+#[test]
+fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
+    let mut h = Harness::without_identity(1, WriterConfig::default());
+    let a = h.send(0, "a");
+    assert!(h.poll().is_none(), "no identity yet");
+    assert!(h.producer.poll_ask().is_some());
+    let too_old = Error::new(ErrorKind::Unsupported { feature: "InitProducerId", needs: "Kafka 0.11" });
+    let answer = crate::client::machine::Answer { tag: 0, broker: Some(1), result: Err(too_old.clone()) };
+    h.producer.handle_answer(h.now, answer.clone());
+    assert!(h.producer.out.degraded.take().is_some());
+    let request = h.poll().unwrap();
+    assert_eq!(request.batches[0].1.producer_id(), -1);
+    h.answer(&request, &[(ErrorCode::None, 0)]);
+    assert_eq!(acked(&a), 0);
+
+    let config = WriterConfig { idempotence: Idempotence::Required, ..WriterConfig::default() };
+    let mut h = Harness::without_identity(1, config);
+    let a = h.send(0, "a");
+    h.producer.poll_ask();
+    h.producer.handle_answer(h.now, answer);
+    assert_eq!(failed(&a).fate, Fate::NotWritten);
+    assert_eq!(failed(&a).error.kind(), too_old.kind());
+}

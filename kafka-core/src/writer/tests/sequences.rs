@@ -1,0 +1,167 @@
+//! Sequences and epochs (PROMISES 6): none is used twice for different records, and no error a broker gives is fatal.
+
+use super::{Harness, acked, failed};
+use crate::writer::{Fate, WriterConfig};
+use kafka_proto::error_code::ErrorCode;
+use std::time::Duration;
+
+fn one_by_one() -> WriterConfig {
+    WriterConfig {
+        batch_messages: 1,
+        linger: Duration::ZERO,
+        delivery_timeout: Duration::from_secs(10),
+        ..WriterConfig::default()
+    }
+}
+
+#[test]
+fn scenario_p2_a_sequence_that_may_be_used_up_is_not_used_again() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.wait(Duration::from_secs(11));
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten, "its answer is late, its end unknown");
+    let b = h.send(0, "b");
+    let second = h.poll().unwrap();
+    assert_eq!(
+        second.stamps(),
+        [(0, 0, 1, 1)],
+        "the first is still in flight: the next sequence, not the same"
+    );
+    h.lose(&request, true);
+    h.answer(&second, &[(ErrorCode::None, 1)]);
+    assert_eq!(acked(&b), 1);
+    let c = h.send(0, "c");
+    let third = h.poll().unwrap();
+    assert_eq!(third.stamps(), [(0, 1, 0, 1)], "a new epoch, since nobody knows of the first");
+    h.answer(&third, &[(ErrorCode::None, 2)]);
+    assert_eq!(acked(&c), 2);
+    assert_eq!(h.producer.stats.epoch_bumps, 1);
+}
+
+#[test]
+fn scenario_p1_a_record_given_up_after_it_may_be_written_costs_an_epoch() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
+    h.wait(Duration::from_secs(11));
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+    let b = h.send(0, "b");
+    assert_eq!(h.poll().unwrap().stamps(), [(0, 1, 0, 1)]);
+    assert!(b.try_get().is_none());
+}
+
+#[test]
+fn a_sequence_that_surely_is_free_is_used_by_the_next() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::MessageTooLarge, -1)]);
+    assert_eq!(failed(&a).fate, Fate::NotWritten);
+    drop(h.send(0, "b"));
+    assert_eq!(h.poll().unwrap().stamps(), [(0, 0, 0, 1)]);
+    assert_eq!(h.producer.stats.epoch_bumps, 0);
+}
+
+#[test]
+fn scenario_p8_sequences_are_not_rewritten_under_a_batch_in_flight() {
+    let mut h = Harness::new(1, one_by_one());
+    let sent: Vec<_> = (0..3).map(|i| h.send(0, &i.to_string())).collect();
+    let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
+    // The second fails for good while the third is in flight, which the broker then refuses.
+    h.answer(&requests[1], &[(ErrorCode::MessageTooLarge, -1)]);
+    h.answer(&requests[0], &[(ErrorCode::None, 0)]);
+    h.answer(&requests[2], &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
+    let again = loop {
+        match h.poll() {
+            Some(request) => break request,
+            None => h.next_deadline(),
+        }
+    };
+    assert_eq!(again.stamps(), [(0, 1, 0, 1)], "begins anew under the next epoch");
+    h.answer(&again, &[(ErrorCode::None, 1)]);
+    assert_eq!((acked(&sent[0]), acked(&sent[2])), (0, 1));
+    assert_eq!(failed(&sent[1]).fate, Fate::NotWritten);
+}
+
+#[test]
+fn scenario_p7_a_broker_that_lost_track_is_not_asked_the_same_for_ever() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let b = h.send(0, "b");
+    let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
+    h.answer(&requests[0], &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    h.answer(&requests[1], &[(ErrorCode::None, 0)]);
+    let mut rounds = 0;
+    while a.try_get().is_none() {
+        rounds += 1;
+        assert!(rounds < 10, "it must end");
+        match h.poll() {
+            Some(request) if request.stamps()[0].1 == 0 => {
+                h.answer(&request, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
+            }
+            Some(request) => h.answer(&request, &[(ErrorCode::None, 1)]),
+            None => h.next_deadline(),
+        }
+    }
+    assert_eq!((acked(&a), acked(&b)), (1, 0));
+}
+
+#[test]
+fn a_bump_of_one_partition_leaves_the_others_alone() {
+    let mut h = Harness::new(2, one_by_one());
+    let other = h.send(1, "other");
+    let first = h.poll().unwrap();
+    h.lose(&first, true);
+    drop(h.send(0, "a"));
+    let request = h.poll().unwrap();
+    assert_eq!(request.stamps(), [(0, 0, 0, 1)]);
+    h.answer(&request, &[(ErrorCode::UnknownProducerId, -1)]);
+    let mut stamps = Vec::new();
+    while stamps.len() < 2 {
+        match h.poll() {
+            Some(request) => {
+                let codes = vec![(ErrorCode::None, 9); request.batches.len()];
+                stamps.extend(request.stamps());
+                h.answer(&request, &codes);
+            }
+            None => h.next_deadline(),
+        }
+    }
+    stamps.sort_unstable();
+    assert_eq!(
+        stamps,
+        [(0, 1, 0, 1), (1, 0, 0, 1)],
+        "what may have been written goes again under its own epoch"
+    );
+    assert_eq!(acked(&other), 9);
+}
+
+#[test]
+fn a_fenced_id_is_replaced() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::InvalidProducerEpoch, -1)]);
+    h.give_identity(8, 0);
+    let again = loop {
+        match h.poll() {
+            Some(request) => break request,
+            None => h.next_deadline(),
+        }
+    };
+    assert_eq!(again.batches[0].1.producer_id(), 8);
+    assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
+    h.answer(&again, &[(ErrorCode::None, 4)]);
+    assert_eq!(acked(&a), 4);
+}
+
+#[test]
+fn a_duplicate_is_a_success() {
+    let mut h = Harness::new(1, one_by_one());
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::DuplicateSequenceNumber, -1)]);
+    assert_eq!(acked(&a), -1);
+}
