@@ -3,7 +3,7 @@
 use crate::api_key::{ApiKey, for_each_api};
 use crate::message::{self, Message};
 use crate::messages;
-use crate::wire::{Counter, DecodeError, Decoder, EncodeError, Encoder};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder};
 
 macro_rules! kind {
     ($(#[$doc:meta])* $kind:ident: $($module:ident $key:ident $message:ident;)*) => {
@@ -49,7 +49,7 @@ macro_rules! kind {
                 self.count(version).map(|counter| counter.len())
             }
 
-            pub(crate) fn count(&self, version: i16) -> Result<Counter, EncodeError> {
+            pub(crate) fn count(&self, version: i16) -> Result<Encoder, EncodeError> {
                 match self {
                     $(Self::$key(m) => message::count(m, version),)*
                 }

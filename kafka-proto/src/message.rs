@@ -1,9 +1,7 @@
 //! What all messages have in common.
 
 use crate::ApiKey;
-use crate::wire::{
-    Counter, DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Struct,
-};
+use crate::wire::{DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Struct};
 use core::fmt;
 
 /// Versions from `min` to `max`, both included.
@@ -104,8 +102,8 @@ pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16
     message.write(out, v).map_err(|e| e.of(T::NAME, v))
 }
 
-pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Counter, EncodeError> {
-    let mut counter = Counter::new(flexible::<T>(v));
+pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Encoder, EncodeError> {
+    let mut counter = Encoder::counter(flexible::<T>(v));
     writable::<T>(v)?;
     message.write(&mut counter, v).map_err(|e| e.of(T::NAME, v))?;
     Ok(counter)

@@ -1,7 +1,7 @@
 //! Messages that are kept in bytes fields and in records, with what stands before them there.
 
-use crate::message::{self, Message};
-use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Source, Struct};
+use crate::message::Message;
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Source};
 use bytes::Bytes;
 
 /// A message with its version before it as an int16: the consumer protocol, control records, principals.
@@ -11,10 +11,7 @@ pub trait Prefixed: Message {
     /// # Errors
     /// As [`Message::encode`].
     fn encode_prefixed(&self, version: i16) -> Result<Bytes, EncodeError> {
-        let mut out = Encoder::with_capacity(2 + self.encoded_len(version)?);
-        out.put_slice(&version.to_be_bytes());
-        self.encode(&mut out, version)?;
-        Ok(out.into_bytes())
+        store(self, version, |len| begin_int16(version, len))
     }
 
     /// Reads a version and the message. One of a newer version is read as the newest that is known, and bytes behind it
@@ -38,16 +35,11 @@ pub(crate) fn int16(
     input.fixed(field).map_err(|e: DecodeError| e.of(name, 0))
 }
 
-/// Writes an int16 before a message.
-pub(crate) fn with_int16<T: Message + Struct>(
-    int: i16,
-    message: &T,
-    version: i16,
-) -> Result<Bytes, EncodeError> {
-    let mut out = Encoder::with_capacity(2 + message.encoded_len(version)?);
+/// An encoder with an int16 written and room for a message.
+pub(crate) fn begin_int16(int: i16, len: usize) -> Encoder {
+    let mut out = Encoder::with_capacity(2 + len);
     out.put_slice(&int.to_be_bytes());
-    message::encode(message, &mut out, version)?;
-    Ok(out.into_bytes())
+    out
 }
 
 /// Version of the frame of metadata records: 0 was the one of Kafka 2.8, a preview.
@@ -67,16 +59,23 @@ pub(crate) fn metadata_frame(input: &mut Decoder<'_>) -> Result<(i16, i16), Deco
     Ok((small(kind, "type")?, small(version, "version")?))
 }
 
-pub(crate) fn with_metadata_frame<T: Message + Struct>(
-    kind: i16,
+/// An encoder with a metadata frame written and room for a message.
+pub(crate) fn begin_metadata(kind: i16, version: i16, len: usize) -> Encoder {
+    let mut out = Encoder::with_capacity(8 + len);
+    for number in [FRAME_VERSION, kind as u32, version as u32] {
+        out.uvarint(number);
+    }
+    out
+}
+
+/// Writes a message that is stored, behind what `begin` has written before it.
+pub(crate) fn store<T: Message>(
     message: &T,
     version: i16,
+    begin: impl FnOnce(usize) -> Encoder,
 ) -> Result<Bytes, EncodeError> {
-    let mut out = Encoder::with_capacity(8 + message.encoded_len(version)?);
-    for number in [FRAME_VERSION, kind as u32, version as u32] {
-        crate::wire::Out::uvarint(&mut out, number);
-    }
-    message::encode(message, &mut out, version)?;
+    let mut out = begin(message.encoded_len(version)?);
+    message.encode(&mut out, version)?;
     Ok(out.into_bytes())
 }
 
@@ -115,7 +114,7 @@ macro_rules! records {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Key::$name(key) => $crate::stored::with_int16($kind, key, 0),)*
+                    $(Key::$name(key) => $crate::stored::store(key, 0, |len| $crate::stored::begin_int16($kind, len)),)*
                 }
             }
 
@@ -126,7 +125,7 @@ macro_rules! records {
             pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
                 let mut input = $crate::wire::Decoder::new(bytes);
                 match $crate::stored::int16(&mut input, "type", "Key")? {
-                    $($kind => $crate::message::decode(&mut input, 0).map(Key::$name),)*
+                    $($kind => $crate::Message::decode(&mut input, 0).map(Key::$name),)*
                     kind => Err($crate::stored::unknown_type("type", kind as u32)),
                 }
             }
@@ -146,7 +145,7 @@ macro_rules! records {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Value::$name(value) => $crate::stored::with_int16(version, value, version),)*
+                    $(Value::$name(value) => $crate::stored::store(value, version, |len| $crate::stored::begin_int16(version, len)),)*
                 }
             }
 
@@ -158,7 +157,7 @@ macro_rules! records {
                 let mut input = $crate::wire::Decoder::new(bytes);
                 let version = $crate::stored::int16(&mut input, "version", "Value")?;
                 let value = match kind {
-                    $($kind => Value::$name($crate::message::decode(&mut input, version)?),)*
+                    $($kind => Value::$name($crate::Message::decode(&mut input, version)?),)*
                     kind => return Err($crate::stored::unknown_type("type", kind as u32)),
                 };
                 Ok((version, value))
@@ -191,7 +190,7 @@ macro_rules! metadata {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Record::$name(record) => $crate::stored::with_metadata_frame($kind, record, version),)*
+                    $(Record::$name(record) => $crate::stored::store(record, version, |len| $crate::stored::begin_metadata($kind, version, len)),)*
                 }
             }
 
@@ -203,7 +202,7 @@ macro_rules! metadata {
                 let mut input = $crate::wire::Decoder::new(bytes);
                 let (kind, version) = $crate::stored::metadata_frame(&mut input)?;
                 let record = match kind {
-                    $($kind => Record::$name($crate::message::decode(&mut input, version)?),)*
+                    $($kind => Record::$name($crate::Message::decode(&mut input, version)?),)*
                     kind => return Err($crate::stored::unknown_type("type", kind as u32)),
                 };
                 Ok((version, record))

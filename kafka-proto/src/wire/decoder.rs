@@ -38,7 +38,6 @@ impl<'a> Decoder<'a> {
         self.flexible = flexible;
     }
 
-    #[inline]
     fn take(&mut self, len: usize, name: &'static str) -> Result<&'a [u8]> {
         match self.rest.split_at_checked(len) {
             Some((taken, rest)) => {
@@ -53,7 +52,6 @@ impl<'a> Decoder<'a> {
         if slice.is_empty() { Bytes::new() } else { self.input.slice_ref(slice) }
     }
 
-    #[inline]
     pub(crate) fn uvarint(&mut self, name: &'static str) -> Result<u32> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
@@ -67,7 +65,6 @@ impl<'a> Decoder<'a> {
     }
 
     /// A length or count: int32, or in flexible versions an unsigned varint of one more. `None` is null.
-    #[inline]
     fn length(&mut self, name: &'static str, nullable: bool) -> Result<Option<usize>> {
         let len = if self.flexible {
             self.uvarint(name)?.checked_sub(1)
@@ -125,7 +122,6 @@ impl Source for Decoder<'_> {
         }
     }
 
-    #[inline]
     fn string(&mut self, name: &'static str, nullable: bool) -> Result<Option<Str>> {
         let len =
             if self.flexible { self.length(name, nullable)? } else { self.short_length(name, nullable)? };
@@ -164,7 +160,6 @@ impl Source for Decoder<'_> {
         Ok(Some(items))
     }
 
-    #[inline]
     fn structure<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         read(self).map_err(|e| e.within(name))
     }
@@ -174,7 +169,6 @@ impl Source for Decoder<'_> {
         if present { T::get(self, name, v).map(Some) } else { Ok(None) }
     }
 
-    #[inline]
     fn tags(
         &mut self,
         names: &[&'static str],
@@ -196,7 +190,6 @@ impl Source for Decoder<'_> {
 }
 
 /// An array cannot have more elements than there are bytes: each takes one at least.
-#[inline]
 fn check_count(name: &'static str, count: usize, remaining: usize) -> Result<()> {
     if count > remaining || count > MAX_ARRAY_ELEMENTS {
         return Err(DecodeError::new(name, DecodeErrorKind::TooManyElements(count)));
@@ -204,7 +197,6 @@ fn check_count(name: &'static str, count: usize, remaining: usize) -> Result<()>
     Ok(())
 }
 
-#[inline]
 fn not_null<T>(value: Option<T>, name: &'static str, nullable: bool) -> Result<Option<T>> {
     if value.is_none() && !nullable {
         return Err(DecodeError::new(name, DecodeErrorKind::Null));
@@ -213,6 +205,7 @@ fn not_null<T>(value: Option<T>, name: &'static str, nullable: bool) -> Result<O
 }
 
 #[cold]
+#[inline(never)]
 fn truncated(name: &'static str, needed: usize, remaining: usize) -> DecodeError {
     DecodeError::new(name, DecodeErrorKind::Truncated { needed, remaining })
 }

@@ -1,4 +1,4 @@
-//! The two byte sinks: one counts, one writes.
+//! Writes messages as bytes, or only counts them.
 
 use super::records::join;
 use alloc::{vec, vec::Vec};
@@ -7,77 +7,15 @@ use bytes::{Bytes, BytesMut};
 /// From this size on, `bytes` and `records` become segments of their own instead of being copied.
 pub const SHARE_FROM: usize = 4096;
 
-/// What the byte sinks differ in.
-pub(crate) trait Out {
-    fn flexible(&self) -> bool;
-    fn raw(&mut self, bytes: &[u8]);
-    /// Bytes that are owned, and need not be copied.
-    fn shared(&mut self, bytes: &Bytes);
-
-    #[inline]
-    fn uvarint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.raw(&[value as u8 | 0x80]);
-            value >>= 7;
-        }
-        self.raw(&[value as u8]);
-    }
-}
-
-/// Counts the bytes that an [`Encoder`] would write.
-#[derive(Debug)]
-pub(crate) struct Counter {
-    flexible: bool,
-    copied: usize,
-    shared: usize,
-}
-
-impl Counter {
-    pub(crate) fn new(flexible: bool) -> Self {
-        Self { flexible, copied: 0, shared: 0 }
-    }
-
-    /// All bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.copied + self.shared
-    }
-
-    /// Bytes that the encoder copies into memory of its own.
-    pub(crate) fn copied(&self) -> usize {
-        self.copied
-    }
-}
-
-impl Out for Counter {
-    #[inline]
-    fn flexible(&self) -> bool {
-        self.flexible
-    }
-
-    #[inline]
-    fn raw(&mut self, bytes: &[u8]) {
-        self.copied += bytes.len();
-    }
-
-    #[inline]
-    fn shared(&mut self, bytes: &Bytes) {
-        match bytes.len() < SHARE_FROM {
-            true => self.copied += bytes.len(),
-            false => self.shared += bytes.len(),
-        }
-    }
-
-    #[inline]
-    fn uvarint(&mut self, value: u32) {
-        self.copied += (32 - (value | 1).leading_zeros()).div_ceil(7) as usize;
-    }
-}
-
 /// Writes messages as bytes. Large payloads are not copied: they become segments between those of its own,
 /// so that the whole can go into one vectored write.
 #[derive(Debug, Default)]
 pub struct Encoder {
     flexible: bool,
+    /// Counts instead of writing. One type does both, so that the structures' code is there once.
+    counting: bool,
+    /// Bytes counted that would be copied, and that would be shared.
+    counted: (usize, usize),
     segments: Vec<Bytes>,
     tail: BytesMut,
 }
@@ -89,8 +27,24 @@ impl Encoder {
     }
 
     /// An encoder with room for so many bytes, shared payloads not counted.
+    #[inline(never)]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { tail: BytesMut::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// An encoder that writes nothing and knows the length of what it would have written.
+    #[inline(never)]
+    pub(crate) fn counter(flexible: bool) -> Self {
+        Self { flexible, counting: true, ..Self::default() }
+    }
+
+    /// Of a counter: bytes that an encoder copies into memory of its own.
+    pub(crate) fn copied(&self) -> usize {
+        self.counted.0
+    }
+
+    pub(crate) fn flexible(&self) -> bool {
+        self.flexible
     }
 
     pub(crate) fn set_flexible(&mut self, flexible: bool) {
@@ -104,7 +58,8 @@ impl Encoder {
 
     /// Number of bytes written.
     pub fn len(&self) -> usize {
-        self.segments.iter().map(Bytes::len).sum::<usize>() + self.tail.len()
+        let written = self.segments.iter().map(Bytes::len).sum::<usize>() + self.tail.len();
+        written + self.counted.0 + self.counted.1
     }
 
     /// True where nothing has been written.
@@ -122,6 +77,7 @@ impl Encoder {
     }
 
     /// What was written, in one piece; copies where there are several segments.
+    #[inline(never)]
     pub fn into_bytes(self) -> Bytes {
         join(&self.into_segments())
     }
@@ -131,26 +87,39 @@ impl Encoder {
             self.segments.push(self.tail.split().freeze());
         }
     }
-}
 
-impl Out for Encoder {
-    #[inline]
-    fn flexible(&self) -> bool {
-        self.flexible
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        if self.counting {
+            self.counted.0 += bytes.len();
+        } else {
+            self.tail.extend_from_slice(bytes);
+        }
     }
 
-    #[inline]
-    fn raw(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn shared(&mut self, bytes: &Bytes) {
+    /// Bytes that are owned, and need not be copied.
+    pub(crate) fn shared(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_FROM {
             self.raw(bytes);
+        } else if self.counting {
+            self.counted.1 += bytes.len();
         } else {
             self.cut();
             self.segments.push(bytes.clone());
         }
+    }
+
+    pub(crate) fn uvarint(&mut self, mut value: u32) {
+        let mut bytes = [0; 5];
+        let mut len = 0;
+        for byte in &mut bytes {
+            len += 1;
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+            if value == 0 {
+                *byte &= 0x7f;
+                break;
+            }
+        }
+        self.raw(&bytes[..len]);
     }
 }

@@ -131,12 +131,14 @@ macro_rules! located {
     ($error:ident, $kind:ident) => {
         impl $error {
             #[cold]
+            #[inline(never)]
             pub(crate) fn new(field: &str, kind: $kind) -> Self {
                 Self(Box::new(Located { kind, message: "", version: 0, field: field.into() }))
             }
 
             /// Puts a field's name before the path.
             #[cold]
+            #[inline(never)]
             pub(crate) fn within(mut self, outer: &str) -> Self {
                 self.0.within(outer);
                 self
@@ -144,6 +146,7 @@ macro_rules! located {
 
             /// Names the message and its version.
             #[cold]
+            #[inline(never)]
             pub(crate) fn of(mut self, message: &'static str, version: i16) -> Self {
                 self.0.message = message;
                 self.0.version = version;

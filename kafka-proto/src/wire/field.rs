@@ -74,12 +74,10 @@ impl<T: Struct> Nullable for T {
 impl<T: Nullable> Field for Option<T> {
     const MIN: usize = T::MIN;
 
-    #[inline]
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
         T::put_nullable(self.as_ref(), s, name, v)
     }
 
-    #[inline]
     fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
         T::get_nullable(r, name, v, true)
     }
@@ -112,12 +110,10 @@ macro_rules! sized_field {
         impl<$($g: $bound)?> Nullable for $t {
             const MIN: usize = 1;
 
-            #[inline]
             fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) -> Written {
                 s.$method(name, value)
             }
 
-            #[inline]
             fn get_nullable<R: Source>(
                 r: &mut R, name: &'static str, _: i16, nullable: bool,
             ) -> Result<Option<Self>, DecodeError> {
@@ -128,12 +124,10 @@ macro_rules! sized_field {
         impl<$($g: $bound)?> Field for $t {
             const MIN: usize = 1;
 
-            #[inline]
             fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) -> Written {
                 s.$method(name, Some(self))
             }
 
-            #[inline]
             fn get<R: Source>(r: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
                 present(r.$method(name, false)?, name)
             }
@@ -207,7 +201,6 @@ pub(crate) fn get_classic<R: Source>(r: &mut R, name: &'static str) -> Result<Op
 }
 
 /// Checks that a field that only some versions may have null is not null in another.
-#[inline]
 pub(crate) fn some<'a, T>(
     nullable: bool,
     value: &'a Option<T>,
@@ -220,7 +213,6 @@ pub(crate) fn some<'a, T>(
 }
 
 /// Whether to write a field that only some versions have; a set one that would get lost is an error.
-#[inline]
 pub(crate) fn supports(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
     if !version && !default {
         return Err(EncodeError::new(name, EncodeErrorKind::UnsupportedField));
@@ -229,7 +221,6 @@ pub(crate) fn supports(version: bool, name: &'static str, default: bool) -> Resu
 }
 
 /// Whether to write a tagged field: where it is not at its default.
-#[inline]
 pub(crate) fn tagged(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
     Ok(supports(version, name, default)? && !default)
 }

@@ -27,7 +27,6 @@ pub use records::Records;
 pub use tags::{UnknownTag, UnknownTags};
 pub use uuid::{ParseUuidError, Uuid};
 
-pub(crate) use encoder::{Counter, Out};
 pub(crate) use field::{
     Field, Nullable, Struct, TaggedOption, get_classic, put_classic, some, supports, tagged,
 };

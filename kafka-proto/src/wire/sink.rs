@@ -1,10 +1,9 @@
-//! Where a message is written to: a counter of bytes, an encoder of bytes, JSON.
+//! Where a message is written to: an encoder of bytes, or JSON.
 //!
 //! Each structure has one generic `write` that names its fields; what becomes of them is the sink's affair.
 
-use super::encoder::Out;
 use super::{
-    Counter, EncodeError, EncodeErrorKind, Field, Fixed, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES,
+    EncodeError, EncodeErrorKind, Encoder, Field, Fixed, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES,
     Records, UnknownTags,
 };
 use crate::Str;
@@ -49,13 +48,12 @@ pub(crate) trait Sink: Sized {
     }
 }
 
-impl<O: Out> Sink for O {
+impl Sink for Encoder {
     #[inline]
     fn fixed<T: Fixed>(&mut self, _: &'static str, value: T) {
         self.raw(value.to_be().as_ref());
     }
 
-    #[inline]
     fn string(&mut self, name: &'static str, value: Option<&Str>) -> Result {
         let bytes = value.map(text);
         if self.flexible() {
@@ -73,7 +71,6 @@ impl<O: Out> Sink for O {
         Ok(())
     }
 
-    #[inline]
     fn bytes(&mut self, name: &'static str, value: Option<&Bytes>) -> Result {
         length(self, name, value.map(Bytes::len), i32::MAX as usize)?;
         value.into_iter().for_each(|bytes| self.shared(bytes));
@@ -101,7 +98,6 @@ impl<O: Out> Sink for O {
             .map_err(|e| e.within(name))
     }
 
-    #[inline]
     fn structure(&mut self, name: &'static str, write: impl FnOnce(&mut Self) -> Result) -> Result {
         write(self).map_err(|e| e.within(name))
     }
@@ -115,7 +111,6 @@ impl<O: Out> Sink for O {
         value.map_or(Ok(()), |value| value.put(self, name, v))
     }
 
-    #[inline]
     fn begin_tags(&mut self, set: &[bool], unknown: &UnknownTags) -> Result {
         if self.flexible() {
             self.uvarint((set.iter().filter(|set| **set).count() + unknown.len()) as u32);
@@ -141,7 +136,7 @@ impl<O: Out> Sink for O {
             put_tag(self, tag, kept);
         }
         if set {
-            let mut size = Counter::new(true);
+            let mut size = Encoder::counter(true);
             value.put(&mut size, name, v)?;
             self.uvarint(tag);
             self.uvarint(size.len() as u32);
@@ -150,7 +145,6 @@ impl<O: Out> Sink for O {
         Ok(())
     }
 
-    #[inline]
     fn end_tags(&mut self, known: u32, unknown: &UnknownTags) {
         for kept in unknown.as_slice().iter().filter(|kept| kept.tag >= known) {
             put_tag(self, kept.tag, &kept.value);
@@ -158,15 +152,14 @@ impl<O: Out> Sink for O {
     }
 }
 
-fn put_tag<O: Out>(out: &mut O, tag: u32, value: &Bytes) {
+fn put_tag(out: &mut Encoder, tag: u32, value: &Bytes) {
     out.uvarint(tag);
     out.uvarint(value.len() as u32);
     out.raw(value);
 }
 
 /// The length of anything but a classic string: int32, or in flexible versions an unsigned varint of one more.
-#[inline]
-fn length<O: Out>(out: &mut O, name: &'static str, len: Option<usize>, max: usize) -> Result {
+fn length(out: &mut Encoder, name: &'static str, len: Option<usize>, max: usize) -> Result {
     match len {
         Some(len) if len > max => return Err(EncodeError::new(name, EncodeErrorKind::TooLong { len, max })),
         Some(len) if out.flexible() => out.uvarint(len as u32 + 1),
@@ -177,7 +170,7 @@ fn length<O: Out>(out: &mut O, name: &'static str, len: Option<usize>, max: usiz
     Ok(())
 }
 
-fn short_length<O: Out>(out: &mut O, name: &'static str, len: Option<usize>) -> Result {
+fn short_length(out: &mut Encoder, name: &'static str, len: Option<usize>) -> Result {
     let len = match len {
         Some(len) => i16::try_from(len)
             .map_err(|_| EncodeError::new(name, EncodeErrorKind::TooLong { len, max: MAX_STRING_BYTES }))?,

@@ -1,18 +1,22 @@
 //! `cargo xtask codegen`: `kafka-proto/schema/*.kp` to Rust.
 //!
-//! [`grammar`] reads a line, [`tree`] nests lines, [`model`] fills in what they leave unsaid, [`rust`] and
-//! [`shapes`] print.
+//! [`grammar`] reads a line, [`tree`] nests lines, [`model`] fills in what they leave unsaid, [`check`] looks for what
+//! cannot be, [`rust`] and [`shapes`] print. [`layout`] is the one layout of the schema files.
 
 /// Appends a line to a `String`, which cannot fail.
 macro_rules! line {
     ($out:expr, $($arg:tt)*) => { writeln!($out, $($arg)*).unwrap_or_default() };
 }
 
+mod check;
 mod docs;
 mod grammar;
+mod layout;
 mod model;
 mod rust;
 mod shapes;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use model::File;
@@ -30,6 +34,9 @@ pub(crate) struct Codegen {
     /// Print the byte layout of every request and response version instead
     #[arg(long)]
     shapes: bool,
+    /// Give the schema files their one layout, too
+    #[arg(long)]
+    fmt: bool,
 }
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -38,13 +45,22 @@ impl Codegen {
     /// Generates, checks or prints.
     pub(crate) fn run(&self) -> Result {
         let crate_dir = root().join("kafka-proto");
-        let files = load(&crate_dir.join("schema"))?;
+        let schema = crate_dir.join("schema");
+        let files = load(&schema)?;
         if self.shapes {
             shapes::shapes(&files).iter().for_each(|line| println!("{line}"));
             return Ok(());
         }
+        let layout = layout(&schema)?;
+        if self.fmt {
+            write(&schema, &layout)?;
+        }
         let sources = generate(&files)?;
-        if self.check { check(&crate_dir, &sources) } else { write(&crate_dir, &sources) }
+        if self.check {
+            check(&schema, &layout, "codegen --fmt")?;
+            return check(&crate_dir, &sources, "codegen");
+        }
+        write(&crate_dir, &sources)
     }
 }
 
@@ -54,8 +70,8 @@ fn root() -> PathBuf {
     dir.join("..")
 }
 
-/// Reads all schema files, in the order of their names.
-fn load(dir: &Path) -> Result<Vec<File>> {
+/// The schema files, in the order of their names.
+fn schema_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -64,7 +80,21 @@ fn load(dir: &Path) -> Result<Vec<File>> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| load_file(path)).collect()
+    Ok(paths)
+}
+
+/// Reads and checks all schema files.
+fn load(dir: &Path) -> Result<Vec<File>> {
+    schema_files(dir)?.iter().map(|path| load_file(path)).collect()
+}
+
+/// The schema files as they should be laid out.
+fn layout(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let canonical = |path: PathBuf| {
+        let text = fs::read_to_string(&path)?;
+        Ok((PathBuf::from(path.file_name().unwrap_or_default()), layout::canonical(&text)))
+    };
+    schema_files(dir)?.into_iter().map(canonical).collect()
 }
 
 fn load_file(path: &Path) -> Result<File> {
@@ -74,6 +104,11 @@ fn load_file(path: &Path) -> Result<File> {
     let nodes = tree::parse(path, &text)?;
     let mut file = model::resolve(module, nodes).map_err(|e| format!("{}:{e}", path.display()))?;
     file.docs.push(format!("{stem}.kp"));
+    let wrong = check::check(&file);
+    if !wrong.is_empty() {
+        let place = |what: &String| format!("{}:{what}", path.display());
+        return Err(wrong.iter().map(place).collect::<Vec<_>>().join("\n").into());
+    }
     Ok(file)
 }
 
@@ -118,7 +153,7 @@ fn write(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
     Ok(())
 }
 
-fn check(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
+fn check(dir: &Path, sources: &[(PathBuf, String)], remedy: &str) -> Result {
     let stale: Vec<_> = sources
         .iter()
         .filter(|(path, text)| fs::read_to_string(dir.join(path)).ok().as_ref() != Some(text))
@@ -127,5 +162,5 @@ fn check(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!("run `cargo xtask codegen`; these files are not up to date: {}", stale.join(", ")).into())
+    Err(format!("run `cargo xtask {remedy}`; these files are not up to date: {}", stale.join(", ")).into())
 }

@@ -25,7 +25,6 @@ impl Versions {
         self.0 <= version && version <= self.1
     }
 
-    #[allow(dead_code)]
     pub(crate) fn covers(self, other: Versions) -> bool {
         other.is_empty() || self.0 <= other.0 && other.1 <= self.1
     }
@@ -109,7 +108,6 @@ pub(crate) struct Struct {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
-    #[allow(dead_code)]
     pub(crate) line: usize,
     pub(crate) docs: Vec<String>,
     pub(crate) name: String,
