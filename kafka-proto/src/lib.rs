@@ -14,6 +14,8 @@ extern crate alloc;
 pub mod any;
 mod api;
 mod api_key;
+#[cfg(test)]
+mod arbitrary;
 pub mod error_code;
 pub mod frame;
 #[cfg(feature = "serde")]

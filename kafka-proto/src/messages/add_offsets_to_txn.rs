@@ -13,13 +13,13 @@ use crate::wire::prelude::*;
 /// The request of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddOffsetsToTxnRequest {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -50,9 +50,9 @@ impl Struct for AddOffsetsToTxnRequest {
 /// The response of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddOffsetsToTxnResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

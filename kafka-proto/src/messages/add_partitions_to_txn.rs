@@ -14,19 +14,19 @@ use crate::wire::prelude::*;
 /// The request of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnRequest {
-    /// Transactions.
+    /// The transactions.
     /// From version 4 on.
     pub transactions: Vec<AddPartitionsToTxnTransaction>,
-    /// V3 and below transactional id.
+    /// The v3 and below transactional id.
     /// Up to version 3.
     pub v3_and_below_transactional_id: Str,
-    /// V3 and below producer id.
+    /// The v3 and below producer id.
     /// Up to version 3.
     pub v3_and_below_producer_id: i64,
-    /// V3 and below producer epoch.
+    /// The v3 and below producer epoch.
     /// Up to version 3.
     pub v3_and_below_producer_epoch: i16,
-    /// V3 and below topics.
+    /// The v3 and below topics.
     /// Up to version 3.
     pub v3_and_below_topics: Vec<AddPartitionsToTxnTopic>,
     /// Tagged fields that the schema does not know.
@@ -78,15 +78,15 @@ impl Struct for AddPartitionsToTxnRequest {
 /// A part of [`AddPartitionsToTxnRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnTransaction {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Verify only.
+    /// The verify only.
     pub verify_only: bool,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<AddPartitionsToTxnTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -119,9 +119,9 @@ impl Struct for AddPartitionsToTxnTransaction {
 /// A part of [`AddPartitionsToTxnRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -148,15 +148,15 @@ impl Struct for AddPartitionsToTxnTopic {
 /// The response of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// From version 4 on.
     pub error_code: i16,
-    /// Results by transaction.
+    /// The results by transaction.
     /// From version 4 on.
     pub results_by_transaction: Vec<AddPartitionsToTxnResult>,
-    /// Results by topic v3 and below.
+    /// The results by topic v3 and below.
     /// Up to version 3.
     pub results_by_topic_v3_and_below: Vec<AddPartitionsToTxnTopicResult>,
     /// Tagged fields that the schema does not know.
@@ -202,9 +202,9 @@ impl Struct for AddPartitionsToTxnResponse {
 /// A part of [`AddPartitionsToTxnResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnResult {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Topic results.
+    /// The topic results.
     pub topic_results: Vec<AddPartitionsToTxnTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -231,9 +231,9 @@ impl Struct for AddPartitionsToTxnResult {
 /// A part of [`AddPartitionsToTxnResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnTopicResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Results by partition.
+    /// The results by partition.
     pub results_by_partition: Vec<AddPartitionsToTxnPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -260,9 +260,9 @@ impl Struct for AddPartitionsToTxnTopicResult {
 /// A part of [`AddPartitionsToTxnResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddPartitionsToTxnPartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Partition error code.
+    /// The partition error code.
     pub partition_error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,18 +10,19 @@ use crate::wire::prelude::*;
 /// The request of [`AddRaftVoter`](crate::ApiKey::AddRaftVoter).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddRaftVoterRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     pub timeout_ms: i32,
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     pub voter_directory_id: Uuid,
-    /// Listeners.
+    /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Ack when committed.
-    /// From version 1 on.
+    /// The ack when committed.
+    /// From version 1 on. Default: `true`.
     pub ack_when_committed: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -72,9 +73,9 @@ impl Struct for AddRaftVoterRequest {
 /// A part of [`AddRaftVoterRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listener {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -105,11 +106,12 @@ impl Struct for Listener {
 /// The response of [`AddRaftVoter`](crate::ApiKey::AddRaftVoter).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddRaftVoterResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

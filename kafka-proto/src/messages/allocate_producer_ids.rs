@@ -9,9 +9,10 @@ use crate::wire::prelude::*;
 /// The request of [`AllocateProducerIds`](crate::ApiKey::AllocateProducerIds).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AllocateProducerIdsRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -44,13 +45,13 @@ impl Struct for AllocateProducerIdsRequest {
 /// The response of [`AllocateProducerIds`](crate::ApiKey::AllocateProducerIds).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AllocateProducerIdsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Producer id start.
+    /// The producer id start.
     pub producer_id_start: i64,
-    /// Producer id len.
+    /// The producer id len.
     pub producer_id_len: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

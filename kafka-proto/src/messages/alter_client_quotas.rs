@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterClientQuotasRequest {
-    /// Entries.
+    /// The entries.
     pub entries: Vec<EntryData>,
-    /// Validate only.
+    /// Whether to check only, and change nothing.
     pub validate_only: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,9 +39,9 @@ impl Struct for AlterClientQuotasRequest {
 /// A part of [`AlterClientQuotasRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EntryData {
-    /// Entity.
+    /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
-    /// Ops.
+    /// The ops.
     pub ops: Vec<OpData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -68,9 +68,10 @@ impl Struct for EntryData {
 /// A part of [`AlterClientQuotasRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntityData {
-    /// Entity type.
+    /// Kind of the entity, such as `user` or `client-id`.
     pub entity_type: Str,
-    /// Entity name.
+    /// Name of the entity; null for the default one.
+    /// May be null.
     pub entity_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -103,11 +104,11 @@ impl Struct for EntityData {
 /// A part of [`AlterClientQuotasRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OpData {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: f64,
-    /// Remove.
+    /// The remove.
     pub remove: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -136,9 +137,9 @@ impl Struct for OpData {
 /// The response of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterClientQuotasResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Entries.
+    /// The entries.
     pub entries: Vec<EntryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -165,11 +166,12 @@ impl Struct for AlterClientQuotasResponse {
 /// A part of [`AlterClientQuotasResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntryResult {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Entity.
+    /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -12,11 +12,12 @@ use crate::wire::prelude::*;
 /// The request of [`AlterPartition`](crate::ApiKey::AlterPartition).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterPartitionRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -51,13 +52,13 @@ impl Struct for AlterPartitionRequest {
 /// A part of [`AlterPartitionRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic name.
+    /// The topic's name.
     /// Up to version 1.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 2 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -90,20 +91,20 @@ impl Struct for TopicData {
 /// A part of [`AlterPartitionRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// New isr.
+    /// The new isr.
     /// Up to version 2.
     pub new_isr: Int32s,
-    /// New isr with epochs.
+    /// The new isr with epochs.
     /// From version 3 on.
     pub new_isr_with_epochs: Vec<BrokerState>,
-    /// Leader recovery state.
+    /// The leader recovery state.
     /// From version 1 on.
     pub leader_recovery_state: i8,
-    /// Partition epoch.
+    /// Grows with each change of the partition's state.
     pub partition_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -144,9 +145,10 @@ impl Struct for PartitionData {
 /// A part of [`AlterPartitionRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerState {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -179,11 +181,11 @@ impl Struct for BrokerState {
 /// The response of [`AlterPartition`](crate::ApiKey::AlterPartition).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterPartitionResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -212,13 +214,13 @@ impl Struct for AlterPartitionResponse {
 /// A part of [`AlterPartitionResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic name.
+    /// The topic's name.
     /// Up to version 1.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 2 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -251,20 +253,20 @@ impl Struct for TopicResult {
 /// A part of [`AlterPartitionResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Isr.
+    /// Replicas that are in sync.
     pub isr: Int32s,
-    /// Leader recovery state.
+    /// The leader recovery state.
     /// From version 1 on.
     pub leader_recovery_state: i8,
-    /// Partition epoch.
+    /// Grows with each change of the partition's state.
     pub partition_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

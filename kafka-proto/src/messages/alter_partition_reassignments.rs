@@ -10,12 +10,13 @@ use crate::wire::prelude::*;
 /// The request of [`AlterPartitionReassignments`](crate::ApiKey::AlterPartitionReassignments).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterPartitionReassignmentsRequest {
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
+    /// Default: `60000`.
     pub timeout_ms: i32,
-    /// Allow replication factor change.
-    /// From version 1 on.
+    /// The allow replication factor change.
+    /// From version 1 on. Default: `true`.
     pub allow_replication_factor_change: bool,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<ReassignableTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -61,9 +62,9 @@ impl Struct for AlterPartitionReassignmentsRequest {
 /// A part of [`AlterPartitionReassignmentsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReassignableTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<ReassignablePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -90,9 +91,10 @@ impl Struct for ReassignableTopic {
 /// A part of [`AlterPartitionReassignmentsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReassignablePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
+    /// May be null.
     pub replicas: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -119,16 +121,17 @@ impl Struct for ReassignablePartition {
 /// The response of [`AlterPartitionReassignments`](crate::ApiKey::AlterPartitionReassignments).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterPartitionReassignmentsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Allow replication factor change.
-    /// From version 1 on.
+    /// The allow replication factor change.
+    /// From version 1 on. Default: `true`.
     pub allow_replication_factor_change: bool,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<ReassignableTopicResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -180,9 +183,9 @@ impl Struct for AlterPartitionReassignmentsResponse {
 /// A part of [`AlterPartitionReassignmentsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReassignableTopicResponse {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<ReassignablePartitionResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -209,11 +212,12 @@ impl Struct for ReassignableTopicResponse {
 /// A part of [`AlterPartitionReassignmentsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReassignablePartitionResponse {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,7 +11,7 @@ use crate::wire::prelude::*;
 /// The request of [`AlterReplicaLogDirs`](crate::ApiKey::AlterReplicaLogDirs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDirsRequest {
-    /// Dirs.
+    /// The dirs.
     pub dirs: Vec<AlterReplicaLogDir>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -33,9 +33,9 @@ impl Struct for AlterReplicaLogDirsRequest {
 /// A part of [`AlterReplicaLogDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDir {
-    /// Path.
+    /// The path.
     pub path: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<AlterReplicaLogDirTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -62,9 +62,9 @@ impl Struct for AlterReplicaLogDir {
 /// A part of [`AlterReplicaLogDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDirTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -91,9 +91,9 @@ impl Struct for AlterReplicaLogDirTopic {
 /// The response of [`AlterReplicaLogDirs`](crate::ApiKey::AlterReplicaLogDirs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDirsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<AlterReplicaLogDirTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -120,9 +120,9 @@ impl Struct for AlterReplicaLogDirsResponse {
 /// A part of [`AlterReplicaLogDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDirTopicResult {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<AlterReplicaLogDirPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -149,9 +149,9 @@ impl Struct for AlterReplicaLogDirTopicResult {
 /// A part of [`AlterReplicaLogDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterReplicaLogDirPartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`AlterShareGroupOffsets`](crate::ApiKey::AlterShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<AlterShareGroupOffsetsRequestTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for AlterShareGroupOffsetsRequest {
 /// A part of [`AlterShareGroupOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsRequestTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<AlterShareGroupOffsetsRequestPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,9 +67,9 @@ impl Struct for AlterShareGroupOffsetsRequestTopic {
 /// A part of [`AlterShareGroupOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsRequestPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,13 +96,14 @@ impl Struct for AlterShareGroupOffsetsRequestPartition {
 /// The response of [`AlterShareGroupOffsets`](crate::ApiKey::AlterShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<AlterShareGroupOffsetsResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -133,11 +134,11 @@ impl Struct for AlterShareGroupOffsetsResponse {
 /// A part of [`AlterShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsResponseTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<AlterShareGroupOffsetsResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -166,11 +167,12 @@ impl Struct for AlterShareGroupOffsetsResponseTopic {
 /// A part of [`AlterShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterShareGroupOffsetsResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterUserScramCredentialsRequest {
-    /// Deletions.
+    /// The deletions.
     pub deletions: Vec<ScramCredentialDeletion>,
-    /// Upsertions.
+    /// The upsertions.
     pub upsertions: Vec<ScramCredentialUpsertion>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for AlterUserScramCredentialsRequest {
 /// A part of [`AlterUserScramCredentialsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScramCredentialDeletion {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,15 +67,15 @@ impl Struct for ScramCredentialDeletion {
 /// A part of [`AlterUserScramCredentialsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScramCredentialUpsertion {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: i8,
-    /// Iterations.
+    /// How often SCRAM hashes the password.
     pub iterations: i32,
-    /// Salt.
+    /// The salt.
     pub salt: Bytes,
-    /// Salted password.
+    /// The salted password.
     pub salted_password: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -108,9 +108,9 @@ impl Struct for ScramCredentialUpsertion {
 /// The response of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterUserScramCredentialsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<AlterUserScramCredentialsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -137,11 +137,12 @@ impl Struct for AlterUserScramCredentialsResponse {
 /// A part of [`AlterUserScramCredentialsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterUserScramCredentialsResult {
-    /// User.
+    /// The user.
     pub user: Str,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

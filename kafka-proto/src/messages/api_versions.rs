@@ -17,14 +17,14 @@ pub struct ApiVersionsRequest {
     /// [a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])? or INVALID_REQUEST.
     /// From version 3 on.
     pub client_software_name: Str,
-    /// likewise.
+    /// Likewise.
     /// From version 3 on.
     pub client_software_version: Str,
-    /// Cluster id.
-    /// From version 5 on.
+    /// The cluster; null where not known.
+    /// From version 5 on. May be null.
     pub cluster_id: Option<Str>,
-    /// Node id.
-    /// From version 5 on.
+    /// The node.
+    /// From version 5 on. Default: `-1`.
     pub node_id: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -79,23 +79,23 @@ impl Struct for ApiVersionsRequest {
 /// The response of [`ApiVersions`](crate::ApiKey::ApiVersions).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiVersionsResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Api keys.
+    /// The api keys.
     pub api_keys: Vec<ApiVersion>,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Supported features.
+    /// The supported features.
     /// From version 3 on.
     pub supported_features: Vec<SupportedFeatureKey>,
-    /// Finalized features epoch.
-    /// From version 3 on.
+    /// Grows with each change of the features; -1 where not known.
+    /// From version 3 on. Default: `-1`.
     pub finalized_features_epoch: i64,
-    /// Finalized features.
+    /// The finalized features.
     /// From version 3 on.
     pub finalized_features: Vec<FinalizedFeatureKey>,
-    /// Zk migration ready.
+    /// The zk migration ready.
     /// From version 3 on.
     pub zk_migration_ready: bool,
     /// Tagged fields that the schema does not know.
@@ -172,11 +172,11 @@ impl Struct for ApiVersionsResponse {
 /// A part of [`ApiVersionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ApiVersion {
-    /// Api key.
+    /// The API's number, see [`ApiKey`](crate::ApiKey).
     pub api_key: i16,
-    /// Min version.
+    /// The oldest version.
     pub min_version: i16,
-    /// Max version.
+    /// The newest version.
     pub max_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -205,11 +205,11 @@ impl Struct for ApiVersion {
 /// A part of [`ApiVersionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SupportedFeatureKey {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Min version.
+    /// The oldest version.
     pub min_version: i16,
-    /// Max version.
+    /// The newest version.
     pub max_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -238,11 +238,11 @@ impl Struct for SupportedFeatureKey {
 /// A part of [`ApiVersionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FinalizedFeatureKey {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Max version level.
+    /// The highest level.
     pub max_version_level: i16,
-    /// Min version level.
+    /// The lowest level.
     pub min_version_level: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,11 +9,12 @@ use crate::wire::prelude::*;
 /// The request of [`AssignReplicasToDirs`](crate::ApiKey::AssignReplicasToDirs).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AssignReplicasToDirsRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
-    /// Directories.
+    /// Log directories.
     pub directories: Vec<DirectoryData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -48,9 +49,9 @@ impl Struct for AssignReplicasToDirsRequest {
 /// A part of [`AssignReplicasToDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DirectoryData {
-    /// Id.
+    /// The id.
     pub id: Uuid,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -77,9 +78,9 @@ impl Struct for DirectoryData {
 /// A part of [`AssignReplicasToDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -106,7 +107,7 @@ impl Struct for TopicData {
 /// A part of [`AssignReplicasToDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -128,11 +129,11 @@ impl Struct for PartitionData {
 /// The response of [`AssignReplicasToDirs`](crate::ApiKey::AssignReplicasToDirs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AssignReplicasToDirsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Directories.
+    /// Log directories.
     pub directories: Vec<DirectoryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -161,9 +162,9 @@ impl Struct for AssignReplicasToDirsResponse {
 /// A part of [`AssignReplicasToDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DirectoryResult {
-    /// Id.
+    /// The id.
     pub id: Uuid,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -190,9 +191,9 @@ impl Struct for DirectoryResult {
 /// A part of [`AssignReplicasToDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -219,9 +220,9 @@ impl Struct for TopicResult {
 /// A part of [`AssignReplicasToDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

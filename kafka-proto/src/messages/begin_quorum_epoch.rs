@@ -10,14 +10,15 @@ use crate::wire::prelude::*;
 /// The request of [`BeginQuorumEpoch`](crate::ApiKey::BeginQuorumEpoch).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeginQuorumEpochRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Voter id.
-    /// From version 1 on.
+    /// The voter.
+    /// From version 1 on. Default: `-1`.
     pub voter_id: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
-    /// Leader endpoints.
+    /// The leader endpoints.
     /// From version 1 on.
     pub leader_endpoints: Vec<LeaderEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -65,9 +66,9 @@ impl Struct for BeginQuorumEpochRequest {
 /// A part of [`BeginQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -94,14 +95,14 @@ impl Struct for TopicData {
 /// A part of [`BeginQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     /// From version 1 on.
     pub voter_directory_id: Uuid,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -134,9 +135,9 @@ impl Struct for PartitionData {
 /// A part of [`BeginQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderEndpoint {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -167,11 +168,11 @@ impl Struct for LeaderEndpoint {
 /// The response of [`BeginQuorumEpoch`](crate::ApiKey::BeginQuorumEpoch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BeginQuorumEpochResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 1 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -212,9 +213,9 @@ impl Struct for BeginQuorumEpochResponse {
 /// A part of [`BeginQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -241,13 +242,13 @@ impl Struct for TopicResult {
 /// A part of [`BeginQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -278,9 +279,9 @@ impl Struct for PartitionResult {
 /// A part of [`BeginQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,

@@ -14,13 +14,13 @@ use crate::wire::prelude::*;
 /// `AbortedTxn`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AbortedTxn {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Last stable offset.
+    /// Offset behind the last record of which it is known whether its transaction was committed.
     pub last_stable_offset: i64,
 }
 
@@ -48,9 +48,9 @@ impl Struct for AbortedTxn {
 /// `ProducerSnapshot`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProducerSnapshot {
-    /// Crc.
+    /// The crc.
     pub crc: u32,
-    /// Producer entries.
+    /// The producer entries.
     pub producer_entries: Vec<ProducerEntry>,
 }
 
@@ -71,21 +71,21 @@ impl Struct for ProducerSnapshot {
 /// A part of [`ProducerSnapshot`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProducerEntry {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Epoch.
+    /// The epoch.
     pub epoch: i16,
-    /// Last sequence.
+    /// The last sequence.
     pub last_sequence: i32,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Offset delta.
+    /// The offset delta.
     pub offset_delta: i32,
-    /// Timestamp.
+    /// A time in milliseconds since 1970; negative values have meanings of their own.
     pub timestamp: i64,
-    /// Coordinator epoch.
+    /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
-    /// Current txn first offset.
+    /// The current txn first offset.
     pub current_txn_first_offset: i64,
 }
 
@@ -121,23 +121,26 @@ impl Struct for ProducerEntry {
 /// `QuorumStateData`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuorumStateData {
-    /// Cluster id.
+    /// The cluster; null where not known.
     /// In version 0 only.
     pub cluster_id: Str,
-    /// Leader id.
+    /// The leader; -1 where there is none.
+    /// Default: `-1`.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
-    /// Voted id.
+    /// The voted id.
+    /// Default: `-1`.
     pub voted_id: i32,
-    /// Voted directory id.
+    /// The voted directory id.
     /// From version 1 on.
     pub voted_directory_id: Uuid,
-    /// Applied offset.
+    /// The applied offset.
     /// In version 0 only.
     pub applied_offset: i64,
-    /// Current voters.
-    /// In version 0 only.
+    /// The current voters.
+    /// In version 0 only. May be null.
     pub current_voters: Option<Vec<Voter>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -197,7 +200,7 @@ impl Struct for QuorumStateData {
 /// A part of [`QuorumStateData`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Voter {
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

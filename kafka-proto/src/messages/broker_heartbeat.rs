@@ -11,21 +11,22 @@ use crate::wire::prelude::*;
 /// The request of [`BrokerHeartbeat`](crate::ApiKey::BrokerHeartbeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerHeartbeatRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
-    /// Current metadata offset.
+    /// The current metadata offset.
     pub current_metadata_offset: i64,
-    /// Want fence.
+    /// The want fence.
     pub want_fence: bool,
-    /// Want shut down.
+    /// The want shut down.
     pub want_shut_down: bool,
-    /// Offline log dirs.
+    /// The offline log dirs.
     /// From version 1 on.
     pub offline_log_dirs: Vec<Uuid>,
-    /// Cordoned log dirs.
-    /// From version 2 on.
+    /// The cordoned log dirs.
+    /// From version 2 on. May be null.
     pub cordoned_log_dirs: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -92,15 +93,16 @@ impl Struct for BrokerHeartbeatRequest {
 /// The response of [`BrokerHeartbeat`](crate::ApiKey::BrokerHeartbeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerHeartbeatResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Is caught up.
+    /// Whether it is caught up.
     pub is_caught_up: bool,
-    /// Is fenced.
+    /// Whether it is fenced.
+    /// Default: `true`.
     pub is_fenced: bool,
-    /// Should shut down.
+    /// The should shut down.
     pub should_shut_down: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

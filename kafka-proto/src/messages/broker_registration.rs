@@ -13,26 +13,27 @@ use crate::wire::prelude::*;
 /// The request of [`BrokerRegistration`](crate::ApiKey::BrokerRegistration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerRegistrationRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Cluster id.
+    /// The cluster; null where not known.
     pub cluster_id: Str,
-    /// Incarnation id.
+    /// A new one for each start of the process.
     pub incarnation_id: Uuid,
-    /// Listeners.
+    /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Features.
+    /// The features.
     pub features: Vec<Feature>,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
-    /// Is migrating zk broker.
+    /// Whether it is migrating zk broker.
     /// From version 1 on.
     pub is_migrating_zk_broker: bool,
-    /// Log dirs.
+    /// Log directories.
     /// From version 2 on.
     pub log_dirs: Vec<Uuid>,
-    /// Previous broker epoch.
-    /// From version 3 on.
+    /// The previous broker epoch.
+    /// From version 3 on. Default: `-1`.
     pub previous_broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,13 +97,13 @@ impl Struct for BrokerRegistrationRequest {
 /// A part of [`BrokerRegistrationRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listener {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
-    /// Security protocol.
+    /// 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
     pub security_protocol: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -133,11 +134,11 @@ impl Struct for Listener {
 /// A part of [`BrokerRegistrationRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Feature {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -166,11 +167,12 @@ impl Struct for Feature {
 /// The response of [`BrokerRegistration`](crate::ApiKey::BrokerRegistration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerRegistrationResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -72,31 +72,33 @@ use crate::wire::prelude::*;
 /// `RegisterBrokerRecord`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegisterBrokerRecord {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Is migrating zk broker.
+    /// Whether it is migrating zk broker.
     /// From version 2 on.
     pub is_migrating_zk_broker: bool,
-    /// Incarnation id.
+    /// A new one for each start of the process.
     pub incarnation_id: Uuid,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
     pub broker_epoch: i64,
-    /// End points.
+    /// Where it listens.
     pub end_points: Vec<BrokerEndpoint>,
-    /// Features.
+    /// The features.
     pub features: Vec<BrokerFeature>,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
-    /// Fenced.
+    /// The fenced.
+    /// Default: `true`.
     pub fenced: bool,
-    /// In controlled shutdown.
+    /// The in controlled shutdown.
     /// From version 1 on.
     pub in_controlled_shutdown: bool,
-    /// Log dirs.
+    /// Log directories.
     /// From version 3 on.
     pub log_dirs: Vec<Uuid>,
-    /// Cordoned log dirs.
-    /// From version 4 on.
+    /// The cordoned log dirs.
+    /// From version 4 on. May be null.
     pub cordoned_log_dirs: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -179,13 +181,13 @@ impl Struct for RegisterBrokerRecord {
 /// A part of [`RegisterBrokerRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BrokerEndpoint {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
-    /// Security protocol.
+    /// 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
     pub security_protocol: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -216,11 +218,11 @@ impl Struct for BrokerEndpoint {
 /// A part of [`RegisterBrokerRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BrokerFeature {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -249,9 +251,9 @@ impl Struct for BrokerFeature {
 /// `UnregisterBrokerRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnregisterBrokerRecord {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
     pub broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -278,9 +280,9 @@ impl Struct for UnregisterBrokerRecord {
 /// `TopicRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicRecord {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -307,34 +309,38 @@ impl Struct for TopicRecord {
 /// `PartitionRecord`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionRecord {
-    /// Partition id.
+    /// The partition.
+    /// Default: `-1`.
     pub partition_id: i32,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
     pub replicas: Int32s,
-    /// Isr.
+    /// Replicas that are in sync.
     pub isr: Int32s,
-    /// Removing replicas.
+    /// The removing replicas.
     pub removing_replicas: Int32s,
-    /// Adding replicas.
+    /// The adding replicas.
     pub adding_replicas: Int32s,
-    /// Leader.
+    /// The leader.
+    /// Default: `-1`.
     pub leader: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
-    /// Partition epoch.
+    /// Grows with each change of the partition's state.
+    /// Default: `-1`.
     pub partition_epoch: i32,
-    /// Directories.
+    /// Log directories.
     /// From version 1 on.
     pub directories: Vec<Uuid>,
-    /// Leader recovery state.
+    /// The leader recovery state.
     pub leader_recovery_state: i8,
-    /// Eligible leader replicas.
-    /// From version 2 on.
+    /// Replicas that may become the leader although they are not in sync.
+    /// From version 2 on. May be null.
     pub eligible_leader_replicas: Option<Int32s>,
-    /// Last known elr.
-    /// From version 2 on.
+    /// The last known elr.
+    /// From version 2 on. May be null.
     pub last_known_elr: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -424,13 +430,14 @@ impl Struct for PartitionRecord {
 /// `ConfigRecord`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigRecord {
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -473,30 +480,37 @@ impl Struct for ConfigRecord {
 /// `PartitionChangeRecord`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionChangeRecord {
-    /// Partition id.
+    /// The partition.
+    /// Default: `-1`.
     pub partition_id: i32,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Isr.
+    /// Replicas that are in sync.
+    /// May be null.
     pub isr: Option<Int32s>,
-    /// Leader.
+    /// The leader.
+    /// Default: `-2`.
     pub leader: i32,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
+    /// May be null.
     pub replicas: Option<Int32s>,
-    /// Removing replicas.
+    /// The removing replicas.
+    /// May be null.
     pub removing_replicas: Option<Int32s>,
-    /// Adding replicas.
+    /// The adding replicas.
+    /// May be null.
     pub adding_replicas: Option<Int32s>,
-    /// Leader recovery state.
+    /// The leader recovery state.
+    /// Default: `-1`.
     pub leader_recovery_state: i8,
-    /// Eligible leader replicas.
-    /// From version 2 on.
+    /// Replicas that may become the leader although they are not in sync.
+    /// From version 2 on. May be null.
     pub eligible_leader_replicas: Option<Int32s>,
-    /// Last known elr.
-    /// From version 2 on.
+    /// The last known elr.
+    /// From version 2 on. May be null.
     pub last_known_elr: Option<Int32s>,
-    /// Directories.
-    /// From version 1 on.
+    /// Log directories.
+    /// From version 1 on. May be null.
     pub directories: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -602,9 +616,9 @@ impl Struct for PartitionChangeRecord {
 /// `FenceBrokerRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FenceBrokerRecord {
-    /// Id.
+    /// The id.
     pub id: i32,
-    /// Epoch.
+    /// The epoch.
     pub epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -631,9 +645,9 @@ impl Struct for FenceBrokerRecord {
 /// `UnfenceBrokerRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnfenceBrokerRecord {
-    /// Id.
+    /// The id.
     pub id: i32,
-    /// Epoch.
+    /// The epoch.
     pub epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -660,7 +674,7 @@ impl Struct for UnfenceBrokerRecord {
 /// `RemoveTopicRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoveTopicRecord {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -682,19 +696,19 @@ impl Struct for RemoveTopicRecord {
 /// `DelegationTokenRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DelegationTokenRecord {
-    /// Owner.
+    /// The owner.
     pub owner: Str,
-    /// Requester.
+    /// The requester.
     pub requester: Str,
-    /// Renewers.
+    /// The renewers.
     pub renewers: Vec<Str>,
-    /// Issue timestamp.
+    /// The issue timestamp.
     pub issue_timestamp: i64,
-    /// Max timestamp.
+    /// The max timestamp.
     pub max_timestamp: i64,
-    /// Expiration timestamp.
+    /// The expiration timestamp.
     pub expiration_timestamp: i64,
-    /// Token id.
+    /// The delegation token.
     pub token_id: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -731,17 +745,17 @@ impl Struct for DelegationTokenRecord {
 /// `UserScramCredentialRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UserScramCredentialRecord {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: i8,
-    /// Salt.
+    /// The salt.
     pub salt: Bytes,
-    /// Stored key.
+    /// The stored key.
     pub stored_key: Bytes,
-    /// Server key.
+    /// The server key.
     pub server_key: Bytes,
-    /// Iterations.
+    /// How often SCRAM hashes the password.
     pub iterations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -776,9 +790,9 @@ impl Struct for UserScramCredentialRecord {
 /// `FeatureLevelRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FeatureLevelRecord {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Feature level.
+    /// The feature level.
     pub feature_level: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -805,13 +819,13 @@ impl Struct for FeatureLevelRecord {
 /// `ClientQuotaRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClientQuotaRecord {
-    /// Entity.
+    /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: f64,
-    /// Remove.
+    /// The remove.
     pub remove: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -842,9 +856,10 @@ impl Struct for ClientQuotaRecord {
 /// A part of [`ClientQuotaRecord`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntityData {
-    /// Entity type.
+    /// Kind of the entity, such as `user` or `client-id`.
     pub entity_type: Str,
-    /// Entity name.
+    /// Name of the entity; null for the default one.
+    /// May be null.
     pub entity_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -877,11 +892,12 @@ impl Struct for EntityData {
 /// `ProducerIdsRecord`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProducerIdsRecord {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// Default: `-1`.
     pub broker_epoch: i64,
-    /// Next producer id.
+    /// The next producer id.
     pub next_producer_id: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -916,20 +932,20 @@ impl Struct for ProducerIdsRecord {
 /// `BrokerRegistrationChangeRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BrokerRegistrationChangeRecord {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
+    /// Grows with each registration of the broker; -1 where not known.
     pub broker_epoch: i64,
-    /// Fenced.
+    /// The fenced.
     pub fenced: i8,
-    /// In controlled shutdown.
+    /// The in controlled shutdown.
     /// From version 1 on.
     pub in_controlled_shutdown: i8,
-    /// Log dirs.
+    /// Log directories.
     /// From version 2 on.
     pub log_dirs: Vec<Uuid>,
-    /// Cordoned log dirs.
-    /// From version 3 on.
+    /// The cordoned log dirs.
+    /// From version 3 on. May be null.
     pub cordoned_log_dirs: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -984,21 +1000,21 @@ impl Struct for BrokerRegistrationChangeRecord {
 /// `AccessControlEntryRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AccessControlEntryRecord {
-    /// Id.
+    /// The id.
     pub id: Uuid,
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Pattern type.
+    /// How the name is to be matched.
     pub pattern_type: i8,
-    /// Principal.
+    /// Whom it is about, such as `User:alice`.
     pub principal: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1037,7 +1053,7 @@ impl Struct for AccessControlEntryRecord {
 /// `RemoveAccessControlEntryRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoveAccessControlEntryRecord {
-    /// Id.
+    /// The id.
     pub id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1078,7 +1094,7 @@ impl Struct for NoOpRecord {
 /// `ZkMigrationStateRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ZkMigrationStateRecord {
-    /// Zk migration state.
+    /// The zk migration state.
     pub zk_migration_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1100,9 +1116,9 @@ impl Struct for ZkMigrationStateRecord {
 /// `RemoveUserScramCredentialRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoveUserScramCredentialRecord {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1129,7 +1145,8 @@ impl Struct for RemoveUserScramCredentialRecord {
 /// `BeginTransactionRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BeginTransactionRecord {
-    /// Name.
+    /// Its name.
+    /// May be null.
     pub name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1181,7 +1198,8 @@ impl Struct for EndTransactionRecord {
 /// `AbortTransactionRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AbortTransactionRecord {
-    /// Reason.
+    /// Why, in the client's words.
+    /// May be null.
     pub reason: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1214,7 +1232,7 @@ impl Struct for AbortTransactionRecord {
 /// `RemoveDelegationTokenRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoveDelegationTokenRecord {
-    /// Token id.
+    /// The delegation token.
     pub token_id: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1236,15 +1254,15 @@ impl Struct for RemoveDelegationTokenRecord {
 /// `RegisterControllerRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RegisterControllerRecord {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
-    /// Incarnation id.
+    /// A new one for each start of the process.
     pub incarnation_id: Uuid,
-    /// Zk migration ready.
+    /// The zk migration ready.
     pub zk_migration_ready: bool,
-    /// End points.
+    /// Where it listens.
     pub end_points: Vec<ControllerEndpoint>,
-    /// Features.
+    /// The features.
     pub features: Vec<ControllerFeature>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1277,13 +1295,13 @@ impl Struct for RegisterControllerRecord {
 /// A part of [`RegisterControllerRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ControllerEndpoint {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
-    /// Security protocol.
+    /// 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
     pub security_protocol: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1314,11 +1332,11 @@ impl Struct for ControllerEndpoint {
 /// A part of [`RegisterControllerRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ControllerFeature {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1347,7 +1365,7 @@ impl Struct for ControllerFeature {
 /// `ClearElrRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClearElrRecord {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1369,7 +1387,7 @@ impl Struct for ClearElrRecord {
 /// `UnregisterControllerRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnregisterControllerRecord {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupDescribeRequest {
-    /// Group ids.
+    /// The groups.
     pub group_ids: Vec<Str>,
-    /// Include authorized operations.
+    /// Whether to tell what the principal may do.
     pub include_authorized_operations: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,9 +39,9 @@ impl Struct for ConsumerGroupDescribeRequest {
 /// The response of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupDescribeResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -68,23 +68,25 @@ impl Struct for ConsumerGroupDescribeResponse {
 /// A part of [`ConsumerGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroup {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Group state.
+    /// State of the group, such as `Stable`.
     pub group_state: Str,
-    /// Group epoch.
+    /// Grows with each change in the group.
     pub group_epoch: i32,
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Assignor name.
+    /// Name of the assignor.
     pub assignor_name: Str,
-    /// Members.
+    /// The members.
     pub members: Vec<Member>,
-    /// Authorized operations.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// Default: `i32::MIN`.
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -142,28 +144,31 @@ impl Struct for DescribedGroup {
 /// A part of [`ConsumerGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
     pub subscribed_topic_names: Vec<Str>,
-    /// Subscribed topic regex.
+    /// A pattern for the topics the member wants; null for no change.
+    /// May be null.
     pub subscribed_topic_regex: Option<Str>,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Assignment,
-    /// Target assignment.
+    /// The target assignment.
     pub target_assignment: Assignment,
-    /// Member type.
-    /// From version 1 on.
+    /// The member type.
+    /// From version 1 on. Default: `-1`.
     pub member_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -229,7 +234,7 @@ impl Struct for Member {
 /// A part of [`ConsumerGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -251,11 +256,11 @@ impl Struct for Assignment {
 /// A part of [`ConsumerGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,26 +10,32 @@ use crate::wire::prelude::*;
 /// The request of [`ConsumerGroupHeartbeat`](crate::ApiKey::ConsumerGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupHeartbeatRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Rebalance timeout ms.
+    /// How long members may take to join again, in milliseconds.
+    /// Default: `-1`.
     pub rebalance_timeout_ms: i32,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
+    /// May be null.
     pub subscribed_topic_names: Option<Vec<Str>>,
-    /// Subscribed topic regex.
-    /// From version 1 on.
+    /// A pattern for the topics the member wants; null for no change.
+    /// From version 1 on. May be null.
     pub subscribed_topic_regex: Option<Str>,
-    /// Server assignor.
+    /// The server assignor.
+    /// May be null.
     pub server_assignor: Option<Str>,
-    /// Topic partitions.
+    /// Partitions by topic.
+    /// May be null.
     pub topic_partitions: Option<Vec<TopicPartitions>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -92,9 +98,9 @@ impl Struct for ConsumerGroupHeartbeatRequest {
 /// A part of [`ConsumerGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -121,19 +127,21 @@ impl Struct for TopicPartitions {
 /// The response of [`ConsumerGroupHeartbeat`](crate::ApiKey::ConsumerGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupHeartbeatResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Member id.
+    /// The member.
+    /// May be null.
     pub member_id: Option<Str>,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Heartbeat interval ms.
+    /// When to send the next heartbeat, in milliseconds from now.
     pub heartbeat_interval_ms: i32,
-    /// Assignment.
+    /// What the member has been given.
     /// May be null.
     pub assignment: Option<Assignment>,
     /// Tagged fields that the schema does not know.
@@ -171,7 +179,7 @@ impl Struct for ConsumerGroupHeartbeatResponse {
 /// A part of [`ConsumerGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -59,11 +59,11 @@ use crate::wire::prelude::*;
 /// `LegacyOffsetCommitKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LegacyOffsetCommitKey {
-    /// Group.
+    /// The group's id.
     pub group: Str,
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
 }
 
@@ -89,11 +89,11 @@ impl Struct for LegacyOffsetCommitKey {
 /// `LegacyOffsetCommitValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LegacyOffsetCommitValue {
-    /// Offset.
+    /// The offset.
     pub offset: i64,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
     pub metadata: Str,
-    /// Commit timestamp.
+    /// When it was committed, in milliseconds since 1970; -1 for the broker's time.
     pub commit_timestamp: i64,
 }
 
@@ -119,11 +119,11 @@ impl Struct for LegacyOffsetCommitValue {
 /// `OffsetCommitKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetCommitKey {
-    /// Group.
+    /// The group's id.
     pub group: Str,
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
 }
 
@@ -149,19 +149,19 @@ impl Struct for OffsetCommitKey {
 /// `OffsetCommitValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitValue {
-    /// Offset.
+    /// The offset.
     pub offset: i64,
-    /// Leader epoch.
-    /// From version 3 on.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// From version 3 on. Default: `-1`.
     pub leader_epoch: i32,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
     pub metadata: Str,
-    /// Commit timestamp.
+    /// When it was committed, in milliseconds since 1970; -1 for the broker's time.
     pub commit_timestamp: i64,
-    /// Expire timestamp.
-    /// In version 1 only.
+    /// The expire timestamp.
+    /// In version 1 only. Default: `-1`.
     pub expire_timestamp: i64,
-    /// Topic id.
+    /// The topic's id.
     /// From version 4 on.
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
@@ -226,7 +226,7 @@ impl Struct for OffsetCommitValue {
 /// `GroupMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GroupMetadataKey {
-    /// Group.
+    /// The group's id.
     pub group: Str,
 }
 
@@ -246,18 +246,20 @@ impl Struct for GroupMetadataKey {
 /// `GroupMetadataValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupMetadataValue {
-    /// Protocol type.
+    /// Kind of the protocol, `consumer` for consumers.
     pub protocol_type: Str,
-    /// Generation.
+    /// The generation.
     pub generation: i32,
-    /// Protocol.
+    /// The protocol.
+    /// May be null.
     pub protocol: Option<Str>,
-    /// Leader.
+    /// The leader.
+    /// May be null.
     pub leader: Option<Str>,
-    /// Current state timestamp.
-    /// From version 2 on.
+    /// The current state timestamp.
+    /// From version 2 on. Default: `-1`.
     pub current_state_timestamp: i64,
-    /// Members.
+    /// The members.
     pub members: Vec<MemberMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -308,23 +310,23 @@ impl Struct for GroupMetadataValue {
 /// A part of [`GroupMetadataValue`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberMetadata {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 3 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 3 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Rebalance timeout.
-    /// From version 1 on.
+    /// The rebalance timeout.
+    /// From version 1 on. Default: `-1`.
     pub rebalance_timeout: i32,
-    /// Session timeout.
+    /// The session timeout.
     pub session_timeout: i32,
-    /// Subscription.
+    /// The subscription.
     pub subscription: Bytes,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -383,7 +385,7 @@ impl Struct for MemberMetadata {
 /// `ConsumerGroupMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -403,9 +405,9 @@ impl Struct for ConsumerGroupMetadataKey {
 /// `ConsumerGroupMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupMetadataValue {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Metadata hash.
+    /// The metadata hash.
     pub metadata_hash: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -440,7 +442,7 @@ impl Struct for ConsumerGroupMetadataValue {
 /// `ConsumerGroupPartitionMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupPartitionMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -460,7 +462,7 @@ impl Struct for ConsumerGroupPartitionMetadataKey {
 /// `ConsumerGroupPartitionMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupPartitionMetadataValue {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -482,13 +484,13 @@ impl Struct for ConsumerGroupPartitionMetadataValue {
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicMetadata {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Num partitions.
+    /// Number of partitions; -1 for the broker's default.
     pub num_partitions: i32,
-    /// Partition metadata.
+    /// The partition metadata.
     pub partition_metadata: Vec<PartitionMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -519,9 +521,9 @@ impl Struct for TopicMetadata {
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionMetadata {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Racks.
+    /// The racks.
     pub racks: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -548,9 +550,9 @@ impl Struct for PartitionMetadata {
 /// `ConsumerGroupMemberMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupMemberMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -571,23 +573,28 @@ impl Struct for ConsumerGroupMemberMetadataKey {
 /// `ConsumerGroupMemberMetadataValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMemberMetadataValue {
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
     pub subscribed_topic_names: Vec<Str>,
-    /// Subscribed topic regex.
+    /// A pattern for the topics the member wants; null for no change.
+    /// May be null.
     pub subscribed_topic_regex: Option<Str>,
-    /// Rebalance timeout ms.
+    /// How long members may take to join again, in milliseconds.
+    /// Default: `-1`.
     pub rebalance_timeout_ms: i32,
-    /// Server assignor.
+    /// The server assignor.
+    /// May be null.
     pub server_assignor: Option<Str>,
-    /// Classic member metadata.
+    /// The classic member metadata.
     /// May be null.
     pub classic_member_metadata: Option<ClassicMemberMetadata>,
     /// Tagged fields that the schema does not know.
@@ -624,7 +631,7 @@ impl Struct for ConsumerGroupMemberMetadataValue {
         self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
         self.server_assignor.put(s, "server_assignor", v)?;
         let set =
-            [self.classic_member_metadata.as_ref().is_some_and(|x| *x != ClassicMemberMetadata::default())];
+            [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::default())];
         s.begin_tags(&set, &self.unknown_tags)?;
         s.tag(
             set[0],
@@ -665,9 +672,9 @@ impl Struct for ConsumerGroupMemberMetadataValue {
 /// A part of [`ConsumerGroupMemberMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClassicMemberMetadata {
-    /// Session timeout ms.
+    /// How long the coordinator waits for a heartbeat, in milliseconds.
     pub session_timeout_ms: i32,
-    /// Supported protocols.
+    /// The supported protocols.
     pub supported_protocols: Vec<ClassicProtocol>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -694,9 +701,9 @@ impl Struct for ClassicMemberMetadata {
 /// A part of [`ConsumerGroupMemberMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClassicProtocol {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
     pub metadata: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -723,7 +730,7 @@ impl Struct for ClassicProtocol {
 /// `ConsumerGroupTargetAssignmentMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupTargetAssignmentMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -743,9 +750,9 @@ impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
 /// `ConsumerGroupTargetAssignmentMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupTargetAssignmentMetadataValue {
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Assignment timestamp.
+    /// The assignment timestamp.
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -783,9 +790,9 @@ impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
 /// `ConsumerGroupTargetAssignmentMemberKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupTargetAssignmentMemberKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -806,7 +813,7 @@ impl Struct for ConsumerGroupTargetAssignmentMemberKey {
 /// `ConsumerGroupTargetAssignmentMemberValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupTargetAssignmentMemberValue {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -828,9 +835,9 @@ impl Struct for ConsumerGroupTargetAssignmentMemberValue {
 /// A part of [`ConsumerGroupTargetAssignmentMemberValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartition {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -857,9 +864,9 @@ impl Struct for TopicPartition {
 /// `ConsumerGroupCurrentMemberAssignmentKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupCurrentMemberAssignmentKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -880,15 +887,15 @@ impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
 /// `ConsumerGroupCurrentMemberAssignmentValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupCurrentMemberAssignmentValue {
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Previous member epoch.
+    /// The previous member epoch.
     pub previous_member_epoch: i32,
-    /// State.
+    /// The state.
     pub state: i8,
-    /// Assigned partitions.
+    /// Partitions the member has been given.
     pub assigned_partitions: Vec<TopicPartitions>,
-    /// Partitions pending revocation.
+    /// The partitions pending revocation.
     pub partitions_pending_revocation: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -921,11 +928,12 @@ impl Struct for ConsumerGroupCurrentMemberAssignmentValue {
 /// A part of [`ConsumerGroupCurrentMemberAssignmentValue`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
-    /// Assignment epochs.
+    /// The assignment epochs.
+    /// May be null.
     pub assignment_epochs: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -948,7 +956,7 @@ impl Struct for TopicPartitions {
     fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
         self.topic_id.put(s, "topic_id", v)?;
         self.partitions.put(s, "partitions", v)?;
-        let set = [!self.assignment_epochs.as_ref().is_some_and(|x| x.is_empty())];
+        let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
         s.begin_tags(&set, &self.unknown_tags)?;
         s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
         s.end_tags(1, &self.unknown_tags);
@@ -976,9 +984,9 @@ impl Struct for TopicPartitions {
 /// `ShareGroupMemberMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupMemberMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -999,13 +1007,14 @@ impl Struct for ShareGroupMemberMetadataKey {
 /// `ShareGroupMemberMetadataValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMemberMetadataValue {
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
     pub subscribed_topic_names: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1048,7 +1057,7 @@ impl Struct for ShareGroupMemberMetadataValue {
 /// `ShareGroupMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -1068,9 +1077,9 @@ impl Struct for ShareGroupMetadataKey {
 /// `ShareGroupMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupMetadataValue {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Metadata hash.
+    /// The metadata hash.
     pub metadata_hash: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1097,7 +1106,7 @@ impl Struct for ShareGroupMetadataValue {
 /// `ShareGroupTargetAssignmentMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupTargetAssignmentMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -1117,9 +1126,9 @@ impl Struct for ShareGroupTargetAssignmentMetadataKey {
 /// `ShareGroupTargetAssignmentMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupTargetAssignmentMetadataValue {
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Assignment timestamp.
+    /// The assignment timestamp.
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1157,9 +1166,9 @@ impl Struct for ShareGroupTargetAssignmentMetadataValue {
 /// `ShareGroupTargetAssignmentMemberKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupTargetAssignmentMemberKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -1180,7 +1189,7 @@ impl Struct for ShareGroupTargetAssignmentMemberKey {
 /// `ShareGroupTargetAssignmentMemberValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupTargetAssignmentMemberValue {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1202,9 +1211,9 @@ impl Struct for ShareGroupTargetAssignmentMemberValue {
 /// `ShareGroupCurrentMemberAssignmentKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupCurrentMemberAssignmentKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -1225,13 +1234,13 @@ impl Struct for ShareGroupCurrentMemberAssignmentKey {
 /// `ShareGroupCurrentMemberAssignmentValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupCurrentMemberAssignmentValue {
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Previous member epoch.
+    /// The previous member epoch.
     pub previous_member_epoch: i32,
-    /// State.
+    /// The state.
     pub state: i8,
-    /// Assigned partitions.
+    /// Partitions the member has been given.
     pub assigned_partitions: Vec<ShareGroupCurrentMemberAssignmentTopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1262,9 +1271,9 @@ impl Struct for ShareGroupCurrentMemberAssignmentValue {
 /// A part of [`ShareGroupCurrentMemberAssignmentValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1291,7 +1300,7 @@ impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
 /// `ShareGroupStatePartitionMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupStatePartitionMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -1311,11 +1320,11 @@ impl Struct for ShareGroupStatePartitionMetadataKey {
 /// `ShareGroupStatePartitionMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupStatePartitionMetadataValue {
-    /// Initializing topics.
+    /// The initializing topics.
     pub initializing_topics: Vec<TopicPartitionsInfo>,
-    /// Initialized topics.
+    /// The initialized topics.
     pub initialized_topics: Vec<TopicPartitionsInfo>,
-    /// Deleting topics.
+    /// The deleting topics.
     pub deleting_topics: Vec<TopicInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1344,11 +1353,11 @@ impl Struct for ShareGroupStatePartitionMetadataValue {
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitionsInfo {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1377,9 +1386,9 @@ impl Struct for TopicPartitionsInfo {
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicInfo {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1406,9 +1415,9 @@ impl Struct for TopicInfo {
 /// `ConsumerGroupRegularExpressionKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupRegularExpressionKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Regular expression.
+    /// The regular expression.
     pub regular_expression: Str,
 }
 
@@ -1432,11 +1441,11 @@ impl Struct for ConsumerGroupRegularExpressionKey {
 /// `ConsumerGroupRegularExpressionValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerGroupRegularExpressionValue {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<Str>,
-    /// Version.
+    /// The version.
     pub version: i64,
-    /// Timestamp.
+    /// A time in milliseconds since 1970; negative values have meanings of their own.
     pub timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1465,7 +1474,7 @@ impl Struct for ConsumerGroupRegularExpressionValue {
 /// `StreamsGroupMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -1485,17 +1494,21 @@ impl Struct for StreamsGroupMetadataKey {
 /// `StreamsGroupMetadataValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMetadataValue {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Metadata hash.
+    /// The metadata hash.
     pub metadata_hash: i64,
-    /// Validated topology epoch.
+    /// The validated topology epoch.
+    /// Default: `-1`.
     pub validated_topology_epoch: i32,
-    /// Last assignment configs.
+    /// The last assignment configs.
+    /// May be null.
     pub last_assignment_configs: Option<Vec<LastAssignmentConfig>>,
-    /// Stored description topology epoch.
+    /// The stored description topology epoch.
+    /// Default: `-1`.
     pub stored_description_topology_epoch: i32,
-    /// Failed description topology epoch.
+    /// The failed description topology epoch.
+    /// Default: `-1`.
     pub failed_description_topology_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1523,7 +1536,7 @@ impl Struct for StreamsGroupMetadataValue {
         self.metadata_hash.put(s, "metadata_hash", v)?;
         let set = [
             self.validated_topology_epoch != -1,
-            !self.last_assignment_configs.as_ref().is_some_and(|x| x.is_empty()),
+            self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()),
             self.stored_description_topology_epoch != -1,
             self.failed_description_topology_epoch != -1,
         ];
@@ -1591,9 +1604,9 @@ impl Struct for StreamsGroupMetadataValue {
 /// A part of [`StreamsGroupMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LastAssignmentConfig {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1620,9 +1633,9 @@ impl Struct for LastAssignmentConfig {
 /// `StreamsGroupMemberMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupMemberMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -1643,24 +1656,27 @@ impl Struct for StreamsGroupMemberMetadataKey {
 /// `StreamsGroupMemberMetadataValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMemberMetadataValue {
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Rebalance timeout ms.
+    /// How long members may take to join again, in milliseconds.
+    /// Default: `-1`.
     pub rebalance_timeout_ms: i32,
-    /// Topology epoch.
+    /// The topology epoch.
     pub topology_epoch: i32,
-    /// Process id.
+    /// The process id.
     pub process_id: Str,
-    /// User endpoint.
+    /// The user endpoint.
     /// May be null.
     pub user_endpoint: Option<Endpoint>,
-    /// Client tags.
+    /// The client tags.
     pub client_tags: Vec<KeyValue>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1718,7 +1734,7 @@ impl Struct for StreamsGroupMemberMetadataValue {
 /// A part of [`StreamsGroupMemberMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -1747,9 +1763,9 @@ impl Struct for Endpoint {
 /// A part of [`StreamsGroupMemberMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyValue {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1776,7 +1792,7 @@ impl Struct for KeyValue {
 /// `StreamsGroupTargetAssignmentMetadataKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTargetAssignmentMetadataKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -1796,9 +1812,9 @@ impl Struct for StreamsGroupTargetAssignmentMetadataKey {
 /// `StreamsGroupTargetAssignmentMetadataValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTargetAssignmentMetadataValue {
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Assignment timestamp.
+    /// The assignment timestamp.
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1836,9 +1852,9 @@ impl Struct for StreamsGroupTargetAssignmentMetadataValue {
 /// `StreamsGroupTargetAssignmentMemberKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTargetAssignmentMemberKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -1859,11 +1875,11 @@ impl Struct for StreamsGroupTargetAssignmentMemberKey {
 /// `StreamsGroupTargetAssignmentMemberValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTargetAssignmentMemberValue {
-    /// Active tasks.
+    /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
-    /// Standby tasks.
+    /// Tasks whose state the member keeps up to date.
     pub standby_tasks: Vec<TaskIds>,
-    /// Warmup tasks.
+    /// Tasks whose state the member builds up to take them over.
     pub warmup_tasks: Vec<TaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1892,9 +1908,9 @@ impl Struct for StreamsGroupTargetAssignmentMemberValue {
 /// A part of [`StreamsGroupTargetAssignmentMemberValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskIds {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1921,9 +1937,9 @@ impl Struct for TaskIds {
 /// `StreamsGroupCurrentMemberAssignmentKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupCurrentMemberAssignmentKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
 }
 
@@ -1944,23 +1960,23 @@ impl Struct for StreamsGroupCurrentMemberAssignmentKey {
 /// `StreamsGroupCurrentMemberAssignmentValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupCurrentMemberAssignmentValue {
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Previous member epoch.
+    /// The previous member epoch.
     pub previous_member_epoch: i32,
-    /// State.
+    /// The state.
     pub state: i8,
-    /// Active tasks.
+    /// Tasks that the member processes.
     pub active_tasks: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
-    /// Standby tasks.
+    /// Tasks whose state the member keeps up to date.
     pub standby_tasks: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
-    /// Warmup tasks.
+    /// Tasks whose state the member builds up to take them over.
     pub warmup_tasks: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
-    /// Active tasks pending revocation.
+    /// The active tasks pending revocation.
     pub active_tasks_pending_revocation: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
-    /// Standby tasks pending revocation.
+    /// The standby tasks pending revocation.
     pub standby_tasks_pending_revocation: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
-    /// Warmup tasks pending revocation.
+    /// The warmup tasks pending revocation.
     pub warmup_tasks_pending_revocation: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2001,11 +2017,12 @@ impl Struct for StreamsGroupCurrentMemberAssignmentValue {
 /// A part of [`StreamsGroupCurrentMemberAssignmentValue`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentTaskIds {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
-    /// Assignment epochs.
+    /// The assignment epochs.
+    /// May be null.
     pub assignment_epochs: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2028,7 +2045,7 @@ impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
     fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
         self.subtopology_id.put(s, "subtopology_id", v)?;
         self.partitions.put(s, "partitions", v)?;
-        let set = [!self.assignment_epochs.as_ref().is_some_and(|x| x.is_empty())];
+        let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
         s.begin_tags(&set, &self.unknown_tags)?;
         s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
         s.end_tags(1, &self.unknown_tags);
@@ -2056,7 +2073,7 @@ impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
 /// `StreamsGroupTopologyKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
 }
 
@@ -2076,9 +2093,9 @@ impl Struct for StreamsGroupTopologyKey {
 /// `StreamsGroupTopologyValue`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyValue {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Subtopologies.
+    /// The subtopologies.
     pub subtopologies: Vec<Subtopology>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2105,19 +2122,19 @@ impl Struct for StreamsGroupTopologyValue {
 /// A part of [`StreamsGroupTopologyValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Subtopology {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Vec<Str>,
-    /// Source topic regex.
+    /// The source topic regex.
     pub source_topic_regex: Vec<Str>,
-    /// State changelog topics.
+    /// The state changelog topics.
     pub state_changelog_topics: Vec<StreamsGroupTopologyTopicInfo>,
-    /// Repartition sink topics.
+    /// The repartition sink topics.
     pub repartition_sink_topics: Vec<Str>,
-    /// Repartition source topics.
+    /// The repartition source topics.
     pub repartition_source_topics: Vec<StreamsGroupTopologyTopicInfo2>,
-    /// Copartition groups.
+    /// The copartition groups.
     pub copartition_groups: Vec<CopartitionGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2154,13 +2171,13 @@ impl Struct for Subtopology {
 /// A part of [`StreamsGroupTopologyValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyTopicInfo {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: i32,
-    /// Replication factor.
+    /// Number of replicas; -1 for the broker's default.
     pub replication_factor: i16,
-    /// Topic configs.
+    /// The topic configs.
     pub topic_configs: Vec<TopicConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2191,9 +2208,9 @@ impl Struct for StreamsGroupTopologyTopicInfo {
 /// A part of [`StreamsGroupTopologyValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicConfig {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2220,13 +2237,13 @@ impl Struct for TopicConfig {
 /// A part of [`StreamsGroupTopologyValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyTopicInfo2 {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: i32,
-    /// Replication factor.
+    /// Number of replicas; -1 for the broker's default.
     pub replication_factor: i16,
-    /// Topic configs.
+    /// The topic configs.
     pub topic_configs: Vec<TopicConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -2257,11 +2274,11 @@ impl Struct for StreamsGroupTopologyTopicInfo2 {
 /// A part of [`StreamsGroupTopologyValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CopartitionGroup {
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Int16s,
-    /// Source topic regex.
+    /// The source topic regex.
     pub source_topic_regex: Int16s,
-    /// Repartition source topics.
+    /// The repartition source topics.
     pub repartition_source_topics: Int16s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

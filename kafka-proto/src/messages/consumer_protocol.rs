@@ -17,18 +17,19 @@ use crate::wire::prelude::*;
 /// `ConsumerProtocolSubscription`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerProtocolSubscription {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<Str>,
-    /// User data.
+    /// Bytes of the application's or assignor's own.
+    /// May be null.
     pub user_data: Option<Bytes>,
-    /// Owned partitions.
+    /// Partitions that the member still holds.
     /// From version 1 on.
     pub owned_partitions: Vec<TopicPartition>,
-    /// Generation id.
-    /// From version 2 on.
+    /// The group's generation.
+    /// From version 2 on. Default: `-1`.
     pub generation_id: i32,
-    /// Rack id.
-    /// From version 3 on.
+    /// Rack of the client; null or empty where it has none.
+    /// From version 3 on. May be null.
     pub rack_id: Option<Str>,
 }
 
@@ -76,9 +77,9 @@ impl Struct for ConsumerProtocolSubscription {
 /// A part of [`ConsumerProtocolSubscription`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartition {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
 }
 
@@ -99,9 +100,10 @@ impl Struct for TopicPartition {
 /// `ConsumerProtocolAssignment`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConsumerProtocolAssignment {
-    /// Assigned partitions.
+    /// Partitions the member has been given.
     pub assigned_partitions: Vec<TopicPartition>,
-    /// User data.
+    /// Bytes of the application's or assignor's own.
+    /// May be null.
     pub user_data: Option<Bytes>,
 }
 

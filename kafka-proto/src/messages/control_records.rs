@@ -22,7 +22,7 @@ use crate::wire::prelude::*;
 /// `ControlRecordTypeSchema`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ControlRecordTypeSchema {
-    /// Type.
+    /// The type.
     pub type_: i16,
 }
 
@@ -42,7 +42,7 @@ impl Struct for ControlRecordTypeSchema {
 /// `EndTxnMarker`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EndTxnMarker {
-    /// Coordinator epoch.
+    /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
 }
 
@@ -62,13 +62,13 @@ impl Struct for EndTxnMarker {
 /// `LeaderChangeMessage`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderChangeMessage {
-    /// Version.
+    /// The version.
     pub version: i16,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Voters.
+    /// The voters.
     pub voters: Vec<Voter>,
-    /// Granting voters.
+    /// The granting voters.
     pub granting_voters: Vec<Voter>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -99,9 +99,9 @@ impl Struct for LeaderChangeMessage {
 /// A part of [`LeaderChangeMessage`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Voter {
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     /// From version 1 on.
     pub voter_directory_id: Uuid,
     /// Tagged fields that the schema does not know.
@@ -131,9 +131,9 @@ impl Struct for Voter {
 /// `SnapshotHeaderRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SnapshotHeaderRecord {
-    /// Version.
+    /// The version.
     pub version: i16,
-    /// Last contained log timestamp.
+    /// The last contained log timestamp.
     pub last_contained_log_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -160,7 +160,7 @@ impl Struct for SnapshotHeaderRecord {
 /// `SnapshotFooterRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SnapshotFooterRecord {
-    /// Version.
+    /// The version.
     pub version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -182,9 +182,9 @@ impl Struct for SnapshotFooterRecord {
 /// `KRaftVersionRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KRaftVersionRecord {
-    /// Version.
+    /// The version.
     pub version: i16,
-    /// K raft version.
+    /// The k raft version.
     pub k_raft_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -211,9 +211,9 @@ impl Struct for KRaftVersionRecord {
 /// `VotersRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VotersRecord {
-    /// Version.
+    /// The version.
     pub version: i16,
-    /// Voters.
+    /// The voters.
     pub voters: Vec<VotersVoter>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -240,13 +240,13 @@ impl Struct for VotersRecord {
 /// A part of [`VotersRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VotersVoter {
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     pub voter_directory_id: Uuid,
-    /// Endpoints.
+    /// Where it listens.
     pub endpoints: Vec<Endpoint>,
-    /// K raft version feature.
+    /// The k raft version feature.
     pub k_raft_version_feature: KRaftVersionFeature,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -277,9 +277,9 @@ impl Struct for VotersVoter {
 /// A part of [`VotersRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -310,9 +310,9 @@ impl Struct for Endpoint {
 /// A part of [`VotersRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KRaftVersionFeature {
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

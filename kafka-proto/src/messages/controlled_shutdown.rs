@@ -12,10 +12,10 @@ use crate::wire::prelude::*;
 /// The request of [`ControlledShutdown`](crate::ApiKey::ControlledShutdown).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlledShutdownRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Broker epoch.
-    /// From version 2 on.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// From version 2 on. Default: `-1`.
     pub broker_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -50,9 +50,9 @@ impl Struct for ControlledShutdownRequest {
 /// The response of [`ControlledShutdown`](crate::ApiKey::ControlledShutdown).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ControlledShutdownResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Remaining partitions.
+    /// The remaining partitions.
     pub remaining_partitions: Vec<RemainingPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -79,9 +79,9 @@ impl Struct for ControlledShutdownResponse {
 /// A part of [`ControlledShutdownResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemainingPartition {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,15 +9,15 @@ use crate::wire::prelude::*;
 /// The request of [`ControllerRegistration`](crate::ApiKey::ControllerRegistration).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ControllerRegistrationRequest {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
-    /// Incarnation id.
+    /// A new one for each start of the process.
     pub incarnation_id: Uuid,
-    /// Zk migration ready.
+    /// The zk migration ready.
     pub zk_migration_ready: bool,
-    /// Listeners.
+    /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Features.
+    /// The features.
     pub features: Vec<Feature>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -50,13 +50,13 @@ impl Struct for ControllerRegistrationRequest {
 /// A part of [`ControllerRegistrationRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listener {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
-    /// Security protocol.
+    /// 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
     pub security_protocol: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -87,11 +87,11 @@ impl Struct for Listener {
 /// A part of [`ControllerRegistrationRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Feature {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -120,11 +120,12 @@ impl Struct for Feature {
 /// The response of [`ControllerRegistration`](crate::ApiKey::ControllerRegistration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControllerRegistrationResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -12,7 +12,7 @@ use crate::wire::prelude::*;
 /// The request of [`CreateAcls`](crate::ApiKey::CreateAcls).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateAclsRequest {
-    /// Creations.
+    /// The creations.
     pub creations: Vec<AclCreation>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -34,20 +34,20 @@ impl Struct for CreateAclsRequest {
 /// A part of [`CreateAclsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AclCreation {
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Resource pattern type.
-    /// From version 1 on.
+    /// The resource pattern type.
+    /// From version 1 on. Default: `3`.
     pub resource_pattern_type: i8,
-    /// Principal.
+    /// Whom it is about, such as `User:alice`.
     pub principal: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -101,9 +101,9 @@ impl Struct for AclCreation {
 /// The response of [`CreateAcls`](crate::ApiKey::CreateAcls).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateAclsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<AclCreationResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -130,9 +130,10 @@ impl Struct for CreateAclsResponse {
 /// A part of [`CreateAclsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AclCreationResult {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -12,15 +12,15 @@ use crate::wire::prelude::*;
 /// The request of [`CreateDelegationToken`](crate::ApiKey::CreateDelegationToken).
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateDelegationTokenRequest {
-    /// Owner principal type.
-    /// From version 3 on.
+    /// The owner principal type.
+    /// From version 3 on. May be null.
     pub owner_principal_type: Option<Str>,
-    /// Owner principal name.
-    /// From version 3 on.
+    /// The owner principal name.
+    /// From version 3 on. May be null.
     pub owner_principal_name: Option<Str>,
-    /// Renewers.
+    /// The renewers.
     pub renewers: Vec<CreatableRenewers>,
-    /// Max lifetime ms.
+    /// The max lifetime, in milliseconds.
     pub max_lifetime_ms: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -83,9 +83,9 @@ impl Struct for CreateDelegationTokenRequest {
 /// A part of [`CreateDelegationTokenRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatableRenewers {
-    /// Principal type.
+    /// Kind of the principal, such as `User`.
     pub principal_type: Str,
-    /// Principal name.
+    /// Name of the principal.
     pub principal_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -112,29 +112,29 @@ impl Struct for CreatableRenewers {
 /// The response of [`CreateDelegationToken`](crate::ApiKey::CreateDelegationToken).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateDelegationTokenResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Principal type.
+    /// Kind of the principal, such as `User`.
     pub principal_type: Str,
-    /// Principal name.
+    /// Name of the principal.
     pub principal_name: Str,
-    /// Token requester principal type.
+    /// The token requester principal type.
     /// From version 3 on.
     pub token_requester_principal_type: Str,
-    /// Token requester principal name.
+    /// The token requester principal name.
     /// From version 3 on.
     pub token_requester_principal_name: Str,
-    /// Issue timestamp ms.
+    /// The issue time, in milliseconds since 1970.
     pub issue_timestamp_ms: i64,
-    /// Expiry timestamp ms.
+    /// When it expires, in milliseconds since 1970.
     pub expiry_timestamp_ms: i64,
-    /// Max timestamp ms.
+    /// The newest timestamp, in milliseconds since 1970.
     pub max_timestamp_ms: i64,
-    /// Token id.
+    /// The delegation token.
     pub token_id: Str,
-    /// Hmac.
+    /// Proves the delegation token.
     pub hmac: Bytes,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -12,11 +12,11 @@ use crate::wire::prelude::*;
 /// The request of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatePartitionsRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<CreatePartitionsTopic>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     pub timeout_ms: i32,
-    /// Validate only.
+    /// Whether to check only, and change nothing.
     pub validate_only: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -45,11 +45,12 @@ impl Struct for CreatePartitionsRequest {
 /// A part of [`CreatePartitionsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Count.
+    /// The count.
     pub count: i32,
-    /// Assignments.
+    /// The assignments.
+    /// May be null.
     pub assignments: Option<Vec<CreatePartitionsAssignment>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -84,7 +85,7 @@ impl Struct for CreatePartitionsTopic {
 /// A part of [`CreatePartitionsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatePartitionsAssignment {
-    /// Broker ids.
+    /// The broker ids.
     pub broker_ids: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -106,9 +107,9 @@ impl Struct for CreatePartitionsAssignment {
 /// The response of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatePartitionsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<CreatePartitionsTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -135,11 +136,12 @@ impl Struct for CreatePartitionsResponse {
 /// A part of [`CreatePartitionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatePartitionsTopicResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

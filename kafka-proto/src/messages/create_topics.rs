@@ -16,11 +16,12 @@ use crate::wire::prelude::*;
 /// The request of [`CreateTopics`](crate::ApiKey::CreateTopics).
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTopicsRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<CreatableTopic>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
+    /// Default: `60000`.
     pub timeout_ms: i32,
-    /// Validate only.
+    /// Whether to check only, and change nothing.
     /// From version 1 on.
     pub validate_only: bool,
     /// Tagged fields that the schema does not know.
@@ -58,15 +59,15 @@ impl Struct for CreateTopicsRequest {
 /// A part of [`CreateTopicsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatableTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Num partitions.
+    /// Number of partitions; -1 for the broker's default.
     pub num_partitions: i32,
-    /// Replication factor.
+    /// Number of replicas; -1 for the broker's default.
     pub replication_factor: i16,
-    /// Assignments.
+    /// The assignments.
     pub assignments: Vec<CreatableReplicaAssignment>,
-    /// Configs.
+    /// Configuration entries.
     pub configs: Vec<CreatableTopicConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -99,9 +100,9 @@ impl Struct for CreatableTopic {
 /// A part of [`CreateTopicsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreatableReplicaAssignment {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Broker ids.
+    /// The broker ids.
     pub broker_ids: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -128,9 +129,10 @@ impl Struct for CreatableReplicaAssignment {
 /// A part of [`CreateTopicsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatableTopicConfig {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -163,10 +165,10 @@ impl Struct for CreatableTopicConfig {
 /// The response of [`CreateTopics`](crate::ApiKey::CreateTopics).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateTopicsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<CreatableTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -195,26 +197,26 @@ impl Struct for CreateTopicsResponse {
 /// A part of [`CreateTopicsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatableTopicResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 7 on.
     pub topic_id: Uuid,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 1 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 1 on. May be null.
     pub error_message: Option<Str>,
-    /// Num partitions.
-    /// From version 5 on.
+    /// Number of partitions; -1 for the broker's default.
+    /// From version 5 on. Default: `-1`.
     pub num_partitions: i32,
-    /// Replication factor.
-    /// From version 5 on.
+    /// Number of replicas; -1 for the broker's default.
+    /// From version 5 on. Default: `-1`.
     pub replication_factor: i16,
-    /// Configs.
-    /// From version 5 on.
+    /// Configuration entries.
+    /// From version 5 on. May be null.
     pub configs: Option<Vec<CreatableTopicConfigs>>,
-    /// Topic config error code.
+    /// The topic config error code.
     /// From version 5 on.
     pub topic_config_error_code: i16,
     /// Tagged fields that the schema does not know.
@@ -291,15 +293,17 @@ impl Struct for CreatableTopicResult {
 /// A part of [`CreateTopicsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatableTopicConfigs {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
-    /// Read only.
+    /// The read only.
     pub read_only: bool,
-    /// Config source.
+    /// Where the value comes from.
+    /// Default: `-1`.
     pub config_source: i8,
-    /// Is sensitive.
+    /// Whether the value is a secret, and therefore null.
     pub is_sensitive: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

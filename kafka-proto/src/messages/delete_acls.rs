@@ -12,7 +12,7 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteAclsRequest {
-    /// Filters.
+    /// The filters.
     pub filters: Vec<DeleteAclsFilter>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -34,20 +34,23 @@ impl Struct for DeleteAclsRequest {
 /// A part of [`DeleteAclsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsFilter {
-    /// Resource type filter.
+    /// The resource type filter.
     pub resource_type_filter: i8,
-    /// Resource name filter.
+    /// The resource name filter.
+    /// May be null.
     pub resource_name_filter: Option<Str>,
-    /// Pattern type filter.
-    /// From version 1 on.
+    /// The pattern type filter.
+    /// From version 1 on. Default: `3`.
     pub pattern_type_filter: i8,
-    /// Principal filter.
+    /// The principal filter.
+    /// May be null.
     pub principal_filter: Option<Str>,
-    /// Host filter.
+    /// The host filter.
+    /// May be null.
     pub host_filter: Option<Str>,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -101,9 +104,9 @@ impl Struct for DeleteAclsFilter {
 /// The response of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteAclsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Filter results.
+    /// The filter results.
     pub filter_results: Vec<DeleteAclsFilterResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -130,11 +133,12 @@ impl Struct for DeleteAclsResponse {
 /// A part of [`DeleteAclsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsFilterResult {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Matching acls.
+    /// The matching acls.
     pub matching_acls: Vec<DeleteAclsMatchingAcl>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -174,24 +178,25 @@ impl Struct for DeleteAclsFilterResult {
 /// A part of [`DeleteAclsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsMatchingAcl {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Pattern type.
-    /// From version 1 on.
+    /// How the name is to be matched.
+    /// From version 1 on. Default: `3`.
     pub pattern_type: i8,
-    /// Principal.
+    /// Whom it is about, such as `User:alice`.
     pub principal: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

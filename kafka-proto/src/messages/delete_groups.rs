@@ -12,7 +12,7 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteGroupsRequest {
-    /// Groups names.
+    /// The groups names.
     pub groups_names: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -34,9 +34,9 @@ impl Struct for DeleteGroupsRequest {
 /// The response of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteGroupsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<DeletableGroupResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -63,12 +63,12 @@ impl Struct for DeleteGroupsResponse {
 /// A part of [`DeleteGroupsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeletableGroupResult {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 3 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 3 on. May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,9 +11,9 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DeleteRecordsTopic>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     pub timeout_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -40,9 +40,9 @@ impl Struct for DeleteRecordsRequest {
 /// A part of [`DeleteRecordsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<DeleteRecordsPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -69,9 +69,9 @@ impl Struct for DeleteRecordsTopic {
 /// A part of [`DeleteRecordsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Offset.
+    /// The offset.
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -98,9 +98,9 @@ impl Struct for DeleteRecordsPartition {
 /// The response of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DeleteRecordsTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -127,9 +127,9 @@ impl Struct for DeleteRecordsResponse {
 /// A part of [`DeleteRecordsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsTopicResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<DeleteRecordsPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -156,11 +156,11 @@ impl Struct for DeleteRecordsTopicResult {
 /// A part of [`DeleteRecordsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteRecordsPartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Low watermark.
+    /// The low watermark.
     pub low_watermark: i64,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteShareGroupOffsets`](crate::ApiKey::DeleteShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupOffsetsRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DeleteShareGroupOffsetsRequestTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,7 +38,7 @@ impl Struct for DeleteShareGroupOffsetsRequest {
 /// A part of [`DeleteShareGroupOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupOffsetsRequestTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -60,13 +60,14 @@ impl Struct for DeleteShareGroupOffsetsRequestTopic {
 /// The response of [`DeleteShareGroupOffsets`](crate::ApiKey::DeleteShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupOffsetsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<DeleteShareGroupOffsetsResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -97,13 +98,14 @@ impl Struct for DeleteShareGroupOffsetsResponse {
 /// A part of [`DeleteShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupOffsetsResponseTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteShareGroupState`](crate::ApiKey::DeleteShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupStateRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DeleteStateData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for DeleteShareGroupStateRequest {
 /// A part of [`DeleteShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteStateData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,7 +67,7 @@ impl Struct for DeleteStateData {
 /// A part of [`DeleteShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -89,7 +89,7 @@ impl Struct for PartitionData {
 /// The response of [`DeleteShareGroupState`](crate::ApiKey::DeleteShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteShareGroupStateResponse {
-    /// Results.
+    /// The results.
     pub results: Vec<DeleteStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -111,9 +111,9 @@ impl Struct for DeleteShareGroupStateResponse {
 /// A part of [`DeleteShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteStateResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -140,11 +140,12 @@ impl Struct for DeleteStateResult {
 /// A part of [`DeleteShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -15,13 +15,13 @@ use crate::wire::prelude::*;
 /// The request of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteTopicsRequest {
-    /// Topics.
+    /// The topics.
     /// From version 6 on.
     pub topics: Vec<DeleteTopicState>,
-    /// Topic names.
+    /// Names of the topics.
     /// Up to version 5.
     pub topic_names: Vec<Str>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     pub timeout_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -54,9 +54,10 @@ impl Struct for DeleteTopicsRequest {
 /// A part of [`DeleteTopicsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteTopicState {
-    /// Name.
+    /// Its name.
+    /// May be null.
     pub name: Option<Str>,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -83,10 +84,10 @@ impl Struct for DeleteTopicState {
 /// The response of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteTopicsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<DeletableTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -115,15 +116,16 @@ impl Struct for DeleteTopicsResponse {
 /// A part of [`DeleteTopicsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeletableTopicResult {
-    /// Name.
+    /// Its name.
+    /// May be null: from version 6 on.
     pub name: Option<Str>,
-    /// Topic id.
+    /// The topic's id.
     /// From version 6 on.
     pub topic_id: Uuid,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 5 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 5 on. May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

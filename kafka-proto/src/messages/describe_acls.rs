@@ -12,20 +12,23 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeAcls`](crate::ApiKey::DescribeAcls).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeAclsRequest {
-    /// Resource type filter.
+    /// The resource type filter.
     pub resource_type_filter: i8,
-    /// Resource name filter.
+    /// The resource name filter.
+    /// May be null.
     pub resource_name_filter: Option<Str>,
-    /// Pattern type filter.
-    /// From version 1 on.
+    /// The pattern type filter.
+    /// From version 1 on. Default: `3`.
     pub pattern_type_filter: i8,
-    /// Principal filter.
+    /// The principal filter.
+    /// May be null.
     pub principal_filter: Option<Str>,
-    /// Host filter.
+    /// The host filter.
+    /// May be null.
     pub host_filter: Option<Str>,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -79,13 +82,14 @@ impl Struct for DescribeAclsRequest {
 /// The response of [`DescribeAcls`](crate::ApiKey::DescribeAcls).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeAclsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Resources.
+    /// The resources.
     pub resources: Vec<DescribeAclsResource>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -128,14 +132,14 @@ impl Struct for DescribeAclsResponse {
 /// A part of [`DescribeAclsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeAclsResource {
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Pattern type.
-    /// From version 1 on.
+    /// How the name is to be matched.
+    /// From version 1 on. Default: `3`.
     pub pattern_type: i8,
-    /// Acls.
+    /// The acls.
     pub acls: Vec<AclDescription>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -180,13 +184,13 @@ impl Struct for DescribeAclsResource {
 /// A part of [`DescribeAclsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AclDescription {
-    /// Principal.
+    /// Whom it is about, such as `User:alice`.
     pub principal: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
-    /// Operation.
+    /// What is done or may be done.
     pub operation: i8,
-    /// Permission type.
+    /// Whether it is allowed or denied.
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

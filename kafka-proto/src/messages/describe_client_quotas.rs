@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeClientQuotas`](crate::ApiKey::DescribeClientQuotas).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeClientQuotasRequest {
-    /// Components.
+    /// The components.
     pub components: Vec<ComponentData>,
-    /// Strict.
+    /// The strict.
     pub strict: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,11 +39,12 @@ impl Struct for DescribeClientQuotasRequest {
 /// A part of [`DescribeClientQuotasRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentData {
-    /// Entity type.
+    /// Kind of the entity, such as `user` or `client-id`.
     pub entity_type: Str,
-    /// Match type.
+    /// The match type.
     pub match_type: i8,
-    /// Match.
+    /// The match.
+    /// May be null.
     pub match_: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -83,13 +84,15 @@ impl Struct for ComponentData {
 /// The response of [`DescribeClientQuotas`](crate::ApiKey::DescribeClientQuotas).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClientQuotasResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Entries.
+    /// The entries.
+    /// May be null.
     pub entries: Option<Vec<EntryData>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -132,9 +135,9 @@ impl Struct for DescribeClientQuotasResponse {
 /// A part of [`DescribeClientQuotasResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EntryData {
-    /// Entity.
+    /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
-    /// Values.
+    /// The values.
     pub values: Vec<ValueData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -161,9 +164,10 @@ impl Struct for EntryData {
 /// A part of [`DescribeClientQuotasResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntityData {
-    /// Entity type.
+    /// Kind of the entity, such as `user` or `client-id`.
     pub entity_type: Str,
-    /// Entity name.
+    /// Name of the entity; null for the default one.
+    /// May be null.
     pub entity_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -196,9 +200,9 @@ impl Struct for EntityData {
 /// A part of [`DescribeClientQuotasResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ValueData {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: f64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

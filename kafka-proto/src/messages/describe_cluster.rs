@@ -11,12 +11,12 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeCluster`](crate::ApiKey::DescribeCluster).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClusterRequest {
-    /// Include cluster authorized operations.
+    /// Whether to tell what the principal may do with the cluster.
     pub include_cluster_authorized_operations: bool,
-    /// Endpoint type.
-    /// From version 1 on.
+    /// The endpoint type.
+    /// From version 1 on. Default: `1`.
     pub endpoint_type: i8,
-    /// Include fenced brokers.
+    /// Whether to tell of fenced brokers.
     /// From version 2 on.
     pub include_fenced_brokers: bool,
     /// Tagged fields that the schema does not know.
@@ -61,22 +61,25 @@ impl Struct for DescribeClusterRequest {
 /// The response of [`DescribeCluster`](crate::ApiKey::DescribeCluster).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClusterResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Endpoint type.
-    /// From version 1 on.
+    /// The endpoint type.
+    /// From version 1 on. Default: `1`.
     pub endpoint_type: i8,
-    /// Cluster id.
+    /// The cluster; null where not known.
     pub cluster_id: Str,
-    /// Controller id.
+    /// The controller; -1 where not known.
+    /// Default: `-1`.
     pub controller_id: i32,
-    /// Brokers.
+    /// The brokers that clients may connect to.
     pub brokers: Vec<DescribeClusterBroker>,
-    /// Cluster authorized operations.
+    /// Bits of the operations on the cluster that the principal may do; `i32::MIN` where not asked for.
+    /// Default: `i32::MIN`.
     pub cluster_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -133,15 +136,16 @@ impl Struct for DescribeClusterResponse {
 /// A part of [`DescribeClusterResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeClusterBroker {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
-    /// Is fenced.
+    /// Whether it is fenced.
     /// From version 2 on.
     pub is_fenced: bool,
     /// Tagged fields that the schema does not know.

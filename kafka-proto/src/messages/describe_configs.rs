@@ -13,12 +13,12 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeConfigsRequest {
-    /// Resources.
+    /// The resources.
     pub resources: Vec<DescribeConfigsResource>,
-    /// Include synonyms.
+    /// Whether to tell of synonyms.
     /// From version 1 on.
     pub include_synonyms: bool,
-    /// Include documentation.
+    /// Whether to tell of documentation.
     /// From version 3 on.
     pub include_documentation: bool,
     /// Tagged fields that the schema does not know.
@@ -52,11 +52,12 @@ impl Struct for DescribeConfigsRequest {
 /// A part of [`DescribeConfigsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsResource {
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Configuration keys.
+    /// The configuration keys.
+    /// May be null.
     pub configuration_keys: Option<Vec<Str>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,9 +97,9 @@ impl Struct for DescribeConfigsResource {
 /// The response of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeConfigsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Results.
+    /// The results.
     pub results: Vec<DescribeConfigsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -125,15 +126,16 @@ impl Struct for DescribeConfigsResponse {
 /// A part of [`DescribeConfigsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsResult {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Configs.
+    /// Configuration entries.
     pub configs: Vec<DescribeConfigsResourceResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -179,28 +181,29 @@ impl Struct for DescribeConfigsResult {
 /// A part of [`DescribeConfigsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsResourceResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
-    /// Read only.
+    /// The read only.
     pub read_only: bool,
-    /// Is default.
+    /// Whether it is default.
     /// In version 0 only.
     pub is_default: bool,
-    /// Config source.
-    /// From version 1 on.
+    /// Where the value comes from.
+    /// From version 1 on. Default: `-1`.
     pub config_source: i8,
-    /// Is sensitive.
+    /// Whether the value is a secret, and therefore null.
     pub is_sensitive: bool,
-    /// Synonyms.
+    /// The synonyms.
     /// From version 1 on.
     pub synonyms: Vec<DescribeConfigsSynonym>,
-    /// Config type.
+    /// The config type.
     /// From version 3 on.
     pub config_type: i8,
-    /// Documentation.
-    /// From version 3 on.
+    /// The documentation.
+    /// From version 3 on. May be null.
     pub documentation: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -268,11 +271,12 @@ impl Struct for DescribeConfigsResourceResult {
 /// A part of [`DescribeConfigsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsSynonym {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
-    /// Source.
+    /// The source.
     pub source: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

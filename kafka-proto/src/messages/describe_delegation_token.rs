@@ -12,7 +12,8 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeDelegationToken`](crate::ApiKey::DescribeDelegationToken).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeDelegationTokenRequest {
-    /// Owners.
+    /// The owners.
+    /// May be null.
     pub owners: Option<Vec<DescribeDelegationTokenOwner>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -40,9 +41,9 @@ impl Struct for DescribeDelegationTokenRequest {
 /// A part of [`DescribeDelegationTokenRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeDelegationTokenOwner {
-    /// Principal type.
+    /// Kind of the principal, such as `User`.
     pub principal_type: Str,
-    /// Principal name.
+    /// Name of the principal.
     pub principal_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -69,11 +70,11 @@ impl Struct for DescribeDelegationTokenOwner {
 /// The response of [`DescribeDelegationToken`](crate::ApiKey::DescribeDelegationToken).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeDelegationTokenResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Tokens.
+    /// The tokens.
     pub tokens: Vec<DescribedDelegationToken>,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -102,27 +103,27 @@ impl Struct for DescribeDelegationTokenResponse {
 /// A part of [`DescribeDelegationTokenResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribedDelegationToken {
-    /// Principal type.
+    /// Kind of the principal, such as `User`.
     pub principal_type: Str,
-    /// Principal name.
+    /// Name of the principal.
     pub principal_name: Str,
-    /// Token requester principal type.
+    /// The token requester principal type.
     /// From version 3 on.
     pub token_requester_principal_type: Str,
-    /// Token requester principal name.
+    /// The token requester principal name.
     /// From version 3 on.
     pub token_requester_principal_name: Str,
-    /// Issue timestamp.
+    /// The issue timestamp.
     pub issue_timestamp: i64,
-    /// Expiry timestamp.
+    /// The expiry timestamp.
     pub expiry_timestamp: i64,
-    /// Max timestamp.
+    /// The max timestamp.
     pub max_timestamp: i64,
-    /// Token id.
+    /// The delegation token.
     pub token_id: Str,
-    /// Hmac.
+    /// Proves the delegation token.
     pub hmac: Bytes,
-    /// Renewers.
+    /// The renewers.
     pub renewers: Vec<DescribedDelegationTokenRenewer>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -179,9 +180,9 @@ impl Struct for DescribedDelegationToken {
 /// A part of [`DescribeDelegationTokenResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribedDelegationTokenRenewer {
-    /// Principal type.
+    /// Kind of the principal, such as `User`.
     pub principal_type: Str,
-    /// Principal name.
+    /// Name of the principal.
     pub principal_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

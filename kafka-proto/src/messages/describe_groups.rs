@@ -15,9 +15,9 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeGroupsRequest {
-    /// Groups.
+    /// The groups.
     pub groups: Vec<Str>,
-    /// Include authorized operations.
+    /// Whether to tell what the principal may do.
     /// From version 3 on.
     pub include_authorized_operations: bool,
     /// Tagged fields that the schema does not know.
@@ -51,10 +51,10 @@ impl Struct for DescribeGroupsRequest {
 /// The response of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeGroupsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -83,23 +83,23 @@ impl Struct for DescribeGroupsResponse {
 /// A part of [`DescribeGroupsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroup {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 6 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 6 on. May be null.
     pub error_message: Option<Str>,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Group state.
+    /// State of the group, such as `Stable`.
     pub group_state: Str,
-    /// Protocol type.
+    /// Kind of the protocol, `consumer` for consumers.
     pub protocol_type: Str,
-    /// Protocol data.
+    /// The protocol data.
     pub protocol_data: Str,
-    /// Members.
+    /// The members.
     pub members: Vec<DescribedGroupMember>,
-    /// Authorized operations.
-    /// From version 3 on.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// From version 3 on. Default: `i32::MIN`.
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -158,18 +158,18 @@ impl Struct for DescribedGroup {
 /// A part of [`DescribeGroupsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribedGroupMember {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 4 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 4 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Member metadata.
+    /// The member metadata.
     pub member_metadata: Bytes,
-    /// Member assignment.
+    /// The member assignment.
     pub member_assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -14,7 +14,8 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeLogDirs`](crate::ApiKey::DescribeLogDirs).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsRequest {
-    /// Topics.
+    /// The topics.
+    /// May be null.
     pub topics: Option<Vec<DescribableLogDirTopic>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -42,9 +43,9 @@ impl Struct for DescribeLogDirsRequest {
 /// A part of [`DescribeLogDirsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribableLogDirTopic {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -71,12 +72,12 @@ impl Struct for DescribableLogDirTopic {
 /// The response of [`DescribeLogDirs`](crate::ApiKey::DescribeLogDirs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeLogDirsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// From version 3 on.
     pub error_code: i16,
-    /// Results.
+    /// The results.
     pub results: Vec<DescribeLogDirsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -107,19 +108,19 @@ impl Struct for DescribeLogDirsResponse {
 /// A part of [`DescribeLogDirsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsResult {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Log dir.
+    /// Path of the log directory.
     pub log_dir: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DescribeLogDirsTopic>,
-    /// Total bytes.
-    /// From version 4 on.
+    /// The total bytes.
+    /// From version 4 on. Default: `-1`.
     pub total_bytes: i64,
-    /// Usable bytes.
-    /// From version 4 on.
+    /// The usable bytes.
+    /// From version 4 on. Default: `-1`.
     pub usable_bytes: i64,
-    /// Is cordoned.
+    /// Whether it is cordoned.
     /// From version 5 on.
     pub is_cordoned: bool,
     /// Tagged fields that the schema does not know.
@@ -175,9 +176,9 @@ impl Struct for DescribeLogDirsResult {
 /// A part of [`DescribeLogDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeLogDirsTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<DescribeLogDirsPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -204,13 +205,13 @@ impl Struct for DescribeLogDirsTopic {
 /// A part of [`DescribeLogDirsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeLogDirsPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Partition size.
+    /// The partition size.
     pub partition_size: i64,
-    /// Offset lag.
+    /// The offset lag.
     pub offset_lag: i64,
-    /// Is future key.
+    /// Whether it is future key.
     pub is_future_key: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,7 +9,7 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeProducersRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicRequest>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -31,9 +31,9 @@ impl Struct for DescribeProducersRequest {
 /// A part of [`DescribeProducersRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicRequest {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -60,9 +60,9 @@ impl Struct for TopicRequest {
 /// The response of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeProducersResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -89,9 +89,9 @@ impl Struct for DescribeProducersResponse {
 /// A part of [`DescribeProducersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResponse {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -118,13 +118,14 @@ impl Struct for TopicResponse {
 /// A part of [`DescribeProducersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResponse {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Active producers.
+    /// The active producers.
     pub active_producers: Vec<ProducerState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -155,17 +156,20 @@ impl Struct for PartitionResponse {
 /// A part of [`DescribeProducersResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProducerState {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i32,
-    /// Last sequence.
+    /// The last sequence.
+    /// Default: `-1`.
     pub last_sequence: i32,
-    /// Last timestamp.
+    /// The last timestamp.
+    /// Default: `-1`.
     pub last_timestamp: i64,
-    /// Coordinator epoch.
+    /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
-    /// Current txn start offset.
+    /// The current txn start offset.
+    /// Default: `-1`.
     pub current_txn_start_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,7 +11,7 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeQuorum`](crate::ApiKey::DescribeQuorum).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeQuorumRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -33,9 +33,9 @@ impl Struct for DescribeQuorumRequest {
 /// A part of [`DescribeQuorumRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -62,7 +62,7 @@ impl Struct for TopicData {
 /// A part of [`DescribeQuorumRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -84,14 +84,14 @@ impl Struct for PartitionData {
 /// The response of [`DescribeQuorum`](crate::ApiKey::DescribeQuorum).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeQuorumResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 2 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 2 on. May be null.
     pub error_message: Option<Str>,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
-    /// Nodes.
+    /// The nodes.
     /// From version 2 on.
     pub nodes: Vec<Node>,
     /// Tagged fields that the schema does not know.
@@ -139,9 +139,9 @@ impl Struct for DescribeQuorumResponse {
 /// A part of [`DescribeQuorumResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -168,22 +168,22 @@ impl Struct for TopicResult {
 /// A part of [`DescribeQuorumResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
-    /// From version 2 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 2 on. May be null.
     pub error_message: Option<Str>,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// High watermark.
+    /// Offset behind the last record that consumers may read.
     pub high_watermark: i64,
-    /// Current voters.
+    /// The current voters.
     pub current_voters: Vec<ReplicaState>,
-    /// Observers.
+    /// The observers.
     pub observers: Vec<ReplicaState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -240,9 +240,9 @@ impl Struct for PartitionResult {
 /// A part of [`DescribeQuorumResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Listeners.
+    /// Where it listens.
     pub listeners: Vec<Listener>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -269,9 +269,9 @@ impl Struct for Node {
 /// A part of [`DescribeQuorumResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listener {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -302,18 +302,18 @@ impl Struct for Listener {
 /// A part of [`DescribeQuorumResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaState {
-    /// Replica id.
+    /// The broker that follows the leader; -1 for a consumer.
     pub replica_id: i32,
-    /// Replica directory id.
+    /// The log directory of the replica.
     /// From version 2 on.
     pub replica_directory_id: Uuid,
-    /// Log end offset.
+    /// The log end offset.
     pub log_end_offset: i64,
-    /// Last fetch timestamp.
-    /// From version 1 on.
+    /// The last fetch timestamp.
+    /// From version 1 on. Default: `-1`.
     pub last_fetch_timestamp: i64,
-    /// Last caught up timestamp.
-    /// From version 1 on.
+    /// The last caught up timestamp.
+    /// From version 1 on. Default: `-1`.
     pub last_caught_up_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,7 +10,7 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeShareGroupOffsetsRequest {
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribeShareGroupOffsetsRequestGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -32,9 +32,10 @@ impl Struct for DescribeShareGroupOffsetsRequest {
 /// A part of [`DescribeShareGroupOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestGroup {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
+    /// May be null.
     pub topics: Option<Vec<DescribeShareGroupOffsetsRequestTopic>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,9 +68,9 @@ impl Struct for DescribeShareGroupOffsetsRequestGroup {
 /// A part of [`DescribeShareGroupOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeShareGroupOffsetsRequestTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,9 +97,9 @@ impl Struct for DescribeShareGroupOffsetsRequestTopic {
 /// The response of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeShareGroupOffsetsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribeShareGroupOffsetsResponseGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -125,13 +126,14 @@ impl Struct for DescribeShareGroupOffsetsResponse {
 /// A part of [`DescribeShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeShareGroupOffsetsResponseGroup {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DescribeShareGroupOffsetsResponseTopic>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -162,11 +164,11 @@ impl Struct for DescribeShareGroupOffsetsResponseGroup {
 /// A part of [`DescribeShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeShareGroupOffsetsResponseTopic {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<DescribeShareGroupOffsetsResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -195,18 +197,19 @@ impl Struct for DescribeShareGroupOffsetsResponseTopic {
 /// A part of [`DescribeShareGroupOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Lag.
-    /// From version 1 on.
+    /// The lag.
+    /// From version 1 on. Default: `-1`.
     pub lag: i64,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

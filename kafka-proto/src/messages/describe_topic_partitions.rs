@@ -9,11 +9,12 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeTopicPartitions`](crate::ApiKey::DescribeTopicPartitions).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTopicPartitionsRequest {
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicRequest>,
-    /// Response partition limit.
+    /// The response partition limit.
+    /// Default: `2000`.
     pub response_partition_limit: i32,
-    /// Cursor.
+    /// Where a page begins; null for the first.
     /// May be null.
     pub cursor: Option<Cursor>,
     /// Tagged fields that the schema does not know.
@@ -54,7 +55,7 @@ impl Struct for DescribeTopicPartitionsRequest {
 /// A part of [`DescribeTopicPartitionsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicRequest {
-    /// Name.
+    /// Its name.
     pub name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -76,9 +77,9 @@ impl Struct for TopicRequest {
 /// A part of [`DescribeTopicPartitionsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Cursor {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -105,11 +106,11 @@ impl Struct for Cursor {
 /// The response of [`DescribeTopicPartitions`](crate::ApiKey::DescribeTopicPartitions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeTopicPartitionsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<DescribeTopicPartitionsResponseTopic>,
-    /// Next cursor.
+    /// The next cursor.
     /// May be null.
     pub next_cursor: Option<Cursor>,
     /// Tagged fields that the schema does not know.
@@ -139,17 +140,19 @@ impl Struct for DescribeTopicPartitionsResponse {
 /// A part of [`DescribeTopicPartitionsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTopicPartitionsResponseTopic {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Name.
+    /// Its name.
+    /// May be null.
     pub name: Option<Str>,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Is internal.
+    /// Whether the topic is one of Kafka's own.
     pub is_internal: bool,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<DescribeTopicPartitionsResponsePartition>,
-    /// Topic authorized operations.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// Default: `i32::MIN`.
     pub topic_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -198,23 +201,26 @@ impl Struct for DescribeTopicPartitionsResponseTopic {
 /// A part of [`DescribeTopicPartitionsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTopicPartitionsResponsePartition {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
-    /// Replica nodes.
+    /// All replicas; the first is the preferred leader.
     pub replica_nodes: Int32s,
-    /// Isr nodes.
+    /// Replicas that are in sync.
     pub isr_nodes: Int32s,
-    /// Eligible leader replicas.
+    /// Replicas that may become the leader although they are not in sync.
+    /// May be null.
     pub eligible_leader_replicas: Option<Int32s>,
-    /// Last known elr.
+    /// The last known elr.
+    /// May be null.
     pub last_known_elr: Option<Int32s>,
-    /// Offline replicas.
+    /// Replicas whose broker or disk is down.
     pub offline_replicas: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,7 +9,7 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeTransactionsRequest {
-    /// Transactional ids.
+    /// The transactional ids.
     pub transactional_ids: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -31,9 +31,9 @@ impl Struct for DescribeTransactionsRequest {
 /// The response of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DescribeTransactionsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Transaction states.
+    /// The transaction states.
     pub transaction_states: Vec<TransactionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -60,21 +60,21 @@ impl Struct for DescribeTransactionsResponse {
 /// A part of [`DescribeTransactionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TransactionState {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Transaction state.
+    /// The transaction state.
     pub transaction_state: Str,
-    /// Transaction timeout ms.
+    /// How long a transaction may stay open, in milliseconds.
     pub transaction_timeout_ms: i32,
-    /// Transaction start time ms.
+    /// The transaction start time, in milliseconds.
     pub transaction_start_time_ms: i64,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -113,9 +113,9 @@ impl Struct for TransactionState {
 /// A part of [`DescribeTransactionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,7 +9,8 @@ use crate::wire::prelude::*;
 /// The request of [`DescribeUserScramCredentials`](crate::ApiKey::DescribeUserScramCredentials).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeUserScramCredentialsRequest {
-    /// Users.
+    /// The users.
+    /// May be null.
     pub users: Option<Vec<UserName>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -37,7 +38,7 @@ impl Struct for DescribeUserScramCredentialsRequest {
 /// A part of [`DescribeUserScramCredentialsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UserName {
-    /// Name.
+    /// Its name.
     pub name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -59,13 +60,14 @@ impl Struct for UserName {
 /// The response of [`DescribeUserScramCredentials`](crate::ApiKey::DescribeUserScramCredentials).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeUserScramCredentialsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Results.
+    /// The results.
     pub results: Vec<DescribeUserScramCredentialsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -108,13 +110,14 @@ impl Struct for DescribeUserScramCredentialsResponse {
 /// A part of [`DescribeUserScramCredentialsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribeUserScramCredentialsResult {
-    /// User.
+    /// The user.
     pub user: Str,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Credential infos.
+    /// The credential infos.
     pub credential_infos: Vec<CredentialInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -157,9 +160,9 @@ impl Struct for DescribeUserScramCredentialsResult {
 /// A part of [`DescribeUserScramCredentialsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CredentialInfo {
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: i8,
-    /// Iterations.
+    /// How often SCRAM hashes the password.
     pub iterations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,12 +11,14 @@ use crate::wire::prelude::*;
 /// The request of [`ElectLeaders`](crate::ApiKey::ElectLeaders).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ElectLeadersRequest {
-    /// Election type.
+    /// The election type.
     /// From version 1 on.
     pub election_type: i8,
-    /// Topic partitions.
+    /// Partitions by topic.
+    /// May be null.
     pub topic_partitions: Option<Vec<TopicPartitions>>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
+    /// Default: `60000`.
     pub timeout_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -58,9 +60,9 @@ impl Struct for ElectLeadersRequest {
 /// A part of [`ElectLeadersRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitions {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -87,12 +89,12 @@ impl Struct for TopicPartitions {
 /// The response of [`ElectLeaders`](crate::ApiKey::ElectLeaders).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ElectLeadersResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// From version 1 on.
     pub error_code: i16,
-    /// Replica election results.
+    /// The replica election results.
     pub replica_election_results: Vec<ReplicaElectionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -123,9 +125,9 @@ impl Struct for ElectLeadersResponse {
 /// A part of [`ElectLeadersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplicaElectionResult {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partition result.
+    /// The partition result.
     pub partition_result: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -152,11 +154,12 @@ impl Struct for ReplicaElectionResult {
 /// A part of [`ElectLeadersResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
-    /// Partition id.
+    /// The partition.
     pub partition_id: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,11 +10,12 @@ use crate::wire::prelude::*;
 /// The request of [`EndQuorumEpoch`](crate::ApiKey::EndQuorumEpoch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EndQuorumEpochRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
-    /// Leader endpoints.
+    /// The leader endpoints.
     /// From version 1 on.
     pub leader_endpoints: Vec<LeaderEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -46,9 +47,9 @@ impl Struct for EndQuorumEpochRequest {
 /// A part of [`EndQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -75,16 +76,16 @@ impl Struct for TopicData {
 /// A part of [`EndQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Preferred successors.
+    /// The preferred successors.
     /// In version 0 only.
     pub preferred_successors: Int32s,
-    /// Preferred candidates.
+    /// The preferred candidates.
     /// From version 1 on.
     pub preferred_candidates: Vec<ReplicaInfo>,
     /// Tagged fields that the schema does not know.
@@ -126,9 +127,9 @@ impl Struct for PartitionData {
 /// A part of [`EndQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplicaInfo {
-    /// Candidate id.
+    /// The candidate id.
     pub candidate_id: i32,
-    /// Candidate directory id.
+    /// The candidate directory id.
     pub candidate_directory_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -155,9 +156,9 @@ impl Struct for ReplicaInfo {
 /// A part of [`EndQuorumEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderEndpoint {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -188,11 +189,11 @@ impl Struct for LeaderEndpoint {
 /// The response of [`EndQuorumEpoch`](crate::ApiKey::EndQuorumEpoch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EndQuorumEpochResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 1 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -233,9 +234,9 @@ impl Struct for EndQuorumEpochResponse {
 /// A part of [`EndQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -262,13 +263,13 @@ impl Struct for TopicResult {
 /// A part of [`EndQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -299,9 +300,9 @@ impl Struct for PartitionResult {
 /// A part of [`EndQuorumEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,

@@ -14,13 +14,13 @@ use crate::wire::prelude::*;
 /// The request of [`EndTxn`](crate::ApiKey::EndTxn).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EndTxnRequest {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Committed.
+    /// The committed.
     pub committed: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -51,15 +51,15 @@ impl Struct for EndTxnRequest {
 /// The response of [`EndTxn`](crate::ApiKey::EndTxn).
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndTxnResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Producer id.
-    /// From version 5 on.
+    /// The producer; -1 where there is none.
+    /// From version 5 on. Default: `-1`.
     pub producer_id: i64,
-    /// Producer epoch.
-    /// From version 5 on.
+    /// Epoch of the producer id; -1 where there is none.
+    /// From version 5 on. Default: `-1`.
     pub producer_epoch: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,11 +9,12 @@ use crate::wire::prelude::*;
 /// The request of [`Envelope`](crate::ApiKey::Envelope).
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvelopeRequest {
-    /// Request data.
+    /// The request data.
     pub request_data: Bytes,
-    /// Request principal.
+    /// The request principal.
+    /// May be null.
     pub request_principal: Option<Bytes>,
-    /// Client host address.
+    /// The client host address.
     pub client_host_address: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -53,9 +54,10 @@ impl Struct for EnvelopeRequest {
 /// The response of [`Envelope`](crate::ApiKey::Envelope).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EnvelopeResponse {
-    /// Response data.
+    /// The response data.
+    /// May be null.
     pub response_data: Option<Bytes>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -27,37 +27,37 @@ use crate::wire::prelude::*;
 /// The request of [`Fetch`](crate::ApiKey::Fetch).
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchRequest {
-    /// Replica id.
-    /// Up to version 14.
+    /// The broker that follows the leader; -1 for a consumer.
+    /// Up to version 14. Default: `-1`.
     pub replica_id: i32,
-    /// Max wait ms.
+    /// How long to wait for `min_bytes`, in milliseconds.
     pub max_wait_ms: i32,
-    /// Min bytes.
+    /// How many bytes to wait for.
     pub min_bytes: i32,
-    /// Max bytes.
-    /// From version 3 on.
+    /// The most bytes to answer with; a first batch that is larger comes nevertheless.
+    /// From version 3 on. Default: `i32::MAX`.
     pub max_bytes: i32,
-    /// Isolation level.
+    /// 0 reads all records, 1 only those of transactions that have been committed.
     /// From version 4 on.
     pub isolation_level: i8,
-    /// Session id.
+    /// The fetch session; 0 for none.
     /// From version 7 on.
     pub session_id: i32,
-    /// Session epoch.
-    /// From version 7 on.
+    /// Counts the requests of the fetch session; -1 for none, 0 to begin one.
+    /// From version 7 on. Default: `-1`.
     pub session_epoch: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<FetchTopic>,
-    /// Forgotten topics data.
+    /// Partitions to take out of the fetch session.
     /// From version 7 on.
     pub forgotten_topics_data: Vec<ForgottenTopic>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
     /// From version 11 on.
     pub rack_id: Str,
-    /// Cluster id.
-    /// From version 12 on.
+    /// The cluster; null where not known.
+    /// From version 12 on. May be null.
     pub cluster_id: Option<Str>,
-    /// Replica state.
+    /// The replica state.
     /// From version 15 on.
     pub replica_state: ReplicaState,
     /// Tagged fields that the schema does not know.
@@ -158,13 +158,13 @@ impl Struct for FetchRequest {
 /// A part of [`FetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchTopic {
-    /// Topic.
+    /// The topic's name.
     /// Up to version 12.
     pub topic: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 13 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<FetchPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -197,26 +197,26 @@ impl Struct for FetchTopic {
 /// A part of [`FetchRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchPartition {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Current leader epoch.
-    /// From version 9 on.
+    /// The leader epoch that the client knows; -1 to have it not compared.
+    /// From version 9 on. Default: `-1`.
     pub current_leader_epoch: i32,
-    /// Fetch offset.
+    /// Offset of the record to begin with.
     pub fetch_offset: i64,
-    /// Last fetched epoch.
-    /// From version 12 on.
+    /// The last fetched epoch.
+    /// From version 12 on. Default: `-1`.
     pub last_fetched_epoch: i32,
-    /// Log start offset.
-    /// From version 5 on.
+    /// Offset of the first record that is still there; -1 where not known.
+    /// From version 5 on. Default: `-1`.
     pub log_start_offset: i64,
-    /// Partition max bytes.
+    /// The most bytes to answer with from this partition.
     pub partition_max_bytes: i32,
-    /// Replica directory id.
+    /// The log directory of the replica.
     /// From version 17 on.
     pub replica_directory_id: Uuid,
-    /// High watermark.
-    /// From version 18 on.
+    /// Offset behind the last record that consumers may read.
+    /// From version 18 on. Default: `i64::MAX`.
     pub high_watermark: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -290,13 +290,13 @@ impl Struct for FetchPartition {
 /// A part of [`FetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ForgottenTopic {
-    /// Topic.
+    /// The topic's name.
     /// Up to version 12.
     pub topic: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 13 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -329,9 +329,11 @@ impl Struct for ForgottenTopic {
 /// A part of [`FetchRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaState {
-    /// Replica id.
+    /// The broker that follows the leader; -1 for a consumer.
+    /// Default: `-1`.
     pub replica_id: i32,
-    /// Replica epoch.
+    /// Epoch of the broker that fetches; -1 where not known.
+    /// Default: `-1`.
     pub replica_epoch: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -364,18 +366,18 @@ impl Struct for ReplicaState {
 /// The response of [`Fetch`](crate::ApiKey::Fetch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// From version 7 on.
     pub error_code: i16,
-    /// Session id.
+    /// The fetch session; 0 for none.
     /// From version 7 on.
     pub session_id: i32,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<FetchableTopicResponse>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 16 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -426,13 +428,13 @@ impl Struct for FetchResponse {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchableTopicResponse {
-    /// Topic.
+    /// The topic's name.
     /// Up to version 12.
     pub topic: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 13 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -465,33 +467,34 @@ impl Struct for FetchableTopicResponse {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// High watermark.
+    /// Offset behind the last record that consumers may read.
     pub high_watermark: i64,
-    /// Last stable offset.
-    /// From version 4 on.
+    /// Offset behind the last record of which it is known whether its transaction was committed.
+    /// From version 4 on. Default: `-1`.
     pub last_stable_offset: i64,
-    /// Log start offset.
-    /// From version 5 on.
+    /// Offset of the first record that is still there; -1 where not known.
+    /// From version 5 on. Default: `-1`.
     pub log_start_offset: i64,
-    /// Aborted transactions.
-    /// From version 4 on.
+    /// The aborted transactions.
+    /// From version 4 on. May be null.
     pub aborted_transactions: Option<Vec<AbortedTransaction>>,
-    /// Preferred read replica.
-    /// From version 11 on.
+    /// Where to fetch from instead (KIP-392); -1 for this broker.
+    /// From version 11 on. Default: `-1`.
     pub preferred_read_replica: i32,
-    /// Records.
+    /// Record batches, see [`records`](crate::records).
+    /// May be null.
     pub records: Option<Records>,
-    /// Diverging epoch.
+    /// The diverging epoch.
     /// From version 12 on.
     pub diverging_epoch: EpochEndOffset,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     /// From version 12 on.
     pub current_leader: LeaderIdAndEpoch,
-    /// Snapshot id.
+    /// The snapshot id.
     /// From version 12 on.
     pub snapshot_id: SnapshotId,
     /// Tagged fields that the schema does not know.
@@ -585,9 +588,9 @@ impl Struct for PartitionData {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AbortedTransaction {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -614,9 +617,11 @@ impl Struct for AbortedTransaction {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochEndOffset {
-    /// Epoch.
+    /// The epoch.
+    /// Default: `-1`.
     pub epoch: i32,
-    /// End offset.
+    /// Offset behind the last record.
+    /// Default: `-1`.
     pub end_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -649,9 +654,11 @@ impl Struct for EpochEndOffset {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
-    /// Leader id.
+    /// The leader; -1 where there is none.
+    /// Default: `-1`.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -684,9 +691,11 @@ impl Struct for LeaderIdAndEpoch {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotId {
-    /// End offset.
+    /// Offset behind the last record.
+    /// Default: `-1`.
     pub end_offset: i64,
-    /// Epoch.
+    /// The epoch.
+    /// Default: `-1`.
     pub epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -719,13 +728,14 @@ impl Struct for SnapshotId {
 /// A part of [`FetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,13 +10,16 @@ use crate::wire::prelude::*;
 /// The request of [`FetchSnapshot`](crate::ApiKey::FetchSnapshot).
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchSnapshotRequest {
-    /// Replica id.
+    /// The broker that follows the leader; -1 for a consumer.
+    /// Default: `-1`.
     pub replica_id: i32,
-    /// Max bytes.
+    /// The most bytes to answer with; a first batch that is larger comes nevertheless.
+    /// Default: `i32::MAX`.
     pub max_bytes: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicSnapshot>,
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -70,9 +73,9 @@ impl Struct for FetchSnapshotRequest {
 /// A part of [`FetchSnapshotRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicSnapshot {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionSnapshot>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -99,15 +102,15 @@ impl Struct for TopicSnapshot {
 /// A part of [`FetchSnapshotRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionSnapshot {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Current leader epoch.
+    /// The leader epoch that the client knows; -1 to have it not compared.
     pub current_leader_epoch: i32,
-    /// Snapshot id.
+    /// The snapshot id.
     pub snapshot_id: SnapshotId,
-    /// Position.
+    /// The position.
     pub position: i64,
-    /// Replica directory id.
+    /// The log directory of the replica.
     /// From version 1 on.
     pub replica_directory_id: Uuid,
     /// Tagged fields that the schema does not know.
@@ -152,9 +155,9 @@ impl Struct for PartitionSnapshot {
 /// A part of [`FetchSnapshotRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SnapshotId {
-    /// End offset.
+    /// Offset behind the last record.
     pub end_offset: i64,
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -181,13 +184,13 @@ impl Struct for SnapshotId {
 /// The response of [`FetchSnapshot`](crate::ApiKey::FetchSnapshot).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchSnapshotResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicSnapshotResult>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 1 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -230,9 +233,9 @@ impl Struct for FetchSnapshotResponse {
 /// A part of [`FetchSnapshotResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicSnapshotResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionSnapshotResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -259,19 +262,19 @@ impl Struct for TopicSnapshotResult {
 /// A part of [`FetchSnapshotResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionSnapshotResult {
-    /// Index.
+    /// The index.
     pub index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Snapshot id.
+    /// The snapshot id.
     pub snapshot_id: SnapshotId,
-    /// Size.
+    /// The size.
     pub size: i64,
-    /// Position.
+    /// The position.
     pub position: i64,
-    /// Unaligned records.
+    /// The unaligned records.
     pub unaligned_records: Records,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -319,9 +322,9 @@ impl Struct for PartitionSnapshotResult {
 /// A part of [`FetchSnapshotResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderIdAndEpoch {
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -348,9 +351,9 @@ impl Struct for LeaderIdAndEpoch {
 /// A part of [`FetchSnapshotResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,

@@ -15,13 +15,13 @@ use crate::wire::prelude::*;
 /// The request of [`FindCoordinator`](crate::ApiKey::FindCoordinator).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FindCoordinatorRequest {
-    /// Key.
+    /// The key.
     /// Up to version 3.
     pub key: Str,
-    /// Key type.
+    /// The key type.
     /// From version 1 on.
     pub key_type: i8,
-    /// Coordinator keys.
+    /// The coordinator keys.
     /// From version 4 on.
     pub coordinator_keys: Vec<Str>,
     /// Tagged fields that the schema does not know.
@@ -57,25 +57,25 @@ impl Struct for FindCoordinatorRequest {
 /// The response of [`FindCoordinator`](crate::ApiKey::FindCoordinator).
 #[derive(Debug, Clone, PartialEq)]
 pub struct FindCoordinatorResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// Up to version 3.
     pub error_code: i16,
-    /// Error message.
-    /// In versions 1 to 3.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// In versions 1 to 3. May be null.
     pub error_message: Option<Str>,
-    /// Node id.
+    /// The node.
     /// Up to version 3.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     /// Up to version 3.
     pub host: Str,
     /// Port.
     /// Up to version 3.
     pub port: i32,
-    /// Coordinators.
+    /// The coordinators.
     /// From version 4 on.
     pub coordinators: Vec<Coordinator>,
     /// Tagged fields that the schema does not know.
@@ -146,17 +146,18 @@ impl Struct for FindCoordinatorResponse {
 /// A part of [`FindCoordinatorResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Coordinator {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

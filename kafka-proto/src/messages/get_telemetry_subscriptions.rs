@@ -9,7 +9,7 @@ use crate::wire::prelude::*;
 /// The request of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GetTelemetrySubscriptionsRequest {
-    /// Client instance id.
+    /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -31,23 +31,23 @@ impl Struct for GetTelemetrySubscriptionsRequest {
 /// The response of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GetTelemetrySubscriptionsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Client instance id.
+    /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
-    /// Subscription id.
+    /// The subscription id.
     pub subscription_id: i32,
-    /// Accepted compression types.
+    /// The accepted compression types.
     pub accepted_compression_types: Int8s,
-    /// Push interval ms.
+    /// The push interval, in milliseconds.
     pub push_interval_ms: i32,
-    /// Telemetry max bytes.
+    /// The telemetry max bytes.
     pub telemetry_max_bytes: i32,
-    /// Delta temporality.
+    /// The delta temporality.
     pub delta_temporality: bool,
-    /// Requested metrics.
+    /// The requested metrics.
     pub requested_metrics: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -18,12 +18,12 @@ use crate::wire::prelude::*;
 pub struct RequestHeader {
     /// Which API, see [`ApiKey`](crate::ApiKey).
     pub request_api_key: i16,
-    /// Request api version.
+    /// The request api version.
     pub request_api_version: i16,
     /// Comes back in the response's header.
     pub correlation_id: i32,
     /// Shows up in the broker's logs, metrics and quotas.
-    /// From version 1 on.
+    /// From version 1 on. May be null.
     pub client_id: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

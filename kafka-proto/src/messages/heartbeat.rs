@@ -13,14 +13,14 @@ use crate::wire::prelude::*;
 /// The request of [`Heartbeat`](crate::ApiKey::Heartbeat).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HeartbeatRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Generation id.
+    /// The group's generation.
     pub generation_id: i32,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 3 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 3 on. May be null.
     pub group_instance_id: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -53,10 +53,10 @@ impl Struct for HeartbeatRequest {
 /// The response of [`Heartbeat`](crate::ApiKey::Heartbeat).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HeartbeatResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IncrementalAlterConfigsRequest {
-    /// Resources.
+    /// The resources.
     pub resources: Vec<AlterConfigsResource>,
-    /// Validate only.
+    /// Whether to check only, and change nothing.
     pub validate_only: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,11 +39,11 @@ impl Struct for IncrementalAlterConfigsRequest {
 /// A part of [`IncrementalAlterConfigsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AlterConfigsResource {
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Configs.
+    /// Configuration entries.
     pub configs: Vec<AlterableConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -72,11 +72,12 @@ impl Struct for AlterConfigsResource {
 /// A part of [`IncrementalAlterConfigsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterableConfig {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Config operation.
+    /// The config operation.
     pub config_operation: i8,
-    /// Value.
+    /// The value; null where there is none.
+    /// May be null.
     pub value: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -116,9 +117,9 @@ impl Struct for AlterableConfig {
 /// The response of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IncrementalAlterConfigsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<AlterConfigsResourceResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -145,13 +146,14 @@ impl Struct for IncrementalAlterConfigsResponse {
 /// A part of [`IncrementalAlterConfigsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResourceResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Resource type.
+    /// Kind of the resource.
     pub resource_type: i8,
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

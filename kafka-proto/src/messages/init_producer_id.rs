@@ -15,20 +15,21 @@ use crate::wire::prelude::*;
 /// The request of [`InitProducerId`](crate::ApiKey::InitProducerId).
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitProducerIdRequest {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
+    /// May be null.
     pub transactional_id: Option<Str>,
-    /// Transaction timeout ms.
+    /// How long a transaction may stay open, in milliseconds.
     pub transaction_timeout_ms: i32,
-    /// Producer id.
-    /// From version 3 on.
+    /// The producer; -1 where there is none.
+    /// From version 3 on. Default: `-1`.
     pub producer_id: i64,
-    /// Producer epoch.
-    /// From version 3 on.
+    /// Epoch of the producer id; -1 where there is none.
+    /// From version 3 on. Default: `-1`.
     pub producer_epoch: i16,
-    /// Enable2 pc.
+    /// The enable2 pc.
     /// From version 6 on.
     pub enable2_pc: bool,
-    /// Keep prepared txn.
+    /// The keep prepared txn.
     /// From version 6 on.
     pub keep_prepared_txn: bool,
     /// Tagged fields that the schema does not know.
@@ -86,19 +87,20 @@ impl Struct for InitProducerIdRequest {
 /// The response of [`InitProducerId`](crate::ApiKey::InitProducerId).
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitProducerIdResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Producer id.
+    /// The producer; -1 where there is none.
+    /// Default: `-1`.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Ongoing txn producer id.
-    /// From version 6 on.
+    /// The ongoing txn producer id.
+    /// From version 6 on. Default: `-1`.
     pub ongoing_txn_producer_id: i64,
-    /// Ongoing txn producer epoch.
-    /// From version 6 on.
+    /// The ongoing txn producer epoch.
+    /// From version 6 on. Default: `-1`.
     pub ongoing_txn_producer_epoch: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

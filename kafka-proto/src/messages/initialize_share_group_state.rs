@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`InitializeShareGroupState`](crate::ApiKey::InitializeShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InitializeShareGroupStateRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<InitializeStateData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for InitializeShareGroupStateRequest {
 /// A part of [`InitializeShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InitializeStateData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,11 +67,11 @@ impl Struct for InitializeStateData {
 /// A part of [`InitializeShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// State epoch.
+    /// Epoch of the share group's state.
     pub state_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -100,7 +100,7 @@ impl Struct for PartitionData {
 /// The response of [`InitializeShareGroupState`](crate::ApiKey::InitializeShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InitializeShareGroupStateResponse {
-    /// Results.
+    /// The results.
     pub results: Vec<InitializeStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -122,9 +122,9 @@ impl Struct for InitializeShareGroupStateResponse {
 /// A part of [`InitializeShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InitializeStateResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -151,11 +151,12 @@ impl Struct for InitializeStateResult {
 /// A part of [`InitializeShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -18,24 +18,24 @@ use crate::wire::prelude::*;
 /// The request of [`JoinGroup`](crate::ApiKey::JoinGroup).
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Session timeout ms.
+    /// How long the coordinator waits for a heartbeat, in milliseconds.
     pub session_timeout_ms: i32,
     /// v0: the session timeout serves as both.
-    /// From version 1 on.
+    /// From version 1 on. Default: `-1`.
     pub rebalance_timeout_ms: i32,
-    /// empty on the first join.
+    /// Empty on the first join.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 5 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 5 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Protocol type.
+    /// Kind of the protocol, `consumer` for consumers.
     pub protocol_type: Str,
-    /// Protocols.
+    /// What the member can do, the best first.
     pub protocols: Vec<JoinGroupRequestProtocol>,
-    /// Reason.
-    /// From version 8 on.
+    /// Why, in the client's words.
+    /// From version 8 on. May be null.
     pub reason: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,7 +96,7 @@ impl Struct for JoinGroupRequest {
 /// A part of [`JoinGroupRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JoinGroupRequestProtocol {
-    /// Name.
+    /// Its name.
     pub name: Str,
     /// ConsumerProtocolSubscription.
     pub metadata: Bytes,
@@ -125,26 +125,28 @@ impl Struct for JoinGroupRequestProtocol {
 /// The response of [`JoinGroup`](crate::ApiKey::JoinGroup).
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Generation id.
+    /// The group's generation.
+    /// Default: `-1`.
     pub generation_id: i32,
-    /// Protocol type.
-    /// From version 7 on.
+    /// Kind of the protocol, `consumer` for consumers.
+    /// From version 7 on. May be null.
     pub protocol_type: Option<Str>,
-    /// Protocol name.
+    /// The protocol that was chosen, such as an assignor.
+    /// May be null: from version 7 on.
     pub protocol_name: Option<Str>,
-    /// Leader.
+    /// The leader.
     pub leader: Str,
-    /// Skip assignment.
+    /// The skip assignment.
     /// From version 9 on.
     pub skip_assignment: bool,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// filled for the leader only.
+    /// Filled for the leader only.
     pub members: Vec<JoinGroupResponseMember>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -208,12 +210,12 @@ impl Struct for JoinGroupResponse {
 /// A part of [`JoinGroupResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JoinGroupResponseMember {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 5 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 5 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
     pub metadata: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -16,26 +16,26 @@ use crate::wire::prelude::*;
 /// The request of [`LeaderAndIsr`](crate::ApiKey::LeaderAndIsr).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrRequest {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
-    /// Is k raft controller.
+    /// Whether it is k raft controller.
     /// From version 7 on.
     pub is_k_raft_controller: bool,
-    /// Controller epoch.
+    /// Grows with each controller.
     pub controller_epoch: i32,
-    /// Broker epoch.
-    /// From version 2 on.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// From version 2 on. Default: `-1`.
     pub broker_epoch: i64,
-    /// Type.
+    /// The type.
     /// From version 5 on.
     pub type_: i8,
-    /// Ungrouped partition states.
+    /// The ungrouped partition states.
     /// Up to version 1.
     pub ungrouped_partition_states: Vec<LeaderAndIsrPartitionState>,
-    /// Topic states.
+    /// The topic states.
     /// From version 2 on.
     pub topic_states: Vec<LeaderAndIsrTopicState>,
-    /// Live leaders.
+    /// The live leaders.
     pub live_leaders: Vec<LeaderAndIsrLiveLeader>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -104,12 +104,12 @@ impl Struct for LeaderAndIsrRequest {
 /// A part of [`LeaderAndIsrRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrTopicState {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 5 on.
     pub topic_id: Uuid,
-    /// Partition states.
+    /// The partition states.
     pub partition_states: Vec<LeaderAndIsrPartitionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -140,9 +140,9 @@ impl Struct for LeaderAndIsrTopicState {
 /// A part of [`LeaderAndIsrRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrLiveLeader {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Host name.
+    /// The host name.
     pub host_name: Str,
     /// Port.
     pub port: i32,
@@ -173,33 +173,33 @@ impl Struct for LeaderAndIsrLiveLeader {
 /// A part of [`LeaderAndIsrRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrPartitionState {
-    /// Topic name.
+    /// The topic's name.
     /// Up to version 1.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Controller epoch.
+    /// Grows with each controller.
     pub controller_epoch: i32,
-    /// Leader.
+    /// The leader.
     pub leader: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Isr.
+    /// Replicas that are in sync.
     pub isr: Int32s,
-    /// Partition epoch.
+    /// Grows with each change of the partition's state.
     pub partition_epoch: i32,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
     pub replicas: Int32s,
-    /// Adding replicas.
+    /// The adding replicas.
     /// From version 3 on.
     pub adding_replicas: Int32s,
-    /// Removing replicas.
+    /// The removing replicas.
     /// From version 3 on.
     pub removing_replicas: Int32s,
-    /// Is new.
+    /// Whether it is new.
     /// From version 1 on.
     pub is_new: bool,
-    /// Leader recovery state.
+    /// The leader recovery state.
     /// From version 6 on.
     pub leader_recovery_state: i8,
     /// Tagged fields that the schema does not know.
@@ -257,12 +257,12 @@ impl Struct for LeaderAndIsrPartitionState {
 /// The response of [`LeaderAndIsr`](crate::ApiKey::LeaderAndIsr).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Partition errors.
+    /// What became of each partition.
     /// Up to version 4.
     pub partition_errors: Vec<LeaderAndIsrPartitionError>,
-    /// Topics.
+    /// The topics.
     /// From version 5 on.
     pub topics: Vec<LeaderAndIsrTopicError>,
     /// Tagged fields that the schema does not know.
@@ -296,9 +296,9 @@ impl Struct for LeaderAndIsrResponse {
 /// A part of [`LeaderAndIsrResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrTopicError {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partition errors.
+    /// What became of each partition.
     pub partition_errors: Vec<LeaderAndIsrPartitionError>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -325,12 +325,12 @@ impl Struct for LeaderAndIsrTopicError {
 /// A part of [`LeaderAndIsrResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderAndIsrPartitionError {
-    /// Topic name.
+    /// The topic's name.
     /// Up to version 4.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -14,12 +14,12 @@ use crate::wire::prelude::*;
 /// The request of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaveGroupRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     /// Up to version 2.
     pub member_id: Str,
-    /// Members.
+    /// The members.
     /// From version 3 on.
     pub members: Vec<MemberIdentity>,
     /// Tagged fields that the schema does not know.
@@ -53,12 +53,13 @@ impl Struct for LeaveGroupRequest {
 /// A part of [`LeaveGroupRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MemberIdentity {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// May be null.
     pub group_instance_id: Option<Str>,
-    /// Reason.
-    /// From version 5 on.
+    /// Why, in the client's words.
+    /// From version 5 on. May be null.
     pub reason: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -89,12 +90,12 @@ impl Struct for MemberIdentity {
 /// The response of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaveGroupResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Members.
+    /// The members.
     /// From version 3 on.
     pub members: Vec<MemberResponse>,
     /// Tagged fields that the schema does not know.
@@ -128,11 +129,12 @@ impl Struct for LeaveGroupResponse {
 /// A part of [`LeaveGroupResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberResponse {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// May be null.
     pub group_instance_id: Option<Str>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

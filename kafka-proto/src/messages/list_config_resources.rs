@@ -10,7 +10,7 @@ use crate::wire::prelude::*;
 /// The request of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListConfigResourcesRequest {
-    /// Resource types.
+    /// The resource types.
     /// From version 1 on.
     pub resource_types: Int8s,
     /// Tagged fields that the schema does not know.
@@ -38,11 +38,11 @@ impl Struct for ListConfigResourcesRequest {
 /// The response of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListConfigResourcesResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Config resources.
+    /// The config resources.
     pub config_resources: Vec<ConfigResource>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -71,10 +71,10 @@ impl Struct for ListConfigResourcesResponse {
 /// A part of [`ListConfigResourcesResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigResource {
-    /// Resource name.
+    /// Name of the resource.
     pub resource_name: Str,
-    /// Resource type.
-    /// From version 1 on.
+    /// Kind of the resource.
+    /// From version 1 on. Default: `16`.
     pub resource_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -14,10 +14,10 @@ use crate::wire::prelude::*;
 /// The request of [`ListGroups`](crate::ApiKey::ListGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListGroupsRequest {
-    /// States filter.
+    /// The states filter.
     /// From version 4 on.
     pub states_filter: Vec<Str>,
-    /// Types filter.
+    /// The types filter.
     /// From version 5 on.
     pub types_filter: Vec<Str>,
     /// Tagged fields that the schema does not know.
@@ -49,12 +49,12 @@ impl Struct for ListGroupsRequest {
 /// The response of [`ListGroups`](crate::ApiKey::ListGroups).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListGroupsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<ListedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -85,14 +85,14 @@ impl Struct for ListGroupsResponse {
 /// A part of [`ListGroupsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListedGroup {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Protocol type.
+    /// Kind of the protocol, `consumer` for consumers.
     pub protocol_type: Str,
-    /// Group state.
+    /// State of the group, such as `Stable`.
     /// From version 4 on.
     pub group_state: Str,
-    /// Group type.
+    /// The group type.
     /// From version 5 on.
     pub group_type: Str,
     /// Tagged fields that the schema does not know.

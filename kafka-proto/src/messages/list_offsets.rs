@@ -20,14 +20,14 @@ use crate::wire::prelude::*;
 /// The request of [`ListOffsets`](crate::ApiKey::ListOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsRequest {
-    /// Replica id.
+    /// The broker that follows the leader; -1 for a consumer.
     pub replica_id: i32,
-    /// Isolation level.
+    /// 0 reads all records, 1 only those of transactions that have been committed.
     /// From version 2 on.
     pub isolation_level: i8,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<ListOffsetsTopic>,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     /// From version 10 on.
     pub timeout_ms: i32,
     /// Tagged fields that the schema does not know.
@@ -63,9 +63,9 @@ impl Struct for ListOffsetsRequest {
 /// A part of [`ListOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<ListOffsetsPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -92,15 +92,15 @@ impl Struct for ListOffsetsTopic {
 /// A part of [`ListOffsetsRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Current leader epoch.
-    /// From version 4 on.
+    /// The leader epoch that the client knows; -1 to have it not compared.
+    /// From version 4 on. Default: `-1`.
     pub current_leader_epoch: i32,
-    /// Timestamp.
+    /// A time in milliseconds since 1970; negative values have meanings of their own.
     pub timestamp: i64,
-    /// Max num offsets.
-    /// In version 0 only.
+    /// The max num offsets.
+    /// In version 0 only. Default: `1`.
     pub max_num_offsets: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -147,10 +147,10 @@ impl Struct for ListOffsetsPartition {
 /// The response of [`ListOffsets`](crate::ApiKey::ListOffsets).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<ListOffsetsTopicResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -179,9 +179,9 @@ impl Struct for ListOffsetsResponse {
 /// A part of [`ListOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListOffsetsTopicResponse {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<ListOffsetsPartitionResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -208,21 +208,21 @@ impl Struct for ListOffsetsTopicResponse {
 /// A part of [`ListOffsetsResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsPartitionResponse {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Old style offsets.
+    /// The old style offsets.
     /// In version 0 only.
     pub old_style_offsets: Int64s,
-    /// Timestamp.
-    /// From version 1 on.
+    /// A time in milliseconds since 1970; negative values have meanings of their own.
+    /// From version 1 on. Default: `-1`.
     pub timestamp: i64,
-    /// Offset.
-    /// From version 1 on.
+    /// The offset.
+    /// From version 1 on. Default: `-1`.
     pub offset: i64,
-    /// Leader epoch.
-    /// From version 4 on.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// From version 4 on. Default: `-1`.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

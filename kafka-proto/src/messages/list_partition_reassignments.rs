@@ -9,9 +9,11 @@ use crate::wire::prelude::*;
 /// The request of [`ListPartitionReassignments`](crate::ApiKey::ListPartitionReassignments).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPartitionReassignmentsRequest {
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
+    /// Default: `60000`.
     pub timeout_ms: i32,
-    /// Topics.
+    /// The topics.
+    /// May be null.
     pub topics: Option<Vec<ListPartitionReassignmentsTopics>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -44,9 +46,9 @@ impl Struct for ListPartitionReassignmentsRequest {
 /// A part of [`ListPartitionReassignmentsRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListPartitionReassignmentsTopics {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -73,13 +75,14 @@ impl Struct for ListPartitionReassignmentsTopics {
 /// The response of [`ListPartitionReassignments`](crate::ApiKey::ListPartitionReassignments).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPartitionReassignmentsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OngoingTopicReassignment>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -122,9 +125,9 @@ impl Struct for ListPartitionReassignmentsResponse {
 /// A part of [`ListPartitionReassignmentsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OngoingTopicReassignment {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OngoingPartitionReassignment>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -151,13 +154,13 @@ impl Struct for OngoingTopicReassignment {
 /// A part of [`ListPartitionReassignmentsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OngoingPartitionReassignment {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
     pub replicas: Int32s,
-    /// Adding replicas.
+    /// The adding replicas.
     pub adding_replicas: Int32s,
-    /// Removing replicas.
+    /// The removing replicas.
     pub removing_replicas: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

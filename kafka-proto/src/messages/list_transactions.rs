@@ -11,15 +11,15 @@ use crate::wire::prelude::*;
 /// The request of [`ListTransactions`](crate::ApiKey::ListTransactions).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListTransactionsRequest {
-    /// State filters.
+    /// The state filters.
     pub state_filters: Vec<Str>,
-    /// Producer id filters.
+    /// The producer id filters.
     pub producer_id_filters: Int64s,
-    /// Duration filter.
-    /// From version 1 on.
+    /// The duration filter.
+    /// From version 1 on. Default: `-1`.
     pub duration_filter: i64,
-    /// Transactional id pattern.
-    /// From version 2 on.
+    /// The transactional id pattern.
+    /// From version 2 on. May be null.
     pub transactional_id_pattern: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -70,13 +70,13 @@ impl Struct for ListTransactionsRequest {
 /// The response of [`ListTransactions`](crate::ApiKey::ListTransactions).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListTransactionsResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Unknown state filters.
+    /// The unknown state filters.
     pub unknown_state_filters: Vec<Str>,
-    /// Transaction states.
+    /// The transaction states.
     pub transaction_states: Vec<TransactionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -107,11 +107,11 @@ impl Struct for ListTransactionsResponse {
 /// A part of [`ListTransactionsResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TransactionState {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Transaction state.
+    /// The transaction state.
     pub transaction_state: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

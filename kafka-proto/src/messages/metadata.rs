@@ -23,14 +23,15 @@ use crate::wire::prelude::*;
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataRequest {
     /// v0: an empty array asks for all topics. v1+: null asks for all, empty for none.
+    /// May be null: from version 1 on.
     pub topics: Option<Vec<MetadataRequestTopic>>,
-    /// Allow auto topic creation.
-    /// From version 4 on.
+    /// The allow auto topic creation.
+    /// From version 4 on. Default: `true`.
     pub allow_auto_topic_creation: bool,
-    /// Include cluster authorized operations.
+    /// Whether to tell what the principal may do with the cluster.
     /// In versions 8 to 10.
     pub include_cluster_authorized_operations: bool,
-    /// Include topic authorized operations.
+    /// Whether to tell what the principal may do with each topic.
     /// From version 8 on.
     pub include_topic_authorized_operations: bool,
     /// Tagged fields that the schema does not know.
@@ -97,10 +98,11 @@ impl Struct for MetadataRequest {
 /// A part of [`MetadataRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataRequestTopic {
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Name.
+    /// Its name.
+    /// May be null: from version 10 on.
     pub name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -135,23 +137,23 @@ impl Struct for MetadataRequestTopic {
 /// The response of [`Metadata`](crate::ApiKey::Metadata).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
     pub throttle_time_ms: i32,
-    /// Brokers.
+    /// The brokers that clients may connect to.
     pub brokers: Vec<MetadataResponseBroker>,
-    /// Cluster id.
-    /// From version 2 on.
+    /// The cluster; null where not known.
+    /// From version 2 on. May be null.
     pub cluster_id: Option<Str>,
-    /// Controller id.
-    /// From version 1 on.
+    /// The controller; -1 where not known.
+    /// From version 1 on. Default: `-1`.
     pub controller_id: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<MetadataResponseTopic>,
-    /// Cluster authorized operations.
-    /// In versions 8 to 10.
+    /// Bits of the operations on the cluster that the principal may do; `i32::MIN` where not asked for.
+    /// In versions 8 to 10. Default: `i32::MIN`.
     pub cluster_authorized_operations: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// From version 13 on.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
@@ -222,14 +224,14 @@ impl Struct for MetadataResponse {
 /// A part of [`MetadataResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MetadataResponseBroker {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
-    /// From version 1 on.
+    /// Rack of the node; null where it has none.
+    /// From version 1 on. May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -262,20 +264,21 @@ impl Struct for MetadataResponseBroker {
 /// A part of [`MetadataResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataResponseTopic {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Name.
+    /// Its name.
+    /// May be null: from version 12 on.
     pub name: Option<Str>,
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Is internal.
+    /// Whether the topic is one of Kafka's own.
     /// From version 1 on.
     pub is_internal: bool,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<MetadataResponsePartition>,
-    /// Topic authorized operations.
-    /// From version 8 on.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// From version 8 on. Default: `i32::MIN`.
     pub topic_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -334,20 +337,20 @@ impl Struct for MetadataResponseTopic {
 /// A part of [`MetadataResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataResponsePartition {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
-    /// From version 7 on.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// From version 7 on. Default: `-1`.
     pub leader_epoch: i32,
-    /// Replica nodes.
+    /// All replicas; the first is the preferred leader.
     pub replica_nodes: Int32s,
-    /// Isr nodes.
+    /// Replicas that are in sync.
     pub isr_nodes: Int32s,
-    /// Offline replicas.
+    /// Replicas whose broker or disk is down.
     /// From version 5 on.
     pub offline_replicas: Int32s,
     /// Tagged fields that the schema does not know.

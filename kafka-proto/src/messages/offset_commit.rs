@@ -19,21 +19,21 @@ use crate::wire::prelude::*;
 /// The request of [`OffsetCommit`](crate::ApiKey::OffsetCommit).
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Generation id or member epoch.
-    /// From version 1 on.
+    /// The group's generation, or the member's epoch in a group of the new protocol; -1 where there is none.
+    /// From version 1 on. Default: `-1`.
     pub generation_id_or_member_epoch: i32,
-    /// Member id.
+    /// The member.
     /// From version 1 on.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 7 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 7 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Retention time ms.
-    /// In versions 2 to 4.
+    /// The retention time, in milliseconds.
+    /// In versions 2 to 4. Default: `-1`.
     pub retention_time_ms: i64,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetCommitRequestTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -94,13 +94,13 @@ impl Struct for OffsetCommitRequest {
 /// A part of [`OffsetCommitRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetCommitRequestTopic {
-    /// Name.
+    /// Its name.
     /// Up to version 9.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetCommitRequestPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -133,17 +133,18 @@ impl Struct for OffsetCommitRequestTopic {
 /// A part of [`OffsetCommitRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitRequestPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Committed offset.
+    /// Offset of the record to be read next.
     pub committed_offset: i64,
-    /// Committed leader epoch.
-    /// From version 6 on.
+    /// Leader epoch of the last record before the committed offset; -1 where not known.
+    /// From version 6 on. Default: `-1`.
     pub committed_leader_epoch: i32,
-    /// Commit timestamp.
-    /// In version 1 only.
+    /// When it was committed, in milliseconds since 1970; -1 for the broker's time.
+    /// In version 1 only. Default: `-1`.
     pub commit_timestamp: i64,
-    /// Committed metadata.
+    /// Text of the client's, kept with the offset.
+    /// May be null.
     pub committed_metadata: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -193,10 +194,10 @@ impl Struct for OffsetCommitRequestPartition {
 /// The response of [`OffsetCommit`](crate::ApiKey::OffsetCommit).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetCommitResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetCommitResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -225,13 +226,13 @@ impl Struct for OffsetCommitResponse {
 /// A part of [`OffsetCommitResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetCommitResponseTopic {
-    /// Name.
+    /// Its name.
     /// Up to version 9.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetCommitResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -264,9 +265,9 @@ impl Struct for OffsetCommitResponseTopic {
 /// A part of [`OffsetCommitResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetCommitResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

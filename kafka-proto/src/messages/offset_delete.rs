@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetDeleteRequestTopic>,
 }
 
@@ -32,9 +32,9 @@ impl Struct for OffsetDeleteRequest {
 /// A part of [`OffsetDeleteRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteRequestTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetDeleteRequestPartition>,
 }
 
@@ -55,7 +55,7 @@ impl Struct for OffsetDeleteRequestTopic {
 /// A part of [`OffsetDeleteRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteRequestPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
 }
 
@@ -75,11 +75,11 @@ impl Struct for OffsetDeleteRequestPartition {
 /// The response of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetDeleteResponseTopic>,
 }
 
@@ -105,9 +105,9 @@ impl Struct for OffsetDeleteResponse {
 /// A part of [`OffsetDeleteResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteResponseTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetDeleteResponsePartition>,
 }
 
@@ -128,9 +128,9 @@ impl Struct for OffsetDeleteResponseTopic {
 /// A part of [`OffsetDeleteResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetDeleteResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
 }
 

@@ -19,16 +19,16 @@ use crate::wire::prelude::*;
 /// The request of [`OffsetFetch`](crate::ApiKey::OffsetFetch).
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequest {
-    /// Group id.
+    /// The group.
     /// Up to version 7.
     pub group_id: Str,
-    /// Topics.
-    /// Up to version 7.
+    /// The topics.
+    /// Up to version 7. May be null: in versions 2 to 7.
     pub topics: Option<Vec<OffsetFetchRequestTopic>>,
-    /// Groups.
+    /// The groups.
     /// From version 8 on.
     pub groups: Vec<OffsetFetchRequestGroup>,
-    /// Require stable.
+    /// The require stable.
     /// From version 7 on.
     pub require_stable: bool,
     /// Tagged fields that the schema does not know.
@@ -80,9 +80,9 @@ impl Struct for OffsetFetchRequest {
 /// A part of [`OffsetFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchRequestTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -109,15 +109,16 @@ impl Struct for OffsetFetchRequestTopic {
 /// A part of [`OffsetFetchRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequestGroup {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
-    /// From version 9 on.
+    /// The member.
+    /// From version 9 on. May be null.
     pub member_id: Option<Str>,
-    /// Member epoch.
-    /// From version 9 on.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
+    /// From version 9 on. Default: `-1`.
     pub member_epoch: i32,
-    /// Topics.
+    /// The topics.
+    /// May be null.
     pub topics: Option<Vec<OffsetFetchRequestTopics>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -164,13 +165,13 @@ impl Struct for OffsetFetchRequestGroup {
 /// A part of [`OffsetFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchRequestTopics {
-    /// Name.
+    /// Its name.
     /// Up to version 9.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -203,16 +204,16 @@ impl Struct for OffsetFetchRequestTopics {
 /// The response of [`OffsetFetch`](crate::ApiKey::OffsetFetch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     /// Up to version 7.
     pub topics: Vec<OffsetFetchResponseTopic>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     /// In versions 2 to 7.
     pub error_code: i16,
-    /// Groups.
+    /// The groups.
     /// From version 8 on.
     pub groups: Vec<OffsetFetchResponseGroup>,
     /// Tagged fields that the schema does not know.
@@ -252,9 +253,9 @@ impl Struct for OffsetFetchResponse {
 /// A part of [`OffsetFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchResponseTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetFetchResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -281,16 +282,17 @@ impl Struct for OffsetFetchResponseTopic {
 /// A part of [`OffsetFetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Committed offset.
+    /// Offset of the record to be read next.
     pub committed_offset: i64,
-    /// Committed leader epoch.
-    /// From version 5 on.
+    /// Leader epoch of the last record before the committed offset; -1 where not known.
+    /// From version 5 on. Default: `-1`.
     pub committed_leader_epoch: i32,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
+    /// May be null.
     pub metadata: Option<Str>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -338,11 +340,11 @@ impl Struct for OffsetFetchResponsePartition {
 /// A part of [`OffsetFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchResponseGroup {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetFetchResponseTopics>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -371,13 +373,13 @@ impl Struct for OffsetFetchResponseGroup {
 /// A part of [`OffsetFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetFetchResponseTopics {
-    /// Name.
+    /// Its name.
     /// Up to version 9.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 10 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetFetchResponsePartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -410,15 +412,17 @@ impl Struct for OffsetFetchResponseTopics {
 /// A part of [`OffsetFetchResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponsePartitions {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Committed offset.
+    /// Offset of the record to be read next.
     pub committed_offset: i64,
-    /// Committed leader epoch.
+    /// Leader epoch of the last record before the committed offset; -1 where not known.
+    /// Default: `-1`.
     pub committed_leader_epoch: i32,
-    /// Metadata.
+    /// What the protocol says beside the members' names.
+    /// May be null.
     pub metadata: Option<Str>,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -13,10 +13,10 @@ use crate::wire::prelude::*;
 /// The request of [`OffsetForLeaderEpoch`](crate::ApiKey::OffsetForLeaderEpoch).
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderEpochRequest {
-    /// Replica id.
-    /// From version 3 on.
+    /// The broker that follows the leader; -1 for a consumer.
+    /// From version 3 on. Default: `-2`.
     pub replica_id: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetForLeaderTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -51,9 +51,9 @@ impl Struct for OffsetForLeaderEpochRequest {
 /// A part of [`OffsetForLeaderEpochRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetForLeaderTopic {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<OffsetForLeaderPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -80,12 +80,12 @@ impl Struct for OffsetForLeaderTopic {
 /// A part of [`OffsetForLeaderEpochRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderPartition {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Current leader epoch.
-    /// From version 2 on.
+    /// The leader epoch that the client knows; -1 to have it not compared.
+    /// From version 2 on. Default: `-1`.
     pub current_leader_epoch: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -122,10 +122,10 @@ impl Struct for OffsetForLeaderPartition {
 /// The response of [`OffsetForLeaderEpoch`](crate::ApiKey::OffsetForLeaderEpoch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetForLeaderEpochResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<OffsetForLeaderTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -154,9 +154,9 @@ impl Struct for OffsetForLeaderEpochResponse {
 /// A part of [`OffsetForLeaderEpochResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OffsetForLeaderTopicResult {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<EpochEndOffset>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -183,14 +183,15 @@ impl Struct for OffsetForLeaderTopicResult {
 /// A part of [`OffsetForLeaderEpochResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochEndOffset {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Leader epoch.
-    /// From version 1 on.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// From version 1 on. Default: `-1`.
     pub leader_epoch: i32,
-    /// End offset.
+    /// Offset behind the last record.
+    /// Default: `-1`.
     pub end_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

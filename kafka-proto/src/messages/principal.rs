@@ -9,11 +9,11 @@ use crate::wire::prelude::*;
 /// `DefaultPrincipalData`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DefaultPrincipalData {
-    /// Type.
+    /// The type.
     pub type_: Str,
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Token authenticated.
+    /// The token authenticated.
     pub token_authenticated: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -22,14 +22,14 @@ use crate::wire::prelude::*;
 /// The request of [`Produce`](crate::ApiKey::Produce).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProduceRequest {
-    /// Transactional id.
-    /// From version 3 on.
+    /// The producer's name across restarts; null where it has none.
+    /// From version 3 on. May be null.
     pub transactional_id: Option<Str>,
     /// 0: no response will come; -1: all in-sync replicas.
     pub acks: i16,
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
     pub timeout_ms: i32,
-    /// Topic data.
+    /// The topic data.
     pub topic_data: Vec<TopicProduceData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -62,13 +62,13 @@ impl Struct for ProduceRequest {
 /// A part of [`ProduceRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicProduceData {
-    /// Name.
+    /// Its name.
     /// Up to version 12.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 13 on.
     pub topic_id: Uuid,
-    /// Partition data.
+    /// The partition data.
     pub partition_data: Vec<PartitionProduceData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -101,9 +101,10 @@ impl Struct for TopicProduceData {
 /// A part of [`ProduceRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionProduceData {
-    /// Index.
+    /// The index.
     pub index: i32,
-    /// Records.
+    /// Record batches, see [`records`](crate::records).
+    /// May be null.
     pub records: Option<Records>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -130,12 +131,12 @@ impl Struct for PartitionProduceData {
 /// The response of [`Produce`](crate::ApiKey::Produce).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProduceResponse {
-    /// Responses.
+    /// The responses.
     pub responses: Vec<TopicProduceResponse>,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 10 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -178,13 +179,13 @@ impl Struct for ProduceResponse {
 /// A part of [`ProduceResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicProduceResponse {
-    /// Name.
+    /// Its name.
     /// Up to version 12.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 13 on.
     pub topic_id: Uuid,
-    /// Partition responses.
+    /// The partition responses.
     pub partition_responses: Vec<PartitionProduceResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -217,25 +218,25 @@ impl Struct for TopicProduceResponse {
 /// A part of [`ProduceResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionProduceResponse {
-    /// Index.
+    /// The index.
     pub index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Base offset.
+    /// Offset of the first record.
     pub base_offset: i64,
-    /// Log append time ms.
-    /// From version 2 on.
+    /// When the broker wrote the records, in milliseconds since 1970; -1 where they keep their own time.
+    /// From version 2 on. Default: `-1`.
     pub log_append_time_ms: i64,
-    /// Log start offset.
-    /// From version 5 on.
+    /// Offset of the first record that is still there; -1 where not known.
+    /// From version 5 on. Default: `-1`.
     pub log_start_offset: i64,
-    /// Record errors.
+    /// The record errors.
     /// From version 8 on.
     pub record_errors: Vec<BatchIndexAndErrorMessage>,
-    /// Error message.
-    /// From version 8 on.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// From version 8 on. May be null.
     pub error_message: Option<Str>,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     /// From version 10 on.
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
@@ -310,9 +311,10 @@ impl Struct for PartitionProduceResponse {
 /// A part of [`ProduceResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BatchIndexAndErrorMessage {
-    /// Batch index.
+    /// The batch index.
     pub batch_index: i32,
-    /// Batch index error message.
+    /// The batch index error message.
+    /// May be null.
     pub batch_index_error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -339,9 +341,11 @@ impl Struct for BatchIndexAndErrorMessage {
 /// A part of [`ProduceResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
-    /// Leader id.
+    /// The leader; -1 where there is none.
+    /// Default: `-1`.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -374,13 +378,14 @@ impl Struct for LeaderIdAndEpoch {
 /// A part of [`ProduceResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,15 +9,15 @@ use crate::wire::prelude::*;
 /// The request of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PushTelemetryRequest {
-    /// Client instance id.
+    /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
-    /// Subscription id.
+    /// The subscription id.
     pub subscription_id: i32,
-    /// Terminating.
+    /// The terminating.
     pub terminating: bool,
-    /// Compression type.
+    /// The compression type.
     pub compression_type: i8,
-    /// Metrics.
+    /// The metrics.
     pub metrics: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -50,9 +50,9 @@ impl Struct for PushTelemetryRequest {
 /// The response of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PushTelemetryResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadShareGroupStateRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<ReadStateData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for ReadShareGroupStateRequest {
 /// A part of [`ReadShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadStateData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,9 +67,9 @@ impl Struct for ReadStateData {
 /// A part of [`ReadShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,7 +96,7 @@ impl Struct for PartitionData {
 /// The response of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadShareGroupStateResponse {
-    /// Results.
+    /// The results.
     pub results: Vec<ReadStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -118,9 +118,9 @@ impl Struct for ReadShareGroupStateResponse {
 /// A part of [`ReadShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadStateResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -147,17 +147,18 @@ impl Struct for ReadStateResult {
 /// A part of [`ReadShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// State epoch.
+    /// Epoch of the share group's state.
     pub state_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// State batches.
+    /// The state batches.
     pub state_batches: Vec<StateBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -192,13 +193,13 @@ impl Struct for PartitionResult {
 /// A part of [`ReadShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StateBatch {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Delivery state.
+    /// The delivery state.
     pub delivery_state: i8,
-    /// Delivery count.
+    /// How often the records have been delivered.
     pub delivery_count: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

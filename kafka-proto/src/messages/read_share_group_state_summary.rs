@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadShareGroupStateSummaryRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<ReadStateSummaryData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,9 +39,9 @@ impl Struct for ReadShareGroupStateSummaryRequest {
 /// A part of [`ReadShareGroupStateSummaryRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadStateSummaryData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -68,9 +68,9 @@ impl Struct for ReadStateSummaryData {
 /// A part of [`ReadShareGroupStateSummaryRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -97,7 +97,7 @@ impl Struct for PartitionData {
 /// The response of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadShareGroupStateSummaryResponse {
-    /// Results.
+    /// The results.
     pub results: Vec<ReadStateSummaryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -119,9 +119,9 @@ impl Struct for ReadShareGroupStateSummaryResponse {
 /// A part of [`ReadShareGroupStateSummaryResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadStateSummaryResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -148,20 +148,21 @@ impl Struct for ReadStateSummaryResult {
 /// A part of [`ReadShareGroupStateSummaryResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// State epoch.
+    /// Epoch of the share group's state.
     pub state_epoch: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// Delivery complete count.
-    /// From version 1 on.
+    /// The delivery complete count.
+    /// From version 1 on. Default: `-1`.
     pub delivery_complete_count: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

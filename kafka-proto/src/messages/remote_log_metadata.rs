@@ -15,27 +15,28 @@ use crate::wire::prelude::*;
 /// `RemoteLogSegmentMetadataRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteLogSegmentMetadataRecord {
-    /// Remote log segment id.
+    /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentIdEntry,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// End offset.
+    /// Offset behind the last record.
     pub end_offset: i64,
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Max timestamp ms.
+    /// The newest timestamp, in milliseconds since 1970.
     pub max_timestamp_ms: i64,
-    /// Event timestamp ms.
+    /// The event time, in milliseconds since 1970.
     pub event_timestamp_ms: i64,
-    /// Segment leader epochs.
+    /// The segment leader epochs.
     pub segment_leader_epochs: Vec<SegmentLeaderEpochEntry>,
-    /// Segment size in bytes.
+    /// The segment size in bytes.
     pub segment_size_in_bytes: i32,
-    /// Custom metadata.
+    /// The custom metadata.
+    /// May be null.
     pub custom_metadata: Option<Bytes>,
-    /// Remote log segment state.
+    /// The remote log segment state.
     pub remote_log_segment_state: i8,
-    /// Txn index empty.
+    /// The txn index empty.
     pub txn_index_empty: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -91,9 +92,9 @@ impl Struct for RemoteLogSegmentMetadataRecord {
 /// A part of [`RemoteLogSegmentMetadataRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteLogSegmentIdEntry {
-    /// Topic id partition.
+    /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
-    /// Id.
+    /// The id.
     pub id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -120,11 +121,11 @@ impl Struct for RemoteLogSegmentIdEntry {
 /// A part of [`RemoteLogSegmentMetadataRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicIdPartitionEntry {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Id.
+    /// The id.
     pub id: Uuid,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -153,9 +154,9 @@ impl Struct for TopicIdPartitionEntry {
 /// A part of [`RemoteLogSegmentMetadataRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SegmentLeaderEpochEntry {
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Offset.
+    /// The offset.
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -182,15 +183,16 @@ impl Struct for SegmentLeaderEpochEntry {
 /// `RemoteLogSegmentMetadataUpdateRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteLogSegmentMetadataUpdateRecord {
-    /// Remote log segment id.
+    /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry,
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Event timestamp ms.
+    /// The event time, in milliseconds since 1970.
     pub event_timestamp_ms: i64,
-    /// Custom metadata.
+    /// The custom metadata.
+    /// May be null.
     pub custom_metadata: Option<Bytes>,
-    /// Remote log segment state.
+    /// The remote log segment state.
     pub remote_log_segment_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -223,9 +225,9 @@ impl Struct for RemoteLogSegmentMetadataUpdateRecord {
 /// A part of [`RemoteLogSegmentMetadataUpdateRecord`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
-    /// Topic id partition.
+    /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
-    /// Id.
+    /// The id.
     pub id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -252,13 +254,13 @@ impl Struct for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
 /// `RemotePartitionDeleteMetadataRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemotePartitionDeleteMetadataRecord {
-    /// Topic id partition.
+    /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Event timestamp ms.
+    /// The event time, in milliseconds since 1970.
     pub event_timestamp_ms: i64,
-    /// Remote partition delete state.
+    /// The remote partition delete state.
     pub remote_partition_delete_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -289,27 +291,28 @@ impl Struct for RemotePartitionDeleteMetadataRecord {
 /// `RemoteLogSegmentMetadataSnapshotRecord`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteLogSegmentMetadataSnapshotRecord {
-    /// Segment id.
+    /// The segment id.
     pub segment_id: Uuid,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// End offset.
+    /// Offset behind the last record.
     pub end_offset: i64,
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
-    /// Max timestamp ms.
+    /// The newest timestamp, in milliseconds since 1970.
     pub max_timestamp_ms: i64,
-    /// Event timestamp ms.
+    /// The event time, in milliseconds since 1970.
     pub event_timestamp_ms: i64,
-    /// Segment leader epochs.
+    /// The segment leader epochs.
     pub segment_leader_epochs: Vec<SegmentLeaderEpochEntry>,
-    /// Segment size in bytes.
+    /// The segment size in bytes.
     pub segment_size_in_bytes: i32,
-    /// Custom metadata.
+    /// The custom metadata.
+    /// May be null.
     pub custom_metadata: Option<Bytes>,
-    /// Remote log segment state.
+    /// The remote log segment state.
     pub remote_log_segment_state: i8,
-    /// Txn index empty.
+    /// The txn index empty.
     pub txn_index_empty: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,11 +9,12 @@ use crate::wire::prelude::*;
 /// The request of [`RemoveRaftVoter`](crate::ApiKey::RemoveRaftVoter).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoveRaftVoterRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     pub voter_directory_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -53,11 +54,12 @@ impl Struct for RemoveRaftVoterRequest {
 /// The response of [`RemoveRaftVoter`](crate::ApiKey::RemoveRaftVoter).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoveRaftVoterResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

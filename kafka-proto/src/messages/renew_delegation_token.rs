@@ -11,9 +11,9 @@ use crate::wire::prelude::*;
 /// The request of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RenewDelegationTokenRequest {
-    /// Hmac.
+    /// Proves the delegation token.
     pub hmac: Bytes,
-    /// Renew period ms.
+    /// The renew period, in milliseconds.
     pub renew_period_ms: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -40,11 +40,11 @@ impl Struct for RenewDelegationTokenRequest {
 /// The response of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RenewDelegationTokenResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Expiry timestamp ms.
+    /// When it expires, in milliseconds since 1970.
     pub expiry_timestamp_ms: i64,
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,7 +11,7 @@ use crate::wire::prelude::*;
 /// The request of [`SaslAuthenticate`](crate::ApiKey::SaslAuthenticate).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SaslAuthenticateRequest {
-    /// Auth bytes.
+    /// The SASL mechanism's token.
     pub auth_bytes: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -33,13 +33,14 @@ impl Struct for SaslAuthenticateRequest {
 /// The response of [`SaslAuthenticate`](crate::ApiKey::SaslAuthenticate).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SaslAuthenticateResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Auth bytes.
+    /// The SASL mechanism's token.
     pub auth_bytes: Bytes,
-    /// Session lifetime ms.
+    /// After which time to authenticate again, in milliseconds; 0 for never.
     /// From version 1 on.
     pub session_lifetime_ms: i64,
     /// Tagged fields that the schema does not know.

@@ -10,7 +10,7 @@ use crate::wire::prelude::*;
 /// The request of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SaslHandshakeRequest {
-    /// Mechanism.
+    /// The SASL mechanism.
     pub mechanism: Str,
 }
 
@@ -30,9 +30,9 @@ impl Struct for SaslHandshakeRequest {
 /// The response of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SaslHandshakeResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Mechanisms.
+    /// The mechanisms.
     pub mechanisms: Vec<Str>,
 }
 

@@ -10,16 +10,18 @@ use crate::wire::prelude::*;
 /// The request of [`ShareAcknowledge`](crate::ApiKey::ShareAcknowledge).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareAcknowledgeRequest {
-    /// Group id.
+    /// The group.
+    /// May be null.
     pub group_id: Option<Str>,
-    /// Member id.
+    /// The member.
+    /// May be null.
     pub member_id: Option<Str>,
-    /// Share session epoch.
+    /// Counts the requests of the share session; 0 begins one, -1 ends it.
     pub share_session_epoch: i32,
-    /// Is renew ack.
+    /// Whether it is renew ack.
     /// From version 2 on.
     pub is_renew_ack: bool,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<AcknowledgeTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,9 +69,9 @@ impl Struct for ShareAcknowledgeRequest {
 /// A part of [`ShareAcknowledgeRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AcknowledgeTopic {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<AcknowledgePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -96,9 +98,9 @@ impl Struct for AcknowledgeTopic {
 /// A part of [`ShareAcknowledgeRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AcknowledgePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Acknowledgement batches.
+    /// The acknowledgement batches.
     pub acknowledgement_batches: Vec<AcknowledgementBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -125,11 +127,11 @@ impl Struct for AcknowledgePartition {
 /// A part of [`ShareAcknowledgeRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AcknowledgementBatch {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Acknowledge types.
+    /// The acknowledge types.
     pub acknowledge_types: Int8s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -158,18 +160,19 @@ impl Struct for AcknowledgementBatch {
 /// The response of [`ShareAcknowledge`](crate::ApiKey::ShareAcknowledge).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareAcknowledgeResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Acquisition lock timeout ms.
+    /// How long acquired records are kept for the member, in milliseconds.
     /// From version 2 on.
     pub acquisition_lock_timeout_ms: i32,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<ShareAcknowledgeTopicResponse>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -210,9 +213,9 @@ impl Struct for ShareAcknowledgeResponse {
 /// A part of [`ShareAcknowledgeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareAcknowledgeTopicResponse {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -239,13 +242,14 @@ impl Struct for ShareAcknowledgeTopicResponse {
 /// A part of [`ShareAcknowledgeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -276,9 +280,9 @@ impl Struct for PartitionData {
 /// A part of [`ShareAcknowledgeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderIdAndEpoch {
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -305,13 +309,14 @@ impl Struct for LeaderIdAndEpoch {
 /// A part of [`ShareAcknowledgeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,31 +10,34 @@ use crate::wire::prelude::*;
 /// The request of [`ShareFetch`](crate::ApiKey::ShareFetch).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareFetchRequest {
-    /// Group id.
+    /// The group.
+    /// May be null.
     pub group_id: Option<Str>,
-    /// Member id.
+    /// The member.
+    /// May be null.
     pub member_id: Option<Str>,
-    /// Share session epoch.
+    /// Counts the requests of the share session; 0 begins one, -1 ends it.
     pub share_session_epoch: i32,
-    /// Max wait ms.
+    /// How long to wait for `min_bytes`, in milliseconds.
     pub max_wait_ms: i32,
-    /// Min bytes.
+    /// How many bytes to wait for.
     pub min_bytes: i32,
-    /// Max bytes.
+    /// The most bytes to answer with; a first batch that is larger comes nevertheless.
+    /// Default: `i32::MAX`.
     pub max_bytes: i32,
-    /// Max records.
+    /// The max records.
     pub max_records: i32,
-    /// Batch size.
+    /// The batch size.
     pub batch_size: i32,
-    /// Share acquire mode.
+    /// The share acquire mode.
     /// From version 2 on.
     pub share_acquire_mode: i8,
-    /// Is renew ack.
+    /// Whether it is renew ack.
     /// From version 2 on.
     pub is_renew_ack: bool,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<FetchTopic>,
-    /// Forgotten topics data.
+    /// Partitions to take out of the fetch session.
     pub forgotten_topics_data: Vec<ForgottenTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -105,9 +108,9 @@ impl Struct for ShareFetchRequest {
 /// A part of [`ShareFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchTopic {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<FetchPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -134,9 +137,9 @@ impl Struct for FetchTopic {
 /// A part of [`ShareFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FetchPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Acknowledgement batches.
+    /// The acknowledgement batches.
     pub acknowledgement_batches: Vec<AcknowledgementBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -163,11 +166,11 @@ impl Struct for FetchPartition {
 /// A part of [`ShareFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AcknowledgementBatch {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Acknowledge types.
+    /// The acknowledge types.
     pub acknowledge_types: Int8s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -196,9 +199,9 @@ impl Struct for AcknowledgementBatch {
 /// A part of [`ShareFetchRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ForgottenTopic {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -225,17 +228,18 @@ impl Struct for ForgottenTopic {
 /// The response of [`ShareFetch`](crate::ApiKey::ShareFetch).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareFetchResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Acquisition lock timeout ms.
+    /// How long acquired records are kept for the member, in milliseconds.
     pub acquisition_lock_timeout_ms: i32,
-    /// Responses.
+    /// The responses.
     pub responses: Vec<ShareFetchableTopicResponse>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -270,9 +274,9 @@ impl Struct for ShareFetchResponse {
 /// A part of [`ShareFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareFetchableTopicResponse {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -299,21 +303,23 @@ impl Struct for ShareFetchableTopicResponse {
 /// A part of [`ShareFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Acknowledge error code.
+    /// The acknowledge error code.
     pub acknowledge_error_code: i16,
-    /// Acknowledge error message.
+    /// The acknowledge error message.
+    /// May be null.
     pub acknowledge_error_message: Option<Str>,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     pub current_leader: LeaderIdAndEpoch,
-    /// Records.
+    /// Record batches, see [`records`](crate::records).
     pub records: Records,
-    /// Acquired records.
+    /// The acquired records.
     pub acquired_records: Vec<AcquiredRecords>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -352,9 +358,9 @@ impl Struct for PartitionData {
 /// A part of [`ShareFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LeaderIdAndEpoch {
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -381,11 +387,11 @@ impl Struct for LeaderIdAndEpoch {
 /// A part of [`ShareFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AcquiredRecords {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Delivery count.
+    /// How often the records have been delivered.
     pub delivery_count: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -414,13 +420,14 @@ impl Struct for AcquiredRecords {
 /// A part of [`ShareFetchResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,
-    /// Rack.
+    /// Rack of the node; null where it has none.
+    /// May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,9 +9,9 @@ use crate::wire::prelude::*;
 /// The request of [`ShareGroupDescribe`](crate::ApiKey::ShareGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupDescribeRequest {
-    /// Group ids.
+    /// The groups.
     pub group_ids: Vec<Str>,
-    /// Include authorized operations.
+    /// Whether to tell what the principal may do.
     pub include_authorized_operations: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -38,9 +38,9 @@ impl Struct for ShareGroupDescribeRequest {
 /// The response of [`ShareGroupDescribe`](crate::ApiKey::ShareGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupDescribeResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -67,23 +67,25 @@ impl Struct for ShareGroupDescribeResponse {
 /// A part of [`ShareGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroup {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Group state.
+    /// State of the group, such as `Stable`.
     pub group_state: Str,
-    /// Group epoch.
+    /// Grows with each change in the group.
     pub group_epoch: i32,
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Assignor name.
+    /// Name of the assignor.
     pub assignor_name: Str,
-    /// Members.
+    /// The members.
     pub members: Vec<Member>,
-    /// Authorized operations.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// Default: `i32::MIN`.
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -141,19 +143,20 @@ impl Struct for DescribedGroup {
 /// A part of [`ShareGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Member {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
     pub subscribed_topic_names: Vec<Str>,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Assignment,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -190,7 +193,7 @@ impl Struct for Member {
 /// A part of [`ShareGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -212,11 +215,11 @@ impl Struct for Assignment {
 /// A part of [`ShareGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,15 +9,17 @@ use crate::wire::prelude::*;
 /// The request of [`ShareGroupHeartbeat`](crate::ApiKey::ShareGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupHeartbeatRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Subscribed topic names.
+    /// Topics the member wants; null for no change.
+    /// May be null.
     pub subscribed_topic_names: Option<Vec<Str>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -50,19 +52,21 @@ impl Struct for ShareGroupHeartbeatRequest {
 /// The response of [`ShareGroupHeartbeat`](crate::ApiKey::ShareGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareGroupHeartbeatResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Member id.
+    /// The member.
+    /// May be null.
     pub member_id: Option<Str>,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Heartbeat interval ms.
+    /// When to send the next heartbeat, in milliseconds from now.
     pub heartbeat_interval_ms: i32,
-    /// Assignment.
+    /// What the member has been given.
     /// May be null.
     pub assignment: Option<Assignment>,
     /// Tagged fields that the schema does not know.
@@ -100,7 +104,7 @@ impl Struct for ShareGroupHeartbeatResponse {
 /// A part of [`ShareGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
-    /// Topic partitions.
+    /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -122,9 +126,9 @@ impl Struct for Assignment {
 /// A part of [`ShareGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartitions {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,11 +11,11 @@ use crate::wire::prelude::*;
 /// `ShareSnapshotKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareSnapshotKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
 }
 
@@ -41,21 +41,22 @@ impl Struct for ShareSnapshotKey {
 /// `ShareSnapshotValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareSnapshotValue {
-    /// Snapshot epoch.
+    /// The snapshot epoch.
     pub snapshot_epoch: i32,
-    /// State epoch.
+    /// Epoch of the share group's state.
     pub state_epoch: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// Create timestamp.
+    /// The create timestamp.
     pub create_timestamp: i64,
-    /// Write timestamp.
+    /// The write timestamp.
     pub write_timestamp: i64,
-    /// State batches.
+    /// The state batches.
     pub state_batches: Vec<StateBatch>,
-    /// Delivery complete count.
+    /// The delivery complete count.
+    /// Default: `-1`.
     pub delivery_complete_count: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -121,13 +122,13 @@ impl Struct for ShareSnapshotValue {
 /// A part of [`ShareSnapshotValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StateBatch {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Delivery state.
+    /// The delivery state.
     pub delivery_state: i8,
-    /// Delivery count.
+    /// How often the records have been delivered.
     pub delivery_count: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -158,11 +159,11 @@ impl Struct for StateBatch {
 /// `ShareUpdateKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareUpdateKey {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
 }
 
@@ -188,15 +189,16 @@ impl Struct for ShareUpdateKey {
 /// `ShareUpdateValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareUpdateValue {
-    /// Snapshot epoch.
+    /// The snapshot epoch.
     pub snapshot_epoch: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// State batches.
+    /// The state batches.
     pub state_batches: Vec<StateBatch>,
-    /// Delivery complete count.
+    /// The delivery complete count.
+    /// Default: `-1`.
     pub delivery_complete_count: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -13,26 +13,26 @@ use crate::wire::prelude::*;
 /// The request of [`StopReplica`](crate::ApiKey::StopReplica).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaRequest {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
-    /// Is k raft controller.
+    /// Whether it is k raft controller.
     /// From version 4 on.
     pub is_k_raft_controller: bool,
-    /// Controller epoch.
+    /// Grows with each controller.
     pub controller_epoch: i32,
-    /// Broker epoch.
-    /// From version 1 on.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// From version 1 on. Default: `-1`.
     pub broker_epoch: i64,
-    /// Delete partitions.
+    /// The delete partitions.
     /// Up to version 2.
     pub delete_partitions: bool,
-    /// Ungrouped partitions.
+    /// The ungrouped partitions.
     /// In version 0 only.
     pub ungrouped_partitions: Vec<StopReplicaPartitionV0>,
-    /// Topics.
+    /// The topics.
     /// In versions 1 to 2.
     pub topics: Vec<StopReplicaTopicV1>,
-    /// Topic states.
+    /// The topic states.
     /// From version 3 on.
     pub topic_states: Vec<StopReplicaTopicState>,
     /// Tagged fields that the schema does not know.
@@ -100,9 +100,9 @@ impl Struct for StopReplicaRequest {
 /// A part of [`StopReplicaRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StopReplicaPartitionV0 {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
 }
 
@@ -126,9 +126,9 @@ impl Struct for StopReplicaPartitionV0 {
 /// A part of [`StopReplicaRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StopReplicaTopicV1 {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -155,9 +155,9 @@ impl Struct for StopReplicaTopicV1 {
 /// A part of [`StopReplicaRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StopReplicaTopicState {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partition states.
+    /// The partition states.
     pub partition_states: Vec<StopReplicaPartitionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -184,11 +184,12 @@ impl Struct for StopReplicaTopicState {
 /// A part of [`StopReplicaRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaPartitionState {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
-    /// Delete partition.
+    /// The delete partition.
     pub delete_partition: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -228,9 +229,9 @@ impl Struct for StopReplicaPartitionState {
 /// The response of [`StopReplica`](crate::ApiKey::StopReplica).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StopReplicaResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Partition errors.
+    /// What became of each partition.
     pub partition_errors: Vec<StopReplicaPartitionError>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -257,11 +258,11 @@ impl Struct for StopReplicaResponse {
 /// A part of [`StopReplicaResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StopReplicaPartitionError {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -10,11 +10,11 @@ use crate::wire::prelude::*;
 /// The request of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupDescribeRequest {
-    /// Group ids.
+    /// The groups.
     pub group_ids: Vec<Str>,
-    /// Include authorized operations.
+    /// Whether to tell what the principal may do.
     pub include_authorized_operations: bool,
-    /// Include topology description.
+    /// Whether to tell of topology description.
     /// From version 1 on.
     pub include_topology_description: bool,
     /// Tagged fields that the schema does not know.
@@ -50,9 +50,9 @@ impl Struct for StreamsGroupDescribeRequest {
 /// The response of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupDescribeResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Groups.
+    /// The groups.
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -79,34 +79,35 @@ impl Struct for StreamsGroupDescribeResponse {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroup {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Group state.
+    /// State of the group, such as `Stable`.
     pub group_state: Str,
-    /// Group epoch.
+    /// Grows with each change in the group.
     pub group_epoch: i32,
-    /// Assignment epoch.
+    /// Epoch of the assignment.
     pub assignment_epoch: i32,
-    /// Topology.
+    /// The topology.
     /// May be null.
     pub topology: Option<Topology>,
-    /// Members.
+    /// The members.
     pub members: Vec<Member>,
-    /// Authorized operations.
+    /// Bits of the operations that the principal may do; `i32::MIN` where not asked for.
+    /// Default: `i32::MIN`.
     pub authorized_operations: i32,
-    /// Topology description.
-    /// From version 1 on.
-    /// May be null.
+    /// The topology description.
+    /// From version 1 on. May be null.
     pub topology_description: Option<TopologyDescription>,
-    /// Topology description status.
+    /// The topology description status.
     /// From version 1 on.
     pub topology_description_status: i8,
-    /// Assignor name.
-    /// From version 1 on.
+    /// Name of the assignor.
+    /// From version 1 on. May be null.
     pub assignor_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -183,9 +184,10 @@ impl Struct for DescribedGroup {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Topology {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Subtopologies.
+    /// The subtopologies.
+    /// May be null.
     pub subtopologies: Option<Vec<Subtopology>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -212,15 +214,15 @@ impl Struct for Topology {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Subtopology {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Vec<Str>,
-    /// Repartition sink topics.
+    /// The repartition sink topics.
     pub repartition_sink_topics: Vec<Str>,
-    /// State changelog topics.
+    /// The state changelog topics.
     pub state_changelog_topics: Vec<TopicInfo>,
-    /// Repartition source topics.
+    /// The repartition source topics.
     pub repartition_source_topics: Vec<TopicInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -253,36 +255,38 @@ impl Struct for Subtopology {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Member {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Client id.
+    /// The member's client id.
     pub client_id: Str,
-    /// Client host.
+    /// Where the member connects from.
     pub client_host: Str,
-    /// Topology epoch.
+    /// The topology epoch.
     pub topology_epoch: i32,
-    /// Process id.
+    /// The process id.
     pub process_id: Str,
-    /// User endpoint.
+    /// The user endpoint.
     /// May be null.
     pub user_endpoint: Option<Endpoint>,
-    /// Client tags.
+    /// The client tags.
     pub client_tags: Vec<KeyValue>,
-    /// Task offsets.
+    /// The task offsets.
     pub task_offsets: Vec<TaskOffset>,
-    /// Task end offsets.
+    /// The task end offsets.
     pub task_end_offsets: Vec<TaskOffset>,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Assignment,
-    /// Target assignment.
+    /// The target assignment.
     pub target_assignment: Assignment,
-    /// Is classic.
+    /// Whether it is classic.
     pub is_classic: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -335,13 +339,13 @@ impl Struct for Member {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicInfo {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: i32,
-    /// Replication factor.
+    /// Number of replicas; -1 for the broker's default.
     pub replication_factor: i16,
-    /// Topic configs.
+    /// The topic configs.
     pub topic_configs: Vec<KeyValue>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -372,7 +376,7 @@ impl Struct for TopicInfo {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -401,9 +405,9 @@ impl Struct for Endpoint {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyValue {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -430,11 +434,11 @@ impl Struct for KeyValue {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskOffset {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Offset.
+    /// The offset.
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -463,11 +467,11 @@ impl Struct for TaskOffset {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
-    /// Active tasks.
+    /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
-    /// Standby tasks.
+    /// Tasks whose state the member keeps up to date.
     pub standby_tasks: Vec<TaskIds>,
-    /// Warmup tasks.
+    /// Tasks whose state the member builds up to take them over.
     pub warmup_tasks: Vec<TaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -496,9 +500,9 @@ impl Struct for Assignment {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescription {
-    /// Subtopologies.
+    /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
-    /// Global stores.
+    /// The global stores.
     pub global_stores: Vec<TopologyDescriptionGlobalStore>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -525,9 +529,9 @@ impl Struct for TopologyDescription {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskIds {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -554,9 +558,9 @@ impl Struct for TaskIds {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionSubtopology {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Nodes.
+    /// The nodes.
     pub nodes: Vec<TopologyDescriptionNode>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -583,9 +587,9 @@ impl Struct for TopologyDescriptionSubtopology {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionGlobalStore {
-    /// Source.
+    /// The source.
     pub source: TopologyDescriptionNode,
-    /// Processor.
+    /// The processor.
     pub processor: TopologyDescriptionNode,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -612,17 +616,18 @@ impl Struct for TopologyDescriptionGlobalStore {
 /// A part of [`StreamsGroupDescribeResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionNode {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Node type.
+    /// The node type.
     pub node_type: i8,
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Vec<Str>,
-    /// Sink topic.
+    /// The sink topic.
+    /// May be null.
     pub sink_topic: Option<Str>,
-    /// Stores.
+    /// The stores.
     pub stores: Vec<Str>,
-    /// Successors.
+    /// The successors.
     pub successors: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

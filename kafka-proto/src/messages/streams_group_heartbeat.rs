@@ -10,41 +10,51 @@ use crate::wire::prelude::*;
 /// The request of [`StreamsGroupHeartbeat`](crate::ApiKey::StreamsGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupHeartbeatRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Endpoint information epoch.
+    /// The endpoint information epoch.
     pub endpoint_information_epoch: i32,
-    /// Instance id.
+    /// The member's own name, which it keeps when it starts anew; null where it has none.
+    /// May be null.
     pub instance_id: Option<Str>,
-    /// Rack id.
+    /// Rack of the client; null or empty where it has none.
+    /// May be null.
     pub rack_id: Option<Str>,
-    /// Rebalance timeout ms.
+    /// How long members may take to join again, in milliseconds.
+    /// Default: `-1`.
     pub rebalance_timeout_ms: i32,
-    /// Topology.
+    /// The topology.
     /// May be null.
     pub topology: Option<Topology>,
-    /// Active tasks.
+    /// Tasks that the member processes.
+    /// May be null.
     pub active_tasks: Option<Vec<TaskIds>>,
-    /// Standby tasks.
+    /// Tasks whose state the member keeps up to date.
+    /// May be null.
     pub standby_tasks: Option<Vec<TaskIds>>,
-    /// Warmup tasks.
+    /// Tasks whose state the member builds up to take them over.
+    /// May be null.
     pub warmup_tasks: Option<Vec<TaskIds>>,
-    /// Process id.
+    /// The process id.
+    /// May be null.
     pub process_id: Option<Str>,
-    /// User endpoint.
+    /// The user endpoint.
     /// May be null.
     pub user_endpoint: Option<Endpoint>,
-    /// Client tags.
+    /// The client tags.
+    /// May be null.
     pub client_tags: Option<Vec<KeyValue>>,
-    /// Task offsets.
+    /// The task offsets.
+    /// May be null.
     pub task_offsets: Option<Vec<TaskOffset>>,
-    /// Task end offsets.
+    /// The task end offsets.
+    /// May be null.
     pub task_end_offsets: Option<Vec<TaskOffset>>,
-    /// Shutdown application.
+    /// The shutdown application.
     pub shutdown_application: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -126,9 +136,9 @@ impl Struct for StreamsGroupHeartbeatRequest {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Topology {
-    /// Epoch.
+    /// The epoch.
     pub epoch: i32,
-    /// Subtopologies.
+    /// The subtopologies.
     pub subtopologies: Vec<Subtopology>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -155,19 +165,19 @@ impl Struct for Topology {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Subtopology {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Vec<Str>,
-    /// Source topic regex.
+    /// The source topic regex.
     pub source_topic_regex: Vec<Str>,
-    /// State changelog topics.
+    /// The state changelog topics.
     pub state_changelog_topics: Vec<TopicInfo>,
-    /// Repartition sink topics.
+    /// The repartition sink topics.
     pub repartition_sink_topics: Vec<Str>,
-    /// Repartition source topics.
+    /// The repartition source topics.
     pub repartition_source_topics: Vec<TopicInfo>,
-    /// Copartition groups.
+    /// The copartition groups.
     pub copartition_groups: Vec<CopartitionGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -204,11 +214,11 @@ impl Struct for Subtopology {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CopartitionGroup {
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Int16s,
-    /// Source topic regex.
+    /// The source topic regex.
     pub source_topic_regex: Int16s,
-    /// Repartition source topics.
+    /// The repartition source topics.
     pub repartition_source_topics: Int16s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -237,13 +247,13 @@ impl Struct for CopartitionGroup {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicInfo {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: i32,
-    /// Replication factor.
+    /// Number of replicas; -1 for the broker's default.
     pub replication_factor: i16,
-    /// Topic configs.
+    /// The topic configs.
     pub topic_configs: Vec<KeyValue>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -274,9 +284,9 @@ impl Struct for TopicInfo {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskIds {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -303,7 +313,7 @@ impl Struct for TaskIds {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -332,9 +342,9 @@ impl Struct for Endpoint {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyValue {
-    /// Key.
+    /// The key.
     pub key: Str,
-    /// Value.
+    /// The value; null where there is none.
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -361,11 +371,11 @@ impl Struct for KeyValue {
 /// A part of [`StreamsGroupHeartbeatRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskOffset {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Offset.
+    /// The offset.
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -394,40 +404,46 @@ impl Struct for TaskOffset {
 /// The response of [`StreamsGroupHeartbeat`](crate::ApiKey::StreamsGroupHeartbeat).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupHeartbeatResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Member epoch.
+    /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
-    /// Heartbeat interval ms.
+    /// When to send the next heartbeat, in milliseconds from now.
     pub heartbeat_interval_ms: i32,
-    /// Acceptable recovery lag legacy.
+    /// The acceptable recovery lag legacy.
     /// In version 0 only.
     pub acceptable_recovery_lag_legacy: i32,
-    /// Task offset interval ms.
+    /// The task offset interval, in milliseconds.
     pub task_offset_interval_ms: i32,
-    /// Acceptable recovery lag.
-    /// From version 1 on.
+    /// The acceptable recovery lag.
+    /// From version 1 on. Default: `-1`.
     pub acceptable_recovery_lag: i64,
-    /// Status.
+    /// The status.
+    /// May be null.
     pub status: Option<Vec<Status>>,
-    /// Active tasks.
+    /// Tasks that the member processes.
+    /// May be null.
     pub active_tasks: Option<Vec<TaskIds>>,
-    /// Standby tasks.
+    /// Tasks whose state the member keeps up to date.
+    /// May be null.
     pub standby_tasks: Option<Vec<TaskIds>>,
-    /// Warmup tasks.
+    /// Tasks whose state the member builds up to take them over.
+    /// May be null.
     pub warmup_tasks: Option<Vec<TaskIds>>,
-    /// Topology description required.
+    /// The topology description required.
     /// From version 1 on.
     pub topology_description_required: bool,
-    /// Endpoint information epoch.
+    /// The endpoint information epoch.
     pub endpoint_information_epoch: i32,
-    /// Partitions by user endpoint.
+    /// The partitions by user endpoint.
+    /// May be null.
     pub partitions_by_user_endpoint: Option<Vec<EndpointToPartitions>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -520,11 +536,11 @@ impl Struct for StreamsGroupHeartbeatResponse {
 /// A part of [`StreamsGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EndpointToPartitions {
-    /// User endpoint.
+    /// The user endpoint.
     pub user_endpoint: Endpoint,
-    /// Active partitions.
+    /// The active partitions.
     pub active_partitions: Vec<TopicPartition>,
-    /// Standby partitions.
+    /// The standby partitions.
     pub standby_partitions: Vec<TopicPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -553,9 +569,9 @@ impl Struct for EndpointToPartitions {
 /// A part of [`StreamsGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Status {
-    /// Status code.
+    /// The status code.
     pub status_code: i8,
-    /// Status detail.
+    /// The status detail.
     pub status_detail: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -582,9 +598,9 @@ impl Struct for Status {
 /// A part of [`StreamsGroupHeartbeatResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicPartition {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -9,13 +9,13 @@ use crate::wire::prelude::*;
 /// The request of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyDescriptionUpdateRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Topology epoch.
+    /// The topology epoch.
     pub topology_epoch: i32,
-    /// Topology description.
+    /// The topology description.
     pub topology_description: TopologyDescription,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -46,9 +46,9 @@ impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescription {
-    /// Subtopologies.
+    /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
-    /// Global stores.
+    /// The global stores.
     pub global_stores: Vec<TopologyDescriptionGlobalStore>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -75,9 +75,9 @@ impl Struct for TopologyDescription {
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionSubtopology {
-    /// Subtopology id.
+    /// The part of the topology.
     pub subtopology_id: Str,
-    /// Nodes.
+    /// The nodes.
     pub nodes: Vec<TopologyDescriptionNode>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -104,9 +104,9 @@ impl Struct for TopologyDescriptionSubtopology {
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionGlobalStore {
-    /// Source.
+    /// The source.
     pub source: TopologyDescriptionNode,
-    /// Processor.
+    /// The processor.
     pub processor: TopologyDescriptionNode,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -133,17 +133,18 @@ impl Struct for TopologyDescriptionGlobalStore {
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopologyDescriptionNode {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Node type.
+    /// The node type.
     pub node_type: i8,
-    /// Source topics.
+    /// The source topics.
     pub source_topics: Vec<Str>,
-    /// Sink topic.
+    /// The sink topic.
+    /// May be null.
     pub sink_topic: Option<Str>,
-    /// Stores.
+    /// The stores.
     pub stores: Vec<Str>,
-    /// Successors.
+    /// The successors.
     pub successors: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -178,11 +179,12 @@ impl Struct for TopologyDescriptionNode {
 /// The response of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupTopologyDescriptionUpdateResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

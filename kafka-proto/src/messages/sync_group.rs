@@ -14,22 +14,22 @@ use crate::wire::prelude::*;
 /// The request of [`SyncGroup`](crate::ApiKey::SyncGroup).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncGroupRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Generation id.
+    /// The group's generation.
     pub generation_id: i32,
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 3 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 3 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Protocol type.
-    /// From version 5 on.
+    /// Kind of the protocol, `consumer` for consumers.
+    /// From version 5 on. May be null.
     pub protocol_type: Option<Str>,
-    /// Protocol name.
-    /// From version 5 on.
+    /// The protocol that was chosen, such as an assignor.
+    /// From version 5 on. May be null.
     pub protocol_name: Option<Str>,
-    /// Assignments.
+    /// The assignments.
     pub assignments: Vec<SyncGroupRequestAssignment>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -72,9 +72,9 @@ impl Struct for SyncGroupRequest {
 /// A part of [`SyncGroupRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncGroupRequestAssignment {
-    /// Member id.
+    /// The member.
     pub member_id: Str,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -101,18 +101,18 @@ impl Struct for SyncGroupRequestAssignment {
 /// The response of [`SyncGroup`](crate::ApiKey::SyncGroup).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncGroupResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Protocol type.
-    /// From version 5 on.
+    /// Kind of the protocol, `consumer` for consumers.
+    /// From version 5 on. May be null.
     pub protocol_type: Option<Str>,
-    /// Protocol name.
-    /// From version 5 on.
+    /// The protocol that was chosen, such as an assignor.
+    /// From version 5 on. May be null.
     pub protocol_name: Option<Str>,
-    /// Assignment.
+    /// What the member has been given.
     pub assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

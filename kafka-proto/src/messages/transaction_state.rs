@@ -10,7 +10,7 @@ use crate::wire::prelude::*;
 /// `TransactionLogKey`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TransactionLogKey {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
 }
 
@@ -30,31 +30,32 @@ impl Struct for TransactionLogKey {
 /// `TransactionLogValue`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransactionLogValue {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Transaction timeout ms.
+    /// How long a transaction may stay open, in milliseconds.
     pub transaction_timeout_ms: i32,
-    /// Transaction status.
+    /// The transaction status.
     pub transaction_status: i8,
-    /// Transaction partitions.
+    /// The transaction partitions.
+    /// May be null.
     pub transaction_partitions: Option<Vec<PartitionsSchema>>,
-    /// Transaction last update timestamp ms.
+    /// The transaction last update time, in milliseconds since 1970.
     pub transaction_last_update_timestamp_ms: i64,
-    /// Transaction start timestamp ms.
+    /// The transaction start time, in milliseconds since 1970.
     pub transaction_start_timestamp_ms: i64,
-    /// Previous producer id.
-    /// From version 1 on.
+    /// The previous producer id.
+    /// From version 1 on. Default: `-1`.
     pub previous_producer_id: i64,
-    /// Next producer id.
-    /// From version 1 on.
+    /// The next producer id.
+    /// From version 1 on. Default: `-1`.
     pub next_producer_id: i64,
-    /// Client transaction version.
+    /// The client transaction version.
     /// From version 1 on.
     pub client_transaction_version: i16,
-    /// Next producer epoch.
-    /// From version 1 on.
+    /// The next producer epoch.
+    /// From version 1 on. Default: `-1`.
     pub next_producer_epoch: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -152,9 +153,9 @@ impl Struct for TransactionLogValue {
 /// A part of [`TransactionLogValue`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionsSchema {
-    /// Topic.
+    /// The topic's name.
     pub topic: Str,
-    /// Partition ids.
+    /// The partition ids.
     pub partition_ids: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -15,24 +15,24 @@ use crate::wire::prelude::*;
 /// The request of [`TxnOffsetCommit`](crate::ApiKey::TxnOffsetCommit).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitRequest {
-    /// Transactional id.
+    /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Generation id or member epoch.
-    /// From version 3 on.
+    /// The group's generation, or the member's epoch in a group of the new protocol; -1 where there is none.
+    /// From version 3 on. Default: `-1`.
     pub generation_id_or_member_epoch: i32,
-    /// Member id.
+    /// The member.
     /// From version 3 on.
     pub member_id: Str,
-    /// Group instance id.
-    /// From version 3 on.
+    /// The member's own name, which it keeps when it starts anew (KIP-345); null where it has none.
+    /// From version 3 on. May be null.
     pub group_instance_id: Option<Str>,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TxnOffsetCommitRequestTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -97,13 +97,13 @@ impl Struct for TxnOffsetCommitRequest {
 /// A part of [`TxnOffsetCommitRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TxnOffsetCommitRequestTopic {
-    /// Name.
+    /// Its name.
     /// Up to version 5.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 6 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<TxnOffsetCommitRequestPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -136,14 +136,15 @@ impl Struct for TxnOffsetCommitRequestTopic {
 /// A part of [`TxnOffsetCommitRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitRequestPartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Committed offset.
+    /// Offset of the record to be read next.
     pub committed_offset: i64,
-    /// Committed leader epoch.
-    /// From version 2 on.
+    /// Leader epoch of the last record before the committed offset; -1 where not known.
+    /// From version 2 on. Default: `-1`.
     pub committed_leader_epoch: i32,
-    /// Committed metadata.
+    /// Text of the client's, kept with the offset.
+    /// May be null.
     pub committed_metadata: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -188,9 +189,9 @@ impl Struct for TxnOffsetCommitRequestPartition {
 /// The response of [`TxnOffsetCommit`](crate::ApiKey::TxnOffsetCommit).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TxnOffsetCommitResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TxnOffsetCommitResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -217,13 +218,13 @@ impl Struct for TxnOffsetCommitResponse {
 /// A part of [`TxnOffsetCommitResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TxnOffsetCommitResponseTopic {
-    /// Name.
+    /// Its name.
     /// Up to version 5.
     pub name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 6 on.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<TxnOffsetCommitResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -256,9 +257,9 @@ impl Struct for TxnOffsetCommitResponseTopic {
 /// A part of [`TxnOffsetCommitResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TxnOffsetCommitResponsePartition {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

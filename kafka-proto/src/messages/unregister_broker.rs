@@ -9,7 +9,7 @@ use crate::wire::prelude::*;
 /// The request of [`UnregisterBroker`](crate::ApiKey::UnregisterBroker).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnregisterBrokerRequest {
-    /// Broker id.
+    /// The broker.
     pub broker_id: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -31,11 +31,12 @@ impl Struct for UnregisterBrokerRequest {
 /// The response of [`UnregisterBroker`](crate::ApiKey::UnregisterBroker).
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterBrokerResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

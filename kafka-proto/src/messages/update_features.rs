@@ -11,11 +11,12 @@ use crate::wire::prelude::*;
 /// The request of [`UpdateFeatures`](crate::ApiKey::UpdateFeatures).
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateFeaturesRequest {
-    /// Timeout ms.
+    /// How long the broker may take, in milliseconds.
+    /// Default: `60000`.
     pub timeout_ms: i32,
-    /// Feature updates.
+    /// The feature updates.
     pub feature_updates: Vec<FeatureUpdateKey>,
-    /// Validate only.
+    /// Whether to check only, and change nothing.
     /// From version 1 on.
     pub validate_only: bool,
     /// Tagged fields that the schema does not know.
@@ -58,15 +59,15 @@ impl Struct for UpdateFeaturesRequest {
 /// A part of [`UpdateFeaturesRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureUpdateKey {
-    /// Feature.
+    /// The feature.
     pub feature: Str,
-    /// Max version level.
+    /// The highest level.
     pub max_version_level: i16,
-    /// Allow downgrade.
+    /// The allow downgrade.
     /// In version 0 only.
     pub allow_downgrade: bool,
-    /// Upgrade type.
-    /// From version 1 on.
+    /// The upgrade type.
+    /// From version 1 on. Default: `1`.
     pub upgrade_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -113,13 +114,14 @@ impl Struct for FeatureUpdateKey {
 /// The response of [`UpdateFeatures`](crate::ApiKey::UpdateFeatures).
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateFeaturesResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
-    /// Results.
+    /// The results.
     /// Up to version 1.
     pub results: Vec<UpdatableFeatureResult>,
     /// Tagged fields that the schema does not know.
@@ -165,11 +167,12 @@ impl Struct for UpdateFeaturesResponse {
 /// A part of [`UpdateFeaturesResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdatableFeatureResult {
-    /// Feature.
+    /// The feature.
     pub feature: Str,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -17,25 +17,25 @@ use crate::wire::prelude::*;
 /// The request of [`UpdateMetadata`](crate::ApiKey::UpdateMetadata).
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataRequest {
-    /// Controller id.
+    /// The controller; -1 where not known.
     pub controller_id: i32,
-    /// Is k raft controller.
+    /// Whether it is k raft controller.
     /// From version 8 on.
     pub is_k_raft_controller: bool,
-    /// Controller epoch.
+    /// Grows with each controller.
     pub controller_epoch: i32,
-    /// Broker epoch.
-    /// From version 5 on.
+    /// Grows with each registration of the broker; -1 where not known.
+    /// From version 5 on. Default: `-1`.
     pub broker_epoch: i64,
-    /// Ungrouped partition states.
+    /// The ungrouped partition states.
     /// Up to version 4.
     pub ungrouped_partition_states: Vec<UpdateMetadataPartitionState>,
-    /// Topic states.
+    /// The topic states.
     /// From version 5 on.
     pub topic_states: Vec<UpdateMetadataTopicState>,
-    /// Live brokers.
+    /// The live brokers.
     pub live_brokers: Vec<UpdateMetadataBroker>,
-    /// Type.
+    /// The type.
     /// From version 8 on.
     pub type_: i8,
     /// Tagged fields that the schema does not know.
@@ -114,12 +114,12 @@ impl Struct for UpdateMetadataRequest {
 /// A part of [`UpdateMetadataRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UpdateMetadataTopicState {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Topic id.
+    /// The topic's id.
     /// From version 7 on.
     pub topic_id: Uuid,
-    /// Partition states.
+    /// The partition states.
     pub partition_states: Vec<UpdateMetadataPartitionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -150,19 +150,19 @@ impl Struct for UpdateMetadataTopicState {
 /// A part of [`UpdateMetadataRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataBroker {
-    /// Id.
+    /// The id.
     pub id: i32,
-    /// V0 host.
+    /// The v0 host.
     /// In version 0 only.
     pub v0_host: Str,
-    /// V0 port.
+    /// The v0 port.
     /// In version 0 only.
     pub v0_port: i32,
-    /// Endpoints.
+    /// Where it listens.
     /// From version 1 on.
     pub endpoints: Vec<UpdateMetadataEndpoint>,
-    /// Rack.
-    /// From version 2 on.
+    /// Rack of the node; null where it has none.
+    /// From version 2 on. May be null.
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -218,12 +218,12 @@ impl Struct for UpdateMetadataBroker {
 pub struct UpdateMetadataEndpoint {
     /// Port.
     pub port: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
-    /// Listener.
+    /// The listener.
     /// From version 3 on.
     pub listener: Str,
-    /// Security protocol.
+    /// 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
     pub security_protocol: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -256,24 +256,24 @@ impl Struct for UpdateMetadataEndpoint {
 /// A part of [`UpdateMetadataRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UpdateMetadataPartitionState {
-    /// Topic name.
+    /// The topic's name.
     /// Up to version 4.
     pub topic_name: Str,
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Controller epoch.
+    /// Grows with each controller.
     pub controller_epoch: i32,
-    /// Leader.
+    /// The leader.
     pub leader: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Isr.
+    /// Replicas that are in sync.
     pub isr: Int32s,
-    /// Zk version.
+    /// The zk version.
     pub zk_version: i32,
-    /// Replicas.
+    /// All replicas; the first is the preferred leader.
     pub replicas: Int32s,
-    /// Offline replicas.
+    /// Replicas whose broker or disk is down.
     /// From version 4 on.
     pub offline_replicas: Int32s,
     /// Tagged fields that the schema does not know.
@@ -319,7 +319,7 @@ impl Struct for UpdateMetadataPartitionState {
 /// The response of [`UpdateMetadata`](crate::ApiKey::UpdateMetadata).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UpdateMetadataResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

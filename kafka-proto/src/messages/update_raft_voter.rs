@@ -9,17 +9,18 @@ use crate::wire::prelude::*;
 /// The request of [`UpdateRaftVoter`](crate::ApiKey::UpdateRaftVoter).
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateRaftVoterRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Current leader epoch.
+    /// The leader epoch that the client knows; -1 to have it not compared.
     pub current_leader_epoch: i32,
-    /// Voter id.
+    /// The voter.
     pub voter_id: i32,
-    /// Voter directory id.
+    /// The log directory of the voter.
     pub voter_directory_id: Uuid,
-    /// Listeners.
+    /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// K raft version feature.
+    /// The k raft version feature.
     pub k_raft_version_feature: KRaftVersionFeature,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -68,9 +69,9 @@ impl Struct for UpdateRaftVoterRequest {
 /// A part of [`UpdateRaftVoterRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listener {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,
@@ -101,9 +102,9 @@ impl Struct for Listener {
 /// A part of [`UpdateRaftVoterRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KRaftVersionFeature {
-    /// Min supported version.
+    /// The min supported version.
     pub min_supported_version: i16,
-    /// Max supported version.
+    /// The max supported version.
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -130,11 +131,11 @@ impl Struct for KRaftVersionFeature {
 /// The response of [`UpdateRaftVoter`](crate::ApiKey::UpdateRaftVoter).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UpdateRaftVoterResponse {
-    /// Throttle time ms.
+    /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Current leader.
+    /// The leader that the broker knows of, where the client's is out of date.
     pub current_leader: CurrentLeader,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -174,11 +175,13 @@ impl Struct for UpdateRaftVoterResponse {
 /// A part of [`UpdateRaftVoterResponse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurrentLeader {
-    /// Leader id.
+    /// The leader; -1 where there is none.
+    /// Default: `-1`.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
+    /// Default: `-1`.
     pub leader_epoch: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: i32,

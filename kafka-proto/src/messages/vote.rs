@@ -11,12 +11,13 @@ use crate::wire::prelude::*;
 /// The request of [`Vote`](crate::ApiKey::Vote).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VoteRequest {
-    /// Cluster id.
+    /// The cluster; null where not known.
+    /// May be null.
     pub cluster_id: Option<Str>,
-    /// Voter id.
-    /// From version 1 on.
+    /// The voter.
+    /// From version 1 on. Default: `-1`.
     pub voter_id: i32,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -53,9 +54,9 @@ impl Struct for VoteRequest {
 /// A part of [`VoteRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicData {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -82,23 +83,23 @@ impl Struct for TopicData {
 /// A part of [`VoteRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionData {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Replica epoch.
+    /// Epoch of the broker that fetches; -1 where not known.
     pub replica_epoch: i32,
-    /// Replica id.
+    /// The broker that follows the leader; -1 for a consumer.
     pub replica_id: i32,
-    /// Replica directory id.
+    /// The log directory of the replica.
     /// From version 1 on.
     pub replica_directory_id: Uuid,
-    /// Voter directory id.
+    /// The log directory of the voter.
     /// From version 1 on.
     pub voter_directory_id: Uuid,
-    /// Last offset epoch.
+    /// The last offset epoch.
     pub last_offset_epoch: i32,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Pre vote.
+    /// The pre vote.
     /// From version 2 on.
     pub pre_vote: bool,
     /// Tagged fields that the schema does not know.
@@ -144,11 +145,11 @@ impl Struct for PartitionData {
 /// The response of [`Vote`](crate::ApiKey::Vote).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VoteResponse {
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<TopicResult>,
-    /// Node endpoints.
+    /// Where the nodes named in `current_leader` are.
     /// From version 1 on.
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
@@ -189,9 +190,9 @@ impl Struct for VoteResponse {
 /// A part of [`VoteResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TopicResult {
-    /// Topic name.
+    /// The topic's name.
     pub topic_name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -218,15 +219,15 @@ impl Struct for TopicResult {
 /// A part of [`VoteResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Leader id.
+    /// The leader; -1 where there is none.
     pub leader_id: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Vote granted.
+    /// The vote granted.
     pub vote_granted: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -259,9 +260,9 @@ impl Struct for PartitionResult {
 /// A part of [`VoteResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeEndpoint {
-    /// Node id.
+    /// The node.
     pub node_id: i32,
-    /// Host.
+    /// Host name or address.
     pub host: Str,
     /// Port.
     pub port: u16,

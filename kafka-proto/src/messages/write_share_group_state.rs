@@ -10,9 +10,9 @@ use crate::wire::prelude::*;
 /// The request of [`WriteShareGroupState`](crate::ApiKey::WriteShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteShareGroupStateRequest {
-    /// Group id.
+    /// The group.
     pub group_id: Str,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<WriteStateData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -39,9 +39,9 @@ impl Struct for WriteShareGroupStateRequest {
 /// A part of [`WriteShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteStateData {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -68,18 +68,18 @@ impl Struct for WriteStateData {
 /// A part of [`WriteShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// State epoch.
+    /// Epoch of the share group's state.
     pub state_epoch: i32,
-    /// Leader epoch.
+    /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
-    /// Start offset.
+    /// Offset of the first record.
     pub start_offset: i64,
-    /// Delivery complete count.
-    /// From version 1 on.
+    /// The delivery complete count.
+    /// From version 1 on. Default: `-1`.
     pub delivery_complete_count: i32,
-    /// State batches.
+    /// The state batches.
     pub state_batches: Vec<StateBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -130,13 +130,13 @@ impl Struct for PartitionData {
 /// A part of [`WriteShareGroupStateRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StateBatch {
-    /// First offset.
+    /// Offset of the first record.
     pub first_offset: i64,
-    /// Last offset.
+    /// Offset of the last record.
     pub last_offset: i64,
-    /// Delivery state.
+    /// The delivery state.
     pub delivery_state: i8,
-    /// Delivery count.
+    /// How often the records have been delivered.
     pub delivery_count: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -167,7 +167,7 @@ impl Struct for StateBatch {
 /// The response of [`WriteShareGroupState`](crate::ApiKey::WriteShareGroupState).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteShareGroupStateResponse {
-    /// Results.
+    /// The results.
     pub results: Vec<WriteStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -189,9 +189,9 @@ impl Struct for WriteShareGroupStateResponse {
 /// A part of [`WriteShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteStateResult {
-    /// Topic id.
+    /// The topic's id.
     pub topic_id: Uuid,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -218,11 +218,12 @@ impl Struct for WriteStateResult {
 /// A part of [`WriteShareGroupStateResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartitionResult {
-    /// Partition.
+    /// The partition.
     pub partition: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
-    /// Error message.
+    /// What went wrong, in the broker's words; null for nothing.
+    /// May be null.
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -11,7 +11,7 @@ use crate::wire::prelude::*;
 /// The request of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteTxnMarkersRequest {
-    /// Markers.
+    /// The markers.
     pub markers: Vec<WritableTxnMarker>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -33,17 +33,17 @@ impl Struct for WriteTxnMarkersRequest {
 /// A part of [`WriteTxnMarkersRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WritableTxnMarker {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Producer epoch.
+    /// Epoch of the producer id; -1 where there is none.
     pub producer_epoch: i16,
-    /// Transaction result.
+    /// The transaction result.
     pub transaction_result: bool,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<WritableTxnMarkerTopic>,
-    /// Coordinator epoch.
+    /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
-    /// Transaction version.
+    /// The transaction version.
     /// From version 2 on.
     pub transaction_version: i8,
     /// Tagged fields that the schema does not know.
@@ -81,9 +81,9 @@ impl Struct for WritableTxnMarker {
 /// A part of [`WriteTxnMarkersRequest`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WritableTxnMarkerTopic {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partition indexes.
+    /// The partitions.
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -110,7 +110,7 @@ impl Struct for WritableTxnMarkerTopic {
 /// The response of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WriteTxnMarkersResponse {
-    /// Markers.
+    /// The markers.
     pub markers: Vec<WritableTxnMarkerResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -132,9 +132,9 @@ impl Struct for WriteTxnMarkersResponse {
 /// A part of [`WriteTxnMarkersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WritableTxnMarkerResult {
-    /// Producer id.
+    /// The producer; -1 where there is none.
     pub producer_id: i64,
-    /// Topics.
+    /// The topics.
     pub topics: Vec<WritableTxnMarkerTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -161,9 +161,9 @@ impl Struct for WritableTxnMarkerResult {
 /// A part of [`WriteTxnMarkersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WritableTxnMarkerTopicResult {
-    /// Name.
+    /// Its name.
     pub name: Str,
-    /// Partitions.
+    /// Its partitions.
     pub partitions: Vec<WritableTxnMarkerPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -190,9 +190,9 @@ impl Struct for WritableTxnMarkerTopicResult {
 /// A part of [`WriteTxnMarkersResponse`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WritableTxnMarkerPartitionResult {
-    /// Partition index.
+    /// The partition.
     pub partition_index: i32,
-    /// Error code.
+    /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,

@@ -1,7 +1,7 @@
 //! Documentation of what is generated.
 
 use super::grammar::UnitKind;
-use super::model::{Base, Field, File, Struct, Unit, Versions};
+use super::model::{Field, File, Struct, Unit, Versions};
 
 /// Of a module.
 pub(crate) fn module(file: &File) -> Vec<String> {
@@ -49,24 +49,66 @@ pub(crate) fn structure(file: &File, s: &Struct) -> Vec<String> {
     }]
 }
 
+/// Texts of `schema/glossary.txt`: what a field means wherever its name stands without a comment of its own.
+const GLOSSARY: &str = include_str!("../../../kafka-proto/schema/glossary.txt");
+
+fn glossary(name: &str) -> Option<&'static str> {
+    GLOSSARY
+        .lines()
+        .find_map(|line| line.split_once(' ').filter(|(word, _)| *word == name))
+        .map(|(_, text)| text)
+}
+
 /// Of a field.
 pub(crate) fn field(field: &Field, s: &Struct) -> Vec<String> {
     let mut lines = field.docs.clone();
     if lines.is_empty() {
-        let mut words = field.name.replace('_', " ");
-        words[..1].make_ascii_uppercase();
-        lines.push(words);
+        lines.push(glossary(&field.name).map_or_else(|| in_words(&field.name), str::to_owned));
+    }
+    if let Some(first) =
+        lines.first_mut().filter(|l| l.chars().nth(1).is_some_and(|c| c.is_ascii_lowercase()))
+    {
+        first[..1].make_ascii_uppercase();
     }
     let last = lines.last_mut().filter(|l| !l.ends_with(['.', ':', ')']));
     last.into_iter().for_each(|l| l.push('.'));
-    let versions = versions(field.versions, s.used);
-    if !versions.is_empty() {
-        lines.push(versions);
+    let mut facts = vec![versions(field.versions, s.used)];
+    facts.push(nullability(field, s));
+    let value = field.default_value(s);
+    if field.default.is_some() && value != "None" {
+        facts.push(format!("Default: `{value}`."));
     }
-    if field.base == Base::Struct && field.is_option(s) && !field.array {
-        lines.push("May be null.".to_owned());
+    facts.retain(|fact| !fact.is_empty());
+    if !facts.is_empty() {
+        lines.push(facts.join(" "));
     }
     lines
+}
+
+/// A name as a sentence.
+fn in_words(name: &str) -> String {
+    let (name, unit) = match (name.strip_suffix("_timestamp_ms"), name.strip_suffix("_ms")) {
+        (Some(time), _) => (format!("{time}_time"), ", in milliseconds since 1970"),
+        (_, Some(span)) => (span.to_owned(), ", in milliseconds"),
+        _ => (name.to_owned(), ""),
+    };
+    let mut words = format!("The {}{unit}", name.replace('_', " "));
+    if let Some(rest) = words.strip_prefix("The is ") {
+        words = format!("Whether it is {rest}");
+    }
+    if let Some(rest) = words.strip_prefix("The include ") {
+        words = format!("Whether to tell of {rest}");
+    }
+    words
+}
+
+fn nullability(field: &Field, s: &Struct) -> String {
+    let all = field.nullable.and(s.used).covers(field.versions.and(s.used));
+    match (field.is_option(s), all) {
+        (false, _) => String::new(),
+        (true, true) => "May be null.".to_owned(),
+        (true, false) => format!("May be null: {}", versions(field.nullable, s.used).to_lowercase()),
+    }
 }
 
 fn versions(range: Versions, used: Versions) -> String {

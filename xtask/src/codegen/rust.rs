@@ -159,6 +159,9 @@ fn negated(condition: &str) -> String {
     if let Some(place) = condition.strip_suffix(".is_none()") {
         return format!("{place}.is_some()");
     }
+    if let Some((place, rest)) = condition.split_once(".is_some_and(|x| ") {
+        return format!("{place}.is_none_or(|x| {})", negated(rest.strip_suffix(')').unwrap_or(rest)));
+    }
     match (condition.strip_prefix('!'), condition.split_once(" == ")) {
         (Some(positive), _) => positive.to_owned(),
         (_, Some((left, right))) => format!("{left} != {right}"),
@@ -310,7 +313,7 @@ impl Field {
         }
     }
 
-    fn default_value(&self, s: &Struct) -> String {
+    pub(crate) fn default_value(&self, s: &Struct) -> String {
         if self.default_is_null(s) {
             return "None".to_owned();
         }

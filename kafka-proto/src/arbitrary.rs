@@ -1,0 +1,188 @@
+//! Values of any message and version: a source that makes up what it is asked for.
+//!
+//! Fields come from the same `read` that bytes and JSON come through, so that every field of a version gets a value.
+
+use crate::api_key::{ApiKey, for_each_api};
+use crate::message::{self, Message};
+use crate::wire::{
+    DecodeError, Decoder, Encoder, Field, Fixed, Int, Ints, Records, Source, Struct, UnknownTags,
+};
+use crate::{Str, messages};
+use alloc::{format, string::String, vec, vec::Vec};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+type Result<T> = core::result::Result<T, DecodeError>;
+
+/// Draws numbers from a seed.
+struct Arbitrary {
+    state: u64,
+    flexible: bool,
+}
+
+impl Arbitrary {
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> usize {
+        (self.next() % n) as usize
+    }
+
+    fn null(&mut self, nullable: bool) -> bool {
+        nullable && self.below(3) == 0
+    }
+
+    /// Mostly short; around the lengths where the compact form takes another byte; seldom one that is shared.
+    fn len(&mut self) -> usize {
+        match self.below(60) {
+            0 => 126 + self.below(4),
+            1 => 4095 + self.below(3),
+            n => n % 9,
+        }
+    }
+}
+
+impl Source for Arbitrary {
+    fn fixed<T: Fixed>(&mut self, name: &'static str) -> Result<T> {
+        // Zeros are defaults, and small numbers more likely to mean something.
+        let bytes = match self.below(4) {
+            0 => vec![0; 16],
+            1 => [vec![0; T::SIZE - 1], vec![self.next() as u8]].concat(),
+            _ => (0..16).map(|_| self.next() as u8).collect(),
+        };
+        // A float that is not a number would not equal itself.
+        let value = T::from_be(&bytes).filter(|x| !format!("{:?}", x.to_json()).contains("NaN"));
+        value.or_else(|| T::from_be(&[0; 16])).ok_or_else(|| panic!("{name}"))
+    }
+
+    fn string(&mut self, _: &'static str, nullable: bool) -> Result<Option<Str>> {
+        if self.null(nullable) {
+            return Ok(None);
+        }
+        let text: String = (0..self.len()).map(|_| ['a', 'ß', '語', '𝄞', '\0'][self.below(5)]).collect();
+        Ok(Some(text.into()))
+    }
+
+    fn classic(&mut self, name: &'static str, nullable: bool) -> Result<Option<Str>> {
+        self.string(name, nullable)
+    }
+
+    fn bytes(&mut self, _: &'static str, nullable: bool) -> Result<Option<Bytes>> {
+        if self.null(nullable) {
+            return Ok(None);
+        }
+        Ok(Some((0..self.len()).map(|_| self.next() as u8).collect()))
+    }
+
+    fn records(&mut self, name: &'static str, nullable: bool) -> Result<Option<Records>> {
+        let Some(bytes) = self.bytes(name, nullable)? else { return Ok(None) };
+        let cut = self.below(bytes.len() as u64 + 1);
+        Ok(Some(vec![bytes.slice(..cut), bytes.slice(cut..)].into()))
+    }
+
+    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Result<Option<Ints<T>>> {
+        if self.null(nullable) {
+            return Ok(None);
+        }
+        (0..self.len() % 200).map(|_| self.fixed(name)).collect::<Result<_>>().map(Some)
+    }
+
+    fn array<T: Field>(&mut self, _: &'static str, nullable: bool, v: i16) -> Result<Option<Vec<T>>> {
+        if self.null(nullable) {
+            return Ok(None);
+        }
+        (0..self.below(3)).map(|_| T::get(self, "", v)).collect::<Result<_>>().map(Some)
+    }
+
+    fn structure<T>(&mut self, _: &'static str, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        read(self)
+    }
+
+    fn option<T: Field>(&mut self, name: &'static str, _: bool, v: i16) -> Result<Option<T>> {
+        if self.null(true) { Ok(None) } else { T::get(self, name, v).map(Some) }
+    }
+
+    fn tags(
+        &mut self,
+        names: &[&'static str],
+        mut read: impl FnMut(&mut Self, u32) -> Result<bool>,
+    ) -> Result<UnknownTags> {
+        let mut unknown = UnknownTags::new();
+        if !self.flexible {
+            return Ok(unknown);
+        }
+        for tag in 0..names.len() as u32 {
+            if self.below(2) == 0 && !read(self, tag)? {
+                unknown.insert(tag, Bytes::from_static(b"of a later version"));
+            }
+        }
+        if self.below(4) == 0 {
+            let tag = 100 + self.next() as u32 / 2;
+            unknown.insert(tag, self.bytes("", false)?.unwrap_or_default());
+        }
+        Ok(unknown)
+    }
+}
+
+fn check<T: Message + Struct + PartialEq + core::fmt::Debug>(seed: u64) {
+    for v in T::VERSIONS.iter() {
+        let mut source = Arbitrary { state: seed ^ v as u64, flexible: message::flexible::<T>(v) };
+        let value = T::read(&mut source, v).unwrap();
+        let mut out = Encoder::new();
+        value.encode(&mut out, v).unwrap();
+        let bytes = out.into_bytes();
+        assert_eq!(value.encoded_len(v).unwrap(), bytes.len(), "{} v{v}", T::NAME);
+        let mut input = Decoder::new(&bytes);
+        assert_eq!(T::decode(&mut input, v).unwrap(), value, "{} v{v}", T::NAME);
+        assert_eq!(input.remaining(), 0, "{} v{v}", T::NAME);
+        if seed % 16 == 0 {
+            check_prefixes(&value, &bytes, v);
+        }
+    }
+}
+
+fn check_prefixes<T: Message + PartialEq>(value: &T, bytes: &Bytes, v: i16) {
+    for len in (0..bytes.len()).step_by(bytes.len() / 100 + 1) {
+        if let Ok(read) = T::decode(&mut Decoder::new(&bytes.slice(..len)), v) {
+            assert!(read != *value, "{} v{v}: {len} bytes of {}", T::NAME, bytes.len());
+        }
+    }
+}
+
+macro_rules! check_all {
+    ($($module:ident $key:ident $request:ident $response:ident;)*) => {
+        fn check_api(key: ApiKey, seed: u64) {
+            match key {
+                $(ApiKey::$key => {
+                    check::<messages::$module::$request>(seed);
+                    check::<messages::$module::$response>(seed);
+                })*
+            }
+        }
+    };
+}
+
+for_each_api!(check_all);
+
+fn check_stored(seed: u64) {
+    check::<messages::consumer_protocol::ConsumerProtocolSubscription>(seed);
+    check::<messages::consumer_offsets::ConsumerGroupMemberMetadataValue>(seed);
+    check::<messages::transaction_state::TransactionLogValue>(seed);
+    check::<messages::cluster_metadata::PartitionChangeRecord>(seed);
+    check::<messages::headers::RequestHeader>(seed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_value_of_any_version_survives(seed: u64) {
+        ApiKey::ALL.into_iter().for_each(|key| check_api(key, seed));
+        check_stored(seed);
+    }
+}
