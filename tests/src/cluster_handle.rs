@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_proto::{ApiKey, ErrorCode};
 
@@ -46,6 +47,7 @@ pub struct ClusterBuilder {
     nodes: usize,
     port: Option<u16>,
     release: Result<Release, UnknownRelease>,
+    seed: Option<u64>,
     topics: Vec<TopicSpec>,
     config: ClusterConfig,
 }
@@ -102,7 +104,15 @@ impl ClusterBuilder {
         self
     }
 
-    /// Any other setting; the release set by [`ClusterBuilder::kafka_version`] stays.
+    /// Where the ids of the cluster, its topics and members come from, to have the same ones again.
+    /// Default: other ones at each start.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Any other setting; the release and the seed are what [`ClusterBuilder::kafka_version`] and
+    /// [`ClusterBuilder::seed`] say.
     pub fn configure(mut self, change: impl FnOnce(&mut ClusterConfig)) -> Self {
         change(&mut self.config);
         self
@@ -115,6 +125,7 @@ impl ClusterBuilder {
     pub fn start(self) -> Result<Cluster, StartError> {
         let mut config = self.config;
         config.release = self.release?;
+        config.seed = self.seed.unwrap_or_else(new_seed);
         if !(1..=100).contains(&self.nodes) {
             return Err(StartError::Nodes(self.nodes));
         }
@@ -158,6 +169,7 @@ impl Cluster {
             nodes: 1,
             port: None,
             release: Ok(Release::NEWEST),
+            seed: None,
             topics: Vec::new(),
             config: ClusterConfig::default(),
         }
@@ -286,6 +298,14 @@ impl Cluster {
     pub fn requests(&self, api: ApiKey) -> u64 {
         self.with(|cluster, _| cluster.counters().requests(api))
     }
+}
+
+/// Differs between starts and between processes: a client must not take one cluster for another.
+fn new_seed() -> u64 {
+    static STARTS: AtomicU64 = AtomicU64::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let start = STARTS.fetch_add(1, Ordering::Relaxed) << 32 | u64::from(std::process::id());
+    (since_epoch.as_nanos() as u64).wrapping_add(start.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn address(node: &NodeAddress) -> String {

@@ -170,3 +170,14 @@ fn several_clusters_live_side_by_side_and_end_when_dropped() {
         assert!(client.receive(ApiKey::Fetch, 18).is_err());
     }
 }
+
+#[test]
+fn two_clusters_have_ids_of_their_own_unless_asked_otherwise() {
+    let id = |cluster: &Cluster| topic_id(&mut Client::connect(&cluster.bootstrap()));
+    let start = |seed: Option<u64>| {
+        let builder = Cluster::builder().topic("t", 1);
+        seed.into_iter().fold(builder, |builder, seed| builder.seed(seed)).start().unwrap()
+    };
+    assert_ne!(id(&start(None)), id(&start(None)));
+    assert_eq!(id(&start(Some(7))), id(&start(Some(7))));
+}

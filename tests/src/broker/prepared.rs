@@ -9,7 +9,7 @@ use super::state::inspect::{CheckedRecords, inspect};
 
 /// What a frame turned out to be. Made by [`prepare`].
 #[derive(Debug)]
-#[allow(private_interfaces)]
+#[allow(private_interfaces, reason = "callers pass it on, they do not look into it")]
 pub enum Prepared {
     /// A request this release takes.
     Request(Box<Arrived>),
