@@ -11,6 +11,7 @@ mod driver;
 mod reader;
 mod runtime;
 mod shared;
+mod streams;
 mod wait;
 mod writer;
 
@@ -20,4 +21,5 @@ pub use client::Client;
 pub use conn::{Inbound, Outbound, drive_poll};
 pub use reader::{Batch, Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};
+pub use streams::WriterSink;
 pub use writer::{CloseReport, TrySendError, TrySendReason, WriteErrors, Writer};

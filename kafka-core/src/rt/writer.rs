@@ -1,16 +1,17 @@
 //! The handle that writes.
 
 use super::shared::{Handle, Shared};
+use super::streams::WriterSink;
 use super::wait::{BatchWait, TopicWait, until};
 use crate::client::TopicState;
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Delivered, Delivery, Fate, Outcome, ProducerStats, Refused, SendError, Slot, TopicSlots,
-    WriterConfig,
+    Accumulator, Delivered, Delivery, Fate, Outcome, ProducerStats, SendError, Slot, TopicSlots, WriterConfig,
 };
 use kafka_proto::Str;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -111,27 +112,47 @@ impl Writer {
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken nothing.
     pub async fn send(&self, message: Message) -> Result<Delivery, SendError> {
-        let topic = self.topic_of(&message)?;
-        let slots = match self.inner.known(&topic) {
-            Some(slots) => slots,
-            None => self.inner.learn(&topic).await?,
-        };
-        self.inner.send_to(&slots, &message).await
+        let (slots, slot) = self.place(&message).await?;
+        self.inner.send_to(&slots, &slot, &message).await
     }
 
-    /// As [`send`](Self::send), of many messages: they stay in order within their partitions.
+    /// As [`send`](Self::send), of many messages: they stay in order within their partitions, and each partition's lock is
+    /// taken once for its part of them. The results are in the order of the messages.
     ///
     /// # Cancel safety
-    /// A future that is dropped before it was ready has taken some of the first messages, and none of the later ones.
+    /// A future that is dropped before it was ready has taken some of the messages; of each partition the first ones.
     pub async fn send_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Vec<Result<Delivery, SendError>> {
-        let mut deliveries = Vec::new();
-        for message in messages {
-            deliveries.push(self.send(message).await);
+        let messages: Vec<Message> = messages.into_iter().collect();
+        let mut results: Vec<Option<Result<Delivery, SendError>>> = Vec::new();
+        results.resize_with(messages.len(), || None);
+        let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
+        for (at, message) in messages.iter().enumerate() {
+            match self.place(message).await {
+                Ok((slots, slot)) => {
+                    runs.entry(slot.index).or_insert_with(|| Run::new(slots, slot)).messages.push(at)
+                }
+                Err(error) => results[at] = Some(Err(error)),
+            }
         }
-        deliveries
+        for run in runs.into_values() {
+            self.inner.append_run(&run, &messages, &mut results).await;
+        }
+        let lost = || Err(SendError::not_written(Error::new(ErrorKind::Closed)));
+        results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+    }
+
+    /// The partition a message goes to.
+    async fn place(&self, message: &Message) -> Result<(Arc<TopicSlots>, Arc<Slot>), SendError> {
+        let topic = self.topic_of(message)?;
+        let slots = match self.inner.known(&topic) {
+            Some(slots) => slots,
+            None => self.inner.learn(&topic).await?,
+        };
+        let slot = self.inner.accumulator.balance(&slots, message)?;
+        Ok((slots, slot))
     }
 
     /// Takes the message only if that needs no waiting.
@@ -153,13 +174,16 @@ impl Writer {
         };
         let slot = self.inner.accumulator.balance(&slots, message)?;
         let now = self.inner.handle.now();
-        match self.inner.append(now, &slots, &slot, message, 0) {
-            Ok(delivery) => Ok(delivery),
-            Err(Refused::NoRoom(_)) => {
+        let mut result = None;
+        let needs = self.inner.append(now, &slots, &slot, [message], 0, |taken| result = Some(taken));
+        match result {
+            Some(Ok(delivery)) => Ok(delivery),
+            Some(Err(error)) => Err(error.into()),
+            None => {
+                debug_assert!(needs.is_some());
                 self.inner.pressure();
                 Err(TrySendReason::Full)
             }
-            Err(Refused::Error(error)) => Err(error.into()),
         }
     }
 
@@ -230,6 +254,18 @@ impl Writer {
         report
     }
 
+    /// The writer as a sink: it is ready again while records are on their way, flushed when all of them are acknowledged,
+    /// and fails with the first record that was not.
+    pub fn sink(&self) -> WriterSink {
+        WriterSink::new(self.clone())
+    }
+
+    /// Sends everything that was taken so far without waiting for it.
+    pub(super) fn begin_flush(&self) {
+        let now = self.inner.handle.now();
+        self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
+    }
+
     /// Counters since the writer was made.
     pub fn stats(&self) -> ProducerStats {
         self.inner.handle.with(|state| state.core.writer_stats(self.inner.id)).unwrap_or_default()
@@ -293,35 +329,72 @@ impl Inner {
         Some(slots)
     }
 
-    async fn send_to(&self, slots: &TopicSlots, message: &Message) -> Result<Delivery, SendError> {
-        let slot = self.accumulator.balance(slots, message)?;
+    async fn send_to(
+        &self,
+        slots: &TopicSlots,
+        slot: &Slot,
+        message: &Message,
+    ) -> Result<Delivery, SendError> {
         let mut granted = 0;
         loop {
             let now = self.handle.now();
-            match self.append(now, slots, &slot, message, granted) {
-                Ok(delivery) => return Ok(delivery),
-                Err(Refused::Error(error)) => return Err(error),
-                Err(Refused::NoRoom(need)) => {
-                    granted = need;
+            let mut result = None;
+            let needs = self.append(now, slots, slot, [message], granted, |taken| result = Some(taken));
+            match (result, needs) {
+                (Some(result), _) => return result,
+                (None, Some(need)) => {
                     self.wait_for_room(need, now).await?;
+                    granted = need;
+                }
+                (None, None) => return Err(SendError::not_written(Error::new(ErrorKind::Closed))),
+            }
+        }
+    }
+
+    /// Appends the messages of one partition, waiting for room where need be.
+    async fn append_run(
+        &self,
+        run: &Run,
+        messages: &[Message],
+        results: &mut [Option<Result<Delivery, SendError>>],
+    ) {
+        let mut granted = 0;
+        let mut next = 0;
+        while next < run.messages.len() {
+            let now = self.handle.now();
+            let left = run.messages[next..].iter().map(|at| &messages[*at]);
+            let needs = self.append(now, &run.slots, &run.slot, left, granted, |taken| {
+                results[run.messages[next]] = Some(taken);
+                next += 1;
+            });
+            let Some(need) = needs else { continue };
+            match self.wait_for_room(need, now).await {
+                Ok(()) => granted = need,
+                Err(error) => {
+                    for at in &run.messages[next..] {
+                        results[*at] = Some(Err(error.clone()));
+                    }
+                    return;
                 }
             }
         }
     }
 
-    fn append(
+    /// Appends under the partition's lock; once that is free, the client is told of batches that were begun or filled.
+    fn append<'a>(
         &self,
         now: Now,
         slots: &TopicSlots,
         slot: &Slot,
-        message: &Message,
+        messages: impl IntoIterator<Item = &'a Message>,
         granted: usize,
-    ) -> Result<Delivery, Refused> {
-        let appended = self.accumulator.append(now, slots, slot, message, granted)?;
+        taken: impl FnMut(Result<Delivery, SendError>),
+    ) -> Option<usize> {
+        let appended = self.accumulator.append(now, slots, slot, messages, granted, taken);
         if appended.opened || appended.filled {
             self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
         }
-        Ok(Delivery::new(appended.tickets, appended.index))
+        appended.needs
     }
 
     fn pressure(&self) {
@@ -345,6 +418,19 @@ impl Inner {
                 Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
             }
         }
+    }
+}
+
+/// The messages of one partition, by their place in the call.
+struct Run {
+    slots: Arc<TopicSlots>,
+    slot: Arc<Slot>,
+    messages: Vec<usize>,
+}
+
+impl Run {
+    fn new(slots: Arc<TopicSlots>, slot: Arc<Slot>) -> Self {
+        Self { slots, slot, messages: Vec::new() }
     }
 }
 

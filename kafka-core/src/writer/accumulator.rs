@@ -4,7 +4,7 @@
 //! that lock is released; the other way round the client, under its lock, may take a partition's lock to fetch batches.
 
 use super::balancer::Partitions;
-use super::batch::{Batch, SendError, Tickets};
+use super::batch::{Batch, Delivery, SendError, Tickets};
 use super::config::WriterConfig;
 use super::memory::Memory;
 use crate::client::cluster::Topic;
@@ -22,6 +22,8 @@ use std::time::Instant;
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
+/// About what a record takes besides its value, for the sticky partition's count.
+const RECORD_OVERHEAD: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Accumulator {
@@ -83,20 +85,19 @@ struct Open {
     charged: usize,
 }
 
-/// A record was taken into a batch.
-#[derive(Debug)]
+/// What an append did to its partition's batches.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Appended {
-    pub(crate) tickets: Arc<Tickets>,
-    pub(crate) index: u32,
-    /// The batch is new: its linger begins.
+    /// A batch was begun: its linger begins.
     pub(crate) opened: bool,
-    /// Another batch, before this one, was sealed since it was full; or this one is.
+    /// A batch was sealed, since it was full.
     pub(crate) filled: bool,
+    /// So many bytes of memory are needed before the next record can be taken.
+    pub(crate) needs: Option<usize>,
 }
 
 /// A record was not taken.
-#[derive(Debug)]
-pub(crate) enum Refused {
+enum Refused {
     /// So many bytes of memory are needed first.
     NoRoom(usize),
     /// It cannot be taken at all.
@@ -150,7 +151,13 @@ impl Accumulator {
 
     /// Picks the partition of a message, in the user's balancer, outside all locks.
     pub(crate) fn balance(&self, topic: &TopicSlots, message: &Message) -> Result<Arc<Slot>, SendError> {
-        let sticky = if message.key.is_none() { topic.sticky() } else { 0 };
+        let sticky = match &message.key {
+            None => topic.sticky(
+                message.value.as_ref().map_or(0, |v| v.len()) + RECORD_OVERHEAD,
+                self.config.batch_bytes,
+            ),
+            Some(_) => 0,
+        };
         let view = topic.view.read().unwrap_or_else(PoisonError::into_inner);
         let count = view.slots.len() as i32;
         if !message.headers.is_empty() && !view.headers {
@@ -169,56 +176,73 @@ impl Accumulator {
         Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).topic(&topic.name)))
     }
 
-    /// Encodes a record into its partition's open batch. `granted` bytes of memory are the caller's already; what is
+    /// Encodes records into their partition's batches, under one lock, until one needs memory that is not there: `taken`
+    /// is called for each that was taken or refused for good. `granted` bytes of memory are the caller's already; what is
     /// not needed of them is given back.
-    pub(crate) fn append(
+    pub(crate) fn append<'a>(
         &self,
         now: Now,
         topic: &TopicSlots,
         slot: &Slot,
-        message: &Message,
+        messages: impl IntoIterator<Item = &'a Message>,
         granted: usize,
-    ) -> Result<Appended, Refused> {
+        mut taken: impl FnMut(Result<Delivery, SendError>),
+    ) -> Appended {
         let mut granted = Granted { memory: &self.memory, bytes: granted };
+        let mut appended = Appended::default();
         let mut queue = slot.lock();
-        if self.is_closed() {
-            return Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Closed))));
+        for message in messages {
+            if self.is_closed() {
+                taken(Err(SendError::not_written(Error::new(ErrorKind::Closed))));
+                continue;
+            }
+            match self.append_one(now, topic, slot, &mut queue, message, &mut granted, &mut appended) {
+                Ok(delivery) => taken(Ok(delivery)),
+                Err(Refused::Error(error)) => taken(Err(error)),
+                Err(Refused::NoRoom(need)) => {
+                    appended.needs = Some(need);
+                    break;
+                }
+            }
         }
+        appended
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one append, taken apart for borrowing")]
+    fn append_one(
+        &self,
+        now: Now,
+        topic: &TopicSlots,
+        slot: &Slot,
+        queue: &mut Queue,
+        message: &Message,
+        granted: &mut Granted<'_>,
+        appended: &mut Appended,
+    ) -> Result<Delivery, Refused> {
         let timestamp = message.timestamp.unwrap_or(now.wall_ms);
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
-        let mut filled = false;
         if let Some(open) = &queue.open {
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
             let full = open.builder.encoded_len() + len > self.config.batch_bytes
                 || open.builder.count() >= self.config.batch_messages;
             if full {
                 queue.seal_open(&slot.topic);
-                filled = true;
+                appended.filled = true;
             }
         }
-        let opened = queue.open.is_none();
-        if opened {
+        let opens = queue.open.is_none();
+        if opens {
             let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
             self.check_size(topic, len + BATCH_OVERHEAD)?;
-            queue.open = Some(Open {
-                builder: BatchBuilder::new(),
-                number: queue.next_number,
-                created: now.instant,
-                tickets: Arc::new(Tickets::new(slot.partition)),
-                charged: 0,
-            });
-            queue.next_number += 1;
+            queue.begin(slot.partition, now.instant);
         }
-        let appended = self.append_open(&mut queue, timestamp, message, &mut granted);
-        match appended {
-            Ok((tickets, index, len)) => {
-                if message.key.is_none() {
-                    topic.stick(len, self.config.batch_bytes);
-                }
-                Ok(Appended { tickets, index, opened, filled })
+        match self.append_open(queue, timestamp, message, granted) {
+            Ok((tickets, index)) => {
+                appended.opened |= opens;
+                Ok(Delivery::new(tickets, index))
             }
             Err(refused) => {
-                if opened {
+                if opens {
                     // Nothing went in; an empty batch must not linger.
                     queue.open = None;
                     queue.next_number -= 1;
@@ -234,7 +258,7 @@ impl Accumulator {
         timestamp: i64,
         message: &Message,
         granted: &mut Granted<'_>,
-    ) -> Result<(Arc<Tickets>, u32, usize), Refused> {
+    ) -> Result<(Arc<Tickets>, u32), Refused> {
         let misuse = |what| Refused::Error(SendError::not_written(Error::new(ErrorKind::Misuse(what))));
         let Some(open) = &mut queue.open else { return Err(misuse("no open batch")) };
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
@@ -247,7 +271,7 @@ impl Accumulator {
         match open.builder.append(timestamp, key, value, &message.headers) {
             Ok(index) => {
                 open.tickets.set_count(index + 1);
-                Ok((open.tickets.clone(), index, len))
+                Ok((open.tickets.clone(), index))
             }
             Err(error) => {
                 Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Encode(error.to_string())))))
@@ -308,22 +332,16 @@ impl TopicSlots {
         self.sticky.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sticky(&self) -> i32 {
+    /// The sticky partition for a record of about so many bytes.
+    fn sticky(&self, bytes: usize, batch_bytes: usize) -> i32 {
         let mut sticky = self.lock_sticky();
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        if view.available.binary_search(&sticky.partition).is_err() {
+        let full = sticky.bytes + bytes > batch_bytes;
+        if full || view.available.binary_search(&sticky.partition).is_err() {
             sticky.turn(&view.available);
         }
-        sticky.partition
-    }
-
-    fn stick(&self, bytes: usize, batch_bytes: usize) {
-        let mut sticky = self.lock_sticky();
         sticky.bytes += bytes;
-        if sticky.bytes >= batch_bytes {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            sticky.turn(&view.available);
-        }
+        sticky.partition
     }
 }
 
@@ -379,6 +397,17 @@ impl Slot {
 }
 
 impl Queue {
+    fn begin(&mut self, partition: i32, now: Instant) {
+        self.open = Some(Open {
+            builder: BatchBuilder::new(),
+            number: self.next_number,
+            created: now,
+            tickets: Arc::new(Tickets::new(partition)),
+            charged: 0,
+        });
+        self.next_number += 1;
+    }
+
     fn seal_open(&mut self, topic: &Str) {
         let Some(Open { builder, number, created, tickets, charged }) = self.open.take() else { return };
         let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());

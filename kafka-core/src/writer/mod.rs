@@ -19,7 +19,7 @@ pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
-pub(crate) use accumulator::{Accumulator, Refused, Slot, TopicSlots};
+pub(crate) use accumulator::{Accumulator, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
 pub(crate) use producer::Producer;

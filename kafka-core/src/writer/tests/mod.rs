@@ -77,11 +77,14 @@ impl Harness {
     pub(super) fn send(&mut self, partition: usize, value: &str) -> Delivery {
         let slot = self.topic.slot(partition).unwrap();
         let message = Message::new(value.to_owned()).key("k");
-        let appended = self.accumulator.append(self.now, &self.topic, &slot, &message, 0).unwrap();
+        let mut deliveries = Vec::new();
+        let appended = self.accumulator.append(self.now, &self.topic, &slot, [&message], 0, |taken| {
+            deliveries.push(taken.unwrap());
+        });
         if appended.opened || appended.filled {
             self.producer.appended(self.now, slot.index, appended.opened);
         }
-        Delivery::new(appended.tickets, appended.index)
+        deliveries.pop().unwrap()
     }
 
     pub(super) fn poll(&mut self) -> Option<Request> {
