@@ -140,7 +140,7 @@ fn check<T: Message + Struct + PartialEq + core::fmt::Debug>(seed: u64) {
         let mut input = Decoder::new(&bytes);
         assert_eq!(T::decode(&mut input, v).unwrap(), value, "{} v{v}", T::NAME);
         assert_eq!(input.remaining(), 0, "{} v{v}", T::NAME);
-        if seed % 16 == 0 {
+        if seed.is_multiple_of(16) {
             check_prefixes(&value, &bytes, v);
         }
     }

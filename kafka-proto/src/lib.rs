@@ -26,6 +26,7 @@ mod message;
 #[macro_use]
 mod stored;
 pub mod messages;
+pub mod proxy;
 pub mod records;
 pub mod wire;
 
