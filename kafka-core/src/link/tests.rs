@@ -1,0 +1,216 @@
+//! A link against bytes as brokers, old brokers and other servers send them.
+
+use super::*;
+use crate::error::ConnectionError;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::frame::{decode_request, encode_response};
+use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
+use kafka_proto::{Bytes, ResponseKind};
+use std::io::IoSlice;
+use std::time::Duration;
+
+fn config(api_versions: i16) -> LinkConfig {
+    LinkConfig { client_id: Str::from_static("test"), max_response_bytes: 1 << 20, api_versions }
+}
+
+/// All bytes that wait for the socket, which takes them.
+fn take(outbound: &mut LinkOutbound) -> Vec<u8> {
+    let mut slices = [IoSlice::new(&[]); 16];
+    let count = outbound.slices(&mut slices);
+    let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+    outbound.written(bytes.len());
+    bytes
+}
+
+fn give(inbound: &mut LinkInbound, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let room = inbound.room();
+        let len = room.len().min(bytes.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        inbound.received(len);
+        bytes = &bytes[len..];
+    }
+}
+
+fn respond(inbound: &mut LinkInbound, id: i32, version: i16, response: impl Into<ResponseKind>) {
+    let frame = encode_response(id, version, &response.into()).unwrap();
+    give(inbound, &frame.concat());
+}
+
+fn request_in(bytes: &[u8]) -> (kafka_proto::messages::headers::RequestHeader, RequestKind) {
+    decode_request(&Bytes::copy_from_slice(&bytes[4..])).unwrap()
+}
+
+fn versions(max: i16) -> ApiVersionsResponse {
+    let range = |api: ApiKey| ApiVersion {
+        api_key: api.code(),
+        min_version: 0,
+        max_version: if api == ApiKey::ApiVersions { max } else { 2 },
+        ..ApiVersion::default()
+    };
+    let api_keys = [ApiKey::ApiVersions, ApiKey::Heartbeat, ApiKey::Metadata].map(range).to_vec();
+    ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() }
+}
+
+fn ready() -> (LinkInbound, LinkOutbound) {
+    let (mut inbound, mut outbound) = link(config(3));
+    assert!(!outbound.poll_setup().unwrap());
+    let (header, _) = request_in(&take(&mut outbound));
+    respond(&mut inbound, header.correlation_id, 3, versions(3));
+    assert!(matches!(inbound.poll().unwrap(), Some(Received::Ready(_))));
+    assert!(outbound.poll_setup().unwrap());
+    (inbound, outbound)
+}
+
+fn heartbeat(id: u64) -> Transmit {
+    let request = HeartbeatRequest { group_id: "g".into(), ..HeartbeatRequest::default() };
+    Transmit { id: RequestId(id), version: 2, payload: Payload::Plain(Box::new(request.into())) }
+}
+
+#[test]
+fn versions_are_agreed_on_first() {
+    let (mut inbound, mut outbound) = link(config(4));
+    assert!(!outbound.poll_setup().unwrap());
+    let (header, request) = request_in(&take(&mut outbound));
+    assert_eq!((header.request_api_version, header.client_id.as_deref()), (4, Some("test")));
+    assert!(matches!(request, RequestKind::ApiVersions(_)));
+    assert!(!outbound.poll_setup().unwrap(), "asked once");
+    assert!(outbound.is_empty());
+    respond(&mut inbound, header.correlation_id, 4, versions(4));
+    let Some(Received::Ready(versions)) = inbound.poll().unwrap() else { panic!("not ready") };
+    assert_eq!(versions.version(ApiKey::Heartbeat), Some(2));
+    assert_eq!(versions.version(ApiKey::Fetch), None);
+}
+
+#[test]
+fn scenario_n7_a_version_too_new_is_asked_again_as_the_broker_says() {
+    for (told, expected) in [(Some(2), 2), (None, 0)] {
+        let (mut inbound, mut outbound) = link(config(5));
+        outbound.poll_setup().unwrap();
+        let (header, _) = request_in(&take(&mut outbound));
+        // Whatever was asked, this answer has the layout of version 0.
+        let mut response =
+            ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion.code(), ..Default::default() };
+        let only =
+            |max| ApiVersion { api_key: 18, min_version: 0, max_version: max, ..ApiVersion::default() };
+        response.api_keys = told.map(only).into_iter().collect();
+        respond(&mut inbound, header.correlation_id, 0, response);
+        assert!(matches!(inbound.poll().unwrap(), Some(Received::SetupGoesOn)));
+        outbound.poll_setup().unwrap();
+        let (header, _) = request_in(&take(&mut outbound));
+        assert_eq!(header.request_api_version, expected);
+        respond(&mut inbound, header.correlation_id, expected, versions(expected));
+        assert!(matches!(inbound.poll().unwrap(), Some(Received::Ready(_))));
+    }
+}
+
+#[test]
+fn scenario_n7_a_broker_that_always_refuses_is_not_asked_for_ever() {
+    let (mut inbound, mut outbound) = link(config(3));
+    for _ in 0..10 {
+        outbound.poll_setup().unwrap();
+        let bytes = take(&mut outbound);
+        let (header, _) = request_in(&bytes);
+        let response = ApiVersionsResponse { error_code: 35, ..Default::default() };
+        respond(&mut inbound, header.correlation_id, 0, response);
+        match inbound.poll() {
+            Ok(Some(Received::SetupGoesOn)) => {}
+            Err(ConnectionError::NotKafka(_)) => return,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it must end");
+}
+
+#[test]
+fn responses_meet_their_requests_in_order() {
+    let (mut inbound, mut outbound) = ready();
+    let mut ids = Vec::new();
+    for id in 1..=3 {
+        outbound.queue(heartbeat(id)).unwrap();
+        let (header, _) = request_in(&take(&mut outbound));
+        ids.push(header.correlation_id);
+    }
+    for (at, id) in ids.into_iter().enumerate() {
+        let response = HeartbeatResponse { throttle_time_ms: 20, ..HeartbeatResponse::default() };
+        respond(&mut inbound, id, 2, response);
+        let Some(Received::Response { id, throttle, .. }) = inbound.poll().unwrap() else { panic!() };
+        assert_eq!(id, RequestId(at as u64 + 1));
+        assert_eq!(throttle, Duration::from_millis(20), "from version 2 on the client keeps silent");
+    }
+    assert!(inbound.poll().unwrap().is_none());
+    assert!(inbound.finish().is_empty());
+}
+
+#[test]
+fn a_response_out_of_order_ends_the_connection() {
+    let (mut inbound, mut outbound) = ready();
+    outbound.queue(heartbeat(1)).unwrap();
+    let (header, _) = request_in(&take(&mut outbound));
+    respond(&mut inbound, header.correlation_id + 1, 2, HeartbeatResponse::default());
+    let error = inbound.poll().unwrap_err();
+    let expected = header.correlation_id;
+    assert_eq!(error, ConnectionError::Correlation { expected, got: expected + 1 });
+}
+
+#[test]
+fn scenario_p16_a_truncated_response_is_no_answer() {
+    let (mut inbound, mut outbound) = ready();
+    outbound.queue(heartbeat(1)).unwrap();
+    let (header, _) = request_in(&take(&mut outbound));
+    let mut frame = header.correlation_id.to_be_bytes().to_vec();
+    frame.extend([0, 0]);
+    give(&mut inbound, &(frame.len() as u32).to_be_bytes());
+    give(&mut inbound, &frame);
+    assert!(matches!(inbound.poll(), Err(ConnectionError::Undecodable(_))));
+}
+
+#[test]
+fn a_response_nobody_asked_for_ends_the_connection() {
+    let (mut inbound, _outbound) = ready();
+    respond(&mut inbound, 9, 2, HeartbeatResponse::default());
+    assert!(matches!(inbound.poll(), Err(ConnectionError::NotKafka(_))));
+}
+
+#[test]
+fn what_the_socket_did_not_take_was_not_executed() {
+    let (mut inbound, mut outbound) = ready();
+    for id in 1..=3 {
+        outbound.queue(heartbeat(id)).unwrap();
+    }
+    let one = outbound.pending_bytes() / 3;
+    outbound.written(one + 1);
+    let unanswered = inbound.finish();
+    let taken: Vec<(u64, bool)> = unanswered.iter().map(|u| (u.id.0, u.taken)).collect();
+    assert_eq!(taken, [(1, true), (2, false), (3, false)]);
+}
+
+#[test]
+fn other_servers_are_recognized() {
+    for (bytes, expected) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ConnectionError::HttpServer),
+        (&[0x15, 0x03, 0x03, 0, 2, 2, 80][..], ConnectionError::TlsListener),
+        (&[0xff, 0xff, 0xff, 0xff][..], ConnectionError::FrameLength(-1)),
+    ] {
+        let (mut inbound, mut outbound) = link(config(3));
+        outbound.poll_setup().unwrap();
+        take(&mut outbound);
+        give(&mut inbound, bytes);
+        assert_eq!(inbound.poll().unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_encoded_leaves_the_connection_as_it_was() {
+    let (mut inbound, mut outbound) = ready();
+    let request = HeartbeatRequest { group_instance_id: Some("i".into()), ..HeartbeatRequest::default() };
+    let transmit =
+        Transmit { id: RequestId(1), version: 2, payload: Payload::Plain(Box::new(request.into())) };
+    assert!(outbound.queue(transmit).is_err());
+    assert!(outbound.is_empty());
+    outbound.queue(heartbeat(2)).unwrap();
+    let (header, _) = request_in(&take(&mut outbound));
+    respond(&mut inbound, header.correlation_id, 2, HeartbeatResponse::default());
+    assert!(matches!(inbound.poll().unwrap(), Some(Received::Response { id: RequestId(2), .. })));
+}
