@@ -85,6 +85,10 @@ impl Metadata {
             self.wanted.remove(topic);
             self.missing.remove(topic);
             self.refused.remove(topic);
+            // Nobody keeps it fresh any more: who needs it next asks anew.
+            if let Some(known) = self.cluster.topics.remove(topic) {
+                self.cluster.names.remove(&known.id);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -297,7 +298,9 @@ impl Inner {
 
     async fn learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, SendError> {
         let deadline = self.handle.now().instant + self.accumulator.config.delivery_timeout;
-        TopicWait::new(self.handle.shared(), topic, deadline).await.map_err(SendError::not_written)?;
+        // It keeps the topic wanted until the writer itself does.
+        let mut wait = pin!(TopicWait::new(self.handle.shared(), topic, deadline));
+        wait.as_mut().await.map_err(SendError::not_written)?;
         self.slots(topic).ok_or_else(|| SendError::not_written(Error::new(ErrorKind::Closed)))
     }
 
