@@ -5,13 +5,13 @@ use crate::client::cluster::Topic;
 use crate::client::machine::Now;
 use crate::client::{CallSpec, TopicState};
 use crate::error::{Error, ErrorKind};
-use crate::writer::{Outcome, Tickets};
+use crate::writer::{Fate, Outcome, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// Makes a call and waits for its result.
@@ -180,10 +180,12 @@ impl Drop for TopicWait<'_> {
     }
 }
 
-/// Waits for a batch's outcome without being one of its records.
+/// Waits for a batch's outcome without being one of its records; also for the parts it may go on in. Gives how many
+/// records failed: surely not written, and possibly written.
 pub(crate) struct BatchWait {
-    tickets: Arc<Tickets>,
+    open: Vec<Arc<Tickets>>,
     ticket: u64,
+    failed: (u64, u64),
 }
 
 /// Beyond all indexes in a batch.
@@ -191,20 +193,34 @@ static NEXT_BATCH_TICKET: AtomicU64 = AtomicU64::new(1 << 32);
 
 impl BatchWait {
     pub(crate) fn new(tickets: Arc<Tickets>) -> Self {
-        Self { tickets, ticket: NEXT_BATCH_TICKET.fetch_add(1, Ordering::Relaxed) }
+        let ticket = NEXT_BATCH_TICKET.fetch_add(1, Ordering::Relaxed);
+        Self { open: vec![tickets], ticket, failed: (0, 0) }
     }
 }
 
 impl Future for BatchWait {
-    type Output = Outcome;
+    type Output = (u64, u64);
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.tickets.poll_outcome(self.ticket, cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u64, u64)> {
+        while let Some(tickets) = self.open.last().cloned() {
+            let outcome = ready!(tickets.poll_outcome(self.ticket, cx));
+            self.open.pop();
+            let count = u64::from(tickets.count());
+            match outcome {
+                Outcome::Split { first, second, .. } => self.open.extend([first, second]),
+                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => self.failed.1 += count,
+                Outcome::Failed(_) => self.failed.0 += count,
+                Outcome::Acked { .. } => {}
+            }
+        }
+        Poll::Ready(self.failed)
     }
 }
 
 impl Drop for BatchWait {
     fn drop(&mut self) {
-        self.tickets.forget_waiter(self.ticket);
+        for tickets in &self.open {
+            tickets.forget_waiter(self.ticket);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Delivered, Delivery, Fate, Outcome, ProducerStats, SendError, Slot, TopicSlots, WriterConfig,
+    Accumulator, Delivered, Delivery, ProducerStats, SendError, Slot, TopicSlots, WriterConfig,
 };
 use kafka_proto::Str;
 use std::collections::BTreeMap;
@@ -238,19 +238,14 @@ impl Writer {
             }
         };
         let _ = until(inner.handle.shared(), now.instant + deadline, all).await;
-        let left: Vec<_> = batches.into_iter().filter(|b| !b.is_resolved()).collect();
         let error = Error::new(ErrorKind::Closed);
         inner.handle.with(|state| state.core.remove_writer(inner.id, &error));
+        // By now each has its outcome; those that failed before are told as well.
         let mut report = CloseReport::default();
-        for batch in left {
-            let count = u64::from(batch.count());
-            match BatchWait::new(batch).await {
-                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => {
-                    report.possibly_written += count
-                }
-                Outcome::Failed(_) => report.not_written += count,
-                Outcome::Acked { .. } => {}
-            }
+        for batch in batches {
+            let (not_written, possibly_written) = BatchWait::new(batch).await;
+            report.not_written += not_written;
+            report.possibly_written += possibly_written;
         }
         report
     }

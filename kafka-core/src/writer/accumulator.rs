@@ -4,7 +4,7 @@
 //! that lock is released; the other way round the client, under its lock, may take a partition's lock to fetch batches.
 
 use super::balancer::Partitions;
-use super::batch::{Batch, Delivery, SendError, Tickets};
+use super::batch::{Batch, Delivery, NUMBERS, SendError, Tickets};
 use super::config::WriterConfig;
 use super::memory::Memory;
 use crate::client::cluster::Topic;
@@ -73,6 +73,8 @@ struct Queue {
     open: Option<Open>,
     sealed: VecDeque<Arc<Batch>>,
     next_number: u64,
+    /// The size of batches that the broker takes, where it refused a larger one.
+    limit: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -223,7 +225,7 @@ impl Accumulator {
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
         if let Some(open) = &queue.open {
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
-            let full = open.builder.encoded_len() + len > self.config.batch_bytes
+            let full = open.builder.encoded_len() + len > queue.limit.unwrap_or(self.config.batch_bytes)
                 || open.builder.count() >= self.config.batch_messages;
             if full {
                 queue.seal_open(&slot.topic);
@@ -245,7 +247,7 @@ impl Accumulator {
                 if opens {
                     // Nothing went in; an empty batch must not linger.
                     queue.open = None;
-                    queue.next_number -= 1;
+                    queue.next_number -= NUMBERS;
                 }
                 Err(refused)
             }
@@ -373,6 +375,12 @@ impl Slot {
         queue.sealed.pop_front()
     }
 
+    /// The broker refused a batch of twice this size.
+    pub(crate) fn limit_batches(&self, bytes: usize) {
+        let mut queue = self.lock();
+        queue.limit = Some(queue.limit.map_or(bytes, |limit| limit.min(bytes)).max(1024));
+    }
+
     /// What the batches that were not taken wait for, sealed and open.
     pub(crate) fn tickets(&self) -> Vec<Arc<Tickets>> {
         let queue = self.lock();
@@ -405,7 +413,7 @@ impl Queue {
             tickets: Arc::new(Tickets::new(partition)),
             charged: 0,
         });
-        self.next_number += 1;
+        self.next_number += NUMBERS;
     }
 
     fn seal_open(&mut self, topic: &Str) {

@@ -3,7 +3,7 @@
 //! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
 //! once; whoever waits is woken outside all locks.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use kafka_proto::Str;
 use kafka_proto::records::BatchBody;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 /// Where a record was written.
@@ -52,11 +52,23 @@ impl SendError {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    Acked { base_offset: i64, log_append_time: Option<i64> },
+    Acked {
+        base_offset: i64,
+        log_append_time: Option<i64>,
+    },
     Failed(SendError),
+    /// The batch was too large and goes on in two: records below `at` in the first, the others in the second.
+    Split {
+        at: u32,
+        first: Arc<Tickets>,
+        second: Arc<Tickets>,
+    },
 }
+
+/// The distance between the numbers of two batches.
+pub(crate) const NUMBERS: u64 = 1 << 24;
 
 /// What the records of a batch wait for. It outlives the batch's bytes, so that a delivery nobody looks at holds none.
 pub(crate) struct Tickets {
@@ -72,6 +84,8 @@ pub(crate) struct Batch {
     pub(crate) partition: i32,
     /// In the order of the partition's batches.
     pub(crate) number: u64,
+    /// How many numbers are its own, for the parts it may be split into.
+    pub(crate) span: u64,
     pub(crate) created: Instant,
     /// The bytes of the writer's memory it holds.
     pub(crate) charged: usize,
@@ -96,7 +110,17 @@ impl Batch {
     ) -> Self {
         let (number, created, charged) = open;
         let partition = tickets.partition;
-        Self { topic, partition, number, created, charged, tickets, body, packed: OnceLock::new() }
+        Self {
+            topic,
+            partition,
+            number,
+            span: NUMBERS,
+            created,
+            charged,
+            tickets,
+            body,
+            packed: OnceLock::new(),
+        }
     }
 
     pub(crate) fn body(&self) -> &BatchBody {
@@ -136,6 +160,10 @@ impl Tickets {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.lock().outcome.clone()
     }
 
     pub(crate) fn is_resolved(&self) -> bool {
@@ -208,7 +236,25 @@ impl Delivery {
 
     /// What became of it, if that is known already.
     pub fn try_get(&self) -> Option<Result<Delivered, SendError>> {
-        self.tickets.lock().outcome.as_ref().map(|outcome| self.result(outcome))
+        let mut here = Self::new(self.tickets.clone(), self.index);
+        loop {
+            let outcome = here.tickets.outcome()?;
+            match here.follow(outcome) {
+                Some(result) => return Some(result),
+                None => continue,
+            }
+        }
+    }
+
+    /// The result; `None` where the record went on in another batch, which this delivery then is of.
+    fn follow(&mut self, outcome: Outcome) -> Option<Result<Delivered, SendError>> {
+        let Outcome::Split { at, first, second } = outcome else { return Some(self.result(&outcome)) };
+        if self.index < at {
+            self.tickets = first;
+        } else {
+            (self.tickets, self.index) = (second, self.index - at);
+        }
+        None
     }
 
     fn result(&self, outcome: &Outcome) -> Result<Delivered, SendError> {
@@ -219,6 +265,7 @@ impl Delivery {
                 Ok(Delivered { partition: self.tickets.partition, offset, log_append_time })
             }
             Outcome::Failed(error) => Err(error.clone()),
+            Outcome::Split { .. } => Err(SendError::not_written(Error::new(ErrorKind::Closed))),
         }
     }
 }
@@ -226,10 +273,12 @@ impl Delivery {
 impl Future for Delivery {
     type Output = Result<Delivered, SendError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.tickets.poll_outcome(u64::from(self.index), cx) {
-            Poll::Ready(outcome) => Poll::Ready(self.result(&outcome)),
-            Poll::Pending => Poll::Pending,
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let outcome = ready!(self.tickets.poll_outcome(u64::from(self.index), cx));
+            if let Some(result) = self.follow(outcome) {
+                return Poll::Ready(result);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod memory;
 mod outcomes;
 mod partition;
 mod producer;
+mod split;
 mod timing;
 mod verdict;
 

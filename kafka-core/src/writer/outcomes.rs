@@ -3,6 +3,7 @@
 use super::batch::{Batch, Fate, Outcome, SendError};
 use super::partition::{Identity, Pending};
 use super::producer::{IdentityState, Producer, Sent};
+use super::split::split;
 use super::verdict::{Verdict, verdict};
 use crate::client::cluster::Node;
 use crate::client::machine::{Hint, Now};
@@ -123,11 +124,46 @@ impl Producer {
                 self.partitions[index].lost_track();
                 self.retry(now, index, pending, error());
             }
+            Verdict::TooLarge => match split(&pending) {
+                Some((at, first, second)) => self.go_on_in_two(now, index, &pending, (at, first, second)),
+                None => self.give_up(index, &pending, error()),
+            },
             Verdict::Fail(fate_of) => {
                 pending.maybe_written |= fate_of == Fate::PossiblyWritten;
                 self.give_up(index, &pending, error());
             }
         }
+    }
+
+    /// A batch that is too large for the broker goes on as two, in its place (KIP-126).
+    fn go_on_in_two(
+        &mut self,
+        now: Instant,
+        index: usize,
+        pending: &Pending,
+        (at, first, second): (u32, Batch, Batch),
+    ) {
+        let (first, second) = (Arc::new(first), Arc::new(second));
+        let partition = &mut self.partitions[index];
+        partition.give_up(pending);
+        partition.slot.limit_batches(pending.batch.body().len() / 2);
+        for batch in [&second, &first] {
+            let pending = Pending { batch: (*batch).clone(), stamp: None, attempts: 0, maybe_written: false };
+            partition.put_back(pending);
+        }
+        let outcome = Outcome::Split { at, first: first.tickets.clone(), second: second.tickets.clone() };
+        if pending.batch.tickets.resolve(outcome) {
+            self.out.resolved.push(pending.batch.tickets.clone());
+        } else {
+            // It was given up meanwhile, and its memory returned: nobody waits for the two.
+            let kind = ErrorKind::Closed;
+            for batch in [first, second] {
+                batch.tickets.resolve(Outcome::Failed(SendError::not_written(Error::new(kind.clone()))));
+            }
+            self.partitions[index].queue.retain(|p| !p.batch.tickets.is_resolved());
+        }
+        self.stats.splits += 1;
+        self.schedule(now, index);
     }
 
     /// The broker does not accept the producer id any more.

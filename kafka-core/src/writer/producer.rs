@@ -76,6 +76,8 @@ pub struct ProducerStats {
     pub bytes_acked: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Batches that were too large for the broker and went on as two.
+    pub splits: u64,
     /// Times the producer epoch was bumped.
     pub epoch_bumps: u64,
 }

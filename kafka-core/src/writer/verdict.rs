@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     OutOfOrder {
         new_id: bool,
     },
+    /// The broker takes no batch of this size.
+    TooLarge,
     Fail(Fate),
 }
 
@@ -30,6 +32,7 @@ pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
             Verdict::OutOfOrder { new_id: true }
         }
         RequestTimedOut | NotEnoughReplicasAfterAppend => Verdict::Retry { appended: true, refresh: false },
+        MessageTooLarge | RecordListTooLarge => Verdict::TooLarge,
         UnknownServerError => Verdict::Fail(Fate::PossiblyWritten),
         code if code.is_retriable() => Verdict::Retry { appended: false, refresh: code.refreshes_metadata() },
         _ => Verdict::Fail(Fate::NotWritten),

@@ -114,3 +114,32 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
     assert_eq!(failed(&a).fate, Fate::NotWritten);
     assert_eq!(failed(&a).error.kind(), too_old.kind());
 }
+
+#[test]
+fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    let sent: Vec<_> = (0..10).map(|i| h.send(0, &i.to_string())).collect();
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    let mut offset = 1;
+    let mut sequence = 1;
+    while sent.iter().any(|d| d.try_get().is_none()) {
+        let Some(request) = h.poll() else {
+            h.next_deadline();
+            continue;
+        };
+        let (_, epoch, base, count) = request.stamps()[0];
+        assert_eq!((epoch, base), (0, sequence), "what is refused uses up no sequence");
+        if count > 3 {
+            h.answer(&request, &[(ErrorCode::MessageTooLarge, -1)]);
+        } else {
+            h.answer(&request, &[(ErrorCode::None, offset)]);
+            offset += i64::from(count);
+            sequence += count as i32;
+        }
+    }
+    assert_eq!(sent.iter().map(acked).collect::<Vec<_>>(), (1..11).collect::<Vec<_>>());
+    assert_eq!(h.producer.accumulator.memory.used(), 0);
+    assert!(h.producer.stats.splits >= 2);
+}
