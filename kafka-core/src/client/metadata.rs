@@ -117,8 +117,22 @@ impl Metadata {
     }
 
     fn is_gone(&self, now: Instant, missing: &Missing, config: &ClientConfig) -> bool {
-        let enough = self.cluster.nodes.len().min(2);
-        now.duration_since(missing.since) >= config.unknown_topic_grace && missing.brokers.len() >= enough
+        now.duration_since(missing.since) >= config.unknown_topic_grace
+            && missing.brokers.len() >= self.enough_brokers()
+    }
+
+    fn enough_brokers(&self) -> usize {
+        self.cluster.nodes.len().min(2)
+    }
+
+    /// The brokers to ask next where a topic is missing that only others have missed so far.
+    pub(crate) fn second_opinions(&self) -> impl Iterator<Item = i32> {
+        let doubted = self.missing.iter().find(|(name, missing)| {
+            self.wanted.contains_key(*name) && missing.brokers.len() < self.enough_brokers()
+        });
+        let asked = doubted.map(|(_, missing)| &missing.brokers);
+        let nodes = self.cluster.nodes.keys().copied();
+        nodes.filter(move |node| asked.is_some_and(|asked| !asked.contains(node)))
     }
 
     /// When the next request is due; `None` while one is under way.

@@ -438,7 +438,9 @@ impl Client {
     fn ask_metadata(&mut self, now: Now) {
         let request = self.metadata.request(now.instant, &self.config);
         let timeout = self.config.request_timeout;
-        let ask = Ask { tag: 0, target: Target::Any, lane: Lane::Other, request: request.into(), timeout };
+        let other = self.metadata.second_opinions().find(|broker| !self.has_fallen(*broker));
+        let target = other.map_or(Target::Any, Target::Broker);
+        let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
         self.timers.stop(&Timer::Metadata);
         self.ask(now.instant, Owner::Metadata, ask);
     }
@@ -557,3 +559,6 @@ impl Client {
 pub(crate) fn no_code(_: &ResponseKind) -> kafka_proto::error_code::ErrorCode {
     kafka_proto::error_code::ErrorCode::None
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,11 +96,8 @@ impl Client {
     /// The broker that will answer soonest, as far as can be told; bootstrap addresses where no known broker is left.
     pub(super) fn any_broker(&mut self, now: Instant) -> Option<i32> {
         let known: Vec<i32> = self.metadata.cluster.nodes.keys().copied().collect();
-        let fallen = |broker: &i32| {
-            self.lanes.get((*broker, Lane::Other)).is_some_and(|l| l.link == LinkState::Backoff)
-        };
         let mut candidates = known;
-        if candidates.iter().all(fallen) {
+        if candidates.iter().all(|broker| self.has_fallen(*broker)) {
             if !candidates.is_empty() {
                 self.stats.rebootstraps += 1;
             }
@@ -111,6 +108,11 @@ impl Client {
         candidates.rotate_left(start);
         let rank = |broker: &i32| self.lanes.get((*broker, Lane::Other)).map_or((2, 0), |l| l.rank(now));
         candidates.into_iter().min_by_key(rank)
+    }
+
+    /// The last attempt to talk to a broker failed, and the next is not due yet.
+    pub(super) fn has_fallen(&self, broker: i32) -> bool {
+        self.lanes.get((broker, Lane::Other)).is_some_and(|l| l.link == LinkState::Backoff)
     }
 
     fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {

@@ -115,6 +115,7 @@ pub(crate) async fn until<T>(
 pub(crate) struct TopicWait<'a> {
     shared: &'a Arc<Shared>,
     topic: Str,
+    begun: Instant,
     deadline: Instant,
     alarm: Option<Alarm>,
     ticket: u64,
@@ -127,7 +128,7 @@ impl<'a> TopicWait<'a> {
             state.core.want_topic(now, topic);
             state.ticket()
         });
-        Self { shared, topic: topic.clone(), deadline, alarm: None, ticket }
+        Self { shared, topic: topic.clone(), begun: now.instant, deadline, alarm: None, ticket }
     }
 
     fn look(&self, now: Now, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
@@ -163,7 +164,7 @@ impl Future for TopicWait<'_> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 let last = self.shared.with(|state| state.core.last_trouble());
-                let after = self.deadline.saturating_duration_since(now.instant);
+                let after = self.deadline.saturating_duration_since(self.begun);
                 let error = Error::new(ErrorKind::TimedOut { after, last });
                 Poll::Ready(Err(error.api(kafka_proto::ApiKey::Metadata).topic(&self.topic)))
             }
