@@ -559,3 +559,6 @@ impl Client {
 pub(crate) fn no_code(_: &ResponseKind) -> kafka_proto::error_code::ErrorCode {
     kafka_proto::error_code::ErrorCode::None
 }
+
+#[cfg(test)]
+mod tests;

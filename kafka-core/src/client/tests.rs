@@ -1,0 +1,405 @@
+//! The cluster brain by hand: inputs in, orders and requests out, on a network of three brokers that a test can kill.
+
+use super::address::Address;
+use super::config::ClientConfig;
+use super::machine::{Now, Target};
+use super::{Action, CallSpec, Client, Input, TopicState, no_code};
+use crate::error::{ConnectionError, ErrorKind};
+use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use kafka_proto::messages::metadata::{
+    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
+    MetadataResponseTopic,
+};
+use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct Net {
+    now: Now,
+    client: Client,
+    /// Ports nobody answers at.
+    dead: BTreeSet<u16>,
+    /// Ports that accept, set up, and never answer a request.
+    silent: BTreeSet<u16>,
+    conns: BTreeMap<ConnId, u16>,
+    /// Requests as they came: port, API.
+    log: Vec<(u16, ApiKey)>,
+    topics: Vec<MetadataResponseTopic>,
+    unanswered: BTreeMap<ConnId, Vec<Transmit>>,
+    throttle: Duration,
+}
+
+const BOOTSTRAP: u16 = 9092;
+
+impl Net {
+    fn new() -> Self {
+        let config =
+            ClientConfig { bootstrap: Address::parse_list("boot:9092").unwrap(), ..ClientConfig::default() };
+        Self {
+            now: Now { instant: start(), wall_ms: 0 },
+            client: Client::new(config),
+            dead: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            conns: BTreeMap::new(),
+            log: Vec::new(),
+            topics: Vec::new(),
+            unanswered: BTreeMap::new(),
+            throttle: Duration::ZERO,
+        }
+    }
+
+    /// Lets happen what happens without time going on.
+    fn settle(&mut self) {
+        loop {
+            while self.client.poll_event().is_some() {}
+            if let Some(action) = self.client.poll_action() {
+                self.act(action);
+            } else if !self.transmit() {
+                break;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Connect { conn, port, .. } if self.dead.contains(&port) => {
+                self.input(Input::Closed { conn, error: ConnectionError::Refused, unanswered: Vec::new() });
+            }
+            Action::Connect { conn, port, .. } => {
+                self.conns.insert(conn, port);
+                self.input(Input::Connected { conn, versions: versions() });
+            }
+            Action::Close(conn) => self.end(conn, ConnectionError::ClosedByClient),
+            Action::Run(job) => {
+                let done = job.run();
+                self.input(Input::JobDone(done));
+            }
+        }
+    }
+
+    fn end(&mut self, conn: ConnId, error: ConnectionError) {
+        self.conns.remove(&conn);
+        let left = self.unanswered.remove(&conn).unwrap_or_default();
+        let unanswered = left.iter().map(|t| Unanswered { id: t.id, taken: true }).collect();
+        self.input(Input::Closed { conn, error, unanswered });
+    }
+
+    fn input(&mut self, input: Input) {
+        self.client.handle_input(self.now, input);
+    }
+
+    /// Hands out and answers one request; whether there was one.
+    fn transmit(&mut self) -> bool {
+        let conns: Vec<(ConnId, u16)> = self.conns.iter().map(|(c, p)| (*c, *p)).collect();
+        for (conn, port) in conns {
+            let Some(transmit) = self.client.poll_transmit(self.now, conn) else { continue };
+            let Payload::Plain(request) = &transmit.payload else { panic!("plain requests only") };
+            self.log.push((port, request.api_key()));
+            if self.silent.contains(&port) {
+                self.unanswered.entry(conn).or_default().push(transmit);
+            } else {
+                let response = Answered::Plain(Box::new(self.answer(request)));
+                let throttle = self.throttle;
+                self.input(Input::Response { conn, id: transmit.id, response, throttle });
+            }
+            return true;
+        }
+        false
+    }
+
+    fn answer(&self, request: &RequestKind) -> ResponseKind {
+        let RequestKind::Metadata(request) = request else { panic!("{request:?}") };
+        let broker = |id: i32| MetadataResponseBroker {
+            node_id: id,
+            host: Str::from("broker"),
+            port: 9000 + id,
+            ..MetadataResponseBroker::default()
+        };
+        let asked = request.topics.iter().flatten().filter_map(|t| t.name.clone());
+        let told = |name: Str| match self.topics.iter().find(|t| t.name.as_ref() == Some(&name)) {
+            Some(topic) => topic.clone(),
+            None => MetadataResponseTopic {
+                name: Some(name),
+                error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                ..MetadataResponseTopic::default()
+            },
+        };
+        let (brokers, topics) = ((1..=3).map(broker).collect(), asked.map(told).collect());
+        MetadataResponse { brokers, topics, cluster_id: Some(Str::from("c")), ..MetadataResponse::default() }
+            .into()
+    }
+
+    /// Goes on to the next deadline, if it is within `limit`.
+    fn step(&mut self, limit: Instant) -> bool {
+        let Some(at) = self.client.poll_timeout().filter(|at| *at <= limit) else { return false };
+        self.now.instant = self.now.instant.max(at);
+        self.input(Input::Timeout);
+        self.settle();
+        true
+    }
+
+    fn run_for(&mut self, time: Duration) -> u32 {
+        let limit = self.now.instant + time;
+        let mut steps = 0;
+        while self.step(limit) {
+            steps += 1;
+        }
+        self.now.instant = limit;
+        steps
+    }
+
+    fn call(&mut self, timeout: Duration) -> u64 {
+        let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+        let spec =
+            CallSpec { target: Target::Any, request: request.into(), timeout: Some(timeout), code: no_code };
+        let id = self.client.call(self.now, spec);
+        self.settle();
+        id
+    }
+
+    fn connected() -> Self {
+        let mut net = Self::new();
+        let call = net.call(Duration::from_secs(10));
+        assert!(net.client.take_call(call).unwrap().is_ok());
+        net
+    }
+
+    fn ports(&self) -> BTreeSet<u16> {
+        self.conns.values().copied().collect()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn versions() -> Arc<BrokerVersions> {
+    let range = |api: &ApiKey| ApiVersion {
+        api_key: api.code(),
+        min_version: 0,
+        max_version: api.latest_stable(),
+        ..ApiVersion::default()
+    };
+    let api_keys = ApiKey::ALL.iter().map(range).collect();
+    Arc::new(BrokerVersions::from_response(&ApiVersionsResponse {
+        api_keys,
+        ..ApiVersionsResponse::default()
+    }))
+}
+
+fn topic(name: &str, leader: i32, leader_epoch: i32) -> MetadataResponseTopic {
+    let partition =
+        MetadataResponsePartition { leader_id: leader, leader_epoch, ..MetadataResponsePartition::default() };
+    MetadataResponseTopic {
+        name: Some(Str::from(name)),
+        topic_id: Uuid([1; 16]),
+        partitions: vec![partition],
+        ..MetadataResponseTopic::default()
+    }
+}
+
+#[test]
+fn the_bootstrap_connection_ends_once_brokers_are_known() {
+    let mut net = Net::connected();
+    net.settle();
+    assert_eq!(net.client.cluster().nodes.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(!net.ports().contains(&BOOTSTRAP), "{:?}", net.ports());
+    let call = net.call(Duration::from_secs(1));
+    assert!(net.client.take_call(call).unwrap().is_ok());
+    assert!((9001..=9003).contains(&net.log.last().unwrap().0));
+}
+
+#[test]
+fn scenario_n4_what_any_broker_can_answer_goes_to_one_that_does() {
+    let mut net = Net::connected();
+    net.dead = BTreeSet::from([9001, 9002]);
+    let call = net.call(Duration::from_secs(5));
+    assert!(net.client.take_call(call).expect("no timer is waited for").is_ok());
+}
+
+#[test]
+fn promise_19_with_all_brokers_gone_the_bootstrap_names_are_asked_again() {
+    let mut net = Net::connected();
+    net.dead = BTreeSet::from([9001, 9002, 9003]);
+    let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+    conns.into_iter().for_each(|conn| net.end(conn, ConnectionError::Lost("gone".into())));
+    let call = net.call(Duration::from_secs(30));
+    net.run_for(Duration::from_secs(5));
+    assert!(net.client.take_call(call).expect("answered").is_ok());
+    assert_eq!(net.log.last().unwrap().0, BOOTSTRAP);
+    assert!(net.client.stats().rebootstraps > 0);
+}
+
+#[test]
+fn promise_19_one_broker_that_works_is_enough_to_leave_the_bootstrap_names_alone() {
+    let mut net = Net::connected();
+    net.dead = BTreeSet::from([9001, 9002, BOOTSTRAP]);
+    for _ in 0..20 {
+        let call = net.call(Duration::from_secs(5));
+        assert!(net.client.take_call(call).expect("answered").is_ok());
+        net.run_for(Duration::from_secs(1));
+    }
+    assert_eq!(net.client.stats().rebootstraps, 0);
+}
+
+#[test]
+fn scenario_n1_a_request_that_is_never_answered_ends_its_connection_and_goes_elsewhere() {
+    let mut net = Net::connected();
+    net.silent = BTreeSet::from([9001, 9002, 9003]);
+    let call = net.call(Duration::from_secs(50));
+    let port = net.log.last().unwrap().0;
+    assert!(net.client.take_call(call).is_none());
+    net.silent.clear();
+    net.run_for(Duration::from_secs(29));
+    assert!(net.client.take_call(call).is_none(), "the request's time is not over");
+    let asked = net.log.len();
+    net.run_for(Duration::from_secs(3));
+    assert!(net.client.take_call(call).expect("asked again").is_ok());
+    assert!(net.log.len() > asked);
+    assert!(net.client.stats().connection_failures > 0, "the connection to {port} was given up");
+}
+
+#[test]
+fn scenario_n13_a_call_ends_at_its_deadline() {
+    let mut net = Net::new();
+    net.silent = BTreeSet::from([BOOTSTRAP]);
+    let begun = net.now.instant;
+    let call = net.call(Duration::from_secs(7));
+    while net
+        .client
+        .take_call(call)
+        .map(|r| assert!(matches!(r.unwrap_err().kind(), ErrorKind::TimedOut { .. })))
+        .is_none()
+    {
+        assert!(net.step(begun + Duration::from_secs(8)), "it must end");
+    }
+    assert_eq!(net.now.instant, begun + Duration::from_secs(7));
+}
+
+#[test]
+fn promise_23_the_error_at_the_deadline_says_what_stood_in_the_way() {
+    let mut net = Net::new();
+    net.dead = BTreeSet::from([BOOTSTRAP]);
+    let call = net.call(Duration::from_secs(2));
+    net.run_for(Duration::from_secs(2));
+    let error = net.client.take_call(call).unwrap().unwrap_err();
+    assert!(error.to_string().contains("refused") && error.to_string().contains("boot:9092"), "{error}");
+}
+
+#[test]
+fn scenario_n8_nothing_is_sent_while_a_broker_asks_for_silence() {
+    let mut net = Net::connected();
+    // Only one broker is left, which asks for more than the request's timeout.
+    net.dead = BTreeSet::from([9001, 9002, BOOTSTRAP]);
+    net.throttle = Duration::from_secs(40);
+    let call = net.call(Duration::from_secs(5));
+    assert!(net.client.take_call(call).unwrap().is_ok());
+    net.throttle = Duration::ZERO;
+    let sent = net.log.len();
+    let call = net.call(Duration::from_secs(60));
+    net.run_for(Duration::from_secs(39));
+    assert_eq!(net.log.len(), sent, "nothing is sent, and so nothing times out");
+    net.run_for(Duration::from_secs(20));
+    assert!(net.client.take_call(call).unwrap().is_ok());
+    assert!(net.client.stats().throttled > 0);
+}
+
+#[test]
+fn scenario_n7_a_reset_on_api_versions_is_followed_by_version_0() {
+    let mut net = Net::new();
+    let spec_timeout = Duration::from_secs(5);
+    let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+    let spec =
+        CallSpec { target: Target::Any, request: request.into(), timeout: Some(spec_timeout), code: no_code };
+    net.client.call(net.now, spec);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let (conn, version) = loop {
+            match net.client.poll_action() {
+                Some(Action::Connect { conn, link, .. }) => break (conn, link.api_versions),
+                Some(_) => {}
+                None => {
+                    net.now.instant = net.client.poll_timeout().unwrap();
+                    net.client.handle_input(net.now, Input::Timeout);
+                }
+            }
+        };
+        asked.push(version);
+        net.input(Input::Closed { conn, error: ConnectionError::ClosedDuringSetup, unanswered: Vec::new() });
+    }
+    assert_eq!(asked, [ApiKey::ApiVersions.versions().max, 0]);
+}
+
+#[test]
+fn scenario_p28_a_new_topic_is_asked_for_at_once() {
+    let mut net = Net::connected();
+    net.run_for(Duration::from_secs(1));
+    net.topics = vec![topic("t", 1, 0)];
+    let before = net.now.instant;
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)));
+    assert_eq!(net.now.instant, before);
+}
+
+#[test]
+fn promise_18_a_topic_missing_from_one_answer_is_not_gone() {
+    let mut net = Net::connected();
+    net.topics = vec![topic("t", 1, 3)];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    let known = std::mem::take(&mut net.topics);
+    net.run_for(Duration::from_secs(303));
+    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)), "within its grace");
+    net.topics = known;
+    net.run_for(Duration::from_secs(20));
+    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)));
+    net.topics.clear();
+    net.run_for(Duration::from_secs(320));
+    match net.client.topic(net.now, "t") {
+        TopicState::Failed(error) => assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition)),
+        other => panic!("gone for good by now: {other:?}"),
+    }
+}
+
+#[test]
+fn a_partition_does_not_go_back_to_an_older_leader_epoch() {
+    let mut net = Net::connected();
+    net.topics = vec![topic("t", 1, 5)];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    net.topics = vec![topic("t", 2, 4)];
+    net.run_for(Duration::from_secs(301));
+    assert_eq!(net.client.cluster().leader("t", 0), Some((1, 5)), "a broker that lags told it");
+    net.topics = vec![topic("t", 2, 6)];
+    net.run_for(Duration::from_secs(301));
+    assert_eq!(net.client.cluster().leader("t", 0), Some((2, 6)));
+}
+
+#[test]
+fn scenario_n14_an_idle_client_does_nothing_but_refresh() {
+    let mut net = Net::connected();
+    net.topics = vec![topic("t", 1, 0)];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    net.run_for(Duration::from_secs(60));
+    let sent = net.log.len();
+    let wake_ups = net.run_for(Duration::from_secs(3600));
+    let refreshes = net.log.len() - sent;
+    assert!((11..=13).contains(&refreshes), "{refreshes} refreshes in an hour");
+    assert!(wake_ups < 60, "{wake_ups} wake-ups in an hour");
+}
+
+#[test]
+fn closing_leaves_nothing_open() {
+    let mut net = Net::connected();
+    net.client.close(net.now);
+    net.settle();
+    assert!(net.conns.is_empty());
+    assert!(net.client.is_quiescent());
+    assert!(net.client.poll_event().is_none());
+}
