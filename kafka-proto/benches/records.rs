@@ -4,6 +4,7 @@
 //! checksum and copies the bytes; `walk` / `write` are hand-written loops that do the checksum and no more than the
 //! format asks, on one buffer that is large enough, without checks. All are timed in turns, and the median of the
 //! rounds is told. Without `--bench` everything runs once, as a test.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::hint::black_box;
 use std::time::Instant;
