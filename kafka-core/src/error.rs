@@ -165,6 +165,12 @@ pub enum ConnectionError {
     /// The other side accepted and closed before it answered: often a TLS or SASL listener, or an old broker.
     #[error("closed by the other side before it answered; is this a TLS or SASL listener?")]
     ClosedDuringSetup,
+    /// The other side accepted and answered nothing that is whole until the connection had to be set up.
+    #[error("accepted, but the first request was not answered in time")]
+    SetupTimeout,
+    /// The broker told its versions and closed at the very first request: often a SASL listener.
+    #[error("closed by the broker at the first request; is this a SASL listener?")]
+    ClosedAfterSetup,
     /// What answers there speaks TLS.
     #[error("the other side speaks TLS, the client plaintext")]
     TlsListener,
@@ -331,12 +337,24 @@ impl ConnectionError {
     fn fault(&self) -> Fault {
         match self {
             Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::SaslRequired => Fault::Caller,
-            Self::ClosedDuringSetup | Self::OtherCluster { .. } => Fault::Caller,
+            Self::ClosedDuringSetup | Self::ClosedAfterSetup | Self::OtherCluster { .. } => Fault::Caller,
             Self::Correlation { .. }
             | Self::FrameLength(_)
             | Self::NoCommonVersion(_)
             | Self::Undecodable(_) => Fault::Broker,
             _ => Fault::Environment,
+        }
+    }
+
+    /// How much it tells of what is to be corrected; a symptom of anything tells little.
+    pub(crate) fn telling(&self) -> u8 {
+        match self {
+            _ if !self.is_retriable() => 5,
+            Self::TooManyOpenFiles => 4,
+            Self::ClosedDuringSetup | Self::ClosedAfterSetup => 3,
+            Self::SetupTimeout | Self::ResponseTimeout => 2,
+            Self::Lost(_) | Self::ClosedByClient => 0,
+            _ => 1,
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "commit before the partition is given up; its new owner reads the records again"
         }
         ErrorKind::Closed => "make a new one",
-        ErrorKind::Misuse(_) => "correct the order of calls",
+        ErrorKind::Misuse(_) => "correct the call, or the order of calls",
         ErrorKind::Decode(_) => "report it with the broker's version",
         ErrorKind::Encode(_) => "leave out what the broker's version cannot carry",
     }
@@ -41,17 +41,22 @@ fn connection(error: &ConnectionError) -> &'static str {
     use ConnectionError::*;
     match error {
         Resolve(_) => "check the host name, also in the broker's advertised.listeners",
-        Refused => "check host and port, and whether the broker runs",
+        Refused => {
+            "check host and port (where it is a broker's own address: its advertised.listeners), and whether it runs"
+        }
         Unreachable(_) | ConnectTimeout => "check the network, and the broker's advertised.listeners",
+        SetupTimeout => "look what listens there, and whether the broker is overloaded",
         ClosedDuringSetup | TlsListener => "use the port of a plaintext listener, or switch on TLS",
-        SaslRequired => "set SASL credentials, or use another listener",
+        ClosedAfterSetup | SaslRequired => "set SASL credentials, or use another listener",
         HttpServer | NotKafka(_) => "use the address of a Kafka broker",
         NoCommonVersion(_) => "use a broker of Kafka 0.10 or newer",
         Correlation { .. } | FrameLength(_) | Undecodable(_) => {
             "look for a proxy or a foreign service at this address"
         }
         ResponseTimeout => "look whether the broker is overloaded, or raise request_timeout",
-        Lost(_) | ClosedByClient => "try again",
+        Lost(_) | ClosedByClient => {
+            "try again; if it lasts, look at the broker's log for why connections end"
+        }
         OtherCluster { .. } => "give addresses of one cluster only",
         TooManyOpenFiles => "raise the limit of open files (ulimit -n)",
     }
@@ -71,6 +76,8 @@ fn broker(code: ErrorCode) -> &'static str {
         MessageTooLarge | RecordListTooLarge => {
             "send less in a message, or raise max.message.bytes of the topic"
         }
+        InvalidPartitions => "ask for at least one partition",
+        InvalidReplicationFactor => "ask for at most as many replicas as there are brokers",
         InvalidTimestamp => "use a timestamp within message.timestamp.before/after.max.ms of the topic",
         InvalidSessionTimeout => {
             "use a session timeout within group.min/max.session.timeout.ms of the broker"

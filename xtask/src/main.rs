@@ -36,7 +36,12 @@ fn main() -> ExitCode {
     match run(Cli::parse().tool) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let (mut told, mut cause) = (error.to_string(), error.source());
+            while let Some(next) = cause {
+                told += &format!(": {next}");
+                cause = next.source();
+            }
+            eprintln!("error: {told}");
             ExitCode::FAILURE
         }
     }

@@ -99,13 +99,13 @@ impl Client {
         self.timers.set(Timer::CallRetry(id), now.instant + wait);
     }
 
-    pub(super) fn call_deadline(&mut self, now: Now, id: u64) {
+    pub(super) fn call_deadline(&mut self, id: u64) {
         let Some(call) = self.calls.get(&id) else { return };
         if call.result.is_some() {
             return;
         }
-        let last = call.last.clone().or_else(|| self.last_trouble());
-        let after = now.instant.duration_since(call.started);
+        let last = call.last.clone().or_else(|| self.trouble_of(&Owner::Call(id)));
+        let after = call.deadline.duration_since(call.started);
         let api = call.spec.request.api_key();
         let fatal = last.clone().filter(|e| !e.is_retriable());
         let error = fatal.unwrap_or_else(|| Error::new(ErrorKind::TimedOut { after, last }).api(api));
@@ -113,10 +113,23 @@ impl Client {
         self.call_done(id, Err(error));
     }
 
-    /// The newest failure of any connection: what most likely stood in the way of a call that was never answered.
+    /// What stands in the way of a request: the failure of its lane, else the most telling one of any.
+    fn trouble_of(&self, owner: &Owner) -> Option<Error> {
+        let request = self.requests.values().find(|r| r.owner == *owner);
+        match request.and_then(|r| r.key.filter(|_| r.target != Target::Any)) {
+            Some(key) => {
+                let error = self.lanes.get(key)?.last_error.clone()?;
+                Some(Error::from(error).on(self.broker_name(key.0)))
+            }
+            None => self.last_trouble(),
+        }
+    }
+
+    /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.
     pub(crate) fn last_trouble(&self) -> Option<Error> {
         let lanes = self.lanes.lanes.iter().filter(|((_, lane), _)| *lane == Lane::Other);
-        let (key, error) = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?))).next()?;
+        let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
+        let (key, error) = failed.max_by_key(|(_, error)| error.telling())?;
         Some(Error::from(error).on(self.broker_name(key.0)))
     }
 

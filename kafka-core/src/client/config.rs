@@ -80,8 +80,15 @@ impl ClientConfig {
         positive("retry_backoff", self.retry_backoff)?;
         positive("reconnect_backoff", self.reconnect_backoff)?;
         positive("metadata_max_age", self.metadata_max_age)?;
+        positive("connections_max_idle", self.connections_max_idle)?;
+        at_most("unknown_topic_grace", self.unknown_topic_grace)?;
+        at_most("retry_backoff_max", self.retry_backoff_max)?;
+        at_most("reconnect_backoff_max", self.reconnect_backoff_max)?;
         ordered("retry_backoff_max", self.retry_backoff, self.retry_backoff_max)?;
         ordered("reconnect_backoff_max", self.reconnect_backoff, self.reconnect_backoff_max)?;
+        if self.client_id.len() > MAX_STRING {
+            return Err(Error::config("client_id", "must not be longer than 32,767 bytes"));
+        }
         if self.max_in_flight == 0 {
             return Err(Error::config("max_in_flight", "must be at least 1"));
         }
@@ -92,9 +99,22 @@ impl ClientConfig {
     }
 }
 
+/// The longest string whose length the older versions of the protocol can write, in bytes.
+const MAX_STRING: usize = i16::MAX as usize;
+/// Times are 32-bit milliseconds on the wire; and no clock shall overflow.
+pub(crate) const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// A duration that must not be zero.
 pub(crate) fn positive(setting: &'static str, value: Duration) -> Result<()> {
-    if value.is_zero() { Err(Error::config(setting, "must be longer than zero")) } else { Ok(()) }
+    if value.is_zero() {
+        return Err(Error::config(setting, "must be longer than zero"));
+    }
+    at_most(setting, value)
+}
+
+/// A duration that may be zero.
+pub(crate) fn at_most(setting: &'static str, value: Duration) -> Result<()> {
+    if value > LONGEST { Err(Error::config(setting, "must not be longer than 24 days")) } else { Ok(()) }
 }
 
 fn ordered(setting: &'static str, min: Duration, max: Duration) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
 use kafka_proto::ApiKey;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Client {
     /// The lane has something to do: connects it, or tells its task.
@@ -44,9 +44,10 @@ impl Client {
             );
         };
         let conn = ConnId(self.next_id());
-        let deadline = now + self.config.connect_timeout;
-        let api_versions = self.lane(now, key).api_versions;
-        self.lane(now, key).link = LinkState::Connecting(conn);
+        let deadline = now + self.connect_timeout(key.0);
+        let lane = self.lane(now, key);
+        let api_versions = lane.api_versions;
+        (lane.link, lane.is_accepted) = (LinkState::Connecting(conn), false);
         self.lanes.conns.insert(conn, key);
         self.timers.set(Timer::Conn(conn), deadline);
         let link = LinkConfig {
@@ -58,6 +59,12 @@ impl Client {
         self.actions.push_back(Action::Connect { conn, host, port, deadline, link });
     }
 
+    /// The bootstrap addresses share the time, so that one that is silent leaves some for the others.
+    fn connect_timeout(&self, broker: i32) -> Duration {
+        let sharing = if broker < 0 { self.config.bootstrap.len() } else { 1 };
+        self.config.connect_timeout / u32::try_from(sharing).unwrap_or(1).max(1)
+    }
+
     /// Where a broker, or the bootstrap address behind a negative id, is to be found.
     pub(super) fn address_of(&self, broker: i32) -> Option<Address> {
         if let Some(node) = self.metadata.cluster.nodes.get(&broker) {
@@ -67,6 +74,13 @@ impl Client {
         self.config.bootstrap.get(index).cloned()
     }
 
+    /// The other side took the connection; it is not set up yet.
+    pub(super) fn accepted(&mut self, conn: ConnId) {
+        if let Some((_, lane)) = self.lanes.by_conn(conn) {
+            lane.is_accepted = true;
+        }
+    }
+
     pub(super) fn connected(&mut self, now: Now, conn: ConnId, versions: Arc<BrokerVersions>) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
         if lane.link != LinkState::Connecting(conn) {
@@ -74,7 +88,7 @@ impl Client {
         }
         lane.link = LinkState::Up(conn);
         lane.versions = Some(versions);
-        lane.last_used = now.instant;
+        (lane.last_used, lane.is_hopeless) = (now.instant, false);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         self.timers.stop(&Timer::Conn(conn));
@@ -93,16 +107,19 @@ impl Client {
         let Some(key) = self.lanes.conns.remove(&conn) else { return };
         self.timers.stop(&Timer::Conn(conn));
         let Some(lane) = self.lanes.get_mut(key) else { return };
+        let mut falls_back = false;
         let error = match std::mem::replace(&mut lane.link, LinkState::Idle) {
             LinkState::Closing(_, reason) => reason,
             LinkState::Connecting(_) => {
-                // Some brokers reset on a version of ApiVersions they do not know.
-                let newest = ApiKey::ApiVersions.versions().max;
-                lane.api_versions = if lane.api_versions == 0 { newest } else { 0 };
+                // Some brokers reset, or answer with garbage, on a version of ApiVersions they do not know.
+                falls_back = lane.api_versions > 0;
+                lane.api_versions = if falls_back { 0 } else { ApiKey::ApiVersions.versions().max };
                 error
             }
             _ => error,
         };
+        let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
+        lane.is_hopeless = !error.is_retriable() && !may_be_old;
         self.lost(now, key, &error, &unanswered);
     }
 
@@ -142,7 +159,7 @@ impl Client {
             }
         } else {
             self.fail_queued(now.instant, key, error);
-            self.broker_failed(now, key);
+            self.broker_failed(now, key, error);
         }
     }
 
@@ -163,7 +180,10 @@ impl Client {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
         self.actions.push_back(Action::Close(conn));
         match lane.link {
-            LinkState::Up(_) => lane.link = LinkState::Closing(conn, reason),
+            LinkState::Up(_) => {
+                lane.is_hopeless = !reason.is_retriable();
+                lane.link = LinkState::Closing(conn, reason);
+            }
             LinkState::Connecting(_) => {
                 self.lanes.conns.remove(&conn);
                 self.timers.stop(&Timer::Conn(conn));
@@ -176,6 +196,9 @@ impl Client {
     pub(super) fn conn_timeout(&mut self, now: Now, conn: ConnId) {
         let Some((_, lane)) = self.lanes.by_conn(conn) else { return };
         match (&lane.link, lane.earliest_deadline()) {
+            (LinkState::Connecting(_), _) if lane.is_accepted => {
+                self.close_conn(now, conn, ConnectionError::SetupTimeout);
+            }
             (LinkState::Connecting(_), _) => self.close_conn(now, conn, ConnectionError::ConnectTimeout),
             (LinkState::Up(_), Some(at)) if at <= now.instant => {
                 self.close_conn(now, conn, ConnectionError::ResponseTimeout);

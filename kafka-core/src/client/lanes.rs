@@ -22,6 +22,10 @@ pub(crate) struct LaneState {
     /// Failures in a row; a response ends the row.
     pub(crate) failures: u32,
     pub(crate) last_error: Option<ConnectionError>,
+    /// What stands against it will not heal by itself: a foreign service at the address.
+    pub(crate) is_hopeless: bool,
+    /// While it connects: the other side has accepted.
+    pub(crate) is_accepted: bool,
     pub(crate) versions: Option<Arc<BrokerVersions>>,
     pub(crate) throttled_until: Option<Instant>,
     pub(crate) last_used: Instant,
@@ -49,6 +53,8 @@ impl LaneState {
             in_flight: VecDeque::new(),
             failures: 0,
             last_error: None,
+            is_hopeless: false,
+            is_accepted: false,
             versions: None,
             throttled_until: None,
             last_used: now,
@@ -94,6 +100,7 @@ impl LaneState {
     pub(crate) fn rank(&self, now: Instant) -> (u8, usize) {
         let state = match self.link {
             LinkState::Up(_) if !self.is_muted(now) => 0,
+            _ if self.is_hopeless => 6,
             LinkState::Connecting(_) => 1,
             LinkState::Idle => 2,
             LinkState::Up(_) => 3,

@@ -202,7 +202,7 @@ impl Metadata {
         response: MetadataResponse,
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
-        self.check_cluster(&response)?;
+        self.check_cluster(&response).inspect_err(|_| self.failed())?;
         self.last_success = Some(now);
         if !response.brokers.is_empty() {
             self.cluster.nodes = response.brokers.iter().filter_map(node).collect();
@@ -225,13 +225,11 @@ impl Metadata {
         Ok(changes)
     }
 
-    fn check_cluster(&mut self, response: &MetadataResponse) -> Result<(), ConnectionError> {
+    /// Whether an answer is from the cluster that this client began with.
+    pub(crate) fn check_cluster(&self, response: &MetadataResponse) -> Result<(), ConnectionError> {
         match (&self.cluster.id, &response.cluster_id) {
             (Some(expected), Some(got)) if expected != got => {
-                let error =
-                    ConnectionError::OtherCluster { expected: expected.to_string(), got: got.to_string() };
-                self.failed();
-                Err(error)
+                Err(ConnectionError::OtherCluster { expected: expected.to_string(), got: got.to_string() })
             }
             _ => Ok(()),
         }

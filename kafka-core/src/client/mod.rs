@@ -54,6 +54,8 @@ use timers::{Timer, Timers};
 /// What the outside world tells the client. Time comes beside it.
 #[derive(Debug)]
 pub enum Input {
+    /// The other side has taken the connection; whether it is a broker is not known yet.
+    Accepted(ConnId),
     /// A connection is set up, with the versions its broker told.
     Connected {
         /// The connection.
@@ -290,6 +292,7 @@ impl Client {
     /// Takes what happened. `now` must not go backwards.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
+            Input::Accepted(conn) => self.accepted(conn),
             Input::Connected { conn, versions } => self.connected(now, conn, versions),
             Input::Response { conn, id, response, throttle } => {
                 self.responded(now, conn, id, response, throttle)
@@ -315,7 +318,7 @@ impl Client {
                 Timer::Metadata => self.ask_metadata(now),
                 Timer::Coordinator(kind, key) => self.find_coordinator(now.instant, kind, &key),
                 Timer::CallRetry(id) => self.call_attempt(now, id),
-                Timer::CallDeadline(id) => self.call_deadline(now, id),
+                Timer::CallDeadline(id) => self.call_deadline(id),
                 Timer::Alarm(id) => self.ring(id),
                 Timer::Writer(id) => self.writer_timeout(now, id),
                 Timer::Reader(id) => self.reader_timeout(now, id),
@@ -495,8 +498,16 @@ impl Client {
     }
 
     /// A broker cannot be reached.
-    fn broker_failed(&mut self, _: Now, key: LaneKey) {
+    fn broker_failed(&mut self, now: Now, key: LaneKey, error: &ConnectionError) {
         self.metadata.hint_stale();
+        let error = Error::from(error.clone()).on(self.broker_name(key.0));
+        match key.1 {
+            Lane::Produce | Lane::Other => {
+                self.writers.values_mut().for_each(|w| w.lane_failed(key, &error));
+            }
+            Lane::Fetch(reader) => self.reader_cut_off(now, reader, key.0, error),
+            Lane::FetchAside(_) | Lane::Group(_) => {}
+        }
         if matches!(key.1, Lane::Group(_)) {
             self.coordinators.forget_broker(key.0);
         }

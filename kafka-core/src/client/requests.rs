@@ -5,7 +5,7 @@
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
 use super::coordinators::find;
-use super::lanes::{LaneKey, LinkState};
+use super::lanes::{LaneKey, LaneState, LinkState};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
 use super::{Client, Event};
@@ -110,9 +110,17 @@ impl Client {
         candidates.into_iter().min_by_key(rank)
     }
 
-    /// The last attempt to talk to a broker failed, and the next is not due yet.
+    /// The last attempt to talk to a broker failed, and the next is not due yet; or what is there is none.
     pub(super) fn has_fallen(&self, broker: i32) -> bool {
-        self.lanes.get((broker, Lane::Other)).is_some_and(|l| l.link == LinkState::Backoff)
+        let lane = self.lanes.get((broker, Lane::Other));
+        lane.is_some_and(|l| l.link == LinkState::Backoff || l.is_hopeless)
+    }
+
+    /// Whether any broker, or bootstrap address, may yet turn out to be one.
+    fn has_hope(&self) -> bool {
+        let bootstrap = (0..self.config.bootstrap.len()).map(|i| -1 - i as i32);
+        let mut all = self.metadata.cluster.nodes.keys().copied().chain(bootstrap);
+        all.any(|broker| self.lanes.get((broker, Lane::Other)).is_none_or(|l| !l.is_hopeless))
     }
 
     fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
@@ -332,8 +340,8 @@ impl Client {
                     self.produced(now, writer, id, key, Ok(response));
                 }
                 (owner, response) => {
-                    let answer = Answer { tag: 0, broker: Some(key.0), result: Ok(response) };
-                    self.answers.push_back((owner, answer));
+                    let result = self.of_this_cluster(now, key, &owner, response);
+                    self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result }));
                 }
             },
             (owner, Answered::Fetched(_)) => {
@@ -341,6 +349,26 @@ impl Client {
                 self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result: Err(error) }));
             }
         }
+    }
+
+    /// No call shall be answered by a cluster that another address led to.
+    fn of_this_cluster(
+        &mut self,
+        now: Now,
+        key: LaneKey,
+        owner: &Owner,
+        response: ResponseKind,
+    ) -> Result<ResponseKind, Error> {
+        let ResponseKind::Metadata(metadata) = &response else { return Ok(response) };
+        let Err(error) = self.metadata.check_cluster(metadata) else { return Ok(response) };
+        // The metadata's own answer is looked at where it is applied.
+        if *owner == Owner::Metadata {
+            return Ok(response);
+        }
+        if let Some(conn) = self.lanes.get(key).and_then(LaneState::conn) {
+            self.close_conn(now, conn, error.clone());
+        }
+        Err(Error::from(error).api(ApiKey::Metadata).on(self.broker_name(key.0)))
     }
 
     /// A request could not be encoded: nothing of it was sent, and the connection goes on.
@@ -355,8 +383,8 @@ impl Client {
     /// A request whose connection failed. What nobody began to send, and any broker can serve, goes to another one.
     pub(super) fn request_failed(&mut self, now: Now, id: RequestId, error: &ConnectionError, taken: bool) {
         let Some(request) = self.requests.get(&id) else { return };
-        let elsewhere = request.body.is_some() && request.target == Target::Any && error.is_retriable();
-        if elsewhere && now.instant < request.deadline {
+        let anywhere = request.body.is_some() && request.target == Target::Any;
+        if anywhere && now.instant < request.deadline && self.has_hope() {
             return self.route_again(now.instant, id);
         }
         let broker = request.key.map(|key| self.broker_name(key.0));

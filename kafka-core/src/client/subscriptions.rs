@@ -78,6 +78,8 @@ pub(super) struct Reading {
     subscription: Subscription,
     /// Whether the partitions of [`Subscription::Topic`] were assigned.
     assigned: bool,
+    /// Whether the application was told that the topic cannot be had.
+    told: bool,
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
@@ -96,6 +98,7 @@ impl Client {
             machine,
             subscription: spec.subscription.clone(),
             assigned: false,
+            told: false,
             queue: VecDeque::new(),
             urgent,
             budget,
@@ -399,8 +402,10 @@ impl Client {
                 reading.machine.assign(now, 0, all);
                 reading.assigned = true;
             }
+            // It may be created, or the right be granted, yet.
+            super::TopicState::Failed(_) if reading.told => {}
             super::TopicState::Failed(error) => {
-                reading.assigned = true;
+                reading.told = true;
                 self.push_item(id, ReaderItem::Error(error));
             }
             super::TopicState::Pending => {}
@@ -455,6 +460,14 @@ impl Client {
                 membership.metadata_changed(now, &self.metadata.cluster);
             }
             self.dirty_readers.insert(*id);
+        }
+    }
+
+    /// A reader's lane to a broker is down.
+    pub(super) fn reader_cut_off(&mut self, now: Now, id: u32, broker: i32, error: Error) {
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.unreachable(now, broker, error);
+            self.dirty_readers.insert(id);
         }
     }
 

@@ -18,6 +18,7 @@ pub struct LinkInbound {
     shared: Shared,
     frames: FrameReader,
     any_frame: bool,
+    any_response: bool,
 }
 
 /// What came in.
@@ -41,7 +42,7 @@ pub enum Received {
 impl LinkInbound {
     pub(super) fn new(shared: Shared) -> Self {
         let frames = FrameReader::new(shared.config.max_response_bytes);
-        Self { shared, frames, any_frame: false }
+        Self { shared, frames, any_frame: false, any_response: false }
     }
 
     /// Where the next bytes of the socket go; never empty.
@@ -62,7 +63,7 @@ impl LinkInbound {
         if !self.any_frame {
             recognize(self.frames.pending())?;
         }
-        let Some(frame) = self.frames.next_frame()? else { return Ok(None) };
+        let Some(frame) = self.next_frame()? else { return Ok(None) };
         self.any_frame = true;
         let in_flight = {
             let mut state = self.shared.lock();
@@ -76,13 +77,31 @@ impl LinkInbound {
         let Some(in_flight) = in_flight else {
             return Err(ConnectionError::NotKafka("a response that nobody asked for".into()));
         };
+        self.any_response = true;
         answer(in_flight, frame).map(Some)
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Bytes>, ConnectionError> {
+        match self.frames.next_frame() {
+            // What never was a frame is text, or another protocol.
+            Err(ConnectionError::FrameLength(length)) if !self.any_frame => {
+                Err(ConnectionError::NotKafka(format!("it begins with a frame of {length} bytes")))
+            }
+            other => other,
+        }
     }
 
     /// How the end of the stream is to be understood.
     pub fn end_of_stream(&self) -> ConnectionError {
-        if !self.shared.lock().setup.is_done() {
+        let state = self.shared.lock();
+        if !state.setup.is_done() {
             return ConnectionError::ClosedDuringSetup;
+        }
+        if !self.frames.pending().is_empty() {
+            return ConnectionError::Lost("closed by the broker in the middle of a response".into());
+        }
+        if !self.any_response && state.in_flight.iter().any(|r| r.answered) {
+            return ConnectionError::ClosedAfterSetup;
         }
         ConnectionError::Lost("closed by the broker".into())
     }

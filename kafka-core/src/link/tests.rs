@@ -191,7 +191,10 @@ fn other_servers_are_recognized() {
     for (bytes, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ConnectionError::HttpServer),
         (&[0x15, 0x03, 0x03, 0, 2, 2, 80][..], ConnectionError::TlsListener),
-        (&[0xff, 0xff, 0xff, 0xff][..], ConnectionError::FrameLength(-1)),
+        (
+            &[0xff, 0xff, 0xff, 0xff][..],
+            ConnectionError::NotKafka("it begins with a frame of -1 bytes".into()),
+        ),
     ] {
         let (mut inbound, mut outbound) = link(config(3));
         outbound.poll_setup().unwrap();
@@ -199,6 +202,29 @@ fn other_servers_are_recognized() {
         give(&mut inbound, bytes);
         assert_eq!(inbound.poll().unwrap_err(), expected);
     }
+}
+
+#[test]
+fn how_a_connection_ended_tells_what_may_be_behind_it() {
+    // Before it was set up; at the first request; in the middle of an answer; later.
+    let (inbound, mut outbound) = link(config(3));
+    outbound.poll_setup().unwrap();
+    assert_eq!(inbound.end_of_stream(), ConnectionError::ClosedDuringSetup);
+
+    let (mut inbound, mut outbound) = ready();
+    assert!(matches!(inbound.end_of_stream(), ConnectionError::Lost(_)), "nothing was asked");
+    outbound.queue(heartbeat(1)).unwrap();
+    assert_eq!(inbound.end_of_stream(), ConnectionError::ClosedAfterSetup);
+    give(&mut inbound, &[0, 0]);
+    assert!(matches!(inbound.end_of_stream(), ConnectionError::Lost(how) if how.contains("middle")));
+
+    let (mut inbound, mut outbound) = ready();
+    outbound.queue(heartbeat(1)).unwrap();
+    let (header, _) = request_in(&take(&mut outbound));
+    respond(&mut inbound, header.correlation_id, 2, HeartbeatResponse::default());
+    inbound.poll().unwrap();
+    outbound.queue(heartbeat(2)).unwrap();
+    assert!(matches!(inbound.end_of_stream(), ConnectionError::Lost(_)));
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl ReaderMachine {
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
             // All of it is from before the position: a broker that answers like this would do so again at once.
-            return self.struggle(now, id, ErrorCode::UnknownServerError);
+            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError));
         }
         if data.broken {
             // The walk tells of it, as soon as it is there.
@@ -199,7 +199,7 @@ impl ReaderMachine {
         let waited = now.instant.saturating_duration_since(sent_at);
         let is_hasty = !brought && waited < wait / 2;
         let Some(broker) = self.brokers.get_mut(&id) else { return };
-        broker.told = false;
+        (broker.told, broker.since) = (false, None);
         broker.hasty = if is_hasty { broker.hasty.saturating_add(1) } else { 0 };
         if broker.hasty < HASTY {
             broker.retry.attempts = 0;
@@ -208,17 +208,28 @@ impl ReaderMachine {
         }
     }
 
-    /// A whole fetch failed: positions stay, the broker is tried again after a while.
+    /// A broker cannot even be reached: there was no fetch that could fail.
+    pub(crate) fn unreachable(&mut self, now: Now, broker: i32, error: Error) {
+        if self.brokers.get(&broker).is_some_and(|b| b.main.is_none()) {
+            self.fetch_failed(now, broker, error);
+            self.refresh_lanes(broker);
+        }
+    }
+
+    /// A whole fetch failed: positions stay, the broker is tried again after a while. What should pass is told if it lasts.
     fn fetch_failed(&mut self, now: Now, id: i32, error: Error) {
         self.hint_topics_of(id);
         let Some(broker) = self.brokers.get_mut(&id) else { return };
-        let is_news = !error.is_retriable() && *error.kind() != ErrorKind::Closed;
-        if is_news && !std::mem::replace(&mut broker.told, true) {
+        let since = *broker.since.get_or_insert(now.instant);
+        let lasts = now.instant.saturating_duration_since(since) >= self.config.unknown_topic_grace;
+        let passes = error.is_retriable() || *error.kind() == ErrorKind::Closed;
+        if (lasts || !passes) && !std::mem::replace(&mut broker.told, true) {
             let error = match &error.context().broker {
                 Some(_) => error,
                 None => error.on(Str::from(format!("{id}"))),
             };
-            self.notices.push_back(Item::Error(error.api(ApiKey::Fetch)));
+            let error = error.api(ApiKey::Fetch);
+            self.notices.push_back(if passes { Item::Notice(error) } else { Item::Error(error) });
         }
         for guest in broker.guests.clone() {
             self.leave_replica(guest);

@@ -26,6 +26,8 @@ pub(super) struct Broker {
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
+    /// The trouble it is in since its last answer.
+    pub(super) since: Option<Instant>,
     /// The application was told of the broker's trouble.
     pub(super) told: bool,
 }

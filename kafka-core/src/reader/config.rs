@@ -99,7 +99,7 @@ impl ReaderConfig {
         between("max_bytes", self.max_bytes, 1024, MAX_SIZE)?;
         between("min_bytes", self.min_bytes, 1, self.max_bytes)?;
         between("partition_max_bytes", self.partition_max_bytes, 1024, self.max_bytes)?;
-        between("buffer", self.buffer, self.partition_max_bytes, usize::MAX)?;
+        between("buffer_bytes", self.buffer, self.partition_max_bytes, usize::MAX)?;
         between("max_decompressed", self.max_decompressed, 1024, usize::MAX)?;
         time("max_wait", self.max_wait)?;
         time("backoff_min", self.backoff_min)?;
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(refused(|c| c.min_bytes = c.max_bytes + 1), Some("min_bytes"));
         assert_eq!(refused(|c| c.max_bytes = MAX_SIZE + 1), Some("max_bytes"));
         assert_eq!(refused(|c| c.partition_max_bytes = 0), Some("partition_max_bytes"));
-        assert_eq!(refused(|c| c.buffer = 1), Some("buffer"));
+        assert_eq!(refused(|c| c.buffer = 1), Some("buffer_bytes"));
         assert_eq!(refused(|c| c.max_decompressed = 0), Some("max_decompressed"));
         assert_eq!(refused(|c| c.max_wait = Duration::ZERO), Some("max_wait"));
         assert_eq!(refused(|c| c.backoff_max = Duration::from_millis(1)), Some("backoff_max"));

@@ -153,7 +153,7 @@ impl ReaderMachine {
             // No record is of that time or later: the next one will be.
             Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
             Stage::Resolving(_) if p.offset < 0 => {
-                return self.struggle(now, id, ErrorCode::OffsetNotAvailable);
+                return self.struggle(now, id, Error::broker(ErrorCode::OffsetNotAvailable));
             }
             Stage::Resolving(_) => {
                 (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);

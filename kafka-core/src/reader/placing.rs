@@ -102,7 +102,7 @@ impl ReaderMachine {
                 None => ErrorCode::UnknownTopicOrPartition,
             };
             self.hint_refresh(&topic);
-            self.struggle(now, id, code);
+            self.struggle(now, id, Error::broker(code));
         }
     }
 

@@ -39,7 +39,7 @@ impl ReaderMachine {
                 if code.refreshes_metadata() || is_of_topic_id(code) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, code);
+                self.struggle(now, id, Error::broker(code));
             }
             _ => {
                 self.tell_once(id, Item::Error, ErrorKind::Broker(code));
@@ -78,7 +78,7 @@ impl ReaderMachine {
                 if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) {
                     self.hint_refresh(&topic);
                 }
-                self.hold_off(now, id);
+                self.struggle(now, id, error.clone());
             }
             kind => {
                 self.tell_once(id, Item::Error, kind.clone());

@@ -5,7 +5,7 @@ use super::cursor::{CursorId, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
 use super::session::Asked;
 use crate::client::machine::{Hint, Lane, Now};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use kafka_proto::Str;
 use kafka_proto::error_code::ErrorCode;
 use std::collections::BTreeSet;
@@ -248,10 +248,15 @@ impl ReaderMachine {
     }
 
     /// Tells the application, once until the partition has recovered.
-    pub(super) fn tell_once(&mut self, id: CursorId, item: impl FnOnce(Error) -> Item, error: ErrorKind) {
+    pub(super) fn tell_once(
+        &mut self,
+        id: CursorId,
+        item: impl FnOnce(Error) -> Item,
+        error: impl Into<Error>,
+    ) {
         let Some(cursor) = self.cursor_mut(id) else { return };
         if !std::mem::replace(&mut cursor.trouble.told, true) {
-            let error = Error::new(error).partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.into().partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(item(error));
         }
         self.update(id);
@@ -259,14 +264,14 @@ impl ReaderMachine {
 
     /// The partition has a trouble that should pass. If it lasts, the application is told: an unknown topic or partition
     /// is an error then, anything else a notice.
-    pub(super) fn struggle(&mut self, now: Now, id: CursorId, code: ErrorCode) {
+    pub(super) fn struggle(&mut self, now: Now, id: CursorId, error: Error) {
         let grace = self.config.unknown_topic_grace;
         let Some(cursor) = self.cursor_mut(id) else { return };
         let since = *cursor.trouble.since.get_or_insert(now.instant);
         if now.instant.saturating_duration_since(since) >= grace {
-            let is_unknown = code == ErrorCode::UnknownTopicOrPartition;
+            let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
             let item = if is_unknown { Item::Error } else { Item::Notice };
-            self.tell_once(id, item, ErrorKind::Broker(code));
+            self.tell_once(id, item, error);
         }
         self.hold_off(now, id);
     }

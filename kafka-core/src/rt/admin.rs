@@ -169,6 +169,9 @@ impl<R> Client<R> {
                 result => return result,
             };
             let now = self.handle.now().instant;
+            if now >= deadline && matches!(error.kind(), ErrorKind::TimedOut { .. }) {
+                return Err(error.partition(&topic, partition));
+            }
             if now >= deadline {
                 return Err(Error::new(ErrorKind::TimedOut {
                     after: self.call_timeout(),

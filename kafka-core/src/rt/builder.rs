@@ -8,7 +8,7 @@ use super::shared::{DriverWaker, Handle, Shared};
 use super::writer::Writer;
 use crate::client::address::Address;
 use crate::client::cluster::TopicPartition;
-use crate::client::config::ClientConfig;
+use crate::client::config::{ClientConfig, at_most};
 use crate::client::{ReaderSpec, Subscription};
 use crate::error::{Error, Result};
 use crate::group::{Assignor, GroupConfig};
@@ -405,6 +405,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
     /// A setting out of its range, by name.
     pub fn build(self) -> Result<R> {
         self.config.validate()?;
+        at_most("auto_commit_interval", self.auto_commit)?;
         let subscription = self.subscription()?;
         let spec = ReaderSpec { config: Arc::new(self.config), subscription };
         Ok(Reader::new(self.handle, &self.budget, spec, self.auto_commit).into())

@@ -3,7 +3,7 @@
 use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{TopicWait, call, until};
+use super::wait::{TopicWait, after, call, until};
 use crate::client::cluster::Topic;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -93,7 +93,7 @@ impl<R> Client<R> {
                 super::wait::BatchWait::new(batch).await;
             }
         };
-        let _ = until(self.handle.shared(), now.instant + deadline, all).await;
+        let _ = until(self.handle.shared(), after(now, deadline), all).await;
         self.handle.shut_down();
     }
 }

@@ -74,6 +74,15 @@ impl Inbound {
         Ok(())
     }
 
+    /// What an error of the socket means here: one that was reset ended as one that was closed.
+    pub fn broken(&self, error: &io::Error) -> ConnectionError {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match error.kind() {
+            ConnectionReset | ConnectionAborted | BrokenPipe => self.link.end_of_stream(),
+            _ => lost(error),
+        }
+    }
+
     /// The writing half may sleep without knowing that it may go on.
     fn wake_writer(&self) {
         if let Some(waker) = self.shared.with(|state| state.take_conn_waker(self.conn)) {
@@ -197,7 +206,7 @@ fn poll_io(
             }
         }
         // What was read may have made room for more requests: the writing half is asked again after each read.
-        let writing = match poll_write(stream, outbound, cx) {
+        let writing = match poll_write(stream, inbound, outbound, cx) {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(error)) => return Poll::Ready(error),
@@ -215,12 +224,14 @@ fn poll_read(
     inbound: &mut Inbound,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
-    let len = ready!(stream.poll_read(cx, inbound.room())).map_err(|e| lost(&e))?;
+    let len = ready!(stream.poll_read(cx, inbound.room()));
+    let len = len.map_err(|e| inbound.broken(&e))?;
     Poll::Ready(inbound.received(len))
 }
 
 fn poll_write(
     stream: &mut impl Stream,
+    inbound: &Inbound,
     outbound: &mut Outbound,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
@@ -236,7 +247,7 @@ fn poll_write(
             ready!(stream.poll_write_vectored(cx, &many[..count]))
         }
     };
-    match len.map_err(|e| lost(&e))? {
+    match len.map_err(|e| inbound.broken(&e))? {
         0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
         len => {
             outbound.written(len);

@@ -102,6 +102,7 @@ async fn connection<R: Runtime>(runtime: R, shared: Arc<Shared>, attempt: Attemp
     let (error, unanswered) = match unless_ended(&shared, conn, connect(&runtime, &attempt)).await {
         Err(error) => (error, Vec::new()),
         Ok(stream) => {
+            shared.input(Input::Accepted(conn));
             let (inbound, outbound) = link(attempt.link);
             let inbound = Inbound::new(shared.clone(), conn, inbound);
             let outbound = Outbound::new(shared.clone(), conn, outbound);

@@ -1,7 +1,7 @@
 //! The handle that reads.
 
 use super::shared::{BudgetWaker, DriverWaker, Handle, closed};
-use super::wait::{Alarm, until};
+use super::wait::{Alarm, after, until};
 use crate::client::cluster::TopicPartition;
 use crate::client::machine::Now;
 use crate::client::{ReaderItem, ReaderSpec, Subscription};
@@ -465,7 +465,7 @@ impl Reader {
                 Poll::Pending
             })
         });
-        match until(self.handle.shared(), now.instant + deadline, left).await {
+        match until(self.handle.shared(), after(now, deadline), left).await {
             Some(()) => Ok(()),
             None => {
                 let now = self.handle.now();

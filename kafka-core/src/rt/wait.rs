@@ -2,6 +2,7 @@
 
 use super::shared::{Shared, closed};
 use crate::client::cluster::Topic;
+use crate::client::config::LONGEST;
 use crate::client::machine::Now;
 use crate::client::{CallSpec, TopicState};
 use crate::error::{Error, ErrorKind};
@@ -12,7 +13,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Makes a call and waits for its result.
 pub(crate) async fn call(shared: &Arc<Shared>, spec: CallSpec) -> Result<ResponseKind, Error> {
@@ -92,6 +93,11 @@ impl Drop for Alarm {
             state.forget_call(self.id);
         });
     }
+}
+
+/// So long from now; a time beyond all clocks counts as a long one.
+pub(crate) fn after(now: Now, time: Duration) -> Instant {
+    now.instant + time.min(LONGEST)
 }
 
 /// The future's output, or `None` when the deadline comes first.

@@ -2,7 +2,7 @@
 
 use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
-use super::wait::{BatchWait, TopicWait, until};
+use super::wait::{BatchWait, TopicWait, after, until};
 use crate::client::TopicState;
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
@@ -237,7 +237,7 @@ impl Writer {
                 BatchWait::new(batch).await;
             }
         };
-        let _ = until(inner.handle.shared(), now.instant + deadline, all).await;
+        let _ = until(inner.handle.shared(), after(now, deadline), all).await;
         let error = Error::new(ErrorKind::Closed);
         inner.handle.with(|state| state.core.remove_writer(inner.id, &error));
         // By now each has its outcome; those that failed before are told as well.
@@ -404,15 +404,15 @@ impl Inner {
         let memory = &self.accumulator.memory;
         let mut ticket = MemoryTicket { accumulator: &self.accumulator, id: Some(memory.enqueue(need)) };
         self.pressure();
-        let after = self.accumulator.config.delivery_timeout;
+        let timeout = self.accumulator.config.delivery_timeout;
         let granted = poll_fn(|cx| memory.poll_granted(ticket.id.unwrap_or(0), cx));
-        match until(self.handle.shared(), now.instant + after, granted).await {
+        match until(self.handle.shared(), now.instant + timeout, granted).await {
             Some(()) => {
                 ticket.id = None;
                 Ok(())
             }
             None => {
-                let error = Error::new(ErrorKind::TimedOut { after, last: None });
+                let error = Error::new(ErrorKind::TimedOut { after: timeout, last: None });
                 Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
             }
         }

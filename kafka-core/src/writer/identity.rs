@@ -79,7 +79,7 @@ impl Producer {
             Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
                 ErrorCode::None => {
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
-                    self.identity = IdentityState::Ready(Identity { id, epoch });
+                    (self.identity, self.trouble) = (IdentityState::Ready(Identity { id, epoch }), None);
                     return self.reschedule_all(now.instant);
                 }
                 code => Error::broker(code).api(ApiKey::InitProducerId),
@@ -87,6 +87,7 @@ impl Producer {
             Ok(other) => unexpected(&other),
             Err(error) => error,
         };
+        self.trouble = Some(error.clone());
         if error.is_retriable() {
             let wait = self.random.backoff(attempt, self.retry_backoff.0, self.retry_backoff.1);
             self.identity = IdentityState::Backoff(now.instant + wait, attempt + 1);
@@ -98,13 +99,13 @@ impl Producer {
     /// The cluster gives no producer ids: it is too old, or the user has no right to them.
     fn without_identity(&mut self, now: Now, error: Error) {
         let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
+        let told = Error::new(ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" });
         if too_old && self.accumulator.config.idempotence == Idempotence::IfSupported {
-            let kind = ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" };
-            let told = Error::new(kind).detail(Str::from_static("retries may duplicate records"));
-            self.out.degraded = Some(told);
+            self.out.degraded = Some(told.detail(Str::from_static("retries may duplicate records")));
             self.identity = IdentityState::Off;
             return self.reschedule_all(now.instant);
         }
+        let error = if too_old { told.at(|c| *c = error.context().clone()) } else { error };
         // What waits cannot be sent; whatever comes later asks again.
         self.identity = IdentityState::Wanted;
         for index in 0..self.partitions.len() {

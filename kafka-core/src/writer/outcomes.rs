@@ -19,6 +19,9 @@ impl Producer {
     /// A Produce request was answered.
     pub(crate) fn produced(&mut self, now: Now, id: RequestId, response: ProduceResponse) {
         let Some(sent) = self.requests.remove(&id) else { return };
+        if let Some(queue) = self.brokers.get_mut(&sent.broker) {
+            queue.last_error = None;
+        }
         self.hint_leaders(&sent, &response);
         let mut at = 0;
         for topic in response.responses {
@@ -101,7 +104,7 @@ impl Producer {
         match verdict(code, self.identity != IdentityState::Off) {
             Verdict::Acked => {
                 let partition = &mut self.partitions[index];
-                partition.failures = 0;
+                (partition.failures, partition.last_error) = (0, None);
                 let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
                 self.acked(&batch, told.base_offset, time);
             }
@@ -186,6 +189,7 @@ impl Producer {
         let partition = &mut self.partitions[index];
         let attempt = partition.failures;
         partition.failures = partition.failures.saturating_add(1);
+        partition.last_error = Some(error);
         partition.put_back(pending);
         let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
         self.begin_backoff(index, now + wait);

@@ -8,6 +8,7 @@
 
 use super::accumulator::Slot;
 use super::batch::Batch;
+use crate::error::Error;
 use crate::link::RequestId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) struct PartitionSender {
     /// Nothing is sent before.
     pub(crate) backoff_until: Option<Instant>,
     pub(crate) failures: u32,
+    /// Why its last batch has to be sent again.
+    pub(crate) last_error: Option<Error>,
     pub(crate) identity: Option<Identity>,
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
@@ -71,6 +74,7 @@ impl PartitionSender {
             is_packing: false,
             backoff_until: None,
             failures: 0,
+            last_error: None,
             identity: None,
             next_sequence: 0,
             needs_bump: false,

@@ -14,10 +14,11 @@ use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
-use crate::client::machine::{Hint, Now};
+use crate::client::machine::{Hint, Lane, Now};
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
+use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,6 +46,8 @@ pub(crate) struct Producer {
     pub(super) random: Random,
     pub(super) retry_backoff: (Duration, Duration),
     pub(super) request_timeout: Duration,
+    /// Why there is no identity yet, as far as was told.
+    pub(super) trouble: Option<Error>,
     pub(crate) out: Out,
     pub(crate) stats: ProducerStats,
 }
@@ -105,6 +108,8 @@ pub(super) struct BrokerQueue {
     /// Partitions with an open batch that leaves when the lane is idle, whatever its linger; each is there once at most.
     pub(super) gathering: Vec<usize>,
     pub(super) in_flight: usize,
+    /// Why its lane is down.
+    pub(super) last_error: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -130,6 +135,7 @@ impl Producer {
             random: Random::new(seed),
             retry_backoff: (config.retry_backoff, config.retry_backoff_max),
             request_timeout: config.request_timeout,
+            trouble: None,
             out: Out::default(),
             stats: ProducerStats::default(),
         }
@@ -366,6 +372,29 @@ impl Producer {
         again.into_iter().for_each(|index| self.schedule(now.instant, index));
         let timeout_ms = i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX);
         Some(Produce { acks: self.accumulator.config.acks.code(), timeout_ms, batches })
+    }
+
+    /// A lane that this writer may depend on is down: what an expiry that follows is to tell.
+    pub(crate) fn lane_failed(&mut self, (broker, lane): (i32, Lane), error: &Error) {
+        match lane {
+            Lane::Produce => {
+                if let Some(queue) = self.brokers.get_mut(&broker) {
+                    queue.last_error = Some(error.clone());
+                }
+            }
+            _ => self.trouble = Some(error.clone()),
+        }
+    }
+
+    /// What keeps a partition's batches back.
+    pub(super) fn trouble_of(&self, partition: &PartitionSender) -> Option<Error> {
+        let Some(leader) = partition.leader else {
+            return Some(Error::broker(ErrorCode::LeaderNotAvailable));
+        };
+        let lane = self.brokers.get(&leader).and_then(|queue| queue.last_error.clone());
+        let waits = !matches!(self.identity, IdentityState::Ready(_) | IdentityState::Off);
+        let identity = self.trouble.clone().filter(|_| waits);
+        partition.last_error.clone().or(lane).or(identity)
     }
 
     /// A leader may have been unknown; the metadata knows better.

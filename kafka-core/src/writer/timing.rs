@@ -6,7 +6,6 @@ use super::producer::{IdentityState, Producer};
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use kafka_proto::ApiKey;
-use kafka_proto::error_code::ErrorCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,8 +68,7 @@ impl Producer {
         }
         let topic = partition.slot.topic.clone();
         let number = partition.slot.partition;
-        let leaderless = partition.leader.is_none();
-        let last = leaderless.then(|| Error::broker(ErrorCode::LeaderNotAvailable).partition(&topic, number));
+        let last = self.trouble_of(&self.partitions[index]);
         let error =
             Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Produce).partition(&topic, number);
         while let Some(pending) = pop_if(&mut self.partitions[index].queue, |p| due(p.batch.created)) {
