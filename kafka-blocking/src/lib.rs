@@ -1,1 +1,43 @@
-//! A Kafka client on blocking sockets and threads.
+//! A Kafka client on blocking sockets and plain threads: no async runtime behind it, and nothing to `await`.
+//!
+//! The client itself is [`kafka_core`]; its handles are the same as on every other runtime, without the `async`:
+//!
+//! ```no_run
+//! use kafka_blocking::{Client, Message};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("localhost:9092").connect()?;
+//! let writer = client.writer("orders").build()?;
+//! writer.write_messages([Message::new("hello").key("k")])?; // waits for the acks
+//! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room
+//! println!("{:?}", delivery.wait()?);
+//!
+//! let mut reader = client.reader("orders").group("billing").build()?;
+//! while let Some(message) = reader.fetch_message()? {
+//!     reader.commit_messages([&message])?;
+//! }
+//! reader.close(Duration::from_secs(5))?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Threads
+//! A client has one thread for its timers, heartbeats among them, and each connection two: one reads, one writes. So
+//! nothing depends on how often the application calls. Heavy work has short-lived threads of its own, no more than there
+//! are processors. Closing or dropping the client shuts its sockets down, and all of them end at once; only a name lookup
+//! or an attempt to connect that is under way ends by itself, at the latest by the time limit of the system and the client.
+//!
+//! # Inside async code
+//! The methods park the calling thread. In a task of an async runtime that stops the tasks beside it, so call them
+//! there by what the runtime has for blocking work (tokio's `spawn_blocking`), or use the adapter for that runtime.
+
+mod handles;
+mod jobs;
+mod park;
+mod runtime;
+mod threads;
+
+pub use handles::{Client, ClientBuilder, Delivery, Messages, Reader, Writer};
+pub use kafka_core::*;
+pub use runtime::Blocking;
+pub use threads::live_threads;

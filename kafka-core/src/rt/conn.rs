@@ -11,7 +11,7 @@ use crate::link::{ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Trans
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// Bytes handed to a socket ahead of its taking them; what is not handed out can still expire or move.
 const TRANSMIT_BUDGET: usize = 256 << 10;
@@ -90,6 +90,13 @@ impl Inbound {
         }
     }
 
+    /// The reading half has ended, so the writing half shall: it is woken, and what [`Outbound::on_end`] was given is run.
+    pub fn end(&self) {
+        let (waker, hook) = self.shared.with(|state| state.end_conn(self.conn));
+        hook.into_iter().for_each(|hook| hook());
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// Ends the link: what was handed out and not answered.
     pub(super) fn finish(&mut self) -> Vec<Unanswered> {
         self.link.finish()
@@ -115,23 +122,29 @@ impl Outbound {
     /// # Errors
     /// The connection is to end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        if !self.ready {
-            self.ready = match self.link.poll_setup() {
-                Ok(ready) => ready,
-                Err(error) => return Poll::Ready(Err(ConnectionError::Lost(error.to_string()))),
-            };
+        if !self.poll_setup()? && self.link.is_empty() {
+            self.await_setup(cx)?;
+            // Asked again: the reading half may have gone on between the first look and the waker's being known.
+            if !self.poll_setup()? && self.link.is_empty() {
+                return Poll::Pending;
+            }
         }
         while self.ready && self.link.pending_bytes() < TRANSMIT_BUDGET {
             match self.next_transmit(cx)? {
                 Poll::Ready(transmit) => self.encode(transmit),
                 Poll::Pending if self.link.is_empty() => return Poll::Pending,
-                Poll::Pending => return Poll::Ready(Ok(())),
+                Poll::Pending => break,
             }
         }
-        if self.link.is_empty() {
-            return self.await_setup(cx);
-        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether requests may be handed out.
+    fn poll_setup(&mut self) -> Result<bool, ConnectionError> {
+        if !self.ready {
+            self.ready = self.link.poll_setup().map_err(|e| ConnectionError::Lost(e.to_string()))?;
+        }
+        Ok(self.ready)
     }
 
     fn next_transmit(&self, cx: &Context<'_>) -> Result<Poll<Transmit>, ConnectionError> {
@@ -150,13 +163,13 @@ impl Outbound {
         })
     }
 
-    fn await_setup(&self, cx: &Context<'_>) -> Poll<Result<(), ConnectionError>> {
+    fn await_setup(&self, cx: &Context<'_>) -> Result<(), ConnectionError> {
         self.shared.with(|state| {
             if state.is_ending(self.conn) {
-                return Poll::Ready(Err(ConnectionError::ClosedByClient));
+                return Err(ConnectionError::ClosedByClient);
             }
             state.await_transmit(self.conn, cx);
-            Poll::Pending
+            Ok(())
         })
     }
 
@@ -167,9 +180,16 @@ impl Outbound {
         }
     }
 
-    /// The bytes that wait for the socket; how many slots were filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.link.slices(slices)
+    /// Calls `write` with the bytes that wait for the socket.
+    pub fn gather<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut few = [IoSlice::new(&[]); 64];
+        let count = self.link.slices(&mut few);
+        if count < few.len() {
+            return write(&few[..count]);
+        }
+        let mut many = vec![IoSlice::new(&[]); MAX_SLICES];
+        let count = self.link.slices(&mut many);
+        write(&many[..count])
     }
 
     /// The socket took so many bytes.
@@ -236,23 +256,19 @@ fn poll_write(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
     ready!(outbound.poll_fill(cx))?;
-    let len = {
-        let mut few = [IoSlice::new(&[]); 64];
-        let count = outbound.slices(&mut few);
-        if count < few.len() {
-            ready!(stream.poll_write_vectored(cx, &few[..count]))
-        } else {
-            let mut many = vec![IoSlice::new(&[]); MAX_SLICES];
-            let count = outbound.slices(&mut many);
-            ready!(stream.poll_write_vectored(cx, &many[..count]))
-        }
-    };
+    let len = ready!(outbound.gather(|slices| stream.poll_write_vectored(cx, slices)));
     match len.map_err(|e| inbound.broken(&e))? {
         0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
         len => {
             outbound.written(len);
             Poll::Ready(Ok(()))
         }
+    }
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        lost(&error)
     }
 }
 

@@ -5,7 +5,7 @@ use super::runtime::Runtime;
 use super::shared::{DriverWaker, Shared};
 use crate::client::{Action, Input};
 use crate::error::ConnectionError;
-use crate::link::{ConnId, LinkConfig, link};
+use crate::link::{ConnId, LinkConfig, Unanswered, link};
 use kafka_proto::Str;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -21,16 +21,24 @@ enum Woken {
     Timer,
 }
 
-pub(crate) async fn run<R: Runtime>(runtime: R, shared: Arc<Shared>, budget: DriverWaker) {
-    // A runtime that is shut down drops this task: nobody shall wait for ever then.
-    let _end = EndOfDriver(shared.clone());
+pub(crate) fn run<R: Runtime>(
+    runtime: R,
+    shared: Arc<Shared>,
+    budget: DriverWaker,
+) -> impl Future<Output = ()> + Send {
+    // A runtime that is shut down drops this task, perhaps before its first poll: nobody shall wait for ever then.
+    let end = EndOfDriver(shared);
+    async move { carry_out_all(&runtime, &end.0, &budget).await }
+}
+
+async fn carry_out_all<R: Runtime>(runtime: &R, shared: &Arc<Shared>, budget: &DriverWaker) {
     loop {
         while let Some(action) = shared.with(|state| state.core.poll_action()) {
-            carry_out(&runtime, &shared, action);
+            carry_out(runtime, shared, action);
         }
         let armed = shared.with(|state| (!state.is_shut_down()).then(|| state.arm()));
         let Some(armed) = armed else { return };
-        match sleep(&runtime, &shared, &budget, armed).await {
+        match sleep(runtime, shared, budget, armed).await {
             Woken::Called => {}
             Woken::Budget => shared.input(Input::BudgetFreed),
             Woken::Timer => shared.input(Input::Timeout),
@@ -97,9 +105,43 @@ struct Attempt {
     link: LinkConfig,
 }
 
-async fn connection<R: Runtime>(runtime: R, shared: Arc<Shared>, attempt: Attempt) {
+/// A connection's task. One that is dropped, since it got no thread or its runtime ended, counts as a lost connection.
+fn connection<R: Runtime>(
+    runtime: R,
+    shared: Arc<Shared>,
+    attempt: Attempt,
+) -> impl Future<Output = ()> + Send {
+    let dropped = (ConnectionError::Lost("its task was not run to the end".into()), Vec::new());
+    let mut end = EndOfConnection { shared, conn: attempt.conn, how: Some(dropped) };
+    async move {
+        let how = connect_and_drive(&runtime, &end.shared, attempt).await;
+        end.how = Some(how);
+        drop(end);
+    }
+}
+
+struct EndOfConnection {
+    shared: Arc<Shared>,
+    conn: ConnId,
+    how: Option<(ConnectionError, Vec<Unanswered>)>,
+}
+
+impl Drop for EndOfConnection {
+    fn drop(&mut self) {
+        self.shared.with(|state| state.conn_gone(self.conn));
+        if let Some((error, unanswered)) = self.how.take() {
+            self.shared.input(Input::Closed { conn: self.conn, error, unanswered });
+        }
+    }
+}
+
+async fn connect_and_drive<R: Runtime>(
+    runtime: &R,
+    shared: &Arc<Shared>,
+    attempt: Attempt,
+) -> (ConnectionError, Vec<Unanswered>) {
     let conn = attempt.conn;
-    let (error, unanswered) = match unless_ended(&shared, conn, connect(&runtime, &attempt)).await {
+    match unless_ended(shared, conn, connect(runtime, &attempt)).await {
         Err(error) => (error, Vec::new()),
         Ok(stream) => {
             shared.input(Input::Accepted(conn));
@@ -109,9 +151,7 @@ async fn connection<R: Runtime>(runtime: R, shared: Arc<Shared>, attempt: Attemp
             let (error, mut inbound) = runtime.drive(stream, inbound, outbound).await;
             (error, inbound.finish())
         }
-    };
-    shared.with(|state| state.conn_gone(conn));
-    shared.input(Input::Closed { conn, error, unanswered });
+    }
 }
 
 /// Tries the addresses of a name one after the other; each gets an equal part of the time that is left.

@@ -1,0 +1,157 @@
+//! The client's handle, without `async`.
+
+use super::reader::Reader;
+use super::writer::Writer;
+use crate::park::block_on;
+use crate::runtime::Blocking;
+use kafka_core::client::cluster::Topic;
+use kafka_core::reader::Start;
+use kafka_core::rt::{self, ClusterDescription, NewTopic, ReaderBuilder, WriterBuilder};
+use kafka_core::stats::Stats;
+use kafka_core::{Error, Result, Str};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client of one cluster: many writers, readers and calls share its connections and what it knows.
+///
+/// Everything is as at [`rt::Client`], except that methods wait where those there are futures.
+#[derive(Clone, Debug)]
+pub struct Client(rt::Client<Blocking>);
+
+/// Makes a [`Client`]; the settings are those of [`rt::ClientBuilder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct ClientBuilder(rt::ClientBuilder<Blocking>);
+
+/// Settings that are handed on as they are.
+macro_rules! settings {
+    ($($name:ident($($argument:ident: $kind:ty),+)),+ $(,)?) => {$(
+        #[doc = concat!("See [`rt::ClientBuilder::", stringify!($name), "`].")]
+        pub fn $name(self, $($argument: $kind),+) -> Self {
+            Self(self.0.$name($($argument),+))
+        }
+    )+};
+}
+
+impl ClientBuilder {
+    settings! {
+        client_id(id: impl Into<Str>),
+        request_timeout(timeout: Duration),
+        connect_timeout(timeout: Duration),
+        call_timeout(timeout: Duration),
+        retry_backoff(min: Duration, max: Duration),
+        reconnect_backoff(min: Duration, max: Duration),
+        metadata_max_age(age: Duration),
+        unknown_topic_grace(grace: Duration),
+        connections_max_idle(idle: Duration),
+        allow_auto_topic_creation(allow: bool),
+        seed(seed: u64),
+    }
+
+    /// Makes the client without waiting for any broker.
+    ///
+    /// # Errors
+    /// As [`rt::ClientBuilder::build`].
+    pub fn build(self) -> Result<Client> {
+        self.0.build().map(Client)
+    }
+
+    /// Makes the client and waits until a broker has told of the cluster.
+    ///
+    /// # Errors
+    /// As [`rt::ClientBuilder::connect`].
+    pub fn connect(self) -> Result<Client> {
+        block_on(self.0.connect()).map(Client)
+    }
+}
+
+impl Client {
+    /// Begins with these addresses: `host:port`, several separated by commas.
+    pub fn builder(addresses: &str) -> ClientBuilder {
+        ClientBuilder(rt::Client::builder(addresses))
+    }
+
+    /// A writer to a topic.
+    pub fn writer(&self, topic: impl Into<Str>) -> WriterBuilder<Writer> {
+        self.0.writer(topic).making()
+    }
+
+    /// A writer whose messages name their topics.
+    pub fn writer_to_any(&self) -> WriterBuilder<Writer> {
+        self.0.writer_to_any().making()
+    }
+
+    /// A reader of a topic, by itself or in a group.
+    pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder<Reader> {
+        self.0.reader(topic).making()
+    }
+
+    /// See [`rt::Client::topic`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn topic(&self, name: impl Into<Str>) -> Result<Arc<Topic>> {
+        block_on(self.0.topic(name))
+    }
+
+    /// See [`rt::Client::create_topics`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_topics(
+        &self,
+        topics: impl IntoIterator<Item = NewTopic>,
+    ) -> Result<Vec<(Str, Result<()>)>> {
+        block_on(self.0.create_topics(topics))
+    }
+
+    /// See [`rt::Client::create_topic`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_topic(&self, topic: NewTopic) -> Result<()> {
+        block_on(self.0.create_topic(topic))
+    }
+
+    /// See [`rt::Client::delete_topics`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete_topics(
+        &self,
+        names: impl IntoIterator<Item = impl Into<Str>>,
+    ) -> Result<Vec<(Str, Result<()>)>> {
+        block_on(self.0.delete_topics(names))
+    }
+
+    /// See [`rt::Client::describe_cluster`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn describe_cluster(&self) -> Result<ClusterDescription> {
+        block_on(self.0.describe_cluster())
+    }
+
+    /// See [`rt::Client::list_offset`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn list_offset(&self, topic: impl Into<Str>, partition: i32, at: Start) -> Result<Option<i64>> {
+        block_on(self.0.list_offset(topic, partition, at))
+    }
+
+    /// Counters, gauges and latencies since the beginning.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    /// What the client does without, since the brokers are too old for it; empty with newer ones.
+    pub fn degraded(&self) -> Vec<Error> {
+        self.0.degraded()
+    }
+
+    /// Delivers what the writers took until `deadline`, then ends everything: connections, threads, other handles.
+    pub fn close(&self, deadline: Duration) {
+        block_on(self.0.close(deadline));
+    }
+}

@@ -1,0 +1,9 @@
+//! What users hold: the core's handles, waited for.
+
+mod client;
+mod reader;
+mod writer;
+
+pub use client::{Client, ClientBuilder};
+pub use reader::{Messages, Reader};
+pub use writer::{Delivery, Writer};

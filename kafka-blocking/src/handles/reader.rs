@@ -1,0 +1,153 @@
+//! The handle that reads, without `async`.
+
+use crate::park::{block_on, block_until};
+use kafka_core::client::cluster::TopicPartition;
+use kafka_core::error::ErrorKind;
+use kafka_core::reader::Start;
+use kafka_core::rt::{self, Batch, Event};
+use kafka_core::{Error, Message, Result};
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Reads messages: of partitions it was told, or of those that its group gives it.
+///
+/// Everything is as at [`rt::Reader`], except that methods wait where those there are futures; and those whose names end
+/// in `_within` wait so long at most.
+#[derive(Debug)]
+pub struct Reader(rt::Reader);
+
+impl From<rt::Reader> for Reader {
+    fn from(reader: rt::Reader) -> Self {
+        Self(reader)
+    }
+}
+
+impl Reader {
+    /// The next message, or what the group did. `None` once the reader is closed. See [`rt::Reader::next`].
+    ///
+    /// # Errors
+    /// Something went wrong with a partition, which the error names; the next call goes on with the others.
+    #[expect(clippy::should_implement_trait, reason = "the same name as in the other adapters")]
+    pub fn next(&mut self) -> Result<Option<Event>> {
+        block_on(self.0.next())
+    }
+
+    /// As [`next`](Self::next).
+    ///
+    /// # Errors
+    /// As there; [`ErrorKind::TimedOut`] where nothing came in time, and nothing is lost then.
+    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Event>> {
+        within(timeout, self.0.next())
+    }
+
+    /// The next message; revocations are given up at once, and losses passed over. `None` once the reader is closed.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn fetch_message(&mut self) -> Result<Option<Message>> {
+        block_on(self.0.fetch_message())
+    }
+
+    /// As [`fetch_message`](Self::fetch_message).
+    ///
+    /// # Errors
+    /// As [`next_within`](Self::next_within).
+    pub fn fetch_message_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        within(timeout, self.0.fetch_message())
+    }
+
+    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval
+    /// as long as calls wait for messages. See [`rt::Reader::read_message`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn read_message(&mut self) -> Result<Option<Message>> {
+        block_on(self.0.read_message())
+    }
+
+    /// As [`read_message`](Self::read_message).
+    ///
+    /// # Errors
+    /// As [`next_within`](Self::next_within).
+    pub fn read_message_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        within(timeout, self.0.read_message())
+    }
+
+    /// The messages that [`fetch_message`](Self::fetch_message) gives, until the reader is closed.
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages(self)
+    }
+
+    /// The records that were fetched together, borrowed: the fastest way to read. See [`rt::Reader::next_batch`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        block_on(self.0.next_batch())
+    }
+
+    /// Commits the positions after these messages, the highest of each partition; waits until it is done.
+    ///
+    /// # Errors
+    /// As [`rt::Reader::commit_messages`].
+    pub fn commit_messages<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+        block_on(self.0.commit_messages(messages))
+    }
+
+    /// Moves a partition's position. See [`rt::Reader::seek`].
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
+        self.0.seek(partition, start)
+    }
+
+    /// Delivers nothing of a partition until [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
+        self.0.pause(partition)
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// The partition is not this reader's.
+    pub fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
+        self.0.resume(partition)
+    }
+
+    /// The end of a partition's log that replicas agree on, as far as it was told.
+    pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
+        self.0.high_watermark(partition)
+    }
+
+    /// Commits what `read_message` has handed out, leaves the group and ends; gives up at the deadline.
+    ///
+    /// # Errors
+    /// As [`rt::Reader::close`].
+    pub fn close(&mut self, deadline: Duration) -> Result<()> {
+        block_on(self.0.close(deadline))
+    }
+}
+
+fn within<T>(timeout: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Err(Error::new(ErrorKind::TimedOut { after: timeout, last: None }));
+    match Instant::now().checked_add(timeout) {
+        Some(until) => block_until(until, future).unwrap_or_else(late),
+        None => block_on(future),
+    }
+}
+
+/// Iterates over messages, see [`Reader::messages`].
+#[derive(Debug)]
+pub struct Messages<'a>(&'a mut Reader);
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Result<Message>> {
+        self.0.fetch_message().transpose()
+    }
+}
