@@ -56,6 +56,8 @@ macro_rules! table {
 }
 
 on!(on_tokio, kafka_tokio::Tokio, crate::support::block_on_tokio);
+on!(on_smol, kafka_smol::Smol, smol::block_on);
+on!(on_async_std, kafka_smol::AsyncStd, async_std::task::block_on);
 
 /// What only a runtime that can be missing or dropped is asked.
 mod only_tokio {
