@@ -123,7 +123,9 @@ fn offsets(
     };
     let mut offsets = Offsets::new();
     let mut worst: Option<(Verdict, Error)> = None;
-    for one in response.groups.into_iter().filter(|g| g.group_id == *group) {
+    // Before version 8 an answer is of one group and does not name it.
+    let ours = |id: &Str| id == group || id.is_empty();
+    for one in response.groups.into_iter().filter(|g| ours(&g.group_id)) {
         if let Some(error) = failed(ErrorCode::from(one.error_code)) {
             return Err(error);
         }
