@@ -4,5 +4,6 @@ pub mod broker;
 mod cluster_handle;
 pub mod real;
 mod serve;
+pub mod sim;
 
 pub use cluster_handle::{Cluster, ClusterBuilder, StartError};

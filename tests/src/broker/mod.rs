@@ -40,7 +40,7 @@ pub use state::batch::{StoredHeader, StoredRecord};
 pub use state::topic_config::ConfigError;
 
 use api::Reply;
-use dice::Dice;
+pub(crate) use dice::Dice;
 use faults::Faults;
 use prepared::{Arrived, Call};
 use state::groups::Groups;

@@ -1,0 +1,249 @@
+//! What goes wrong, and that it stops to go wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_proto::{ApiKey, ErrorCode};
+
+use super::apps::Stage;
+use super::chance::Chance;
+use super::history::TOPIC;
+use super::network::Wires;
+use super::runtime::broker_now;
+use crate::broker::{Fault, FaultRule, NodeId};
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// A connection breaks.
+    Reset,
+    /// All connections of a node break.
+    ResetNode,
+    /// A connection carries nothing any more, and nobody says so.
+    HalfOpen,
+    /// A node cannot be reached for a while.
+    BlackHole,
+    /// A node refuses connections for a while.
+    Refuse,
+    /// A node stops, and comes back.
+    Kill,
+    /// A partition, or a group's coordinator, moves.
+    MoveLeader,
+    /// A node takes requests and leaves them lying for a while.
+    Mute,
+    /// Followers of a partition stop to fetch for a while.
+    Stall,
+    /// Requests are answered with an error.
+    Error,
+    /// Requests are executed later.
+    Delay,
+    /// Requests are lost with their connection.
+    CloseBefore,
+    /// Answers are lost with their connection.
+    CloseAfter,
+    /// Clients are asked to pause.
+    Throttle,
+    /// Requests are never answered.
+    NoAnswer,
+}
+
+/// Errors that a broker may answer with at any time, by API.
+const ERRORS: &[(ApiKey, ErrorCode)] = &[
+    (ApiKey::Produce, ErrorCode::NotLeaderOrFollower),
+    (ApiKey::Produce, ErrorCode::NotEnoughReplicas),
+    (ApiKey::Produce, ErrorCode::LeaderNotAvailable),
+    (ApiKey::Produce, ErrorCode::UnknownTopicOrPartition),
+    (ApiKey::Produce, ErrorCode::RequestTimedOut),
+    (ApiKey::Produce, ErrorCode::KafkaStorageError),
+    (ApiKey::Fetch, ErrorCode::NotLeaderOrFollower),
+    (ApiKey::Fetch, ErrorCode::FencedLeaderEpoch),
+    (ApiKey::Fetch, ErrorCode::UnknownLeaderEpoch),
+    (ApiKey::Fetch, ErrorCode::UnknownTopicOrPartition),
+    (ApiKey::Fetch, ErrorCode::OffsetNotAvailable),
+    (ApiKey::Fetch, ErrorCode::KafkaStorageError),
+    (ApiKey::Fetch, ErrorCode::FetchSessionIdNotFound),
+    (ApiKey::Fetch, ErrorCode::InvalidFetchSessionEpoch),
+    (ApiKey::ListOffsets, ErrorCode::NotLeaderOrFollower),
+    (ApiKey::ListOffsets, ErrorCode::LeaderNotAvailable),
+    (ApiKey::ListOffsets, ErrorCode::OffsetNotAvailable),
+    (ApiKey::Metadata, ErrorCode::LeaderNotAvailable),
+    (ApiKey::Metadata, ErrorCode::UnknownTopicOrPartition),
+    (ApiKey::InitProducerId, ErrorCode::CoordinatorLoadInProgress),
+    (ApiKey::InitProducerId, ErrorCode::CoordinatorNotAvailable),
+    (ApiKey::FindCoordinator, ErrorCode::CoordinatorNotAvailable),
+    (ApiKey::JoinGroup, ErrorCode::CoordinatorNotAvailable),
+    (ApiKey::JoinGroup, ErrorCode::CoordinatorLoadInProgress),
+    (ApiKey::JoinGroup, ErrorCode::NotCoordinator),
+    (ApiKey::JoinGroup, ErrorCode::UnknownMemberId),
+    (ApiKey::SyncGroup, ErrorCode::RebalanceInProgress),
+    (ApiKey::SyncGroup, ErrorCode::NotCoordinator),
+    (ApiKey::SyncGroup, ErrorCode::UnknownMemberId),
+    (ApiKey::Heartbeat, ErrorCode::NotCoordinator),
+    (ApiKey::Heartbeat, ErrorCode::CoordinatorNotAvailable),
+    (ApiKey::Heartbeat, ErrorCode::RebalanceInProgress),
+    (ApiKey::Heartbeat, ErrorCode::UnknownMemberId),
+    (ApiKey::Heartbeat, ErrorCode::IllegalGeneration),
+    (ApiKey::OffsetCommit, ErrorCode::CoordinatorLoadInProgress),
+    (ApiKey::OffsetCommit, ErrorCode::NotCoordinator),
+    (ApiKey::OffsetCommit, ErrorCode::RequestTimedOut),
+    (ApiKey::OffsetFetch, ErrorCode::CoordinatorLoadInProgress),
+    (ApiKey::OffsetFetch, ErrorCode::NotCoordinator),
+    (ApiKey::OffsetFetch, ErrorCode::UnstableOffsetCommit),
+];
+
+/// APIs whose requests may be lost, late or unanswered.
+const APIS: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::InitProducerId,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::SyncGroup,
+    ApiKey::Heartbeat,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::LeaveGroup,
+];
+
+/// Lets things go wrong until it is time to heal; tells what it did.
+pub(crate) async fn chaos(stage: Stage, nodes: i32, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
+    let mut done: BTreeMap<FaultKind, u64> = BTreeMap::new();
+    while !stage.settings.faults.is_empty() {
+        let wait = chance.between(Duration::from_millis(1), stage.settings.fault_pause);
+        if stage.runtime.elapsed() + wait >= stage.settings.healing {
+            break;
+        }
+        stage.runtime.sleep(wait).await;
+        let Some(kind) = chance.pick(stage.settings.faults).copied() else { break };
+        let mut fault = Happening { stage: &stage, nodes, chance: &mut chance };
+        if fault.happen(kind) {
+            *done.entry(kind).or_default() += 1;
+        }
+        if chance.per_mille(400) {
+            recover(&stage, nodes, &mut chance, false);
+        }
+    }
+    let left = stage.settings.healing.saturating_sub(stage.runtime.elapsed());
+    stage.runtime.sleep(left).await;
+    recover(&stage, nodes, &mut chance, true);
+    done
+}
+
+struct Happening<'a> {
+    stage: &'a Stage,
+    nodes: i32,
+    chance: &'a mut Chance,
+}
+
+impl Happening<'_> {
+    /// Whether it could be done.
+    fn happen(&mut self, kind: FaultKind) -> bool {
+        let node = self.chance.below(self.nodes as u64) as NodeId;
+        let partition = self.chance.below(self.stage.partitions as u64) as i32;
+        let time = self.chance.millis(10, 8000);
+        let mut world = self.stage.runtime.world();
+        let world = &mut *world;
+        let (elapsed, now) = (world.now, broker_now(world.now));
+        world
+            .trace
+            .line(elapsed, format_args!("fault {kind:?}, node {node}, partition {partition}, {time:?}"));
+        match kind {
+            FaultKind::Reset => {
+                let conn = world.net.any_conn();
+                conn.into_iter().for_each(|conn| world.reset(conn));
+                conn.is_some()
+            }
+            FaultKind::ResetNode => {
+                world.reset_node(node);
+                true
+            }
+            FaultKind::HalfOpen => {
+                let conn = world.net.any_conn();
+                conn.into_iter().for_each(|conn| world.net.half_open(conn));
+                conn.is_some()
+            }
+            FaultKind::BlackHole => {
+                world.net.cut_off(node, elapsed + time);
+                true
+            }
+            FaultKind::Refuse => {
+                world.net.refuse(node, elapsed + time);
+                world.reset_node(node);
+                true
+            }
+            FaultKind::Kill => {
+                if world.net.down.len() + 1 >= self.nodes as usize || world.net.down.contains(&node) {
+                    return false;
+                }
+                world.net.down.push(node);
+                let killed = world.net.cluster.kill(now, node).is_ok();
+                world.settle();
+                world.reset_node(node);
+                killed
+            }
+            FaultKind::MoveLeader => {
+                let group = self.chance.per_mille(400);
+                let (topic, partitions) = if group { ("__consumer_offsets", 50) } else { (TOPIC, 1) };
+                let moved = (0..partitions).map(|at| {
+                    let at = if group { at } else { partition };
+                    world.net.cluster.move_leader(now, topic, at, node).is_ok()
+                });
+                let moved = moved.fold(false, |any, one| any || one);
+                world.settle();
+                moved
+            }
+            FaultKind::Mute => world.net.cluster.mute(node).is_ok(),
+            FaultKind::Stall => world.net.cluster.stall_replication(TOPIC, partition).is_ok(),
+            FaultKind::Error => {
+                let Some((api, error)) = self.chance.pick(ERRORS) else { return false };
+                let times = 1 + self.chance.below(4) as u32;
+                world.trace.line(elapsed, format_args!("{times} {} {error:?}", api.name()));
+                world.net.cluster.fail_next(*api, *error, times);
+                true
+            }
+            FaultKind::Delay => self.inject(world, Fault::Delay(time)),
+            FaultKind::CloseBefore => self.inject(world, Fault::CloseBefore),
+            FaultKind::CloseAfter => self.inject(world, Fault::CloseAfter),
+            FaultKind::Throttle => self.inject(world, Fault::Throttle(time / 4)),
+            FaultKind::NoAnswer => self.inject(world, Fault::NoAnswer),
+        }
+    }
+
+    fn inject(&mut self, world: &mut super::runtime::World, fault: Fault) -> bool {
+        let api = self.chance.pick(APIS).copied();
+        let times = 1 + self.chance.below(3) as u32;
+        world.trace.line(world.now, format_args!("{times} {api:?} {fault:?}"));
+        world.net.cluster.inject(FaultRule { api, node: None, times, fault });
+        true
+    }
+}
+
+/// Nodes come back, one drawn or all; with `all` nothing is left that may go wrong.
+fn recover(stage: &Stage, nodes: i32, chance: &mut Chance, all: bool) {
+    let mut world = stage.runtime.world();
+    let world = &mut *world;
+    let now = broker_now(world.now);
+    let one = chance.below(nodes as u64) as NodeId;
+    for node in (0..nodes).filter(|node| all || *node == one) {
+        if world.net.down.contains(&node) {
+            world.net.down.retain(|down| *down != node);
+            // The node is one of the cluster's.
+            let _ = world.net.cluster.restart(now, node);
+        }
+        let _ = world.net.cluster.unmute(now, node);
+    }
+    let partition = chance.below(stage.partitions as u64) as i32;
+    for partition in (0..stage.partitions).filter(|at| all || *at == partition) {
+        let _ = world.net.cluster.resume_replication(now, TOPIC, partition);
+    }
+    if all {
+        world.net.cluster.clear_faults();
+        world.net.heal();
+    }
+    world.trace.line(world.now, format_args!("recovery of {}", if all { -1 } else { one }));
+    world.settle();
+}

@@ -1,0 +1,116 @@
+//! Members of the group: they come, read, commit and go, in good order or not.
+
+use std::time::Duration;
+
+use kafka_core::Message;
+use kafka_core::error::ErrorKind;
+use kafka_core::reader::Reset;
+use kafka_core::rt::{Event, Reader};
+
+use super::apps::{Stage, pause, reader_error};
+use super::chance::Chance;
+
+/// Joins, and joins again after having left, until the group is done.
+pub(crate) async fn member(stage: Stage, mut chance: Chance) {
+    loop {
+        let client = stage.client(&mut chance);
+        let mut reader = client
+            .reader(super::history::TOPIC)
+            .group(super::history::GROUP)
+            .reset(Reset::First)
+            .session_timeout(chance.millis(6000, 20_000))
+            .heartbeat_interval(chance.millis(500, 2500))
+            .rebalance_timeout(chance.millis(5000, 20_000))
+            .auto_commit_interval(chance.millis(50, 3000))
+            .build()
+            .unwrap_or_else(|error| panic!("{error}"));
+        if chance.per_mille(500) {
+            commit_by_hand(&stage, &mut reader, &mut chance).await;
+        } else {
+            commit_automatically(&stage, &mut reader, &mut chance).await;
+        }
+        if chance.per_mille(600) {
+            let _ = reader.close(Duration::from_secs(10)).await;
+        }
+        drop((reader, client));
+        if stage.history().group_is_done() {
+            return;
+        }
+        let away = chance.millis(0, 5000);
+        stage.runtime.sleep(away).await;
+    }
+}
+
+fn stays(stage: &Stage, chance: &mut Chance) -> bool {
+    let leaves = !stage.is_healed() && chance.per_mille(stage.settings.churn);
+    !leaves && !stage.history().group_is_done()
+}
+
+/// A message counts as handled once the next one is asked for.
+async fn commit_automatically(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
+    while stays(stage, chance) {
+        let patience = chance.millis(1, 1000);
+        match stage.runtime.within(patience, reader.read_message()).await {
+            Some(Ok(Some(message))) => {
+                pause(stage, chance).await;
+                handled(stage, &message);
+            }
+            Some(Ok(None)) => return stage.history().violation("a member ended by itself".to_owned()),
+            Some(Err(error)) => reader_error(stage, &error),
+            None => {}
+        }
+    }
+}
+
+async fn commit_by_hand(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
+    let mut batch: Vec<Message> = Vec::new();
+    while stays(stage, chance) {
+        let patience = chance.millis(1, 1000);
+        match stage.runtime.within(patience, reader.next()).await {
+            Some(Ok(Some(Event::Message(message)))) => {
+                pause(stage, chance).await;
+                handled(stage, &message);
+                batch.push(message);
+            }
+            Some(Ok(Some(Event::Assigned(_)))) => stage.history().assigned += 1,
+            Some(Ok(Some(Event::Revoking(_)))) => commit(stage, reader, &mut batch, chance).await,
+            Some(Ok(Some(Event::Lost(error)))) => {
+                batch.clear();
+                stage.history().error(&error);
+            }
+            Some(Ok(Some(_))) | None => {}
+            Some(Ok(None)) => return stage.history().violation("a member ended by itself".to_owned()),
+            Some(Err(error)) => reader_error(stage, &error),
+        }
+        if chance.per_mille(50) {
+            commit(stage, reader, &mut batch, chance).await;
+        }
+    }
+    commit(stage, reader, &mut batch, chance).await;
+}
+
+async fn commit(stage: &Stage, reader: &Reader, batch: &mut Vec<Message>, chance: &mut Chance) {
+    let messages = std::mem::take(batch);
+    let commit = reader.commit_messages(&messages);
+    let result = if chance.per_mille(200) {
+        let patience = chance.millis(0, 100);
+        stage.runtime.within(patience, commit).await
+    } else {
+        Some(commit.await)
+    };
+    let Some(Err(error)) = result else { return };
+    let mut history = stage.history();
+    history.error(&error);
+    let over = matches!(error.kind(), ErrorKind::StaleCommit);
+    if !over && stage.runtime.elapsed() > stage.settings.healing + Duration::from_secs(60) {
+        history.violation(format!("I8: a commit failed long after all had healed: {error}"));
+    }
+}
+
+fn handled(stage: &Stage, message: &Message) {
+    let mut history = stage.history();
+    history.read += 1;
+    if let (Some(partition), Some(offset)) = (message.partition, message.offset) {
+        history.handled(partition, offset);
+    }
+}

@@ -1,0 +1,25 @@
+//! The client in a simulator: production code of `kafka-core` on a seeded executor with virtual time and network,
+//! against the embedded broker.
+//!
+//! What holds here:
+//! * One thread; every choice comes from the seed: which ready task goes on, how long bytes take, how many of them a read or
+//!   write takes, what goes wrong and when. The same plan and seed give the same trace, byte for byte.
+//! * Time stands still while any task is ready, and then jumps to the next event.
+//! * Nothing here decides what the client decides: applications are written with the handles that users have.
+
+mod apps;
+mod chance;
+mod chaos;
+mod executor;
+mod history;
+mod members;
+mod network;
+mod plan;
+mod run;
+mod runtime;
+mod trace;
+
+pub use chaos::FaultKind;
+pub use plan::{Plan, UnknownPlan};
+pub use run::{Failure, Report, run};
+pub use runtime::{SimRuntime, SimStream};

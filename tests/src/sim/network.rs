@@ -1,0 +1,397 @@
+//! Wires between clients and the nodes of the cluster: bytes that take their time, in pieces of any size.
+//!
+//! A connection is served as a real broker does: one request at a time, answers in order. What a node is asked while it is
+//! cut off arrives later; what a dead connection carries never arrives.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use kafka_proto::{ApiKey, Bytes};
+
+use super::chance::Chance;
+use super::executor::Due;
+use super::runtime::{World, broker_now};
+use super::trace::checksum;
+use crate::broker::{ClusterState, ConnKey, NodeId, Outcome};
+
+/// What a socket takes before the other side has read it.
+const WINDOW: usize = 256 << 10;
+
+/// How good the wires are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quality {
+    pub(crate) latency: (Duration, Duration),
+    /// How often of a thousand a read, a write or an answer comes in pieces.
+    pub(crate) pieces: u64,
+}
+
+/// Something that reaches an end of a connection.
+#[derive(Debug)]
+pub(crate) enum NetEvent {
+    /// Bytes for the broker.
+    Up(u64, Bytes),
+    /// The client has closed its end.
+    Fin(u64),
+    /// Bytes for the client.
+    Down(u64, Bytes),
+    /// The broker has closed its end.
+    Close(u64),
+}
+
+#[derive(Debug, Default)]
+struct Conn {
+    node: NodeId,
+    /// What has arrived at the broker and was not looked at.
+    inbox: Vec<u8>,
+    /// A request is at work.
+    busy: bool,
+    closing: bool,
+    /// The client has closed its end; what it asked before is still done.
+    finished: bool,
+    readable: VecDeque<u8>,
+    /// What reading ends with: the end of the stream, or a reset.
+    end: Option<End>,
+    client_left: bool,
+    /// Bytes that the client wrote and that have not arrived.
+    flying: usize,
+    /// Nothing arrives any more, and nobody says so.
+    dead: bool,
+    last_up: Duration,
+    last_down: Duration,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Eof,
+    Reset,
+}
+
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) cluster: ClusterState,
+    pub(crate) chance: Chance,
+    pub(crate) quality: Quality,
+    conns: BTreeMap<u64, Conn>,
+    next: u64,
+    /// Until then nothing gets through to or from these nodes.
+    black: BTreeMap<NodeId, Duration>,
+    /// Until then these nodes refuse connections, as they do while they are down.
+    refusing: BTreeMap<NodeId, Duration>,
+    pub(crate) down: Vec<NodeId>,
+    /// Requests by API.
+    pub(crate) requests: BTreeMap<i16, u64>,
+    /// An offset commit was handled since the last look.
+    pub(crate) committed: bool,
+}
+
+impl Network {
+    pub(crate) fn new(cluster: ClusterState, chance: Chance, quality: Quality) -> Network {
+        Network {
+            cluster,
+            chance,
+            quality,
+            conns: BTreeMap::new(),
+            next: 0,
+            black: BTreeMap::new(),
+            refusing: BTreeMap::new(),
+            down: Vec::new(),
+            requests: BTreeMap::new(),
+            committed: false,
+        }
+    }
+
+    /// Connections that a client still holds.
+    pub(crate) fn open(&self) -> usize {
+        self.conns.values().filter(|conn| !conn.client_left).count()
+    }
+
+    /// Some connection that works, if there is one.
+    pub(crate) fn any_conn(&mut self) -> Option<u64> {
+        let live: Vec<u64> = self
+            .conns
+            .iter()
+            .filter(|(_, c)| !c.client_left && !c.dead && c.end.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        self.chance.pick(&live).copied()
+    }
+
+    pub(crate) fn cut_off(&mut self, node: NodeId, until: Duration) {
+        self.black.insert(node, until);
+    }
+
+    pub(crate) fn refuse(&mut self, node: NodeId, until: Duration) {
+        self.refusing.insert(node, until);
+    }
+
+    pub(crate) fn half_open(&mut self, conn: u64) {
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.dead = true;
+        }
+    }
+
+    /// Black holes and refusals end.
+    pub(crate) fn heal(&mut self) {
+        self.black.clear();
+        self.refusing.clear();
+    }
+
+    fn latency(&mut self) -> Duration {
+        self.chance.between(self.quality.latency.0, self.quality.latency.1)
+    }
+
+    fn earliest(&self, now: Duration, node: NodeId) -> Duration {
+        self.black.get(&node).copied().unwrap_or_default().max(now)
+    }
+
+    /// How much of `len` bytes goes at once: at least one, where there is one.
+    fn piece(&mut self, len: usize) -> usize {
+        if len > 1 && self.chance.per_mille(self.quality.pieces) { 1 + self.chance.index(len) } else { len }
+    }
+}
+
+/// What the world does with its wires.
+pub(crate) trait Wires {
+    fn connect_arrival(&mut self, node: NodeId) -> Duration;
+    fn accept(&mut self, node: NodeId) -> io::Result<u64>;
+    fn poll_read(&mut self, conn: u64, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+    fn poll_write(&mut self, conn: u64, cx: &Context<'_>, buffers: &[IoSlice<'_>])
+    -> Poll<io::Result<usize>>;
+    fn client_left(&mut self, conn: u64);
+    fn happen(&mut self, event: NetEvent);
+    fn settle(&mut self);
+    fn reset(&mut self, conn: u64);
+    fn reset_node(&mut self, node: NodeId);
+}
+
+impl Wires for World {
+    fn connect_arrival(&mut self, node: NodeId) -> Duration {
+        self.net.earliest(self.now, node) + self.net.latency() * 2
+    }
+
+    fn accept(&mut self, node: NodeId) -> io::Result<u64> {
+        let refusing = self.net.refusing.get(&node).is_some_and(|until| *until > self.now);
+        if refusing || self.net.down.contains(&node) {
+            self.trace.line(self.now, format_args!("node {node} refuses"));
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        self.net.next += 1;
+        let id = self.net.next;
+        self.net.conns.insert(id, Conn { node, ..Conn::default() });
+        self.trace.line(self.now, format_args!("conn {id} to node {node}"));
+        Ok(id)
+    }
+
+    fn poll_read(&mut self, id: u64, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(conn) = self.net.conns.get_mut(&id) else { return Poll::Ready(Ok(0)) };
+        if conn.end == Some(End::Reset) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let there = conn.readable.len().min(buffer.len());
+        if there == 0 {
+            if conn.end == Some(End::Eof) {
+                return Poll::Ready(Ok(0));
+            }
+            conn.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let len = self.net.piece(there);
+        if let Some(conn) = self.net.conns.get_mut(&id) {
+            buffer.iter_mut().zip(conn.readable.drain(..len)).for_each(|(to, byte)| *to = byte);
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_write(&mut self, id: u64, cx: &Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Some(conn) = self.net.conns.get_mut(&id) else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        if conn.end.is_some() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = WINDOW.saturating_sub(conn.flying);
+        if room == 0 {
+            conn.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let node = conn.node;
+        let mut bytes: Vec<u8> =
+            buffers.iter().flat_map(|buffer| buffer.iter().copied()).take(room).collect();
+        let len = self.net.piece(bytes.len());
+        bytes.truncate(len);
+        let at = self.net.earliest(self.now, node) + self.net.latency();
+        if let Some(conn) = self.net.conns.get_mut(&id) {
+            conn.flying += len;
+            conn.last_up = conn.last_up.max(at);
+            if !conn.dead {
+                self.timers.set(conn.last_up, Due::Net(NetEvent::Up(id, bytes.into())));
+            }
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn client_left(&mut self, id: u64) {
+        let Some(conn) = self.net.conns.get_mut(&id) else { return };
+        conn.client_left = true;
+        let (node, gone) = (conn.node, conn.end == Some(End::Reset));
+        self.trace.line(self.now, format_args!("conn {id} closed by client"));
+        if gone {
+            self.net.conns.remove(&id);
+            return;
+        }
+        let at = self.net.earliest(self.now, node) + self.net.latency();
+        if let Some(conn) = self.net.conns.get_mut(&id) {
+            self.timers.set(conn.last_up.max(at), Due::Net(NetEvent::Fin(id)));
+        }
+    }
+
+    fn happen(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Up(id, bytes) => {
+                let Some(conn) = self.net.conns.get_mut(&id).filter(|c| !c.dead) else { return };
+                conn.flying = conn.flying.saturating_sub(bytes.len());
+                conn.writer.take().into_iter().for_each(Waker::wake);
+                conn.inbox.extend_from_slice(&bytes);
+                self.serve(id);
+                self.settle();
+            }
+            NetEvent::Fin(id) => {
+                let Some(conn) = self.net.conns.get_mut(&id) else { return };
+                conn.finished = true;
+                self.serve(id);
+                self.settle();
+            }
+            NetEvent::Down(id, bytes) => {
+                let Some(conn) = self.net.conns.get_mut(&id).filter(|c| !c.dead && c.end.is_none()) else {
+                    return;
+                };
+                conn.readable.extend(bytes.iter());
+                conn.reader.take().into_iter().for_each(Waker::wake);
+            }
+            NetEvent::Close(id) => {
+                let Some(conn) = self.net.conns.get_mut(&id).filter(|c| !c.dead && c.end.is_none()) else {
+                    return;
+                };
+                conn.end = Some(End::Eof);
+                conn.reader.take().into_iter().chain(conn.writer.take()).for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Brings answers on their way; a connection that got one goes on with its next request.
+    fn settle(&mut self) {
+        while let Some((key, outcome)) = self.net.cluster.poll_answer() {
+            self.answer(key.0, outcome);
+            self.serve(key.0);
+        }
+    }
+
+    /// The connection breaks, in both directions and at once.
+    fn reset(&mut self, id: u64) {
+        let Some(conn) = self.net.conns.get_mut(&id) else { return };
+        conn.end = Some(End::Reset);
+        conn.closing = true;
+        conn.inbox.clear();
+        conn.reader.take().into_iter().chain(conn.writer.take()).for_each(Waker::wake);
+        let left = conn.client_left;
+        self.trace.line(self.now, format_args!("conn {id} reset"));
+        if left {
+            self.net.conns.remove(&id);
+        }
+        self.net.cluster.disconnected(ConnKey(id));
+        self.settle();
+    }
+
+    fn reset_node(&mut self, node: NodeId) {
+        let of_node = |(id, conn): (&u64, &Conn)| (conn.node == node).then_some(*id);
+        let gone: Vec<u64> = self.net.conns.iter().filter_map(of_node).collect();
+        gone.into_iter().for_each(|id| self.reset(id));
+    }
+}
+
+impl World {
+    fn serve(&mut self, id: u64) {
+        loop {
+            let Some(conn) = self.net.conns.get_mut(&id) else { return };
+            if conn.busy || conn.closing || self.net.down.contains(&conn.node) {
+                return;
+            }
+            let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
+            let node = conn.node;
+            conn.busy = true;
+            self.arrived(id, node, &frame);
+            let outcome = self.net.cluster.handle(broker_now(self.now), node, ConnKey(id), &frame);
+            self.answer(id, outcome);
+        }
+    }
+
+    fn end_finished(&mut self, id: u64) {
+        if self.net.conns.get(&id).is_some_and(|conn| conn.finished) {
+            self.net.conns.remove(&id);
+            self.net.cluster.disconnected(ConnKey(id));
+        }
+    }
+
+    fn arrived(&mut self, id: u64, node: NodeId, frame: &Bytes) {
+        let code = frame.first_chunk().map_or(-1, |two| i16::from_be_bytes(*two));
+        *self.net.requests.entry(code).or_default() += 1;
+        self.net.committed |= code == ApiKey::OffsetCommit.code();
+        let name = ApiKey::from_code(code).map_or("?", ApiKey::name);
+        let hash = checksum(0, frame);
+        let what = format_args!("node {node} conn {id} gets {name}, {} bytes {hash:016x}", frame.len());
+        self.trace.line(self.now, what);
+    }
+
+    fn answer(&mut self, id: u64, outcome: Outcome) {
+        let Some(conn) = self.net.conns.get_mut(&id) else { return };
+        match outcome {
+            Outcome::Later => {}
+            Outcome::NoAnswer => conn.busy = false,
+            Outcome::Close => {
+                conn.closing = true;
+                let node = conn.node;
+                self.trace.line(self.now, format_args!("conn {id} closed by node"));
+                let at = self.net.earliest(self.now, node) + self.net.latency();
+                if let Some(conn) = self.net.conns.get_mut(&id) {
+                    self.timers.set(conn.last_down.max(at), Due::Net(NetEvent::Close(id)));
+                }
+            }
+            Outcome::Answer(segments) => {
+                conn.busy = false;
+                let bytes: Vec<u8> = segments.iter().flat_map(|part| part.iter().copied()).collect();
+                let hash = checksum(0, &bytes);
+                let what = format_args!("conn {id} answered, {} bytes {hash:016x}", bytes.len());
+                self.trace.line(self.now, what);
+                self.send_down(id, bytes.into());
+            }
+        }
+    }
+
+    fn send_down(&mut self, id: u64, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let Some(node) = self.net.conns.get(&id).map(|conn| conn.node) else { return };
+            let len = self.net.piece(bytes.len());
+            let at = self.net.earliest(self.now, node) + self.net.latency();
+            let part = bytes.split_to(len);
+            if let Some(conn) = self.net.conns.get_mut(&id) {
+                conn.last_down = conn.last_down.max(at);
+                self.timers.set(conn.last_down, Due::Net(NetEvent::Down(id, part)));
+            }
+        }
+    }
+}
+
+/// A whole frame without its length.
+fn take_frame(inbox: &mut Vec<u8>) -> Option<Bytes> {
+    let length = u32::from_be_bytes(*inbox.first_chunk()?) as usize;
+    if inbox.len() < 4 + length {
+        return None;
+    }
+    let frame = Bytes::copy_from_slice(&inbox[4..4 + length]);
+    inbox.drain(..4 + length);
+    Some(frame)
+}

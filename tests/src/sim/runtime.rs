@@ -1,0 +1,222 @@
+//! The simulator as a runtime: virtual clock, timers, tasks and sockets for the client's driver.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use kafka_core::Str;
+use kafka_core::client::machine::Now;
+use kafka_core::error::{ConnectionError, Error, ErrorKind};
+use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
+
+use super::executor::{Due, Timers};
+use super::network::{Network, Wires};
+use super::trace::Trace;
+
+/// The wall clock begins here.
+const EPOCH_MS: i64 = 1_700_000_000_000;
+
+/// A simulated world, as tasks in it see it.
+#[derive(Clone, Debug)]
+pub struct SimRuntime(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Nanoseconds since the start; beside the lock, since the client's clock may be read anywhere.
+    clock: AtomicU64,
+    start: Instant,
+    world: Mutex<World>,
+}
+
+/// All but the tasks.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Duration,
+    pub(crate) timers: Timers,
+    pub(crate) spawned: Vec<Task>,
+    pub(crate) net: Network,
+    pub(crate) trace: Trace,
+}
+
+pub(crate) struct Task(pub(crate) Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Task")
+    }
+}
+
+impl SimRuntime {
+    pub(crate) fn new(net: Network, trace: Trace) -> Self {
+        let world = World { now: Duration::ZERO, timers: Timers::default(), spawned: Vec::new(), net, trace };
+        Self(Arc::new(Inner { clock: AtomicU64::new(0), start: Instant::now(), world: Mutex::new(world) }))
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Virtual time since the start.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.0.clock.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_clock(&self, now: Duration) {
+        self.0.clock.store(now.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Waits so long in virtual time.
+    pub async fn sleep(&self, time: Duration) {
+        Sleep { runtime: self.clone(), at: self.elapsed() + time, timer: None }.await;
+    }
+
+    /// The future's output, or `None` where it was dropped because the time was over first.
+    pub async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        let mut sleep = std::pin::pin!(self.sleep(time));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// A line of the time line.
+    pub(crate) fn note(&self, what: std::fmt::Arguments<'_>) {
+        let mut world = self.world();
+        let now = world.now;
+        world.trace.line(now, what);
+    }
+}
+
+pub(crate) fn broker_now(now: Duration) -> crate::broker::Now {
+    crate::broker::Now { mono: now, wall_ms: EPOCH_MS + now.as_millis() as i64 }
+}
+
+struct Sleep {
+    runtime: SimRuntime,
+    at: Duration,
+    timer: Option<(Duration, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut world = this.runtime.world();
+        if let Some(timer) = this.timer.take() {
+            world.timers.cancel(timer);
+        }
+        if this.at <= world.now {
+            return Poll::Ready(());
+        }
+        this.timer = Some(world.timers.set(this.at, Due::Wake(cx.waker().clone())));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.runtime.world().timers.cancel(timer);
+        }
+    }
+}
+
+impl Runtime for SimRuntime {
+    type Stream = SimStream;
+
+    fn current() -> Result<Self, Error> {
+        Err(Error::new(ErrorKind::Misuse("a simulated world must be named")))
+    }
+
+    fn seed(&self) -> u64 {
+        self.world().net.chance.below(u64::MAX)
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = self.elapsed();
+        Now { instant: self.0.start + elapsed, wall_ms: broker_now(elapsed).wall_ms }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.world().spawned.push(Task(Box::pin(task)));
+    }
+
+    /// Node I has the name `nI` and the address 10.0.0.I.
+    async fn resolve(&self, host: Str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let delay = self.world().net.chance.millis(0, 2);
+        self.sleep(delay).await;
+        let node = host.strip_prefix('n').and_then(|id| id.parse().ok()).ok_or(io::ErrorKind::NotFound)?;
+        Ok(vec![SocketAddr::from((Ipv4Addr::new(10, 0, 0, node), port))])
+    }
+
+    async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<SimStream> {
+        let SocketAddr::V4(v4) = address else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
+        let node = i32::from(v4.ip().octets()[3]);
+        let deadline = deadline.saturating_duration_since(self.0.start);
+        let arrival = self.world().connect_arrival(node);
+        self.sleep(arrival.min(deadline).saturating_sub(self.elapsed())).await;
+        if arrival > deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let conn = self.world().accept(node)?;
+        Ok(SimStream { runtime: self.clone(), conn })
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        let at = at.saturating_duration_since(self.0.start);
+        Sleep { runtime: self.clone(), at, timer: None }.await;
+    }
+
+    async fn drive(
+        &self,
+        stream: SimStream,
+        inbound: Inbound,
+        outbound: Outbound,
+    ) -> (ConnectionError, Inbound) {
+        drive_poll(stream, inbound, outbound).await
+    }
+
+    fn offload(&self, work: impl FnOnce() + Send + 'static) {
+        let delay = self.world().net.chance.millis(0, 20);
+        let runtime = self.clone();
+        self.spawn(async move {
+            runtime.sleep(delay).await;
+            work();
+        });
+    }
+}
+
+/// The client's end of a simulated connection.
+#[derive(Debug)]
+pub struct SimStream {
+    runtime: SimRuntime,
+    conn: u64,
+}
+
+impl Stream for SimStream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.runtime.world().poll_read(self.conn, cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.runtime.world().poll_write(self.conn, cx, buffers)
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        self.runtime.world().client_left(self.conn);
+    }
+}

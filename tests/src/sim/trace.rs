@@ -1,0 +1,45 @@
+//! The time line of a run: a hash of it always, its text where that is asked for.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// FNV-1a over every line.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    hash: u64,
+    text: Option<String>,
+}
+
+impl Trace {
+    pub(crate) fn new(keep: bool) -> Trace {
+        Trace { hash: 0xcbf2_9ce4_8422_2325, text: keep.then(String::new) }
+    }
+
+    pub(crate) fn line(&mut self, now: Duration, what: fmt::Arguments<'_>) {
+        // Writing to this never fails.
+        let _ = writeln!(self, "{:>12.6} {what}", now.as_secs_f64());
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn take_text(&mut self) -> String {
+        self.text.take().unwrap_or_default()
+    }
+}
+
+impl Write for Trace {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.hash = checksum(self.hash, part.as_bytes());
+        if let Some(text) = &mut self.text {
+            text.push_str(part);
+        }
+        Ok(())
+    }
+}
+
+/// FNV-1a.
+pub(crate) fn checksum(begin: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(begin, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
