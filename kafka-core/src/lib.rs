@@ -1,4 +1,26 @@
-//! A sans-IO Kafka client: the state machines and the runtime-neutral layer.
+//! A Kafka client as state machines, and the layer that turns them into handles on any runtime.
+//!
+//! Programs use an adapter, which re-exports all of this: kafka-tokio, kafka-smol or kafka-blocking. What they hold is
+//! documented here, once: [`rt::Client`], [`rt::Writer`], [`rt::Reader`], [`Message`], [`Error`].
+//!
+//! | module | for |
+//! |---|---|
+//! | [`rt`] | the handles and their builders; [`rt::Runtime`], what an adapter supplies |
+//! | [`error`] | the one error: what, where, whose fault, what to do |
+//! | [`settings`] | every setting with default and Java's name |
+//! | [`stats`], [`trace`] | counters, and the events for `tracing` |
+//! | [`writer`], [`reader`], [`group`] | settings, balancers, assignors, and the machines themselves |
+//! | [`client`], [`link`] | the cluster's machine and a connection's, for those who own the loop themselves |
+//!
+//! # Without a runtime
+//!
+//! [`client::Client`] takes [`client::Input`]s with the time, and gives [`client::Action`]s, requests by connection, hints and
+//! one deadline; [`link::link`] makes bytes of requests and responses of bytes. Neither has a socket, a clock, a thread or dice, so
+//! the same inputs give the same outputs on every machine. Any order of calls is valid.
+//!
+//! # Features
+//!
+//! `gzip`, `snappy`, `lz4`, `zstd` (all on by default; `zstd` needs a C compiler) and `tracing` (off).
 
 pub mod client;
 pub mod error;
@@ -8,8 +30,9 @@ pub mod link;
 pub mod message;
 pub mod reader;
 pub mod rt;
+pub mod settings;
 pub mod stats;
-mod trace;
+pub mod trace;
 pub mod writer;
 
 pub use error::{Error, Result};

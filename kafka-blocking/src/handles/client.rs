@@ -44,6 +44,8 @@ impl ClientBuilder {
         metadata_max_age(age: Duration),
         unknown_topic_grace(grace: Duration),
         connections_max_idle(idle: Duration),
+        max_in_flight(requests: usize),
+        max_response_bytes(bytes: usize),
         allow_auto_topic_creation(allow: bool),
         seed(seed: u64),
     }

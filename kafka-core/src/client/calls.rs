@@ -93,9 +93,10 @@ impl Client {
             self.coordinators.forget(*kind, key);
         }
         let attempt = call.attempts - 1;
-        call.last = Some(error);
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
+        crate::trace::call_retried(call.spec.request.api_key(), call.attempts, &error, wait);
+        call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.instant + wait);
     }
 

@@ -38,7 +38,7 @@ pub struct ClientConfig {
     pub max_response_bytes: usize,
     /// Whether brokers may create a topic that is asked for.
     pub allow_auto_topic_creation: bool,
-    /// The seed of all randomness.
+    /// The seed of all randomness; a builder draws one where none is given.
     pub seed: u64,
 }
 

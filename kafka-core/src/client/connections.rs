@@ -91,6 +91,7 @@ impl Client {
         (lane.last_used, lane.is_hopeless) = (now.instant, false);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
+        crate::trace::connected(&self.broker_name(key.0), key.1);
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
         self.kick(now.instant, key);
@@ -144,6 +145,7 @@ impl Client {
                 self.config.reconnect_backoff_max,
             );
             self.timers.set(Timer::Reconnect(key.0, key.1), now.instant + wait);
+            crate::trace::connection_lost(&self.broker_name(key.0), key.1, error, wait);
         }
         for (id, _) in in_flight {
             // What the task does not list was never given to the socket.

@@ -319,7 +319,8 @@ impl Metadata {
         }
         let topic =
             Topic { name: name.clone(), id: told.topic_id, is_internal: told.is_internal, partitions };
-        if old.is_none_or(|old| *old != topic) {
+        if old.as_ref().is_none_or(|old| **old != topic) {
+            crate::trace::leaders(old.as_deref(), &topic);
             if !topic.id.is_zero() {
                 self.cluster.names.insert(topic.id, name.clone());
             }
@@ -351,6 +352,7 @@ impl Metadata {
         if newer {
             let partition = &mut Arc::make_mut(old).partitions[index];
             (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
+            crate::trace::leader_moved(topic, index as i32, leader, leader_epoch);
         }
         newer
     }

@@ -311,6 +311,7 @@ impl Client {
     /// The broker asked for silence on this lane (KIP-219).
     fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
+        crate::trace::throttled(&self.broker_name(key.0), key.1, throttle);
         let until = now + throttle;
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.throttled_until = Some(until);

@@ -41,8 +41,7 @@ pub struct GroupConfig {
     pub assignors: Vec<Arc<dyn Assignor>>,
     /// As leader, starts a rebalance when the number of partitions of a topic changes. Default true.
     pub watch_partitions: bool,
-    /// Zero: each commit is sent at once. Else commits are gathered and sent this often (`auto.commit.interval.ms`).
-    /// Default zero.
+    /// How often commits are gathered and sent (`auto.commit.interval.ms`); each is sent at once where it is zero. Default zero.
     pub commit_interval: Duration,
     /// How long a commit is tried again before it fails (`default.api.timeout.ms`). Default 60 s.
     pub commit_timeout: Duration,

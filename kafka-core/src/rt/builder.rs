@@ -20,6 +20,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often `read_message` commits where nothing else is said.
+pub(crate) const AUTO_COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Makes a [`Client`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it connects"]
@@ -92,6 +95,18 @@ impl<R: Runtime> ClientBuilder<R> {
     /// A connection that was not used for so long is closed. Default 9 min.
     pub fn connections_max_idle(mut self, idle: Duration) -> Self {
         self.config.connections_max_idle = idle;
+        self
+    }
+
+    /// Unanswered requests a connection. Default 5.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.config.max_in_flight = requests;
+        self
+    }
+
+    /// The largest response that is taken, in bytes; a larger one ends the connection. Default 128 MiB.
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_response_bytes = bytes;
         self
     }
 
@@ -269,7 +284,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
             start: Start::First,
             config: ReaderConfig::default(),
             group: None,
-            auto_commit: Duration::from_secs(5),
+            auto_commit: AUTO_COMMIT_INTERVAL,
             made: PhantomData,
         }
     }
@@ -366,6 +381,27 @@ impl<R: From<Reader>> ReaderBuilder<R> {
     /// Which records of transactions are read. Default all.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.config.isolation = isolation;
+        self
+    }
+
+    /// Where the reader is, so that brokers may send it to a near replica (2.4+), and assignors may look at it. Default none.
+    pub fn rack(mut self, rack: impl Into<Str>) -> Self {
+        self.config.rack = rack.into();
+        if let Some(group) = &mut self.group {
+            group.rack = Some(self.config.rack.clone());
+        }
+        self
+    }
+
+    /// Whether the checksum of each batch is compared. Default yes.
+    pub fn check_crcs(mut self, check: bool) -> Self {
+        self.config.check_crcs = check;
+        self
+    }
+
+    /// The largest size of one batch once decompressed, in bytes. Default 128 MiB.
+    pub fn max_decompressed(mut self, bytes: usize) -> Self {
+        self.config.max_decompressed = bytes;
         self
     }
 

@@ -67,7 +67,7 @@ pub struct WriterConfig {
     pub buffer_bytes: usize,
     /// From `send` to the end of the delivery, whatever happens.
     pub delivery_timeout: Duration,
-    /// How often a batch is sent at most; `None` for no limit but the delivery timeout.
+    /// How often a batch is sent at most (Java's `retries`, plus one); `None` for no limit but the delivery timeout.
     pub max_attempts: Option<u32>,
     /// Who picks the partition.
     pub balancer: Arc<dyn Balancer>,

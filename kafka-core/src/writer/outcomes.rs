@@ -189,9 +189,12 @@ impl Producer {
         let partition = &mut self.partitions[index];
         let attempt = partition.failures;
         partition.failures = partition.failures.saturating_add(1);
+        let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
+        let batch = &pending.batch;
+        crate::trace::batch_retried(&batch.topic, batch.partition, pending.attempts, &error, wait);
+        let partition = &mut self.partitions[index];
         partition.last_error = Some(error);
         partition.put_back(pending);
-        let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
         self.begin_backoff(index, now + wait);
     }
 
@@ -221,7 +224,8 @@ impl Producer {
     }
 
     pub(super) fn resolve_failed(&mut self, batch: &Arc<Batch>, error: Error, fate: Fate) {
-        if self.resolve(batch, Outcome::Failed(SendError { fate, error })) {
+        if self.resolve(batch, Outcome::Failed(SendError { fate, error: error.clone() })) {
+            crate::trace::batch_failed(&batch.topic, batch.partition, batch.count(), fate, &error);
             self.stats.records_failed += u64::from(batch.count());
         }
     }
