@@ -7,3 +7,8 @@ mod serve;
 pub mod sim;
 
 pub use cluster_handle::{Cluster, ClusterBuilder, StartError};
+
+/// The programs of the README compile, and those that need no broker run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

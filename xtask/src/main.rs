@@ -6,6 +6,10 @@ mod broker;
 mod cluster;
 mod codegen;
 #[cfg(feature = "tools")]
+mod deps;
+#[cfg(feature = "tools")]
+mod settings;
+#[cfg(feature = "tools")]
 mod vectors;
 
 use std::error::Error;
@@ -28,6 +32,10 @@ enum Tool {
     #[cfg(feature = "tools")]
     Cluster(cluster::Cluster),
     Codegen(codegen::Codegen),
+    #[cfg(feature = "tools")]
+    Deps(deps::Deps),
+    #[cfg(feature = "tools")]
+    Settings(settings::Settings),
     #[cfg(feature = "tools")]
     Vectors(vectors::Vectors),
 }
@@ -54,6 +62,10 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         #[cfg(feature = "tools")]
         Tool::Cluster(cluster) => cluster.run()?,
         Tool::Codegen(codegen) => codegen.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Deps(deps) => deps.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Settings(settings) => settings.run()?,
         #[cfg(feature = "tools")]
         Tool::Vectors(vectors) => vectors.run()?,
     }
