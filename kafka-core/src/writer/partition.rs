@@ -55,6 +55,8 @@ pub(crate) struct PartitionSender {
     /// Why its last batch has to be sent again.
     pub(crate) last_error: Option<Error>,
     pub(crate) identity: Option<Identity>,
+    /// The producer id under which the broker has acknowledged a batch.
+    pub(crate) known_id: Option<i64>,
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
@@ -76,6 +78,7 @@ impl PartitionSender {
             failures: 0,
             last_error: None,
             identity: None,
+            known_id: None,
             next_sequence: 0,
             needs_bump: false,
         }
@@ -99,7 +102,10 @@ impl PartitionSender {
             return false;
         }
         let retrying = self.queue.front().is_some_and(|p| p.attempts > 0);
-        let limit = if retrying { 1 } else { max_in_flight };
+        // From a producer id that is new to it the broker takes any sequence (2.5+, KIP-360): were the first batch
+        // refused, it would take the second before it. So the first one goes alone.
+        let is_new = self.identity.is_some_and(|identity| self.known_id != Some(identity.id));
+        let limit = if retrying || is_new { 1 } else { max_in_flight };
         self.in_flight.len() < limit
     }
 

@@ -51,7 +51,14 @@ impl Request {
 }
 
 impl Harness {
+    /// A producer that the broker knows in every partition.
     pub(super) fn new(partitions: i32, config: WriterConfig) -> Self {
+        let mut harness = Self::unknown_to_the_broker(partitions, config);
+        harness.producer.partitions.iter_mut().for_each(|partition| partition.known_id = Some(7));
+        harness
+    }
+
+    pub(super) fn unknown_to_the_broker(partitions: i32, config: WriterConfig) -> Self {
         let mut harness = Self::without_identity(partitions, config);
         harness.give_identity(7, 0);
         harness

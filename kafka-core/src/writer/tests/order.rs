@@ -134,3 +134,29 @@ fn scenario_p23_without_a_leader_records_are_held() {
     h.answer(&request, &[(ErrorCode::None, 0)]);
     assert_eq!(acked(&a), 0);
 }
+
+/// A broker takes any first sequence from a producer it does not know (KIP-360): a second batch sent beside a first
+/// that is refused would be written before it.
+#[test]
+fn the_first_batch_of_a_partition_goes_alone() {
+    let mut h = Harness::unknown_to_the_broker(1, full_batches());
+    let sent: Vec<_> = (0..3).map(|i| h.send(0, &i.to_string())).collect();
+    let first = h.poll().unwrap();
+    assert_eq!(first.stamps(), [(0, 0, 0, 1)]);
+    assert!(h.poll().is_none(), "nothing goes beside the first");
+    h.answer(&first, &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    let again = loop {
+        match h.poll() {
+            Some(request) => break request,
+            None => h.next_deadline(),
+        }
+    };
+    assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
+    assert!(h.poll().is_none());
+    h.answer(&again, &[(ErrorCode::None, 0)]);
+    let second = h.poll().expect("the broker knows the producer now");
+    let third = h.poll().expect("and several may be under way");
+    h.answer(&second, &[(ErrorCode::None, 1)]);
+    h.answer(&third, &[(ErrorCode::None, 2)]);
+    assert_eq!(sent.iter().map(acked).collect::<Vec<_>>(), [0, 1, 2]);
+}

@@ -1,0 +1,104 @@
+//! What the suite needs of an adapter: to run a future, to start a task, to sleep.
+
+use kafka_core::rt::{Client, ClientBuilder, Runtime};
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// An adapter, and the runtime its users have around it.
+pub(crate) trait Adapter: 'static {
+    /// The core's view of the runtime.
+    type Runtime: Runtime;
+
+    /// Runs a future to its end with the runtime around it.
+    fn block_on<T>(future: impl Future<Output = T>) -> T;
+
+    /// Starts a task; called inside [`block_on`](Self::block_on).
+    fn start(task: impl Future<Output = ()> + Send + 'static);
+
+    /// Lets time pass.
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// A client to be.
+    fn client(bootstrap: &str) -> ClientBuilder<Self::Runtime> {
+        Client::builder(bootstrap)
+    }
+}
+
+/// kafka-tokio, on two threads.
+#[derive(Debug)]
+pub(crate) struct OnTokio;
+
+impl Adapter for OnTokio {
+    type Runtime = kafka_tokio::Tokio;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().expect("a runtime").block_on(future)
+    }
+
+    fn start(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    async fn sleep(time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// A task whose result can be waited for.
+#[derive(Debug)]
+pub(crate) struct Task<T>(Arc<Mutex<Slot<T>>>);
+
+#[derive(Debug)]
+struct Slot<T> {
+    ended: bool,
+    result: Option<T>,
+    waker: Option<Waker>,
+}
+
+/// Tells whoever waits that the task has ended, also when it panicked.
+struct End<T>(Arc<Mutex<Slot<T>>>);
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.ended = true;
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Starts a task on the adapter's runtime.
+pub(crate) fn spawn<A: Adapter, T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Task<T> {
+    let slot = Arc::new(Mutex::new(Slot { ended: false, result: None, waker: None }));
+    let end = End(slot.clone());
+    A::start(async move {
+        let end = end;
+        let result = future.await;
+        end.0.lock().unwrap_or_else(PoisonError::into_inner).result = Some(result);
+    });
+    Task(slot)
+}
+
+impl<T> Task<T> {
+    /// Its result.
+    ///
+    /// # Panics
+    /// If the task panicked.
+    pub(crate) async fn join(self) -> T {
+        let result = poll_fn(|cx| {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if slot.ended {
+                return Poll::Ready(slot.result.take());
+            }
+            slot.waker = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        result.await.expect("the task panicked")
+    }
+}

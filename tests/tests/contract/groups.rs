@@ -1,0 +1,268 @@
+//! Groups: members come and go, commits hold, stale ones are refused.
+
+use crate::adapter::{Adapter, Task, spawn};
+use crate::target::{Feature, LONG, Target, skip, unique};
+use crate::tools::{error_of, message, number, numbered, or_late, read, write};
+use kafka_core::Message;
+use kafka_core::client::cluster::TopicPartition;
+use kafka_core::error::ErrorKind;
+use kafka_core::reader::Reset;
+use kafka_core::rt::{Client, Event, Reader, ReaderBuilder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn member<R>(client: &Client<R>, topic: &str, group: &str) -> ReaderBuilder {
+    let heartbeats = Duration::from_millis(300);
+    client.reader(topic).group(group).reset(Reset::First).heartbeat_interval(heartbeats)
+}
+
+/// What the members of a group know of each other.
+#[derive(Debug, Default)]
+struct Shared {
+    owners: Mutex<BTreeMap<TopicPartition, &'static str>>,
+    seen: Mutex<Vec<usize>>,
+}
+
+impl Shared {
+    fn owned_by(&self, name: &str) -> usize {
+        self.owners.lock().unwrap().values().filter(|owner| **owner == name).count()
+    }
+
+    fn acquire(&self, name: &'static str, partitions: Vec<TopicPartition>) {
+        for partition in partitions {
+            let before = self.owners.lock().unwrap().insert(partition.clone(), name);
+            assert_eq!(before, None, "{partition:?} has two owners, {name} the second");
+        }
+    }
+
+    fn release(&self, name: &str) {
+        self.owners.lock().unwrap().retain(|_, owner| *owner != name);
+    }
+
+    fn handle(&self, name: &str, message: &Message) {
+        let partition = TopicPartition::new(message.topic.clone().unwrap(), message.partition.unwrap());
+        let owner = self.owners.lock().unwrap().get(&partition).copied();
+        assert_eq!(owner, Some(name), "a message of {partition:?} came to {name}");
+        self.seen.lock().unwrap().push(number(message));
+    }
+}
+
+/// A member that commits what it handled when it has to give its partitions up, and ends when it is told to.
+struct Running {
+    task: Task<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Running {
+    fn start<A: Adapter>(reader: Reader, name: &'static str, shared: &Arc<Shared>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let task = spawn::<A, _>(work::<A>(reader, name, shared.clone(), stop.clone()));
+        Self { task, stop }
+    }
+
+    async fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.task.join().await;
+    }
+}
+
+async fn work<A: Adapter>(
+    mut reader: Reader,
+    name: &'static str,
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+) {
+    let mut handled: Vec<Message> = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        let Some(event) = or_late::<A, _>(Duration::from_millis(20), reader.next()).await else { continue };
+        match event.expect("no error").expect("open") {
+            Event::Message(message) => {
+                shared.handle(name, &message);
+                handled.push(message);
+            }
+            Event::Assigned(partitions) => shared.acquire(name, partitions),
+            Event::Revoking(_) => {
+                reader.commit_messages(&handled).await.expect("commit while revoking");
+                handled.clear();
+                shared.release(name);
+            }
+            Event::Lost(error) => panic!("{name} lost its partitions: {error}"),
+            Event::Notice(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    reader.commit_messages(&handled).await.expect("commit before the end");
+    shared.release(name);
+    reader.close(LONG).await.expect("close");
+}
+
+/// Waits until something is so; the watchdog ends it otherwise.
+async fn until<A: Adapter>(condition: impl Fn() -> bool) {
+    while !condition() {
+        A::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) async fn members_come_and_go<A: Adapter>(target: &Target) {
+    if !target.has(Feature::CreateTopics) {
+        skip!("topics of a chosen size need Kafka 0.10.1");
+    }
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "members", 6).await, unique("group"));
+    let shared = Arc::new(Shared::default());
+    let join = |name| Running::start::<A>(member(&client, &topic, &group).build().unwrap(), name, &shared);
+    let writer = client.writer(topic.clone()).build().unwrap();
+    let mut sent = 0;
+    let mut some = async || {
+        write(&writer, numbered(60, sent..sent + 300)).await;
+        sent += 300;
+        sent
+    };
+    let have = |count: usize| {
+        let shared = shared.clone();
+        move || shared.seen.lock().unwrap().len() >= count
+    };
+    let own = |owners: &'static [(&'static str, usize)]| {
+        let shared = shared.clone();
+        move || owners.iter().all(|(name, count)| shared.owned_by(name) == *count)
+    };
+
+    let first = join("first");
+    until::<A>(have(some().await)).await;
+    let second = join("second");
+    some().await;
+    until::<A>(own(&[("first", 3), ("second", 3)])).await;
+    until::<A>(have(some().await)).await;
+    first.stop().await;
+    some().await;
+    until::<A>(own(&[("second", 6)])).await;
+    let third = join("third");
+    until::<A>(own(&[("second", 3), ("third", 3)])).await;
+    let all = some().await;
+    until::<A>(have(all)).await;
+    second.stop().await;
+    third.stop().await;
+    // Each member committed what it handled before another got the partition: nothing comes twice.
+    let seen = shared.seen.lock().unwrap().clone();
+    assert_eq!(seen.len(), all);
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), (0..all).collect());
+}
+
+pub(crate) async fn commits_and_resumes<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "resume", 1).await, unique("group"));
+    let writer = client.writer(topic.clone()).build().unwrap();
+    write(&writer, numbered(1, 0..100)).await;
+    let mut first = member(&client, &topic, &group).build().unwrap();
+    let messages = read(&mut first, 60).await;
+    // The highest of a partition counts, whatever the order.
+    first.commit_messages([&messages[39], &messages[12]]).await.unwrap();
+    first.close(LONG).await.unwrap();
+    let mut second = member(&client, &topic, &group).build().unwrap();
+    let messages = read(&mut second, 60).await;
+    assert_eq!(messages.iter().map(number).collect::<Vec<_>>(), (40..100).collect::<Vec<_>>());
+    second.commit_messages(&messages).await.unwrap();
+    second.close(LONG).await.unwrap();
+    write(&writer, numbered(1, 100..101)).await;
+    let mut third = member(&client, &topic, &group).build().unwrap();
+    assert_eq!(number(&message(&mut third).await), 100);
+    third.close(LONG).await.unwrap();
+}
+
+pub(crate) async fn read_message_commits_what_was_handled<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "auto", 1).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..50)).await;
+    for from in [0, 20, 40] {
+        let mut reader = member(&client, &topic, &group).build().unwrap();
+        for n in from..(from + 20).min(50) {
+            assert_eq!(number(&reader.read_message().await.unwrap().unwrap()), n);
+        }
+        reader.close(LONG).await.unwrap();
+    }
+    // By itself, while there is nothing to read.
+    let interval = Duration::from_millis(100);
+    let mut first = member(&client, &topic, &group).auto_commit_interval(interval).build().unwrap();
+    let writer = client.writer(topic.clone()).build().unwrap();
+    write(&writer, numbered(1, 50..51)).await;
+    assert_eq!(number(&first.read_message().await.unwrap().unwrap()), 50);
+    let interval = Duration::from_millis(500);
+    let _ = or_late::<A, _>(interval, first.read_message()).await;
+    drop(first);
+    let mut second = member(&client, &topic, &group).build().unwrap();
+    write(&writer, numbered(1, 51..52)).await;
+    assert_eq!(number(&message(&mut second).await), 51);
+    second.close(LONG).await.unwrap();
+}
+
+pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "stale", 2).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(20, 0..100)).await;
+    let stale = |error: kafka_core::Error| assert!(matches!(error.kind(), ErrorKind::StaleCommit), "{error}");
+    let mut first = member(&client, &topic, &group).build().unwrap();
+    let old = message(&mut first).await;
+    // Of another reader.
+    let mut alone = client.reader(topic.clone()).build().unwrap();
+    stale(error_of(first.commit_messages([&message(&mut alone).await]).await));
+    stale(error_of(alone.commit_messages([&old]).await));
+    stale(error_of(first.commit_messages([&Message::new("made here")]).await));
+    // Of an assignment that has ended.
+    let second = member(&client, &topic, &group).build().unwrap();
+    let shared = Arc::new(Shared::default());
+    let second = Running::start::<A>(second, "second", &shared);
+    loop {
+        match first.next().await.unwrap().unwrap() {
+            Event::Message(_) => {}
+            Event::Revoking(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    // In time: it still counts.
+    first.commit_messages([&old]).await.unwrap();
+    loop {
+        match first.next().await.unwrap().unwrap() {
+            Event::Message(message) => panic!("{message:?} after the revocation was answered"),
+            Event::Assigned(_) => break,
+            Event::Notice(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    stale(error_of(first.commit_messages([&old]).await));
+    first.close(LONG).await.unwrap();
+    second.stop().await;
+}
+
+pub(crate) async fn a_slow_handler_keeps_its_partitions<A: Adapter>(target: &Target) {
+    let cluster = target.embedded();
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "slow", 1).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..10)).await;
+    let builder = member(&client, &topic, &group).session_timeout(Duration::from_millis(1000));
+    let mut reader = builder.heartbeat_interval(Duration::from_millis(100)).build().unwrap();
+    let first = message(&mut reader).await;
+    // Several session timeouts, without any call.
+    A::sleep(Duration::from_millis(3000)).await;
+    reader.commit_messages([&first]).await.expect("still its member");
+    assert_eq!(cluster.committed(&group, &topic, 0), Some(1));
+    for n in 1..10 {
+        assert_eq!(number(&message(&mut reader).await), n);
+    }
+    reader.close(LONG).await.unwrap();
+}
+
+pub(crate) async fn nothing_committed_is_an_error_by_default<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "no-offset", 1).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..3)).await;
+    let mut reader = client.reader(topic.clone()).group(group).build().unwrap();
+    let error = error_of(reader.fetch_message().await);
+    assert!(matches!(error.kind(), ErrorKind::NoOffset), "{error}");
+    assert_eq!(error.context().topic.as_deref(), Some(&*topic));
+    let partition = TopicPartition::new(topic, 0);
+    reader.seek(&partition, kafka_core::reader::Start::First).unwrap();
+    assert_eq!(number(&message(&mut reader).await), 0);
+    reader.close(LONG).await.unwrap();
+}

@@ -1,0 +1,140 @@
+//! The contract: what every adapter does, against the embedded broker and against real clusters.
+//!
+//! One body of tests, instantiated for each adapter. It runs against an embedded cluster unless
+//! `KAFKA_BOOTSTRAP_SERVERS` is set, see [`target`].
+
+mod adapter;
+mod cancel;
+mod embedded;
+mod faults;
+mod groups;
+mod reading;
+mod round_trip;
+mod target;
+mod tools;
+mod writing;
+
+use adapter::Adapter;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+use target::{Target, Turn};
+
+/// A test that takes longer has failed.
+const WATCHDOG: Duration = Duration::from_secs(45);
+
+/// Where a test can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Anywhere.
+    Any,
+    /// Anywhere, alone: it stops brokers.
+    Alone,
+    /// On the embedded cluster only.
+    Embedded,
+}
+
+/// Runs one test in a thread of its own, and fails it where it hangs.
+fn run<A: Adapter>(kind: Kind, test: impl AsyncFnOnce(&Target) + Send + 'static) {
+    let (done, ended) = channel();
+    let body = thread::spawn(move || {
+        let real = std::env::var_os("KAFKA_BOOTSTRAP_SERVERS").is_some();
+        if kind == Kind::Embedded && real {
+            println!("SKIPPED: it needs the embedded cluster");
+        } else {
+            let _turn = real.then(|| Turn::take(kind == Kind::Alone));
+            let target = Target::new(3);
+            A::block_on(test(&target));
+        }
+        // Not sent after a panic: the channel is closed then.
+        let _ = done.send(());
+    });
+    match ended.recv_timeout(WATCHDOG) {
+        Err(RecvTimeoutError::Timeout) => panic!("not finished after {WATCHDOG:?}"),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+    }
+    if let Err(panic) = body.join() {
+        resume_unwind(panic);
+    }
+}
+
+macro_rules! tests {
+    ($adapter:ty; $($module:ident: $($kind:ident $test:ident),+;)+) => {
+        $(mod $module {
+            use crate::{Kind, run};
+            $(#[test]
+            fn $test() {
+                run::<$adapter>(Kind::$kind, crate::$module::$test::<$adapter>);
+            })+
+        })+
+    };
+}
+
+/// All tests, for one adapter.
+macro_rules! suite {
+    ($name:ident, $adapter:ty) => {
+        mod $name {
+            tests! { $adapter;
+                round_trip:
+                    Any every_codec,
+                    Any keys_are_placed_as_by_java,
+                    Any headers_keep_order_duplicates_and_nulls,
+                    Any null_and_empty_are_different,
+                    Any timestamps,
+                    Any large_values;
+                writing:
+                    Any acks_of_one_and_of_none,
+                    Any many_topics_from_one_writer,
+                    Any a_message_larger_than_the_writer_allows,
+                    Any a_message_larger_than_the_broker_allows,
+                    Any an_unknown_topic,
+                    Any a_topic_that_comes_within_the_grace,
+                    Any flush_waits_for_all,
+                    Any close_delivers_and_refuses_what_comes_later,
+                    Any use_after_close,
+                    Any unread_deliveries_stall_nobody,
+                    Any two_hundred_writers_on_one_client,
+                    Any one_writer_shared_by_tasks;
+                reading:
+                    Any starts_where_it_is_told,
+                    Any seeks,
+                    Any pauses_and_resumes,
+                    Any lends_batches,
+                    Any one_partition_of_several;
+                groups:
+                    Any members_come_and_go,
+                    Any commits_and_resumes,
+                    Any read_message_commits_what_was_handled,
+                    Any a_stale_commit_is_an_error,
+                    Embedded a_slow_handler_keeps_its_partitions,
+                    Any nothing_committed_is_an_error_by_default;
+                faults:
+                    Alone a_broker_dies_while_writing,
+                    Alone a_broker_dies_while_reading,
+                    Embedded leaders_move,
+                    Embedded leaders_move_without_idempotence,
+                    Embedded the_first_batches_are_refused,
+                    Embedded answers_that_are_lost_write_nothing_twice,
+                    Embedded all_brokers_gone_and_back,
+                    Embedded close_reports_what_it_could_not_deliver,
+                    Embedded try_send_gives_the_message_back,
+                    Embedded a_member_survives_its_coordinator;
+                cancel:
+                    Any dropped_sends,
+                    Any dropped_deliveries_and_flushes,
+                    Any dropped_writes,
+                    Any dropped_reads,
+                    Any dropped_commits,
+                    Any dropped_calls;
+                embedded:
+                    Embedded an_idle_client_keeps_quiet,
+                    Embedded one_busy_partition_among_idle_ones,
+                    Embedded old_releases,
+                    Embedded a_member_comes_back_after_any_heartbeat_error;
+            }
+        }
+    };
+}
+
+suite!(on_tokio, crate::adapter::OnTokio);

@@ -1,0 +1,150 @@
+//! Reading: positions, pauses, batches.
+
+use crate::adapter::Adapter;
+use crate::target::Target;
+use crate::tools::{message, number, numbered, polled, read, write};
+use kafka_core::Message;
+use kafka_core::client::cluster::TopicPartition;
+use kafka_core::error::ErrorKind;
+use kafka_core::reader::Start;
+use kafka_core::writer::Manual;
+use std::time::Duration;
+
+/// `count` messages in partition `partition`, numbered from 0.
+async fn fill<R>(client: &kafka_core::rt::Client<R>, topic: &str, partition: i32, count: usize) {
+    let writer = client.writer(topic).balancer(Manual).batch_messages(10).build().unwrap();
+    write(&writer, numbered(1, 0..count).map(|m| m.partition(partition))).await;
+}
+
+pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "start", 1).await;
+    let writer = client.writer(topic.clone()).build().unwrap();
+    let times: i64 = 1_700_000_000_000;
+    for n in 0..100_usize {
+        let message = numbered(1, n..n + 1).next().unwrap().timestamp(times + n as i64 * 1000);
+        if n % 10 == 9 {
+            write(&writer, [message]).await;
+        } else {
+            drop(writer.send(message).await.unwrap());
+        }
+    }
+    let first = async |start| {
+        let mut reader = client.reader(topic.clone()).start(start).build().unwrap();
+        number(&message(&mut reader).await)
+    };
+    assert_eq!(first(Start::First).await, 0);
+    assert_eq!(first(Start::At { offset: 42, leader_epoch: -1 }).await, 42);
+    assert_eq!(first(Start::Time(times + 55_500)).await, 56);
+    assert_eq!(client.list_offset(topic.clone(), 0, Start::Last).await.unwrap(), Some(100));
+    assert_eq!(client.list_offset(topic.clone(), 0, Start::Time(times + 99_001)).await.unwrap(), None);
+    let mut last = client.reader(topic.clone()).start(Start::Last).partition(0).build().unwrap();
+    let partition = TopicPartition::new(topic.clone(), 0);
+    // The position is resolved by the reader itself: once it knows the high watermark it stands at the end.
+    while last.high_watermark(&partition).is_none() {
+        assert!(polled(1, last.fetch_message()).await.is_none());
+        A::sleep(Duration::from_millis(10)).await;
+    }
+    write(&writer, numbered(1, 100..101)).await;
+    assert_eq!(number(&message(&mut last).await), 100);
+    let mut beyond =
+        client.reader(topic).start(Start::At { offset: 5000, leader_epoch: -1 }).build().unwrap();
+    let error = beyond.fetch_message().await.expect_err("out of range");
+    assert!(matches!(error.kind(), ErrorKind::OffsetOutOfRange { offset: 5000 }), "{error}");
+}
+
+pub(crate) async fn seeks<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "seek", 1).await;
+    fill(&client, &topic, 0, 200).await;
+    let partition = TopicPartition::new(topic.clone(), 0);
+    let mut reader = client.reader(topic.clone()).build().unwrap();
+    assert_eq!(number(&read(&mut reader, 25).await[24]), 24);
+    for offset in [150, 3, 3, 199, 24, 25] {
+        reader.seek(&partition, Start::At { offset, leader_epoch: -1 }).unwrap();
+        assert_eq!(number(&message(&mut reader).await), offset as usize);
+    }
+    reader.seek(&partition, Start::First).unwrap();
+    let all: Vec<usize> = read(&mut reader, 200).await.iter().map(number).collect();
+    assert_eq!(all, (0..200).collect::<Vec<_>>());
+    reader.seek(&TopicPartition::new("another", 0), Start::First).expect_err("not its partition");
+}
+
+pub(crate) async fn pauses_and_resumes<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    if !target.has(crate::target::Feature::CreateTopics) {
+        crate::target::skip!("topics of a chosen size need Kafka 0.10.1");
+    }
+    let topic = target.topic(&client, "pause", 2).await;
+    fill(&client, &topic, 0, 300).await;
+    fill(&client, &topic, 1, 300).await;
+    let of = |p| TopicPartition::new(topic.clone(), p);
+    let mut reader = client.reader(topic.clone()).build().unwrap();
+    let mut next = [0, 0];
+    let mut take = |m: &Message| {
+        let partition = m.partition.unwrap() as usize;
+        assert_eq!(number(m), next[partition], "partition {partition}");
+        next[partition] += 1;
+        partition
+    };
+    // In the middle of a batch, at its end, and before anything came.
+    for _ in 0..7 {
+        take(&message(&mut reader).await);
+    }
+    reader.pause(&of(0)).unwrap();
+    for _ in 0..100 {
+        assert_eq!(take(&message(&mut reader).await), 1);
+    }
+    reader.pause(&of(1)).unwrap();
+    reader.resume(&of(0)).unwrap();
+    for _ in 0..100 {
+        assert_eq!(take(&message(&mut reader).await), 0);
+    }
+    reader.resume(&of(1)).unwrap();
+    while next != [300, 300] {
+        let message = message(&mut reader).await;
+        let partition = message.partition.unwrap() as usize;
+        assert_eq!(number(&message), next[partition]);
+        next[partition] += 1;
+    }
+}
+
+pub(crate) async fn lends_batches<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "batches", 1).await;
+    fill(&client, &topic, 0, 500).await;
+    let mut reader = client.reader(topic.clone()).build().unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 500 {
+        let mut batch = reader.next_batch().await.unwrap().unwrap();
+        assert_eq!((batch.topic().map(|t| &**t), batch.partition()), (Some(&*topic), Some(0)));
+        // Now and then a batch is left before its end: the rest comes again.
+        while let Some(record) = batch.next() {
+            let record = record.unwrap();
+            assert_eq!(record.offset(), seen.len() as i64);
+            let text = std::str::from_utf8(record.value().unwrap()).unwrap();
+            seen.push(text.split(':').nth(1).unwrap().parse::<usize>().unwrap());
+            if seen.len() % 33 == 0 {
+                break;
+            }
+        }
+    }
+    assert_eq!(seen, (0..500).collect::<Vec<_>>());
+}
+
+pub(crate) async fn one_partition_of_several<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    if !target.has(crate::target::Feature::CreateTopics) {
+        crate::target::skip!("topics of a chosen size need Kafka 0.10.1");
+    }
+    let topic = target.topic(&client, "several", 4).await;
+    for partition in 0..4 {
+        fill(&client, &topic, partition, 50).await;
+    }
+    let mut reader = client.reader(topic.clone()).partition(1).partition(3).build().unwrap();
+    let messages = read(&mut reader, 100).await;
+    assert!(messages.iter().all(|m| [Some(1), Some(3)].contains(&m.partition)));
+    let mut none = client.reader(topic).partition(9).build().unwrap();
+    let error = none.fetch_message().await.expect_err("there is no partition 9");
+    assert_eq!(error.context().partition, Some(9), "{error}");
+}
