@@ -70,7 +70,7 @@ pub(crate) async fn dropped_writes<A: Adapter>(target: &Target) {
         ends.push(polled(polls, writer.write_messages(messages)).await.is_some());
     }
     writer.flush().await;
-    let mut next = vec![0; 20];
+    let mut next = [0; 20];
     for message in read_all(&client, &topic).await {
         let text = String::from_utf8(message.value.unwrap().to_vec()).unwrap();
         let mut parts = text.split(':').map(|part| part.parse::<usize>());

@@ -6,7 +6,7 @@
 use crate::adapter::Adapter;
 use kafka_core::rt::{Client, NewTopic};
 use kafka_testkit::Cluster;
-use kafka_testkit::real::{Cache, RealCluster, Version};
+use kafka_testkit::real::{Cache, LaunchError, RealCluster, Version};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -130,6 +130,17 @@ impl Target {
         }
         client.create_topic(topic).await.expect("create");
         name
+    }
+
+    /// Starts the brokers again that a test which failed has left dead.
+    pub(crate) fn heal(&self) {
+        let Self::Real { steered: Some(cluster), .. } = self else { return };
+        for id in 1..=cluster.info().brokers {
+            match cluster.restart(id) {
+                Ok(()) | Err(LaunchError::BrokerRunning(_)) => {}
+                Err(error) => panic!("broker {id}: {error}"),
+            }
+        }
     }
 
     /// Whether brokers can be stopped here.
