@@ -72,6 +72,7 @@ pub(crate) async fn old_releases<A: Adapter>(_: &Target) {
     for release in
         ["0.10.0", "0.10.2", "0.11.0", "1.1", "2.0", "2.3", "2.4", "2.8", "3.0", "3.9", "4.0", "4.4"]
     {
+        println!("{release}");
         let cluster = Cluster::builder().nodes(3).kafka_version(release).topic("old", 3).start().unwrap();
         let client = A::client(&cluster.bootstrap()).connect().await.unwrap();
         let writer = client.writer("old").build().unwrap();
