@@ -1,7 +1,7 @@
 //! What is known of the cluster: brokers, controller, topics with their partitions and leaders.
 //!
 //! A topic is an immutable snapshot behind an `Arc`: writers and readers keep theirs without a lock and compare by pointer.
-//! Which refresh may change what is decided in [`metadata`](super::metadata); this file only holds and answers.
+//! Which refresh may change what is decided in `metadata`; this file only holds and answers.
 
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //!
 //! A machine is pulled: [`Ask`]s come out of its `poll_ask`, the client routes each to a broker, and the [`Answer`] goes back by its tag.
 //! A machine writes each request in the **newest form** of its API; the client fits it to the version of the connection,
-//! and lifts the answer to the newest form (see [`fit`](super::fit)), so that versions are nowhere else.
+//! and lifts the answer to the newest form (see `fit`), so that versions are nowhere else.
 
 use crate::error::Error;
 use kafka_proto::Str;

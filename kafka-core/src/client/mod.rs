@@ -164,7 +164,7 @@ pub enum Event {
     Call(u64),
     /// [`Client::topic`] may answer otherwise than before.
     Topic(Str),
-    /// [`Client::reader_take`] may have something.
+    /// `Client::reader_take` may have something.
     Readable(u32),
     /// A commit's outcome can be taken.
     Committed(u64),

@@ -52,7 +52,7 @@ pub enum ReaderItem {
         /// The partitions.
         partitions: Vec<TopicPartition>,
     },
-    /// All partitions are to be given up; answer with [`Client::reader_revoked`].
+    /// All partitions are to be given up; answer with `Client::reader_revoked`.
     Revoking {
         /// The number of the assignment.
         assignment: u32,

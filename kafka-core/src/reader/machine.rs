@@ -57,7 +57,7 @@ pub enum Item {
     Notice(Error),
 }
 
-/// A reader without its handle: see the [module](self).
+/// A reader without its handle: see the [module](super).
 ///
 /// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
 #[derive(Debug)]
