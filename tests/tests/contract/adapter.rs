@@ -2,9 +2,11 @@
 
 use kafka_core::rt::{Client, ClientBuilder, Runtime};
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// An adapter, and the runtime its users have around it.
 pub(crate) trait Adapter: 'static {
@@ -44,6 +46,98 @@ impl Adapter for OnTokio {
 
     async fn sleep(time: Duration) {
         tokio::time::sleep(time).await;
+    }
+}
+
+/// kafka-smol on smol's own executor.
+#[derive(Debug)]
+pub(crate) struct OnSmol;
+
+impl Adapter for OnSmol {
+    type Runtime = kafka_smol::Smol;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        smol::block_on(future)
+    }
+
+    fn start(task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+
+    async fn sleep(time: Duration) {
+        smol::Timer::after(time).await;
+    }
+}
+
+/// kafka-smol on async-std.
+#[derive(Debug)]
+pub(crate) struct OnAsyncStd;
+
+impl Adapter for OnAsyncStd {
+    type Runtime = kafka_smol::AsyncStd;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        async_std::task::block_on(future)
+    }
+
+    fn start(task: impl Future<Output = ()> + Send + 'static) {
+        async_std::task::spawn(task);
+    }
+
+    async fn sleep(time: Duration) {
+        async_std::task::sleep(time).await;
+    }
+}
+
+/// kafka-blocking's threads under handles that wait in parked threads, a task being one.
+#[derive(Debug)]
+pub(crate) struct OnThreads;
+
+impl Adapter for OnThreads {
+    type Runtime = kafka_blocking::Blocking;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            match future.as_mut().poll(&mut cx) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    fn start(task: impl Future<Output = ()> + Send + 'static) {
+        thread::spawn(move || Self::block_on(task));
+    }
+
+    async fn sleep(time: Duration) {
+        let end = Instant::now() + time;
+        let mut started = false;
+        poll_fn(|cx| {
+            let now = Instant::now();
+            if now >= end {
+                return Poll::Ready(());
+            }
+            if !std::mem::replace(&mut started, true) {
+                let waker = cx.waker().clone();
+                thread::spawn(move || {
+                    thread::sleep(end - now);
+                    waker.wake();
+                });
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

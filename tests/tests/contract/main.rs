@@ -4,6 +4,7 @@
 //! `KAFKA_BOOTSTRAP_SERVERS` is set, see [`target`].
 
 mod adapter;
+mod blocking;
 mod cancel;
 mod embedded;
 mod faults;
@@ -143,3 +144,21 @@ macro_rules! suite {
 }
 
 suite!(on_tokio, crate::adapter::OnTokio);
+suite!(on_smol, crate::adapter::OnSmol);
+suite!(on_async_std, crate::adapter::OnAsyncStd);
+suite!(on_threads, crate::adapter::OnThreads);
+
+/// The blocking adapter's own handles.
+mod blocking_handles {
+    use crate::{Kind, run};
+
+    #[test]
+    fn write_read_commit_and_close() {
+        run::<crate::adapter::OnThreads>(Kind::Any, crate::blocking::write_read_commit_and_close);
+    }
+
+    #[test]
+    fn waits_end_in_time() {
+        run::<crate::adapter::OnThreads>(Kind::Any, crate::blocking::waits_end_in_time);
+    }
+}
