@@ -52,7 +52,8 @@ pub mod async_std {
 /// # use kafka_smol::{AsyncIo, Error, rt::Client};
 /// # async fn example(executor: Arc<smol::Executor<'static>>) -> Result<(), Error> {
 /// // All tasks of this client run on this executor, and end with it.
-/// let client = Client::builder("localhost:9092").runtime(AsyncIo::new(executor)).connect().await?;
+/// let runtime = AsyncIo::new(Arc::downgrade(&executor));
+/// let client = Client::builder("localhost:9092").runtime(runtime).connect().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

@@ -31,17 +31,19 @@ impl Spawn for SmolTasks {
     }
 }
 
-/// An executor of the application, which has to run it.
+/// An executor of the application, which has to run it. The client does not keep it: it ends with the executor.
 #[cfg(feature = "smol")]
-impl Spawn for std::sync::Arc<smol::Executor<'static>> {
+impl Spawn for std::sync::Weak<smol::Executor<'static>> {
     fn current() -> Result<Self, Error> {
-        let unnamed =
-            "an executor of one's own has to be given to the builder: `runtime(AsyncIo::new(executor))`";
+        let unnamed = "an executor of one's own has to be given to the builder";
         Err(Error::new(crate::error::ErrorKind::Misuse(unnamed)))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        smol::Executor::spawn(self, task).detach();
+        // A task that is dropped ends what it was for.
+        if let Some(executor) = self.upgrade() {
+            executor.spawn(task).detach();
+        }
     }
 }
 

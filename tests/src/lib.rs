@@ -2,6 +2,8 @@
 
 pub mod broker;
 mod cluster_handle;
+#[cfg(feature = "quickstart")]
+pub mod quickstart;
 pub mod real;
 mod serve;
 pub mod sim;
