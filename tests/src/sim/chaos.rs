@@ -192,7 +192,7 @@ impl Happening<'_> {
                     let at = if group { at } else { partition };
                     world.net.cluster.move_leader(now, topic, at, node).is_ok()
                 });
-                let moved = moved.fold(false, |any, one| any || one);
+                let moved = moved.filter(|one| *one).count() > 0;
                 world.settle();
                 moved
             }

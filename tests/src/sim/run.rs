@@ -90,7 +90,7 @@ impl fmt::Display for Failure {
 /// # Errors
 /// An invariant does not hold, or something did not end.
 pub fn run(plan: Plan, seed: u64, trace: bool) -> Result<Report, Box<Failure>> {
-    Run::new(plan, seed, trace).to_the_end()
+    Run::new(plan, seed, trace).run_to_end()
 }
 
 struct Run {
@@ -119,7 +119,7 @@ impl Run {
         Run { plan, seed, stage, executor, chance, faults: Arc::default() }
     }
 
-    fn to_the_end(mut self) -> Result<Report, Box<Failure>> {
+    fn run_to_end(mut self) -> Result<Report, Box<Failure>> {
         self.begin();
         let stage = self.stage.clone();
         let faults = self.faults.clone();
