@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     quickstart::run(Args::parse(), drive)
 }
 
-fn drive(run: Arc<Run>) -> Result<(), Failure> {
+pub(crate) fn drive(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
     let client = Client::builder(run.brokers()).client_id("quickstart").connect()?;
     let replicas = run.replication_factor(client.describe_cluster()?.brokers.len());

@@ -111,7 +111,7 @@ fn read(mut stream: &TcpStream, inbound: &mut Inbound) -> ConnectionError {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return error.into(),
+            Err(error) => return inbound.broken(&error),
         }
     }
 }

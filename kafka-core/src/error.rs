@@ -106,6 +106,9 @@ pub enum ErrorKind {
     /// The balancer panicked or answered with a partition that does not exist.
     #[error("the balancer {0}")]
     Balancer(String),
+    /// The assignor of a group panicked or made an assignment that cannot be.
+    #[error("the assignor {0}")]
+    Assignor(String),
     /// A batch that was read is damaged or cannot be decompressed.
     #[error("records at offset {offset} cannot be read: {problem}")]
     Corrupt {
@@ -261,10 +264,10 @@ impl Error {
     pub fn fault(&self) -> Fault {
         use ErrorKind::*;
         match self.kind() {
-            Config { .. } | Address { .. } | MessageTooLarge { .. } | InvalidMessage(_) | Balancer(_) => {
+            Config { .. } | Address { .. } | MessageTooLarge { .. } | InvalidMessage(_) => Fault::Caller,
+            Balancer(_) | Assignor(_) | StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => {
                 Fault::Caller
             }
-            StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => Fault::Caller,
             Connection(error) => error.fault(),
             Broker(code) => code_fault(*code),
             TimedOut { last, .. } => last.as_ref().map_or(Fault::Environment, Error::fault),

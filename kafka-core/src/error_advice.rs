@@ -19,6 +19,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::Balancer(_) => {
             "correct the balancer: it must answer with one of the partitions it is given"
         }
+        ErrorKind::Assignor(_) => {
+            "correct the assignor: each partition of a topic goes to one member that subscribes to it"
+        }
         ErrorKind::Corrupt { .. } => "seek past the damaged records, or read another replica",
         ErrorKind::OffsetOutOfRange { .. } => {
             "seek to a position that exists, or choose an offset reset policy"

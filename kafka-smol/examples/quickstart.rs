@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     })
 }
 
-async fn drive<S: Spawn>(run: Arc<Run>) -> Result<(), Failure> {
+pub(crate) async fn drive<S: Spawn>(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
     let client = Client::<AsyncIo<S>>::builder(run.brokers()).client_id("quickstart").connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());

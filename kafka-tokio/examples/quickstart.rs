@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     quickstart::run(Args::parse(), |run| tokio::runtime::Runtime::new()?.block_on(drive(run)))
 }
 
-async fn drive(run: Arc<Run>) -> Result<(), Failure> {
+pub(crate) async fn drive(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
     let client = Client::builder(run.brokers()).client_id("quickstart").connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());

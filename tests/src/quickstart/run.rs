@@ -43,7 +43,9 @@ pub struct Run {
 pub fn run(args: Args, drive: impl FnOnce(Arc<Run>) -> Result<(), Failure>) -> ExitCode {
     match begin(args).and_then(|(run, cluster)| {
         let driven = drive(run.clone()).and_then(|()| run.ledger.check());
-        *lock(&run.progress) = None;
+        // Ends outside the lock, which the watch of a run that stands still wants as well.
+        let progress = lock(&run.progress).take();
+        drop(progress);
         driven.map(|()| drop(cluster)).map(|()| run)
     }) {
         Ok(run) => {

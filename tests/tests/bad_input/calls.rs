@@ -4,11 +4,12 @@ use crate::fake::{self, Reply};
 use crate::support::{client, explains, goes_on, pause, soon};
 use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::{ErrorKind, Fault};
-use kafka_core::group::{GroupConfig, Range, RoundRobin};
+use kafka_core::group::assignor::{Member, Topics};
+use kafka_core::group::{Assignor, GroupConfig, Range, RoundRobin};
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, NewTopic, Reader, ReaderBuilder, Runtime, Writer, WriterBuilder};
 use kafka_core::writer::{Acks, Balancer, Fate, Idempotence, Manual, Partitions, SendError};
-use kafka_core::{Bytes, Compression, Error, ErrorCode, Message};
+use kafka_core::{Bytes, Compression, Error, ErrorCode, Message, Str};
 use kafka_proto::{ApiKey, RequestKind, ResponseKind};
 use kafka_testkit::{Cluster, ClusterBuilder};
 use std::sync::Arc;
@@ -245,6 +246,80 @@ pub(crate) async fn balancer_that_panics<R: Runtime>() {
 pub(crate) async fn balancer_out_of_range<R: Runtime>() {
     bad_balancer::<R>(Bad(|| 2), "partition 2 of 2").await;
     bad_balancer::<R>(Bad(|| i32::MIN), "of 2").await;
+}
+
+/// Spoils the first round of sharing out; from then on it is `Range`.
+#[derive(Debug)]
+struct SpoiledOnce(fn(&[Member]) -> Vec<Vec<TopicPartition>>, AtomicU32);
+
+impl Assignor for SpoiledOnce {
+    fn name(&self) -> &str {
+        "range"
+    }
+
+    fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
+        if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
+            (self.0)(members)
+        } else {
+            Range.assign(members, topics)
+        }
+    }
+}
+
+/// What the member says of an assignor that is spoiled once, and that it goes on by itself.
+async fn bad_assignor<R: Runtime>(spoiled: fn(&[Member]) -> Vec<Vec<TopicPartition>>, named: &str) {
+    let (_cluster, client) = started::<R>(Cluster::builder()).await;
+    let mut reader = member(&client, "g", |config| {
+        config.assignors = vec![Arc::new(SpoiledOnce(spoiled, AtomicU32::new(0)))];
+    });
+    let error = told::<R>(&mut reader).await;
+    assert!(matches!(error.kind(), ErrorKind::Assignor(_)), "{error:?}");
+    explains(&error, Fault::Caller, &["range", "group g", named]);
+    assert!(error.advice().contains("assignor"), "{error:?}");
+    assigned::<R>(&mut reader).await;
+    still_reads::<R>(&client, &mut reader).await;
+}
+
+pub(crate) async fn assignor_that_panics<R: Runtime>() {
+    bad_assignor::<R>(|_| panic!("a bug in the assignor"), "panicked").await;
+}
+
+pub(crate) async fn assignor_out_of_range<R: Runtime>() {
+    bad_assignor::<R>(|members| vec![vec![TopicPartition::new("t", 2)]; members.len()], "t-2").await;
+    bad_assignor::<R>(|_| Vec::new(), "0 lists for 1 members").await;
+    let twice = |_: &[Member]| vec![vec![TopicPartition::new("t", 0); 2]];
+    bad_assignor::<R>(twice, "t-0 to two members").await;
+}
+
+/// Panics when it is asked what to tell the leader.
+#[derive(Debug)]
+struct SilentAtFirst(AtomicU32);
+
+impl Assignor for SilentAtFirst {
+    fn name(&self) -> &str {
+        "range"
+    }
+
+    fn user_data(&self, _: &[Str]) -> Option<Bytes> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a bug in the assignor");
+        None
+    }
+
+    fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
+        Range.assign(members, topics)
+    }
+}
+
+pub(crate) async fn assignor_whose_user_data_panics<R: Runtime>() {
+    let (_cluster, client) = started::<R>(Cluster::builder()).await;
+    let mut reader = member(&client, "g", |config| {
+        config.assignors = vec![Arc::new(SilentAtFirst(AtomicU32::new(0)))];
+    });
+    let error = told::<R>(&mut reader).await;
+    assert!(matches!(error.kind(), ErrorKind::Assignor(_)), "{error:?}");
+    explains(&error, Fault::Caller, &["range", "group g", "panicked"]);
+    assigned::<R>(&mut reader).await;
+    still_reads::<R>(&client, &mut reader).await;
 }
 
 pub(crate) async fn zero_partitions<R: Runtime>() {

@@ -30,7 +30,8 @@ macro_rules! on {
                 calls {
                     invalid_topic unknown_topic topic_not_authorised topic_not_readable group_not_authorised partition_out_of_range
                     message_too_large_for_the_writer message_too_large_for_the_broker timestamp_refused
-                    balancer_that_panics balancer_out_of_range zero_partitions client_settings writer_settings
+                    balancer_that_panics balancer_out_of_range assignor_that_panics assignor_out_of_range
+                    assignor_whose_user_data_panics zero_partitions client_settings writer_settings
                     reader_settings session_timeout_refused inconsistent_group_protocol group_full
                 }
                 misuse {
@@ -58,6 +59,7 @@ macro_rules! table {
 on!(on_tokio, kafka_tokio::Tokio, crate::support::block_on_tokio);
 on!(on_smol, kafka_smol::Smol, smol::block_on);
 on!(on_async_std, kafka_smol::AsyncStd, async_std::task::block_on);
+on!(on_threads, kafka_blocking::Blocking, crate::support::block_on_threads);
 
 /// What only a runtime that can be missing or dropped is asked.
 mod only_tokio {
@@ -72,5 +74,37 @@ mod only_tokio {
     #[test]
     fn dropped() {
         watched("bad_input::only_tokio::dropped", runtime_dropped);
+    }
+}
+
+/// Calls of kafka-blocking, where they should not be made.
+mod only_blocking {
+    use crate::misuse::blocking;
+    use crate::support::watched;
+
+    #[test]
+    fn in_a_tokio_task() {
+        watched("bad_input::only_blocking::in_a_tokio_task", blocking::in_a_tokio_task);
+    }
+
+    #[test]
+    fn in_the_only_thread_of_tokio() {
+        let name = "bad_input::only_blocking::in_the_only_thread_of_tokio";
+        watched(name, blocking::in_the_only_thread_of_tokio);
+    }
+
+    #[test]
+    fn in_a_smol_task() {
+        watched("bad_input::only_blocking::in_a_smol_task", blocking::in_a_smol_task);
+    }
+
+    #[test]
+    fn in_an_async_std_task() {
+        watched("bad_input::only_blocking::in_an_async_std_task", blocking::in_an_async_std_task);
+    }
+
+    #[test]
+    fn in_a_balancer() {
+        watched("bad_input::only_blocking::in_a_balancer", blocking::in_a_balancer);
     }
 }

@@ -9,6 +9,7 @@ use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::time::Duration;
 
+pub(crate) mod blocking;
 pub(crate) mod tokio;
 
 pub(crate) async fn use_after_close<R: Runtime>() {

@@ -5,9 +5,9 @@ use kafka_core::rt::{Client, ClientBuilder, Runtime};
 use kafka_core::{Error, Message};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::mpsc;
-use std::task::Poll;
-use std::thread;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// No case waits for so long; one that does hangs.
@@ -37,6 +37,25 @@ pub(crate) fn block_on_tokio(case: impl Future<Output = ()>) {
     runtime.worker_threads(2).enable_all().build().unwrap().block_on(case);
 }
 
+/// Runs a case in this thread, as kafka-blocking does its own calls. Its timers are known to nobody but its own parker,
+/// so that this one looks now and then.
+pub(crate) fn block_on_threads(case: impl Future<Output = ()>) {
+    let mut case = pin!(case);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    while case.as_mut().poll(&mut cx).is_pending() {
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 /// A client whose connecting and calls end soon.
 pub(crate) fn client<R: Runtime>(addresses: &str) -> ClientBuilder<R> {
     Client::builder(addresses)
@@ -50,7 +69,8 @@ pub(crate) fn client<R: Runtime>(addresses: &str) -> ClientBuilder<R> {
 
 /// The error of connecting to addresses that are no good.
 pub(crate) async fn refused<R: Runtime>(addresses: &str) -> Error {
-    client::<R>(addresses).connect().await.expect_err("connected to what is no broker")
+    let soon = client::<R>(addresses).connect_timeout(Duration::from_secs(1));
+    soon.connect().await.expect_err("connected to what is no broker")
 }
 
 /// The cause behind a deadline that passed, if it is one.

@@ -1,5 +1,6 @@
 //! JoinGroup: asking to be a member, and as leader getting to know the others.
 
+use super::sync::bad_assignor;
 use super::{Kind, Membership, State, unexpected};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Ask, Hint};
@@ -15,6 +16,7 @@ use kafka_proto::messages::join_group::{
 };
 use kafka_proto::{ApiKey, Str};
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,13 @@ impl Membership {
             return None;
         }
         self.joined.clone_from(&self.subscribed);
+        let protocols = match self.protocols() {
+            Ok(protocols) => protocols,
+            Err(error) => {
+                self.setback(now, Verdict::Refused, error.group(&self.config.group_id));
+                return None;
+            }
+        };
         let request = JoinGroupRequest {
             group_id: self.config.group_id.clone(),
             session_timeout_ms: millis(self.config.session_timeout),
@@ -51,7 +60,7 @@ impl Membership {
             member_id: self.member_id.clone(),
             group_instance_id: self.config.instance_id.clone(),
             protocol_type: Str::from_static(CONSUMER),
-            protocols: self.protocols(),
+            protocols,
             ..Default::default()
         };
         let timeout = self.round_timeout();
@@ -65,19 +74,22 @@ impl Membership {
         (config.rebalance_timeout.max(config.session_timeout) + LAPSE).max(config.request_timeout)
     }
 
-    fn protocols(&self) -> Vec<JoinGroupRequestProtocol> {
+    fn protocols(&self) -> Result<Vec<JoinGroupRequestProtocol>, Error> {
         let offer = |assignor: &Arc<dyn Assignor>| {
+            // The assignor may be the application's: its panic must not take the client along.
+            let user_data = catch_unwind(AssertUnwindSafe(|| assignor.user_data(&self.joined)))
+                .map_err(|_| bad_assignor(&**assignor, "panicked"))?;
             let subscription = Subscription {
                 topics: self.joined.clone(),
-                user_data: assignor.user_data(&self.joined),
+                user_data,
                 rack: self.config.rack.clone(),
                 ..Subscription::default()
             };
-            JoinGroupRequestProtocol {
+            Ok(JoinGroupRequestProtocol {
                 name: Str::from(assignor.name()),
                 metadata: subscription.encode(),
                 ..Default::default()
-            }
+            })
         };
         self.config.assignors.iter().map(offer).collect()
     }

@@ -5,7 +5,7 @@ use super::{Kind, Membership, State, unexpected};
 use crate::client::cluster::{Cluster, TopicPartition};
 use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
-use crate::group::assignor::{Member, Topics};
+use crate::group::assignor::{Assignor, Member, Topics};
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Assignment;
 use kafka_proto::ResponseKind;
@@ -13,6 +13,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kafka_proto::{ApiKey, Bytes, Str};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -121,14 +122,18 @@ fn assignments(round: &Round, topics: &Topics) -> Result<Vec<SyncGroupRequestAss
     let given = catch_unwind(AssertUnwindSafe(|| round.assignor.assign(&round.members, topics)));
     let given = given.map_err(|_| "panicked".to_owned());
     let checked = given.and_then(|given| check(&round.members, &given, topics).map(|()| given));
-    let problem =
-        |p| Error::new(ErrorKind::Balancer(format!("`{}` of the group {p}", round.assignor.name())));
+    let problem = |p| bad_assignor(&*round.assignor, p);
     let each = |(member, partitions): (&Member, Vec<TopicPartition>)| SyncGroupRequestAssignment {
         member_id: member.id.clone(),
         assignment: Assignment { partitions, user_data: None }.encode(),
         ..Default::default()
     };
     Ok(round.members.iter().zip(checked.map_err(problem)?).map(each).collect())
+}
+
+/// An assignor did what it must not.
+pub(super) fn bad_assignor(assignor: &dyn Assignor, problem: impl Display) -> Error {
+    Error::new(ErrorKind::Assignor(format!("`{}` {problem}", assignor.name())))
 }
 
 /// Each partition exists, goes to one member, and to one that wants it.

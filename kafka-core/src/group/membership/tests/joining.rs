@@ -403,7 +403,7 @@ fn a_bad_assignor_is_an_error_and_not_an_assignment() {
         rig.subscribe(&["t"]);
         rig.answer(join_ok("m", 1, true, &["t"]));
         let events = rig.events();
-        assert!(matches!(&events[..], [GroupEvent::Failed(e)] if matches!(e.kind(), ErrorKind::Balancer(_))));
+        assert!(matches!(&events[..], [GroupEvent::Failed(e)] if matches!(e.kind(), ErrorKind::Assignor(_))));
         assert!(rig.asks.is_empty());
     }
 }
