@@ -2,6 +2,7 @@
 
 pub mod broker;
 mod cluster_handle;
+pub mod fuzz;
 #[cfg(feature = "quickstart")]
 pub mod quickstart;
 pub mod real;

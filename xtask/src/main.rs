@@ -4,9 +4,10 @@
 mod broker;
 #[cfg(feature = "tools")]
 mod cluster;
-mod codegen;
 #[cfg(feature = "tools")]
 mod deps;
+#[cfg(feature = "tools")]
+mod seeds;
 #[cfg(feature = "tools")]
 mod settings;
 #[cfg(feature = "tools")]
@@ -16,6 +17,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::codegen;
 
 /// The project's own tools.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ enum Tool {
     Codegen(codegen::Codegen),
     #[cfg(feature = "tools")]
     Deps(deps::Deps),
+    #[cfg(feature = "tools")]
+    FuzzSeeds(seeds::FuzzSeeds),
     #[cfg(feature = "tools")]
     Settings(settings::Settings),
     #[cfg(feature = "tools")]
@@ -64,6 +68,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::Codegen(codegen) => codegen.run()?,
         #[cfg(feature = "tools")]
         Tool::Deps(deps) => deps.run()?,
+        #[cfg(feature = "tools")]
+        Tool::FuzzSeeds(seeds) => seeds.run()?,
         #[cfg(feature = "tools")]
         Tool::Settings(settings) => settings.run()?,
         #[cfg(feature = "tools")]

@@ -10,6 +10,7 @@ macro_rules! line {
 
 mod check;
 mod docs;
+mod fuzz;
 mod grammar;
 mod layout;
 mod model;
@@ -19,6 +20,7 @@ mod shapes;
 mod tests;
 mod tree;
 
+pub use fuzz::fuzz;
 use model::File;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ use std::{env, fs, io};
 
 /// Make the protocol's Rust code from its schema
 #[derive(Debug, clap::Args)]
-pub(crate) struct Codegen {
+pub struct Codegen {
     /// Write nothing; fail where a generated file is not what it should be
     #[arg(long)]
     check: bool,
@@ -43,7 +45,10 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 impl Codegen {
     /// Generates, checks or prints.
-    pub(crate) fn run(&self) -> Result {
+    ///
+    /// # Errors
+    /// What is wrong with a schema file or stale, in words.
+    pub fn run(&self) -> Result {
         let crate_dir = root().join("kafka-proto");
         let schema = crate_dir.join("schema");
         let files = load(&schema)?;

@@ -1,0 +1,3 @@
+//! The tools that others use as a library: the schema, whose grammar is fuzzed.
+
+pub mod codegen;
