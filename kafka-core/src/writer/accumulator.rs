@@ -171,6 +171,9 @@ impl Accumulator {
         let problem = match picked {
             Ok(picked) => match usize::try_from(picked).ok().and_then(|i| view.slots.get(i)) {
                 Some(slot) => return Ok(slot.clone()),
+                None if picked == -1 && message.partition.is_none() => {
+                    format!("chose none of {count} partitions; `Manual` needs messages that name theirs")
+                }
                 None => format!("chose partition {picked} of {count}"),
             },
             Err(_) => "panicked".into(),

@@ -12,6 +12,8 @@ mod chance;
 mod chaos;
 mod executor;
 mod history;
+#[cfg(test)]
+mod idle;
 mod members;
 mod network;
 mod plan;

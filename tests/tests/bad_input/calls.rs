@@ -162,6 +162,8 @@ pub(crate) async fn partition_out_of_range<R: Runtime>() {
     let failed = write::<R>(&writer, message).await;
     assert!(matches!(failed.error.kind(), ErrorKind::Balancer(_)), "{failed:?}");
     explains(&failed.error, Fault::Caller, &["99", "topic t"]);
+    let failed = write::<R>(&writer, Message::new("names none")).await;
+    explains(&failed.error, Fault::Caller, &["chose none of 2 partitions", "Manual", "topic t"]);
 
     let error = soon::<R, _>(client.list_offset("t", 99, Start::First)).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error:?}");
