@@ -27,7 +27,7 @@ pub struct Message {
     pub(crate) origin: Option<Origin>,
 }
 
-/// Which reader and which of its assignments a message came from (PROMISES 3).
+/// Which reader and which of its assignments a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) reader: u32,

@@ -164,10 +164,10 @@ fn reader() -> Vec<Setting> {
         rack: Some("rack"), "", Some("client.rack");
         check_crcs: Some("check_crcs"), "", Some("check.crcs");
         max_decompressed: Some("max_decompressed"), "bytes", None;
-        backoff_min: None, "time", Some("retry.backoff.ms");
-        backoff_max: None, "time", Some("retry.backoff.max.ms");
-        unknown_topic_grace: None, "time", None;
-        request_timeout: None, "time", Some("request.timeout.ms");
+        backoff_min: Some("retry_backoff"), "time", Some("retry.backoff.ms");
+        backoff_max: Some("retry_backoff"), "time", Some("retry.backoff.max.ms");
+        unknown_topic_grace: Some("unknown_topic_grace"), "time", None;
+        request_timeout: Some("request_timeout"), "time", Some("request.timeout.ms");
     };
     all.push(Setting {
         part: Part::Reader,
@@ -176,7 +176,7 @@ fn reader() -> Vec<Setting> {
         unit: "time",
         default: AUTO_COMMIT_INTERVAL.show("time"),
         java: Some("auto.commit.interval.ms"),
-        meaning: "How often `read_message` commits what was handled; the other ways of reading commit nothing by themselves.".into(),
+        meaning: "How often what `read_message` gave out, or was marked, is committed; the other ways of reading commit nothing by themselves.".into(),
     });
     all
 }
@@ -185,20 +185,19 @@ fn reader() -> Vec<Setting> {
 fn group() -> Vec<Setting> {
     settings! { Group, "group/config.rs", GroupConfig = GroupConfig::new("");
         group_id: Some("group"), "", Some("group.id");
-        instance_id: None, "", Some("group.instance.id");
+        instance_id: Some("instance_id"), "", Some("group.instance.id");
         rack: Some("rack"), "", Some("client.rack");
         session_timeout: Some("session_timeout"), "time", Some("session.timeout.ms");
         heartbeat_interval: Some("heartbeat_interval"), "time", Some("heartbeat.interval.ms");
         rebalance_timeout: Some("rebalance_timeout"), "time", Some("max.poll.interval.ms");
         retention: None, "time", None;
-        backoff_min: None, "time", Some("retry.backoff.ms");
-        backoff_max: None, "time", Some("retry.backoff.max.ms");
+        backoff_min: Some("retry_backoff"), "time", Some("retry.backoff.ms");
+        backoff_max: Some("retry_backoff"), "time", Some("retry.backoff.max.ms");
         join_backoff: None, "time", None;
-        request_timeout: None, "time", Some("request.timeout.ms");
+        request_timeout: Some("request_timeout"), "time", Some("request.timeout.ms");
         assignors: Some("assignors"), "", Some("partition.assignment.strategy");
         watch_partitions: None, "", None;
-        commit_interval: None, "time", Some("auto.commit.interval.ms");
-        commit_timeout: None, "time", Some("default.api.timeout.ms");
+        commit_timeout: Some("commit_timeout"), "time", Some("default.api.timeout.ms");
     }
 }
 
@@ -330,7 +329,11 @@ show_by_name!(Acks, Idempotence, Compression, Isolation, Reset, Arc<dyn Balancer
 mod tests {
     use super::*;
 
-    const BUILDERS: &str = include_str!("rt/builder.rs");
+    const BUILDERS: &str = concat!(
+        include_str!("rt/builder/client.rs"),
+        include_str!("rt/builder/writer.rs"),
+        include_str!("rt/builder/reader.rs"),
+    );
     const CLIENT: &str = include_str!("rt/client.rs");
 
     #[test]

@@ -94,6 +94,14 @@ impl Reader {
         block_on(self.0.commit_messages(messages))
     }
 
+    /// Marks messages as handled, for a commit within the auto-commit interval. See [`rt::Reader::mark`].
+    ///
+    /// # Errors
+    /// As [`rt::Reader::mark`].
+    pub fn mark<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+        self.0.mark(messages)
+    }
+
     /// Moves a partition's position. See [`rt::Reader::seek`].
     ///
     /// # Errors

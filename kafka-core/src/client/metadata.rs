@@ -1,4 +1,4 @@
-//! When metadata is asked for, and what of an answer is believed (PROMISES 18).
+//! When metadata is asked for, and what of an answer is believed.
 //!
 //! Invariants
 //! * A topic that one answer lacks changes nothing until it has been missing for the grace period, on two brokers where there are two.
@@ -158,7 +158,7 @@ impl Metadata {
         }
         let Some(last) = self.last_attempt else { return true };
         let rested = now.duration_since(last) >= config.retry_backoff;
-        // The first question about something new leaves at once (SCENARIOS P28).
+        // The first question about something new leaves at once.
         self.stale && self.attempts == 0 && (rested || self.has_news())
     }
 

@@ -29,7 +29,7 @@ pub use metadata::TopicState;
 pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
 
 use crate::error::{ConnectionError, Error};
-use crate::group::Membership;
+use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
 use crate::writer::{Batch, Producer, Tickets, pack};
@@ -105,6 +105,13 @@ pub enum Input {
     Timeout,
     /// A reader's budget has room again.
     BudgetFreed,
+    /// What the assignors of a reader's group said.
+    Assigned {
+        /// The reader.
+        reader: u32,
+        /// The answer to its [`Event::Assignor`].
+        answer: AssignorAnswer,
+    },
 }
 
 /// Low-rate orders to the driver.
@@ -170,6 +177,8 @@ pub enum Event {
     Committed(u64),
     /// A reader has left its group.
     ReaderClosed(u32),
+    /// Assignors are to be asked outside the lock; [`Input::Assigned`] brings what they say.
+    Assignor(u32, AssignorCall),
     /// The batch's outcome is set.
     Resolved(Batches),
     /// A writer's memory has room, or the writer was closed.
@@ -303,6 +312,7 @@ impl Client {
             Input::JobDone(done) => self.job_done(now, &done),
             Input::Timeout => self.expire(now),
             Input::BudgetFreed => self.budget_freed(now),
+            Input::Assigned { reader, answer } => self.assignor_answered(now, reader, answer),
         }
         self.settle(now);
     }

@@ -1,6 +1,6 @@
 //! The client's part of reading: a reader's partitions come from the application or from its group.
 //!
-//! Invariants (PROMISES 3, 9)
+//! Invariants
 //! * What a group tells stands in the same queue as errors and before any further record.
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
@@ -11,7 +11,7 @@ use super::timers::Timer;
 use super::{Client, Event};
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
-use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
+use crate::group::{AssignorAnswer, CommitOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
 use kafka_proto::{ApiKey, Str};
@@ -89,6 +89,26 @@ pub(super) struct Reading {
 }
 
 impl Client {
+    /// The settings of a reader of which nothing was said: as patient as the client.
+    pub(crate) fn reader_defaults(&self) -> (ReaderConfig, GroupConfig) {
+        let client = &self.config;
+        let config = ReaderConfig {
+            backoff_min: client.retry_backoff,
+            backoff_max: client.retry_backoff_max,
+            unknown_topic_grace: client.unknown_topic_grace,
+            request_timeout: client.request_timeout,
+            ..ReaderConfig::default()
+        };
+        let group = GroupConfig {
+            backoff_min: client.retry_backoff,
+            backoff_max: client.retry_backoff_max,
+            request_timeout: client.request_timeout,
+            commit_timeout: client.call_timeout,
+            ..GroupConfig::new("")
+        };
+        (config, group)
+    }
+
     /// Takes in a reader; its number.
     pub(crate) fn add_reader(&mut self, now: Now, spec: ReaderSpec, urgent: Arc<AtomicBool>) -> u32 {
         let id = self.machine_id();
@@ -330,7 +350,11 @@ impl Client {
         while let Some(hint) = membership.poll_hint() {
             hints.push(hint);
         }
+        let call = membership.poll_call(now, &self.metadata.cluster);
         self.timers.set_option(Timer::Group(id), membership.poll_timeout());
+        if let Some(call) = call {
+            self.announce(Event::Assignor(id, call));
+        }
         hints.into_iter().for_each(|hint| self.hint(now, hint));
         for ask in asks {
             self.ask(now.instant, Owner::Group(id, ask.tag), ask);
@@ -442,6 +466,13 @@ impl Client {
     pub(super) fn reader_answered(&mut self, now: Now, id: u32, answer: Answer) {
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.handle_answer(now, &self.metadata.cluster, answer);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    pub(super) fn assignor_answered(&mut self, now: Now, id: u32, answer: AssignorAnswer) {
+        if let Some(membership) = self.memberships.get_mut(&id) {
+            membership.handle_called(now, answer);
             self.dirty_readers.insert(id);
         }
     }

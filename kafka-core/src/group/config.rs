@@ -41,8 +41,6 @@ pub struct GroupConfig {
     pub assignors: Vec<Arc<dyn Assignor>>,
     /// As leader, starts a rebalance when the number of partitions of a topic changes. Default true.
     pub watch_partitions: bool,
-    /// How often commits are gathered and sent (`auto.commit.interval.ms`); each is sent at once where it is zero. Default zero.
-    pub commit_interval: Duration,
     /// How long a commit is tried again before it fails (`default.api.timeout.ms`). Default 60 s.
     pub commit_timeout: Duration,
 }
@@ -64,7 +62,6 @@ impl GroupConfig {
             request_timeout: Duration::from_secs(30),
             assignors: vec![Arc::new(Range), Arc::new(RoundRobin)],
             watch_partitions: true,
-            commit_interval: Duration::ZERO,
             commit_timeout: Duration::from_secs(60),
         }
     }

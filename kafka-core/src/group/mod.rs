@@ -15,4 +15,4 @@ pub mod subscription;
 pub use assignor::{Assignor, Range, RoundRobin};
 pub use config::GroupConfig;
 pub use event::{CommitOffset, CommittedOffset, GroupEvent};
-pub use membership::Membership;
+pub use membership::{AssignorAnswer, AssignorCall, Membership};

@@ -4,7 +4,7 @@
 //! machine ends a walk by it (revoked, paused, sought), and reads from it how far the application got.
 //!
 //! Invariant: [`Walk::position`] is the offset after the last record returned, or after the last batch once that is finished,
-//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too (PROMISES 17).
+//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too.
 
 use super::config::{Isolation, ReaderConfig};
 use super::fetched::Data;

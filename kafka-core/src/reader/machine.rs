@@ -5,7 +5,7 @@
 //!
 //! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
 //!
-//! Invariant (PROMISES 1): an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
+//! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
 //! to be polled, something waiting to be taken, or has told an error; or the budget is used up, and its waker set.
 
 use super::broker::Broker;

@@ -48,7 +48,7 @@ impl ReaderMachine {
         }
     }
 
-    /// A fetch says that the position is out of range. Only the leader in its own epoch proves it (PROMISES 4).
+    /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
     pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
         let Some(cursor) = self.cursor(id) else { return };
         let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;

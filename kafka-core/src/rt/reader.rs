@@ -31,6 +31,7 @@ pub struct Reader {
     id: u32,
     config: Arc<ReaderConfig>,
     in_group: bool,
+    commit_timeout: Duration,
     /// Something stands before the records in hand.
     urgent: Arc<AtomicBool>,
     walk: Option<Walk>,
@@ -65,7 +66,7 @@ pub struct Revoking {
     pub deadline: Instant,
 }
 
-/// What `read_message` will commit.
+/// What will be committed without a call.
 #[derive(Debug)]
 struct AutoCommit {
     interval: Duration,
@@ -93,7 +94,10 @@ impl Reader {
         let urgent = Arc::new(AtomicBool::new(false));
         let now = handle.now();
         let config = spec.config.clone();
-        let in_group = matches!(spec.subscription, Subscription::Group(..));
+        let (in_group, commit_timeout) = match &spec.subscription {
+            Subscription::Group(group, _) => (true, group.commit_timeout),
+            _ => (false, Duration::ZERO),
+        };
         let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone()));
         if let Some(shared) = handle.with(|state| state.core.reader_budget(id)) {
             let waker = BudgetWaker(Arc::downgrade(handle.shared()), budget.clone());
@@ -108,7 +112,18 @@ impl Reader {
             alarm: None,
             count: 0,
         };
-        Self { handle, id, config, in_group, urgent, walk: None, revoking: None, auto, closed: false }
+        Self {
+            handle,
+            id,
+            config,
+            in_group,
+            commit_timeout,
+            urgent,
+            walk: None,
+            revoking: None,
+            auto,
+            closed: false,
+        }
     }
 
     /// The next message, or what the group did. `None` once the reader is closed.
@@ -146,7 +161,7 @@ impl Reader {
     /// Dropping it loses nothing.
     pub async fn read_message(&mut self) -> Result<Option<Message>> {
         self.handled();
-        let message = poll_fn(|cx| self.poll_read(cx)).await?;
+        let message = poll_fn(|cx| self.poll_message(cx)).await?;
         if let Some(message) = &message {
             self.hand_over(message);
         }
@@ -226,19 +241,10 @@ impl Reader {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Ok(Some(Event::Message(message)))) => return Poll::Ready(Ok(Some(message))),
-                // The next turn answers a revocation, with what was handled committed.
-                Poll::Ready(Ok(Some(Event::Revoking(_)))) => self.commit_marks(),
+                // The next turn answers a revocation.
                 Poll::Ready(Ok(Some(_))) => {}
             }
         }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        let message = self.poll_message(cx);
-        if message.is_pending() {
-            self.commit_when_due(cx);
-        }
-        message
     }
 
     /// The next message of the records in hand.
@@ -263,10 +269,11 @@ impl Reader {
         let now = self.handle.now();
         let (id, revoked) = (self.id, self.revoking.take());
         if revoked.is_some() {
+            self.commit_marks();
             self.walk = None;
             self.auto.forget();
         }
-        self.handle.with(|state| {
+        let item = self.handle.with(|state| {
             if let Some(assignment) = revoked {
                 state.core.reader_revoked(now, id, assignment);
             }
@@ -278,7 +285,11 @@ impl Reader {
             }
             state.await_reader(id, cx);
             Poll::Pending
-        })
+        });
+        if item.is_pending() {
+            self.commit_when_due(cx);
+        }
+        item
     }
 
     // ---- commits ----
@@ -296,10 +307,32 @@ impl Reader {
         self.commit_offsets(assignment, offsets).await
     }
 
+    /// Marks these messages and all before them in their partitions as handled: they are committed within the auto-commit
+    /// interval by the reader's next calls, when partitions are given up, and when the reader is closed or dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended;
+    /// [`ErrorKind::Misuse`] without a group. Nothing is marked then.
+    pub fn mark<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+        if !self.in_group {
+            return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
+        }
+        let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
+        if assignment != self.auto.assignment {
+            return Err(Error::new(ErrorKind::StaleCommit));
+        }
+        for CommitOffset { partition, offset, leader_epoch, .. } in offsets {
+            self.auto.marks.insert(partition, (offset, leader_epoch));
+        }
+        self.begin_interval();
+        self.commit_in_passing();
+        Ok(())
+    }
+
     async fn commit_offsets(&self, assignment: u32, offsets: Vec<CommitOffset>) -> Result<()> {
         let now = self.handle.now();
         let commit = self.handle.with(|state| {
-            let deadline = now.instant + state.core.config().call_timeout;
+            let deadline = now.instant + self.commit_timeout;
             state.core.reader_commit(now, self.id, assignment, offsets, deadline)
         })?;
         CommitWait { handle: &self.handle, commit }.await
@@ -333,10 +366,13 @@ impl Reader {
         if let Some(mark) = self.auto.last.take() {
             let partition = TopicPartition::new(mark.topic, mark.partition);
             self.auto.marks.insert(partition, (mark.next, mark.leader_epoch));
-            if self.auto.due.is_none() {
-                self.auto.due = Some(self.handle.now().instant + self.auto.interval);
-            }
+            self.begin_interval();
         }
+        self.commit_in_passing();
+    }
+
+    /// Commits what is due; the clock is looked at now and then.
+    fn commit_in_passing(&mut self) {
         self.auto.count += 1;
         if self.auto.count >= CLOCK_EVERY {
             self.auto.count = 0;
@@ -344,6 +380,12 @@ impl Reader {
             if self.auto.due.is_some_and(|due| due <= now) {
                 self.commit_marks();
             }
+        }
+    }
+
+    fn begin_interval(&mut self) {
+        if self.auto.due.is_none() {
+            self.auto.due = Some(self.handle.now().instant + self.auto.interval);
         }
     }
 
@@ -369,8 +411,8 @@ impl Reader {
         let offsets = std::mem::take(&mut self.auto.marks).into_iter().map(commit_offset).collect();
         let now = self.handle.now();
         let (id, assignment) = (self.id, self.auto.assignment);
+        let deadline = now.instant + self.commit_timeout;
         self.handle.with(|state| {
-            let deadline = now.instant + state.core.config().call_timeout;
             if let Ok(commit) = state.core.reader_commit(now, id, assignment, offsets, deadline) {
                 state.core.forget_commit(commit);
             }

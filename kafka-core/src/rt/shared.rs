@@ -99,15 +99,21 @@ impl Shared {
             state.collect(&mut after);
             result
         };
+        let mut calls = Vec::new();
         for event in after.events {
             match event {
                 Event::Resolved(batches) => batches.wake(),
                 Event::Memory(writers) => writers.wake(),
+                Event::Assignor(reader, call) => calls.push((reader, call)),
                 _ => {}
             }
         }
         after.hooks.into_iter().for_each(|hook| hook());
         after.wakers.into_iter().for_each(Waker::wake);
+        // Last, since it may take its time.
+        for (reader, call) in calls {
+            self.input(Input::Assigned { reader, answer: call.run() });
+        }
         result
     }
 
@@ -226,7 +232,7 @@ impl State {
                         .wakers
                         .extend(self.topics.remove(&topic).into_iter().flat_map(BTreeMap::into_values));
                 }
-                Event::Resolved(_) | Event::Memory(_) => after.events.push(event),
+                Event::Resolved(_) | Event::Memory(_) | Event::Assignor(..) => after.events.push(event),
                 Event::Degraded(error) => crate::trace::degraded(&error),
             }
         }

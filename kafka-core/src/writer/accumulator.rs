@@ -38,11 +38,12 @@ pub(crate) struct Accumulator {
 #[derive(Debug)]
 pub(crate) struct TopicSlots {
     pub(crate) name: Str,
-    view: RwLock<View>,
+    view: RwLock<Arc<View>>,
     sticky: Mutex<Sticky>,
 }
 
-#[derive(Debug, Default)]
+/// A topic's partitions at a time. It is replaced, never changed, so that a balancer looks at it without a lock.
+#[derive(Clone, Debug, Default)]
 struct View {
     slots: Vec<Arc<Slot>>,
     available: Vec<i32>,
@@ -127,7 +128,7 @@ impl Accumulator {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let slots =
             topics.entry(topic.name.clone()).or_insert_with(|| Arc::new(TopicSlots::new(&topic.name, seed)));
-        let mut view = slots.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut view = View::clone(&slots.view());
         for partition in view.slots.len()..topic.partitions.len() {
             let partition = partition as i32;
             view.slots.push(Arc::new(Slot::new(&topic.name, partition, index(partition))));
@@ -138,7 +139,7 @@ impl Accumulator {
             view.available = (0..view.slots.len() as i32).collect();
         }
         view.headers = headers;
-        drop(view);
+        *slots.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
         slots.clone()
     }
 
@@ -160,7 +161,7 @@ impl Accumulator {
             ),
             Some(_) => 0,
         };
-        let view = topic.view.read().unwrap_or_else(PoisonError::into_inner);
+        let view = topic.view();
         let count = view.slots.len() as i32;
         if !message.headers.is_empty() && !view.headers {
             let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
@@ -330,7 +331,11 @@ impl TopicSlots {
     }
 
     pub(crate) fn slot(&self, partition: usize) -> Option<Arc<Slot>> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).slots.get(partition).cloned()
+        self.view().slots.get(partition).cloned()
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock_sticky(&self) -> MutexGuard<'_, Sticky> {
@@ -339,8 +344,8 @@ impl TopicSlots {
 
     /// The sticky partition for a record of about so many bytes.
     fn sticky(&self, bytes: usize, batch_bytes: usize) -> i32 {
+        let view = self.view();
         let mut sticky = self.lock_sticky();
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let full = sticky.bytes + bytes > batch_bytes;
         if full || view.available.binary_search(&sticky.partition).is_err() {
             sticky.turn(&view.available);

@@ -1,4 +1,4 @@
-//! What became of a Produce request, batch by batch: acknowledged, sent again, given up (PROMISES 2, 5, 6).
+//! What became of a Produce request, batch by batch: acknowledged, sent again, given up.
 
 use super::batch::{Batch, Fate, Outcome, SendError};
 use super::partition::{Identity, Pending};

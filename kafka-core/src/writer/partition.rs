@@ -1,6 +1,6 @@
 //! One partition of a writer as the client sends it: order, sequences, retries.
 //!
-//! Invariants (PROMISES 5, 6; SCENARIOS P1, P2, P6, P8, P12, P13)
+//! Invariants
 //! * The log order of acknowledged batches is their order of being opened: a batch that failed goes back to its place,
 //!   and nothing newer is sent before what failed is resolved.
 //! * A batch keeps its sequence for as long as it may have been written with it.

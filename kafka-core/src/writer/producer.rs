@@ -187,7 +187,7 @@ impl Producer {
         }
         partition.leader = leader;
         partition.is_ready = false;
-        // A new leader knows nothing of the old one's troubles (PROMISES 16).
+        // A new leader knows nothing of the old one's troubles.
         self.end_backoff(index);
         self.schedule(now, index);
     }

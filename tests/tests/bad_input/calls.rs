@@ -400,6 +400,12 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("auto_commit_interval", |r| r.auto_commit_interval(Duration::MAX));
     refused("group_id", |r| r.group(""));
     refused("assignors", |r| r.group("g").assignors(Vec::new()));
+    refused("session_timeout", |r| r.session_timeout(Duration::from_secs(10)));
+    refused("assignors", |r| r.assignors(Vec::new()).group("set before the group"));
+    refused("commit_timeout", |r| r.group("g").commit_timeout(Duration::ZERO));
+    refused("instance_id", |r| r.group("g").instance_id("a b"));
+    refused("backoff_max", |r| r.retry_backoff(Duration::from_secs(2), Duration::from_secs(1)));
+    refused("request_timeout", |r| r.request_timeout(Duration::ZERO));
     refused("session_timeout", |r| r.group("g").session_timeout(Duration::ZERO));
     refused("session_timeout", |r| r.group("g").session_timeout(Duration::MAX));
     refused("heartbeat_interval", |r| r.group("g").heartbeat_interval(Duration::from_secs(45)));

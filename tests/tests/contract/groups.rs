@@ -3,12 +3,15 @@
 use crate::adapter::{Adapter, Task, spawn};
 use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{error_of, message, number, numbered, or_late, read, write};
-use kafka_core::Message;
 use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
+use kafka_core::group::assignor::{Member, Topics};
+use kafka_core::group::{Assignor, RoundRobin};
 use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Event, Reader, ReaderBuilder};
+use kafka_core::rt::{Client, Event, Reader, ReaderBuilder, Runtime};
+use kafka_core::{Bytes, Message, Str};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -195,6 +198,66 @@ pub(crate) async fn read_message_commits_what_was_handled<A: Adapter>(target: &T
     write(&writer, numbered(1, 51..52)).await;
     assert_eq!(number(&message(&mut second).await), 51);
     second.close(LONG).await.unwrap();
+}
+
+pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "marked", 1).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..30)).await;
+    // On close; a mark covers what is before it, and what was not marked comes again.
+    let mut first = member(&client, &topic, &group).build().unwrap();
+    let messages = read(&mut first, 20).await;
+    first.mark([&messages[9]]).unwrap();
+    first.close(LONG).await.unwrap();
+    // While nothing is there to read.
+    let interval = Duration::from_millis(100);
+    let mut second = member(&client, &topic, &group).auto_commit_interval(interval).build().unwrap();
+    let messages = read(&mut second, 20).await;
+    assert_eq!(number(&messages[0]), 10);
+    assert!(matches!(error_of(first.mark(&messages)).kind(), ErrorKind::StaleCommit));
+    second.mark(&messages).unwrap();
+    let _ = or_late::<A, _>(Duration::from_millis(500), second.fetch_message()).await;
+    drop(second);
+    let writer = client.writer(topic.clone()).build().unwrap();
+    write(&writer, numbered(1, 30..31)).await;
+    let mut third = member(&client, &topic, &group).build().unwrap();
+    assert_eq!(number(&message(&mut third).await), 30);
+    third.close(LONG).await.unwrap();
+}
+
+/// An assignor of the application's is called without any lock: it may use the client.
+pub(crate) async fn an_assignor_may_use_the_client<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let (topic, group) = (target.topic(&client, "curious", 3).await, unique("group"));
+    write(&client.writer(topic.clone()).build().unwrap(), numbered(3, 0..30)).await;
+    let curious = Arc::new(Curious(client.clone()));
+    let mut reader = member(&client, &topic, &group).assignors(vec![curious]).build().unwrap();
+    assert_eq!(read(&mut reader, 30).await.len(), 30);
+    reader.close(LONG).await.unwrap();
+}
+
+struct Curious<R>(Client<R>);
+
+impl<R> fmt::Debug for Curious<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Curious")
+    }
+}
+
+impl<R: Runtime> Assignor for Curious<R> {
+    fn name(&self) -> &str {
+        "curious"
+    }
+
+    fn user_data(&self, _: &[Str]) -> Option<Bytes> {
+        assert!(self.0.degraded().is_empty());
+        None
+    }
+
+    fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
+        assert!(self.0.degraded().is_empty());
+        RoundRobin.assign(members, topics)
+    }
 }
 
 pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {

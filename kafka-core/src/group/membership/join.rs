@@ -1,6 +1,5 @@
 //! JoinGroup: asking to be a member, and as leader getting to know the others.
 
-use super::sync::bad_assignor;
 use super::{Kind, Membership, State, unexpected};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Ask, Hint};
@@ -11,12 +10,9 @@ use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::join_group::{
-    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
-};
+use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::{ApiKey, Str};
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,18 +37,11 @@ const LAPSE: Duration = Duration::from_secs(5);
 
 impl Membership {
     pub(super) fn ask_join(&mut self, now: Instant) -> Option<Ask> {
-        let due = matches!(self.state, State::Joining { at } if at <= now);
-        if !due || self.is_open(Kind::Join) {
+        if self.is_open(Kind::Join) || !self.subscription_is_current() {
             return None;
         }
-        self.joined.clone_from(&self.subscribed);
-        let protocols = match self.protocols() {
-            Ok(protocols) => protocols,
-            Err(error) => {
-                self.setback(now, Verdict::Refused, error.group(&self.config.group_id));
-                return None;
-            }
-        };
+        let State::Joining { at, offers } = &mut self.state else { return None };
+        let protocols = offers.take_if(|_| *at <= now)?;
         let request = JoinGroupRequest {
             group_id: self.config.group_id.clone(),
             session_timeout_ms: millis(self.config.session_timeout),
@@ -72,26 +61,6 @@ impl Membership {
         let config = &self.config;
         // Brokers before 0.10.1 use the session timeout as rebalance timeout.
         (config.rebalance_timeout.max(config.session_timeout) + LAPSE).max(config.request_timeout)
-    }
-
-    fn protocols(&self) -> Result<Vec<JoinGroupRequestProtocol>, Error> {
-        let offer = |assignor: &Arc<dyn Assignor>| {
-            // The assignor may be the application's: its panic must not take the client along.
-            let user_data = catch_unwind(AssertUnwindSafe(|| assignor.user_data(&self.joined)))
-                .map_err(|_| bad_assignor(&**assignor, "panicked"))?;
-            let subscription = Subscription {
-                topics: self.joined.clone(),
-                user_data,
-                rack: self.config.rack.clone(),
-                ..Subscription::default()
-            };
-            Ok(JoinGroupRequestProtocol {
-                name: Str::from(assignor.name()),
-                metadata: subscription.encode(),
-                ..Default::default()
-            })
-        };
-        self.config.assignors.iter().map(offer).collect()
     }
 
     pub(super) fn join_answered(
@@ -159,7 +128,7 @@ impl Membership {
         let missing = self.watched.iter().filter(|topic| cluster.topic(topic).is_none());
         self.hints.extend(missing.cloned().map(Hint::Refresh));
         let until = now + METADATA_WAIT.min(self.config.rebalance_timeout / 4);
-        self.state = State::Assigning { round, until };
+        self.state = State::Assigning { round: Some(round), until };
     }
 }
 

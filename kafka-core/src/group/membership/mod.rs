@@ -10,10 +10,11 @@
 //!
 //! Invariants:
 //! * Of each kind of request at most one is open. A step's answer counts only in the `turn` it was asked in.
-//! * While subscribed, something is always open, timed, or waiting for the application.
+//! * While subscribed, something is always open, timed, asked of an assignor, or waiting for the application.
 //! * `pulse` is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next JoinGroup.
 //! * An assignment that was told is ended by `Revoking` + `revoked`, or `Lost`, before another is told.
 
+mod calls;
 mod commit;
 mod heartbeat;
 mod join;
@@ -23,6 +24,8 @@ mod revoke;
 mod sync;
 #[cfg(test)]
 mod tests;
+
+pub use self::calls::{AssignorAnswer, AssignorCall};
 
 use self::heartbeat::Pulse;
 use self::join::Round;
@@ -35,6 +38,7 @@ use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Targ
 use crate::error::{Error, ErrorKind};
 use kafka_proto::RequestKind;
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
 use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
 use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,7 +47,7 @@ use std::time::{Duration, Instant};
 
 /// One member of a consumer group.
 ///
-/// Any order of calls is valid. After each call poll asks, hints and events until there are none, then the timeout.
+/// Any order of calls is valid. After each call poll calls, asks, hints and events until there are none, then the timeout.
 #[derive(Debug)]
 pub struct Membership {
     id: u32,
@@ -79,19 +83,22 @@ pub struct Membership {
     hints: VecDeque<Hint>,
     events: VecDeque<GroupEvent>,
     reported: Vec<Error>,
+    /// Assignors were asked in this turn, and have not answered.
+    calling: bool,
 }
 
 #[derive(Debug)]
 enum State {
     /// Not subscribed, left, or fenced.
     Idle,
-    /// JoinGroup is to be sent at this time, or is open.
+    /// JoinGroup is to be sent at this time, once the assignors have said what to offer, or is open.
     Joining {
         at: Instant,
+        offers: Option<Vec<JoinGroupRequestProtocol>>,
     },
-    /// The leader waits for the metadata of all topics.
+    /// The leader waits for the metadata of all topics, then for its assignor, which has the round meanwhile.
     Assigning {
-        round: Round,
+        round: Option<Round>,
         until: Instant,
     },
     /// SyncGroup is to be sent, or is open (`None`).
@@ -172,6 +179,7 @@ impl Membership {
             hints: VecDeque::new(),
             events: VecDeque::new(),
             reported: Vec::new(),
+            calling: false,
         }
     }
 
@@ -226,7 +234,7 @@ impl Membership {
             .or_else(|| self.ask_heartbeat(at))
             .or_else(|| self.ask_commit(at, cluster))
             .or_else(|| self.ask_join(at))
-            .or_else(|| self.ask_sync(at, cluster))
+            .or_else(|| self.ask_sync(at))
             .or_else(|| self.ask_offsets(at, cluster))
     }
 
@@ -265,7 +273,8 @@ impl Membership {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let step = match &self.state {
-            State::Joining { at } if !self.is_open(Kind::Join) => Some(*at),
+            State::Joining { .. } | State::Assigning { .. } if self.calling => None,
+            State::Joining { at, .. } if !self.is_open(Kind::Join) => Some(*at),
             State::Assigning { until, .. } => Some(*until),
             State::Restoring { at, .. } if !self.is_open(Kind::Restore) => Some(*at),
             State::Revoking { deadline, .. } => Some(*deadline),
@@ -350,7 +359,8 @@ impl Membership {
     }
 
     fn rejoin(&mut self, at: Instant) {
-        self.state = State::Joining { at };
+        self.state = State::Joining { at, offers: None };
+        self.calling = false;
         self.generation = -1;
         self.pulse = None;
         self.layout = None;

@@ -229,7 +229,7 @@ impl Rig {
         std::iter::from_fn(|| self.machine.poll_hint()).collect()
     }
 
-    /// PROMISES 1: nothing is ever stuck.
+    /// Nothing is ever stuck.
     fn check(&self) {
         assert_eq!(self.machine.stuck(), None);
     }

@@ -1,4 +1,4 @@
-//! PROMISES 17: whatever is left of batches, the position is after the last one, and what is to be returned is returned once.
+//! Whatever is left of batches, the position is after the last one, and what is to be returned is returned once.
 
 use super::*;
 use kafka_proto::messages::fetch::AbortedTransaction;

@@ -154,7 +154,7 @@ fn topics_go_by_id_from_version_13_on_if_all_ids_are_known() {
     assert_eq!(heading(&rig.fetch(1)), (78, 1));
 }
 
-/// PROMISES 16, DESIGN 3: one busy partition among a hundred idle ones, whose fetch is parked for ever.
+/// One busy partition among a hundred idle ones, whose fetch is parked for ever.
 #[test]
 fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
     let mut rig = Rig::reading(101, |config| config.partition_max_bytes = 1024);

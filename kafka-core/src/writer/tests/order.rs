@@ -1,4 +1,4 @@
-//! The order of a partition, whatever fails (PROMISES 5).
+//! The order of a partition, whatever fails.
 
 use super::{Harness, acked};
 use crate::writer::{Idempotence, WriterConfig};

@@ -1,4 +1,4 @@
-//! Each record ends exactly once, as what it is (PROMISES 2).
+//! Each record ends exactly once, as what it is.
 
 use super::{Harness, acked, failed};
 use crate::error::{Error, ErrorKind};

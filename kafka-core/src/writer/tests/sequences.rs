@@ -1,4 +1,4 @@
-//! Sequences and epochs (PROMISES 6): none is used twice for different records, and no error a broker gives is fatal.
+//! Sequences and epochs: none is used twice for different records, and no error a broker gives is fatal.
 
 use super::{Harness, acked, failed};
 use crate::writer::{Fate, WriterConfig};

@@ -214,7 +214,7 @@ impl Run {
         }
     }
 
-    /// PROMISES 1: while subscribed something is open or timed; nothing that is timed is overdue.
+    /// While subscribed something is open or timed; nothing that is timed is overdue.
     fn check_liveness(&mut self) {
         let rig = &self.rig;
         let alive = !rig.asks.is_empty() || rig.machine.poll_timeout().is_some();

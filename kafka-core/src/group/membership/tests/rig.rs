@@ -82,6 +82,14 @@ impl Rig {
     }
 
     pub(super) fn pump(&mut self) {
+        self.pump_asks();
+        while let Some(call) = self.machine.poll_call(self.now(), &self.cluster) {
+            self.machine.handle_called(self.now(), call.run());
+            self.pump_asks();
+        }
+    }
+
+    fn pump_asks(&mut self) {
         while let Some(ask) = self.machine.poll_ask(self.now(), &self.cluster) {
             let key = ask.request.api_key();
             assert!(self.asks.iter().all(|a| a.request.api_key() != key), "{key:?} asked while open");

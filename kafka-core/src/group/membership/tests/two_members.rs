@@ -62,6 +62,10 @@ impl World {
         let now = self.now();
         let mut moved = false;
         for (i, (member, app)) in self.members.iter_mut().enumerate() {
+            while let Some(call) = member.poll_call(now, &self.cluster) {
+                member.handle_called(now, call.run());
+                moved = true;
+            }
             while let Some(ask) = member.poll_ask(now, &self.cluster) {
                 self.coordinator.handle((i, ask.tag), ask.request);
                 moved = true;

@@ -1,0 +1,174 @@
+//! Calls of assignors. They may be the application's and take their time, so they run outside the client's lock.
+
+use super::join::Round;
+use super::{Kind, Membership, State};
+use crate::client::cluster::{Cluster, TopicPartition};
+use crate::client::machine::Now;
+use crate::error::{Error, ErrorKind};
+use crate::group::assignor::{Assignor, Member, Topics};
+use crate::group::retry::Verdict;
+use crate::group::subscription::{Assignment, Subscription};
+use kafka_proto::Str;
+use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
+use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A question to assignors. [Run](Self::run) it without any lock and give the answer to [`Membership::handle_called`].
+#[derive(Debug)]
+#[must_use = "the member waits for the answer"]
+pub struct AssignorCall {
+    turn: u64,
+    question: Question,
+}
+
+#[derive(Debug)]
+enum Question {
+    /// What to offer to the group.
+    Offer(Vec<Arc<dyn Assignor>>, Subscription),
+    /// Who gets what.
+    Share(Round, Topics),
+}
+
+/// What the assignors said.
+#[derive(Debug)]
+pub struct AssignorAnswer {
+    turn: u64,
+    said: Result<Said, Error>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Offers(Vec<JoinGroupRequestProtocol>),
+    Shares(Vec<SyncGroupRequestAssignment>),
+}
+
+impl AssignorCall {
+    /// Calls the assignors. One that panics is an error of the group.
+    #[must_use]
+    pub fn run(self) -> AssignorAnswer {
+        let said = match self.question {
+            Question::Offer(assignors, subscription) => offers(&assignors, &subscription).map(Said::Offers),
+            Question::Share(round, topics) => shares(&round, &topics).map(Said::Shares),
+        };
+        AssignorAnswer { turn: self.turn, said }
+    }
+}
+
+impl Membership {
+    /// The next question to assignors, if there is one. May change after any other call and with time.
+    pub fn poll_call(&mut self, now: Now, cluster: &Cluster) -> Option<AssignorCall> {
+        if self.calling {
+            return None;
+        }
+        let question = self.offer(now.instant).or_else(|| self.share_out(now.instant, cluster))?;
+        self.calling = true;
+        Some(AssignorCall { turn: self.turn, question })
+    }
+
+    /// What the assignors said. An answer to what is not asked any more is passed over.
+    pub fn handle_called(&mut self, now: Now, answer: AssignorAnswer) {
+        if answer.turn != self.turn {
+            return;
+        }
+        self.calling = false;
+        match (answer.said, &mut self.state) {
+            (Ok(Said::Offers(made)), State::Joining { offers, .. }) => *offers = Some(made),
+            (Ok(Said::Shares(made)), State::Assigning { .. }) => {
+                self.state = State::Syncing { assignments: Some(made) };
+            }
+            (Err(error), State::Joining { .. } | State::Assigning { .. }) => {
+                let error = error.group(&self.config.group_id);
+                self.setback(now.instant, Verdict::Refused, error);
+            }
+            _ => {}
+        }
+    }
+
+    fn offer(&mut self, now: Instant) -> Option<Question> {
+        let State::Joining { at, offers } = &self.state else { return None };
+        let have = offers.is_some() && self.subscription_is_current();
+        if *at > now || have || self.is_open(Kind::Join) {
+            return None;
+        }
+        self.joined.clone_from(&self.subscribed);
+        let subscription = Subscription {
+            topics: self.joined.clone(),
+            rack: self.config.rack.clone(),
+            ..Subscription::default()
+        };
+        Some(Question::Offer(self.config.assignors.clone(), subscription))
+    }
+
+    /// The leader's part, once the metadata is there.
+    fn share_out(&mut self, now: Instant, cluster: &Cluster) -> Option<Question> {
+        let State::Assigning { round, until } = &mut self.state else { return None };
+        if *until > now && self.watched.iter().any(|topic| cluster.topic(topic).is_none()) {
+            return None;
+        }
+        let round = round.take()?;
+        self.note_layout(cluster);
+        Some(Question::Share(round, Topics::of(cluster, &self.watched)))
+    }
+}
+
+fn offers(
+    assignors: &[Arc<dyn Assignor>],
+    subscription: &Subscription,
+) -> Result<Vec<JoinGroupRequestProtocol>, Error> {
+    let offer = |assignor: &Arc<dyn Assignor>| {
+        let user_data = || assignor.user_data(&subscription.topics);
+        let user_data = guarded(user_data).map_err(|p| problem(assignor.as_ref(), &p))?;
+        let subscription = Subscription { user_data, ..subscription.clone() };
+        let metadata = subscription.encode();
+        Ok(JoinGroupRequestProtocol { name: Str::from(assignor.name()), metadata, ..Default::default() })
+    };
+    assignors.iter().map(offer).collect()
+}
+
+/// What the assignor says, as it goes to the coordinator.
+fn shares(round: &Round, topics: &Topics) -> Result<Vec<SyncGroupRequestAssignment>, Error> {
+    if round.skip {
+        return Ok(Vec::new());
+    }
+    let given = guarded(|| round.assignor.assign(&round.members, topics));
+    let checked = given.and_then(|given| check(&round.members, &given, topics).map(|()| given));
+    let each = |(member, partitions): (&Member, Vec<TopicPartition>)| SyncGroupRequestAssignment {
+        member_id: member.id.clone(),
+        assignment: Assignment { partitions, user_data: None }.encode(),
+        ..Default::default()
+    };
+    let given = checked.map_err(|p| problem(round.assignor.as_ref(), &p))?;
+    Ok(round.members.iter().zip(given).map(each).collect())
+}
+
+/// An application's panic must not take the client along.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| "panicked".to_owned())
+}
+
+fn problem(assignor: &dyn Assignor, problem: &str) -> Error {
+    Error::new(ErrorKind::Assignor(format!("`{}` {problem}", assignor.name())))
+}
+
+/// Each partition exists, goes to one member, and to one that wants it.
+fn check(members: &[Member], given: &[Vec<TopicPartition>], topics: &Topics) -> Result<(), String> {
+    if members.len() != given.len() {
+        return Err(format!("made {} lists for {} members", given.len(), members.len()));
+    }
+    let mut taken = BTreeSet::new();
+    for (member, partitions) in members.iter().zip(given) {
+        for one @ TopicPartition { topic, partition } in partitions {
+            let exists = usize::try_from(*partition).is_ok_and(|p| p < topics.count(topic));
+            if !exists || !member.topics.contains(topic) {
+                return Err(format!("gave {topic}-{partition} to {}, which cannot have it", member.id));
+            }
+            if !taken.insert(one) {
+                return Err(format!("gave {topic}-{partition} to two members"));
+            }
+        }
+    }
+    Ok(())
+}
