@@ -133,10 +133,10 @@ pub enum ErrorKind {
         to: i64,
     },
     /// A commit of a generation that has ended, or of another reader's message.
-    #[error("the commit belongs to an assignment that has ended")]
+    #[error("the commit is of an assignment that has ended, or of another reader's message")]
     StaleCommit,
     /// The client, writer or reader was closed.
-    #[error("closed")]
+    #[error("the client, or this part of it, is closed")]
     Closed,
     /// The call makes no sense here.
     #[error("misuse: {0}")]
@@ -201,7 +201,7 @@ pub enum ConnectionError {
     #[error("a response cannot be decoded: {0}")]
     Undecodable(String),
     /// A frame with a length that makes no sense.
-    #[error("frame of {0} bytes")]
+    #[error("a response of {0} bytes, which cannot be or is more than max_response_bytes")]
     FrameLength(i64),
     /// A request was not answered in time, so the connection was given up.
     #[error("no response in time")]
@@ -210,7 +210,7 @@ pub enum ConnectionError {
     #[error("lost ({0})")]
     Lost(String),
     /// The broker is of another cluster than the one this client began with.
-    #[error("belongs to cluster {got}, not to {expected}")]
+    #[error("the broker belongs to cluster {got}, the client to {expected}")]
     OtherCluster {
         /// The id of the cluster known so far.
         expected: String,
@@ -336,6 +336,19 @@ impl Error {
     }
 }
 
+impl Context {
+    /// What can be said of the place, from the topic to the API.
+    fn parts(&self) -> [(&'static str, Option<String>); 5] {
+        [
+            ("topic", self.topic.as_ref().map(Str::to_string)),
+            ("partition", self.partition.map(|p| p.to_string())),
+            ("group", self.group.as_ref().map(Str::to_string)),
+            ("broker", self.broker.as_ref().map(Str::to_string)),
+            ("api", self.api.map(|api| api.name().to_owned())),
+        ]
+    }
+}
+
 impl ConnectionError {
     fn fault(&self) -> Fault {
         match self {
@@ -422,18 +435,19 @@ impl fmt::Display for Error {
         if let Some(detail) = &context.detail {
             write!(f, ": {detail}")?;
         }
-        let mut open = " (";
-        let mut part = |name: &str, value: Option<String>| -> fmt::Result {
-            let Some(value) = value else { return Ok(()) };
-            write!(f, "{open}{name} {value}")?;
-            open = ", ";
-            Ok(())
+        // What the last error of a call that timed out says of its place need not be said twice.
+        let said = match kind {
+            ErrorKind::TimedOut { last: Some(last), .. } => last.context().parts(),
+            _ => Default::default(),
         };
-        part("topic", context.topic.as_ref().map(Str::to_string))?;
-        part("partition", context.partition.map(|p| p.to_string()))?;
-        part("group", context.group.as_ref().map(Str::to_string))?;
-        part("broker", context.broker.as_ref().map(Str::to_string))?;
-        part("api", context.api.map(|a| a.name().to_owned()))?;
+        let parts = context.parts().into_iter().zip(said).filter(|(part, said)| part != said);
+        let mut open = " (";
+        for ((name, value), _) in parts {
+            if let Some(value) = value {
+                write!(f, "{open}{name} {value}")?;
+                open = ", ";
+            }
+        }
         if open == ", " { write!(f, ")") } else { Ok(()) }
     }
 }
@@ -445,3 +459,22 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_said_once() {
+        let topic = Str::from_static("t");
+        let last = Error::from(ConnectionError::Refused).on("b:9092").api(ApiKey::Produce);
+        let after = Duration::from_secs(2);
+        let late = |last| Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Produce);
+        let told = late(Some(last)).partition(&topic, 3).to_string();
+        let expected = "timed out after 2s; last error: connection: refused: nobody listens there \
+                        (broker b:9092, api Produce) (topic t, partition 3)";
+        assert_eq!(told, expected);
+        assert_eq!(late(None).topic(&topic).to_string(), "timed out after 2s (topic t, api Produce)");
+        assert_eq!(Error::new(ErrorKind::NoOffset).to_string(), "no committed offset");
+    }
+}

@@ -22,7 +22,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::Assignor(_) => {
             "correct the assignor: each partition of a topic goes to one member that subscribes to it"
         }
-        ErrorKind::Corrupt { .. } => "seek past the damaged records, or read another replica",
+        ErrorKind::Corrupt { .. } => {
+            "seek past the damaged records, or read another replica; raise max_decompressed where they are only large"
+        }
         ErrorKind::OffsetOutOfRange { .. } => {
             "seek to a position that exists, or choose an offset reset policy"
         }
@@ -31,9 +33,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "seek to the first offset that differs, or choose an offset reset policy"
         }
         ErrorKind::StaleCommit => {
-            "commit before the partition is given up; its new owner reads the records again"
+            "commit with the reader that gave the message, before the partition is given up; its new owner reads the records again"
         }
-        ErrorKind::Closed => "make a new one",
+        ErrorKind::Closed => "make a new one; where nobody closed it, look whether its runtime has ended",
         ErrorKind::Misuse(_) => "correct the call, or the order of calls",
         ErrorKind::Decode(_) => "report it with the broker's version",
         ErrorKind::Encode(_) => "leave out what the broker's version cannot carry",
@@ -53,9 +55,10 @@ fn connection(error: &ConnectionError) -> &'static str {
         ClosedAfterSetup | SaslRequired => "set SASL credentials, or use another listener",
         HttpServer | NotKafka(_) => "use the address of a Kafka broker",
         NoCommonVersion(_) => "use a broker of Kafka 0.10 or newer",
-        Correlation { .. } | FrameLength(_) | Undecodable(_) => {
-            "look for a proxy or a foreign service at this address"
+        FrameLength(_) => {
+            "look for a proxy or a foreign service at this address; raise max_response_bytes where responses are so large"
         }
+        Correlation { .. } | Undecodable(_) => "look for a proxy or a foreign service at this address",
         ResponseTimeout => "look whether the broker is overloaded, or raise request_timeout",
         Lost(_) | ClosedByClient => {
             "try again; if it lasts, look at the broker's log for why connections end"
@@ -68,7 +71,9 @@ fn connection(error: &ConnectionError) -> &'static str {
 fn broker(code: ErrorCode) -> &'static str {
     use ErrorCode::*;
     match code {
-        UnknownTopicOrPartition | UnknownTopicId => "create the topic, or check its name",
+        UnknownTopicOrPartition | UnknownTopicId => {
+            "create the topic, or check its name and the number of the partition"
+        }
         InvalidTopicException => "use letters, digits, '.', '_' and '-' in topic names, 249 at most",
         TopicAuthorizationFailed | GroupAuthorizationFailed | ClusterAuthorizationFailed => {
             "grant the user the right by an ACL"

@@ -85,7 +85,7 @@ impl LinkInbound {
         match self.frames.next_frame() {
             // What never was a frame is text, or another protocol.
             Err(ConnectionError::FrameLength(length)) if !self.any_frame => {
-                Err(ConnectionError::NotKafka(format!("it begins with a frame of {length} bytes")))
+                Err(ConnectionError::NotKafka(beginning(self.frames.pending(), length)))
             }
             other => other,
         }
@@ -161,6 +161,17 @@ fn throttle_time_ms(response: &ResponseKind) -> i32 {
         InitProducerId(r) => r.throttle_time_ms,
         OffsetForLeaderEpoch(r) => r.throttle_time_ms,
         _ => 0,
+    }
+}
+
+/// What stands where the length of a frame should: text as text.
+fn beginning(bytes: &[u8], length: i64) -> String {
+    let printable = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+    let text: String = bytes.iter().take(16).take_while(printable).map(|byte| char::from(*byte)).collect();
+    if text.len() >= 4 {
+        format!("it begins with `{text}`")
+    } else {
+        format!("it begins with a frame of {length} bytes")
     }
 }
 

@@ -195,6 +195,7 @@ fn other_servers_are_recognized() {
             &[0xff, 0xff, 0xff, 0xff][..],
             ConnectionError::NotKafka("it begins with a frame of -1 bytes".into()),
         ),
+        (b"SSH-2.0-x\r\n", ConnectionError::NotKafka("it begins with `SSH-2.0-x`".into())),
     ] {
         let (mut inbound, mut outbound) = link(config(3));
         outbound.poll_setup().unwrap();

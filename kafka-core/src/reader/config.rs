@@ -119,7 +119,8 @@ fn between(setting: &'static str, value: usize, least: usize, most: usize) -> Re
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Error::config(setting, format!("{value} is not between {least} and {most}")))
+    let most = if most == usize::MAX { String::new() } else { format!(" and at most {most}") };
+    Err(Error::config(setting, format!("must be at least {least}{most} bytes, not {value}")))
 }
 
 /// Waits are 32-bit milliseconds on the wire; less than one would be a spin.
@@ -127,7 +128,7 @@ fn time(setting: &'static str, value: Duration) -> Result<()> {
     if (1..=MAX_SIZE as u128).contains(&value.as_millis()) {
         return Ok(());
     }
-    Err(Error::config(setting, format!("{value:?} is not between 1 ms and 24 days")))
+    Err(Error::config(setting, "must be between 1 ms and 24 days"))
 }
 
 #[cfg(test)]

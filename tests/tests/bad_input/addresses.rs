@@ -166,7 +166,7 @@ pub(crate) async fn foreign_protocol<R: Runtime>() {
         let error = refused::<R>(&server.address()).await;
         let kind = error.kind();
         assert!(matches!(kind, ErrorKind::Connection(ConnectionError::NotKafka(_))), "{error:?}");
-        explains(&error, Fault::Caller, &[&server.address()]);
+        explains(&error, Fault::Caller, &[&server.address(), std::str::from_utf8(&greeting[..4]).unwrap()]);
     }
 }
 

@@ -94,6 +94,8 @@ pub(crate) fn explains(error: &Error, fault: Fault, named: &[&str]) {
     println!("{} -> {error} | {:?} | {}", case(), error.fault(), error.advice());
     assert_eq!(error.fault(), fault, "{error:?}");
     assert!(error.advice().len() > 10, "{error:?}");
+    let twice = error.to_string().matches("api ").count() > 1;
+    assert!(!twice, "the place is said twice: {error:?}");
     for part in named {
         assert!(error.to_string().contains(part), "{part} is not named: {error:?}");
     }
