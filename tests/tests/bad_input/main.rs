@@ -107,4 +107,9 @@ mod only_blocking {
     fn in_a_balancer() {
         watched("bad_input::only_blocking::in_a_balancer", blocking::in_a_balancer);
     }
+
+    #[test]
+    fn in_an_assignor() {
+        watched("bad_input::only_blocking::in_an_assignor", blocking::in_an_assignor);
+    }
 }

@@ -1,12 +1,15 @@
 //! Blocking calls inside async code, and inside the client's own callbacks: slow for the others there, but no deadlock.
 
 use crate::support::{client, goes_on};
+use kafka_blocking::client::cluster::TopicPartition;
+use kafka_blocking::group::assignor::{Assignor, Member, Range, Topics};
 use kafka_blocking::reader::Reset;
 use kafka_blocking::rt::NewTopic;
 use kafka_blocking::writer::{Balancer, Partitions};
 use kafka_blocking::{Client, Message};
 use kafka_testkit::Cluster;
 use kafka_tokio::Tokio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -87,5 +90,34 @@ pub(crate) fn in_a_balancer() {
     writer.send(Message::new("z")).unwrap().wait().unwrap();
     assert_eq!(cluster.log("t", 1).len(), 3);
     drop(writer);
+    client.close(LONG);
+}
+
+/// Asks the cluster before it shares out.
+#[derive(Debug)]
+struct AskingFirst(Client);
+
+impl Assignor for AskingFirst {
+    fn name(&self) -> &str {
+        "range"
+    }
+
+    fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
+        assert_eq!(self.0.describe_cluster().unwrap().brokers.len(), 1);
+        self.0.stats();
+        assert_eq!(self.0.topic("t").unwrap().partitions.len(), topics.count("t"));
+        Range.assign(members, topics)
+    }
+}
+
+pub(crate) fn in_an_assignor() {
+    let cluster = cluster();
+    let client = Client::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
+    client.writer("t").build().unwrap().write_messages([Message::new("x")]).unwrap();
+    let reader = client.reader("t").group("g").reset(Reset::First);
+    let mut reader = reader.assignors(vec![Arc::new(AskingFirst(client.clone()))]).build().unwrap();
+    let message = reader.fetch_message_within(LONG).unwrap().unwrap();
+    reader.commit_messages([&message]).unwrap();
+    reader.close(LONG).unwrap();
     client.close(LONG);
 }
