@@ -4,6 +4,7 @@ use clap::Parser;
 use kafka_proto::ApiKey;
 use kafka_testkit::quickstart::{Args, run};
 use kafka_testkit::{Cluster, ClusterBuilder};
+use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,9 +43,9 @@ fn child() {
     };
 }
 
-/// Starts the quickstart against a cluster of this process.
-fn start(adapter: &str, cluster: &Cluster, args: &str) -> Child {
-    let args = format!("quickstart --brokers {} --topic t {args}", cluster.bootstrap());
+/// Starts the quickstart against brokers of this process.
+fn start(adapter: &str, brokers: &str, args: &str) -> Child {
+    let args = format!("quickstart --brokers {brokers} --topic t {args}");
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
         .env(ADAPTER, adapter)
@@ -77,7 +78,7 @@ fn cluster() -> ClusterBuilder {
 
 fn all_is_well(adapter: &str) {
     let cluster = cluster().start().unwrap();
-    let (code, told) = end(start(adapter, &cluster, "--partitions 3 --messages 5000"));
+    let (code, told) = end(start(adapter, &cluster.bootstrap(), "--partitions 3 --messages 5000"));
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("5,000 messages written and read: none lost or doubled"), "{told}");
     assert!(told.contains("records/s"), "{told}");
@@ -85,7 +86,7 @@ fn all_is_well(adapter: &str) {
 
 fn another_partition_count(adapter: &str) {
     let cluster = cluster().start().unwrap();
-    let (code, told) = end(start(adapter, &cluster, "--partitions 6 --messages 10"));
+    let (code, told) = end(start(adapter, &cluster.bootstrap(), "--partitions 6 --messages 10"));
     assert_eq!(code, Some(1), "{told}");
     let reason = "quickstart failed: topic `t` exists with 3 partitions, not 6: say --partitions 3, or another --topic";
     assert!(told.contains(reason), "{told}");
@@ -95,12 +96,25 @@ fn another_partition_count(adapter: &str) {
 /// Ctrl-C once the brokers have got so many requests of a kind.
 fn interrupted(adapter: &str, api: ApiKey, messages: u32) {
     let cluster = cluster().start().unwrap();
-    let child = start(adapter, &cluster, &format!("--partitions 3 --messages {messages}"));
+    let child = start(adapter, &cluster.bootstrap(), &format!("--partitions 3 --messages {messages}"));
     let begun = Instant::now();
     while cluster.requests(api) < 2 {
         assert!(begun.elapsed() < HANGS, "no {}", api.name());
         thread::sleep(Duration::from_millis(1));
     }
+    interrupt(child, messages);
+}
+
+/// Ctrl-C while it waits for a broker that never answers.
+fn interrupted_while_connecting(adapter: &str) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = start(adapter, &silent.local_addr().unwrap().to_string(), "--messages 7");
+    let _waiting = silent.accept().unwrap();
+    interrupt(child, 7);
+}
+
+/// It ends with code 1 and tells how far it came.
+fn interrupt(child: Child, messages: u32) {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let (code, told) = end(child);
@@ -108,6 +122,13 @@ fn interrupted(adapter: &str, api: ApiKey, messages: u32) {
     let reason = format!("quickstart failed: interrupted; of {messages} messages ");
     assert!(told.contains(&reason) && told.contains("were acknowledged and"), "{told}");
     assert!(!told.contains("panicked"), "{told}");
+}
+
+fn a_wrong_address(adapter: &str) {
+    let (code, told) = end(start(adapter, "kafka://broker:9092", "--messages 7"));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("quickstart failed: address `kafka://broker:9092`: has a scheme"), "{told}");
+    assert!(told.contains("what to do: give addresses as host:port"), "{told}");
 }
 
 macro_rules! on {
@@ -122,6 +143,17 @@ macro_rules! on {
         #[test]
         fn another_partition_count() {
             crate::another_partition_count($adapter);
+        }
+
+        #[test]
+        fn a_wrong_address() {
+            crate::a_wrong_address($adapter);
+        }
+
+        #[test]
+        #[cfg(unix)]
+        fn interrupted_while_connecting() {
+            crate::interrupted_while_connecting($adapter);
         }
 
         #[test]
