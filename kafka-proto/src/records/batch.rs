@@ -245,7 +245,9 @@ impl Batch {
             return message_set::records(self, max_decompressed);
         }
         let mut records = self.bytes.slice(HEADER_LEN..);
-        if self.header.compression != Compression::None && self.header.record_count > 0 {
+        // Without records there may be nothing packed at all.
+        let is_packed = self.header.record_count > 0 || !records.is_empty();
+        if self.header.compression != Compression::None && is_packed {
             records =
                 compression::decompress(self.header.compression, self.magic, &records, max_decompressed)?;
         }

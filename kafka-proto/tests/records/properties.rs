@@ -242,3 +242,14 @@ fn an_empty_body_is_a_batch_without_records() {
     assert_eq!((batch.size_in_bytes(), batch.record_count(), batch.next_offset()), (61, Some(0), 1));
     assert!(batch.records(0).unwrap().next_record().is_none());
 }
+
+#[test]
+fn an_empty_body_is_so_in_every_codec() {
+    let body = BatchBuilder::new().finish();
+    for codec in Compression::ALL {
+        let packed = body.compress(codec, None).unwrap();
+        let batch = batches(packed.seal(ProducerStamp::NONE).into_bytes()).next().unwrap().unwrap();
+        assert!(batch.records(0).unwrap().next_record().is_none(), "{codec}");
+        assert!(packed.records().unwrap().next_record().is_none(), "{codec}");
+    }
+}

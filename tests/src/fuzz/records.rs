@@ -3,7 +3,7 @@
 use kafka_proto::Bytes;
 use kafka_proto::records::{
     Batch, BatchBody, BatchBuilder, Compression, Header, HeaderView, ProducerStamp, Record, RecordSet,
-    TimestampType, batches, compression,
+    RecordsError, TimestampType, batches, compression,
 };
 
 /// What a batch may unpack to, in bytes.
@@ -171,13 +171,19 @@ pub fn decompress(data: &[u8]) {
     let [codec, magic, packed @ ..] = data else { return };
     let codec = Compression::ALL[1 + usize::from(*codec) % 4];
     let magic = magic % 3;
-    let unpacked = compression::decompress(codec, magic, &Bytes::copy_from_slice(packed), CAP);
-    let _ = compression::decompress(codec, magic, &Bytes::copy_from_slice(packed), 100)
-        .map(|u| assert!(u.len() <= 100));
-    let Ok(plain) = unpacked else { return };
+    let packed = Bytes::copy_from_slice(packed);
+    let unpack = |limit| compression::decompress(codec, magic, &packed, limit);
+    if let Ok(some) = unpack(100) {
+        assert!(some.len() <= 100);
+    }
+    let Ok(plain) = unpack(CAP) else { return };
     assert!(plain.len() <= CAP);
-    let packed = compression::compress(codec, magic, None, std::slice::from_ref(&plain));
-    let packed = packed.unwrap_or_else(|error| panic!("{codec}: {error}"));
-    let again = compression::decompress(codec, magic, &packed.into(), plain.len());
+    assert_eq!(unpack(plain.len()).as_ref(), Ok(&plain), "{codec}: a cap of its size");
+    if let Some(limit) = plain.len().checked_sub(1) {
+        assert_eq!(unpack(limit), Err(RecordsError::DecompressedTooLarge { limit }), "{codec}");
+    }
+    let again = compression::compress(codec, magic, None, std::slice::from_ref(&plain));
+    let again = again.unwrap_or_else(|error| panic!("{codec}: {error}"));
+    let again = compression::decompress(codec, magic, &again.into(), plain.len());
     assert_eq!(again.ok(), Some(plain), "{codec}");
 }

@@ -29,3 +29,35 @@ pub(super) fn survives<T: PartialEq + Debug, E: Debug>(
     assert!(equal(&again, value) || !equal(value, value), "{value:?} became {again:?}");
     assert_eq!(encode(&again).ok(), Some(bytes), "{value:?}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(_: &u8) -> Result<Bytes, EncodeError> {
+        Ok(Bytes::from_static(&[1]))
+    }
+
+    #[test]
+    fn equal() {
+        survives(&1, 1, one, |bytes| Ok::<_, ()>(bytes[0]));
+    }
+
+    #[test]
+    #[should_panic = "1 became 2"]
+    fn read_as_another() {
+        survives(&1, 1, one, |_| Ok::<_, ()>(2));
+    }
+
+    #[test]
+    #[should_panic = "()"]
+    fn not_read() {
+        survives(&1, 1, one, |_| Err(()));
+    }
+
+    #[test]
+    #[should_panic = "0 bytes became 1"]
+    fn grown() {
+        survives(&1, 0, one, |_| Ok::<_, ()>(1));
+    }
+}
