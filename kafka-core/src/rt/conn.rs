@@ -123,7 +123,7 @@ impl Outbound {
     /// The connection is to end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         if !self.poll_setup()? && self.link.is_empty() {
-            self.await_setup(cx)?;
+            self.await_end(cx)?;
             // Asked again: the reading half may have gone on between the first look and the waker's being known.
             if !self.poll_setup()? && self.link.is_empty() {
                 return Poll::Pending;
@@ -163,7 +163,8 @@ impl Outbound {
         })
     }
 
-    fn await_setup(&self, cx: &Context<'_>) -> Result<(), ConnectionError> {
+    /// To be woken when the connection is told to end, or has something to do.
+    fn await_end(&self, cx: &Context<'_>) -> Result<(), ConnectionError> {
         self.shared.with(|state| {
             if state.is_ending(self.conn) {
                 return Err(ConnectionError::ClosedByClient);
@@ -256,7 +257,11 @@ fn poll_write(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
     ready!(outbound.poll_fill(cx))?;
-    let len = ready!(outbound.gather(|slices| stream.poll_write_vectored(cx, slices)));
+    let Poll::Ready(len) = outbound.gather(|slices| stream.poll_write_vectored(cx, slices)) else {
+        // The socket may never take another byte, and the connection has to hear of its end all the same.
+        outbound.await_end(cx)?;
+        return Poll::Pending;
+    };
     match len.map_err(|e| inbound.broken(&e))? {
         0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
         len => {

@@ -2,19 +2,18 @@
 
 use crate::fake::{Reply, Server, answering, broker, broker_on, default_answer, encode, free_address};
 use crate::support::{cause, client, connection, explains, goes_on, pause, refused, soon};
-use kafka_core::client::machine::Now;
+use crate::wrapped::Wrapped;
 use kafka_core::error::{ConnectionError, ErrorKind, Fault};
 use kafka_core::reader::Start;
-use kafka_core::rt::{Event, Inbound, Outbound, Runtime};
+use kafka_core::rt::{Event, Runtime};
 use kafka_core::writer::Fate;
-use kafka_core::{Error, Message, Str};
+use kafka_core::{Error, Message};
 use kafka_proto::RequestKind;
 use kafka_testkit::Cluster;
-use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) async fn malformed<R: Runtime>() {
     for (addresses, problem) in [
@@ -61,64 +60,16 @@ pub(crate) async fn nobody_listens<R: Runtime>() {
 
 pub(crate) async fn dead_ipv6_beside_live_ipv4<R: Runtime>() {
     let cluster = Cluster::builder().topic("t", 1).start().unwrap();
-    let runtime = TwoAddresses(R::current().unwrap());
-    let client = client::<TwoAddresses<R>>(&cluster.bootstrap()).runtime(runtime).connect().await.unwrap();
+    let runtime = Wrapped::<R> { resolve: Some(dead_and_live), ..Wrapped::new() };
+    let client = client::<Wrapped<R>>(&cluster.bootstrap()).runtime(runtime).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();
     soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
 }
 
-/// A runtime on which each name has a dead IPv6 address before its IPv4 one, as `localhost` has on many machines.
-#[derive(Clone)]
-struct TwoAddresses<R>(R);
-
-impl<R: Runtime> Runtime for TwoAddresses<R> {
-    type Stream = R::Stream;
-
-    fn current() -> Result<Self, Error> {
-        R::current().map(Self)
-    }
-
-    fn seed(&self) -> u64 {
-        self.0.seed()
-    }
-
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task);
-    }
-
-    async fn resolve(&self, _: Str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let dead = free_address().parse::<SocketAddr>().unwrap().port();
-        Ok(vec![(Ipv6Addr::LOCALHOST, dead).into(), (Ipv4Addr::LOCALHOST, port).into()])
-    }
-
-    fn connect(
-        &self,
-        address: SocketAddr,
-        deadline: Instant,
-    ) -> impl Future<Output = io::Result<R::Stream>> + Send {
-        self.0.connect(address, deadline)
-    }
-
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send {
-        self.0.sleep_until(at)
-    }
-
-    fn drive(
-        &self,
-        stream: R::Stream,
-        inbound: Inbound,
-        outbound: Outbound,
-    ) -> impl Future<Output = (ConnectionError, Inbound)> + Send {
-        self.0.drive(stream, inbound, outbound)
-    }
-
-    fn offload(&self, work: impl FnOnce() + Send + 'static) {
-        self.0.offload(work);
-    }
+/// Each name has a dead IPv6 address before its IPv4 one, as `localhost` has on many machines.
+fn dead_and_live(port: u16) -> Vec<SocketAddr> {
+    let dead = free_address().parse::<SocketAddr>().unwrap().port();
+    vec![(Ipv6Addr::LOCALHOST, dead).into(), (Ipv4Addr::LOCALHOST, port).into()]
 }
 
 const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";

@@ -1,15 +1,18 @@
 //! Brokers that answer nonsense, that refuse, or that are too old.
 
 use crate::fake::{self, Reply, batch, broker, default_answer, encode};
-use crate::support::{cause, client, connection, explains, goes_on, refused, soon};
+use crate::support::{cause, client, connection, explains, goes_on, pause, refused, soon, within};
+use crate::wrapped::Wrapped;
 use kafka_core::error::{ConnectionError, ErrorKind, Fault};
 use kafka_core::rt::Runtime;
-use kafka_core::writer::{Fate, Idempotence, SendError};
+use kafka_core::writer::{Fate, Idempotence, Manual, SendError};
 use kafka_core::{Bytes, Compression, Error, ErrorCode, Header, Message};
 use kafka_proto::messages::headers::RequestHeader;
 use kafka_proto::records::crc32c;
 use kafka_proto::{ApiKey, RequestKind};
 use kafka_testkit::Cluster;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -78,6 +81,43 @@ pub(crate) async fn undecodable_response<R: Runtime>() {
     .await;
     assert!(matches!(connection(&error), ConnectionError::Undecodable(what) if what.contains("Metadata")));
     assert_eq!(error.fault(), Fault::Broker);
+}
+
+/// The socket takes no more bytes: deadlines hold all the same, and connections are given up.
+pub(crate) async fn stops_reading<R: Runtime>() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = ended.clone();
+    let server = broker(move |_, request| {
+        while matches!(request, RequestKind::Produce(_)) && !end.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Reply::Default
+    });
+    let runtime = Wrapped::<R>::new();
+    let client = client::<Wrapped<R>>(&server.address()).runtime(runtime.clone());
+    let client = client.request_timeout(Duration::from_millis(500)).connect().await.unwrap();
+    let writer = client.writer("t").delivery_timeout(Duration::from_secs(2)).buffer_bytes(256 << 20);
+    let writer = writer.batch_bytes(64 << 20).request_bytes(64 << 20).balancer(Manual).build().unwrap();
+    let mut sent = Vec::new();
+    // The first is read whole, the second is more than sockets keep for the other side.
+    for (partition, size) in [(0, 1), (1, 40_000_000)] {
+        let message = Message::new(vec![7; size]).partition(partition);
+        sent.push(soon::<R, _>(writer.send(message)).await.unwrap());
+        pause::<R>(Duration::from_millis(50)).await;
+    }
+    for delivery in sent {
+        let failed = soon::<R, _>(delivery).await.unwrap_err();
+        assert!(matches!(failed.error.kind(), ErrorKind::TimedOut { .. }), "{failed:?}");
+        explains(&failed.error, Fault::Environment, &["topic t", "partition", "no response in time"]);
+    }
+    soon::<R, _>(client.close(Duration::ZERO)).await;
+    let all_end = async {
+        while runtime.live.load(Ordering::SeqCst) > 0 {
+            pause::<R>(Duration::from_millis(20)).await;
+        }
+    };
+    within::<R, _>(Duration::from_secs(5), all_end).await.expect("a connection was never given up");
+    ended.store(true, Ordering::SeqCst);
 }
 
 /// Reads a topic with bad records in partition 0 and a good one in partition 1: the error of the one, after the message of

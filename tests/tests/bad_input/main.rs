@@ -10,6 +10,7 @@ mod fake;
 mod misuse;
 mod support;
 mod surroundings;
+mod wrapped;
 
 /// All cases on one adapter: `on!(module, its Runtime, what runs a future to its end)`.
 macro_rules! on {
@@ -24,7 +25,7 @@ macro_rules! on {
                 }
                 brokers {
                     wrong_correlation_id negative_frame_length huge_frame_length truncated_response
-                    undecodable_response bad_crc unknown_codec decompression_bomb not_enough_replicas
+                    undecodable_response stops_reading bad_crc unknown_codec decompression_bomb not_enough_replicas
                     headers_on_an_old_broker zstd_on_an_old_broker idempotence_on_an_old_broker
                 }
                 calls {
