@@ -11,6 +11,8 @@ mod seeds;
 #[cfg(feature = "tools")]
 mod settings;
 #[cfg(feature = "tools")]
+mod sim;
+#[cfg(feature = "tools")]
 mod vectors;
 
 use std::error::Error;
@@ -40,6 +42,8 @@ enum Tool {
     FuzzSeeds(seeds::FuzzSeeds),
     #[cfg(feature = "tools")]
     Settings(settings::Settings),
+    #[cfg(feature = "tools")]
+    Sim(sim::Sim),
     #[cfg(feature = "tools")]
     Vectors(vectors::Vectors),
 }
@@ -72,6 +76,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::FuzzSeeds(seeds) => seeds.run()?,
         #[cfg(feature = "tools")]
         Tool::Settings(settings) => settings.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Sim(sim) => sim.run()?,
         #[cfg(feature = "tools")]
         Tool::Vectors(vectors) => vectors.run()?,
     }
