@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,9 +20,9 @@ pub(crate) struct Sim {
     /// How many seeds of each plan
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// The first seed
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// The first seed. Default: 0; with --minutes one that was never run
+    #[arg(long)]
+    seed: Option<u64>,
     /// One plan: calm, flaky, rolling_restart, rebalance, slow_consumer. Default: all
     #[arg(long)]
     plan: Option<Plan>,
@@ -38,19 +38,21 @@ pub(crate) struct Sim {
 #[derive(Default)]
 struct Summary {
     runs: u64,
-    failures: Vec<Box<Failure>>,
+    failures: Vec<Failure>,
     total: Report,
 }
 
 impl Sim {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         let started = Instant::now();
+        let first = self.first_seed();
+        println!("seeds from {first}");
         let bar = self.bar();
         let summary = Mutex::new(Summary::default());
         let next = AtomicU64::new(0);
         thread::scope(|scope| {
             for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-                scope.spawn(|| self.work(started, &next, &summary, &bar));
+                scope.spawn(|| self.work((started, first), &next, &summary, &bar));
             }
         });
         bar.finish_and_clear();
@@ -60,6 +62,11 @@ impl Sim {
             0 => Ok(()),
             failed => Err(format!("{failed} of {} runs failed", summary.runs).into()),
         }
+    }
+
+    fn first_seed(&self) -> u64 {
+        let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() << 20;
+        self.seed.unwrap_or_else(|| if self.minutes.is_some() { fresh() } else { 0 })
     }
 
     fn plans(&self) -> Vec<Plan> {
@@ -76,7 +83,13 @@ impl Sim {
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
-    fn work(&self, started: Instant, next: &AtomicU64, summary: &Mutex<Summary>, bar: &ProgressBar) {
+    fn work(
+        &self,
+        (started, first): (Instant, u64),
+        next: &AtomicU64,
+        summary: &Mutex<Summary>,
+        bar: &ProgressBar,
+    ) {
         let plans = self.plans();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +101,7 @@ impl Sim {
             if over {
                 return;
             }
-            let result = run(plan, self.seed + seed, self.trace);
+            let result = run(plan, first + seed, self.trace);
             let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
             summary.add(result, bar);
             match self.minutes {
@@ -110,7 +123,7 @@ impl Summary {
                     bar.suspend(|| println!("{}{failure}", failure.report.trace));
                 }
                 let report = failure.report.clone();
-                self.failures.push(failure);
+                self.failures.push(*failure);
                 return self.count(report);
             }
         };
