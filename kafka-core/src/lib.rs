@@ -30,6 +30,7 @@ pub mod link;
 pub mod message;
 pub mod reader;
 pub mod rt;
+pub mod sasl;
 pub mod settings;
 pub mod stats;
 pub mod trace;

@@ -1,7 +1,7 @@
 //! `cargo xtask codegen`: `kafka-proto/schema/*.kp` to Rust.
 //!
-//! [`grammar`] reads a line, [`tree`] nests lines, [`model`] fills in what they leave unsaid, [`check`](mod@check) looks for what
-//! cannot be, [`rust`] and [`shapes`] print. [`layout`](mod@layout) is the one layout of the schema files.
+//! `grammar` reads a line, `tree` nests lines, `model` fills in what they leave unsaid, `check` looks for what
+//! cannot be, `rust` and `shapes` print. `layout` is the one layout of the schema files.
 
 /// Appends a line to a `String`, which cannot fail.
 macro_rules! line {
