@@ -51,7 +51,9 @@ fn connection(error: &ConnectionError) -> &'static str {
         }
         Unreachable(_) | ConnectTimeout => "check the network, and the broker's advertised.listeners",
         SetupTimeout => "look what listens there, and whether the broker is overloaded",
-        ClosedDuringSetup | TlsListener => "use the port of a plaintext listener; this version does not speak TLS",
+        ClosedDuringSetup | TlsListener => {
+            "use the port of a plaintext listener; this version does not speak TLS"
+        }
         ClosedAfterSetup | SaslRequired => "use a listener without SASL; this version cannot authenticate",
         HttpServer | NotKafka(_) => "use the address of a Kafka broker",
         NoCommonVersion(_) => "use a broker of Kafka 0.10 or newer",
