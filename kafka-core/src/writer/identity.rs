@@ -71,14 +71,11 @@ impl Producer {
     }
 
     pub(crate) fn handle_answer(&mut self, now: Now, answer: Answer) {
-        let attempt = match self.identity {
-            IdentityState::Backoff(_, attempt) => attempt,
-            _ => 0,
-        };
         let error = match answer.result {
             Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
                 ErrorCode::None => {
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
+                    self.identity_failures = 0;
                     (self.identity, self.trouble) = (IdentityState::Ready(Identity { id, epoch }), None);
                     return self.reschedule_all(now.instant);
                 }
@@ -89,8 +86,10 @@ impl Producer {
         };
         self.trouble = Some(error.clone());
         if error.is_retriable() {
-            let wait = self.random.backoff(attempt, self.retry_backoff.0, self.retry_backoff.1);
-            self.identity = IdentityState::Backoff(now.instant + wait, attempt + 1);
+            let (min, max) = self.retry_backoff;
+            let wait = self.random.backoff(self.identity_failures.min(10), min, max);
+            self.identity_failures = self.identity_failures.saturating_add(1);
+            self.identity = IdentityState::Backoff(now.instant + wait);
             return;
         }
         self.without_identity(now, error);

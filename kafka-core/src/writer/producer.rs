@@ -34,6 +34,8 @@ const MAX_IN_FLIGHT_IDEMPOTENT: usize = 5;
 pub(crate) struct Producer {
     pub(crate) accumulator: Arc<Accumulator>,
     pub(super) identity: IdentityState,
+    /// How often in a row a producer id was asked for in vain.
+    pub(super) identity_failures: u32,
     pub(super) partitions: Vec<PartitionSender>,
     pub(super) topics: BTreeMap<Str, TopicEntry>,
     pub(super) brokers: BTreeMap<i32, BrokerQueue>,
@@ -92,7 +94,7 @@ pub(super) enum IdentityState {
     Wanted,
     Asked,
     /// Asked in vain; again at this time.
-    Backoff(Instant, u32),
+    Backoff(Instant),
     Ready(Identity),
 }
 
@@ -125,6 +127,7 @@ impl Producer {
         Self {
             accumulator,
             identity: if idempotent { IdentityState::Wanted } else { IdentityState::Off },
+            identity_failures: 0,
             partitions: Vec::new(),
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),

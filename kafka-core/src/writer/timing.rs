@@ -16,7 +16,7 @@ impl Producer {
         let expiry = self.expiring.first().map(|(at, _)| *at);
         let backoff = self.backoffs.first().map(|(at, _)| *at);
         let identity = match self.identity {
-            IdentityState::Backoff(at, _) => Some(at),
+            IdentityState::Backoff(at) => Some(at),
             _ => None,
         };
         [linger, expiry, backoff, identity].into_iter().flatten().min()
@@ -38,7 +38,7 @@ impl Producer {
             self.expire(now, index);
             self.watch_expiry(now, index);
         }
-        if let IdentityState::Backoff(at, _) = self.identity
+        if let IdentityState::Backoff(at) = self.identity
             && at <= now
         {
             self.identity = IdentityState::Wanted;

@@ -1,6 +1,7 @@
 //! Each record ends exactly once, as what it is.
 
 use super::{Harness, acked, failed};
+use crate::client::machine::Answer;
 use crate::error::{Error, ErrorKind};
 use crate::writer::{Acks, Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
@@ -98,7 +99,7 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
     assert!(h.poll().is_none(), "no identity yet");
     assert!(h.producer.poll_ask().is_some());
     let too_old = Error::new(ErrorKind::Unsupported { feature: "InitProducerId", needs: "Kafka 0.11" });
-    let answer = crate::client::machine::Answer { tag: 0, broker: Some(1), result: Err(too_old) };
+    let answer = Answer { tag: 0, broker: Some(1), result: Err(too_old) };
     h.producer.handle_answer(h.now, answer.clone());
     assert!(h.producer.out.degraded.take().is_some());
     let request = h.poll().unwrap();
@@ -114,6 +115,26 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
     assert_eq!(failed(&a).fate, Fate::NotWritten);
     let named = ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" };
     assert_eq!(*failed(&a).error.kind(), named);
+}
+
+#[test]
+fn a_producer_id_that_cannot_be_had_is_asked_for_less_and_less_often() {
+    let mut h = Harness::without_identity(1, WriterConfig::default());
+    let a = h.send(0, "a");
+    let begin = h.now.instant;
+    let mut asked = Vec::new();
+    while asked.len() < 5 {
+        if h.producer.poll_ask().is_none() {
+            h.next_deadline();
+            continue;
+        }
+        asked.push(h.now.instant - begin);
+        let busy = Error::broker(ErrorCode::CoordinatorLoadInProgress);
+        h.producer.handle_answer(h.now, Answer { tag: 0, broker: Some(1), result: Err(busy) });
+    }
+    // 100 ms doubled each time, give or take the jitter.
+    assert!(asked[4] - asked[3] > 4 * (asked[1] - asked[0]), "{asked:?}");
+    assert!(a.try_get().is_none());
 }
 
 #[test]
