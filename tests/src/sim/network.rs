@@ -342,8 +342,8 @@ impl World {
         self.net.committed |= code == ApiKey::OffsetCommit.code();
         let name = ApiKey::from_code(code).map_or("?", ApiKey::name);
         let hash = checksum(0, frame);
-        let what = format_args!("node {node} conn {id} gets {name}, {} bytes {hash:016x}", frame.len());
-        self.trace.line(self.now, what);
+        let len = frame.len();
+        self.trace.line(self.now, format_args!("node {node} conn {id} gets {name}, {len} bytes {hash:016x}"));
     }
 
     fn answer(&mut self, id: u64, outcome: Outcome) {
@@ -364,8 +364,8 @@ impl World {
                 conn.busy = false;
                 let bytes: Vec<u8> = segments.iter().flat_map(|part| part.iter().copied()).collect();
                 let hash = checksum(0, &bytes);
-                let what = format_args!("conn {id} answered, {} bytes {hash:016x}", bytes.len());
-                self.trace.line(self.now, what);
+                let len = bytes.len();
+                self.trace.line(self.now, format_args!("conn {id} answered, {len} bytes {hash:016x}"));
                 self.send_down(id, bytes.into());
             }
         }
