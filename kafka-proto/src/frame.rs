@@ -26,11 +26,9 @@ pub fn encode_request(
         client_id: client_id.map(Str::from),
         ..RequestHeader::default()
     };
-    let body = request.count(version)?;
-    let header_version = request.api_key().request_header_version(version);
-    let mut out = begin(&header, header_version, body.len(), body.copied())?;
+    let mut out = begin(&header, request.api_key().request_header_version(version))?;
     request.encode(&mut out, version)?;
-    Ok(out.into_segments())
+    end(out)
 }
 
 /// A whole response frame with its length, in pieces for a vectored write.
@@ -43,23 +41,26 @@ pub fn encode_response(
     response: &ResponseKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
-    let body = response.count(version)?;
-    let header_version = response.api_key().response_header_version(version);
-    let mut out = begin(&header, header_version, body.len(), body.copied())?;
+    let mut out = begin(&header, response.api_key().response_header_version(version))?;
     response.encode(&mut out, version)?;
-    Ok(out.into_segments())
+    end(out)
 }
 
-/// An encoder with length and header written and room for the body.
-fn begin<H: Message>(header: &H, version: i16, body: usize, copied: usize) -> Result<Encoder, EncodeError> {
-    let header_len = header.encoded_len(version)?;
-    let len = header_len + body;
-    let prefix = i32::try_from(len)
-        .map_err(|_| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize }))?;
-    let mut out = Encoder::with_capacity(4 + header_len + copied);
-    out.put_slice(&prefix.to_be_bytes());
+/// Room that a frame begins with, in bytes: most need no more, payloads not counted.
+const ROOM: usize = 256;
+
+/// An encoder with the header written. The length before it is left open, so that nothing is counted beforehand.
+fn begin<H: Message>(header: &H, version: i16) -> Result<Encoder, EncodeError> {
+    let mut out = Encoder::with_capacity(ROOM);
+    out.begin_frame();
     header.encode(&mut out, version)?;
     Ok(out)
+}
+
+fn end(mut out: Encoder) -> Result<Vec<Bytes>, EncodeError> {
+    let too_long = |len| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize });
+    out.end_frame().map_err(too_long)?;
+    Ok(out.into_segments())
 }
 
 /// Reads a response frame (without its length): the correlation id, and the response to a request of that API and version.

@@ -1,7 +1,7 @@
 //! Reads messages from bytes.
 
 use super::{
-    DecodeError, DecodeErrorKind, Field, Fixed, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES, MAX_TAGS,
+    DecodeError, DecodeErrorKind, Field, Fixed, INLINE, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES, MAX_TAGS,
     Records, Source, UnknownTags,
 };
 use crate::Str;
@@ -38,6 +38,7 @@ impl<'a> Decoder<'a> {
         self.flexible = flexible;
     }
 
+    #[inline]
     fn take(&mut self, len: usize, name: &'static str) -> Result<&'a [u8]> {
         match self.rest.split_at_checked(len) {
             Some((taken, rest)) => {
@@ -52,7 +53,19 @@ impl<'a> Decoder<'a> {
         if slice.is_empty() { Bytes::new() } else { self.input.slice_ref(slice) }
     }
 
+    #[inline]
     pub(crate) fn uvarint(&mut self, name: &'static str) -> Result<u32> {
+        match *self.rest {
+            [byte, ref rest @ ..] if byte < 0x80 => {
+                self.rest = rest;
+                Ok(u32::from(byte))
+            }
+            _ => self.long_uvarint(name),
+        }
+    }
+
+    #[inline(never)]
+    fn long_uvarint(&mut self, name: &'static str) -> Result<u32> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.fixed::<i8>(name)? as u8;
@@ -65,6 +78,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// A length or count: int32, or in flexible versions an unsigned varint of one more. `None` is null.
+    #[inline]
     fn length(&mut self, name: &'static str, nullable: bool) -> Result<Option<usize>> {
         let len = if self.flexible {
             self.uvarint(name)?.checked_sub(1)
@@ -143,10 +157,16 @@ impl Source for Decoder<'_> {
         Ok(self.bytes(name, nullable)?.map(Records::from))
     }
 
+    #[inline]
     fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Result<Option<Ints<T>>> {
         let Some(count) = self.length(name, nullable)? else { return Ok(None) };
         check_count(name, count, self.rest.len())?;
-        let slice = self.take(count * T::SIZE, name)?;
+        let (len, padded) = (count * T::SIZE, self.rest.first_chunk());
+        let slice = self.take(len, name)?;
+        // A copy of fixed length takes no call.
+        if let Some(padded) = padded.filter(|_| len <= INLINE) {
+            return Ok(Some(Ints::from_padded(*padded, len)));
+        }
         Ok(Some(Ints::from_wire(slice, || self.share(slice))))
     }
 
@@ -169,15 +189,31 @@ impl Source for Decoder<'_> {
         if present { T::get(self, name, v).map(Some) } else { Ok(None) }
     }
 
+    #[inline]
     fn tags(
+        &mut self,
+        names: &[&'static str],
+        read: impl FnMut(&mut Self, u32) -> Result<bool>,
+    ) -> Result<UnknownTags> {
+        if !self.flexible {
+            return Ok(UnknownTags::new());
+        }
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(UnknownTags::new());
+        }
+        self.some_tags(names, read)
+    }
+}
+
+impl Decoder<'_> {
+    #[inline(never)]
+    fn some_tags(
         &mut self,
         names: &[&'static str],
         mut read: impl FnMut(&mut Self, u32) -> Result<bool>,
     ) -> Result<UnknownTags> {
         let mut unknown = UnknownTags::new();
-        if !self.flexible {
-            return Ok(unknown);
-        }
         let count = self.uvarint("tags")? as usize;
         if count > MAX_TAGS {
             return Err(DecodeError::new("tags", DecodeErrorKind::TooManyTags(count)));
@@ -190,6 +226,7 @@ impl Source for Decoder<'_> {
 }
 
 /// An array cannot have more elements than there are bytes: each takes one at least.
+#[inline]
 fn check_count(name: &'static str, count: usize, remaining: usize) -> Result<()> {
     if count > remaining || count > MAX_ARRAY_ELEMENTS {
         return Err(DecodeError::new(name, DecodeErrorKind::TooManyElements(count)));
@@ -197,6 +234,7 @@ fn check_count(name: &'static str, count: usize, remaining: usize) -> Result<()>
     Ok(())
 }
 
+#[inline]
 fn not_null<T>(value: Option<T>, name: &'static str, nullable: bool) -> Result<Option<T>> {
     if value.is_none() && !nullable {
         return Err(DecodeError::new(name, DecodeErrorKind::Null));

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::{fmt, marker::PhantomData};
 
-const INLINE: usize = 23;
+/// Bytes that fit inline.
+pub(super) const INLINE: usize = 23;
 
 /// An array of integers: up to 23 bytes of them inline, more as a slice of the input they were read from.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub type Int64s = Ints<i64>;
 
 #[derive(Clone)]
 enum Repr {
+    /// What is behind the first `len` bytes has no meaning.
     Inline { len: u8, bytes: [u8; INLINE] },
     Shared(Bytes),
 }
@@ -46,6 +48,22 @@ impl<T: Int> Ints<T> {
         Self(repr, PhantomData)
     }
 
+    /// The first `len` of these bytes, which are few.
+    #[inline]
+    pub(super) fn from_padded(bytes: [u8; INLINE], len: usize) -> Self {
+        Self(Repr::Inline { len: len as u8, bytes }, PhantomData)
+    }
+
+    /// Where the elements are inline: their bytes with what is behind them, and how many count.
+    #[inline]
+    pub(super) fn as_padded(&self) -> Option<(&[u8; INLINE], usize)> {
+        match &self.0 {
+            Repr::Inline { len, bytes } => Some((bytes, usize::from(*len))),
+            Repr::Shared(_) => None,
+        }
+    }
+
+    #[inline]
     pub(crate) fn as_wire(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),

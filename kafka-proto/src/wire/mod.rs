@@ -33,6 +33,7 @@ pub(crate) use field::{
 pub(crate) use fixed::Fixed;
 #[cfg(feature = "serde")]
 pub(crate) use fixed::JsonScalar;
+use ints::INLINE;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 

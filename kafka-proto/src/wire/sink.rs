@@ -83,9 +83,14 @@ impl Sink for Encoder {
         Ok(())
     }
 
+    #[inline]
     fn ints<T: Int>(&mut self, name: &'static str, value: Option<&Ints<T>>) -> Result {
         length(self, name, value.map(Ints::len), MAX_ARRAY_ELEMENTS)?;
-        value.into_iter().for_each(|ints| self.raw(ints.as_wire()));
+        let Some(ints) = value else { return Ok(()) };
+        match ints.as_padded() {
+            Some((bytes, len)) => self.raw_padded(bytes, len),
+            None => self.raw(ints.as_wire()),
+        }
         Ok(())
     }
 
@@ -145,6 +150,17 @@ impl Sink for Encoder {
         Ok(())
     }
 
+    #[inline]
+    fn no_tags(&mut self, unknown: &UnknownTags) -> Result {
+        if !unknown.is_empty() {
+            self.begin_tags(&[], unknown)?;
+            self.end_tags(0, unknown);
+        } else if self.flexible() {
+            self.raw(&[0]);
+        }
+        Ok(())
+    }
+
     fn end_tags(&mut self, known: u32, unknown: &UnknownTags) {
         for kept in unknown.as_slice().iter().filter(|kept| kept.tag >= known) {
             put_tag(self, kept.tag, &kept.value);
@@ -159,6 +175,7 @@ fn put_tag(out: &mut Encoder, tag: u32, value: &Bytes) {
 }
 
 /// The length of anything but a classic string: int32, or in flexible versions an unsigned varint of one more.
+#[inline]
 fn length(out: &mut Encoder, name: &'static str, len: Option<usize>, max: usize) -> Result {
     match len {
         Some(len) if len > max => return Err(EncodeError::new(name, EncodeErrorKind::TooLong { len, max })),

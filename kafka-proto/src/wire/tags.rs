@@ -36,11 +36,13 @@ impl UnknownTags {
     }
 
     /// The tags in ascending order.
+    #[inline]
     pub fn as_slice(&self) -> &[UnknownTag] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// True where there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }
