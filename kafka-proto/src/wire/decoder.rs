@@ -1,8 +1,8 @@
 //! Reads messages from bytes.
 
 use super::{
-    DecodeError, DecodeErrorKind, Field, Fixed, INLINE, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES, MAX_TAGS,
-    Records, Source, UnknownTags,
+    DecodeError, DecodeErrorKind, Field, Fixed, INLINE, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES,
+    MAX_TAGS, Records, Source, UnknownTags,
 };
 use crate::Str;
 use alloc::{string::String, vec::Vec};

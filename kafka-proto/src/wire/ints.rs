@@ -26,7 +26,10 @@ pub type Int64s = Ints<i64>;
 #[derive(Clone)]
 enum Repr {
     /// What is behind the first `len` bytes has no meaning.
-    Inline { len: u8, bytes: [u8; INLINE] },
+    Inline {
+        len: u8,
+        bytes: [u8; INLINE],
+    },
     Shared(Bytes),
 }
 

@@ -33,7 +33,7 @@ fn main() {
     }
     let mut table = String::from(report::TABLE_HEAD);
     for mut group in groups {
-        group.cases.retain(|case| case.name.contains(&args.peer));
+        group.cases.retain(|case| args.peer.is_empty() || case.name == args.peer);
         if cfg!(feature = "count-alloc") {
             for case in &mut group.cases {
                 let (calls, bytes) = harness::count_allocs(case);

@@ -182,7 +182,8 @@ fn heartbeat_decode(b: &Bytes) -> Res<u64> {
         let mut frame = b.split_to(len);
         let header = ResponseHeader::decode(&mut frame, ApiKey::Heartbeat, 4).map_err(s)?;
         let body = HeartbeatResponse::decode_versioned(4, &mut frame).map_err(s)?;
-        acc += header.correlation_id as u64 + body.throttle_time_ms as u64 + i16::from(body.error_code) as u64;
+        acc +=
+            header.correlation_id as u64 + body.throttle_time_ms as u64 + i16::from(body.error_code) as u64;
     }
     Ok(acc)
 }
