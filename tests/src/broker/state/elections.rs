@@ -84,9 +84,12 @@ impl Partition {
     }
 
     fn join_isr(&mut self, node: NodeId) {
+        let high_watermark = self.high_watermark();
         if !self.isr.contains(&node) {
             self.isr.push(node);
         }
+        // It has what the leader has by now: a high watermark never goes back.
+        self.stalled_at = self.stalled_at.map(|at| at.max(high_watermark));
         self.fell_behind.remove(&node);
     }
 

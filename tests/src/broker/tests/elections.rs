@@ -84,6 +84,20 @@ fn unreplicated_records_are_lost_with_their_leader() {
 }
 
 #[test]
+fn what_a_lone_leader_has_acknowledged_stays_when_followers_come_back() {
+    let mut rig = Rig::new(3);
+    rig.put("t", "kept");
+    rig.cluster.stall_replication("t", 0).unwrap();
+    rig.cluster.kill(rig.now, 1).unwrap();
+    rig.cluster.kill(rig.now, 2).unwrap();
+    rig.put("t", "acknowledged by the last in sync");
+    rig.cluster.restart(rig.now, 1).unwrap();
+    assert_eq!(rig.cluster.offsets("t", 0), Some((0, 2, 2)));
+    rig.cluster.kill(rig.now, 0).unwrap();
+    assert_eq!(values(&rig), ["kept", "acknowledged by the last in sync"]);
+}
+
+#[test]
 fn only_a_replica_in_sync_can_be_made_leader() {
     let mut rig = Rig::new(3);
     rig.cluster.kill(rig.now, 2).unwrap();
