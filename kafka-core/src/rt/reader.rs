@@ -183,8 +183,7 @@ impl Reader {
 
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         loop {
-            if self.walk.as_ref().is_some_and(|walk| !walk.is_done()) && !self.urgent.load(Ordering::Acquire)
-            {
+            if self.has_in_hand() && self.walk.as_ref().is_some_and(|walk| !walk.is_done()) {
                 return Poll::Ready(Ok(true));
             }
             match self.poll_item(cx) {
@@ -203,7 +202,7 @@ impl Reader {
     /// As [`next`](Self::next), for those who poll.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>>> {
         loop {
-            if !self.urgent.load(Ordering::Acquire)
+            if self.has_in_hand()
                 && let Some(message) = self.next_in_hand()
             {
                 return Poll::Ready(message.map(|m| Some(Event::Message(m))));
@@ -245,6 +244,12 @@ impl Reader {
                 Poll::Ready(Ok(Some(_))) => {}
             }
         }
+    }
+
+    /// Whether the records in hand come next: not before something urgent, nor once a revocation was told, which the next
+    /// call answers.
+    fn has_in_hand(&self) -> bool {
+        self.revoking.is_none() && !self.urgent.load(Ordering::Acquire)
     }
 
     /// The next message of the records in hand.
