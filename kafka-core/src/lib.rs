@@ -22,12 +22,29 @@
 //!
 //! `gzip`, `snappy`, `lz4`, `zstd` (all on by default; `zstd` needs a C compiler) and `tracing` (off).
 
+/// Whether this bug is planted, to see whether the simulator finds it: never in a real build.
+#[cfg(not(feature = "mutants"))]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+#[cfg(feature = "mutants")]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::mutants::is_planted($name)
+    };
+}
+
 pub mod client;
 pub mod error;
 mod error_advice;
 pub mod group;
 pub mod link;
 pub mod message;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutants;
 pub mod reader;
 pub mod rt;
 pub mod sasl;

@@ -31,6 +31,9 @@ impl Coordinators {
 
     /// The coordinator is not, or no longer, there.
     pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) {
+        if mutant!("coordinator_never_looked_up_again") {
+            return;
+        }
         if let Some(coordinator) = self.known.get_mut(&(kind, key.clone())) {
             coordinator.broker = None;
         }
@@ -38,6 +41,9 @@ impl Coordinators {
 
     /// A broker cannot be reached: whoever it coordinates is looked up anew.
     pub(crate) fn forget_broker(&mut self, broker: i32) {
+        if mutant!("coordinator_never_looked_up_again") {
+            return;
+        }
         for coordinator in self.known.values_mut().filter(|c| c.broker == Some(broker)) {
             coordinator.broker = None;
         }

@@ -31,6 +31,9 @@ impl Ticket {
 
     /// Ends the walk: from now on it returns nothing more.
     pub(super) fn revoke(&self) {
+        if mutant!("revoked_still_delivered") {
+            return;
+        }
         self.live.store(false, Ordering::Release);
     }
 

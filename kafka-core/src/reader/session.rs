@@ -121,7 +121,9 @@ impl Session {
             return Verdict::Outdated;
         }
         if !error.is_none() {
-            self.restart();
+            if !mutant!("session_epoch_not_reset") {
+                self.restart();
+            }
             self.failures += u32::from(is_lost);
             return if is_lost { Verdict::Lost { failures: self.failures } } else { Verdict::Failed };
         }

@@ -404,6 +404,9 @@ impl Reader {
         if self.in_group {
             self.auto.last = Some(Mark { topic: topic.clone(), partition, next: offset + 1, leader_epoch });
         }
+        if mutant!("commit_covers_unhandled") {
+            self.handled();
+        }
     }
 
     /// Sends what was handled; its outcome is not waited for, and a failed one is made good by the next.

@@ -392,7 +392,8 @@ impl Slot {
     /// What the batches that were not taken wait for, sealed and open.
     pub(crate) fn tickets(&self) -> Vec<Arc<Tickets>> {
         let queue = self.lock();
-        let open = queue.open.as_ref().map(|o| o.tickets.clone());
+        let open =
+            queue.open.as_ref().map(|o| o.tickets.clone()).filter(|_| !mutant!("flush_forgets_open_batch"));
         queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
     }
 

@@ -74,6 +74,7 @@ impl Memory {
         let Some(at) = state.waiters.iter().position(|w| w.ticket == ticket) else { return };
         if let Some(waiter) = state.waiters.remove(at)
             && waiter.granted
+            && !mutant!("send_budget_not_returned")
         {
             state.used -= waiter.need;
         }
@@ -91,6 +92,9 @@ impl Memory {
     }
 
     pub(crate) fn wake(&self) {
+        if mutant!("wakeup_lost") {
+            return;
+        }
         let wake = self.lock().take_wakers();
         wake.into_iter().for_each(Waker::wake);
     }

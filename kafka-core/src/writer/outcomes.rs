@@ -198,6 +198,9 @@ impl Producer {
         crate::trace::batch_retried(&batch.topic, batch.partition, pending.attempts, &error, wait);
         let partition = &mut self.partitions[index];
         partition.last_error = Some(error);
+        if mutant!("sequence_not_rewound") {
+            pending.stamp = None;
+        }
         partition.put_back(pending);
         self.begin_backoff(index, now + wait);
     }
@@ -271,7 +274,11 @@ impl Producer {
 }
 
 pub(super) fn fate(maybe_written: bool) -> Fate {
-    if maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
+    if maybe_written && !mutant!("possibly_written_told_as_not") {
+        Fate::PossiblyWritten
+    } else {
+        Fate::NotWritten
+    }
 }
 
 /// A request that could not be encoded fails the same way again; whatever else went wrong may heal.

@@ -111,7 +111,8 @@ impl PartitionSender {
 
     /// Takes the next batch: a retry first.
     pub(crate) fn next(&mut self) -> Option<Pending> {
-        if let Some(pending) = self.queue.pop_front() {
+        let overtake = mutant!("newer_batch_first") && self.slot.has_sealed();
+        if !overtake && let Some(pending) = self.queue.pop_front() {
             return Some(pending);
         }
         let open = self.open_due.is_some_and(|due| self.slot.open_number().is_some_and(|n| n <= due));
@@ -154,7 +155,8 @@ impl PartitionSender {
         }
         let newer_in_flight = self.in_flight.iter().any(|(_, p)| p.batch.number > pending.batch.number);
         let newer_maybe = self.queue.iter().any(|p| p.stamp.is_some() && p.maybe_written);
-        if pending.maybe_written || newer_in_flight || newer_maybe {
+        let used_up = pending.maybe_written || newer_in_flight || newer_maybe;
+        if used_up && !mutant!("duplicate_ack_of_lost_batch") {
             self.needs_bump = true;
             return;
         }

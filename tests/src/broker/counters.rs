@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kafka_proto::ApiKey;
 
 use super::config::NodeId;
+use super::faults::Fault;
 
 /// Requests by node and API since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub struct Counters {
     // By the API's code: the keys of a map must be ordered.
     requests: BTreeMap<(NodeId, i16), u64>,
     faults: u64,
+    happened: BTreeMap<String, u64>,
 }
 
 impl Counters {
@@ -19,8 +21,15 @@ impl Counters {
         *self.requests.entry((node, api.code())).or_default() += 1;
     }
 
-    pub(super) fn count_fault(&mut self) {
+    pub(super) fn count_fault(&mut self, api: ApiKey, fault: &Fault) {
         self.faults += 1;
+        let what = match fault {
+            Fault::Error(code) => format!("{} {code:?}", api.name()),
+            Fault::Delay(_) => "Delay".to_owned(),
+            Fault::Throttle(_) => "Throttle".to_owned(),
+            other => format!("{other:?}"),
+        };
+        *self.happened.entry(what).or_default() += 1;
     }
 
     /// Requests of one API to all nodes.
@@ -36,5 +45,10 @@ impl Counters {
     /// Requests a fault of [`super::FaultRule`] happened to.
     pub fn faults(&self) -> u64 {
         self.faults
+    }
+
+    /// The same by kind: an error by its API and name (`Produce NotLeaderOrFollower`), others as [`Fault`] names them.
+    pub fn happened(&self) -> &BTreeMap<String, u64> {
+        &self.happened
     }
 }

@@ -249,7 +249,7 @@ impl ClusterState {
         match self.faults.take(arrived.call.node, arrived.call.key) {
             None => self.execute(arrived),
             Some(fault) => {
-                self.counters.count_fault();
+                self.counters.count_fault(arrived.call.key, &fault);
                 self.befall(arrived, fault);
             }
         }

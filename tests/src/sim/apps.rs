@@ -7,12 +7,16 @@ use std::time::Duration;
 use kafka_core::Message;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Runtime, Writer};
-use kafka_core::writer::{Delivery, Idempotence, Manual};
+use kafka_core::writer::{Delivered, Delivery, Idempotence, Manual, SendError};
 
 use super::chance::Chance;
 use super::history::{History, MessageId, Outcome, TOPIC, Written, id_of, value_of};
 use super::plan::Settings;
 use super::runtime::SimRuntime;
+use crate::broker::Release;
+
+/// What a delivery may take beyond its deadline: a moment of the executor's.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// Messages that each writing task sends once all has healed.
 const AFTER_HEALING: u32 = 15;
@@ -36,7 +40,7 @@ impl Stage {
     }
 
     pub(crate) fn is_healed(&self) -> bool {
-        self.runtime.elapsed() >= self.settings.healing
+        self.runtime.elapsed() >= self.settings.settled()
     }
 
     /// A client of its own.
@@ -88,9 +92,26 @@ impl Join {
     }
 }
 
-/// A writer with settings drawn from the seed, and whether it is idempotent.
-pub(crate) fn writer(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> (Writer, bool) {
-    let idempotent = chance.per_mille(700);
+/// A writer, and what is to be expected of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pen {
+    pub(crate) writer: Writer,
+    idempotent: bool,
+    delivery_timeout: Duration,
+    buffer_bytes: usize,
+}
+
+/// A message on its way.
+struct Sent {
+    id: MessageId,
+    delivery: Delivery,
+    /// By then it has an outcome.
+    deadline: Duration,
+}
+
+/// A writer with settings drawn from the seed.
+pub(crate) fn pen(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> Pen {
+    let idempotent = chance.per_mille(700) && stage.settings.release >= Release::V0_11;
     let idempotence = if idempotent { Idempotence::Required } else { Idempotence::Off };
     let compression = [
         kafka_core::Compression::None,
@@ -100,34 +121,37 @@ pub(crate) fn writer(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Ch
     ];
     let small = stage.settings.small_buffers || chance.per_mille(200);
     let batch = if small { 1024 } else { 4096 };
+    let buffer_bytes = if small { batch * 3 } else { 1 << 20 };
+    let delivery_timeout = chance.millis(3000, 60_000);
     let built = client
         .writer(TOPIC)
         .idempotence(idempotence)
         .compression(*chance.pick(&compression).unwrap_or(&kafka_core::Compression::None))
         .balancer(Manual)
         .batch_bytes(batch)
-        .buffer_bytes(if small { batch * 3 } else { 1 << 20 })
+        .buffer_bytes(buffer_bytes)
         .linger(chance.millis(0, 20))
-        .delivery_timeout(chance.millis(3000, 60_000))
+        .delivery_timeout(delivery_timeout)
         .build();
-    (built.unwrap_or_else(|error| panic!("{error}")), idempotent)
+    let writer = built.unwrap_or_else(|error| panic!("{error}"));
+    Pen { writer, idempotent, delivery_timeout, buffer_bytes }
 }
 
 /// Sends messages until all has healed, and then some more, which must succeed.
-pub(crate) async fn write(stage: Stage, writer: Writer, idempotent: bool, task: u32, mut chance: Chance) {
-    let mut open: Vec<(MessageId, Delivery)> = Vec::new();
+pub(crate) async fn write(stage: Stage, pen: Pen, task: u32, mut chance: Chance) {
+    let mut open: Vec<Sent> = Vec::new();
     let mut after_healing = 0;
     for at in 0.. {
         after_healing += u32::from(stage.is_healed());
         if after_healing > AFTER_HEALING {
             break;
         }
-        let id = (task, at);
-        if let Some(delivery) = send(&stage, &writer, idempotent, id, &mut chance).await {
-            open.push((id, delivery));
+        if at == 40 {
+            stage.runtime.sleep(stage.settings.quiet).await;
         }
+        open.extend(send(&stage, &pen, (task, at), &mut chance).await);
         if chance.per_mille(30) {
-            flush(&stage, &writer, &mut chance).await;
+            flush(&stage, &pen.writer, &mut open, &mut chance).await;
         }
         if chance.per_mille(100) || open.len() > 200 {
             settle(&stage, &mut open, &mut chance).await;
@@ -138,81 +162,96 @@ pub(crate) async fn write(stage: Stage, writer: Writer, idempotent: bool, task: 
             stage.runtime.sleep(pause).await;
         }
     }
-    flush(&stage, &writer, &mut chance).await;
-    for (id, delivery) in open {
-        deliver(&stage, id, delivery).await;
+    flush(&stage, &pen.writer, &mut open, &mut chance).await;
+    for sent in open {
+        deliver(&stage, sent).await;
     }
 }
 
-async fn send(
-    stage: &Stage,
-    writer: &Writer,
-    idempotent: bool,
-    id: MessageId,
-    chance: &mut Chance,
-) -> Option<Delivery> {
+async fn send(stage: &Stage, pen: &Pen, id: MessageId, chance: &mut Chance) -> Option<Sent> {
     let partition = chance.below(stage.partitions as u64) as i32;
     let begun = stage.runtime.elapsed();
-    let written = Written { partition, idempotent, outcome: Outcome::Unknown, begun };
+    let written = Written { partition, idempotent: pen.idempotent, outcome: Outcome::Unknown, begun };
     stage.history().written.insert(id, written);
-    let message = Message::new(value_of(id)).partition(partition);
+    let sending = pen.writer.send(Message::new(value_of(id)).partition(partition));
     // Once all has healed each call shall be waited for.
-    let patience = chance.per_mille(50) && !stage.is_healed();
-    let sent = if patience {
-        let patience = chance.millis(0, 50);
-        stage.runtime.within(patience, writer.send(message)).await
-    } else {
-        Some(writer.send(message).await)
+    let sent = match chance.below(40) {
+        0 if !stage.is_healed() => stage.runtime.within(chance.millis(0, 50), sending).await,
+        1 if !stage.is_healed() => stage.runtime.polled(chance.below(4), sending).await,
+        _ => Some(sending.await),
     };
+    let mut history = stage.history();
+    let held = pen.writer.buffered_bytes();
+    if held > pen.buffer_bytes {
+        history.violation(format!("I11: a writer holds {held} bytes of {}", pen.buffer_bytes));
+    }
     match sent {
-        Some(Ok(delivery)) if chance.per_mille(30) => {
-            stage.history().dropped += 1;
-            drop(delivery);
+        Some(Ok(_)) if chance.per_mille(30) => {
+            history.count("dropped futures", 1);
             None
         }
-        Some(Ok(delivery)) => Some(delivery),
+        Some(Ok(delivery)) => {
+            let deadline = stage.runtime.elapsed() + pen.delivery_timeout;
+            Some(Sent { id, delivery, deadline })
+        }
         Some(Err(error)) => {
-            let mut history = stage.history();
             history.error(&error.error);
             history.ended(id, History::outcome_of(error.fate));
             None
         }
         None => {
             // A send that was dropped before it was ready has taken nothing; `begun` is before the healing.
-            let mut history = stage.history();
-            history.dropped += 1;
+            history.count("dropped futures", 1);
             history.ended(id, Outcome::NotWritten);
             None
         }
     }
 }
 
-async fn flush(stage: &Stage, writer: &Writer, chance: &mut Chance) {
+/// After a flush that was waited for everything sent before has an outcome.
+async fn flush(stage: &Stage, writer: &Writer, open: &mut Vec<Sent>, chance: &mut Chance) {
     if chance.per_mille(300) {
         let patience = chance.millis(0, 100);
         let _ = stage.runtime.within(patience, writer.flush()).await;
-    } else {
-        writer.flush().await;
+        return;
     }
-}
-
-/// Waits for some of the open deliveries, or for a while for one of them.
-async fn settle(stage: &Stage, open: &mut Vec<(MessageId, Delivery)>, chance: &mut Chance) {
-    let count = 1 + chance.index(open.len());
-    for (id, delivery) in open.drain(..count.min(open.len())) {
-        if chance.per_mille(20) {
-            let patience = chance.millis(0, 50);
-            if stage.runtime.within(patience, deliver(stage, id, delivery)).await.is_none() {
-                stage.history().dropped += 1;
-            }
-        } else {
-            deliver(stage, id, delivery).await;
+    writer.flush().await;
+    for sent in open.drain(..) {
+        let Sent { id, delivery, .. } = sent;
+        match stage.runtime.polled(1, delivery).await {
+            Some(result) => delivered(stage, id, result),
+            None => stage.history().violation(format!("I5: {id:?} is flushed and has no outcome")),
         }
     }
 }
 
-async fn deliver(stage: &Stage, id: MessageId, delivery: Delivery) {
-    let result = delivery.await;
+/// Waits for some of the open deliveries, or for a while for one of them.
+async fn settle(stage: &Stage, open: &mut Vec<Sent>, chance: &mut Chance) {
+    let count = 1 + chance.index(open.len());
+    for sent in open.drain(..count.min(open.len())) {
+        let is_over = match chance.below(50) {
+            0 => stage.runtime.within(chance.millis(0, 50), deliver(stage, sent)).await.is_some(),
+            1 => stage.runtime.polled(chance.below(3), deliver(stage, sent)).await.is_some(),
+            _ => {
+                deliver(stage, sent).await;
+                true
+            }
+        };
+        if !is_over {
+            stage.history().count("dropped futures", 1);
+        }
+    }
+}
+
+async fn deliver(stage: &Stage, Sent { id, delivery, deadline }: Sent) {
+    let left = (deadline + SLACK).saturating_sub(stage.runtime.elapsed());
+    match stage.runtime.within(left.max(SLACK), delivery).await {
+        Some(result) => delivered(stage, id, result),
+        None => stage.history().violation(format!("I8: {id:?} has no outcome at its deadline")),
+    }
+}
+
+fn delivered(stage: &Stage, id: MessageId, result: Result<Delivered, SendError>) {
     let mut history = stage.history();
     match result {
         Ok(delivered) => history.ended(id, Outcome::Acked(delivered.offset)),
@@ -262,7 +301,7 @@ pub(crate) fn reader_error(stage: &Stage, error: &kafka_core::Error) {
 
 fn check_read(stage: &Stage, positions: &mut [i64], message: &Message) {
     let mut history = stage.history();
-    history.read += 1;
+    history.count("read", 1);
     let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
     let Some(position) = positions.get_mut(partition as usize) else { return };
     if *position != offset {

@@ -45,10 +45,45 @@ pub enum FaultKind {
     Throttle,
     /// Requests are never answered.
     NoAnswer,
+    /// The client's wall clock jumps, forwards or backwards.
+    ClockJump,
+    /// Nothing moves for a while but the clocks: a machine that was suspended.
+    Freeze,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: &[FaultKind] = &[
+        FaultKind::Reset,
+        FaultKind::ResetNode,
+        FaultKind::HalfOpen,
+        FaultKind::BlackHole,
+        FaultKind::Refuse,
+        FaultKind::Kill,
+        FaultKind::MoveLeader,
+        FaultKind::Mute,
+        FaultKind::Stall,
+        FaultKind::Error,
+        FaultKind::Delay,
+        FaultKind::CloseBefore,
+        FaultKind::CloseAfter,
+        FaultKind::Throttle,
+        FaultKind::NoAnswer,
+        FaultKind::ClockJump,
+        FaultKind::Freeze,
+    ];
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Faults that were tried; some cannot be done when their time comes.
+    pub(crate) attempts: u64,
+    pub(crate) done: BTreeMap<FaultKind, u64>,
 }
 
 /// Errors that a broker may answer with at any time, by API.
-const ERRORS: &[(ApiKey, ErrorCode)] = &[
+pub(super) const ERRORS: &[(ApiKey, ErrorCode)] = &[
     (ApiKey::Produce, ErrorCode::NotLeaderOrFollower),
     (ApiKey::Produce, ErrorCode::NotEnoughReplicas),
     (ApiKey::Produce, ErrorCode::LeaderNotAvailable),
@@ -109,10 +144,10 @@ const APIS: &[ApiKey] = &[
     ApiKey::LeaveGroup,
 ];
 
-/// Lets things go wrong until it is time to heal; tells what it did.
-pub(crate) async fn chaos(stage: Stage, nodes: i32, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
-    let mut done: BTreeMap<FaultKind, u64> = BTreeMap::new();
-    while !stage.settings.faults.is_empty() {
+/// Lets things go wrong until it is time to heal, or `most` faults were tried; tells what it did.
+pub(crate) async fn chaos(stage: Stage, nodes: i32, most: u64, mut chance: Chance) -> Done {
+    let mut done = Done::default();
+    while !stage.settings.faults.is_empty() && done.attempts < most {
         let wait = chance.between(Duration::from_millis(1), stage.settings.fault_pause);
         if stage.runtime.elapsed() + wait >= stage.settings.healing {
             break;
@@ -120,8 +155,9 @@ pub(crate) async fn chaos(stage: Stage, nodes: i32, mut chance: Chance) -> BTree
         stage.runtime.sleep(wait).await;
         let Some(kind) = chance.pick(stage.settings.faults).copied() else { break };
         let mut fault = Happening { stage: &stage, nodes, chance: &mut chance };
+        done.attempts += 1;
         if fault.happen(kind) {
-            *done.entry(kind).or_default() += 1;
+            *done.done.entry(kind).or_default() += 1;
         }
         if chance.per_mille(400) {
             recover(&stage, nodes, &mut chance, false);
@@ -210,6 +246,17 @@ impl Happening<'_> {
             FaultKind::CloseAfter => self.inject(world, Fault::CloseAfter),
             FaultKind::Throttle => self.inject(world, Fault::Throttle(time / 4)),
             FaultKind::NoAnswer => self.inject(world, Fault::NoAnswer),
+            FaultKind::ClockJump => {
+                // Brokers refuse what is written more than an hour ahead of their clocks.
+                let minutes = 55 - self.chance.below(3000) as i64;
+                self.stage.runtime.set_wall(minutes * 60_000);
+                true
+            }
+            FaultKind::Freeze => {
+                world.now += time * 2;
+                self.stage.runtime.set_clock(world.now);
+                true
+            }
         }
     }
 

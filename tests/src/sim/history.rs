@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::Error;
+use kafka_core::stats::Stats;
 use kafka_core::writer::Fate;
 
+use super::network::Commit;
 use crate::broker::ClusterState;
 
 /// The topic of all runs.
@@ -54,12 +56,7 @@ pub(crate) struct History {
     pub(crate) ends: Option<Vec<i64>>,
     /// Errors that applications saw, by their text.
     pub(crate) errors: BTreeMap<String, u64>,
-    pub(crate) read: u64,
-    pub(crate) assigned: u64,
-    pub(crate) commits: u64,
-    pub(crate) dropped: u64,
-    pub(crate) retries: u64,
-    pub(crate) epoch_bumps: u64,
+    reactions: BTreeMap<&'static str, u64>,
 }
 
 pub(crate) fn value_of((task, at): MessageId) -> String {
@@ -84,6 +81,26 @@ impl History {
             None => error.kind().to_string().split([':', ';', '(']).next().unwrap_or_default().to_owned(),
         };
         *self.errors.entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str, times: u64) {
+        *self.reactions.entry(what).or_default() += times;
+    }
+
+    /// What a client counted itself, when it is done.
+    pub(crate) fn client(&mut self, stats: &Stats) {
+        self.count("rebootstraps", stats.rebootstraps);
+        self.count("throttled", stats.throttled);
+        self.count("retries of calls", stats.retries);
+    }
+
+    pub(crate) fn reactions(&mut self) -> BTreeMap<&'static str, u64> {
+        self.count("written", self.written.len() as u64);
+        std::mem::take(&mut self.reactions)
+    }
+
+    pub(crate) fn committed(&self, partition: i32) -> i64 {
+        self.committed.get(&partition).copied().unwrap_or(0)
     }
 
     pub(crate) fn ended(&mut self, id: MessageId, outcome: Outcome) {
@@ -117,14 +134,14 @@ impl History {
     }
 
     /// I6 and I10, after a commit: nothing unhandled is covered, and no offset goes back.
-    pub(crate) fn check_commits(&mut self, cluster: &ClusterState, partitions: i32) {
+    pub(crate) fn check_commits(&mut self, cluster: &ClusterState, partitions: i32, commit: Commit) {
         for partition in 0..partitions {
             let Some(offset) = cluster.committed(GROUP, TOPIC, partition) else { continue };
             let before = self.committed.insert(partition, offset).unwrap_or(0);
             if before != offset {
-                self.commits += 1;
+                self.count("commits", 1);
             }
-            if offset < before {
+            if offset < before && commit == Commit::InTime {
                 self.violation(format!(
                     "I10: the commit of partition {partition} goes from {before} to {offset}"
                 ));
@@ -139,7 +156,7 @@ impl History {
     }
 
     /// I1, I2, I7, I8 and certain outcomes.
-    pub(crate) fn check_log(&mut self, cluster: &ClusterState, partitions: i32, healed: Duration) {
+    pub(crate) fn check_log(&mut self, cluster: &ClusterState, partitions: i32, settled: Duration) {
         let mut places: BTreeMap<MessageId, Vec<(i32, i64)>> = BTreeMap::new();
         for partition in 0..partitions {
             for record in cluster.log(TOPIC, partition) {
@@ -156,7 +173,7 @@ impl History {
         for ((task, at), message) in &written {
             let name = format!("message {task}:{at} to partition {}", message.partition);
             let found = places.get(&(*task, *at)).map(Vec::as_slice).unwrap_or_default();
-            self.check_message(&name, message, found, healed);
+            self.check_message(&name, message, found, settled);
             if let (Some((_, offset)), Outcome::Acked(_)) = (found.first(), message.outcome) {
                 let before = last.insert((*task, message.partition), (*offset, *at));
                 if let Some((other, earlier)) = before.filter(|(other, _)| other > offset) {
@@ -167,7 +184,7 @@ impl History {
         self.written = written;
     }
 
-    fn check_message(&mut self, name: &str, message: &Written, found: &[(i32, i64)], healed: Duration) {
+    fn check_message(&mut self, name: &str, message: &Written, found: &[(i32, i64)], settled: Duration) {
         let at_home = found.iter().all(|(partition, _)| *partition == message.partition);
         match message.outcome {
             Outcome::Acked(_) if found.is_empty() => {
@@ -188,7 +205,7 @@ impl History {
             self.violation(format!("I2: {name} is there {} times: {found:?}", found.len()));
         }
         let failed = matches!(message.outcome, Outcome::NotWritten | Outcome::PossiblyWritten);
-        if failed && message.begun >= healed {
+        if failed && message.begun >= settled {
             self.violation(format!("I8: {name}, sent after all had healed, failed: {:?}", message.outcome));
         }
     }

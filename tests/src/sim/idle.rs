@@ -64,7 +64,7 @@ fn minute(
     app: impl Future<Output = ()> + Send + 'static,
 ) -> Minute {
     runtime.spawn(app);
-    let asked = || runtime.world().net.requests.clone();
+    let asked = || runtime.world().net.watch.requests.clone();
     let mut pass = |until| assert_eq!(executor.run_until(until, 1_000_000, |_| false), Err(Stop::Time));
     pass(SETTLED);
     let (before, polls) = (asked(), executor.steps);

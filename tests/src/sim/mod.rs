@@ -10,6 +10,7 @@
 mod apps;
 mod chance;
 mod chaos;
+mod coverage;
 mod executor;
 mod history;
 #[cfg(test)]
@@ -17,11 +18,18 @@ mod idle;
 mod members;
 mod network;
 mod plan;
+mod report;
 mod run;
 mod runtime;
 mod trace;
+mod watch;
 
 pub use chaos::FaultKind;
+pub use coverage::lacking;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub use kafka_core::mutants::{ALL as MUTANTS, plant};
 pub use plan::{Plan, UnknownPlan};
-pub use run::{Failure, Report, run};
+pub use report::{Failure, Report};
+pub use run::{Options, run};
 pub use runtime::{SimRuntime, SimStream};

@@ -8,13 +8,14 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use kafka_proto::{ApiKey, Bytes};
+use kafka_proto::{ApiKey, Bytes, frame};
 
 use super::chance::Chance;
 use super::executor::Due;
 use super::runtime::{World, broker_now};
 use super::trace::checksum;
-use crate::broker::{ClusterState, ConnKey, NodeId, Outcome};
+use super::watch::Watch;
+use crate::broker::{ClusterState, ConnKey, NodeId, Outcome, Prepared, prepare};
 
 /// What a socket takes before the other side has read it.
 const WINDOW: usize = 256 << 10;
@@ -47,6 +48,8 @@ struct Conn {
     inbox: Vec<u8>,
     /// A request is at work.
     busy: bool,
+    /// The API and version of the last request.
+    asked: Option<(ApiKey, i16)>,
     closing: bool,
     /// The client has closed its end; what it asked before is still done.
     finished: bool,
@@ -70,6 +73,14 @@ enum End {
     Reset,
 }
 
+/// An offset commit that was executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Commit {
+    InTime,
+    /// The client had given its connection up: nothing keeps a broker from executing what it has of that.
+    Late,
+}
+
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) cluster: ClusterState,
@@ -82,10 +93,9 @@ pub(crate) struct Network {
     /// Until then these nodes refuse connections, as they do while they are down.
     refusing: BTreeMap<NodeId, Duration>,
     pub(crate) down: Vec<NodeId>,
-    /// Requests by API.
-    pub(crate) requests: BTreeMap<i16, u64>,
-    /// An offset commit was handled since the last look.
-    pub(crate) committed: bool,
+    pub(crate) watch: Watch,
+    /// An offset commit was executed since the last look.
+    pub(crate) committed: Option<Commit>,
 }
 
 impl Network {
@@ -99,8 +109,8 @@ impl Network {
             black: BTreeMap::new(),
             refusing: BTreeMap::new(),
             down: Vec::new(),
-            requests: BTreeMap::new(),
-            committed: false,
+            watch: Watch::default(),
+            committed: None,
         }
     }
 
@@ -323,8 +333,10 @@ impl World {
             let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             let node = conn.node;
             conn.busy = true;
-            self.arrived(id, node, &frame);
-            let outcome = self.net.cluster.handle(broker_now(self.now), node, ConnKey(id), &frame);
+            let prepared = prepare(&frame, self.net.cluster.release());
+            self.arrived(id, node, &frame, &prepared);
+            let now = broker_now(self.now);
+            let outcome = self.net.cluster.handle_prepared(now, node, ConnKey(id), prepared);
             self.answer(id, outcome);
         }
     }
@@ -336,14 +348,38 @@ impl World {
         }
     }
 
-    fn arrived(&mut self, id: u64, node: NodeId, frame: &Bytes) {
-        let code = frame.first_chunk().map_or(-1, |two| i16::from_be_bytes(*two));
-        *self.net.requests.entry(code).or_default() += 1;
-        self.net.committed |= code == ApiKey::OffsetCommit.code();
-        let name = ApiKey::from_code(code).map_or("?", ApiKey::name);
+    fn arrived(&mut self, id: u64, node: NodeId, frame: &Bytes, prepared: &Prepared) {
+        let [code, version] = [0, 2].map(|at| {
+            frame.get(at..).and_then(|rest| rest.first_chunk()).map_or(-1, |two| i16::from_be_bytes(*two))
+        });
+        self.net.watch.arrived(self.now, id, code, prepared);
+        let api = ApiKey::from_code(code);
+        if let Some(conn) = self.net.conns.get_mut(&id) {
+            conn.asked = api.map(|api| (api, version));
+        }
+        let name = api.map_or("?", ApiKey::name);
         let hash = checksum(0, frame);
         let len = frame.len();
         self.trace.line(self.now, format_args!("node {node} conn {id} gets {name}, {len} bytes {hash:016x}"));
+        if self.trace.is_kept() {
+            self.trace.detail(format_args!("{prepared:?}"));
+        }
+    }
+
+    /// Something is done with the request that a connection waits for.
+    fn done(&mut self, id: u64, answer: Option<&Bytes>) {
+        let Some(conn) = self.net.conns.get(&id) else { return };
+        let Some((api, version)) = conn.asked else { return };
+        if api == ApiKey::OffsetCommit {
+            let commit = if conn.client_left { Commit::Late } else { Commit::InTime };
+            self.net.committed = self.net.committed.max(Some(commit));
+        }
+        if let Some(answer) = answer.filter(|_| self.trace.is_kept())
+            && let Ok((_, response)) =
+                frame::decode_response(api, version, &answer.slice(4.min(answer.len())..))
+        {
+            self.trace.detail(format_args!("{response:?}"));
+        }
     }
 
     fn answer(&mut self, id: u64, outcome: Outcome) {
@@ -354,6 +390,7 @@ impl World {
             Outcome::Close => {
                 conn.closing = true;
                 let node = conn.node;
+                self.done(id, None);
                 self.trace.line(self.now, format_args!("conn {id} closed by node"));
                 let at = self.net.earliest(self.now, node) + self.net.latency();
                 if let Some(conn) = self.net.conns.get_mut(&id) {
@@ -362,11 +399,13 @@ impl World {
             }
             Outcome::Answer(segments) => {
                 conn.busy = false;
-                let bytes: Vec<u8> = segments.iter().flat_map(|part| part.iter().copied()).collect();
+                let bytes: Bytes =
+                    segments.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>().into();
                 let hash = checksum(0, &bytes);
                 let len = bytes.len();
                 self.trace.line(self.now, format_args!("conn {id} answered, {len} bytes {hash:016x}"));
-                self.send_down(id, bytes.into());
+                self.done(id, Some(&bytes));
+                self.send_down(id, bytes);
             }
         }
     }

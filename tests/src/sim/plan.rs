@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::chance::Chance;
 use super::chaos::FaultKind;
 use super::network::Quality;
+use crate::broker::Release;
 
 /// A named mix of applications and faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +22,8 @@ pub enum Plan {
     Rebalance,
     /// Handlers are slow and buffers small.
     SlowConsumer,
+    /// The cluster is of any release, from the oldest to the newest.
+    OldBrokers,
 }
 
 /// There is no such plan.
@@ -44,6 +48,20 @@ pub(crate) struct Settings {
     /// The longest time a handler takes for a message.
     pub(crate) handling: Duration,
     pub(crate) small_buffers: bool,
+    /// So long nothing is written, in the middle.
+    pub(crate) quiet: Duration,
+    /// What the brokers pose as.
+    pub(crate) release: Release,
+}
+
+/// Once faults have stopped it takes so long until everybody has noticed: the longest request timeout, and a connection.
+const SETTLING: Duration = Duration::from_secs(20);
+
+impl Settings {
+    /// From then on every call succeeds.
+    pub(crate) fn settled(&self) -> Duration {
+        self.healing + if self.faults.is_empty() { Duration::ZERO } else { SETTLING }
+    }
 }
 
 const NETWORK: &[FaultKind] = &[
@@ -58,18 +76,36 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::CloseAfter,
     FaultKind::Throttle,
     FaultKind::NoAnswer,
+    FaultKind::ClockJump,
 ];
 
 const NODES: &[FaultKind] =
     &[FaultKind::Kill, FaultKind::MoveLeader, FaultKind::Mute, FaultKind::Stall, FaultKind::Reset];
 
 const GROUPS: &[FaultKind] =
-    &[FaultKind::MoveLeader, FaultKind::Kill, FaultKind::Error, FaultKind::Reset, FaultKind::Delay];
+    &[FaultKind::MoveLeader, FaultKind::Kill, FaultKind::Error, FaultKind::Reset, FaultKind::Freeze];
+
+const MIXED: &[FaultKind] = &[
+    FaultKind::Reset,
+    FaultKind::BlackHole,
+    FaultKind::Kill,
+    FaultKind::MoveLeader,
+    FaultKind::Error,
+    FaultKind::Error,
+    FaultKind::CloseAfter,
+    FaultKind::NoAnswer,
+];
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 5] =
-        [Plan::Calm, Plan::Flaky, Plan::RollingRestart, Plan::Rebalance, Plan::SlowConsumer];
+    pub const ALL: [Plan; 6] = [
+        Plan::Calm,
+        Plan::Flaky,
+        Plan::RollingRestart,
+        Plan::Rebalance,
+        Plan::SlowConsumer,
+        Plan::OldBrokers,
+    ];
 
     /// As it is given on the command line.
     pub fn name(self) -> &'static str {
@@ -79,10 +115,11 @@ impl Plan {
             Plan::RollingRestart => "rolling_restart",
             Plan::Rebalance => "rebalance",
             Plan::SlowConsumer => "slow_consumer",
+            Plan::OldBrokers => "old_brokers",
         }
     }
 
-    pub(crate) fn settings(self) -> Settings {
+    pub(crate) fn settings(self, chance: &mut Chance) -> Settings {
         let calm = Settings {
             quality: Quality { latency: (Duration::from_micros(100), Duration::from_millis(5)), pieces: 100 },
             faults: &[],
@@ -94,10 +131,15 @@ impl Plan {
             churn: 0,
             handling: Duration::from_millis(2),
             small_buffers: false,
+            quiet: Duration::ZERO,
+            release: Release::NEWEST,
         };
         let latency = (Duration::from_micros(100), Duration::from_millis(60));
         match self {
-            Plan::Calm => calm,
+            Plan::Calm => {
+                let quiet = Duration::from_secs(if chance.per_mille(500) { 30 } else { 0 });
+                Settings { quiet, ..calm }
+            }
             Plan::Flaky => Settings {
                 quality: Quality { latency, pieces: 300 },
                 faults: NETWORK,
@@ -126,6 +168,17 @@ impl Plan {
                 small_buffers: true,
                 ..calm
             },
+            Plan::OldBrokers => {
+                let releases: Vec<Release> = Release::all().collect();
+                Settings {
+                    faults: MIXED,
+                    fault_pause: Duration::from_secs(3),
+                    healing: Duration::from_secs(30),
+                    churn: 5,
+                    release: chance.pick(&releases).copied().unwrap_or(Release::NEWEST),
+                    ..calm
+                }
+            }
         }
     }
 }

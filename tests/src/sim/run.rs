@@ -1,7 +1,6 @@
 //! One run: a cluster, its applications, what goes wrong, and the checks.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use kafka_proto::ApiKey;
 
 use super::apps::{self, Stage};
 use super::chance::Chance;
-use super::chaos::{FaultKind, chaos};
+use super::chaos::{Done, chaos};
 use super::executor::{Executor, Stop};
 use super::history::TOPIC;
 use super::members::member;
 use super::network::Network;
 use super::plan::Plan;
+use super::report::{Failure, Report};
 use super::runtime::SimRuntime;
 use super::trace::Trace;
 use crate::broker::{ClusterConfig, ClusterState, NodeAddress, NodeId};
@@ -26,71 +26,29 @@ const NODES: NodeId = 3;
 const TO_THE_END: Duration = Duration::from_secs(240);
 /// Once the applications have ended nothing is left after this time.
 const TO_SILENCE: Duration = Duration::from_secs(30);
-const STEPS: u64 = 20_000_000;
+const STEPS: u64 = 2_000_000;
 
-/// What a run did.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// The hash of the time line: equal for equal plans and seeds.
-    pub hash: u64,
-    /// The time line, where it was asked for.
-    pub trace: String,
-    /// Virtual time from begin to end.
-    pub time: Duration,
-    /// How often a task was polled.
-    pub steps: u64,
-    /// Faults by kind.
-    pub faults: BTreeMap<FaultKind, u64>,
-    /// Errors that applications saw, by their text.
-    pub errors: BTreeMap<String, u64>,
-    /// Requests that brokers got, by API.
-    pub requests: BTreeMap<&'static str, u64>,
-    /// Messages sent.
-    pub written: u64,
-    /// Messages read, by all readers.
-    pub read: u64,
-    /// Assignments that members got.
-    pub assignments: u64,
-    /// Committed offsets that changed.
-    pub commits: u64,
-    /// Futures dropped before they were ready, and deliveries nobody waited for.
-    pub dropped: u64,
-    /// Batches sent again.
-    pub retries: u64,
-    /// Epochs that writers took.
-    pub epoch_bumps: u64,
+/// How a run is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The report has the time line.
+    pub trace: bool,
+    /// Try only the first so many faults.
+    pub faults: Option<u64>,
 }
 
-/// A run that broke an invariant.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub struct Failure {
-    /// The plan.
-    pub plan: Plan,
-    /// The seed.
-    pub seed: u64,
-    /// What was found.
-    pub violations: Vec<String>,
-    /// What the run did.
-    pub report: Report,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { plan, seed, .. } = self;
-        writeln!(f, "plan {plan}, seed {seed}:")?;
-        self.violations.iter().try_for_each(|violation| writeln!(f, "  {violation}"))?;
-        write!(f, "replay: cargo run --release -p xtask -- sim --plan {plan} --seed {seed} --trace")
-    }
-}
-
-/// Runs a plan with a seed; with `trace` the report has the time line.
+/// Runs a plan with a seed.
 ///
 /// # Errors
-/// An invariant does not hold, or something did not end.
-pub fn run(plan: Plan, seed: u64, trace: bool) -> Result<Report, Box<Failure>> {
-    Run::new(plan, seed, trace).run_to_end()
+/// An invariant does not hold, something did not end, or something panicked.
+pub fn run(plan: Plan, seed: u64, options: Options) -> Result<Report, Box<Failure>> {
+    let run = catch_unwind(AssertUnwindSafe(|| Run::new(plan, seed, options).run_to_end()));
+    run.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        let (violations, report) = (vec![format!("a panic: {said}")], Report::default());
+        Err(Box::new(Failure { plan, seed, faults: options.faults, violations, report }))
+    })
 }
 
 struct Run {
@@ -99,24 +57,26 @@ struct Run {
     stage: Stage,
     executor: Executor,
     chance: Chance,
-    faults: Arc<Mutex<Option<BTreeMap<FaultKind, u64>>>>,
+    options: Options,
+    faults: Arc<Mutex<Option<Done>>>,
 }
 
 impl Run {
-    fn new(plan: Plan, seed: u64, trace: bool) -> Run {
-        let settings = plan.settings();
+    fn new(plan: Plan, seed: u64, options: Options) -> Run {
         let mut chance = Chance::new(seed);
+        let settings = plan.settings(&mut chance);
         let partitions = 1 + chance.below(5) as i32;
-        let config = ClusterConfig { seed: chance.below(u64::MAX), ..ClusterConfig::default() };
+        let release = settings.release;
+        let config = ClusterConfig { seed: chance.below(u64::MAX), release, ..ClusterConfig::default() };
         let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: 9092, rack: None };
         let mut cluster = ClusterState::new(config, (0..NODES).map(address));
         let made = cluster.create_topic(TOPIC, partitions, NODES as i16, &[]);
         debug_assert!(made.is_ok(), "{made:?}");
         let network = Network::new(cluster, chance.fork(), settings.quality);
-        let runtime = SimRuntime::new(network, Trace::new(trace));
+        let runtime = SimRuntime::new(network, Trace::new(options.trace));
         let executor = Executor::new(runtime.clone(), chance.fork());
         let stage = Stage::new(runtime, settings, partitions);
-        Run { plan, seed, stage, executor, chance, faults: Arc::default() }
+        Run { plan, seed, stage, executor, chance, options, faults: Arc::default() }
     }
 
     fn run_to_end(mut self) -> Result<Report, Box<Failure>> {
@@ -139,10 +99,20 @@ impl Run {
         self.stage.history().check_log(
             &world.net.cluster,
             self.stage.partitions,
-            self.stage.settings.healing,
+            self.stage.settings.settled(),
         );
         drop(world);
+        self.check_calm();
         self.report()
+    }
+
+    /// Where nothing goes wrong nobody sees an error.
+    fn check_calm(&self) {
+        let mut history = self.stage.history();
+        if self.stage.settings.faults.is_empty() && !history.errors.is_empty() {
+            let errors = format!("I12: nothing went wrong, and there are errors: {:?}", history.errors);
+            history.violation(errors);
+        }
     }
 
     /// Nothing is left once the applications have ended.
@@ -160,9 +130,10 @@ impl Run {
 
     fn begin(&mut self) {
         let (stage, faults) = (self.stage.clone(), self.faults.clone());
-        let chance = self.chance.fork();
+        let (chance, most) = (self.chance.fork(), self.options.faults.unwrap_or(u64::MAX));
+        self.stage.runtime.note(format_args!("release {}", stage.settings.release));
         self.stage.runtime.spawn(async move {
-            let done = play(stage, chance).await;
+            let done = play(stage, most, chance).await;
             *faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         });
     }
@@ -177,45 +148,43 @@ impl Run {
             trace: world.trace.take_text(),
             time: world.now,
             steps: self.executor.steps,
-            faults,
+            attempts: faults.attempts,
+            faults: faults.done,
+            happened: world.net.cluster.counters().happened().clone(),
             errors: std::mem::take(&mut history.errors),
-            requests: world.net.requests.iter().map(api).collect(),
-            written: history.written.len() as u64,
-            read: history.read,
-            assignments: history.assigned,
-            commits: history.commits,
-            dropped: history.dropped,
-            retries: history.retries,
-            epoch_bumps: history.epoch_bumps,
+            requests: world.net.watch.requests.iter().map(api).collect(),
+            reactions: history.reactions(),
+            busiest: world.net.watch.busiest,
         };
-        let violations = std::mem::take(&mut history.violations);
+        let mut violations = std::mem::take(&mut history.violations);
+        violations.extend(world.net.watch.violations.drain(..).take(20));
         if violations.is_empty() {
             return Ok(report);
         }
-        Err(Box::new(Failure { plan: self.plan, seed: self.seed, violations, report }))
+        let (plan, seed, faults) = (self.plan, self.seed, self.options.faults);
+        Err(Box::new(Failure { plan, seed, faults, violations, report }))
     }
 }
 
 fn check_commits(stage: &Stage) {
     let mut world = stage.runtime.world();
-    if std::mem::take(&mut world.net.committed) {
-        stage.history().check_commits(&world.net.cluster, stage.partitions);
+    if let Some(commit) = world.net.committed.take() {
+        stage.history().check_commits(&world.net.cluster, stage.partitions, commit);
     }
 }
 
 /// The applications, from the first to the last.
-async fn play(stage: Stage, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
+async fn play(stage: Stage, most: u64, mut chance: Chance) -> Done {
     let client = stage.client(&mut chance);
     let mut writing = Vec::new();
     let mut writers = Vec::new();
     for number in 0..stage.settings.writers {
-        let (writer, idempotent) = apps::writer(&stage, &client, &mut chance);
+        let pen = apps::pen(&stage, &client, &mut chance);
         for half in 0..2 {
-            let task =
-                apps::write(stage.clone(), writer.clone(), idempotent, number * 2 + half, chance.fork());
+            let task = apps::write(stage.clone(), pen.clone(), number * 2 + half, chance.fork());
             writing.push(stage.spawn(task));
         }
-        writers.push(writer);
+        writers.push(pen.writer);
     }
     let mut reading = Vec::new();
     for _ in 0..stage.settings.readers {
@@ -224,7 +193,7 @@ async fn play(stage: Stage, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
     for _ in 0..stage.settings.members {
         reading.push(stage.spawn(member(stage.clone(), chance.fork())));
     }
-    let faults = chaos(stage.clone(), NODES, chance.fork()).await;
+    let faults = chaos(stage.clone(), NODES, most, chance.fork()).await;
     for join in writing {
         join.wait().await;
     }
@@ -234,8 +203,8 @@ async fn play(stage: Stage, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
         let (left, stats) = (writer.buffered_bytes(), writer.stats());
         let report = writer.close(Duration::from_secs(5)).await;
         let mut history = stage.history();
-        history.retries += stats.retries;
-        history.epoch_bumps += stats.epoch_bumps;
+        history.count("retries of batches", stats.retries);
+        history.count("epoch bumps", stats.epoch_bumps);
         if left > 0 || !report.is_clean() {
             history.violation(format!("{left} bytes are left in a flushed writer: {report:?}"));
         }
@@ -245,6 +214,7 @@ async fn play(stage: Stage, mut chance: Chance) -> BTreeMap<FaultKind, u64> {
         join.wait().await;
     }
     stage.runtime.note(format_args!("the readers are done"));
+    stage.history().client(&client.stats());
     client.close(Duration::from_secs(5)).await;
     faults
 }

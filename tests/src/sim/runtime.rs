@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ pub struct SimRuntime(Arc<Inner>);
 struct Inner {
     /// Nanoseconds since the start; beside the lock, since the client's clock may be read anywhere.
     clock: AtomicU64,
+    /// What the client's wall clock is ahead of the brokers', in ms.
+    ahead: AtomicI64,
     start: Instant,
     world: Mutex<World>,
 }
@@ -54,7 +56,13 @@ impl std::fmt::Debug for Task {
 impl SimRuntime {
     pub(crate) fn new(net: Network, trace: Trace) -> Self {
         let world = World { now: Duration::ZERO, timers: Timers::default(), spawned: Vec::new(), net, trace };
-        Self(Arc::new(Inner { clock: AtomicU64::new(0), start: Instant::now(), world: Mutex::new(world) }))
+        let inner = Inner {
+            clock: AtomicU64::new(0),
+            ahead: AtomicI64::new(0),
+            start: Instant::now(),
+            world: Mutex::new(world),
+        };
+        Self(Arc::new(inner))
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -70,6 +78,11 @@ impl SimRuntime {
         self.0.clock.store(now.as_nanos() as u64, Ordering::Relaxed);
     }
 
+    /// The client's wall clock jumps.
+    pub(crate) fn set_wall(&self, ahead_ms: i64) {
+        self.0.ahead.store(ahead_ms, Ordering::Relaxed);
+    }
+
     /// Waits so long in virtual time.
     pub async fn sleep(&self, time: Duration) {
         Sleep { runtime: self.clone(), at: self.elapsed() + time, timer: None }.await;
@@ -82,6 +95,24 @@ impl SimRuntime {
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Polls the future so many times; `None` where it was dropped because it was not ready by then.
+    pub async fn polled<T>(&self, times: u64, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        let mut left = times;
+        poll_fn(|cx| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            match future.as_mut().poll(cx) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending if left == 0 => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
     }
@@ -142,7 +173,8 @@ impl Runtime for SimRuntime {
 
     fn now(&self) -> Now {
         let elapsed = self.elapsed();
-        Now { instant: self.0.start + elapsed, wall_ms: broker_now(elapsed).wall_ms }
+        let wall_ms = broker_now(elapsed).wall_ms + self.0.ahead.load(Ordering::Relaxed);
+        Now { instant: self.0.start + elapsed, wall_ms }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -20,6 +20,18 @@ impl Trace {
         let _ = writeln!(self, "{:>12.6} {what}", now.as_secs_f64());
     }
 
+    /// Whether the text is kept, so that details are worth their making.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// A line of the text alone.
+    pub(crate) fn detail(&mut self, what: fmt::Arguments<'_>) {
+        if let Some(text) = &mut self.text {
+            let _ = writeln!(text, "{:12} {what}", "");
+        }
+    }
+
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }

@@ -19,6 +19,9 @@ impl Membership {
             State::Leaving { .. } => return Err(Error::new(ErrorKind::Closed).group(group)),
             _ => false,
         };
+        if mutant!("stale_commit_sent") {
+            return Ok(());
+        }
         let held = self.held.as_ref().filter(|held| open && held.number == assignment);
         let held = held.ok_or_else(|| commits::stale(group))?;
         for offset in offsets {
@@ -41,7 +44,11 @@ impl Membership {
         let topics = self.commits.next_request(now, cluster)?;
         let request = OffsetCommitRequest {
             group_id: self.config.group_id.clone(),
-            generation_id_or_member_epoch: self.generation,
+            generation_id_or_member_epoch: if mutant!("commit_without_generation") {
+                -1
+            } else {
+                self.generation
+            },
             member_id: self.member_id.clone(),
             group_instance_id: self.config.instance_id.clone(),
             retention_time_ms: self.config.retention.map_or(-1, |r| r.as_millis() as i64),

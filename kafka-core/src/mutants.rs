@@ -1,0 +1,36 @@
+//! Planted bugs: what a simulator that finds none of them would be worth. `xtask sim --mutants` plants them one after the other.
+
+use std::sync::RwLock;
+
+/// Their names and what each does.
+pub const ALL: &[(&str, &str)] = &[
+    ("sequence_not_rewound", "a batch that is sent again takes the next sequence"),
+    ("duplicate_ack_of_lost_batch", "the sequence of a batch that may be written is used again"),
+    ("newer_batch_first", "a newer batch leaves before one that failed is back in the queue"),
+    ("possibly_written_told_as_not", "what may have been written is told as not written"),
+    ("deadline_ignored", "batches have no delivery timeout"),
+    ("wakeup_lost", "who waits for room in a full buffer is not woken"),
+    ("send_budget_not_returned", "a send that is dropped keeps the room it was granted"),
+    ("fetch_budget_not_returned", "the bytes of a fetched frame are never given back"),
+    ("flush_forgets_open_batch", "a flush does not wait for the batch that is open"),
+    ("stale_metadata_trusted", "a broker that says it is not the leader changes nothing"),
+    ("session_epoch_not_reset", "a fetch session that was refused goes on"),
+    ("revoked_still_delivered", "records of a revoked partition go on to be delivered"),
+    ("stale_commit_sent", "an offset of an earlier assignment is committed under the present one"),
+    ("commit_without_generation", "commits do not say of which generation they are"),
+    ("commit_covers_unhandled", "what is fetched counts as handled"),
+    ("heartbeat_behind_fetch", "heartbeats take the connection of the long polls"),
+    ("coordinator_never_looked_up_again", "the first coordinator is the coordinator for ever"),
+];
+
+static PLANTED: RwLock<Option<&str>> = RwLock::new(None);
+
+/// Plants one of [`ALL`], or none.
+pub fn plant(name: Option<&'static str>) {
+    *PLANTED.write().unwrap_or_else(std::sync::PoisonError::into_inner) = name;
+}
+
+pub(crate) fn is_planted(name: &str) -> bool {
+    debug_assert!(ALL.iter().any(|(known, _)| *known == name), "{name}");
+    *PLANTED.read().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(name)
+}

@@ -1,0 +1,68 @@
+//! `xtask sim --mutants`: bugs are planted in the client, and the simulator has to find each.
+//!
+//! The client has them in it only with the feature `mutants`; without it this builds an xtask that has.
+
+use std::error::Error;
+
+use kafka_testkit::sim::Plan;
+
+#[cfg(not(feature = "mutants"))]
+pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn Error>> {
+    let mut cargo = std::process::Command::new("cargo");
+    cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--features", "mutants", "--", "sim"]);
+    cargo.args(["--mutants", "--seed", &first.to_string(), "--seeds", &seeds.to_string()]);
+    if let [plan] = plans {
+        cargo.args(["--plan", plan.name()]);
+    }
+    if cargo.status()?.success() { Ok(()) } else { Err("not all mutants were found".into()) }
+}
+
+#[cfg(feature = "mutants")]
+pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn Error>> {
+    // A panic of a mutant is a find, not news.
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("each seed is run with one of {} plans, in turn", plans.len());
+    let mut missed = Vec::new();
+    for (name, does) in kafka_testkit::sim::MUTANTS {
+        kafka_testkit::sim::plant(Some(name));
+        match hunt(first, seeds, plans) {
+            Some((number, failure)) => {
+                let found = failure.violations.first().map(String::as_str).unwrap_or_default();
+                println!("{name} ({does}): {} seeds, {}, {found}", number + 1, failure.plan);
+            }
+            None => {
+                println!("{name} ({does}): not found in {seeds} seeds");
+                missed.push(*name);
+            }
+        }
+    }
+    if missed.is_empty() { Ok(()) } else { Err(format!("not found: {}", missed.join(", ")).into()) }
+}
+
+/// The first of the seeds that fails, and how.
+#[cfg(feature = "mutants")]
+fn hunt(first: u64, seeds: u64, plans: &[Plan]) -> Option<(u64, kafka_testkit::sim::Failure)> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    use kafka_testkit::sim::{Failure, Options};
+
+    let (next, end) = (AtomicU64::new(0), AtomicU64::new(seeds));
+    let found: Mutex<Option<(u64, Failure)>> = Mutex::default();
+    super::on_all_cores(|| {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= end.load(Ordering::Relaxed) {
+                return;
+            }
+            let plan = plans[(number % plans.len() as u64) as usize];
+            let Err(failure) = super::run(plan, first + number, Options::default()) else { continue };
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            if found.as_ref().is_none_or(|(least, _)| number < *least) {
+                *found = Some((number, *failure));
+            }
+            end.fetch_min(number, Ordering::Relaxed);
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
