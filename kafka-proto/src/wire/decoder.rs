@@ -165,7 +165,7 @@ impl Source for Decoder<'_> {
         let slice = self.take(len, name)?;
         // A copy of fixed length takes no call.
         if let Some(padded) = padded.filter(|_| len <= INLINE) {
-            return Ok(Some(Ints::from_padded(*padded, len)));
+            return Ok(Some(Ints::from_padded(padded, len)));
         }
         Ok(Some(Ints::from_wire(slice, || self.share(slice))))
     }

@@ -9,6 +9,8 @@ use core::{fmt, marker::PhantomData};
 
 /// Bytes that fit inline.
 pub(super) const INLINE: usize = 23;
+/// The same with what tells how many of them count.
+pub(super) const PADDED: usize = INLINE + 1;
 
 /// An array of integers: up to 23 bytes of them inline, more as a slice of the input they were read from.
 #[derive(Clone)]
@@ -25,43 +27,61 @@ pub type Int64s = Ints<i64>;
 
 #[derive(Clone)]
 enum Repr {
-    /// What is behind the first `len` bytes has no meaning.
-    Inline {
-        len: u8,
-        bytes: [u8; INLINE],
-    },
+    Inline(Padded),
     Shared(Bytes),
+}
+
+/// Up to `INLINE` bytes, what is behind them has no meaning, and in the last place how many they are. Whole words, as
+/// a processor stalls when it moves words that were written just before in other pieces.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Padded([[u8; 8]; 3]);
+
+impl Padded {
+    const EMPTY: Self = Self([[0; 8]; 3]);
+
+    #[inline]
+    fn new(bytes: &[u8; PADDED], len: usize) -> Self {
+        let word = |at: usize| core::array::from_fn(|i| bytes[at + i]);
+        let last = u64::from_le_bytes(word(16)) & (u64::MAX >> 8) | (len as u64) << 56;
+        Self([word(0), word(8), last.to_le_bytes()])
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.0[2][7])
+    }
 }
 
 impl<T: Int> Ints<T> {
     /// An empty array.
     pub const fn new() -> Self {
-        Self(Repr::Inline { len: 0, bytes: [0; INLINE] }, PhantomData)
+        Self(Repr::Inline(Padded::EMPTY), PhantomData)
     }
 
     /// Takes wire bytes; `share` makes a `Bytes` of them where they are too many for inline.
     pub(crate) fn from_wire(bytes: &[u8], share: impl FnOnce() -> Bytes) -> Self {
         let repr = if bytes.len() <= INLINE {
-            let mut inline = [0; INLINE];
+            let mut inline = [0; PADDED];
             inline[..bytes.len()].copy_from_slice(bytes);
-            Repr::Inline { len: bytes.len() as u8, bytes: inline }
+            Repr::Inline(Padded::new(&inline, bytes.len()))
         } else {
             Repr::Shared(share())
         };
         Self(repr, PhantomData)
     }
 
-    /// The first `len` of these bytes, which are few.
+    /// The first `len` of these bytes, at most `INLINE`.
     #[inline]
-    pub(super) fn from_padded(bytes: [u8; INLINE], len: usize) -> Self {
-        Self(Repr::Inline { len: len as u8, bytes }, PhantomData)
+    pub(super) fn from_padded(bytes: &[u8; PADDED], len: usize) -> Self {
+        Self(Repr::Inline(Padded::new(bytes, len)), PhantomData)
     }
 
     /// Where the elements are inline: their bytes with what is behind them, and how many count.
     #[inline]
-    pub(super) fn as_padded(&self) -> Option<(&[u8; INLINE], usize)> {
+    pub(super) fn as_padded(&self) -> Option<(&[u8; PADDED], usize)> {
         match &self.0 {
-            Repr::Inline { len, bytes } => Some((bytes, usize::from(*len))),
+            Repr::Inline(padded) => Some((padded.0.as_flattened().first_chunk()?, padded.len())),
             Repr::Shared(_) => None,
         }
     }
@@ -69,7 +89,7 @@ impl<T: Int> Ints<T> {
     #[inline]
     pub(crate) fn as_wire(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Inline(padded) => padded.0.as_flattened().get(..padded.len()).unwrap_or_default(),
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -164,13 +184,13 @@ impl<T: Int, const N: usize> From<[T; N]> for Ints<T> {
 impl<T: Int> FromIterator<T> for Ints<T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
         let values = values.into_iter();
-        let mut inline = [0; INLINE];
+        let mut inline = [0; PADDED];
         let mut len = 0;
         let mut heap = Vec::new();
         for value in values {
             let value = value.to_be();
             let value = value.as_ref();
-            match inline.get_mut(len..len + value.len()) {
+            match inline[..INLINE].get_mut(len..len + value.len()) {
                 Some(place) if heap.is_empty() => {
                     place.copy_from_slice(value);
                     len += value.len();
@@ -184,7 +204,7 @@ impl<T: Int> FromIterator<T> for Ints<T> {
             }
         }
         let repr = match heap.is_empty() {
-            true => Repr::Inline { len: len as u8, bytes: inline },
+            true => Repr::Inline(Padded::new(&inline, len)),
             false => Repr::Shared(heap.into()),
         };
         Self(repr, PhantomData)

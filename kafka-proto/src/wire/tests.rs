@@ -104,3 +104,41 @@ fn uuids_have_kafkas_text() {
     assert_eq!(Uuid::ZERO.to_string(), "A".repeat(22));
     assert!("short".parse::<Uuid>().is_err() && "????AwQFBgcICQoLDA0O_w".parse::<Uuid>().is_err());
 }
+
+/// Few integers are read in two ways, by whether something follows; many are shared.
+#[test]
+fn ints_at_the_end_and_before_it() {
+    for count in 0..40u8 {
+        let mut wire = vec![0, 0, 0, count];
+        (0..count).for_each(|n| wire.extend_from_slice(&[n, n ^ 0x55]));
+        for behind in [0, 1, 30] {
+            let mut wire = wire.clone();
+            wire.resize(wire.len() + behind, 0xff);
+            let wire = Bytes::from(wire);
+            let mut input = Decoder::new(&wire);
+            let read: Int16s = input.ints("", false).unwrap().unwrap();
+            assert_eq!(input.remaining(), behind);
+            let plain: Int16s = (0..count).map(|n| i16::from_be_bytes([n, n ^ 0x55])).collect();
+            assert_eq!(read, plain);
+            let mut out = Encoder::new();
+            out.ints("", Some(&read)).unwrap();
+            assert_eq!(out.into_bytes(), wire[..wire.len() - behind]);
+        }
+    }
+}
+
+/// What is shared stands where it was put, between own bytes.
+#[test]
+fn segments_in_order() {
+    let large = Bytes::from(vec![7; SHARE_FROM]);
+    let mut out = Encoder::new();
+    out.shared(&large);
+    out.put_slice(b"ab");
+    out.shared(&Bytes::from_static(b"c"));
+    out.shared(&large);
+    out.shared(&large);
+    out.put_slice(b"d");
+    assert_eq!(out.len(), 3 * SHARE_FROM + 4);
+    let own = |bytes| Bytes::from_static(bytes);
+    assert_eq!(out.into_segments(), [large.clone(), own(b"abc"), large.clone(), large, own(b"d")]);
+}
