@@ -51,11 +51,11 @@ pub fn groups(only: &str, skipped: &mut Skipped) -> Vec<Group> {
     }
     let json = data::json_records(1000, 5);
     for codec in CODECS {
-        let name = format!("decode 100 B JSON, {codec:?}").to_lowercase();
+        let name = format!("decode 100 B JSON, {}", format!("{codec:?}").to_lowercase());
         add(&name, &mut |n| records::decode(n, &peers, &json, codec, skipped));
     }
     for codec in CODECS {
-        let name = format!("encode 100 B JSON, {codec:?}").to_lowercase();
+        let name = format!("encode 100 B JSON, {}", format!("{codec:?}").to_lowercase());
         add(&name, &mut |n| records::encode(n, &peers, &json, codec, skipped));
     }
     add("decode Metadata, newest", &mut |n| messages::metadata_decode(n, &peers, None, skipped));
