@@ -31,6 +31,8 @@
 //! The methods park the calling thread. In a task of an async runtime that stops the tasks beside it, so call them
 //! there by what the runtime has for blocking work (tokio's `spawn_blocking`), or use the adapter for that runtime.
 
+#![forbid(unsafe_code)]
+
 mod handles;
 mod jobs;
 mod park;

@@ -22,6 +22,8 @@
 //!
 //! `gzip`, `snappy`, `lz4`, `zstd` (all on by default; `zstd` needs a C compiler) and `tracing` (off).
 
+#![forbid(unsafe_code)]
+
 /// Whether this bug is planted, to see whether the simulator finds it: never in a real build.
 #[cfg(not(feature = "mutants"))]
 macro_rules! mutant {

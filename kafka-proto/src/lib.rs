@@ -6,6 +6,7 @@
 //! * [`frame`] puts length and header before a message.
 //! * [`ApiKey`] tells versions and other facts about an API, [`ErrorCode`] what an error code means.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;

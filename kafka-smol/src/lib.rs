@@ -4,6 +4,8 @@
 //! and threads of `blocking`. The runtimes differ only in where tasks are [spawned](Spawn). Everything users hold is
 //! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
 
+#![forbid(unsafe_code)]
+
 mod spawn;
 
 use async_io::{Async, Timer};

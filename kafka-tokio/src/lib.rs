@@ -3,6 +3,8 @@
 //! The client itself is [`kafka_core`]; this crate gives it tokio's sockets, timers and tasks. Everything users hold is
 //! documented at [`Client`], [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
 
+#![forbid(unsafe_code)]
+
 use kafka_core::client::machine::Now;
 use kafka_core::error::{ConnectionError, ErrorKind};
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};

@@ -1,5 +1,7 @@
 //! An embedded Kafka broker and test tools.
 
+#![forbid(unsafe_code)]
+
 pub mod broker;
 mod cluster_handle;
 pub mod fuzz;

@@ -1,5 +1,7 @@
 //! The project's own tools, one module a subcommand.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "tools")]
 mod broker;
 #[cfg(feature = "tools")]
