@@ -254,7 +254,10 @@ fn read_partition(
     let max_bytes = left.min(usize::try_from(wanted.max_bytes).unwrap_or_default());
     if max_bytes > 0 || first_whole {
         let slice = log.read(offset, high_watermark, max_bytes, first_whole);
-        data.records = Some(records(&slice, call.version)?);
+        // Only consumers before version 3 get a part of a batch and nothing else.
+        if call.version < 3 || slice.entries.first().is_some_and(|first| first.size <= slice.bytes) {
+            data.records = Some(records(&slice, call.version)?);
+        }
     }
     let bytes = data.records.as_ref().map_or(0, Records::len);
     Ok((data, bytes))

@@ -69,12 +69,17 @@ fn the_limit_of_the_answer_holds_over_all_partitions() {
         request.topic_data[0].partition_data[0].index = index;
         rig.call(0, 9, request);
     }
-    let mut request = FetchRequest { max_bytes: 1, ..fetch("p", 0, 0) };
-    let second = FetchPartition { partition: 1, ..request.topics[0].partitions[0].clone() };
-    request.topics[0].partitions.push(second);
-    let response = rig.call(0, 12, request);
-    let counts: Vec<_> = response.responses[0].partitions.iter().map(|p| read(p).len()).collect();
-    assert_eq!(counts, [1, 0]);
+    // What is left for the second does not hold its first batch: it gets nothing, and no part of it.
+    let size = one("a").len();
+    for max_bytes in [1, size as i32 + 5] {
+        let mut request = FetchRequest { max_bytes, ..fetch("p", 0, 0) };
+        let second = FetchPartition { partition: 1, ..request.topics[0].partitions[0].clone() };
+        request.topics[0].partitions.push(second);
+        let response = rig.call(0, 12, request);
+        let bytes = |p: &PartitionData| p.records.as_ref().map_or(0, Records::len);
+        let counts: Vec<_> = response.responses[0].partitions.iter().map(bytes).collect();
+        assert_eq!(counts, [size, 0], "{max_bytes}");
+    }
 }
 
 #[test]
