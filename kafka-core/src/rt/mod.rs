@@ -8,6 +8,7 @@ mod builder;
 mod client;
 mod conn;
 mod driver;
+mod probe;
 mod reader;
 mod runtime;
 mod shared;
@@ -20,6 +21,8 @@ pub(crate) use builder::AUTO_COMMIT_INTERVAL;
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::Client;
+#[doc(hidden)]
+pub use probe::Probe;
 pub use conn::{Inbound, Outbound, drive_poll};
 pub use reader::{Batch, Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};

@@ -7,22 +7,27 @@
 //! * Time stands still while any task is ready, and then jumps to the next event.
 //! * Nothing here decides what the client decides: applications are written with the handles that users have.
 
-mod apps;
+mod asking;
 mod chance;
 mod chaos;
 mod coverage;
+mod errors;
 mod executor;
 mod history;
 #[cfg(test)]
 mod idle;
 mod members;
+mod names;
 mod network;
 mod plan;
+mod reading;
 mod report;
 mod run;
 mod runtime;
+mod stage;
 mod trace;
 mod watch;
+mod writing;
 
 pub use chaos::FaultKind;
 pub use coverage::lacking;
