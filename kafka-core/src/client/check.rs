@@ -18,8 +18,11 @@ impl Client {
         let mut found: Vec<String> = lanes.collect();
         for (id, writer) in &self.writers {
             found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
-            let deaf = writer.busy_brokers().filter(|broker| self.is_deaf(now.instant, (*broker, Lane::Produce)));
-            found.extend(deaf.map(|broker| format!("writer {id}: nobody sends what is ready for broker {broker}")));
+            let deaf =
+                writer.busy_brokers().filter(|broker| self.is_deaf(now.instant, (*broker, Lane::Produce)));
+            found.extend(
+                deaf.map(|broker| format!("writer {id}: nobody sends what is ready for broker {broker}")),
+            );
         }
         for (id, machine) in self.reader_machines() {
             found.extend(machine.stuck().map(|why| format!("reader {id}: {why}")));
@@ -44,7 +47,9 @@ impl Client {
             LinkState::Backoff if !self.timers.is_set(&Timer::Reconnect(key.0, key.1)) => {
                 Some(format!("{queued} requests wait, and no timer is set"))
             }
-            LinkState::Up(_) if in_flight > 0 && !due => Some(format!("{in_flight} requests have no deadline")),
+            LinkState::Up(_) if in_flight > 0 && !due => {
+                Some(format!("{in_flight} requests have no deadline"))
+            }
             LinkState::Up(_) if queued > 0 && self.is_deaf(now, key) => {
                 Some(format!("{queued} requests wait, and its task was not told"))
             }
@@ -59,6 +64,8 @@ impl Client {
             LinkState::Idle => true,
             LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key.0, key.1)),
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key.0, key.1)),
+            // Once one is answered it is asked for more.
+            LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
             LinkState::Up(_) => !lane.announced,
             LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(conn)),
             LinkState::Closing(..) => false,

@@ -25,7 +25,10 @@ impl ReaderMachine {
             return None;
         }
         if !cursor.queue.is_empty() {
-            return cursor.ready.is_none().then_some("it has records, and does not stand among those that have");
+            return cursor
+                .ready
+                .is_none()
+                .then_some("it has records, and does not stand among those that have");
         }
         if let Some(at) = cursor.retry.at {
             return (!self.timers.contains(&(at, Timer::Cursor(id)))).then_some("no timer ends its backoff");

@@ -21,9 +21,9 @@ pub(crate) use builder::AUTO_COMMIT_INTERVAL;
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::Client;
+pub use conn::{Inbound, Outbound, drive_poll};
 #[doc(hidden)]
 pub use probe::Probe;
-pub use conn::{Inbound, Outbound, drive_poll};
 pub use reader::{Batch, Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};
 pub use streams::WriterSink;

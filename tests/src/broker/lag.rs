@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use kafka_proto::Str;
 
+use super::ClusterState;
 use super::config::NodeId;
 use super::control::ControlError;
 use super::state::topics::Partition;
-use super::ClusterState;
 
 /// The cluster as a node saw it when it stopped to hear of changes.
 #[derive(Debug)]

@@ -212,7 +212,9 @@ impl Happening<'_> {
             FaultKind::Unclean => {
                 let lost = 1 + self.chance.below(30) as i64;
                 let elected = world.net.cluster.elect_unclean(now, TOPIC, partition, node, lost);
-                if let Some((from, _)) = world.net.cluster.lost(TOPIC, partition).last().filter(|_| elected.is_ok()) {
+                if let Some((from, _)) =
+                    world.net.cluster.lost(TOPIC, partition).last().filter(|_| elected.is_ok())
+                {
                     self.stage.history().truncated(partition, *from);
                 }
                 world.settle();

@@ -87,7 +87,15 @@ pub(crate) struct Executor {
 
 impl Executor {
     pub(crate) fn new(runtime: SimRuntime, chance: Chance) -> Executor {
-        Executor { runtime, chance, tasks: BTreeMap::new(), next: 0, ready: Ready::default(), steps: 0, on_idle: None }
+        Executor {
+            runtime,
+            chance,
+            tasks: BTreeMap::new(),
+            next: 0,
+            ready: Ready::default(),
+            steps: 0,
+            on_idle: None,
+        }
     }
 
     /// Tasks that have not ended.
@@ -112,7 +120,8 @@ impl Executor {
                 return Err(Stop::Steps);
             }
             if !self.step() {
-                if let Some(look) = &mut self.on_idle {
+                let is_idle = self.next_event().is_none_or(|at| at > self.runtime.elapsed());
+                if let Some(look) = self.on_idle.as_mut().filter(|_| is_idle) {
                     look();
                 }
                 let next = self.next_event();

@@ -219,7 +219,8 @@ fn read_partition(
     let followers_too = call.version >= 11 && cluster.config.release >= Release::V2_4;
     let zstd_only = cluster.topics.get(&name).is_some_and(|topic| topic.config.compression == "zstd");
     let (index, epoch) = (wanted.key.partition, wanted.current_leader_epoch);
-    let seen = cluster.seen_by(call.node, &name, index).filter(|_| cluster.is_deposed(call.node, &name, index));
+    let seen =
+        cluster.seen_by(call.node, &name, index).filter(|_| cluster.is_deposed(call.node, &name, index));
     let partition = cluster.led_partition(call.node, &name, index, epoch, followers_too)?;
     if zstd_only && call.version < 10 {
         return Err(ErrorCode::UnsupportedCompressionType);

@@ -82,12 +82,7 @@ fn brokers(cluster: &ClusterState, asked: NodeId) -> Vec<MetadataResponseBroker>
     cluster.alive_as_seen_by(asked).iter().filter_map(|id| cluster.nodes.get(id)).map(broker).collect()
 }
 
-fn by_name(
-    cluster: &mut ClusterState,
-    asked: NodeId,
-    name: &Str,
-    may_create: bool,
-) -> MetadataResponseTopic {
+fn by_name(cluster: &mut ClusterState, asked: NodeId, name: &Str, may_create: bool) -> MetadataResponseTopic {
     if let Some(topic) = cluster.topics.get(name) {
         return described(cluster, asked, topic);
     }

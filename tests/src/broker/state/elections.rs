@@ -84,7 +84,8 @@ impl Partition {
         let (start, end) = (self.log.start_offset(), self.log.end_offset());
         let wanted = (self.high_watermark() - lost).max(start);
         // Replicas have whole batches.
-        let reached = self.log.entries_from(wanted).next().map_or(wanted, |entry| entry.base_offset.min(wanted));
+        let reached =
+            self.log.entries_from(wanted).next().map_or(wanted, |entry| entry.base_offset.min(wanted));
         self.lost.push((reached.max(start), end));
         self.truncate(reached.max(start), release);
         self.lead(node);
