@@ -18,11 +18,15 @@ impl Client {
         let mut found: Vec<String> = lanes.collect();
         for (id, writer) in &self.writers {
             found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
-            let deaf =
-                writer.busy_brokers().filter(|broker| self.is_deaf(now.instant, (*broker, Lane::Produce)));
-            found.extend(
-                deaf.map(|broker| format!("writer {id}: nobody sends what is ready for broker {broker}")),
-            );
+            for broker in writer.busy_brokers() {
+                let lane = (broker, Lane::Produce);
+                if self.is_deaf(now.instant, lane) {
+                    let link = self.lanes.get(lane).map(|lane| &lane.link);
+                    found.push(format!(
+                        "writer {id}: nobody sends what is ready for broker {broker}: {link:?}"
+                    ));
+                }
+            }
         }
         for (id, machine) in self.reader_machines() {
             found.extend(machine.stuck().map(|why| format!("reader {id}: {why}")));
