@@ -237,6 +237,9 @@ impl Metadata {
         let Cluster { nodes, topics, .. } = &mut self.cluster;
         let leaders = topics.values().flat_map(|topic| &topic.partitions).filter_map(|p| p.leader);
         let untold: BTreeSet<i32> = leaders.filter(|leader| !nodes.contains_key(leader)).collect();
+        if mutant!("leader_without_address") {
+            return false;
+        }
         nodes.extend(untold.iter().filter_map(|id| Some((*id, before.get(id)?.clone()))));
         !untold.is_empty()
     }
