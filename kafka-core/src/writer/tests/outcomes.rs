@@ -165,3 +165,14 @@ fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
     assert_eq!(h.producer.accumulator.memory.used(), 0);
     assert!(h.producer.stats.splits >= 2);
 }
+
+/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more.
+#[test]
+fn what_a_replaced_leader_refused_is_possibly_written() {
+    let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+}
