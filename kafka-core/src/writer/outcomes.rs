@@ -127,7 +127,8 @@ impl Producer {
                 if new_id && self.partitions[index].identity.is_some() {
                     self.renew(self.partitions[index].identity);
                 }
-                (pending.stamp, pending.maybe_written) = (None, false);
+                // An earlier attempt may still be on its way to a broker: what may be written stays so.
+                pending.stamp = None;
                 self.partitions[index].lost_track();
                 self.retry(now, index, pending, error());
             }

@@ -163,7 +163,7 @@ impl PartitionSender {
     /// The broker lost track of our sequences, or we of its: all that is queued begins anew under the next identity.
     pub(crate) fn lost_track(&mut self) {
         self.needs_bump = true;
-        self.queue.iter_mut().for_each(|p| (p.stamp, p.maybe_written) = (None, false));
+        self.queue.iter_mut().for_each(|p| p.stamp = None);
     }
 
     /// When the oldest unresolved batch was begun.

@@ -176,3 +176,17 @@ fn what_a_replaced_leader_refused_is_possibly_written() {
     h.answer(&request, &[(ErrorCode::NotLeaderOrFollower, -1)]);
     assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
 }
+
+/// The first attempt may still lie before the broker when the second is refused.
+#[test]
+fn what_may_be_written_stays_so_when_a_retry_is_out_of_order() {
+    let config = WriterConfig { max_attempts: Some(2), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let first = h.poll().unwrap();
+    h.lose(&first, true);
+    h.wait(Duration::from_secs(1));
+    let second = h.poll().unwrap();
+    h.answer(&second, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+}
