@@ -5,14 +5,24 @@ use super::cursor::{Cursor, CursorId, Stage};
 use super::machine::{ReaderMachine, Timer};
 use crate::client::machine::Lane;
 
+/// As large as some batches are.
+const OVERDRAFT: usize = 64 << 10;
+
 impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
     /// or it is a bug.
     pub fn stuck(&self) -> impl Iterator<Item = String> {
-        self.numbered().filter_map(|(id, cursor)| {
+        let stuck = self.numbered().filter_map(|(id, cursor)| {
             let why = self.stuck_cursor(id, cursor)?;
             Some(format!("partition {}: {why}", cursor.tp.partition))
-        })
+        });
+        stuck.chain(self.is_over_budget())
+    }
+
+    /// Whole batches that are larger than what was asked for may exceed the budget, and what the application waits for; not more.
+    fn is_over_budget(&self) -> Option<String> {
+        let (used, limit) = (self.budget.used(), self.budget.limit());
+        (used > 2 * limit + OVERDRAFT).then(|| format!("{used} bytes are held of a budget of {limit}"))
     }
 
     /// Whether partitions wait for a leader.
