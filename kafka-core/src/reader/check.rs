@@ -12,15 +12,15 @@ impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
     /// or it is a bug.
     pub fn stuck(&self) -> impl Iterator<Item = String> {
-        let stuck = self.numbered().filter_map(|(id, cursor)| {
+        self.numbered().filter_map(|(id, cursor)| {
             let why = self.stuck_cursor(id, cursor)?;
             Some(format!("partition {}: {why}", cursor.tp.partition))
-        });
-        stuck.chain(self.is_over_budget())
+        })
     }
 
-    /// Whole batches that are larger than what was asked for may exceed the budget, and what the application waits for; not more.
-    fn is_over_budget(&self) -> Option<String> {
+    /// What is held far beyond the budget: whole batches that are larger than what was asked for may exceed it. Where an
+    /// application keeps everything it is no fault, since it is not to stand still.
+    pub(crate) fn over_budget(&self) -> Option<String> {
         let (used, limit) = (self.budget.used(), self.budget.limit());
         (used > 2 * limit + OVERDRAFT).then(|| format!("{used} bytes are held of a budget of {limit}"))
     }
