@@ -229,6 +229,7 @@ impl Writer {
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let inner = &self.inner;
         inner.accumulator.close();
+        inner.accumulator.memory.wake();
         let now = inner.handle.now();
         let batches = inner.handle.with(|state| state.core.writer_flush(now, inner.id));
         let waiting = batches.clone();
@@ -341,8 +342,7 @@ impl Inner {
             match (result, needs) {
                 (Some(result), _) => return result,
                 (None, Some(need)) => {
-                    self.wait_for_room(need, now).await?;
-                    granted = need;
+                    granted = self.wait_for_room(need, now).await?;
                 }
                 (None, None) => return Err(SendError::not_written(Error::new(ErrorKind::Closed))),
             }
@@ -367,7 +367,7 @@ impl Inner {
             });
             let Some(need) = needs else { continue };
             match self.wait_for_room(need, now).await {
-                Ok(()) => granted = need,
+                Ok(room) => granted = room,
                 Err(error) => {
                     for at in &run.messages[next..] {
                         results[*at] = Some(Err(error.clone()));
@@ -400,16 +400,17 @@ impl Inner {
         self.handle.with(|state| state.core.writer_pressure(now, self.id));
     }
 
-    async fn wait_for_room(&self, need: usize, now: Now) -> Result<(), SendError> {
+    /// The bytes that were granted: none where the writer was closed.
+    async fn wait_for_room(&self, need: usize, now: Now) -> Result<usize, SendError> {
         let memory = &self.accumulator.memory;
         let mut ticket = MemoryTicket { accumulator: &self.accumulator, id: Some(memory.enqueue(need)) };
         self.pressure();
         let timeout = self.accumulator.config.delivery_timeout;
         let granted = poll_fn(|cx| memory.poll_granted(ticket.id.unwrap_or(0), cx));
         match until(self.handle.shared(), now.instant + timeout, granted).await {
-            Some(()) => {
+            Some(granted) => {
                 ticket.id = None;
-                Ok(())
+                Ok(granted)
             }
             None => {
                 let error = Error::new(ErrorKind::TimedOut { after: timeout, last: None });

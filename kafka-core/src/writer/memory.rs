@@ -56,13 +56,12 @@ impl Memory {
         ticket
     }
 
-    /// Ready once the bytes of this ticket are its own.
-    pub(crate) fn poll_granted(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the bytes of this ticket are its own: how many; none where the writer was closed.
+    pub(crate) fn poll_granted(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<usize> {
         let mut state = self.lock();
-        let Some(at) = state.waiters.iter().position(|w| w.ticket == ticket) else { return Poll::Ready(()) };
+        let Some(at) = state.waiters.iter().position(|w| w.ticket == ticket) else { return Poll::Ready(0) };
         if state.waiters[at].granted {
-            state.waiters.remove(at);
-            return Poll::Ready(());
+            return Poll::Ready(state.waiters.remove(at).map_or(0, |waiter| waiter.need));
         }
         state.waiters[at].waker = Some(cx.waker().clone());
         Poll::Pending
@@ -107,15 +106,11 @@ impl Memory {
         self.lock().waiters.iter().any(|w| !w.granted)
     }
 
-    /// Everybody who waits is let through, to find the writer closed.
+    /// Everybody who waits is let through without any room, to find the writer closed. They are woken by [`wake`](Self::wake).
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        let mut used = state.used;
-        for waiter in state.waiters.iter_mut().filter(|w| !w.granted) {
-            waiter.granted = true;
-            used += waiter.need;
+        for waiter in self.lock().waiters.iter_mut().filter(|w| !w.granted) {
+            (waiter.granted, waiter.need) = (true, 0);
         }
-        state.used = used;
     }
 }
 
@@ -153,6 +148,16 @@ mod tests {
         assert!(memory.poll_granted(big, &mut cx).is_ready());
         assert!(memory.poll_granted(small, &mut cx).is_ready());
         assert_eq!(memory.used(), 70);
+    }
+
+    #[test]
+    fn who_is_let_through_by_the_close_gets_no_room() {
+        let memory = Memory::new(100);
+        assert!(memory.try_reserve(90));
+        let ticket = memory.enqueue(60);
+        memory.close();
+        assert_eq!(memory.poll_granted(ticket, &mut Context::from_waker(Waker::noop())), Poll::Ready(0));
+        assert_eq!(memory.used(), 90);
     }
 
     #[test]
