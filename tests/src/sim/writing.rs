@@ -61,7 +61,9 @@ pub(crate) async fn write(stage: Stage, shared: Client<SimRuntime>, mut chance: 
         let is_last = stage.is_healed();
         let own = chance.per_mille(400);
         let client = if own { stage.client(&mut chance) } else { shared.clone() };
-        let ending = if is_last { Ending::Flushed } else { ending(own, &mut chance) };
+        // After a quiet time all has healed, and everything shall end well.
+        let is_rough = !is_last && stage.settings.quiet.is_zero();
+        let ending = if is_rough { ending(own, &mut chance) } else { Ending::Flushed };
         let count = if is_last { AFTER_HEALING } else { 10 + chance.below(60) as u32 };
         session(&stage, client, count, ending, &mut chance).await;
         if is_last {
