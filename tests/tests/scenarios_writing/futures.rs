@@ -137,6 +137,31 @@ fn scenario_l1_send_into_a_full_buffer() {
     });
 }
 
+/// A send that is dropped in the moment its room was given gives it to the next.
+#[test]
+fn scenario_l1_send_that_was_given_room() {
+    for seed in 0..20 {
+        three_nodes(1).seed(seed).run(|sim| async move {
+            let client = sim.client().connect().await.unwrap();
+            let writer = client.writer("t").batch_bytes(1024).buffer_bytes(1024).build().unwrap();
+            writer.write_messages([to(0, "warm")]).await.unwrap();
+            let first = writer.send(to(0, "a".repeat(800))).await.unwrap();
+            let waits = |letter: &str| {
+                let (writer, message) = (writer.clone(), to(0, letter.repeat(800)));
+                sim.spawn(async move { writer.send(message).await.unwrap().await.unwrap() })
+            };
+            let dropped = waits("b");
+            sim.settle().await;
+            let next = waits("c");
+            first.await.unwrap();
+            dropped.abort();
+            sim.within(ms(50), next).await.expect("the room is lost");
+            sim.sleep(ms(50)).await;
+            assert_eq!(writer.buffered_bytes(), 0);
+        });
+    }
+}
+
 #[test]
 fn scenario_l1_delivery() {
     each_poll(async |sim: Simulation, polls| {
