@@ -155,6 +155,31 @@ fn scenario_p21_a_topic_made_anew_under_a_full_buffer() {
     }
 }
 
+/// Nothing is on its way when the topic is made anew, and its brokers would take any sequence: the new ones begin at 0 all the
+/// same.
+#[test]
+fn promise_18_a_topic_made_anew_begins_with_new_sequences() {
+    three_nodes(1).topic("u", 1).run(|sim| async move {
+        let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
+        let writer = client.writer_to_any().batch_messages(1).build().unwrap();
+        let all = |topic: &'static str| numbers(0..5).into_iter().map(move |n| Message::new(n).topic(topic));
+        writer.write_messages(all("t").chain(all("u"))).await.unwrap();
+        recreate(&sim.client().connect().await.unwrap(), 1).await;
+        sim.sleep(secs(5)).await;
+        sim.record(ApiKey::Produce);
+        writer.write_messages(all("t")).await.unwrap();
+        writer.write_messages(all("u")).await.unwrap();
+        let stamps = |of: std::ops::Range<usize>| -> Vec<(i16, i32)> {
+            let stamp =
+                |sent: &crate::support::Written| (sent.batch.producer_epoch(), sent.batch.base_sequence());
+            written(&sim)[of].iter().map(stamp).collect()
+        };
+        assert_eq!(stamps(0..5), (0..5).map(|sequence| (1, sequence)).collect::<Vec<_>>());
+        // Other topics go on as they were.
+        assert_eq!(stamps(5..10), (5..10).map(|sequence| (0, sequence)).collect::<Vec<_>>());
+    });
+}
+
 /// The new topic has fewer partitions: nobody is sent to one that does not exist any more.
 #[test]
 fn promise_18_a_topic_made_anew_with_fewer_partitions() {
