@@ -1,7 +1,7 @@
 //! Typed operations on the cluster, as calls of the client.
 
 use super::client::Client;
-use super::wait::{Alarm, TopicWait, call, until};
+use super::wait::{Alarm, TopicWait, call};
 use crate::client::cluster::Node;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -164,30 +164,32 @@ impl<R> Client<R> {
             Start::At { offset, .. } => return Ok(Some(offset)),
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
-        let mut last = None;
-        let found = async {
-            loop {
-                match self.try_list_offset(&topic, partition, timestamp).await {
-                    Err(error) if error.is_retriable() => last = trouble(error).or(last.take()),
-                    result => return result,
-                }
-                self.handle.with(|state| state.core.refresh_metadata());
-                let backoff = self.handle.with(|state| state.core.config().retry_backoff);
-                Alarm::new(self.handle.shared(), self.handle.now().instant + backoff).await;
+        let (deadline, mut last) = (self.deadline(), None);
+        loop {
+            let now = self.handle.now().instant;
+            if now >= deadline {
+                let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
+                return Err(error.api(ApiKey::ListOffsets).partition(&topic, partition));
             }
-        };
-        let after = self.call_timeout();
-        match until(self.handle.shared(), self.deadline(), found).await {
-            Some(result) => result,
-            None => {
-                let error = Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::ListOffsets);
-                Err(error.partition(&topic, partition))
+            match self.try_list_offset(&topic, partition, timestamp, deadline).await {
+                Err(error) if error.is_retriable() => last = trouble(error).or(last),
+                result => return result,
             }
+            self.handle.with(|state| state.core.refresh_metadata());
+            let backoff = self.handle.with(|state| state.core.config().retry_backoff);
+            let again = (self.handle.now().instant + backoff).min(deadline);
+            Alarm::new(self.handle.shared(), again).await;
         }
     }
 
-    async fn try_list_offset(&self, topic: &Str, partition: i32, timestamp: i64) -> Result<Option<i64>> {
-        let snapshot = TopicWait::new(self.handle.shared(), topic, self.deadline()).await?;
+    async fn try_list_offset(
+        &self,
+        topic: &Str,
+        partition: i32,
+        timestamp: i64,
+        deadline: Instant,
+    ) -> Result<Option<i64>> {
+        let snapshot = TopicWait::new(self.handle.shared(), topic, deadline).await?;
         let place = usize::try_from(partition).ok().and_then(|p| snapshot.partitions.get(p));
         let fail = |code| Err(Error::broker(code).api(ApiKey::ListOffsets).partition(topic, partition));
         let Some(place) = place else {
@@ -207,7 +209,10 @@ impl<R> Client<R> {
         let topics =
             vec![ListOffsetsTopic { name: topic.clone(), partitions: vec![asked], ..Default::default() }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
-        let response = self.ask(Target::Broker(leader), request, no_code).await?;
+        let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
+        let spec =
+            CallSpec { target: Target::Broker(leader), request: request.into(), timeout, code: no_code };
+        let response = call(self.handle.shared(), spec).await?;
         let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
         let Some(told) = response.topics.first().and_then(|t| t.partitions.first()) else {
             return fail(ErrorCode::UnknownServerError);
