@@ -29,6 +29,8 @@ pub(crate) enum Owner {
     Fetch(u32),
     /// A Produce request of a writer, built when it is handed out.
     Produce(u32),
+    /// Nobody: a broker is told that something of ours is over.
+    Nobody,
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
 use super::lanes::LaneKey;
-use super::machine::{Answer, Lane, Now};
+use super::machine::{Answer, Ask, Lane, Now, Target};
 use super::requests::Owner;
 use super::timers::Timer;
 use super::{Client, Event};
@@ -283,6 +283,10 @@ impl Client {
 
     pub(crate) fn remove_reader(&mut self, now: Now, id: u32) {
         self.memberships.remove(&id);
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.end(now);
+        }
+        self.end_sessions(now, id);
         self.timers.stop(&Timer::Reader(id));
         self.timers.stop(&Timer::Group(id));
         self.cancel_requests(
@@ -335,6 +339,21 @@ impl Client {
         }
         for hint in hints {
             self.hint(now, hint);
+        }
+        self.end_sessions(now, id);
+    }
+
+    /// Tells brokers of fetch sessions that are over, if that costs no attempt to reach one that is gone; a broker that is not
+    /// told finds out by itself. It goes beside the reader's own lane, where a fetch may be parked.
+    fn end_sessions(&mut self, now: Now, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        let ended: Vec<_> = std::iter::from_fn(|| reading.machine.poll_ended_session()).collect();
+        for (broker, request) in ended {
+            if !self.closed && self.lanes.is_any_up(broker) {
+                let (target, timeout) = (Target::Broker(broker), self.config.request_timeout);
+                let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
+                self.ask(now.instant, Owner::Nobody, ask);
+            }
         }
     }
 

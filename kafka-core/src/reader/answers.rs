@@ -34,6 +34,7 @@ impl ReaderMachine {
             _ => return,
         }
         self.refresh_lanes(broker);
+        self.end_unused_session(broker);
     }
 
     fn main_done(&mut self, now: Now, cluster: &Cluster, id: i32, result: Result<Fetched, Error>) {
@@ -160,7 +161,7 @@ impl ReaderMachine {
     fn accept(&mut self, now: Now, id: CursorId, data: Data) {
         let origin = (self.id, self.assignment);
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let start = cursor.position;
+        let (start, epoch) = (cursor.position, cursor.last_epoch);
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
             // All of it is from before the position: a broker that answers like this would do so again at once.
@@ -173,7 +174,7 @@ impl ReaderMachine {
         cursor.recover();
         (cursor.position, cursor.last_epoch) = (next.max(start), data.leader_epoch);
         let (topic, partition) = (cursor.tp.topic.clone(), cursor.tp.partition);
-        cursor.push_chunk(Chunk::new(&topic, partition, origin, start, data));
+        cursor.push_chunk(Chunk::new(&topic, partition, origin, (start, epoch), data));
         self.rotate(id);
         self.update(id);
     }

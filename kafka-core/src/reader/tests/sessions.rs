@@ -255,11 +255,62 @@ fn scenario_c21_an_assignment_that_ends_under_a_parked_fetch_frees_its_lanes_whe
     rig.machine.unassign_all(rig.now);
     assert!(!rig.machine.is_quiescent());
     rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+    assert_eq!(ended(&mut rig), [(1, 77)]);
     assert!(rig.machine.is_quiescent());
     assert!(rig.take().is_none());
     rig.assign([at(3)]);
     let plan = rig.fetch(1);
-    assert_eq!((heading(&plan), listed(&plan)), ((77, 0), vec![(0, 3)]));
+    assert_eq!((heading(&plan), listed(&plan)), ((0, 0), vec![(0, 3)]));
+}
+
+/// The sessions that brokers are told to forget.
+fn ended(rig: &mut Rig) -> Vec<(i32, i32)> {
+    let all = std::iter::from_fn(|| rig.machine.poll_ended_session());
+    let each = |(broker, request): (i32, kafka_proto::messages::fetch::FetchRequest)| {
+        assert_eq!((request.session_epoch, request.topics.len(), request.max_wait_ms), (-1, 0, 0));
+        (broker, request.session_id)
+    };
+    all.map(each).collect()
+}
+
+#[test]
+fn a_session_ends_with_the_last_partition_at_its_broker() {
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5), (1, 5), (2, 5)]);
+    rig.assign([at(0), at(0), at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![]);
+    rig.fetch(2);
+    rig.respond(2, MAIN, response(88, vec![data(2, &[Batch::plain(0, 1)])]));
+    rig.topic(&[(1, 5), (3, 6), (2, 5)]);
+    assert_eq!(ended(&mut rig), [], "broker 1 serves another");
+    rig.machine.pause(rig.now, &tp(2)).unwrap();
+    assert_eq!(ended(&mut rig), [], "paused is not gone");
+    rig.topic(&[(1, 5), (3, 6), (3, 6)]);
+    assert_eq!(ended(&mut rig), [(2, 88)]);
+    // One that is under way is waited for, unless the reader ends.
+    rig.fetch(1);
+    rig.topic(&[(3, 6), (3, 6), (3, 6)]);
+    assert_eq!(ended(&mut rig), []);
+    rig.brought(1, vec![]);
+    assert_eq!(ended(&mut rig), [(1, 77)]);
+    rig.fetch(3);
+    rig.respond(3, MAIN, response(99, vec![data(0, &[Batch::plain(0, 1)])]));
+    rig.fetch(3);
+    rig.machine.end(rig.now);
+    assert_eq!(ended(&mut rig), [(3, 99)]);
+    rig.lost(3, MAIN);
+    assert_eq!(ended(&mut rig), [], "once");
+}
+
+#[test]
+fn a_broker_without_sessions_is_told_of_no_end() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.version = 4;
+    rig.fetch(1);
+    rig.respond(1, MAIN, response(0, vec![data(0, &[Batch::plain(0, 1)])]));
+    rig.machine.end(rig.now);
+    assert_eq!(ended(&mut rig), []);
 }
 
 #[test]
