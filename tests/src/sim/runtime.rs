@@ -23,7 +23,10 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 
 /// A simulated world, as tasks in it see it.
 #[derive(Clone, Debug)]
-pub struct SimRuntime(Arc<Inner>);
+pub struct SimRuntime(Arc<Inner>, Machine);
+
+/// The number of the machine whose clients use it.
+type Machine = u32;
 
 #[derive(Debug)]
 struct Inner {
@@ -62,11 +65,16 @@ impl SimRuntime {
             start: Instant::now(),
             world: Mutex::new(world),
         };
-        Self(Arc::new(inner))
+        Self(Arc::new(inner), 0)
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same world, seen from another machine.
+    pub(crate) fn on(&self, machine: Machine) -> SimRuntime {
+        SimRuntime(self.0.clone(), machine)
     }
 
     /// Virtual time since the start.
@@ -193,12 +201,12 @@ impl Runtime for SimRuntime {
         let SocketAddr::V4(v4) = address else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
         let node = i32::from(v4.ip().octets()[3]);
         let deadline = deadline.saturating_duration_since(self.0.start);
-        let arrival = self.world().connect_arrival(node);
+        let arrival = self.world().connect_arrival(node, self.1);
         self.sleep(arrival.min(deadline).saturating_sub(self.elapsed())).await;
         if arrival > deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let conn = self.world().accept(node)?;
+        let conn = self.world().accept(node, self.1)?;
         Ok(SimStream { runtime: self.clone(), conn })
     }
 
