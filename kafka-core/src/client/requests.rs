@@ -261,9 +261,8 @@ impl Client {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.in_flight.push_back((id, deadline));
         lane.last_used = now;
-        if !self.timers.is_set(&Timer::Conn(conn)) {
-            self.timers.set(Timer::Conn(conn), deadline);
-        }
+        // What was asked before may have more time.
+        self.timers.set_earlier(Timer::Conn(conn), deadline);
     }
 
     /// Books a request that is built when it is handed out.

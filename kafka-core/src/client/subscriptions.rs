@@ -76,8 +76,10 @@ pub enum ReaderItem {
 pub(super) struct Reading {
     machine: ReaderMachine,
     subscription: Subscription,
-    /// Whether the partitions of [`Subscription::Topic`] were assigned.
-    assigned: bool,
+    /// How many partitions of [`Subscription::Topic`] were assigned.
+    assigned: usize,
+    /// Its metadata may have changed since.
+    grows: bool,
     /// Whether the application was told that the topic cannot be had.
     told: bool,
     queue: VecDeque<ReaderItem>,
@@ -117,7 +119,8 @@ impl Client {
         let mut reading = Reading {
             machine,
             subscription: spec.subscription.clone(),
-            assigned: false,
+            assigned: 0,
+            grows: true,
             told: false,
             queue: VecDeque::new(),
             urgent,
@@ -132,7 +135,6 @@ impl Client {
                 reading.wanted.sort();
                 reading.wanted.dedup();
                 reading.machine.assign(now, 0, partitions);
-                reading.assigned = true;
             }
             Subscription::Group(config, topics) => {
                 let mut membership = Membership::new(id, config, self.random.next());
@@ -433,17 +435,20 @@ impl Client {
         }
     }
 
-    /// A reader of a whole topic gets its partitions once they are known.
+    /// A reader of a whole topic gets its partitions once they are known, and later those that it grows by.
     fn assign_topic(&mut self, now: Now, id: u32) {
-        let Some(reading) = self.readings.get_mut(&id).filter(|r| !r.assigned) else { return };
+        let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
         let Subscription::Topic(name, start) = &reading.subscription else { return };
         let (name, start) = (name.clone(), *start);
         match self.metadata.topic(now.instant, &name, &self.config) {
             super::TopicState::Known(topic) => {
-                let count = topic.partitions.len() as i32;
-                let all = (0..count).map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
-                reading.machine.assign(now, 0, all);
-                reading.assigned = true;
+                // What a partition has that is new to the reader came after the reader began.
+                let start = if reading.assigned > 0 { Start::First } else { start };
+                let count = topic.partitions.len();
+                let new = reading.assigned as i32..count as i32;
+                let new = new.map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
+                reading.machine.assign_more(new);
+                (reading.assigned, reading.grows) = (count.max(reading.assigned), false);
             }
             // It may be created, or the right be granted, yet.
             super::TopicState::Failed(_) if reading.told => {}
@@ -506,6 +511,7 @@ impl Client {
     pub(super) fn topic_changed_for_readers(&mut self, now: Now, topic: &Str) {
         for (id, reading) in self.readings.iter_mut().filter(|(_, r)| r.wanted.contains(topic)) {
             reading.machine.metadata_changed(now, &self.metadata.cluster);
+            reading.grows = true;
             if let Some(membership) = self.memberships.get_mut(id) {
                 membership.metadata_changed(now, &self.metadata.cluster);
             }

@@ -124,6 +124,8 @@ pub(super) enum Timer {
     Broker(i32),
     /// A partition goes back to its leader.
     Replica(CursorId),
+    /// What would go aside to a broker has waited long enough for its main fetch.
+    Gather(i32),
     /// There is something to ask.
     Ask,
 }
@@ -176,6 +178,11 @@ impl ReaderMachine {
     pub fn assign(&mut self, now: Now, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
         self.unassign_all(now);
         self.assignment = assignment;
+        self.assign_more(partitions);
+    }
+
+    /// Assigns further partitions; those that are assigned stay as they are.
+    pub fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
         for (tp, start) in partitions {
             let id = self.first + self.cursors.len() as CursorId;
             let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {

@@ -34,6 +34,12 @@ impl ReaderMachine {
                     }
                     self.refresh_lanes(id);
                 }
+                Timer::Gather(id) => {
+                    if let Some(broker) = self.brokers.get_mut(&id) {
+                        broker.gathers = false;
+                    }
+                    self.refresh_lanes(id);
+                }
                 Timer::Cursor(id) => {
                     if let Some(cursor) = self.cursor_mut(id) {
                         cursor.retry.at = None;

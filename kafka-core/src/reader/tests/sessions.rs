@@ -167,7 +167,7 @@ fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
         assert_eq!(rig.lanes(), [(1, ASIDE)], "at once");
         let plan = rig.aside(1);
         assert_eq!((heading(&plan), listed(&plan)), ((0, -1), vec![(0, round + 1)]));
-        assert_eq!(plan.request.max_wait_ms, 500);
+        assert_eq!(plan.request.max_wait_ms, 484);
         rig.brought_aside(1, vec![data(0, &[batch(round + 1)])]);
     }
     // Together again once the parked fetch is back.
@@ -204,7 +204,7 @@ fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     rig.fetch(1);
     rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
     rig.later(Duration::from_millis(100));
-    assert_eq!(rig.aside(1).request.max_wait_ms, 400, "as long as the main one has left");
+    assert_eq!(rig.aside(1).request.max_wait_ms, 384, "a little less than the main one has left");
     rig.brought(1, vec![data(1, &[Batch::plain(0, 1)])]);
     let plan = rig.fetch(1);
     assert_eq!((listed(&plan), forgotten(&plan)), (vec![(1, 1)], vec![0]));
@@ -213,6 +213,38 @@ fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     assert_eq!(rig.lanes(), []);
     rig.next_timer();
     assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
+}
+
+#[test]
+fn two_fetches_that_end_together_become_one() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.later(Duration::from_millis(100));
+    rig.aside(1);
+    rig.later(Duration::from_millis(384));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), [], "the main one will be back in a moment");
+    rig.later(Duration::from_millis(16));
+    rig.brought(1, vec![]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
+    assert_eq!(rig.lanes(), []);
+}
+
+#[test]
+fn a_fetch_that_is_late_is_waited_for_a_moment_only() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.aside(1);
+    rig.later(Duration::from_millis(484));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), []);
+    assert!(rig.next_timer() <= Duration::from_millis(32));
+    rig.aside(1);
+    rig.later(Duration::from_secs(2));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), [(1, ASIDE)], "no longer");
 }
 
 #[test]
