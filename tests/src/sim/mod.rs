@@ -20,6 +20,7 @@ mod history;
 #[cfg(test)]
 mod idle;
 mod members;
+mod names;
 mod network;
 mod plan;
 mod report;

@@ -12,6 +12,7 @@ use kafka_proto::{ApiKey, Bytes, frame};
 
 use super::chance::Chance;
 use super::executor::Due;
+use super::names::Names;
 use super::runtime::{World, broker_now};
 use super::script::Script;
 use super::trace::checksum;
@@ -101,6 +102,7 @@ pub(crate) struct Network {
     pub(crate) down: Vec<NodeId>,
     pub(crate) watch: Watch,
     pub(crate) script: Script,
+    pub(crate) names: Names,
     /// An offset commit was executed since the last look.
     pub(crate) committed: Option<Commit>,
 }
@@ -120,6 +122,7 @@ impl Network {
             down: Vec::new(),
             watch: Watch::default(),
             script: Script::default(),
+            names: Names::default(),
             committed: None,
         }
     }
