@@ -8,6 +8,7 @@ mod builder;
 mod client;
 mod conn;
 mod driver;
+mod probe;
 mod reader;
 mod runtime;
 mod shared;
@@ -21,6 +22,8 @@ pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::Client;
 pub use conn::{Inbound, Outbound, drive_poll};
+#[doc(hidden)]
+pub use probe::Probe;
 pub use reader::{Batch, Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};
 pub use streams::WriterSink;
