@@ -4,11 +4,11 @@
 //! cancellation; `promise_NN_...` is what every user of the writer may count on. All run the production code on a virtual
 //! cluster and clock; scenarios that a single machine of the client shows are unit tests of kafka-core under the same names.
 
-// mod black_holes;
-// mod closing;
+mod black_holes;
+mod closing;
 mod connections;
 mod fates;
-// mod futures;
+mod futures;
 mod metadata;
 mod retries;
 mod sharing;
