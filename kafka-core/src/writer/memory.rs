@@ -2,8 +2,9 @@
 //!
 //! Waiters are served first come, first served: while one waits, nobody takes room past it.
 
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 #[derive(Debug)]

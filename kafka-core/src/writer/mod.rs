@@ -6,6 +6,8 @@ mod batch;
 mod config;
 mod encode;
 mod identity;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod memory;
 mod outcomes;
 mod partition;
