@@ -1,7 +1,7 @@
 //! Typed operations on the cluster, as calls of the client.
 
 use super::client::Client;
-use super::wait::{TopicWait, call};
+use super::wait::{Alarm, TopicWait, call, until};
 use crate::client::cluster::Node;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -13,6 +13,7 @@ use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest
 use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str};
+use std::time::{Duration, Instant};
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ impl<R> Client<R> {
             timeout_ms: self.timeout_ms(),
             ..CreateTopicsRequest::default()
         };
+        let deadline = self.deadline();
         let response = self.ask(Target::Controller, request, create_topics_code).await?;
         let ResponseKind::CreateTopics(response) = response else { return Err(unexpected(&response)) };
         let results: Vec<(Str, Result<()>)> = response
@@ -87,7 +89,7 @@ impl<R> Client<R> {
             .collect();
         for (name, result) in &results {
             if result.is_ok() {
-                self.topic(name.clone()).await?;
+                TopicWait::new(self.handle.shared(), name, deadline).await?;
             }
         }
         Ok(results)
@@ -162,31 +164,30 @@ impl<R> Client<R> {
             Start::At { offset, .. } => return Ok(Some(offset)),
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
-        let deadline = self.handle.now().instant + self.call_timeout();
-        loop {
-            let error = match self.try_list_offset(&topic, partition, timestamp).await {
-                Err(error) if error.is_retriable() => error,
-                result => return result,
-            };
-            let now = self.handle.now().instant;
-            if now >= deadline && matches!(error.kind(), ErrorKind::TimedOut { .. }) {
-                return Err(error.partition(&topic, partition));
+        let mut last = None;
+        let found = async {
+            loop {
+                match self.try_list_offset(&topic, partition, timestamp).await {
+                    Err(error) if error.is_retriable() => last = trouble(error).or(last.take()),
+                    result => return result,
+                }
+                self.handle.with(|state| state.core.refresh_metadata());
+                let backoff = self.handle.with(|state| state.core.config().retry_backoff);
+                Alarm::new(self.handle.shared(), self.handle.now().instant + backoff).await;
             }
-            if now >= deadline {
-                return Err(Error::new(ErrorKind::TimedOut {
-                    after: self.call_timeout(),
-                    last: Some(error),
-                }));
+        };
+        let after = self.call_timeout();
+        match until(self.handle.shared(), self.deadline(), found).await {
+            Some(result) => result,
+            None => {
+                let error = Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::ListOffsets);
+                Err(error.partition(&topic, partition))
             }
-            self.handle.with(|state| state.core.refresh_metadata());
-            let backoff = self.handle.with(|state| state.core.config().retry_backoff);
-            super::wait::Alarm::new(self.handle.shared(), now + backoff).await;
         }
     }
 
     async fn try_list_offset(&self, topic: &Str, partition: i32, timestamp: i64) -> Result<Option<i64>> {
-        let deadline = self.handle.now().instant + self.call_timeout();
-        let snapshot = TopicWait::new(self.handle.shared(), topic, deadline).await?;
+        let snapshot = TopicWait::new(self.handle.shared(), topic, self.deadline()).await?;
         let place = usize::try_from(partition).ok().and_then(|p| snapshot.partitions.get(p));
         let fail = |code| Err(Error::broker(code).api(ApiKey::ListOffsets).partition(topic, partition));
         let Some(place) = place else {
@@ -226,13 +227,26 @@ impl<R> Client<R> {
         call(self.handle.shared(), CallSpec { target, request: request.into(), timeout: None, code }).await
     }
 
-    fn call_timeout(&self) -> std::time::Duration {
+    /// When a call that begins now ends.
+    fn deadline(&self) -> Instant {
+        self.handle.now().instant + self.call_timeout()
+    }
+
+    fn call_timeout(&self) -> Duration {
         self.handle.with(|state| state.core.config().call_timeout)
     }
 
     fn timeout_ms(&self) -> i32 {
         let timeout = self.handle.with(|state| state.core.config().request_timeout);
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+/// What stood in the way of an attempt, where that is known.
+fn trouble(error: Error) -> Option<Error> {
+    match error.kind() {
+        ErrorKind::TimedOut { last, .. } => last.clone(),
+        _ => Some(error),
     }
 }
 

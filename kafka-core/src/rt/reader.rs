@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// The clock is looked at once in so many messages.
 const CLOCK_EVERY: u32 = 64;
 
+/// They are numbered from 1.
+const NO_ASSIGNMENT: u32 = 0;
+
 /// Reads messages: of partitions it was told, or of those that its group gives it.
 ///
 /// Rebalances are values in the stream ([`next`](Self::next)); [`fetch_message`](Self::fetch_message) and
@@ -105,7 +108,7 @@ impl Reader {
         }
         let auto = AutoCommit {
             interval,
-            assignment: 0,
+            assignment: NO_ASSIGNMENT,
             marks: BTreeMap::new(),
             last: None,
             due: None,
@@ -222,10 +225,7 @@ impl Reader {
                     self.revoking = Some(assignment);
                     Event::Revoking(Revoking { deadline })
                 }
-                ReaderItem::Lost { error, .. } => {
-                    self.auto.forget();
-                    Event::Lost(error)
-                }
+                ReaderItem::Lost { error, .. } => Event::Lost(error),
                 ReaderItem::Error(error) => return Poll::Ready(Err(error)),
                 ReaderItem::Notice(error) => Event::Notice(error),
             })));
@@ -291,8 +291,11 @@ impl Reader {
             state.await_reader(id, cx);
             Poll::Pending
         });
-        if item.is_pending() {
-            self.commit_when_due(cx);
+        match &item {
+            Poll::Pending => self.commit_when_due(cx),
+            Poll::Ready(Some(ReaderItem::Assigned { assignment, .. })) => self.auto.assignment = *assignment,
+            Poll::Ready(Some(ReaderItem::Lost { .. })) => self.auto.forget(),
+            Poll::Ready(_) => {}
         }
         item
     }
@@ -516,9 +519,10 @@ impl Reader {
 }
 
 impl AutoCommit {
-    /// The assignment is over: nothing of it can be committed any more.
+    /// The assignment is over: nothing of it can be committed any more, and no message of it marked.
     fn forget(&mut self) {
         self.marks.clear();
+        self.assignment = NO_ASSIGNMENT;
         (self.last, self.due, self.alarm) = (None, None, None);
     }
 }

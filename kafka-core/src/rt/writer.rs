@@ -8,7 +8,8 @@ use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Delivered, Delivery, ProducerStats, SendError, Slot, TopicSlots, WriterConfig,
+    Accumulator, Charge, Delivered, Delivery, ProducerStats, SendError, Slot, Ticket, TopicSlots,
+    WriterConfig,
 };
 use kafka_proto::Str;
 use std::collections::BTreeMap;
@@ -341,7 +342,7 @@ impl Inner {
             match (result, needs) {
                 (Some(result), _) => return result,
                 (None, Some(need)) => {
-                    self.wait_for_room(need, now).await?;
+                    self.wait_for_room(slot, need, now).await?;
                     granted = need;
                 }
                 (None, None) => return Err(SendError::not_written(Error::new(ErrorKind::Closed))),
@@ -366,7 +367,7 @@ impl Inner {
                 next += 1;
             });
             let Some(need) = needs else { continue };
-            match self.wait_for_room(need, now).await {
+            match self.wait_for_room(&run.slot, need, now).await {
                 Ok(()) => granted = need,
                 Err(error) => {
                     for at in &run.messages[next..] {
@@ -400,15 +401,17 @@ impl Inner {
         self.handle.with(|state| state.core.writer_pressure(now, self.id));
     }
 
-    async fn wait_for_room(&self, need: usize, now: Now) -> Result<(), SendError> {
+    async fn wait_for_room(&self, slot: &Slot, need: usize, now: Now) -> Result<(), SendError> {
         let memory = &self.accumulator.memory;
-        let mut ticket = MemoryTicket { accumulator: &self.accumulator, id: Some(memory.enqueue(need)) };
+        let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
+        let mut ticket = MemoryTicket { accumulator: &self.accumulator, place: Some(place) };
         self.pressure();
         let timeout = self.accumulator.config.delivery_timeout;
-        let granted = poll_fn(|cx| memory.poll_granted(ticket.id.unwrap_or(0), cx));
+        let granted = poll_fn(|cx| memory.poll_granted(place, cx));
         match until(self.handle.shared(), now.instant + timeout, granted).await {
             Some(()) => {
-                ticket.id = None;
+                memory.taken(place);
+                ticket.place = None;
                 Ok(())
             }
             None => {
@@ -434,13 +437,13 @@ impl Run {
 
 struct MemoryTicket<'a> {
     accumulator: &'a Accumulator,
-    id: Option<u64>,
+    place: Option<Ticket>,
 }
 
 impl Drop for MemoryTicket<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.accumulator.memory.leave(id);
+        if let Some(place) = self.place {
+            self.accumulator.memory.leave(place);
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::balancer::Partitions;
 use super::batch::{Batch, Delivery, NUMBERS, SendError, Tickets};
 use super::config::WriterConfig;
-use super::memory::Memory;
+use super::memory::{Charge, Memory};
 use crate::client::cluster::Topic;
 use crate::client::machine::Now;
 use crate::client::random::Random;
@@ -86,7 +86,7 @@ struct Open {
     created: Instant,
     tickets: Arc<Tickets>,
     /// Memory charged for it: the capacity of its chunks.
-    charged: usize,
+    charged: Charge,
 }
 
 /// What an append did to its partition's batches.
@@ -130,9 +130,12 @@ impl Accumulator {
         let slots =
             topics.entry(topic.name.clone()).or_insert_with(|| Arc::new(TopicSlots::new(&topic.name, seed)));
         let mut view = View::clone(&slots.view());
+        // Partitions become fewer only where the topic was made anew.
+        view.slots.truncate(topic.partitions.len());
         for partition in view.slots.len()..topic.partitions.len() {
             let partition = partition as i32;
             view.slots.push(Arc::new(Slot::new(&topic.name, partition, index(partition))));
+            self.memory.add_partition();
         }
         let led = (0..).zip(&topic.partitions).filter(|(_, p)| p.leader.is_some()).map(|(i, _)| i);
         view.available = led.collect();
@@ -195,7 +198,8 @@ impl Accumulator {
         granted: usize,
         mut taken: impl FnMut(Result<Delivery, SendError>),
     ) -> Appended {
-        let mut granted = Granted { memory: &self.memory, bytes: granted };
+        let granted = Charge { partition: slot.index, bytes: granted };
+        let mut granted = Granted { memory: &self.memory, left: granted };
         let mut appended = Appended::default();
         let mut queue = slot.lock();
         for message in messages {
@@ -241,7 +245,7 @@ impl Accumulator {
         if opens {
             let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
             self.check_size(topic, len + BATCH_OVERHEAD)?;
-            queue.begin(slot.partition, now.instant);
+            queue.begin(slot, now.instant);
         }
         match self.append_open(queue, timestamp, message, granted) {
             Ok((tickets, index)) => {
@@ -274,7 +278,7 @@ impl Accumulator {
         if growth > 0 && !granted.take(growth) {
             return Err(Refused::NoRoom(growth));
         }
-        open.charged += growth;
+        open.charged.bytes += growth;
         match open.builder.append(timestamp, key, value, &message.headers) {
             Ok(index) => {
                 open.tickets.set_count(index + 1);
@@ -299,19 +303,19 @@ impl Accumulator {
 /// Memory that is given back unless it is used.
 struct Granted<'a> {
     memory: &'a Memory,
-    bytes: usize,
+    left: Charge,
 }
 
 impl Granted<'_> {
     fn take(&mut self, need: usize) -> bool {
-        if self.bytes >= need {
-            self.bytes -= need;
+        if self.left.bytes >= need {
+            self.left.bytes -= need;
             return true;
         }
-        let more = need - self.bytes;
-        let fits = self.memory.try_reserve(more);
+        let bytes = need - self.left.bytes;
+        let fits = self.memory.try_reserve(Charge { bytes, ..self.left });
         if fits {
-            self.bytes = 0;
+            self.left.bytes = 0;
         }
         fits
     }
@@ -319,8 +323,8 @@ impl Granted<'_> {
 
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.release(self.bytes);
+        if self.left.bytes > 0 {
+            self.memory.release(self.left);
         }
     }
 }
@@ -415,13 +419,13 @@ impl Slot {
 }
 
 impl Queue {
-    fn begin(&mut self, partition: i32, now: Instant) {
+    fn begin(&mut self, slot: &Slot, now: Instant) {
         self.open = Some(Open {
             builder: BatchBuilder::new(),
             number: self.next_number,
             created: now,
-            tickets: Arc::new(Tickets::new(partition)),
-            charged: 0,
+            tickets: Arc::new(Tickets::new(slot.partition)),
+            charged: Charge { partition: slot.index, bytes: 0 },
         });
         self.next_number += NUMBERS;
     }

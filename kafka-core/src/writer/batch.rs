@@ -3,6 +3,7 @@
 //! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
 //! once; whoever waits is woken outside all locks.
 
+use super::memory::Charge;
 use crate::error::{Error, ErrorKind};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -88,8 +89,8 @@ pub(crate) struct Batch {
     /// How many numbers are its own, for the parts it may be split into.
     pub(crate) span: u64,
     pub(crate) created: Instant,
-    /// The bytes of the writer's memory it holds.
-    pub(crate) charged: usize,
+    /// What of the writer's memory it holds.
+    pub(crate) charged: Charge,
     pub(crate) tickets: Arc<Tickets>,
     body: BatchBody,
     packed: OnceLock<Result<BatchBody, Error>>,
@@ -105,7 +106,7 @@ struct State {
 impl Batch {
     pub(crate) fn new(
         topic: Str,
-        open: (u64, Instant, usize),
+        open: (u64, Instant, Charge),
         tickets: Arc<Tickets>,
         body: BatchBody,
     ) -> Self {

@@ -2,7 +2,7 @@
 
 use super::accumulator::{Accumulator, Slot};
 use super::batch::{Delivery, Fate, Outcome, SendError, Tickets};
-use super::memory::Memory;
+use super::memory::{Charge, Memory};
 use crate::client::cluster::{Partition, Topic};
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
@@ -19,15 +19,27 @@ use std::time::Instant;
 
 // ---- memory ----
 
+fn of(partition: usize, bytes: usize) -> Charge {
+    Charge { partition, bytes }
+}
+
+/// A writer's memory of ten bytes, for this many partitions.
+fn memory(partitions: usize) -> Arc<Memory> {
+    let memory = Arc::new(Memory::new(10));
+    (0..partitions).for_each(|_| memory.add_partition());
+    memory
+}
+
 /// Takes bytes as a send does: at once where they are free and nobody waits, or else in line.
-fn take(memory: &Memory, need: usize) {
+fn take(memory: &Memory, need: Charge) {
     if !memory.try_reserve(need) {
         let ticket = memory.enqueue(need);
         block_on(poll_fn(|cx| memory.poll_granted(ticket, cx)));
+        memory.taken(ticket);
     }
 }
 
-fn give_back(memory: &Memory, bytes: usize) {
+fn give_back(memory: &Memory, bytes: Charge) {
     memory.release(bytes);
     memory.wake();
 }
@@ -36,8 +48,8 @@ fn give_back(memory: &Memory, bytes: usize) {
 #[test]
 fn who_waits_for_room_is_woken() {
     explore(|| {
-        let memory = Arc::new(Memory::new(10));
-        let senders: Vec<_> = [7, 6, 10]
+        let memory = memory(2);
+        let senders: Vec<_> = [of(0, 7), of(1, 6), of(0, 10)]
             .map(|need| {
                 let memory = memory.clone();
                 thread::spawn(move || {
@@ -50,7 +62,7 @@ fn who_waits_for_room_is_woken() {
             })
             .into();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert_eq!((memory.used(), memory.has_waiters()), (0, false));
+        assert_eq!((memory.used(), memory.is_pressed(0)), (0, false));
     });
 }
 
@@ -58,30 +70,27 @@ fn who_waits_for_room_is_woken() {
 #[test]
 fn a_dropped_send_leaves_its_room_to_others() {
     explore(|| {
-        let memory = Arc::new(Memory::new(10));
-        take(&memory, 8);
+        let memory = memory(1);
+        take(&memory, of(0, 8));
         let dropped = {
             let memory = memory.clone();
             thread::spawn(move || {
-                let ticket = memory.enqueue(6);
-                if poll_once(|cx| memory.poll_granted(ticket, cx)).is_ready() {
-                    give_back(&memory, 6);
-                } else {
-                    memory.leave(ticket);
-                }
+                let ticket = memory.enqueue(of(0, 6));
+                let _ = poll_once(|cx| memory.poll_granted(ticket, cx));
+                memory.leave(ticket);
             })
         };
         let other = {
             let memory = memory.clone();
             thread::spawn(move || {
-                take(&memory, 9);
-                give_back(&memory, 9);
+                take(&memory, of(0, 9));
+                give_back(&memory, of(0, 9));
             })
         };
-        give_back(&memory, 8);
+        give_back(&memory, of(0, 8));
         dropped.join().unwrap();
         other.join().unwrap();
-        assert_eq!((memory.used(), memory.has_waiters()), (0, false));
+        assert_eq!((memory.used(), memory.is_pressed(0)), (0, false));
     });
 }
 
@@ -89,15 +98,16 @@ fn a_dropped_send_leaves_its_room_to_others() {
 #[test]
 fn who_waits_for_room_in_a_closed_writer_is_woken() {
     explore(|| {
-        let memory = Arc::new(Memory::new(10));
-        take(&memory, 10);
+        let memory = memory(1);
+        take(&memory, of(0, 10));
         let waits: Vec<_> = (0..2)
             .map(|_| {
                 let memory = memory.clone();
-                let ticket = memory.enqueue(5);
+                let ticket = memory.enqueue(of(0, 5));
                 thread::spawn(move || {
                     block_on(poll_fn(|cx| memory.poll_granted(ticket, cx)));
-                    give_back(&memory, 5);
+                    memory.taken(ticket);
+                    give_back(&memory, of(0, 5));
                 })
             })
             .collect();

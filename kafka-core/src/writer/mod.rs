@@ -25,6 +25,7 @@ pub use producer::ProducerStats;
 pub(crate) use accumulator::{Accumulator, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
+pub(crate) use memory::{Charge, Ticket};
 pub(crate) use producer::Producer;
 
 #[cfg(test)]

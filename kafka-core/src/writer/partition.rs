@@ -28,7 +28,7 @@ pub(crate) struct Pending {
     /// Under which identity, and with which base sequence, it was sent.
     pub(crate) stamp: Option<(Identity, i32)>,
     pub(crate) attempts: u32,
-    /// A request with it was taken by a socket, and its end is not known.
+    /// A request with it was taken by a socket and its end is not known: once so, always so, whatever it is sent under later.
     pub(crate) maybe_written: bool,
 }
 
@@ -60,6 +60,8 @@ pub(crate) struct PartitionSender {
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
+    /// The topic was made anew with fewer partitions: there is no such partition any more.
+    pub(crate) is_gone: bool,
 }
 
 impl PartitionSender {
@@ -81,6 +83,7 @@ impl PartitionSender {
             known_id: None,
             next_sequence: 0,
             needs_bump: false,
+            is_gone: false,
         }
     }
 
@@ -168,7 +171,14 @@ impl PartitionSender {
     /// The broker lost track of our sequences, or we of its: all that is queued begins anew under the next identity.
     pub(crate) fn lost_track(&mut self) {
         self.needs_bump = true;
-        self.queue.iter_mut().for_each(|p| (p.stamp, p.maybe_written) = (None, false));
+        self.queue.iter_mut().for_each(|p| p.stamp = None);
+    }
+
+    /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one.
+    pub(crate) fn recreated(&mut self) {
+        self.lost_track();
+        self.in_flight.iter_mut().for_each(|(_, p)| p.stamp = None);
+        self.known_id = None;
     }
 
     /// When the oldest unresolved batch was begun.

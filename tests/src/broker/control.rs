@@ -90,6 +90,15 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Gives a topic more partitions.
+    ///
+    /// # Errors
+    /// As CreatePartitions.
+    pub fn grow_topic(&mut self, name: &str, partitions: i32) -> Result<(), ControlError> {
+        let grown = self.add_partitions(name, partitions, None, false);
+        grown.map_err(|e| ControlError::Topic { topic: name.to_owned(), error: e.error, message: e.message })
+    }
+
     /// A topic that is not part of the cluster yet.
     pub(crate) fn new_topic(
         &mut self,
