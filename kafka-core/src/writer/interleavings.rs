@@ -253,7 +253,7 @@ fn every_record_is_taken_once_and_in_order() {
         assert_eq!(batches.iter().map(|batch| batch.count()).sum::<u32>(), 6);
         assert!(batches.windows(2).all(|pair| pair[0].number < pair[1].number));
         assert!(batches.iter().all(|batch| batch.count() <= 2 && batch.count() == batch.tickets.count()));
-        let charged: usize = batches.iter().map(|batch| batch.charged).sum();
+        let charged: usize = batches.iter().map(|batch| batch.charged.bytes).sum();
         assert_eq!(charged, accumulator.memory.used());
         check_order(&batches, appenders.into_iter().map(|a| a.join().unwrap()).collect());
     });
