@@ -92,6 +92,10 @@ impl Metadata {
         }
     }
 
+    pub(crate) fn is_asking(&self) -> bool {
+        self.in_flight
+    }
+
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }

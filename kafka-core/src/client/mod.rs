@@ -10,6 +10,7 @@
 pub mod address;
 mod alarms;
 mod calls;
+mod check;
 pub mod cluster;
 pub mod config;
 mod connections;

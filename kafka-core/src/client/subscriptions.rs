@@ -91,6 +91,10 @@ pub(super) struct Reading {
 }
 
 impl Client {
+    pub(super) fn reader_machines(&self) -> impl Iterator<Item = (u32, &ReaderMachine)> {
+        self.readings.iter().map(|(id, reading)| (*id, &reading.machine))
+    }
+
     /// The settings of a reader of which nothing was said: as patient as the client.
     pub(crate) fn reader_defaults(&self) -> (ReaderConfig, GroupConfig) {
         let client = &self.config;

@@ -400,30 +400,6 @@ impl ReaderMachine {
         self.visits
     }
 
-    /// A partition that is stuck: nothing is under way for it, and nothing will happen by itself. There is none, or it is a bug;
-    /// the simulator looks after every step.
-    pub fn stuck(&self) -> Option<&TopicPartition> {
-        let stuck = |(id, cursor): &(CursorId, &Cursor)| !self.is_alive(*id, cursor);
-        (self.first..).zip(&self.cursors).find(stuck).map(|(_, cursor)| &cursor.tp)
-    }
-
-    fn is_alive(&self, id: CursorId, cursor: &Cursor) -> bool {
-        let broker = cursor.home.and_then(|home| self.brokers.get(&home));
-        cursor.paused
-            || cursor.cut
-            || cursor.stage == Stage::Halted
-            || !cursor.queue.is_empty()
-            || cursor.retry.at.is_some()
-            || cursor.asked.is_some()
-            || cursor.pending.is_some()
-            || cursor.aside
-            || self.unplaced.contains(&id)
-            || broker.is_some_and(|b| {
-                b.wanted.contains_key(&cursor.turn)
-                    && (self.starved || b.main.is_some() || b.retry.at.is_some() || b.wants_main())
-            })
-    }
-
     /// The walk of the last chunk is over: what it did not return comes again.
     fn settle(&mut self) {
         let Some(out) = self.out.take() else { return };
@@ -485,6 +461,10 @@ impl ReaderMachine {
             }
         }
         self.update(id);
+    }
+
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (CursorId, &Cursor)> {
+        (self.first..).zip(&self.cursors)
     }
 
     pub(super) fn cursor(&self, id: CursorId) -> Option<&Cursor> {

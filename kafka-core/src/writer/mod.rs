@@ -3,6 +3,7 @@
 mod accumulator;
 mod balancer;
 mod batch;
+mod check;
 mod config;
 mod encode;
 mod identity;

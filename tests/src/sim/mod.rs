@@ -10,11 +10,12 @@
 //! * Time stands still while any task is ready, and then jumps to the next event.
 //! * Nothing here decides what the client decides: applications are written with the handles that users have.
 
-mod apps;
+mod asking;
 mod chance;
 mod chaos;
 mod control;
 mod coverage;
+mod errors;
 mod executor;
 mod history;
 #[cfg(test)]
@@ -23,14 +24,17 @@ mod members;
 mod names;
 mod network;
 mod plan;
+mod reading;
 mod report;
 mod run;
 mod runtime;
 mod script;
 mod simulation;
+mod stage;
 mod task;
 mod trace;
 mod watch;
+mod writing;
 
 pub use chaos::FaultKind;
 pub use control::{Machine, SimClient};

@@ -15,6 +15,7 @@ use kafka_core::error::{ConnectionError, Error, ErrorKind};
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};
+use super::names::Met;
 use super::network::{Network, Wires};
 use super::trace::Trace;
 
@@ -192,13 +193,21 @@ impl Runtime for SimRuntime {
     async fn resolve(&self, host: Str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let delay = self.world().net.chance.millis(0, 2);
         self.sleep(delay).await;
-        let address = self.world().net.names.address(&host).ok_or(io::ErrorKind::NotFound)?;
-        Ok(vec![SocketAddr::from((address, port))])
+        let world = self.world();
+        let nodes = world.net.cluster.node_count();
+        world.net.names.resolve(world.now, nodes, &host, port)
     }
 
     async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<SimStream> {
-        let SocketAddr::V4(v4) = address else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-        let node = self.world().net.names.node_at(*v4.ip()).ok_or(io::ErrorKind::ConnectionRefused)?;
+        let met = self.world().net.names.at(address);
+        let node = match met {
+            Met::Node(node) => node,
+            Met::Refusal => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Met::Silence => {
+                self.sleep_until(deadline).await;
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        };
         let deadline = deadline.saturating_duration_since(self.0.start);
         let arrival = self.world().connect_arrival(node, self.1);
         self.sleep(arrival.min(deadline).saturating_sub(self.elapsed())).await;

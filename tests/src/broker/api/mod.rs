@@ -152,17 +152,18 @@ impl ClusterState {
         client_epoch: i32,
         followers_too: bool,
     ) -> Result<&mut Partition, ErrorCode> {
+        let seen = self.seen_by(node, topic, index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let partition = self.topics.partition_mut(topic, index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if !partition.replicas.contains(&node) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        if client_epoch >= 0 && client_epoch < partition.leader_epoch {
+        if client_epoch >= 0 && client_epoch < seen.leader_epoch {
             return Err(ErrorCode::FencedLeaderEpoch);
         }
-        if client_epoch > partition.leader_epoch {
+        if client_epoch > seen.leader_epoch {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
-        if partition.leader != Some(node) && !(followers_too && partition.leader.is_some()) {
+        if seen.leader != Some(node) && !(followers_too && seen.leader.is_some()) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(partition)

@@ -41,7 +41,11 @@ pub(crate) struct Partition {
     pub(crate) fell_behind: BTreeMap<NodeId, i64>,
     /// Where followers stopped to fetch, if they did: the high watermark stays there.
     pub(crate) stalled_at: Option<i64>,
+    /// Followers have everything all the same, only the leader does not hear of it.
+    pub(crate) followers_have_all: bool,
     pub(crate) log: Log,
+    /// What unclean elections have cost: from the first offset on, below the second.
+    pub(crate) lost: Vec<(i64, i64)>,
     pub(crate) producers: Producers,
     /// Parked fetches that read here.
     pub(crate) readers: BTreeSet<WaitId>,
@@ -74,6 +78,11 @@ impl Partition {
         let start = self.log.start_offset();
         self.producers.forget_before(start, release);
         start
+    }
+
+    /// How far followers in sync have got.
+    pub(crate) fn replicated(&self) -> i64 {
+        if self.followers_have_all { self.log.end_offset() } else { self.high_watermark() }
     }
 }
 
