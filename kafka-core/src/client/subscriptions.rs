@@ -455,7 +455,7 @@ impl Client {
                 (reading.assigned, reading.grows) = (count.max(reading.assigned), false);
             }
             // It may be created, or the right be granted, yet.
-            super::TopicState::Failed(_) if reading.told => {}
+            super::TopicState::Failed(_) if reading.told || reading.assigned > 0 => {}
             super::TopicState::Failed(error) => {
                 reading.told = true;
                 self.push_item(id, ReaderItem::Error(error));

@@ -7,6 +7,8 @@ mod check;
 mod config;
 mod encode;
 mod identity;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod memory;
 mod outcomes;
 mod partition;

@@ -144,11 +144,11 @@ fn promise_03_what_is_committed_was_handled() {
         let mut reader = member(&client).auto_commit_interval(ms(50)).build().unwrap();
         let (mut handled, mut highest) = (0, 0);
         for step in 0..400 {
-            match step % 50 {
-                10 => sim.fail_next(ApiKey::OffsetCommit, ErrorCode::CoordinatorLoadInProgress, 2),
-                20 => sim.fault(ApiKey::OffsetCommit, 1, Fault::CloseAfter),
-                30 => sim.reset(coordinator(&sim)),
-                40 => sim.fail_next(ApiKey::Heartbeat, ErrorCode::IllegalGeneration, 1),
+            match step % 37 {
+                5 => sim.fail_next(ApiKey::OffsetCommit, ErrorCode::CoordinatorLoadInProgress, 2),
+                15 => sim.fault(ApiKey::OffsetCommit, 1, Fault::CloseAfter),
+                25 => sim.reset(coordinator(&sim)),
+                35 => sim.fail_next(ApiKey::Heartbeat, ErrorCode::IllegalGeneration, 1),
                 _ => {}
             }
             let Some(message) = sim.within(ms(500), reader.read_message()).await else { continue };
