@@ -46,12 +46,8 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::encode`].
             pub fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
-                self.count(version).map(|counter| counter.len())
-            }
-
-            pub(crate) fn count(&self, version: i16) -> Result<Encoder, EncodeError> {
                 match self {
-                    $(Self::$key(m) => message::count(m, version),)*
+                    $(Self::$key(m) => m.encoded_len(version),)*
                 }
             }
 
@@ -60,9 +56,12 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::decode`].
             pub fn decode(key: ApiKey, input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
-                match key {
-                    $(ApiKey::$key => Message::decode(input, version).map(Self::$key),)*
+                // In place: the largest message has some hundred bytes.
+                let mut kind = Self::default_of(key);
+                match &mut kind {
+                    $(Self::$key(m) => message::decode_into(m, input, version)?,)*
                 }
+                Ok(kind)
             }
 
             /// As [`Message::to_json`].

@@ -97,22 +97,34 @@ pub trait Response: Message {
 }
 
 pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16) -> Result<(), EncodeError> {
-    out.set_flexible(flexible::<T>(v));
     writable::<T>(v)?;
-    message.write(out, v).map_err(|e| e.of(T::NAME, v))
+    out.set_flexible(flexible::<T>(v));
+    message.write(out, v);
+    out.finish(T::NAME, v)
 }
 
-pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Encoder, EncodeError> {
-    let mut counter = Encoder::counter(flexible::<T>(v));
-    writable::<T>(v)?;
-    message.write(&mut counter, v).map_err(|e| e.of(T::NAME, v))?;
-    Ok(counter)
+pub(crate) fn encoded_len<T: Message + Struct>(message: &T, v: i16) -> Result<usize, EncodeError> {
+    let mut counter = Encoder::counter();
+    encode(message, &mut counter, v)?;
+    Ok(counter.len())
 }
 
 pub(crate) fn decode<T: Message + Struct>(input: &mut Decoder<'_>, v: i16) -> Result<T, DecodeError> {
+    let mut message = T::default();
+    decode_into(&mut message, input, v)?;
+    Ok(message)
+}
+
+/// Reads the message where its default stands.
+pub(crate) fn decode_into<T: Message + Struct>(
+    message: &mut T,
+    input: &mut Decoder<'_>,
+    v: i16,
+) -> Result<(), DecodeError> {
     readable::<T>(v)?;
     input.set_flexible(flexible::<T>(v));
-    T::read(input, v).map_err(|e| e.of(T::NAME, v))
+    message.read(input, v);
+    input.finish(T::NAME, v)
 }
 
 pub(crate) fn flexible<T: Message>(v: i16) -> bool {
@@ -148,7 +160,7 @@ macro_rules! message {
             }
 
             fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
-                $crate::message::count(self, version).map(|counter| counter.len())
+                $crate::message::encoded_len(self, version)
             }
 
             fn decode(input: &mut $crate::wire::Decoder<'_>, version: i16) -> Result<Self, DecodeError> {

@@ -32,7 +32,9 @@ pub(crate) fn int16(
     field: &'static str,
     name: &'static str,
 ) -> Result<i16, DecodeError> {
-    input.fixed(field).map_err(|e: DecodeError| e.of(name, 0))
+    let int = input.fixed(field);
+    input.finish(name, 0)?;
+    Ok(int)
 }
 
 /// An encoder with an int16 written and room for a message.
@@ -49,8 +51,9 @@ const FRAME_VERSION: u32 = 1;
 pub(crate) fn metadata_frame(input: &mut Decoder<'_>) -> Result<(i16, i16), DecodeError> {
     let mut frame = [0; 3];
     for (number, field) in frame.iter_mut().zip(["frame_version", "type", "version"]) {
-        *number = input.uvarint(field)?;
+        *number = input.uvarint(field);
     }
+    input.finish("", 0)?;
     let [frame, kind, version] = frame;
     if frame != FRAME_VERSION {
         return Err(unknown_type("frame_version", frame));

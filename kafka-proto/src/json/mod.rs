@@ -16,13 +16,17 @@ use serde_json::Value;
 pub(crate) fn to_json<T: Message + Struct>(message: &T, v: i16) -> Result<Value, EncodeError> {
     message::writable::<T>(v)?;
     let mut sink = sink::JsonSink::default();
-    message.write(&mut sink, v).map_err(|e| e.of(T::NAME, v))?;
-    Ok(sink.into_value())
+    message.write(&mut sink, v);
+    sink.into_value().map_err(|e| e.of(T::NAME, v))
 }
 
 pub(crate) fn from_json<T: Message + Struct>(value: &Value, v: i16) -> Result<T, DecodeError> {
     message::readable::<T>(v)?;
-    T::read(&mut source::JsonSource::new(value), v).map_err(|e| e.of(T::NAME, v))
+    let mut source = source::JsonSource::new(value);
+    let mut message = T::default();
+    message.read(&mut source, v);
+    source.finish().map_err(|e| e.of(T::NAME, v))?;
+    Ok(message)
 }
 
 /// `throttle_time_ms` becomes `throttleTimeMs`.

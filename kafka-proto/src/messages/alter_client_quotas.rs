@@ -21,18 +21,16 @@ pub struct AlterClientQuotasRequest {
 impl Struct for AlterClientQuotasRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entries.put(s, "entries", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entries.put(s, "entries", v);
+        s.fixed("validate_only", self.validate_only);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entries: Field::get(r, "entries", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entries.fill(r, "entries", v);
+        self.validate_only = r.fixed("validate_only");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -50,18 +48,16 @@ pub struct EntryData {
 impl Struct for EntryData {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity.put(s, "entity", v)?;
-        self.ops.put(s, "ops", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity.put(s, "entity", v);
+        self.ops.put(s, "ops", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity: Field::get(r, "entity", v)?,
-            ops: Field::get(r, "ops", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity.fill(r, "entity", v);
+        self.ops.fill(r, "ops", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -86,18 +82,16 @@ impl Default for EntityData {
 impl Struct for EntityData {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity_type.put(s, "entity_type", v)?;
-        self.entity_name.put(s, "entity_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity_type.put(s, "entity_type", v);
+        self.entity_name.put(s, "entity_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: Field::get(r, "entity_type", v)?,
-            entity_name: Field::get(r, "entity_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity_type.fill(r, "entity_type", v);
+        self.entity_name.fill(r, "entity_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -117,20 +111,16 @@ pub struct OpData {
 impl Struct for OpData {
     const MIN: usize = 10;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        self.remove.put(s, "remove", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        s.run(&["value", "remove"], (self.value, self.remove));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            remove: Field::get(r, "remove", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        (self.value, self.remove) = r.run(&["value", "remove"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -148,18 +138,16 @@ pub struct AlterClientQuotasResponse {
 impl Struct for AlterClientQuotasResponse {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.entries.put(s, "entries", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.entries.put(s, "entries", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            entries: Field::get(r, "entries", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.entries.fill(r, "entries", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -191,20 +179,18 @@ impl Default for EntryResult {
 impl Struct for EntryResult {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.entity.put(s, "entity", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.entity.put(s, "entity", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            entity: Field::get(r, "entity", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.entity.fill(r, "entity", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -22,18 +22,16 @@ pub struct AlterConfigsRequest {
 impl Struct for AlterConfigsRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resources.put(s, "resources", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.resources.put(s, "resources", v);
+        s.fixed("validate_only", self.validate_only);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: Field::get(r, "resources", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resources.fill(r, "resources", v);
+        self.validate_only = r.fixed("validate_only");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -53,20 +51,18 @@ pub struct AlterConfigsResource {
 impl Struct for AlterConfigsResource {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.configs.put(s, "configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.configs.put(s, "configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            configs: Field::get(r, "configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.configs.fill(r, "configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -91,18 +87,16 @@ impl Default for AlterableConfig {
 impl Struct for AlterableConfig {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -120,18 +114,16 @@ pub struct AlterConfigsResponse {
 impl Struct for AlterConfigsResponse {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -166,22 +158,20 @@ impl Default for AlterConfigsResourceResponse {
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

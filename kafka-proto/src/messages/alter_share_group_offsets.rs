@@ -20,18 +20,16 @@ pub struct AlterShareGroupOffsetsRequest {
 impl Struct for AlterShareGroupOffsetsRequest {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -49,18 +47,16 @@ pub struct AlterShareGroupOffsetsRequestTopic {
 impl Struct for AlterShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -78,18 +74,14 @@ pub struct AlterShareGroupOffsetsRequestPartition {
 impl Struct for AlterShareGroupOffsetsRequestPartition {
     const MIN: usize = 13;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "start_offset"], (self.partition_index, self.start_offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.start_offset) = r.run(&["partition_index", "start_offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -112,22 +104,18 @@ pub struct AlterShareGroupOffsetsResponse {
 impl Struct for AlterShareGroupOffsetsResponse {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -147,20 +135,18 @@ pub struct AlterShareGroupOffsetsResponseTopic {
 impl Struct for AlterShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -181,20 +167,16 @@ pub struct AlterShareGroupOffsetsResponsePartition {
 impl Struct for AlterShareGroupOffsetsResponsePartition {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -20,18 +20,16 @@ pub struct AlterUserScramCredentialsRequest {
 impl Struct for AlterUserScramCredentialsRequest {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.deletions.put(s, "deletions", v)?;
-        self.upsertions.put(s, "upsertions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.deletions.put(s, "deletions", v);
+        self.upsertions.put(s, "upsertions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            deletions: Field::get(r, "deletions", v)?,
-            upsertions: Field::get(r, "upsertions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.deletions.fill(r, "deletions", v);
+        self.upsertions.fill(r, "upsertions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -49,18 +47,16 @@ pub struct ScramCredentialDeletion {
 impl Struct for ScramCredentialDeletion {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("mechanism", self.mechanism);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.mechanism = r.fixed("mechanism");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -84,24 +80,20 @@ pub struct ScramCredentialUpsertion {
 impl Struct for ScramCredentialUpsertion {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        self.iterations.put(s, "iterations", v)?;
-        self.salt.put(s, "salt", v)?;
-        self.salted_password.put(s, "salted_password", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["mechanism", "iterations"], (self.mechanism, self.iterations));
+        self.salt.put(s, "salt", v);
+        self.salted_password.put(s, "salted_password", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            iterations: Field::get(r, "iterations", v)?,
-            salt: Field::get(r, "salt", v)?,
-            salted_password: Field::get(r, "salted_password", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.mechanism, self.iterations) = r.run(&["mechanism", "iterations"]);
+        self.salt.fill(r, "salt", v);
+        self.salted_password.fill(r, "salted_password", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -119,18 +111,16 @@ pub struct AlterUserScramCredentialsResponse {
 impl Struct for AlterUserScramCredentialsResponse {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -162,20 +152,18 @@ impl Default for AlterUserScramCredentialsResult {
 impl Struct for AlterUserScramCredentialsResult {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.user.put(s, "user", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.user.put(s, "user", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user: Field::get(r, "user", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.user.fill(r, "user", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -29,20 +29,16 @@ impl Default for AssignReplicasToDirsRequest {
 impl Struct for AssignReplicasToDirsRequest {
     const MIN: usize = 14;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.directories.put(s, "directories", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        self.directories.put(s, "directories", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            directories: Field::get(r, "directories", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.directories.fill(r, "directories", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -60,18 +56,16 @@ pub struct DirectoryData {
 impl Struct for DirectoryData {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("id", self.id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.id = r.fixed("id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -89,18 +83,16 @@ pub struct TopicData {
 impl Struct for TopicData {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -116,13 +108,14 @@ pub struct PartitionData {
 impl Struct for PartitionData {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -142,20 +135,16 @@ pub struct AssignReplicasToDirsResponse {
 impl Struct for AssignReplicasToDirsResponse {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.directories.put(s, "directories", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.directories.put(s, "directories", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            directories: Field::get(r, "directories", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.directories.fill(r, "directories", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -173,18 +162,16 @@ pub struct DirectoryResult {
 impl Struct for DirectoryResult {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("id", self.id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.id = r.fixed("id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -202,18 +189,16 @@ pub struct TopicResult {
 impl Struct for TopicResult {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -231,18 +216,14 @@ pub struct PartitionResult {
 impl Struct for PartitionResult {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -62,36 +62,38 @@ impl Default for ConsumerGroupHeartbeatRequest {
 impl Struct for ConsumerGroupHeartbeatRequest {
     const MIN: usize = 16;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        if supports(v >= 1, "subscribed_topic_regex", self.subscribed_topic_regex.is_none())? {
-            self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        if v >= 1 {
+            self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v);
+        } else {
+            s.absent("subscribed_topic_regex", self.subscribed_topic_regex.is_none());
         }
-        self.server_assignor.put(s, "server_assignor", v)?;
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.server_assignor.put(s, "server_assignor", v);
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            subscribed_topic_regex: if v >= 1 { Field::get(r, "subscribed_topic_regex", v)? } else { None },
-            server_assignor: Field::get(r, "server_assignor", v)?,
-            topic_partitions: Field::get(r, "topic_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        if v >= 1 {
+            self.subscribed_topic_regex.fill(r, "subscribed_topic_regex", v);
+        }
+        self.server_assignor.fill(r, "server_assignor", v);
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -109,18 +111,16 @@ pub struct TopicPartitions {
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -151,28 +151,22 @@ pub struct ConsumerGroupHeartbeatResponse {
 impl Struct for ConsumerGroupHeartbeatResponse {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.heartbeat_interval_ms.put(s, "heartbeat_interval_ms", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(&["member_epoch", "heartbeat_interval_ms"], (self.member_epoch, self.heartbeat_interval_ms));
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            heartbeat_interval_ms: Field::get(r, "heartbeat_interval_ms", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.member_id.fill(r, "member_id", v);
+        (self.member_epoch, self.heartbeat_interval_ms) = r.run(&["member_epoch", "heartbeat_interval_ms"]);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -188,13 +182,14 @@ pub struct Assignment {
 impl Struct for Assignment {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

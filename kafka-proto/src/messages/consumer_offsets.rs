@@ -70,19 +70,16 @@ pub struct LegacyOffsetCommitKey {
 impl Struct for LegacyOffsetCommitKey {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        self.topic.put(s, "topic", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
+        self.topic.put(s, "topic", v);
+        s.fixed("partition", self.partition);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: Field::get(r, "group", v)?,
-            topic: Field::get(r, "topic", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
+        self.topic.fill(r, "topic", v);
+        self.partition = r.fixed("partition");
     }
 }
 
@@ -100,19 +97,16 @@ pub struct LegacyOffsetCommitValue {
 impl Struct for LegacyOffsetCommitValue {
     const MIN: usize = 17;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.offset.put(s, "offset", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        self.commit_timestamp.put(s, "commit_timestamp", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("offset", self.offset);
+        self.metadata.put(s, "metadata", v);
+        s.fixed("commit_timestamp", self.commit_timestamp);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            offset: Field::get(r, "offset", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            commit_timestamp: Field::get(r, "commit_timestamp", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.offset = r.fixed("offset");
+        self.metadata.fill(r, "metadata", v);
+        self.commit_timestamp = r.fixed("commit_timestamp");
     }
 }
 
@@ -130,19 +124,16 @@ pub struct OffsetCommitKey {
 impl Struct for OffsetCommitKey {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        self.topic.put(s, "topic", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
+        self.topic.put(s, "topic", v);
+        s.fixed("partition", self.partition);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: Field::get(r, "group", v)?,
-            topic: Field::get(r, "topic", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
+        self.topic.fill(r, "topic", v);
+        self.partition = r.fixed("partition");
     }
 }
 
@@ -185,41 +176,39 @@ impl Default for OffsetCommitValue {
 impl Struct for OffsetCommitValue {
     const MIN: usize = 17;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.offset.put(s, "offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("offset", self.offset);
         if v >= 3 {
-            self.leader_epoch.put(s, "leader_epoch", v)?;
+            s.fixed("leader_epoch", self.leader_epoch);
         }
-        self.metadata.put(s, "metadata", v)?;
-        self.commit_timestamp.put(s, "commit_timestamp", v)?;
+        self.metadata.put(s, "metadata", v);
+        s.fixed("commit_timestamp", self.commit_timestamp);
         if v == 1 {
-            self.expire_timestamp.put(s, "expire_timestamp", v)?;
+            s.fixed("expire_timestamp", self.expire_timestamp);
         }
         let set = [v >= 4 && !self.topic_id.is_zero()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "topic_id", &self.topic_id, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("topic_id", self.topic_id));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            offset: Field::get(r, "offset", v)?,
-            leader_epoch: if v >= 3 { Field::get(r, "leader_epoch", v)? } else { -1 },
-            metadata: Field::get(r, "metadata", v)?,
-            commit_timestamp: Field::get(r, "commit_timestamp", v)?,
-            expire_timestamp: if v == 1 { Field::get(r, "expire_timestamp", v)? } else { -1 },
-            topic_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["topic_id"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.offset = r.fixed("offset");
+        if v >= 3 {
+            self.leader_epoch = r.fixed("leader_epoch");
+        }
+        self.metadata.fill(r, "metadata", v);
+        self.commit_timestamp = r.fixed("commit_timestamp");
+        if v == 1 {
+            self.expire_timestamp = r.fixed("expire_timestamp");
+        }
+        self.unknown_tags = r.tags(&["topic_id"], &mut |r, tag| {
             match tag {
-                0 => m.topic_id = Field::get(r, "topic_id", v)?,
-                _ => return Ok(false),
+                0 => self.topic_id = r.fixed("topic_id"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -233,13 +222,12 @@ pub struct GroupMetadataKey {
 impl Struct for GroupMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group: Field::get(r, "group", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
     }
 }
 
@@ -282,28 +270,28 @@ impl Default for GroupMetadataValue {
 impl Struct for GroupMetadataValue {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.protocol_type.put(s, "protocol_type", v)?;
-        self.generation.put(s, "generation", v)?;
-        self.protocol.put(s, "protocol", v)?;
-        self.leader.put(s, "leader", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.protocol_type.put(s, "protocol_type", v);
+        s.fixed("generation", self.generation);
+        self.protocol.put(s, "protocol", v);
+        self.leader.put(s, "leader", v);
         if v >= 2 {
-            self.current_state_timestamp.put(s, "current_state_timestamp", v)?;
+            s.fixed("current_state_timestamp", self.current_state_timestamp);
         }
-        self.members.put(s, "members", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.members.put(s, "members", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            generation: Field::get(r, "generation", v)?,
-            protocol: Field::get(r, "protocol", v)?,
-            leader: Field::get(r, "leader", v)?,
-            current_state_timestamp: if v >= 2 { Field::get(r, "current_state_timestamp", v)? } else { -1 },
-            members: Field::get(r, "members", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.protocol_type.fill(r, "protocol_type", v);
+        self.generation = r.fixed("generation");
+        self.protocol.fill(r, "protocol", v);
+        self.leader.fill(r, "leader", v);
+        if v >= 2 {
+            self.current_state_timestamp = r.fixed("current_state_timestamp");
+        }
+        self.members.fill(r, "members", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -351,34 +339,36 @@ impl Default for MemberMetadata {
 impl Struct for MemberMetadata {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
         if v >= 3 {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+            self.group_instance_id.put(s, "group_instance_id", v);
         }
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
         if v >= 1 {
-            self.rebalance_timeout.put(s, "rebalance_timeout", v)?;
+            s.fixed("rebalance_timeout", self.rebalance_timeout);
         }
-        self.session_timeout.put(s, "session_timeout", v)?;
-        self.subscription.put(s, "subscription", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("session_timeout", self.session_timeout);
+        self.subscription.put(s, "subscription", v);
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            rebalance_timeout: if v >= 1 { Field::get(r, "rebalance_timeout", v)? } else { -1 },
-            session_timeout: Field::get(r, "session_timeout", v)?,
-            subscription: Field::get(r, "subscription", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        if v >= 1 {
+            self.rebalance_timeout = r.fixed("rebalance_timeout");
+        }
+        self.session_timeout = r.fixed("session_timeout");
+        self.subscription.fill(r, "subscription", v);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -392,13 +382,12 @@ pub struct ConsumerGroupMetadataKey {
 impl Struct for ConsumerGroupMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -416,26 +405,23 @@ pub struct ConsumerGroupMetadataValue {
 impl Struct for ConsumerGroupMetadataValue {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("epoch", self.epoch);
         let set = [self.metadata_hash != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "metadata_hash", &self.metadata_hash, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("metadata_hash", self.metadata_hash));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m =
-            Self { epoch: Field::get(r, "epoch", v)?, metadata_hash: 0, unknown_tags: UnknownTags::new() };
-        m.unknown_tags = r.tags(&["metadata_hash"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.epoch = r.fixed("epoch");
+        self.unknown_tags = r.tags(&["metadata_hash"], &mut |r, tag| {
             match tag {
-                0 => m.metadata_hash = Field::get(r, "metadata_hash", v)?,
-                _ => return Ok(false),
+                0 => self.metadata_hash = r.fixed("metadata_hash"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -449,13 +435,12 @@ pub struct ConsumerGroupPartitionMetadataKey {
 impl Struct for ConsumerGroupPartitionMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -471,13 +456,14 @@ pub struct ConsumerGroupPartitionMetadataValue {
 impl Struct for ConsumerGroupPartitionMetadataValue {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -499,22 +485,20 @@ pub struct TopicMetadata {
 impl Struct for TopicMetadata {
     const MIN: usize = 23;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.num_partitions.put(s, "num_partitions", v)?;
-        self.partition_metadata.put(s, "partition_metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("num_partitions", self.num_partitions);
+        self.partition_metadata.put(s, "partition_metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            num_partitions: Field::get(r, "num_partitions", v)?,
-            partition_metadata: Field::get(r, "partition_metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.num_partitions = r.fixed("num_partitions");
+        self.partition_metadata.fill(r, "partition_metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -532,18 +516,16 @@ pub struct PartitionMetadata {
 impl Struct for PartitionMetadata {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.racks.put(s, "racks", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition", self.partition);
+        self.racks.put(s, "racks", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            racks: Field::get(r, "racks", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition = r.fixed("partition");
+        self.racks.fill(r, "racks", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -559,14 +541,14 @@ pub struct ConsumerGroupMemberMetadataKey {
 impl Struct for ConsumerGroupMemberMetadataKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -621,51 +603,40 @@ impl Default for ConsumerGroupMemberMetadataValue {
 impl Struct for ConsumerGroupMemberMetadataValue {
     const MIN: usize = 12;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.server_assignor.put(s, "server_assignor", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v);
+        s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
+        self.server_assignor.put(s, "server_assignor", v);
         let set =
             [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::default())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(
-            set[0],
-            0,
-            "classic_member_metadata",
-            &TaggedOption(&self.classic_member_metadata),
-            &self.unknown_tags,
-            v,
-        )?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.option("classic_member_metadata", self.classic_member_metadata.as_ref(), true, v)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            subscribed_topic_regex: Field::get(r, "subscribed_topic_regex", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            server_assignor: Field::get(r, "server_assignor", v)?,
-            classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["classic_member_metadata"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.fill(r, "subscribed_topic_regex", v);
+        self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        self.server_assignor.fill(r, "server_assignor", v);
+        self.unknown_tags = r.tags(&["classic_member_metadata"], &mut |r, tag| {
             match tag {
-                0 => m.classic_member_metadata = r.option("classic_member_metadata", true, v)?,
-                _ => return Ok(false),
+                0 => self.classic_member_metadata = r.option("classic_member_metadata", true, v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -683,18 +654,16 @@ pub struct ClassicMemberMetadata {
 impl Struct for ClassicMemberMetadata {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.session_timeout_ms.put(s, "session_timeout_ms", v)?;
-        self.supported_protocols.put(s, "supported_protocols", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("session_timeout_ms", self.session_timeout_ms);
+        self.supported_protocols.put(s, "supported_protocols", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            session_timeout_ms: Field::get(r, "session_timeout_ms", v)?,
-            supported_protocols: Field::get(r, "supported_protocols", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.session_timeout_ms = r.fixed("session_timeout_ms");
+        self.supported_protocols.fill(r, "supported_protocols", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -712,18 +681,16 @@ pub struct ClassicProtocol {
 impl Struct for ClassicProtocol {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.metadata.put(s, "metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.metadata.fill(r, "metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -737,13 +704,12 @@ pub struct ConsumerGroupTargetAssignmentMetadataKey {
 impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -761,29 +727,23 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
 impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -799,14 +759,14 @@ pub struct ConsumerGroupTargetAssignmentMemberKey {
 impl Struct for ConsumerGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -822,13 +782,14 @@ pub struct ConsumerGroupTargetAssignmentMemberValue {
 impl Struct for ConsumerGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -846,18 +807,16 @@ pub struct TopicPartition {
 impl Struct for TopicPartition {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -873,14 +832,14 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
 impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -904,24 +863,22 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
 impl Struct for ConsumerGroupCurrentMemberAssignmentValue {
     const MIN: usize = 12;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.assigned_partitions.put(s, "assigned_partitions", v)?;
-        self.partitions_pending_revocation.put(s, "partitions_pending_revocation", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.assigned_partitions.put(s, "assigned_partitions", v);
+        self.partitions_pending_revocation.put(s, "partitions_pending_revocation", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            assigned_partitions: Field::get(r, "assigned_partitions", v)?,
-            partitions_pending_revocation: Field::get(r, "partitions_pending_revocation", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.assigned_partitions.fill(r, "assigned_partitions", v);
+        self.partitions_pending_revocation.fill(r, "partitions_pending_revocation", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -953,31 +910,25 @@ impl Default for TopicPartitions {
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
         let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.assignment_epochs.put(s, "assignment_epochs", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_epochs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.tags(&["assignment_epochs"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_epochs = Field::get(r, "assignment_epochs", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_epochs.fill(r, "assignment_epochs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -993,14 +944,14 @@ pub struct ShareGroupMemberMetadataKey {
 impl Struct for ShareGroupMemberMetadataKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1035,22 +986,20 @@ impl Default for ShareGroupMemberMetadataValue {
 impl Struct for ShareGroupMemberMetadataValue {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1064,13 +1013,12 @@ pub struct ShareGroupMetadataKey {
 impl Struct for ShareGroupMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1088,18 +1036,14 @@ pub struct ShareGroupMetadataValue {
 impl Struct for ShareGroupMetadataValue {
     const MIN: usize = 13;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.metadata_hash.put(s, "metadata_hash", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            metadata_hash: Field::get(r, "metadata_hash", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.epoch, self.metadata_hash) = r.run(&["epoch", "metadata_hash"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1113,13 +1057,12 @@ pub struct ShareGroupTargetAssignmentMetadataKey {
 impl Struct for ShareGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1137,29 +1080,23 @@ pub struct ShareGroupTargetAssignmentMetadataValue {
 impl Struct for ShareGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -1175,14 +1112,14 @@ pub struct ShareGroupTargetAssignmentMemberKey {
 impl Struct for ShareGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1198,13 +1135,14 @@ pub struct ShareGroupTargetAssignmentMemberValue {
 impl Struct for ShareGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1220,14 +1158,14 @@ pub struct ShareGroupCurrentMemberAssignmentKey {
 impl Struct for ShareGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1249,22 +1187,20 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
 impl Struct for ShareGroupCurrentMemberAssignmentValue {
     const MIN: usize = 11;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.assigned_partitions.put(s, "assigned_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.assigned_partitions.put(s, "assigned_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            assigned_partitions: Field::get(r, "assigned_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.assigned_partitions.fill(r, "assigned_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1282,18 +1218,16 @@ pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
 impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1307,13 +1241,12 @@ pub struct ShareGroupStatePartitionMetadataKey {
 impl Struct for ShareGroupStatePartitionMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1333,20 +1266,18 @@ pub struct ShareGroupStatePartitionMetadataValue {
 impl Struct for ShareGroupStatePartitionMetadataValue {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.initializing_topics.put(s, "initializing_topics", v)?;
-        self.initialized_topics.put(s, "initialized_topics", v)?;
-        self.deleting_topics.put(s, "deleting_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.initializing_topics.put(s, "initializing_topics", v);
+        self.initialized_topics.put(s, "initialized_topics", v);
+        self.deleting_topics.put(s, "deleting_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            initializing_topics: Field::get(r, "initializing_topics", v)?,
-            initialized_topics: Field::get(r, "initialized_topics", v)?,
-            deleting_topics: Field::get(r, "deleting_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.initializing_topics.fill(r, "initializing_topics", v);
+        self.initialized_topics.fill(r, "initialized_topics", v);
+        self.deleting_topics.fill(r, "deleting_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1366,20 +1297,18 @@ pub struct TopicPartitionsInfo {
 impl Struct for TopicPartitionsInfo {
     const MIN: usize = 19;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1397,18 +1326,16 @@ pub struct TopicInfo {
 impl Struct for TopicInfo {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1424,17 +1351,14 @@ pub struct ConsumerGroupRegularExpressionKey {
 impl Struct for ConsumerGroupRegularExpressionKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.regular_expression.put(s, "regular_expression", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.regular_expression.put(s, "regular_expression", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            regular_expression: Field::get(r, "regular_expression", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.regular_expression.fill(r, "regular_expression", v);
     }
 }
 
@@ -1454,20 +1378,16 @@ pub struct ConsumerGroupRegularExpressionValue {
 impl Struct for ConsumerGroupRegularExpressionValue {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.version.put(s, "version", v)?;
-        self.timestamp.put(s, "timestamp", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.run(&["version", "timestamp"], (self.version, self.timestamp));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            version: Field::get(r, "version", v)?,
-            timestamp: Field::get(r, "timestamp", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        (self.version, self.timestamp) = r.run(&["version", "timestamp"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1481,13 +1401,12 @@ pub struct StreamsGroupMetadataKey {
 impl Struct for StreamsGroupMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1531,73 +1450,54 @@ impl Default for StreamsGroupMetadataValue {
 impl Struct for StreamsGroupMetadataValue {
     const MIN: usize = 13;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.metadata_hash.put(s, "metadata_hash", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
         let set = [
             self.validated_topology_epoch != -1,
             self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()),
             self.stored_description_topology_epoch != -1,
             self.failed_description_topology_epoch != -1,
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "validated_topology_epoch", &self.validated_topology_epoch, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "last_assignment_configs", &self.last_assignment_configs, &self.unknown_tags, v)?;
-        s.tag(
-            set[2],
-            2,
-            "stored_description_topology_epoch",
-            &self.stored_description_topology_epoch,
-            &self.unknown_tags,
-            v,
-        )?;
-        s.tag(
-            set[3],
-            3,
-            "failed_description_topology_epoch",
-            &self.failed_description_topology_epoch,
-            &self.unknown_tags,
-            v,
-        )?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("validated_topology_epoch", self.validated_topology_epoch)
+        });
+        s.tag(set[1], 1, &self.unknown_tags, |s| {
+            self.last_assignment_configs.put(s, "last_assignment_configs", v)
+        });
+        s.tag(set[2], 2, &self.unknown_tags, |s| {
+            s.fixed("stored_description_topology_epoch", self.stored_description_topology_epoch)
+        });
+        s.tag(set[3], 3, &self.unknown_tags, |s| {
+            s.fixed("failed_description_topology_epoch", self.failed_description_topology_epoch)
+        });
         s.end_tags(4, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            epoch: Field::get(r, "epoch", v)?,
-            metadata_hash: Field::get(r, "metadata_hash", v)?,
-            validated_topology_epoch: -1,
-            last_assignment_configs: Some(Vec::new()),
-            stored_description_topology_epoch: -1,
-            failed_description_topology_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.epoch, self.metadata_hash) = r.run(&["epoch", "metadata_hash"]);
+        self.unknown_tags = r.tags(
             &[
                 "validated_topology_epoch",
                 "last_assignment_configs",
                 "stored_description_topology_epoch",
                 "failed_description_topology_epoch",
             ],
-            |r, tag| {
+            &mut |r, tag| {
                 match tag {
-                    0 => m.validated_topology_epoch = Field::get(r, "validated_topology_epoch", v)?,
-                    1 => m.last_assignment_configs = Field::get(r, "last_assignment_configs", v)?,
+                    0 => self.validated_topology_epoch = r.fixed("validated_topology_epoch"),
+                    1 => self.last_assignment_configs.fill(r, "last_assignment_configs", v),
                     2 => {
-                        m.stored_description_topology_epoch =
-                            Field::get(r, "stored_description_topology_epoch", v)?
+                        self.stored_description_topology_epoch = r.fixed("stored_description_topology_epoch")
                     }
                     3 => {
-                        m.failed_description_topology_epoch =
-                            Field::get(r, "failed_description_topology_epoch", v)?
+                        self.failed_description_topology_epoch = r.fixed("failed_description_topology_epoch")
                     }
-                    _ => return Ok(false),
+                    _ => return false,
                 }
-                Ok(true)
+                true
             },
-        )?;
-        Ok(m)
+        );
     }
 }
 
@@ -1615,18 +1515,16 @@ pub struct LastAssignmentConfig {
 impl Struct for LastAssignmentConfig {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1642,14 +1540,14 @@ pub struct StreamsGroupMemberMetadataKey {
 impl Struct for StreamsGroupMemberMetadataKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1702,32 +1600,28 @@ impl Default for StreamsGroupMemberMetadataValue {
 impl Struct for StreamsGroupMemberMetadataValue {
     const MIN: usize = 16;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.topology_epoch.put(s, "topology_epoch", v)?;
-        self.process_id.put(s, "process_id", v)?;
-        self.user_endpoint.put(s, "user_endpoint", v)?;
-        self.client_tags.put(s, "client_tags", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        s.run(&["rebalance_timeout_ms", "topology_epoch"], (self.rebalance_timeout_ms, self.topology_epoch));
+        self.process_id.put(s, "process_id", v);
+        self.user_endpoint.put(s, "user_endpoint", v);
+        self.client_tags.put(s, "client_tags", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            topology_epoch: Field::get(r, "topology_epoch", v)?,
-            process_id: Field::get(r, "process_id", v)?,
-            user_endpoint: Field::get(r, "user_endpoint", v)?,
-            client_tags: Field::get(r, "client_tags", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        (self.rebalance_timeout_ms, self.topology_epoch) = r.run(&["rebalance_timeout_ms", "topology_epoch"]);
+        self.process_id.fill(r, "process_id", v);
+        self.user_endpoint.fill(r, "user_endpoint", v);
+        self.client_tags.fill(r, "client_tags", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1745,18 +1639,16 @@ pub struct Endpoint {
 impl Struct for Endpoint {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1774,18 +1666,16 @@ pub struct KeyValue {
 impl Struct for KeyValue {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1799,13 +1689,12 @@ pub struct StreamsGroupTargetAssignmentMetadataKey {
 impl Struct for StreamsGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1823,29 +1712,23 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
 impl Struct for StreamsGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -1861,14 +1744,14 @@ pub struct StreamsGroupTargetAssignmentMemberKey {
 impl Struct for StreamsGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1888,20 +1771,18 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
 impl Struct for StreamsGroupTargetAssignmentMemberValue {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1919,18 +1800,16 @@ pub struct TaskIds {
 impl Struct for TaskIds {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -1946,14 +1825,14 @@ pub struct StreamsGroupCurrentMemberAssignmentKey {
 impl Struct for StreamsGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1985,32 +1864,30 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
 impl Struct for StreamsGroupCurrentMemberAssignmentValue {
     const MIN: usize = 16;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        self.active_tasks_pending_revocation.put(s, "active_tasks_pending_revocation", v)?;
-        self.standby_tasks_pending_revocation.put(s, "standby_tasks_pending_revocation", v)?;
-        self.warmup_tasks_pending_revocation.put(s, "warmup_tasks_pending_revocation", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        self.active_tasks_pending_revocation.put(s, "active_tasks_pending_revocation", v);
+        self.standby_tasks_pending_revocation.put(s, "standby_tasks_pending_revocation", v);
+        self.warmup_tasks_pending_revocation.put(s, "warmup_tasks_pending_revocation", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            active_tasks_pending_revocation: Field::get(r, "active_tasks_pending_revocation", v)?,
-            standby_tasks_pending_revocation: Field::get(r, "standby_tasks_pending_revocation", v)?,
-            warmup_tasks_pending_revocation: Field::get(r, "warmup_tasks_pending_revocation", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.active_tasks_pending_revocation.fill(r, "active_tasks_pending_revocation", v);
+        self.standby_tasks_pending_revocation.fill(r, "standby_tasks_pending_revocation", v);
+        self.warmup_tasks_pending_revocation.fill(r, "warmup_tasks_pending_revocation", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2042,31 +1919,25 @@ impl Default for StreamsGroupCurrentMemberAssignmentTaskIds {
 impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
         let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.assignment_epochs.put(s, "assignment_epochs", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_epochs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.tags(&["assignment_epochs"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_epochs = Field::get(r, "assignment_epochs", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_epochs.fill(r, "assignment_epochs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -2080,13 +1951,12 @@ pub struct StreamsGroupTopologyKey {
 impl Struct for StreamsGroupTopologyKey {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -2104,18 +1974,16 @@ pub struct StreamsGroupTopologyValue {
 impl Struct for StreamsGroupTopologyValue {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.subtopologies.put(s, "subtopologies", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("epoch", self.epoch);
+        self.subtopologies.put(s, "subtopologies", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.epoch = r.fixed("epoch");
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2143,28 +2011,26 @@ pub struct Subtopology {
 impl Struct for Subtopology {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.state_changelog_topics.put(s, "state_changelog_topics", v)?;
-        self.repartition_sink_topics.put(s, "repartition_sink_topics", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        self.copartition_groups.put(s, "copartition_groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.state_changelog_topics.put(s, "state_changelog_topics", v);
+        self.repartition_sink_topics.put(s, "repartition_sink_topics", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        self.copartition_groups.put(s, "copartition_groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            state_changelog_topics: Field::get(r, "state_changelog_topics", v)?,
-            repartition_sink_topics: Field::get(r, "repartition_sink_topics", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            copartition_groups: Field::get(r, "copartition_groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.state_changelog_topics.fill(r, "state_changelog_topics", v);
+        self.repartition_sink_topics.fill(r, "repartition_sink_topics", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.copartition_groups.fill(r, "copartition_groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2186,22 +2052,18 @@ pub struct StreamsGroupTopologyTopicInfo {
 impl Struct for StreamsGroupTopologyTopicInfo {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2219,18 +2081,16 @@ pub struct TopicConfig {
 impl Struct for TopicConfig {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2252,22 +2112,18 @@ pub struct StreamsGroupTopologyTopicInfo2 {
 impl Struct for StreamsGroupTopologyTopicInfo2 {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2287,20 +2143,18 @@ pub struct CopartitionGroup {
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -29,13 +29,12 @@ pub struct ControlRecordTypeSchema {
 impl Struct for ControlRecordTypeSchema {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.type_.put(s, "type", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("type", self.type_);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { type_: Field::get(r, "type", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.type_ = r.fixed("type");
     }
 }
 
@@ -49,13 +48,12 @@ pub struct EndTxnMarker {
 impl Struct for EndTxnMarker {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("coordinator_epoch", self.coordinator_epoch);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { coordinator_epoch: Field::get(r, "coordinator_epoch", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.coordinator_epoch = r.fixed("coordinator_epoch");
     }
 }
 
@@ -77,22 +75,18 @@ pub struct LeaderChangeMessage {
 impl Struct for LeaderChangeMessage {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.voters.put(s, "voters", v)?;
-        self.granting_voters.put(s, "granting_voters", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["version", "leader_id"], (self.version, self.leader_id));
+        self.voters.put(s, "voters", v);
+        self.granting_voters.put(s, "granting_voters", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            voters: Field::get(r, "voters", v)?,
-            granting_voters: Field::get(r, "granting_voters", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.version, self.leader_id) = r.run(&["version", "leader_id"]);
+        self.voters.fill(r, "voters", v);
+        self.granting_voters.fill(r, "granting_voters", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -111,20 +105,22 @@ pub struct Voter {
 impl Struct for Voter {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.voter_id.put(s, "voter_id", v)?;
-        if supports(v >= 1, "voter_directory_id", self.voter_directory_id.is_zero())? {
-            self.voter_directory_id.put(s, "voter_directory_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("voter_id", self.voter_id);
+        if v >= 1 {
+            s.fixed("voter_directory_id", self.voter_directory_id);
+        } else {
+            s.absent("voter_directory_id", self.voter_directory_id.is_zero());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: if v >= 1 { Field::get(r, "voter_directory_id", v)? } else { Uuid::ZERO },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.voter_id = r.fixed("voter_id");
+        if v >= 1 {
+            self.voter_directory_id = r.fixed("voter_directory_id");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -142,18 +138,18 @@ pub struct SnapshotHeaderRecord {
 impl Struct for SnapshotHeaderRecord {
     const MIN: usize = 11;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.last_contained_log_timestamp.put(s, "last_contained_log_timestamp", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["version", "last_contained_log_timestamp"],
+            (self.version, self.last_contained_log_timestamp),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            last_contained_log_timestamp: Field::get(r, "last_contained_log_timestamp", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.version, self.last_contained_log_timestamp) =
+            r.run(&["version", "last_contained_log_timestamp"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -169,13 +165,14 @@ pub struct SnapshotFooterRecord {
 impl Struct for SnapshotFooterRecord {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("version", self.version);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { version: Field::get(r, "version", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.version = r.fixed("version");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -193,18 +190,14 @@ pub struct KRaftVersionRecord {
 impl Struct for KRaftVersionRecord {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.k_raft_version.put(s, "k_raft_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["version", "k_raft_version"], (self.version, self.k_raft_version));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            k_raft_version: Field::get(r, "k_raft_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.version, self.k_raft_version) = r.run(&["version", "k_raft_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -222,18 +215,16 @@ pub struct VotersRecord {
 impl Struct for VotersRecord {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.voters.put(s, "voters", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("version", self.version);
+        self.voters.put(s, "voters", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            voters: Field::get(r, "voters", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.version = r.fixed("version");
+        self.voters.fill(r, "voters", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -255,22 +246,18 @@ pub struct VotersVoter {
 impl Struct for VotersVoter {
     const MIN: usize = 27;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.voter_id.put(s, "voter_id", v)?;
-        self.voter_directory_id.put(s, "voter_directory_id", v)?;
-        self.endpoints.put(s, "endpoints", v)?;
-        self.k_raft_version_feature.put(s, "k_raft_version_feature", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["voter_id", "voter_directory_id"], (self.voter_id, self.voter_directory_id));
+        self.endpoints.put(s, "endpoints", v);
+        self.k_raft_version_feature.put(s, "k_raft_version_feature", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: Field::get(r, "voter_directory_id", v)?,
-            endpoints: Field::get(r, "endpoints", v)?,
-            k_raft_version_feature: Field::get(r, "k_raft_version_feature", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.voter_id, self.voter_directory_id) = r.run(&["voter_id", "voter_directory_id"]);
+        self.endpoints.fill(r, "endpoints", v);
+        self.k_raft_version_feature.fill(r, "k_raft_version_feature", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -290,20 +277,18 @@ pub struct Endpoint {
 impl Struct for Endpoint {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -321,18 +306,18 @@ pub struct KRaftVersionFeature {
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

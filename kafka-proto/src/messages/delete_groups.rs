@@ -21,13 +21,14 @@ pub struct DeleteGroupsRequest {
 impl Struct for DeleteGroupsRequest {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.groups_names.put(s, "groups_names", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.groups_names.put(s, "groups_names", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { groups_names: Field::get(r, "groups_names", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.groups_names.fill(r, "groups_names", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -45,18 +46,16 @@ pub struct DeleteGroupsResponse {
 impl Struct for DeleteGroupsResponse {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -77,22 +76,22 @@ pub struct DeletableGroupResult {
 impl Struct for DeletableGroupResult {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("error_code", self.error_code);
         if v >= 3 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 3 { Field::get(r, "error_message", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.error_code = r.fixed("error_code");
+        if v >= 3 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 

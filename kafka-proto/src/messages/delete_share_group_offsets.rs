@@ -20,18 +20,16 @@ pub struct DeleteShareGroupOffsetsRequest {
 impl Struct for DeleteShareGroupOffsetsRequest {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -47,13 +45,14 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
 impl Struct for DeleteShareGroupOffsetsRequestTopic {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_name: Field::get(r, "topic_name", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -76,22 +75,18 @@ pub struct DeleteShareGroupOffsetsResponse {
 impl Struct for DeleteShareGroupOffsetsResponse {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -114,22 +109,18 @@ pub struct DeleteShareGroupOffsetsResponseTopic {
 impl Struct for DeleteShareGroupOffsetsResponseTopic {
     const MIN: usize = 21;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.run(&["topic_id", "error_code"], (self.topic_id, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        (self.topic_id, self.error_code) = r.run(&["topic_id", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -30,24 +30,28 @@ pub struct DeleteTopicsRequest {
 impl Struct for DeleteTopicsRequest {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 6, "topics", self.topics.is_empty())? {
-            self.topics.put(s, "topics", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 6 {
+            self.topics.put(s, "topics", v);
+        } else {
+            s.absent("topics", self.topics.is_empty());
         }
         if v <= 5 {
-            self.topic_names.put(s, "topic_names", v)?;
+            self.topic_names.put(s, "topic_names", v);
         }
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("timeout_ms", self.timeout_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: if v >= 6 { Field::get(r, "topics", v)? } else { Vec::new() },
-            topic_names: if v <= 5 { Field::get(r, "topic_names", v)? } else { Vec::new() },
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 6 {
+            self.topics.fill(r, "topics", v);
+        }
+        if v <= 5 {
+            self.topic_names.fill(r, "topic_names", v);
+        }
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -66,18 +70,16 @@ pub struct DeleteTopicState {
 impl Struct for DeleteTopicState {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("topic_id", self.topic_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -96,20 +98,20 @@ pub struct DeleteTopicsResponse {
 impl Struct for DeleteTopicsResponse {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -146,26 +148,28 @@ impl Default for DeletableTopicResult {
 impl Struct for DeletableTopicResult {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        some(v >= 6, &self.name, "name")?.put(s, "name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        put_nullable(&self.name, s, "name", v >= 6, v);
         if v >= 6 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.error_code.put(s, "error_code", v)?;
+        s.fixed("error_code", self.error_code);
         if v >= 5 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Nullable::get_nullable(r, "name", v, v >= 6)?,
-            topic_id: if v >= 6 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 5 { Field::get(r, "error_message", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        fill_nullable(&mut self.name, r, "name", v >= 6, v);
+        if v >= 6 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 5 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 

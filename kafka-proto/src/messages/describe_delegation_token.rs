@@ -28,13 +28,14 @@ impl Default for DescribeDelegationTokenRequest {
 impl Struct for DescribeDelegationTokenRequest {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.owners.put(s, "owners", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.owners.put(s, "owners", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { owners: Field::get(r, "owners", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.owners.fill(r, "owners", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -52,18 +53,16 @@ pub struct DescribeDelegationTokenOwner {
 impl Struct for DescribeDelegationTokenOwner {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -83,20 +82,18 @@ pub struct DescribeDelegationTokenResponse {
 impl Struct for DescribeDelegationTokenResponse {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.tokens.put(s, "tokens", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.tokens.put(s, "tokens", v);
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            tokens: Field::get(r, "tokens", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.tokens.fill(r, "tokens", v);
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -132,48 +129,39 @@ pub struct DescribedDelegationToken {
 impl Struct for DescribedDelegationToken {
     const MIN: usize = 29;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        if supports(v >= 3, "token_requester_principal_type", self.token_requester_principal_type.is_empty())?
-        {
-            self.token_requester_principal_type.put(s, "token_requester_principal_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.put(s, "token_requester_principal_type", v);
+            self.token_requester_principal_name.put(s, "token_requester_principal_name", v);
+        } else {
+            s.absent("token_requester_principal_type", self.token_requester_principal_type.is_empty());
+            s.absent("token_requester_principal_name", self.token_requester_principal_name.is_empty());
         }
-        if supports(v >= 3, "token_requester_principal_name", self.token_requester_principal_name.is_empty())?
-        {
-            self.token_requester_principal_name.put(s, "token_requester_principal_name", v)?;
-        }
-        self.issue_timestamp.put(s, "issue_timestamp", v)?;
-        self.expiry_timestamp.put(s, "expiry_timestamp", v)?;
-        self.max_timestamp.put(s, "max_timestamp", v)?;
-        self.token_id.put(s, "token_id", v)?;
-        self.hmac.put(s, "hmac", v)?;
-        self.renewers.put(s, "renewers", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(
+            &["issue_timestamp", "expiry_timestamp", "max_timestamp"],
+            (self.issue_timestamp, self.expiry_timestamp, self.max_timestamp),
+        );
+        self.token_id.put(s, "token_id", v);
+        self.hmac.put(s, "hmac", v);
+        self.renewers.put(s, "renewers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            token_requester_principal_type: if v >= 3 {
-                Field::get(r, "token_requester_principal_type", v)?
-            } else {
-                Str::new()
-            },
-            token_requester_principal_name: if v >= 3 {
-                Field::get(r, "token_requester_principal_name", v)?
-            } else {
-                Str::new()
-            },
-            issue_timestamp: Field::get(r, "issue_timestamp", v)?,
-            expiry_timestamp: Field::get(r, "expiry_timestamp", v)?,
-            max_timestamp: Field::get(r, "max_timestamp", v)?,
-            token_id: Field::get(r, "token_id", v)?,
-            hmac: Field::get(r, "hmac", v)?,
-            renewers: Field::get(r, "renewers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.fill(r, "token_requester_principal_type", v);
+            self.token_requester_principal_name.fill(r, "token_requester_principal_name", v);
+        }
+        (self.issue_timestamp, self.expiry_timestamp, self.max_timestamp) =
+            r.run(&["issue_timestamp", "expiry_timestamp", "max_timestamp"]);
+        self.token_id.fill(r, "token_id", v);
+        self.hmac.fill(r, "hmac", v);
+        self.renewers.fill(r, "renewers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -191,18 +179,16 @@ pub struct DescribedDelegationTokenRenewer {
 impl Struct for DescribedDelegationTokenRenewer {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -18,13 +18,14 @@ pub struct DescribeProducersRequest {
 impl Struct for DescribeProducersRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -42,18 +43,16 @@ pub struct TopicRequest {
 impl Struct for TopicRequest {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -71,18 +70,16 @@ pub struct DescribeProducersResponse {
 impl Struct for DescribeProducersResponse {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -100,18 +97,16 @@ pub struct TopicResponse {
 impl Struct for TopicResponse {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -134,22 +129,18 @@ pub struct PartitionResponse {
 impl Struct for PartitionResponse {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.active_producers.put(s, "active_producers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.active_producers.put(s, "active_producers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            active_producers: Field::get(r, "active_producers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.active_producers.fill(r, "active_producers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -192,26 +183,45 @@ impl Default for ProducerState {
 impl Struct for ProducerState {
     const MIN: usize = 37;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.last_sequence.put(s, "last_sequence", v)?;
-        self.last_timestamp.put(s, "last_timestamp", v)?;
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
-        self.current_txn_start_offset.put(s, "current_txn_start_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &[
+                "producer_id",
+                "producer_epoch",
+                "last_sequence",
+                "last_timestamp",
+                "coordinator_epoch",
+                "current_txn_start_offset",
+            ],
+            (
+                self.producer_id,
+                self.producer_epoch,
+                self.last_sequence,
+                self.last_timestamp,
+                self.coordinator_epoch,
+                self.current_txn_start_offset,
+            ),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            last_sequence: Field::get(r, "last_sequence", v)?,
-            last_timestamp: Field::get(r, "last_timestamp", v)?,
-            coordinator_epoch: Field::get(r, "coordinator_epoch", v)?,
-            current_txn_start_offset: Field::get(r, "current_txn_start_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (
+            self.producer_id,
+            self.producer_epoch,
+            self.last_sequence,
+            self.last_timestamp,
+            self.coordinator_epoch,
+            self.current_txn_start_offset,
+        ) = r.run(&[
+            "producer_id",
+            "producer_epoch",
+            "last_sequence",
+            "last_timestamp",
+            "coordinator_epoch",
+            "current_txn_start_offset",
+        ]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -20,13 +20,14 @@ pub struct DescribeQuorumRequest {
 impl Struct for DescribeQuorumRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -44,18 +45,16 @@ pub struct TopicData {
 impl Struct for TopicData {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -71,13 +70,14 @@ pub struct PartitionData {
 impl Struct for PartitionData {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -113,26 +113,30 @@ impl Default for DescribeQuorumResponse {
 impl Struct for DescribeQuorumResponse {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
         if v >= 2 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        self.topics.put(s, "topics", v)?;
-        if supports(v >= 2, "nodes", self.nodes.is_empty())? {
-            self.nodes.put(s, "nodes", v)?;
+        self.topics.put(s, "topics", v);
+        if v >= 2 {
+            self.nodes.put(s, "nodes", v);
+        } else {
+            s.absent("nodes", self.nodes.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 2 { Field::get(r, "error_message", v)? } else { Some(Str::new()) },
-            topics: Field::get(r, "topics", v)?,
-            nodes: if v >= 2 { Field::get(r, "nodes", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        if v >= 2 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.topics.fill(r, "topics", v);
+        if v >= 2 {
+            self.nodes.fill(r, "nodes", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -150,18 +154,16 @@ pub struct TopicResult {
 impl Struct for TopicResult {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -208,32 +210,30 @@ impl Default for PartitionResult {
 impl Struct for PartitionResult {
     const MIN: usize = 25;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
         if v >= 2 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.high_watermark.put(s, "high_watermark", v)?;
-        self.current_voters.put(s, "current_voters", v)?;
-        self.observers.put(s, "observers", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(
+            &["leader_id", "leader_epoch", "high_watermark"],
+            (self.leader_id, self.leader_epoch, self.high_watermark),
+        );
+        self.current_voters.put(s, "current_voters", v);
+        self.observers.put(s, "observers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 2 { Field::get(r, "error_message", v)? } else { Some(Str::new()) },
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            high_watermark: Field::get(r, "high_watermark", v)?,
-            current_voters: Field::get(r, "current_voters", v)?,
-            observers: Field::get(r, "observers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        if v >= 2 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        (self.leader_id, self.leader_epoch, self.high_watermark) =
+            r.run(&["leader_id", "leader_epoch", "high_watermark"]);
+        self.current_voters.fill(r, "current_voters", v);
+        self.observers.fill(r, "observers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -251,18 +251,16 @@ pub struct Node {
 impl Struct for Node {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.listeners.put(s, "listeners", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.listeners.fill(r, "listeners", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -282,20 +280,18 @@ pub struct Listener {
 impl Struct for Listener {
     const MIN: usize = 5;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -335,30 +331,34 @@ impl Default for ReplicaState {
 impl Struct for ReplicaState {
     const MIN: usize = 13;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.replica_id.put(s, "replica_id", v)?;
-        if supports(v >= 2, "replica_directory_id", self.replica_directory_id.is_zero())? {
-            self.replica_directory_id.put(s, "replica_directory_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("replica_id", self.replica_id);
+        if v >= 2 {
+            s.fixed("replica_directory_id", self.replica_directory_id);
+        } else {
+            s.absent("replica_directory_id", self.replica_directory_id.is_zero());
         }
-        self.log_end_offset.put(s, "log_end_offset", v)?;
+        s.fixed("log_end_offset", self.log_end_offset);
         if v >= 1 {
-            self.last_fetch_timestamp.put(s, "last_fetch_timestamp", v)?;
+            s.run(
+                &["last_fetch_timestamp", "last_caught_up_timestamp"],
+                (self.last_fetch_timestamp, self.last_caught_up_timestamp),
+            );
         }
-        if v >= 1 {
-            self.last_caught_up_timestamp.put(s, "last_caught_up_timestamp", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: Field::get(r, "replica_id", v)?,
-            replica_directory_id: if v >= 2 { Field::get(r, "replica_directory_id", v)? } else { Uuid::ZERO },
-            log_end_offset: Field::get(r, "log_end_offset", v)?,
-            last_fetch_timestamp: if v >= 1 { Field::get(r, "last_fetch_timestamp", v)? } else { -1 },
-            last_caught_up_timestamp: if v >= 1 { Field::get(r, "last_caught_up_timestamp", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.replica_id = r.fixed("replica_id");
+        if v >= 2 {
+            self.replica_directory_id = r.fixed("replica_directory_id");
+        }
+        self.log_end_offset = r.fixed("log_end_offset");
+        if v >= 1 {
+            (self.last_fetch_timestamp, self.last_caught_up_timestamp) =
+                r.run(&["last_fetch_timestamp", "last_caught_up_timestamp"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -19,13 +19,14 @@ pub struct DescribeShareGroupOffsetsRequest {
 impl Struct for DescribeShareGroupOffsetsRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { groups: Field::get(r, "groups", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -50,18 +51,16 @@ impl Default for DescribeShareGroupOffsetsRequestGroup {
 impl Struct for DescribeShareGroupOffsetsRequestGroup {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -79,18 +78,16 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
 impl Struct for DescribeShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -108,18 +105,16 @@ pub struct DescribeShareGroupOffsetsResponse {
 impl Struct for DescribeShareGroupOffsetsResponse {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -142,22 +137,20 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
 impl Struct for DescribeShareGroupOffsetsResponseGroup {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -177,20 +170,18 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
 impl Struct for DescribeShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -232,28 +223,28 @@ impl Default for DescribeShareGroupOffsetsResponsePartition {
 impl Struct for DescribeShareGroupOffsetsResponsePartition {
     const MIN: usize = 20;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "start_offset", "leader_epoch"],
+            (self.partition_index, self.start_offset, self.leader_epoch),
+        );
         if v >= 1 {
-            self.lag.put(s, "lag", v)?;
+            s.fixed("lag", self.lag);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            lag: if v >= 1 { Field::get(r, "lag", v)? } else { -1 },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.start_offset, self.leader_epoch) =
+            r.run(&["partition_index", "start_offset", "leader_epoch"]);
+        if v >= 1 {
+            self.lag = r.fixed("lag");
+        }
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -25,13 +25,14 @@ impl Default for DescribeUserScramCredentialsRequest {
 impl Struct for DescribeUserScramCredentialsRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.users.put(s, "users", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.users.put(s, "users", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { users: Field::get(r, "users", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.users.fill(r, "users", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -47,13 +48,14 @@ pub struct UserName {
 impl Struct for UserName {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -88,22 +90,18 @@ impl Default for DescribeUserScramCredentialsResponse {
 impl Struct for DescribeUserScramCredentialsResponse {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -138,22 +136,20 @@ impl Default for DescribeUserScramCredentialsResult {
 impl Struct for DescribeUserScramCredentialsResult {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.user.put(s, "user", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.credential_infos.put(s, "credential_infos", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.user.put(s, "user", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.credential_infos.put(s, "credential_infos", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user: Field::get(r, "user", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            credential_infos: Field::get(r, "credential_infos", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.user.fill(r, "user", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.credential_infos.fill(r, "credential_infos", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -171,18 +167,14 @@ pub struct CredentialInfo {
 impl Struct for CredentialInfo {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.mechanism.put(s, "mechanism", v)?;
-        self.iterations.put(s, "iterations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["mechanism", "iterations"], (self.mechanism, self.iterations));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            mechanism: Field::get(r, "mechanism", v)?,
-            iterations: Field::get(r, "iterations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.mechanism, self.iterations) = r.run(&["mechanism", "iterations"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

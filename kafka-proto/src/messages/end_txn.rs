@@ -29,22 +29,20 @@ pub struct EndTxnRequest {
 impl Struct for EndTxnRequest {
     const MIN: usize = 12;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.committed.put(s, "committed", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.run(
+            &["producer_id", "producer_epoch", "committed"],
+            (self.producer_id, self.producer_epoch, self.committed),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            committed: Field::get(r, "committed", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        (self.producer_id, self.producer_epoch, self.committed) =
+            r.run(&["producer_id", "producer_epoch", "committed"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -80,26 +78,20 @@ impl Default for EndTxnResponse {
 impl Struct for EndTxnResponse {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
         if v >= 5 {
-            self.producer_id.put(s, "producer_id", v)?;
+            s.run(&["producer_id", "producer_epoch"], (self.producer_id, self.producer_epoch));
         }
-        if v >= 5 {
-            self.producer_epoch.put(s, "producer_epoch", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            producer_id: if v >= 5 { Field::get(r, "producer_id", v)? } else { -1 },
-            producer_epoch: if v >= 5 { Field::get(r, "producer_epoch", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        if v >= 5 {
+            (self.producer_id, self.producer_epoch) = r.run(&["producer_id", "producer_epoch"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -29,24 +29,30 @@ pub struct LeaveGroupRequest {
 impl Struct for LeaveGroupRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        if supports(v <= 2, "member_id", self.member_id.is_empty())? {
-            self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        if v <= 2 {
+            self.member_id.put(s, "member_id", v);
+        } else {
+            s.absent("member_id", self.member_id.is_empty());
         }
-        if supports(v >= 3, "members", self.members.is_empty())? {
-            self.members.put(s, "members", v)?;
+        if v >= 3 {
+            self.members.put(s, "members", v);
+        } else {
+            s.absent("members", self.members.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: if v <= 2 { Field::get(r, "member_id", v)? } else { Str::new() },
-            members: if v >= 3 { Field::get(r, "members", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        if v <= 2 {
+            self.member_id.fill(r, "member_id", v);
+        }
+        if v >= 3 {
+            self.members.fill(r, "members", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -68,22 +74,22 @@ pub struct MemberIdentity {
 impl Struct for MemberIdentity {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.group_instance_id.put(s, "group_instance_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.group_instance_id.put(s, "group_instance_id", v);
         if v >= 5 {
-            self.reason.put(s, "reason", v)?;
+            self.reason.put(s, "reason", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: Field::get(r, "group_instance_id", v)?,
-            reason: if v >= 5 { Field::get(r, "reason", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.group_instance_id.fill(r, "group_instance_id", v);
+        if v >= 5 {
+            self.reason.fill(r, "reason", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -105,24 +111,28 @@ pub struct LeaveGroupResponse {
 impl Struct for LeaveGroupResponse {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        if supports(v >= 3, "members", self.members.is_empty())? {
-            self.members.put(s, "members", v)?;
+        s.fixed("error_code", self.error_code);
+        if v >= 3 {
+            self.members.put(s, "members", v);
+        } else {
+            s.absent("members", self.members.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            members: if v >= 3 { Field::get(r, "members", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 3 {
+            self.members.fill(r, "members", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -154,20 +164,18 @@ impl Default for MemberResponse {
 impl Struct for MemberResponse {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.group_instance_id.put(s, "group_instance_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.group_instance_id.put(s, "group_instance_id", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: Field::get(r, "group_instance_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.group_instance_id.fill(r, "group_instance_id", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -27,22 +27,28 @@ pub struct ListGroupsRequest {
 impl Struct for ListGroupsRequest {
     const MIN: usize = 0;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 4, "states_filter", self.states_filter.is_empty())? {
-            self.states_filter.put(s, "states_filter", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 4 {
+            self.states_filter.put(s, "states_filter", v);
+        } else {
+            s.absent("states_filter", self.states_filter.is_empty());
         }
-        if supports(v >= 5, "types_filter", self.types_filter.is_empty())? {
-            self.types_filter.put(s, "types_filter", v)?;
+        if v >= 5 {
+            self.types_filter.put(s, "types_filter", v);
+        } else {
+            s.absent("types_filter", self.types_filter.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            states_filter: if v >= 4 { Field::get(r, "states_filter", v)? } else { Vec::new() },
-            types_filter: if v >= 5 { Field::get(r, "types_filter", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 4 {
+            self.states_filter.fill(r, "states_filter", v);
+        }
+        if v >= 5 {
+            self.types_filter.fill(r, "types_filter", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -63,22 +69,22 @@ pub struct ListGroupsResponse {
 impl Struct for ListGroupsResponse {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -102,26 +108,28 @@ pub struct ListedGroup {
 impl Struct for ListedGroup {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.protocol_type.put(s, "protocol_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.protocol_type.put(s, "protocol_type", v);
         if v >= 4 {
-            self.group_state.put(s, "group_state", v)?;
+            self.group_state.put(s, "group_state", v);
         }
         if v >= 5 {
-            self.group_type.put(s, "group_type", v)?;
+            self.group_type.put(s, "group_type", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            group_state: if v >= 4 { Field::get(r, "group_state", v)? } else { Str::new() },
-            group_type: if v >= 5 { Field::get(r, "group_type", v)? } else { Str::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.protocol_type.fill(r, "protocol_type", v);
+        if v >= 4 {
+            self.group_state.fill(r, "group_state", v);
+        }
+        if v >= 5 {
+            self.group_type.fill(r, "group_type", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -28,18 +28,16 @@ impl Default for ListPartitionReassignmentsRequest {
 impl Struct for ListPartitionReassignmentsRequest {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("timeout_ms", self.timeout_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -57,18 +55,16 @@ pub struct ListPartitionReassignmentsTopics {
 impl Struct for ListPartitionReassignmentsTopics {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -103,22 +99,18 @@ impl Default for ListPartitionReassignmentsResponse {
 impl Struct for ListPartitionReassignmentsResponse {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -136,18 +128,16 @@ pub struct OngoingTopicReassignment {
 impl Struct for OngoingTopicReassignment {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -169,22 +159,20 @@ pub struct OngoingPartitionReassignment {
 impl Struct for OngoingPartitionReassignment {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.replicas.put(s, "replicas", v)?;
-        self.adding_replicas.put(s, "adding_replicas", v)?;
-        self.removing_replicas.put(s, "removing_replicas", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.replicas.put(s, "replicas", v);
+        self.adding_replicas.put(s, "adding_replicas", v);
+        self.removing_replicas.put(s, "removing_replicas", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            adding_replicas: Field::get(r, "adding_replicas", v)?,
-            removing_replicas: Field::get(r, "removing_replicas", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.replicas.fill(r, "replicas", v);
+        self.adding_replicas.fill(r, "adding_replicas", v);
+        self.removing_replicas.fill(r, "removing_replicas", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

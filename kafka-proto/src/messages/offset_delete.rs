@@ -18,14 +18,14 @@ pub struct OffsetDeleteRequest {
 impl Struct for OffsetDeleteRequest {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, topics: Field::get(r, "topics", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
     }
 }
 
@@ -41,14 +41,14 @@ pub struct OffsetDeleteRequestTopic {
 impl Struct for OffsetDeleteRequestTopic {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, partitions: Field::get(r, "partitions", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
     }
 }
 
@@ -62,13 +62,12 @@ pub struct OffsetDeleteRequestPartition {
 impl Struct for OffsetDeleteRequestPartition {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
     }
 }
 
@@ -86,19 +85,14 @@ pub struct OffsetDeleteResponse {
 impl Struct for OffsetDeleteResponse {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["error_code", "throttle_time_ms"], (self.error_code, self.throttle_time_ms));
+        self.topics.put(s, "topics", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.error_code, self.throttle_time_ms) = r.run(&["error_code", "throttle_time_ms"]);
+        self.topics.fill(r, "topics", v);
     }
 }
 
@@ -114,14 +108,14 @@ pub struct OffsetDeleteResponseTopic {
 impl Struct for OffsetDeleteResponseTopic {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, partitions: Field::get(r, "partitions", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
     }
 }
 
@@ -137,17 +131,12 @@ pub struct OffsetDeleteResponsePartition {
 impl Struct for OffsetDeleteResponsePartition {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
     }
 }
 

@@ -26,24 +26,20 @@ pub struct PushTelemetryRequest {
 impl Struct for PushTelemetryRequest {
     const MIN: usize = 24;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.client_instance_id.put(s, "client_instance_id", v)?;
-        self.subscription_id.put(s, "subscription_id", v)?;
-        self.terminating.put(s, "terminating", v)?;
-        self.compression_type.put(s, "compression_type", v)?;
-        self.metrics.put(s, "metrics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["client_instance_id", "subscription_id", "terminating", "compression_type"],
+            (self.client_instance_id, self.subscription_id, self.terminating, self.compression_type),
+        );
+        self.metrics.put(s, "metrics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            client_instance_id: Field::get(r, "client_instance_id", v)?,
-            subscription_id: Field::get(r, "subscription_id", v)?,
-            terminating: Field::get(r, "terminating", v)?,
-            compression_type: Field::get(r, "compression_type", v)?,
-            metrics: Field::get(r, "metrics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.client_instance_id, self.subscription_id, self.terminating, self.compression_type) =
+            r.run(&["client_instance_id", "subscription_id", "terminating", "compression_type"]);
+        self.metrics.fill(r, "metrics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -61,18 +57,14 @@ pub struct PushTelemetryResponse {
 impl Struct for PushTelemetryResponse {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -22,18 +22,16 @@ pub struct RenewDelegationTokenRequest {
 impl Struct for RenewDelegationTokenRequest {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.hmac.put(s, "hmac", v)?;
-        self.renew_period_ms.put(s, "renew_period_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.hmac.put(s, "hmac", v);
+        s.fixed("renew_period_ms", self.renew_period_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            hmac: Field::get(r, "hmac", v)?,
-            renew_period_ms: Field::get(r, "renew_period_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.hmac.fill(r, "hmac", v);
+        self.renew_period_ms = r.fixed("renew_period_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -53,20 +51,18 @@ pub struct RenewDelegationTokenResponse {
 impl Struct for RenewDelegationTokenResponse {
     const MIN: usize = 14;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.expiry_timestamp_ms.put(s, "expiry_timestamp_ms", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["error_code", "expiry_timestamp_ms", "throttle_time_ms"],
+            (self.error_code, self.expiry_timestamp_ms, self.throttle_time_ms),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            expiry_timestamp_ms: Field::get(r, "expiry_timestamp_ms", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.error_code, self.expiry_timestamp_ms, self.throttle_time_ms) =
+            r.run(&["error_code", "expiry_timestamp_ms", "throttle_time_ms"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

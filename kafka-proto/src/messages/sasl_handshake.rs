@@ -17,13 +17,12 @@ pub struct SaslHandshakeRequest {
 impl Struct for SaslHandshakeRequest {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.mechanism.put(s, "mechanism", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.mechanism.put(s, "mechanism", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { mechanism: Field::get(r, "mechanism", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.mechanism.fill(r, "mechanism", v);
     }
 }
 
@@ -39,14 +38,14 @@ pub struct SaslHandshakeResponse {
 impl Struct for SaslHandshakeResponse {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.mechanisms.put(s, "mechanisms", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.mechanisms.put(s, "mechanisms", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { error_code: Field::get(r, "error_code", v)?, mechanisms: Field::get(r, "mechanisms", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.mechanisms.fill(r, "mechanisms", v);
     }
 }
 

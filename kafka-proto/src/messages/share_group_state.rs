@@ -22,19 +22,14 @@ pub struct ShareSnapshotKey {
 impl Struct for ShareSnapshotKey {
     const MIN: usize = 21;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.run(&["topic_id", "partition"], (self.topic_id, self.partition));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        (self.topic_id, self.partition) = r.run(&["topic_id", "partition"]);
     }
 }
 
@@ -81,41 +76,58 @@ impl Default for ShareSnapshotValue {
 impl Struct for ShareSnapshotValue {
     const MIN: usize = 38;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.snapshot_epoch.put(s, "snapshot_epoch", v)?;
-        self.state_epoch.put(s, "state_epoch", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.create_timestamp.put(s, "create_timestamp", v)?;
-        self.write_timestamp.put(s, "write_timestamp", v)?;
-        self.state_batches.put(s, "state_batches", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &[
+                "snapshot_epoch",
+                "state_epoch",
+                "leader_epoch",
+                "start_offset",
+                "create_timestamp",
+                "write_timestamp",
+            ],
+            (
+                self.snapshot_epoch,
+                self.state_epoch,
+                self.leader_epoch,
+                self.start_offset,
+                self.create_timestamp,
+                self.write_timestamp,
+            ),
+        );
+        self.state_batches.put(s, "state_batches", v);
         let set = [self.delivery_complete_count != -1];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "delivery_complete_count", &self.delivery_complete_count, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("delivery_complete_count", self.delivery_complete_count)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            snapshot_epoch: Field::get(r, "snapshot_epoch", v)?,
-            state_epoch: Field::get(r, "state_epoch", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            create_timestamp: Field::get(r, "create_timestamp", v)?,
-            write_timestamp: Field::get(r, "write_timestamp", v)?,
-            state_batches: Field::get(r, "state_batches", v)?,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["delivery_complete_count"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (
+            self.snapshot_epoch,
+            self.state_epoch,
+            self.leader_epoch,
+            self.start_offset,
+            self.create_timestamp,
+            self.write_timestamp,
+        ) = r.run(&[
+            "snapshot_epoch",
+            "state_epoch",
+            "leader_epoch",
+            "start_offset",
+            "create_timestamp",
+            "write_timestamp",
+        ]);
+        self.state_batches.fill(r, "state_batches", v);
+        self.unknown_tags = r.tags(&["delivery_complete_count"], &mut |r, tag| {
             match tag {
-                0 => m.delivery_complete_count = Field::get(r, "delivery_complete_count", v)?,
-                _ => return Ok(false),
+                0 => self.delivery_complete_count = r.fixed("delivery_complete_count"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -137,22 +149,18 @@ pub struct StateBatch {
 impl Struct for StateBatch {
     const MIN: usize = 20;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.delivery_state.put(s, "delivery_state", v)?;
-        self.delivery_count.put(s, "delivery_count", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["first_offset", "last_offset", "delivery_state", "delivery_count"],
+            (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            delivery_state: Field::get(r, "delivery_state", v)?,
-            delivery_count: Field::get(r, "delivery_count", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count) =
+            r.run(&["first_offset", "last_offset", "delivery_state", "delivery_count"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -170,19 +178,14 @@ pub struct ShareUpdateKey {
 impl Struct for ShareUpdateKey {
     const MIN: usize = 21;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.run(&["topic_id", "partition"], (self.topic_id, self.partition));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        (self.topic_id, self.partition) = r.run(&["topic_id", "partition"]);
     }
 }
 
@@ -220,35 +223,31 @@ impl Default for ShareUpdateValue {
 impl Struct for ShareUpdateValue {
     const MIN: usize = 18;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.snapshot_epoch.put(s, "snapshot_epoch", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.state_batches.put(s, "state_batches", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["snapshot_epoch", "leader_epoch", "start_offset"],
+            (self.snapshot_epoch, self.leader_epoch, self.start_offset),
+        );
+        self.state_batches.put(s, "state_batches", v);
         let set = [self.delivery_complete_count != -1];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "delivery_complete_count", &self.delivery_complete_count, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("delivery_complete_count", self.delivery_complete_count)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            snapshot_epoch: Field::get(r, "snapshot_epoch", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            state_batches: Field::get(r, "state_batches", v)?,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["delivery_complete_count"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.snapshot_epoch, self.leader_epoch, self.start_offset) =
+            r.run(&["snapshot_epoch", "leader_epoch", "start_offset"]);
+        self.state_batches.fill(r, "state_batches", v);
+        self.unknown_tags = r.tags(&["delivery_complete_count"], &mut |r, tag| {
             match tag {
-                0 => m.delivery_complete_count = Field::get(r, "delivery_complete_count", v)?,
-                _ => return Ok(false),
+                0 => self.delivery_complete_count = r.fixed("delivery_complete_count"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 

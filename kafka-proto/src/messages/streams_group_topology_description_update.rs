@@ -24,22 +24,20 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest {
 impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
     const MIN: usize = 10;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.topology_epoch.put(s, "topology_epoch", v)?;
-        self.topology_description.put(s, "topology_description", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("topology_epoch", self.topology_epoch);
+        self.topology_description.put(s, "topology_description", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            topology_epoch: Field::get(r, "topology_epoch", v)?,
-            topology_description: Field::get(r, "topology_description", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.topology_epoch = r.fixed("topology_epoch");
+        self.topology_description.fill(r, "topology_description", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -57,18 +55,16 @@ pub struct TopologyDescription {
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopologies.put(s, "subtopologies", v)?;
-        self.global_stores.put(s, "global_stores", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopologies.put(s, "subtopologies", v);
+        self.global_stores.put(s, "global_stores", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            global_stores: Field::get(r, "global_stores", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.global_stores.fill(r, "global_stores", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -86,18 +82,16 @@ pub struct TopologyDescriptionSubtopology {
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.nodes.put(s, "nodes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.nodes.put(s, "nodes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            nodes: Field::get(r, "nodes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.nodes.fill(r, "nodes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -115,18 +109,16 @@ pub struct TopologyDescriptionGlobalStore {
 impl Struct for TopologyDescriptionGlobalStore {
     const MIN: usize = 15;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source.put(s, "source", v)?;
-        self.processor.put(s, "processor", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source.put(s, "source", v);
+        self.processor.put(s, "processor", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source: Field::get(r, "source", v)?,
-            processor: Field::get(r, "processor", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source.fill(r, "source", v);
+        self.processor.fill(r, "processor", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -153,26 +145,24 @@ pub struct TopologyDescriptionNode {
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.node_type.put(s, "node_type", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.sink_topic.put(s, "sink_topic", v)?;
-        self.stores.put(s, "stores", v)?;
-        self.successors.put(s, "successors", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("node_type", self.node_type);
+        self.source_topics.put(s, "source_topics", v);
+        self.sink_topic.put(s, "sink_topic", v);
+        self.stores.put(s, "stores", v);
+        self.successors.put(s, "successors", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            node_type: Field::get(r, "node_type", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            sink_topic: Field::get(r, "sink_topic", v)?,
-            stores: Field::get(r, "stores", v)?,
-            successors: Field::get(r, "successors", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.node_type = r.fixed("node_type");
+        self.source_topics.fill(r, "source_topics", v);
+        self.sink_topic.fill(r, "sink_topic", v);
+        self.stores.fill(r, "stores", v);
+        self.successors.fill(r, "successors", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -193,20 +183,16 @@ pub struct StreamsGroupTopologyDescriptionUpdateResponse {
 impl Struct for StreamsGroupTopologyDescriptionUpdateResponse {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

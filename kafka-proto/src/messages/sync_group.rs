@@ -38,34 +38,36 @@ pub struct SyncGroupRequest {
 impl Struct for SyncGroupRequest {
     const MIN: usize = 7;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.generation_id.put(s, "generation_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        if supports(v >= 3, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("generation_id", self.generation_id);
+        self.member_id.put(s, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
         if v >= 5 {
-            self.protocol_type.put(s, "protocol_type", v)?;
+            self.protocol_type.put(s, "protocol_type", v);
+            self.protocol_name.put(s, "protocol_name", v);
         }
-        if v >= 5 {
-            self.protocol_name.put(s, "protocol_name", v)?;
-        }
-        self.assignments.put(s, "assignments", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.assignments.put(s, "assignments", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            generation_id: Field::get(r, "generation_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            protocol_type: if v >= 5 { Field::get(r, "protocol_type", v)? } else { None },
-            protocol_name: if v >= 5 { Field::get(r, "protocol_name", v)? } else { None },
-            assignments: Field::get(r, "assignments", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.generation_id = r.fixed("generation_id");
+        self.member_id.fill(r, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        if v >= 5 {
+            self.protocol_type.fill(r, "protocol_type", v);
+            self.protocol_name.fill(r, "protocol_name", v);
+        }
+        self.assignments.fill(r, "assignments", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -83,18 +85,16 @@ pub struct SyncGroupRequestAssignment {
 impl Struct for SyncGroupRequestAssignment {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -121,30 +121,30 @@ pub struct SyncGroupResponse {
 impl Struct for SyncGroupResponse {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
+        s.fixed("error_code", self.error_code);
         if v >= 5 {
-            self.protocol_type.put(s, "protocol_type", v)?;
+            self.protocol_type.put(s, "protocol_type", v);
+            self.protocol_name.put(s, "protocol_name", v);
         }
-        if v >= 5 {
-            self.protocol_name.put(s, "protocol_name", v)?;
-        }
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            protocol_type: if v >= 5 { Field::get(r, "protocol_type", v)? } else { None },
-            protocol_name: if v >= 5 { Field::get(r, "protocol_name", v)? } else { None },
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 5 {
+            self.protocol_type.fill(r, "protocol_type", v);
+            self.protocol_name.fill(r, "protocol_name", v);
+        }
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -32,22 +32,22 @@ impl Default for VoteRequest {
 impl Struct for VoteRequest {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.cluster_id.put(s, "cluster_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.cluster_id.put(s, "cluster_id", v);
         if v >= 1 {
-            self.voter_id.put(s, "voter_id", v)?;
+            s.fixed("voter_id", self.voter_id);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            voter_id: if v >= 1 { Field::get(r, "voter_id", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.cluster_id.fill(r, "cluster_id", v);
+        if v >= 1 {
+            self.voter_id = r.fixed("voter_id");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -65,18 +65,16 @@ pub struct TopicData {
 impl Struct for TopicData {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -109,36 +107,38 @@ pub struct PartitionData {
 impl Struct for PartitionData {
     const MIN: usize = 25;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.replica_epoch.put(s, "replica_epoch", v)?;
-        self.replica_id.put(s, "replica_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "replica_epoch", "replica_id"],
+            (self.partition_index, self.replica_epoch, self.replica_id),
+        );
         if v >= 1 {
-            self.replica_directory_id.put(s, "replica_directory_id", v)?;
+            s.run(
+                &["replica_directory_id", "voter_directory_id"],
+                (self.replica_directory_id, self.voter_directory_id),
+            );
         }
-        if v >= 1 {
-            self.voter_directory_id.put(s, "voter_directory_id", v)?;
+        s.run(&["last_offset_epoch", "last_offset"], (self.last_offset_epoch, self.last_offset));
+        if v >= 2 {
+            s.fixed("pre_vote", self.pre_vote);
+        } else {
+            s.absent("pre_vote", !self.pre_vote);
         }
-        self.last_offset_epoch.put(s, "last_offset_epoch", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        if supports(v >= 2, "pre_vote", !self.pre_vote)? {
-            self.pre_vote.put(s, "pre_vote", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            replica_epoch: Field::get(r, "replica_epoch", v)?,
-            replica_id: Field::get(r, "replica_id", v)?,
-            replica_directory_id: if v >= 1 { Field::get(r, "replica_directory_id", v)? } else { Uuid::ZERO },
-            voter_directory_id: if v >= 1 { Field::get(r, "voter_directory_id", v)? } else { Uuid::ZERO },
-            last_offset_epoch: Field::get(r, "last_offset_epoch", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            pre_vote: if v >= 2 { Field::get(r, "pre_vote", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.replica_epoch, self.replica_id) =
+            r.run(&["partition_index", "replica_epoch", "replica_id"]);
+        if v >= 1 {
+            (self.replica_directory_id, self.voter_directory_id) =
+                r.run(&["replica_directory_id", "voter_directory_id"]);
+        }
+        (self.last_offset_epoch, self.last_offset) = r.run(&["last_offset_epoch", "last_offset"]);
+        if v >= 2 {
+            self.pre_vote = r.fixed("pre_vote");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -159,31 +159,25 @@ pub struct VoteResponse {
 impl Struct for VoteResponse {
     const MIN: usize = 4;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.topics.put(s, "topics", v)?;
-        let set = [tagged(v >= 1, "node_endpoints", self.node_endpoints.is_empty())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "node_endpoints", &self.node_endpoints, &self.unknown_tags, v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.topics.put(s, "topics", v);
+        let set = [s.sets(v >= 1, "node_endpoints", self.node_endpoints.is_empty())];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.node_endpoints.put(s, "node_endpoints", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            error_code: Field::get(r, "error_code", v)?,
-            topics: Field::get(r, "topics", v)?,
-            node_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["node_endpoints"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.tags(&["node_endpoints"], &mut |r, tag| {
             match tag {
-                0 if v >= 1 => m.node_endpoints = Field::get(r, "node_endpoints", v)?,
-                _ => return Ok(false),
+                0 if v >= 1 => self.node_endpoints.fill(r, "node_endpoints", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -201,18 +195,16 @@ pub struct TopicResult {
 impl Struct for TopicResult {
     const MIN: usize = 3;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -236,24 +228,18 @@ pub struct PartitionResult {
 impl Struct for PartitionResult {
     const MIN: usize = 16;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.vote_granted.put(s, "vote_granted", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "error_code", "leader_id", "leader_epoch", "vote_granted"],
+            (self.partition_index, self.error_code, self.leader_id, self.leader_epoch, self.vote_granted),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            vote_granted: Field::get(r, "vote_granted", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code, self.leader_id, self.leader_epoch, self.vote_granted) =
+            r.run(&["partition_index", "error_code", "leader_id", "leader_epoch", "vote_granted"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -273,20 +259,18 @@ pub struct NodeEndpoint {
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 

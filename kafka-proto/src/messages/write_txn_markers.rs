@@ -20,13 +20,14 @@ pub struct WriteTxnMarkersRequest {
 impl Struct for WriteTxnMarkersRequest {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.markers.put(s, "markers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.markers.put(s, "markers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { markers: Field::get(r, "markers", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.markers.fill(r, "markers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -53,28 +54,28 @@ pub struct WritableTxnMarker {
 impl Struct for WritableTxnMarker {
     const MIN: usize = 16;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.transaction_result.put(s, "transaction_result", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["producer_id", "producer_epoch", "transaction_result"],
+            (self.producer_id, self.producer_epoch, self.transaction_result),
+        );
+        self.topics.put(s, "topics", v);
+        s.fixed("coordinator_epoch", self.coordinator_epoch);
         if v >= 2 {
-            self.transaction_version.put(s, "transaction_version", v)?;
+            s.fixed("transaction_version", self.transaction_version);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            transaction_result: Field::get(r, "transaction_result", v)?,
-            topics: Field::get(r, "topics", v)?,
-            coordinator_epoch: Field::get(r, "coordinator_epoch", v)?,
-            transaction_version: if v >= 2 { Field::get(r, "transaction_version", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.producer_id, self.producer_epoch, self.transaction_result) =
+            r.run(&["producer_id", "producer_epoch", "transaction_result"]);
+        self.topics.fill(r, "topics", v);
+        self.coordinator_epoch = r.fixed("coordinator_epoch");
+        if v >= 2 {
+            self.transaction_version = r.fixed("transaction_version");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -92,18 +93,16 @@ pub struct WritableTxnMarkerTopic {
 impl Struct for WritableTxnMarkerTopic {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -119,13 +118,14 @@ pub struct WriteTxnMarkersResponse {
 impl Struct for WriteTxnMarkersResponse {
     const MIN: usize = 1;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.markers.put(s, "markers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.markers.put(s, "markers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { markers: Field::get(r, "markers", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.markers.fill(r, "markers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -143,18 +143,16 @@ pub struct WritableTxnMarkerResult {
 impl Struct for WritableTxnMarkerResult {
     const MIN: usize = 9;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("producer_id", self.producer_id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.producer_id = r.fixed("producer_id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -172,18 +170,16 @@ pub struct WritableTxnMarkerTopicResult {
 impl Struct for WritableTxnMarkerTopicResult {
     const MIN: usize = 2;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -201,18 +197,14 @@ pub struct WritableTxnMarkerPartitionResult {
 impl Struct for WritableTxnMarkerPartitionResult {
     const MIN: usize = 6;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 

@@ -1,72 +1,59 @@
 //! How each Rust type of a field is read and written.
 
-use super::{
-    DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Fixed, Int, Ints, Records, Sink, Source, Uuid,
-};
+use super::{EncodeErrorKind, Fixed, Int, Ints, Records, Sink, Source, Uuid};
 use crate::Str;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-type Written = Result<(), EncodeError>;
-
-/// A type that fields have.
-pub(crate) trait Field: Sized {
+/// A type that fields have. It is read in place, where its default stands.
+pub(crate) trait Field: Default {
     /// The fewest bytes it takes in any version.
     const MIN: usize;
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written;
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError>;
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16);
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16);
 }
 
 /// A type that may be null where the schema says so.
 pub(crate) trait Nullable: Sized {
     const MIN: usize;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written;
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16);
     /// Reads a value; null is an error where it is not `nullable`.
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        nullable: bool,
-    ) -> Result<Option<Self>, DecodeError>;
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, v: i16) -> Option<Self>;
 }
 
 /// A structure of the schema; generated.
-pub(crate) trait Struct: Sized {
+pub(crate) trait Struct: Default {
     const MIN: usize;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Written;
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError>;
+    fn write<S: Sink>(&self, s: &mut S, v: i16);
+    /// Reads the fields of the version; the others are left alone.
+    fn read<R: Source>(&mut self, r: &mut R, v: i16);
 }
 
 impl<T: Struct> Field for T {
     const MIN: usize = T::MIN;
 
     #[inline]
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.structure(name, |s| self.write(s, v))
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        s.structure(name, self, v);
     }
 
     #[inline]
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        r.structure(name, |r| T::read(r, v))
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        r.structure(name, self, v);
     }
 }
 
 impl<T: Struct> Nullable for T {
     const MIN: usize = 1;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.option(name, value, false, v)
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) {
+        s.option(name, value, false, v);
     }
 
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        _: bool,
-    ) -> Result<Option<Self>, DecodeError> {
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, _: bool, v: i16) -> Option<Self> {
         r.option(name, false, v)
     }
 }
@@ -74,12 +61,14 @@ impl<T: Struct> Nullable for T {
 impl<T: Nullable> Field for Option<T> {
     const MIN: usize = T::MIN;
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        T::put_nullable(self.as_ref(), s, name, v)
+    #[inline(never)]
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        T::put_option(self.as_ref(), s, name, v);
     }
 
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        T::get_nullable(r, name, v, true)
+    #[inline(never)]
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        *self = T::fill_option(r, name, true, v);
     }
 }
 
@@ -89,14 +78,13 @@ macro_rules! fixed_field {
             const MIN: usize = <$t as Fixed>::SIZE;
 
             #[inline]
-            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) -> Written {
+            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
                 s.fixed(name, *self);
-                Ok(())
             }
 
             #[inline]
-            fn get<R: Source>(r: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-                r.fixed(name)
+            fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+                *self = r.fixed(name);
             }
         }
     )*};
@@ -106,17 +94,15 @@ fixed_field!(bool i8 i16 u16 i32 u32 i64 f64 Uuid);
 
 /// Types that have a length before them.
 macro_rules! sized_field {
-    ($t:ty, $method:ident $(, $g:ident: $bound:ident)?) => {
+    ($t:ty, $method:ident, $inline:meta $(, $g:ident: $bound:ident)?) => {
         impl<$($g: $bound)?> Nullable for $t {
             const MIN: usize = 1;
 
-            fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) -> Written {
-                s.$method(name, value)
+            fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) {
+                s.$method(name, value);
             }
 
-            fn get_nullable<R: Source>(
-                r: &mut R, name: &'static str, _: i16, nullable: bool,
-            ) -> Result<Option<Self>, DecodeError> {
+            fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, _: i16) -> Option<Self> {
                 r.$method(name, nullable)
             }
         }
@@ -124,35 +110,33 @@ macro_rules! sized_field {
         impl<$($g: $bound)?> Field for $t {
             const MIN: usize = 1;
 
-            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) -> Written {
-                s.$method(name, Some(self))
+            #[$inline]
+            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
+                s.$method(name, Some(self));
             }
 
-            fn get<R: Source>(r: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-                present(r.$method(name, false)?, name)
+            #[$inline]
+            fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+                *self = r.$method(name, false).unwrap_or_default();
             }
         }
     };
 }
 
-sized_field!(Str, string);
-sized_field!(Bytes, bytes);
-sized_field!(Records, records);
-sized_field!(Ints<T>, ints, T: Int);
+// What many structures have stays a call: the code of each is small, and there are hundreds.
+sized_field!(Str, string, inline(never));
+sized_field!(Bytes, bytes, inline(never));
+sized_field!(Records, records, inline(never));
+sized_field!(Ints<T>, ints, inline, T: Int);
 
 impl<T: Field> Nullable for Vec<T> {
     const MIN: usize = 1;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.array(name, value.map(Vec::as_slice), v)
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) {
+        s.array(name, value.map(Vec::as_slice), v);
     }
 
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        nullable: bool,
-    ) -> Result<Option<Self>, DecodeError> {
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, v: i16) -> Option<Self> {
         r.array(name, nullable, v)
     }
 }
@@ -160,67 +144,36 @@ impl<T: Field> Nullable for Vec<T> {
 impl<T: Field> Field for Vec<T> {
     const MIN: usize = 1;
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.array(name, Some(self), v)
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        s.array(name, Some(self), v);
     }
 
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        present(r.array(name, false, v)?, name)
-    }
-}
-
-/// A nullable structure in a tagged field, where the null marker is a varint.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the consumer group's stored records have the only one")]
-pub(crate) struct TaggedOption<T>(pub(crate) T);
-
-impl<T: Struct> Field for TaggedOption<&Option<T>> {
-    const MIN: usize = 1;
-
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.option(name, self.0.as_ref(), true, v)
-    }
-
-    fn get<R: Source>(_: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-        Err(DecodeError::new(name, DecodeErrorKind::Null))
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        *self = r.array(name, false, v).unwrap_or_default();
     }
 }
 
-fn present<T>(value: Option<T>, name: &'static str) -> Result<T, DecodeError> {
-    value.ok_or_else(|| DecodeError::new(name, DecodeErrorKind::Null))
-}
-
-/// Writes a string that has an int16 length in every version.
-pub(crate) fn put_classic<S: Sink>(s: &mut S, name: &'static str, value: &Option<Str>) -> Written {
-    s.classic(name, value.as_ref())
-}
-
-/// Reads a string that has an int16 length in every version.
-pub(crate) fn get_classic<R: Source>(r: &mut R, name: &'static str) -> Result<Option<Str>, DecodeError> {
-    r.classic(name, true)
-}
-
-/// Checks that a field that only some versions may have null is not null in another.
-pub(crate) fn some<'a, T>(
-    nullable: bool,
-    value: &'a Option<T>,
+/// Writes a field that only some versions may have null.
+pub(crate) fn put_nullable<S: Sink, T: Nullable>(
+    value: &Option<T>,
+    s: &mut S,
     name: &'static str,
-) -> Result<&'a Option<T>, EncodeError> {
+    nullable: bool,
+    v: i16,
+) {
     if value.is_none() && !nullable {
-        return Err(EncodeError::new(name, EncodeErrorKind::Null));
+        return s.fail(name, EncodeErrorKind::Null);
     }
-    Ok(value)
+    value.put(s, name, v);
 }
 
-/// Whether to write a field that only some versions have; a set one that would get lost is an error.
-pub(crate) fn supports(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
-    if !version && !default {
-        return Err(EncodeError::new(name, EncodeErrorKind::UnsupportedField));
-    }
-    Ok(version)
-}
-
-/// Whether to write a tagged field: where it is not at its default.
-pub(crate) fn tagged(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
-    Ok(supports(version, name, default)? && !default)
+/// Reads a field that only some versions may have null.
+pub(crate) fn fill_nullable<R: Source, T: Nullable>(
+    value: &mut Option<T>,
+    r: &mut R,
+    name: &'static str,
+    nullable: bool,
+    v: i16,
+) {
+    *value = T::fill_option(r, name, nullable, v);
 }

@@ -92,57 +92,121 @@ fn default_impl(out: &mut String, s: &Struct) {
     line!(out, "}}\n}}\n}}\n");
 }
 
-fn write_fn(out: &mut String, s: &Struct) {
-    let sink = if s.fields.is_empty() && !s.is_flexible() { "_" } else { "s" };
-    let version = if s.fields.is_empty() { "_" } else { "v" };
-    line!(out, "fn write<S: Sink>(&self, {sink}: &mut S, {version}: i16) -> Result<(), EncodeError> {{");
-    for field in s.plain() {
-        write_field(out, s, field);
-    }
-    write_tags(out, s);
-    line!(out, "}}\n");
+/// What is done with plain fields that follow each other, in the versions that have them.
+struct Part<'a> {
+    /// The test for the versions; `None` where it always holds.
+    versions: Option<String>,
+    steps: Vec<Step<'a>>,
 }
 
-fn write_field(out: &mut String, s: &Struct, field: &Field) {
+/// Fields that are read and written by one line.
+enum Step<'a> {
+    /// Of fixed length, at least two.
+    Run(Vec<&'a Field>),
+    One(&'a Field),
+}
+
+/// As many values as `wire::Run` has tuples for.
+const LONGEST_RUN: usize = 8;
+
+/// The plain fields in their order; neighbours of the same versions together.
+fn parts(s: &Struct) -> Vec<Part<'_>> {
+    let fields: Vec<&Field> = s.plain().collect();
+    let versions = |f: &Field| condition(f.versions, s.used);
+    let same = fields.chunk_by(|a, b| versions(a) == versions(b));
+    same.map(|fields| Part { versions: versions(fields[0]), steps: steps(fields) }).collect()
+}
+
+fn steps<'a>(fields: &[&'a Field]) -> Vec<Step<'a>> {
+    let alike = fields.chunk_by(|a, b| a.is_fixed() && b.is_fixed());
+    let cut = alike.flat_map(|fields| fields.chunks(LONGEST_RUN));
+    cut.map(|fields| if let [one] = fields { Step::One(one) } else { Step::Run(fields.to_vec()) }).collect()
+}
+
+impl<'a> Part<'a> {
+    fn fields(&self) -> impl Iterator<Item = &'a Field> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Run(fields) => fields.clone(),
+            Step::One(field) => vec![*field],
+        })
+    }
+}
+
+fn write_fn(out: &mut String, s: &Struct) {
+    let mut body = String::new();
+    parts(s).iter().for_each(|part| write_part(&mut body, s, part));
+    write_tags(&mut body, s);
+    let (sink, version) = (used(&body, "s"), used(&body, "v"));
+    line!(out, "fn write<S: Sink>(&self, {sink}: &mut S, {version}: i16) {{\n{body}}}\n");
+}
+
+/// The name of a parameter, or `_` where the body does not use it.
+fn used<'a>(body: &str, parameter: &'a str) -> &'a str {
+    let mut words = body.split(|c: char| !c.is_alphanumeric() && c != '_');
+    if words.any(|word| word == parameter) { parameter } else { "_" }
+}
+
+fn write_part(out: &mut String, s: &Struct, part: &Part) {
+    if let Some(versions) = &part.versions {
+        line!(out, "if {versions} {{");
+    }
+    for step in &part.steps {
+        match step {
+            Step::Run(fields) => {
+                let values: Vec<_> = fields.iter().map(|f| format!("self.{}", f.ident())).collect();
+                line!(out, "s.run(&[{}], ({}));", names(fields), values.join(", "));
+            }
+            Step::One(field) => line!(out, "{};", put(s, field)),
+        }
+    }
+    if part.versions.is_some() {
+        let lost: Vec<_> = part.fields().filter(|f| !f.ignorable).collect();
+        if !lost.is_empty() {
+            line!(out, "}} else {{");
+        }
+        for field in lost {
+            line!(out, "s.absent(\"{}\", {});", field.name, field.is_default(s));
+        }
+        line!(out, "}}");
+    }
+}
+
+/// Names of fields, in quotes.
+fn names(fields: &[&Field]) -> String {
+    fields.iter().map(|f| format!("\"{}\"", f.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn put(s: &Struct, field: &Field) -> String {
     let (name, ident) = (&field.name, field.ident());
-    let put = match (field.classic, field.sometimes_null(s)) {
-        (true, _) => format!("put_classic(s, \"{name}\", &self.{ident})?;"),
-        (_, Some(nullable)) => {
-            format!("some({nullable}, &self.{ident}, \"{name}\")?.put(s, \"{name}\", v)?;")
+    match field.sometimes_null(s) {
+        _ if field.classic => format!("s.classic(\"{name}\", self.{ident}.as_ref())"),
+        _ if field.tag.is_some() && field.is_nullable_struct(s) => {
+            format!("s.option(\"{name}\", self.{ident}.as_ref(), true, v)")
         }
-        _ => format!("self.{ident}.put(s, \"{name}\", v)?;"),
-    };
-    match (condition(field.versions, s.used), field.ignorable) {
-        (None, _) => line!(out, "{put}"),
-        (Some(versions), true) => line!(out, "if {versions} {{\n{put}\n}}"),
-        (Some(versions), false) => {
-            let default = field.is_default(s);
-            line!(out, "if supports({versions}, \"{name}\", {default})? {{\n{put}\n}}");
-        }
+        _ if field.is_fixed() => format!("s.fixed(\"{name}\", self.{ident})"),
+        Some(nullable) => format!("put_nullable(&self.{ident}, s, \"{name}\", {nullable}, v)"),
+        None => format!("self.{ident}.put(s, \"{name}\", v)"),
     }
 }
 
 fn write_tags(out: &mut String, s: &Struct) {
     let tagged: Vec<_> = s.tagged().collect();
     if !s.is_flexible() {
-        line!(out, "Ok(())");
-    } else if tagged.is_empty() {
-        line!(out, "s.no_tags(&self.unknown_tags)");
-    } else {
-        line!(out, "let set = [");
-        for field in &tagged {
-            line!(out, "{},", set_tag(s, field));
-        }
-        line!(out, "];\ns.begin_tags(&set, &self.unknown_tags)?;");
-        for (i, field) in tagged.iter().enumerate() {
-            let value = match field.is_nullable_struct(s) {
-                true => format!("&TaggedOption(&self.{})", field.ident()),
-                false => format!("&self.{}", field.ident()),
-            };
-            line!(out, "s.tag(set[{i}], {i}, \"{}\", {value}, &self.unknown_tags, v)?;", field.name);
-        }
-        line!(out, "s.end_tags({}, &self.unknown_tags);\nOk(())", tagged.len());
+        return;
     }
+    if tagged.is_empty() {
+        line!(out, "s.no_tags(&self.unknown_tags);");
+        return;
+    }
+    line!(out, "let set = [");
+    for field in &tagged {
+        line!(out, "{},", set_tag(s, field));
+    }
+    line!(out, "];\ns.begin_tags(&set, &self.unknown_tags);");
+    for (i, field) in tagged.iter().enumerate() {
+        line!(out, "s.tag(set[{i}], {i}, &self.unknown_tags, |s| {});", put(s, field));
+    }
+    line!(out, "s.end_tags({}, &self.unknown_tags);", tagged.len());
 }
 
 /// Whether a tagged field is written.
@@ -151,7 +215,7 @@ fn set_tag(s: &Struct, field: &Field) -> String {
     match (condition(field.versions, s.used), field.ignorable) {
         (None, _) => negated(&default),
         (Some(versions), true) => format!("{versions} && {}", negated(&default)),
-        (Some(versions), false) => format!("tagged({versions}, \"{}\", {default})?", field.name),
+        (Some(versions), false) => format!("s.sets({versions}, \"{}\", {default})", field.name),
     }
 }
 
@@ -170,53 +234,60 @@ fn negated(condition: &str) -> String {
 }
 
 fn read_fn(out: &mut String, s: &Struct) {
-    let source = if s.fields.is_empty() && !s.is_flexible() { "_" } else { "r" };
-    let version = if s.fields.is_empty() { "_" } else { "v" };
-    line!(out, "fn read<R: Source>({source}: &mut R, {version}: i16) -> Result<Self, DecodeError> {{");
+    let mut body = String::new();
+    parts(s).iter().for_each(|part| read_part(&mut body, s, part));
+    read_tags(&mut body, s);
+    let (source, version) = (used(&body, "r"), used(&body, "v"));
+    line!(out, "fn read<R: Source>(&mut self, {source}: &mut R, {version}: i16) {{\n{body}}}");
+}
+
+fn read_part(out: &mut String, s: &Struct, part: &Part) {
+    if let Some(versions) = &part.versions {
+        line!(out, "if {versions} {{");
+    }
+    for step in &part.steps {
+        match step {
+            Step::Run(fields) => {
+                let places: Vec<_> = fields.iter().map(|f| format!("self.{}", f.ident())).collect();
+                line!(out, "({}) = r.run(&[{}]);", places.join(", "), names(fields));
+            }
+            Step::One(field) => line!(out, "{};", fill(s, field)),
+        }
+    }
+    if part.versions.is_some() {
+        line!(out, "}}");
+    }
+}
+
+fn fill(s: &Struct, field: &Field) -> String {
+    let (name, ident) = (&field.name, field.ident());
+    match field.sometimes_null(s) {
+        _ if field.classic => format!("self.{ident} = r.classic(\"{name}\", true)"),
+        _ if field.tag.is_some() && field.is_nullable_struct(s) => {
+            format!("self.{ident} = r.option(\"{name}\", true, v)")
+        }
+        _ if field.is_fixed() => format!("self.{ident} = r.fixed(\"{name}\")"),
+        Some(nullable) => format!("fill_nullable(&mut self.{ident}, r, \"{name}\", {nullable}, v)"),
+        None => format!("self.{ident}.fill(r, \"{name}\", v)"),
+    }
+}
+
+fn read_tags(out: &mut String, s: &Struct) {
     let tagged: Vec<_> = s.tagged().collect();
-    let (open, close) = if tagged.is_empty() { ("Ok(Self {", "})") } else { ("let mut m = Self {", "};") };
-    line!(out, "{open}");
-    for field in s.plain() {
-        let get = get(s, field);
-        let value = match condition(field.versions, s.used) {
-            None => get,
-            Some(versions) => format!("if {versions} {{ {get} }} else {{ {} }}", field.default_value(s)),
-        };
-        line!(out, "{}: {value},", field.ident());
+    if !s.is_flexible() {
+        return;
     }
-    for field in &tagged {
-        line!(out, "{}: {},", field.ident(), field.default_value(s));
+    if tagged.is_empty() {
+        line!(out, "self.unknown_tags = r.no_tags();");
+        return;
     }
-    if s.is_flexible() {
-        let tags = if tagged.is_empty() { "r.no_tags()?" } else { "UnknownTags::new()" };
-        line!(out, "unknown_tags: {tags},");
-    }
-    line!(out, "{close}");
-    if !tagged.is_empty() {
-        read_tags(out, s, &tagged);
-    }
-    line!(out, "}}");
-}
-
-fn get(s: &Struct, field: &Field) -> String {
-    let name = &field.name;
-    match (field.classic, field.sometimes_null(s)) {
-        (true, _) => format!("get_classic(r, \"{name}\")?"),
-        (_, Some(nullable)) => format!("Nullable::get_nullable(r, \"{name}\", v, {nullable})?"),
-        _ if field.tag.is_some() && field.is_nullable_struct(s) => format!("r.option(\"{name}\", true, v)?"),
-        _ => format!("Field::get(r, \"{name}\", v)?"),
-    }
-}
-
-fn read_tags(out: &mut String, s: &Struct, tagged: &[&Field]) {
-    let names: Vec<_> = tagged.iter().map(|f| format!("\"{}\"", f.name)).collect();
-    line!(out, "m.unknown_tags = r.tags(&[{}], |r, tag| {{\nmatch tag {{", names.join(", "));
+    line!(out, "self.unknown_tags = r.tags(&[{}], &mut |r, tag| {{\nmatch tag {{", names(&tagged));
     for (i, field) in tagged.iter().enumerate() {
         let guard =
             condition(field.versions, s.used.and(s.flexible)).map_or(String::new(), |c| format!(" if {c}"));
-        line!(out, "{i}{guard} => m.{} = {},", field.ident(), get(s, field));
+        line!(out, "{i}{guard} => {},", fill(s, field));
     }
-    line!(out, "_ => return Ok(false),\n}}\nOk(true)\n}})?;\nOk(m)");
+    line!(out, "_ => return false,\n}}\ntrue\n}});");
 }
 
 /// The test for a range, given that the version is one of `used`; `None` where it always holds.
@@ -262,6 +333,11 @@ impl Field {
 
     pub(crate) fn is_option(&self, s: &Struct) -> bool {
         !self.nullable.and(self.versions).and(s.used).is_empty()
+    }
+
+    /// Whether all its values take the same number of bytes.
+    fn is_fixed(&self) -> bool {
+        !self.array && !matches!(self.base, Base::String | Base::Bytes | Base::Records | Base::Struct)
     }
 
     fn is_nullable_struct(&self, s: &Struct) -> bool {
