@@ -3,10 +3,8 @@
 //! Fields come from the same `read` that bytes and JSON come through, so that every field of a version gets a value.
 
 use crate::api_key::{ApiKey, for_each_api};
-use crate::message::{self, Message};
-use crate::wire::{
-    Decoder, Encoder, Field, Fixed, Int, Ints, Records, Run, Source, Struct, UnknownTags,
-};
+use crate::message::{Known, Message};
+use crate::wire::{Decoder, Encoder, Field, Fixed, Int, Ints, Records, Run, Source, Struct, UnknownTags};
 use crate::{Str, messages};
 use alloc::{format, string::String, vec, vec::Vec};
 use bytes::Bytes;
@@ -100,11 +98,12 @@ impl Source for Arbitrary {
         Some((0..self.len() % 200).map(|_| self.fixed::<T>(name)).collect())
     }
 
-    fn array<T: Field>(&mut self, _: &'static str, nullable: bool, v: i16) -> Option<Vec<T>> {
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, _: &'static str, nullable: bool, v: i16) -> bool {
         if self.null(nullable) {
-            return None;
+            return false;
         }
-        Some((0..self.below(3)).map(|_| self.one(v)).collect())
+        *items = (0..self.below(3)).map(|_| self.one(v)).collect();
+        true
     }
 
     fn structure<T: Struct>(&mut self, _: &'static str, value: &mut T, v: i16) {
@@ -139,7 +138,7 @@ impl Source for Arbitrary {
 
 fn check<T: Message + Struct + PartialEq + core::fmt::Debug>(seed: u64) {
     for v in T::VERSIONS.iter() {
-        let mut source = Arbitrary { state: seed ^ v as u64, flexible: message::flexible::<T>(v) };
+        let mut source = Arbitrary { state: seed ^ v as u64, flexible: T::FACTS.flexible(v) };
         let mut value = T::default();
         value.read(&mut source, v);
         let mut out = Encoder::new();

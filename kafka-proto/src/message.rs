@@ -1,7 +1,7 @@
 //! What all messages have in common.
 
 use crate::ApiKey;
-use crate::wire::{DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Struct};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Struct};
 use core::fmt;
 
 /// Versions from `min` to `max`, both included.
@@ -96,17 +96,34 @@ pub trait Response: Message {
     const KEY: ApiKey;
 }
 
+/// What is known of a message's versions.
+pub(crate) struct Facts {
+    pub(crate) versions: VersionRange,
+    pub(crate) flexible_since: Option<i16>,
+}
+
+impl Facts {
+    pub(crate) fn flexible(&self, v: i16) -> bool {
+        self.flexible_since.is_some_and(|since| v >= since)
+    }
+}
+
+/// The facts as one constant, so that no code that is there for each message has to look at them.
+pub(crate) trait Known: Message {
+    const FACTS: &'static Facts = &Facts { versions: Self::VERSIONS, flexible_since: Self::FLEXIBLE_SINCE };
+}
+
+impl<T: Message> Known for T {}
+
 pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16) -> Result<(), EncodeError> {
-    writable::<T>(v)?;
-    out.set_flexible(flexible::<T>(v));
-    message.write(out, v);
+    if out.begin(T::FACTS, v) {
+        message.write(out, v);
+    }
     out.finish(T::NAME, v)
 }
 
 pub(crate) fn encoded_len<T: Message + Struct>(message: &T, v: i16) -> Result<usize, EncodeError> {
-    let mut counter = Encoder::counter();
-    encode(message, &mut counter, v)?;
-    Ok(counter.len())
+    Encoder::count(&mut |out| encode(message, out, v))
 }
 
 pub(crate) fn decode<T: Message + Struct>(input: &mut Decoder<'_>, v: i16) -> Result<T, DecodeError> {
@@ -121,30 +138,10 @@ pub(crate) fn decode_into<T: Message + Struct>(
     input: &mut Decoder<'_>,
     v: i16,
 ) -> Result<(), DecodeError> {
-    readable::<T>(v)?;
-    input.set_flexible(flexible::<T>(v));
-    message.read(input, v);
+    if input.begin(T::FACTS, v) {
+        message.read(input, v);
+    }
     input.finish(T::NAME, v)
-}
-
-pub(crate) fn flexible<T: Message>(v: i16) -> bool {
-    T::FLEXIBLE_SINCE.is_some_and(|since| v >= since)
-}
-
-pub(crate) fn readable<T: Message>(v: i16) -> Result<(), DecodeError> {
-    if T::VERSIONS.contains(v) {
-        return Ok(());
-    }
-    let VersionRange { min, max } = T::VERSIONS;
-    Err(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
-}
-
-pub(crate) fn writable<T: Message>(v: i16) -> Result<(), EncodeError> {
-    if T::VERSIONS.contains(v) {
-        return Ok(());
-    }
-    let VersionRange { min, max } = T::VERSIONS;
-    Err(EncodeError::new("", EncodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
 }
 
 /// Makes a structure a message: name, first and last version, first flexible version.

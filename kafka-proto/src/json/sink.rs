@@ -104,13 +104,14 @@ impl Sink for JsonSink {
         self.add(name, value.map_or(Value::Null, |ints| ints.iter().map(scalar).collect()));
     }
 
-    fn array<T: Field>(&mut self, name: &'static str, value: Option<&[T]>, v: i16) {
-        match value {
-            None => self.add(name, Value::Null),
-            Some(items) => self.nest(name, Open::Array(Vec::with_capacity(items.len())), |s| {
-                items.iter().for_each(|item| item.put(s, "", v));
-            }),
-        }
+    fn array<T: Field>(&mut self, name: &'static str, items: &[T], v: i16) {
+        self.nest(name, Open::Array(Vec::with_capacity(items.len())), |s| {
+            items.iter().for_each(|item| item.put(s, "", v));
+        });
+    }
+
+    fn null_array(&mut self, name: &'static str) {
+        self.add(name, Value::Null);
     }
 
     fn structure<T: Struct>(&mut self, name: &'static str, value: &T, v: i16) {

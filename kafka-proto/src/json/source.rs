@@ -34,7 +34,7 @@ impl<'a> JsonSource<'a> {
         self.error.map_or(Ok(()), Err)
     }
 
-    fn fail(&mut self, error: DecodeError) {
+    pub(super) fn fail(&mut self, error: DecodeError) {
         self.error.get_or_insert(error);
     }
 
@@ -133,15 +133,18 @@ impl Source for JsonSource<'_> {
         })
     }
 
-    fn array<T: Field>(&mut self, name: &'static str, nullable: bool, v: i16) -> Option<Vec<T>> {
-        let items = self.formed(name, nullable, "an array", Value::as_array)?;
-        let read = |item| {
-            let (mut source, mut value) = (JsonSource::element(item), T::default());
-            value.fill(&mut source, "", v);
-            source.finish().map(|()| value)
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool {
+        let Some(values) = self.formed(name, nullable, "an array", Value::as_array) else { return false };
+        let read = |value| {
+            let (mut source, mut item) = (JsonSource::element(value), T::default());
+            item.fill(&mut source, "", v);
+            source.finish().map(|()| item)
         };
-        let values = items.iter().map(read).collect::<Result<_, _>>();
-        values.map_err(|error| self.fail(error.within(name))).ok()
+        match values.iter().map(read).collect() {
+            Ok(read) => *items = read,
+            Err(error) => self.fail(DecodeError::within(error, name)),
+        }
+        true
     }
 
     fn structure<T: Struct>(&mut self, name: &'static str, value: &mut T, v: i16) {

@@ -7,7 +7,8 @@ use super::{
     DecodeError, DecodeErrorKind, Field, Fixed, INLINE, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES,
     MAX_TAGS, PADDED, Records, Run, Source, Struct, UnknownTags,
 };
-use crate::Str;
+use crate::message::Facts;
+use crate::{Str, VersionRange};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -37,12 +38,20 @@ impl<'a> Decoder<'a> {
         self.rest.len()
     }
 
-    pub(crate) fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
+    /// Prepares for a message's fields. False, and an error, where the version is not known.
+    #[inline(never)]
+    pub(crate) fn begin(&mut self, facts: &Facts, version: i16) -> bool {
+        self.flexible = facts.flexible(version);
+        let VersionRange { min, max } = facts.versions;
+        let known = facts.versions.contains(version);
+        if !known {
+            self.fail("", DecodeErrorKind::UnsupportedVersion { min, max });
+        }
+        known
     }
 
     /// The first error since the last call, as one of this message. Without one, all that was read is right.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn finish(&mut self, message: &'static str, version: i16) -> Result<(), DecodeError> {
         match self.error.take() {
             None => Ok(()),
@@ -163,6 +172,12 @@ impl<'a> Decoder<'a> {
             return None;
         }
         Some(count)
+    }
+
+    /// For how many of an array's elements to make room, if each takes so many bytes at least.
+    #[inline(never)]
+    fn room(&self, count: usize, min: usize) -> usize {
+        count.min(self.rest.len() / min.max(1)).min(RESERVE)
     }
 
     fn text(&mut self, name: &'static str, len: Option<usize>) -> Option<Str> {
@@ -298,22 +313,21 @@ impl Source for Decoder<'_> {
         self.any_ints(name, nullable)
     }
 
-    /// Elements are read where they stay. Those that are not read yet are there at their default, a thousand at most.
-    fn array<T: Field>(&mut self, name: &'static str, nullable: bool, v: i16) -> Option<Vec<T>> {
-        let count = self.count(name, nullable)?;
-        let mut items = Vec::with_capacity(count.min(self.rest.len() / T::MIN.max(1)).min(RESERVE));
-        while items.len() < count {
-            let done = items.len();
-            items.resize_with(count.min(done + RESERVE), T::default);
-            for item in items.iter_mut().skip(done) {
-                item.fill(self, "", v);
-                if self.failed() {
-                    self.within(name);
-                    return None;
-                }
+    /// Elements are read where they stay.
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool {
+        *items = Vec::new();
+        let Some(count) = self.count(name, nullable) else { return false };
+        items.reserve_exact(self.room(count, T::MIN));
+        for _ in 0..count {
+            items.push(T::default());
+            let Some(item) = items.last_mut() else { break };
+            item.fill(self, "", v);
+            if self.failed() {
+                self.within(name);
+                break;
             }
         }
-        Some(items)
+        true
     }
 
     #[inline]

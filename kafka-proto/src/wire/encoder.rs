@@ -5,7 +5,8 @@ use super::{
     EncodeError, EncodeErrorKind, Field, Fixed, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_RUN, MAX_STRING_BYTES,
     PADDED, Records, Run, Sink, Struct, UnknownTags,
 };
-use crate::Str;
+use crate::message::Facts;
+use crate::{Str, VersionRange};
 use alloc::{vec, vec::Vec};
 use bytes::Bytes;
 
@@ -46,17 +47,30 @@ impl Encoder {
         Self { own: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// An encoder that writes nothing and knows the length of what it would have written.
-    pub(crate) fn counter() -> Self {
-        Self { counting: true, ..Self::default() }
+    /// The number of bytes that something writes, which are not kept.
+    #[inline(never)]
+    pub(crate) fn count(
+        write: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<usize, EncodeError> {
+        let mut counter = Self { counting: true, ..Self::default() };
+        write(&mut counter)?;
+        Ok(counter.len())
     }
 
-    pub(crate) fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
+    /// Prepares for a message's fields. False, and an error, where the version is not known.
+    #[inline(never)]
+    pub(crate) fn begin(&mut self, facts: &Facts, version: i16) -> bool {
+        self.flexible = facts.flexible(version);
+        let VersionRange { min, max } = facts.versions;
+        let known = facts.versions.contains(version);
+        if !known {
+            self.fail("", EncodeErrorKind::UnsupportedVersion { min, max });
+        }
+        known
     }
 
     /// The first error since the last call, as one of this message. Without one, all that was written is right.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn finish(&mut self, message: &'static str, version: i16) -> Result<(), EncodeError> {
         match self.error.take() {
             None => Ok(()),
@@ -190,6 +204,13 @@ impl Encoder {
             Some(len) => self.raw(&(len as i16).to_be_bytes()),
             None => self.raw(&(-1i16).to_be_bytes()),
         }
+    }
+
+    /// Writes the number of elements; false after an error.
+    #[inline(never)]
+    fn begin_array(&mut self, name: &'static str, count: Option<usize>) -> bool {
+        self.length(name, count, MAX_ARRAY_ELEMENTS);
+        !self.failed()
     }
 
     /// Any integers; few of them that are inline are written by the caller, without a call.
@@ -329,17 +350,19 @@ impl Sink for Encoder {
         }
     }
 
-    fn array<T: Field>(&mut self, name: &'static str, value: Option<&[T]>, v: i16) {
-        self.length(name, value.map(<[T]>::len), MAX_ARRAY_ELEMENTS);
-        if self.failed() {
-            return;
-        }
-        for item in value.unwrap_or_default() {
-            item.put(self, "", v);
-            if self.failed() {
-                return self.within(name);
+    fn array<T: Field>(&mut self, name: &'static str, items: &[T], v: i16) {
+        if self.begin_array(name, Some(items.len())) {
+            for item in items {
+                item.put(self, "", v);
+                if self.failed() {
+                    return self.within(name);
+                }
             }
         }
+    }
+
+    fn null_array(&mut self, name: &'static str) {
+        self.begin_array(name, None);
     }
 
     #[inline]

@@ -133,23 +133,29 @@ impl<T: Field> Nullable for Vec<T> {
     const MIN: usize = 1;
 
     fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) {
-        s.array(name, value.map(Vec::as_slice), v);
+        match value {
+            Some(items) => s.array(name, items, v),
+            None => s.null_array(name),
+        }
     }
 
     fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, v: i16) -> Option<Self> {
-        r.array(name, nullable, v)
+        let mut items = Vec::new();
+        r.array(&mut items, name, nullable, v).then_some(items)
     }
 }
 
 impl<T: Field> Field for Vec<T> {
     const MIN: usize = 1;
 
+    #[inline]
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
-        s.array(name, Some(self), v);
+        s.array(name, self, v);
     }
 
+    #[inline]
     fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
-        *self = r.array(name, false, v).unwrap_or_default();
+        r.array(self, name, false, v);
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) use fixed::Fixed;
 #[cfg(feature = "serde")]
 pub(crate) use fixed::JsonScalar;
 use ints::{INLINE, PADDED};
-pub(crate) use run::Run;
 use run::MAX_RUN;
+pub(crate) use run::Run;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 

@@ -16,8 +16,11 @@ pub(crate) trait Run: Copy + Default {
     fn from_be(bytes: &[u8]) -> Option<Self>;
     /// Writes to the first `SIZE` bytes.
     fn put_be(self, bytes: &mut [u8; MAX_RUN]);
-    /// For sources and sinks that have no bytes: value by value.
+    /// For sources that have no bytes: value by value.
+    #[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "for the JSON form only"))]
     fn get_each<R: Source>(r: &mut R, names: &'static [&'static str]) -> Self;
+    /// For sinks that have no bytes.
+    #[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "for the JSON form only"))]
     fn put_each<S: Sink>(self, s: &mut S, names: &'static [&'static str]);
 }
 

@@ -21,7 +21,8 @@ pub(crate) trait Sink: Sized {
     fn bytes(&mut self, name: &'static str, value: Option<&Bytes>);
     fn records(&mut self, name: &'static str, value: Option<&Records>);
     fn ints<T: Int>(&mut self, name: &'static str, value: Option<&Ints<T>>);
-    fn array<T: Field>(&mut self, name: &'static str, value: Option<&[T]>, v: i16);
+    fn array<T: Field>(&mut self, name: &'static str, items: &[T], v: i16);
+    fn null_array(&mut self, name: &'static str);
     fn structure<T: Struct>(&mut self, name: &'static str, value: &T, v: i16);
     /// A structure that may be null. Its marker is another one inside a tagged field.
     fn option<T: Struct>(&mut self, name: &'static str, value: Option<&T>, tagged: bool, v: i16);

@@ -19,7 +19,8 @@ pub(crate) trait Source: Sized {
     fn bytes(&mut self, name: &'static str, nullable: bool) -> Option<Bytes>;
     fn records(&mut self, name: &'static str, nullable: bool) -> Option<Records>;
     fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>>;
-    fn array<T: Field>(&mut self, name: &'static str, nullable: bool, v: i16) -> Option<Vec<T>>;
+    /// Reads elements in place of those that are there. False where there is null instead.
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool;
     fn structure<T: Struct>(&mut self, name: &'static str, value: &mut T, v: i16);
     /// A structure that may be null. Its marker is another one inside a tagged field.
     fn option<T: Struct>(&mut self, name: &'static str, tagged: bool, v: i16) -> Option<T>;
