@@ -43,7 +43,7 @@ impl Arbitrary {
     }
 
     fn one<T: Field>(&mut self, v: i16) -> T {
-        let mut value = T::default();
+        let mut value = T::EMPTY;
         value.fill(self, "", v);
         value
     }
@@ -91,11 +91,12 @@ impl Source for Arbitrary {
         Some(vec![bytes.slice(..cut), bytes.slice(cut..)].into())
     }
 
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>> {
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
         if self.null(nullable) {
-            return None;
+            return false;
         }
-        Some((0..self.len() % 200).map(|_| self.fixed::<T>(name)).collect())
+        *value = (0..self.len() % 200).map(|_| self.fixed::<T>(name)).collect();
+        true
     }
 
     fn array<T: Field>(&mut self, items: &mut Vec<T>, _: &'static str, nullable: bool, v: i16) -> bool {

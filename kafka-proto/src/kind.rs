@@ -1,7 +1,7 @@
 //! A request or response of any API.
 
 use crate::api_key::{ApiKey, for_each_api};
-use crate::message::{self, Message};
+use crate::message::Message;
 use crate::messages;
 use crate::wire::{DecodeError, Decoder, EncodeError, Encoder};
 
@@ -56,12 +56,9 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::decode`].
             pub fn decode(key: ApiKey, input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
-                // In place: the largest message has some hundred bytes.
-                let mut kind = Self::default_of(key);
-                match &mut kind {
-                    $(Self::$key(m) => message::decode_into(m, input, version)?,)*
+                match key {
+                    $(ApiKey::$key => Message::decode(input, version).map(Self::$key),)*
                 }
-                Ok(kind)
             }
 
             /// As [`Message::to_json`].

@@ -127,16 +127,17 @@ impl Source for JsonSource<'_> {
         self.bytes(name, nullable).map(Records::from)
     }
 
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>> {
-        self.formed(name, nullable, "an array of integers in range", |value| {
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
+        let ints = self.formed(name, nullable, "an array of integers in range", |value| {
             value.as_array()?.iter().map(scalar).collect()
-        })
+        });
+        ints.map(|ints| *value = ints).is_some()
     }
 
     fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool {
         let Some(values) = self.formed(name, nullable, "an array", Value::as_array) else { return false };
         let read = |value| {
-            let (mut source, mut item) = (JsonSource::element(value), T::default());
+            let (mut source, mut item) = (JsonSource::element(value), T::EMPTY);
             item.fill(&mut source, "", v);
             source.finish().map(|()| item)
         };
@@ -163,7 +164,7 @@ impl Source for JsonSource<'_> {
         if self.value(name)?.is_null() {
             return None;
         }
-        let mut value = T::default();
+        let mut value = T::DEFAULT;
         self.structure(name, &mut value, v);
         Some(value)
     }

@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddOffsetsToTxnRequest {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -25,8 +25,21 @@ pub struct AddOffsetsToTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddOffsetsToTxnRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddOffsetsToTxnRequest {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        group_id: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -44,7 +57,7 @@ impl Struct for AddOffsetsToTxnRequest {
 }
 
 /// The response of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddOffsetsToTxnResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -54,8 +67,15 @@ pub struct AddOffsetsToTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddOffsetsToTxnResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddOffsetsToTxnResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

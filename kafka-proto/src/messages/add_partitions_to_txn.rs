@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnRequest {
     /// The transactions.
     /// From version 4 on.
@@ -33,8 +33,22 @@ pub struct AddPartitionsToTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        transactions: Vec::new(),
+        v3_and_below_transactional_id: Str::new(),
+        v3_and_below_producer_id: 0,
+        v3_and_below_producer_epoch: 0,
+        v3_and_below_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 4 {
@@ -73,7 +87,7 @@ impl Struct for AddPartitionsToTxnRequest {
 }
 
 /// A part of [`AddPartitionsToTxnRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTransaction {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -89,8 +103,22 @@ pub struct AddPartitionsToTxnTransaction {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnTransaction {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnTransaction {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        verify_only: false,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -112,7 +140,7 @@ impl Struct for AddPartitionsToTxnTransaction {
 }
 
 /// A part of [`AddPartitionsToTxnRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTopic {
     /// Its name.
     pub name: Str,
@@ -122,8 +150,16 @@ pub struct AddPartitionsToTxnTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -139,7 +175,7 @@ impl Struct for AddPartitionsToTxnTopic {
 }
 
 /// The response of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -156,8 +192,21 @@ pub struct AddPartitionsToTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        results_by_transaction: Vec::new(),
+        results_by_topic_v3_and_below: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -189,7 +238,7 @@ impl Struct for AddPartitionsToTxnResponse {
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnResult {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -199,8 +248,16 @@ pub struct AddPartitionsToTxnResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { transactional_id: Str::new(), topic_results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -216,7 +273,7 @@ impl Struct for AddPartitionsToTxnResult {
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTopicResult {
     /// Its name.
     pub name: Str,
@@ -226,8 +283,16 @@ pub struct AddPartitionsToTxnTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), results_by_partition: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -243,7 +308,7 @@ impl Struct for AddPartitionsToTxnTopicResult {
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -253,8 +318,16 @@ pub struct AddPartitionsToTxnPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AddPartitionsToTxnPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AddPartitionsToTxnPartitionResult {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, partition_error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

@@ -20,12 +20,13 @@ pub struct AllocateProducerIdsRequest {
 
 impl Default for AllocateProducerIdsRequest {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AllocateProducerIdsRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -39,7 +40,7 @@ impl Struct for AllocateProducerIdsRequest {
 }
 
 /// The response of [`AllocateProducerIds`](crate::ApiKey::AllocateProducerIds).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AllocateProducerIdsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -53,8 +54,21 @@ pub struct AllocateProducerIdsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AllocateProducerIdsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AllocateProducerIdsResponse {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id_start: 0,
+        producer_id_len: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

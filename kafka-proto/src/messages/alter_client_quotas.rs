@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterClientQuotasRequest {
     /// The entries.
     pub entries: Vec<EntryData>,
@@ -18,8 +18,16 @@ pub struct AlterClientQuotasRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterClientQuotasRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterClientQuotasRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entries: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entries.put(s, "entries", v);
@@ -35,7 +43,7 @@ impl Struct for AlterClientQuotasRequest {
 }
 
 /// A part of [`AlterClientQuotasRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EntryData {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -45,8 +53,15 @@ pub struct EntryData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EntryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EntryData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { entity: Vec::new(), ops: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity.put(s, "entity", v);
@@ -75,12 +90,14 @@ pub struct EntityData {
 
 impl Default for EntityData {
     fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EntityData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity_type.put(s, "entity_type", v);
@@ -96,7 +113,7 @@ impl Struct for EntityData {
 }
 
 /// A part of [`AlterClientQuotasRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpData {
     /// The key.
     pub key: Str,
@@ -108,8 +125,16 @@ pub struct OpData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OpData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OpData {
     const MIN: usize = 10;
+    const DEFAULT: Self =
+        Self { key: Str::new(), value: 0.0, remove: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -125,7 +150,7 @@ impl Struct for OpData {
 }
 
 /// The response of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterClientQuotasResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -135,8 +160,15 @@ pub struct AlterClientQuotasResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterClientQuotasResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterClientQuotasResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, entries: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -167,17 +199,18 @@ pub struct EntryResult {
 
 impl Default for EntryResult {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            entity: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EntryResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        entity: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

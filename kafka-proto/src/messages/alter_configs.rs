@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterConfigs`](crate::ApiKey::AlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsRequest {
     /// The resources.
     pub resources: Vec<AlterConfigsResource>,
@@ -19,8 +19,16 @@ pub struct AlterConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterConfigsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resources: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.resources.put(s, "resources", v);
@@ -36,7 +44,7 @@ impl Struct for AlterConfigsRequest {
 }
 
 /// A part of [`AlterConfigsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResource {
     /// Kind of the resource.
     pub resource_type: i8,
@@ -48,8 +56,20 @@ pub struct AlterConfigsResource {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterConfigsResource {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -80,12 +100,14 @@ pub struct AlterableConfig {
 
 impl Default for AlterableConfig {
     fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterableConfig {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -101,7 +123,7 @@ impl Struct for AlterableConfig {
 }
 
 /// The response of [`AlterConfigs`](crate::ApiKey::AlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -111,8 +133,16 @@ pub struct AlterConfigsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -145,18 +175,19 @@ pub struct AlterConfigsResourceResponse {
 
 impl Default for AlterConfigsResourceResponse {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

@@ -25,12 +25,14 @@ pub struct AlterPartitionRequest {
 
 impl Default for AlterPartitionRequest {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterPartitionRequest {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -46,7 +48,7 @@ impl Struct for AlterPartitionRequest {
 }
 
 /// A part of [`AlterPartitionRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     /// Up to version 1.
@@ -60,8 +62,20 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
@@ -87,7 +101,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`AlterPartitionRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -108,8 +122,23 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_epoch: 0,
+        new_isr: Int32s::new(),
+        new_isr_with_epochs: Vec::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "leader_epoch"], (self.partition_index, self.leader_epoch));
@@ -162,12 +191,13 @@ pub struct BrokerState {
 
 impl Default for BrokerState {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BrokerState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -181,7 +211,7 @@ impl Struct for BrokerState {
 }
 
 /// The response of [`AlterPartition`](crate::ApiKey::AlterPartition).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterPartitionResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -193,8 +223,16 @@ pub struct AlterPartitionResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterPartitionResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterPartitionResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -210,7 +248,7 @@ impl Struct for AlterPartitionResponse {
 }
 
 /// A part of [`AlterPartitionResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     /// Up to version 1.
@@ -224,8 +262,20 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
@@ -251,7 +301,7 @@ impl Struct for TopicResult {
 }
 
 /// A part of [`AlterPartitionResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -272,8 +322,24 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

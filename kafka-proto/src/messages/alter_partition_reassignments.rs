@@ -24,17 +24,18 @@ pub struct AlterPartitionReassignmentsRequest {
 
 impl Default for AlterPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            allow_replication_factor_change: true,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterPartitionReassignmentsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        allow_replication_factor_change: true,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("timeout_ms", self.timeout_ms);
@@ -58,7 +59,7 @@ impl Struct for AlterPartitionReassignmentsRequest {
 }
 
 /// A part of [`AlterPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignableTopic {
     /// Its name.
     pub name: Str,
@@ -68,8 +69,15 @@ pub struct ReassignableTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReassignableTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReassignableTopic {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -85,7 +93,7 @@ impl Struct for ReassignableTopic {
 }
 
 /// A part of [`AlterPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignablePartition {
     /// The partition.
     pub partition_index: i32,
@@ -96,8 +104,15 @@ pub struct ReassignablePartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReassignablePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReassignablePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, replicas: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -133,19 +148,20 @@ pub struct AlterPartitionReassignmentsResponse {
 
 impl Default for AlterPartitionReassignmentsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            allow_replication_factor_change: true,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            responses: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterPartitionReassignmentsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        allow_replication_factor_change: true,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -171,7 +187,7 @@ impl Struct for AlterPartitionReassignmentsResponse {
 }
 
 /// A part of [`AlterPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignableTopicResponse {
     /// Its name.
     pub name: Str,
@@ -181,8 +197,15 @@ pub struct ReassignableTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReassignableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReassignableTopicResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -213,17 +236,18 @@ pub struct ReassignablePartitionResponse {
 
 impl Default for ReassignablePartitionResponse {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ReassignablePartitionResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

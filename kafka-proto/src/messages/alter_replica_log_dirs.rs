@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterReplicaLogDirs`](crate::ApiKey::AlterReplicaLogDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDirsRequest {
     /// The dirs.
     pub dirs: Vec<AlterReplicaLogDir>,
@@ -17,8 +17,15 @@ pub struct AlterReplicaLogDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDirsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDirsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { dirs: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.dirs.put(s, "dirs", v);
@@ -32,7 +39,7 @@ impl Struct for AlterReplicaLogDirsRequest {
 }
 
 /// A part of [`AlterReplicaLogDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDir {
     /// The path.
     pub path: Str,
@@ -42,8 +49,15 @@ pub struct AlterReplicaLogDir {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDir {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDir {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { path: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.path.put(s, "path", v);
@@ -59,7 +73,7 @@ impl Struct for AlterReplicaLogDir {
 }
 
 /// A part of [`AlterReplicaLogDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDirTopic {
     /// Its name.
     pub name: Str,
@@ -69,8 +83,16 @@ pub struct AlterReplicaLogDirTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDirTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDirTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -86,7 +108,7 @@ impl Struct for AlterReplicaLogDirTopic {
 }
 
 /// The response of [`AlterReplicaLogDirs`](crate::ApiKey::AlterReplicaLogDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDirsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -96,8 +118,15 @@ pub struct AlterReplicaLogDirsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDirsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -113,7 +142,7 @@ impl Struct for AlterReplicaLogDirsResponse {
 }
 
 /// A part of [`AlterReplicaLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDirTopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -123,8 +152,16 @@ pub struct AlterReplicaLogDirTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDirTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDirTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -140,7 +177,7 @@ impl Struct for AlterReplicaLogDirTopicResult {
 }
 
 /// A part of [`AlterReplicaLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterReplicaLogDirPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -150,8 +187,15 @@ pub struct AlterReplicaLogDirPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterReplicaLogDirPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterReplicaLogDirPartitionResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

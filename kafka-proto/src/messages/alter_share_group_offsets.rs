@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterShareGroupOffsets`](crate::ApiKey::AlterShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsRequest {
     /// The group.
     pub group_id: Str,
@@ -17,8 +17,15 @@ pub struct AlterShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -34,7 +41,7 @@ impl Struct for AlterShareGroupOffsetsRequest {
 }
 
 /// A part of [`AlterShareGroupOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -44,8 +51,16 @@ pub struct AlterShareGroupOffsetsRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -61,7 +76,7 @@ impl Struct for AlterShareGroupOffsetsRequestTopic {
 }
 
 /// A part of [`AlterShareGroupOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestPartition {
     /// The partition.
     pub partition_index: i32,
@@ -71,8 +86,15 @@ pub struct AlterShareGroupOffsetsRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsRequestPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsRequestPartition {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { partition_index: 0, start_offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "start_offset"], (self.partition_index, self.start_offset));
@@ -86,7 +108,7 @@ impl Struct for AlterShareGroupOffsetsRequestPartition {
 }
 
 /// The response of [`AlterShareGroupOffsets`](crate::ApiKey::AlterShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -101,8 +123,21 @@ pub struct AlterShareGroupOffsetsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -120,7 +155,7 @@ impl Struct for AlterShareGroupOffsetsResponse {
 }
 
 /// A part of [`AlterShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsResponseTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -132,8 +167,20 @@ pub struct AlterShareGroupOffsetsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -151,7 +198,7 @@ impl Struct for AlterShareGroupOffsetsResponseTopic {
 }
 
 /// A part of [`AlterShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterShareGroupOffsetsResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -164,8 +211,16 @@ pub struct AlterShareGroupOffsetsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterShareGroupOffsetsResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterShareGroupOffsetsResponsePartition {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition_index: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

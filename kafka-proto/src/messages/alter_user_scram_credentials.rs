@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterUserScramCredentialsRequest {
     /// The deletions.
     pub deletions: Vec<ScramCredentialDeletion>,
@@ -17,8 +17,16 @@ pub struct AlterUserScramCredentialsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterUserScramCredentialsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterUserScramCredentialsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { deletions: Vec::new(), upsertions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.deletions.put(s, "deletions", v);
@@ -34,7 +42,7 @@ impl Struct for AlterUserScramCredentialsRequest {
 }
 
 /// A part of [`AlterUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScramCredentialDeletion {
     /// Its name.
     pub name: Str,
@@ -44,8 +52,15 @@ pub struct ScramCredentialDeletion {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ScramCredentialDeletion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ScramCredentialDeletion {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), mechanism: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -61,7 +76,7 @@ impl Struct for ScramCredentialDeletion {
 }
 
 /// A part of [`AlterUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScramCredentialUpsertion {
     /// Its name.
     pub name: Str,
@@ -77,8 +92,22 @@ pub struct ScramCredentialUpsertion {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ScramCredentialUpsertion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ScramCredentialUpsertion {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        mechanism: 0,
+        iterations: 0,
+        salt: Bytes::new(),
+        salted_password: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -98,7 +127,7 @@ impl Struct for ScramCredentialUpsertion {
 }
 
 /// The response of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterUserScramCredentialsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -108,8 +137,15 @@ pub struct AlterUserScramCredentialsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterUserScramCredentialsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterUserScramCredentialsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -140,17 +176,18 @@ pub struct AlterUserScramCredentialsResult {
 
 impl Default for AlterUserScramCredentialsResult {
     fn default() -> Self {
-        Self {
-            user: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterUserScramCredentialsResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        user: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.user.put(s, "user", v);

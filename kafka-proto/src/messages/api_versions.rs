@@ -32,18 +32,19 @@ pub struct ApiVersionsRequest {
 
 impl Default for ApiVersionsRequest {
     fn default() -> Self {
-        Self {
-            client_software_name: Str::new(),
-            client_software_version: Str::new(),
-            cluster_id: None,
-            node_id: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ApiVersionsRequest {
     const MIN: usize = 0;
+    const DEFAULT: Self = Self {
+        client_software_name: Str::new(),
+        client_software_version: Str::new(),
+        cluster_id: None,
+        node_id: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -98,21 +99,22 @@ pub struct ApiVersionsResponse {
 
 impl Default for ApiVersionsResponse {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            api_keys: Vec::new(),
-            throttle_time_ms: 0,
-            supported_features: Vec::new(),
-            finalized_features_epoch: -1,
-            finalized_features: Vec::new(),
-            zk_migration_ready: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ApiVersionsResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        api_keys: Vec::new(),
+        throttle_time_ms: 0,
+        supported_features: Vec::new(),
+        finalized_features_epoch: -1,
+        finalized_features: Vec::new(),
+        zk_migration_ready: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -159,7 +161,7 @@ impl Struct for ApiVersionsResponse {
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApiVersion {
     /// The API's number, see [`ApiKey`](crate::ApiKey).
     pub api_key: i16,
@@ -171,8 +173,16 @@ pub struct ApiVersion {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ApiVersion {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { api_key: 0, min_version: 0, max_version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["api_key", "min_version", "max_version"], (self.api_key, self.min_version, self.max_version));
@@ -187,7 +197,7 @@ impl Struct for ApiVersion {
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SupportedFeatureKey {
     /// Its name.
     pub name: Str,
@@ -199,8 +209,16 @@ pub struct SupportedFeatureKey {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SupportedFeatureKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SupportedFeatureKey {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { name: Str::new(), min_version: 0, max_version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -216,7 +234,7 @@ impl Struct for SupportedFeatureKey {
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FinalizedFeatureKey {
     /// Its name.
     pub name: Str,
@@ -228,8 +246,20 @@ pub struct FinalizedFeatureKey {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FinalizedFeatureKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FinalizedFeatureKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        max_version_level: 0,
+        min_version_level: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);

@@ -22,12 +22,14 @@ pub struct AssignReplicasToDirsRequest {
 
 impl Default for AssignReplicasToDirsRequest {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, directories: Vec::new(), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AssignReplicasToDirsRequest {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, directories: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -43,7 +45,7 @@ impl Struct for AssignReplicasToDirsRequest {
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DirectoryData {
     /// The id.
     pub id: Uuid,
@@ -53,8 +55,15 @@ pub struct DirectoryData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DirectoryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DirectoryData {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("id", self.id);
@@ -70,7 +79,7 @@ impl Struct for DirectoryData {
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -80,8 +89,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -97,7 +114,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -105,8 +122,15 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { partition_index: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -120,7 +144,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`AssignReplicasToDirs`](crate::ApiKey::AssignReplicasToDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AssignReplicasToDirsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -132,8 +156,20 @@ pub struct AssignReplicasToDirsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AssignReplicasToDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AssignReplicasToDirsResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        directories: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -149,7 +185,7 @@ impl Struct for AssignReplicasToDirsResponse {
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DirectoryResult {
     /// The id.
     pub id: Uuid,
@@ -159,8 +195,15 @@ pub struct DirectoryResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DirectoryResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DirectoryResult {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("id", self.id);
@@ -176,7 +219,7 @@ impl Struct for DirectoryResult {
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -186,8 +229,16 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -203,7 +254,7 @@ impl Struct for TopicResult {
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -213,8 +264,15 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

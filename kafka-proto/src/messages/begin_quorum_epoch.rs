@@ -27,18 +27,19 @@ pub struct BeginQuorumEpochRequest {
 
 impl Default for BeginQuorumEpochRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: None,
-            voter_id: -1,
-            topics: Vec::new(),
-            leader_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BeginQuorumEpochRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        voter_id: -1,
+        topics: Vec::new(),
+        leader_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.cluster_id.put(s, "cluster_id", v);
@@ -66,7 +67,7 @@ impl Struct for BeginQuorumEpochRequest {
 }
 
 /// A part of [`BeginQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -76,8 +77,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -93,7 +102,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`BeginQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -108,8 +117,21 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        voter_directory_id: Uuid::ZERO,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -131,7 +153,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`BeginQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderEndpoint {
     /// Its name.
     pub name: Str,
@@ -143,8 +165,16 @@ pub struct LeaderEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderEndpoint {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -162,7 +192,7 @@ impl Struct for LeaderEndpoint {
 }
 
 /// The response of [`BeginQuorumEpoch`](crate::ApiKey::BeginQuorumEpoch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BeginQuorumEpochResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -175,8 +205,20 @@ pub struct BeginQuorumEpochResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BeginQuorumEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BeginQuorumEpochResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -201,7 +243,7 @@ impl Struct for BeginQuorumEpochResponse {
 }
 
 /// A part of [`BeginQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -211,8 +253,16 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -228,7 +278,7 @@ impl Struct for TopicResult {
 }
 
 /// A part of [`BeginQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -242,8 +292,21 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -261,7 +324,7 @@ impl Struct for PartitionResult {
 }
 
 /// A part of [`BeginQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -273,8 +336,15 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// `AbortedTxn`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortedTxn {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -24,8 +24,15 @@ pub struct AbortedTxn {
     pub last_stable_offset: i64,
 }
 
+impl Default for AbortedTxn {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AbortedTxn {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, last_offset: 0, last_stable_offset: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -41,7 +48,7 @@ impl Struct for AbortedTxn {
 }
 
 /// `ProducerSnapshot`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProducerSnapshot {
     /// The crc.
     pub crc: u32,
@@ -49,8 +56,15 @@ pub struct ProducerSnapshot {
     pub producer_entries: Vec<ProducerEntry>,
 }
 
+impl Default for ProducerSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ProducerSnapshot {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { crc: 0, producer_entries: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("crc", self.crc);
@@ -64,7 +78,7 @@ impl Struct for ProducerSnapshot {
 }
 
 /// A part of [`ProducerSnapshot`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProducerEntry {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -84,8 +98,24 @@ pub struct ProducerEntry {
     pub current_txn_first_offset: i64,
 }
 
+impl Default for ProducerEntry {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ProducerEntry {
     const MIN: usize = 46;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        epoch: 0,
+        last_sequence: 0,
+        last_offset: 0,
+        offset_delta: 0,
+        timestamp: 0,
+        coordinator_epoch: 0,
+        current_txn_first_offset: 0,
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -165,21 +195,22 @@ pub struct QuorumStateData {
 
 impl Default for QuorumStateData {
     fn default() -> Self {
-        Self {
-            cluster_id: Str::new(),
-            leader_id: -1,
-            leader_epoch: -1,
-            voted_id: -1,
-            voted_directory_id: Uuid::ZERO,
-            applied_offset: 0,
-            current_voters: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for QuorumStateData {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        cluster_id: Str::new(),
+        leader_id: -1,
+        leader_epoch: -1,
+        voted_id: -1,
+        voted_directory_id: Uuid::ZERO,
+        applied_offset: 0,
+        current_voters: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v == 0 {
@@ -221,7 +252,7 @@ impl Struct for QuorumStateData {
 }
 
 /// A part of [`QuorumStateData`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Voter {
     /// The voter.
     pub voter_id: i32,
@@ -229,8 +260,15 @@ pub struct Voter {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Voter {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Voter {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { voter_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("voter_id", self.voter_id);

@@ -34,21 +34,22 @@ pub struct BrokerHeartbeatRequest {
 
 impl Default for BrokerHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            broker_epoch: -1,
-            current_metadata_offset: 0,
-            want_fence: false,
-            want_shut_down: false,
-            offline_log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BrokerHeartbeatRequest {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        current_metadata_offset: 0,
+        want_fence: false,
+        want_shut_down: false,
+        offline_log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -110,19 +111,20 @@ pub struct BrokerHeartbeatResponse {
 
 impl Default for BrokerHeartbeatResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            is_caught_up: false,
-            is_fenced: true,
-            should_shut_down: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BrokerHeartbeatResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        is_caught_up: false,
+        is_fenced: true,
+        should_shut_down: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

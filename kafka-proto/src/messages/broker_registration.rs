@@ -41,23 +41,24 @@ pub struct BrokerRegistrationRequest {
 
 impl Default for BrokerRegistrationRequest {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            cluster_id: Str::new(),
-            incarnation_id: Uuid::ZERO,
-            listeners: Vec::new(),
-            features: Vec::new(),
-            rack: Some(Str::new()),
-            is_migrating_zk_broker: false,
-            log_dirs: Vec::new(),
-            previous_broker_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BrokerRegistrationRequest {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        cluster_id: Str::new(),
+        incarnation_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        rack: Some(Str::new()),
+        is_migrating_zk_broker: false,
+        log_dirs: Vec::new(),
+        previous_broker_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("broker_id", self.broker_id);
@@ -101,7 +102,7 @@ impl Struct for BrokerRegistrationRequest {
 }
 
 /// A part of [`BrokerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -115,8 +116,21 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Listener {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -134,7 +148,7 @@ impl Struct for Listener {
 }
 
 /// A part of [`BrokerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
     /// Its name.
     pub name: Str,
@@ -146,8 +160,20 @@ pub struct Feature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Feature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Feature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -182,12 +208,14 @@ pub struct BrokerRegistrationResponse {
 
 impl Default for BrokerRegistrationResponse {
     fn default() -> Self {
-        Self { throttle_time_ms: 0, error_code: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for BrokerRegistrationResponse {
     const MIN: usize = 15;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

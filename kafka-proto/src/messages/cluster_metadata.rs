@@ -106,25 +106,26 @@ pub struct RegisterBrokerRecord {
 
 impl Default for RegisterBrokerRecord {
     fn default() -> Self {
-        Self {
-            broker_id: 0,
-            is_migrating_zk_broker: false,
-            incarnation_id: Uuid::ZERO,
-            broker_epoch: 0,
-            end_points: Vec::new(),
-            features: Vec::new(),
-            rack: Some(Str::new()),
-            fenced: true,
-            in_controlled_shutdown: false,
-            log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for RegisterBrokerRecord {
     const MIN: usize = 33;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        is_migrating_zk_broker: false,
+        incarnation_id: Uuid::ZERO,
+        broker_epoch: 0,
+        end_points: Vec::new(),
+        features: Vec::new(),
+        rack: Some(Str::new()),
+        fenced: true,
+        in_controlled_shutdown: false,
+        log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("broker_id", self.broker_id);
@@ -178,7 +179,7 @@ impl Struct for RegisterBrokerRecord {
 }
 
 /// A part of [`RegisterBrokerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerEndpoint {
     /// Its name.
     pub name: Str,
@@ -192,8 +193,21 @@ pub struct BrokerEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BrokerEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BrokerEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -211,7 +225,7 @@ impl Struct for BrokerEndpoint {
 }
 
 /// A part of [`RegisterBrokerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerFeature {
     /// Its name.
     pub name: Str,
@@ -223,8 +237,20 @@ pub struct BrokerFeature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BrokerFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BrokerFeature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -244,7 +270,7 @@ impl Struct for BrokerFeature {
 }
 
 /// `UnregisterBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterBrokerRecord {
     /// The broker.
     pub broker_id: i32,
@@ -254,8 +280,15 @@ pub struct UnregisterBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UnregisterBrokerRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UnregisterBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -269,7 +302,7 @@ impl Struct for UnregisterBrokerRecord {
 }
 
 /// `TopicRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRecord {
     /// Its name.
     pub name: Str,
@@ -279,8 +312,15 @@ pub struct TopicRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicRecord {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { name: Str::new(), topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -337,27 +377,28 @@ pub struct PartitionRecord {
 
 impl Default for PartitionRecord {
     fn default() -> Self {
-        Self {
-            partition_id: -1,
-            topic_id: Uuid::ZERO,
-            replicas: Int32s::new(),
-            isr: Int32s::new(),
-            removing_replicas: Int32s::new(),
-            adding_replicas: Int32s::new(),
-            leader: -1,
-            leader_epoch: -1,
-            partition_epoch: -1,
-            directories: Vec::new(),
-            leader_recovery_state: 0,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionRecord {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        partition_id: -1,
+        topic_id: Uuid::ZERO,
+        replicas: Int32s::new(),
+        isr: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        leader: -1,
+        leader_epoch: -1,
+        partition_epoch: -1,
+        directories: Vec::new(),
+        leader_recovery_state: 0,
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_id", "topic_id"], (self.partition_id, self.topic_id));
@@ -434,18 +475,19 @@ pub struct ConfigRecord {
 
 impl Default for ConfigRecord {
     fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            name: Str::new(),
-            value: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ConfigRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        name: Str::new(),
+        value: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -505,25 +547,26 @@ pub struct PartitionChangeRecord {
 
 impl Default for PartitionChangeRecord {
     fn default() -> Self {
-        Self {
-            partition_id: -1,
-            topic_id: Uuid::ZERO,
-            isr: None,
-            leader: -2,
-            replicas: None,
-            removing_replicas: None,
-            adding_replicas: None,
-            leader_recovery_state: -1,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            directories: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionChangeRecord {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition_id: -1,
+        topic_id: Uuid::ZERO,
+        isr: None,
+        leader: -2,
+        replicas: None,
+        removing_replicas: None,
+        adding_replicas: None,
+        leader_recovery_state: -1,
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        directories: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_id", "topic_id"], (self.partition_id, self.topic_id));
@@ -589,7 +632,7 @@ impl Struct for PartitionChangeRecord {
 }
 
 /// `FenceBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FenceBrokerRecord {
     /// The id.
     pub id: i32,
@@ -599,8 +642,15 @@ pub struct FenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FenceBrokerRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FenceBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["id", "epoch"], (self.id, self.epoch));
@@ -614,7 +664,7 @@ impl Struct for FenceBrokerRecord {
 }
 
 /// `UnfenceBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnfenceBrokerRecord {
     /// The id.
     pub id: i32,
@@ -624,8 +674,15 @@ pub struct UnfenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UnfenceBrokerRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UnfenceBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["id", "epoch"], (self.id, self.epoch));
@@ -639,7 +696,7 @@ impl Struct for UnfenceBrokerRecord {
 }
 
 /// `RemoveTopicRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveTopicRecord {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -647,8 +704,15 @@ pub struct RemoveTopicRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoveTopicRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoveTopicRecord {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -662,7 +726,7 @@ impl Struct for RemoveTopicRecord {
 }
 
 /// `DelegationTokenRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DelegationTokenRecord {
     /// The owner.
     pub owner: Str,
@@ -682,8 +746,24 @@ pub struct DelegationTokenRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DelegationTokenRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DelegationTokenRecord {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        owner: Str::new(),
+        requester: Str::new(),
+        renewers: Vec::new(),
+        issue_timestamp: 0,
+        max_timestamp: 0,
+        expiration_timestamp: 0,
+        token_id: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.owner.put(s, "owner", v);
@@ -709,7 +789,7 @@ impl Struct for DelegationTokenRecord {
 }
 
 /// `UserScramCredentialRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UserScramCredentialRecord {
     /// Its name.
     pub name: Str,
@@ -727,8 +807,23 @@ pub struct UserScramCredentialRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UserScramCredentialRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UserScramCredentialRecord {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        mechanism: 0,
+        salt: Bytes::new(),
+        stored_key: Bytes::new(),
+        server_key: Bytes::new(),
+        iterations: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -752,7 +847,7 @@ impl Struct for UserScramCredentialRecord {
 }
 
 /// `FeatureLevelRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeatureLevelRecord {
     /// Its name.
     pub name: Str,
@@ -762,8 +857,15 @@ pub struct FeatureLevelRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FeatureLevelRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FeatureLevelRecord {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { name: Str::new(), feature_level: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -779,7 +881,7 @@ impl Struct for FeatureLevelRecord {
 }
 
 /// `ClientQuotaRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientQuotaRecord {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -793,8 +895,21 @@ pub struct ClientQuotaRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ClientQuotaRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ClientQuotaRecord {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        entity: Vec::new(),
+        key: Str::new(),
+        value: 0.0,
+        remove: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity.put(s, "entity", v);
@@ -825,12 +940,14 @@ pub struct EntityData {
 
 impl Default for EntityData {
     fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EntityData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity_type.put(s, "entity_type", v);
@@ -861,12 +978,14 @@ pub struct ProducerIdsRecord {
 
 impl Default for ProducerIdsRecord {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, next_producer_id: 0, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ProducerIdsRecord {
     const MIN: usize = 21;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, next_producer_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -884,7 +1003,7 @@ impl Struct for ProducerIdsRecord {
 }
 
 /// `BrokerRegistrationChangeRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerRegistrationChangeRecord {
     /// The broker.
     pub broker_id: i32,
@@ -905,8 +1024,23 @@ pub struct BrokerRegistrationChangeRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BrokerRegistrationChangeRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BrokerRegistrationChangeRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: 0,
+        fenced: 0,
+        in_controlled_shutdown: 0,
+        log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
@@ -943,7 +1077,7 @@ impl Struct for BrokerRegistrationChangeRecord {
 }
 
 /// `AccessControlEntryRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AccessControlEntryRecord {
     /// The id.
     pub id: Uuid,
@@ -965,8 +1099,25 @@ pub struct AccessControlEntryRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AccessControlEntryRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AccessControlEntryRecord {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        id: Uuid::ZERO,
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 0,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["id", "resource_type"], (self.id, self.resource_type));
@@ -990,7 +1141,7 @@ impl Struct for AccessControlEntryRecord {
 }
 
 /// `RemoveAccessControlEntryRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveAccessControlEntryRecord {
     /// The id.
     pub id: Uuid,
@@ -998,8 +1149,15 @@ pub struct RemoveAccessControlEntryRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoveAccessControlEntryRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoveAccessControlEntryRecord {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("id", self.id);
@@ -1013,14 +1171,21 @@ impl Struct for RemoveAccessControlEntryRecord {
 }
 
 /// `NoOpRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NoOpRecord {
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NoOpRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NoOpRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.no_tags(&self.unknown_tags);
@@ -1032,7 +1197,7 @@ impl Struct for NoOpRecord {
 }
 
 /// `ZkMigrationStateRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ZkMigrationStateRecord {
     /// The zk migration state.
     pub zk_migration_state: i8,
@@ -1040,8 +1205,15 @@ pub struct ZkMigrationStateRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ZkMigrationStateRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ZkMigrationStateRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { zk_migration_state: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("zk_migration_state", self.zk_migration_state);
@@ -1055,7 +1227,7 @@ impl Struct for ZkMigrationStateRecord {
 }
 
 /// `RemoveUserScramCredentialRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveUserScramCredentialRecord {
     /// Its name.
     pub name: Str,
@@ -1065,8 +1237,15 @@ pub struct RemoveUserScramCredentialRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoveUserScramCredentialRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoveUserScramCredentialRecord {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), mechanism: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -1082,7 +1261,7 @@ impl Struct for RemoveUserScramCredentialRecord {
 }
 
 /// `BeginTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BeginTransactionRecord {
     /// Its name.
     /// May be null.
@@ -1091,8 +1270,15 @@ pub struct BeginTransactionRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BeginTransactionRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BeginTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { name: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         let set = [self.name.is_some()];
@@ -1113,14 +1299,21 @@ impl Struct for BeginTransactionRecord {
 }
 
 /// `EndTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTransactionRecord {
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EndTransactionRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.no_tags(&self.unknown_tags);
@@ -1132,7 +1325,7 @@ impl Struct for EndTransactionRecord {
 }
 
 /// `AbortTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortTransactionRecord {
     /// Why, in the client's words.
     /// May be null.
@@ -1141,8 +1334,15 @@ pub struct AbortTransactionRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AbortTransactionRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AbortTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { reason: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         let set = [self.reason.is_some()];
@@ -1163,7 +1363,7 @@ impl Struct for AbortTransactionRecord {
 }
 
 /// `RemoveDelegationTokenRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveDelegationTokenRecord {
     /// The delegation token.
     pub token_id: Str,
@@ -1171,8 +1371,15 @@ pub struct RemoveDelegationTokenRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoveDelegationTokenRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoveDelegationTokenRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { token_id: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.token_id.put(s, "token_id", v);
@@ -1186,7 +1393,7 @@ impl Struct for RemoveDelegationTokenRecord {
 }
 
 /// `RegisterControllerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RegisterControllerRecord {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -1202,8 +1409,22 @@ pub struct RegisterControllerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RegisterControllerRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RegisterControllerRecord {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        incarnation_id: Uuid::ZERO,
+        zk_migration_ready: false,
+        end_points: Vec::new(),
+        features: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -1225,7 +1446,7 @@ impl Struct for RegisterControllerRecord {
 }
 
 /// A part of [`RegisterControllerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerEndpoint {
     /// Its name.
     pub name: Str,
@@ -1239,8 +1460,21 @@ pub struct ControllerEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ControllerEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ControllerEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -1258,7 +1492,7 @@ impl Struct for ControllerEndpoint {
 }
 
 /// A part of [`RegisterControllerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerFeature {
     /// Its name.
     pub name: Str,
@@ -1270,8 +1504,20 @@ pub struct ControllerFeature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ControllerFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ControllerFeature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -1291,7 +1537,7 @@ impl Struct for ControllerFeature {
 }
 
 /// `ClearElrRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClearElrRecord {
     /// The topic's name.
     pub topic_name: Str,
@@ -1299,8 +1545,15 @@ pub struct ClearElrRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ClearElrRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ClearElrRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -1314,7 +1567,7 @@ impl Struct for ClearElrRecord {
 }
 
 /// `UnregisterControllerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterControllerRecord {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -1322,8 +1575,15 @@ pub struct UnregisterControllerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UnregisterControllerRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UnregisterControllerRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("controller_id", self.controller_id);

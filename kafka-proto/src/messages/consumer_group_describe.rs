@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupDescribeRequest {
     /// The groups.
     pub group_ids: Vec<Str>,
@@ -18,8 +18,19 @@ pub struct ConsumerGroupDescribeRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupDescribeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupDescribeRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_ids.put(s, "group_ids", v);
@@ -35,7 +46,7 @@ impl Struct for ConsumerGroupDescribeRequest {
 }
 
 /// The response of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupDescribeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -45,8 +56,15 @@ pub struct ConsumerGroupDescribeResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupDescribeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupDescribeResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -90,23 +108,24 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            group_epoch: 0,
-            assignment_epoch: 0,
-            assignor_name: Str::new(),
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribedGroup {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        assignor_name: Str::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -168,25 +187,26 @@ pub struct Member {
 
 impl Default for Member {
     fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            instance_id: None,
-            rack_id: None,
-            member_epoch: 0,
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            subscribed_topic_regex: None,
-            assignment: Assignment::default(),
-            target_assignment: Assignment::default(),
-            member_type: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for Member {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        instance_id: None,
+        rack_id: None,
+        member_epoch: 0,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        subscribed_topic_regex: None,
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        member_type: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);
@@ -224,7 +244,7 @@ impl Struct for Member {
 }
 
 /// A part of [`ConsumerGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -232,8 +252,15 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_partitions.put(s, "topic_partitions", v);
@@ -247,7 +274,7 @@ impl Struct for Assignment {
 }
 
 /// A part of [`ConsumerGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -259,8 +286,20 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartitions {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);

@@ -43,24 +43,25 @@ pub struct ConsumerGroupHeartbeatRequest {
 
 impl Default for ConsumerGroupHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: Str::new(),
-            member_epoch: 0,
-            instance_id: None,
-            rack_id: None,
-            rebalance_timeout_ms: -1,
-            subscribed_topic_names: None,
-            subscribed_topic_regex: None,
-            server_assignor: None,
-            topic_partitions: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ConsumerGroupHeartbeatRequest {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        subscribed_topic_names: None,
+        subscribed_topic_regex: None,
+        server_assignor: None,
+        topic_partitions: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -98,7 +99,7 @@ impl Struct for ConsumerGroupHeartbeatRequest {
 }
 
 /// A part of [`ConsumerGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -108,8 +109,16 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -125,7 +134,7 @@ impl Struct for TopicPartitions {
 }
 
 /// The response of [`ConsumerGroupHeartbeat`](crate::ApiKey::ConsumerGroupHeartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupHeartbeatResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -148,8 +157,24 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupHeartbeatResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupHeartbeatResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: None,
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        assignment: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -171,7 +196,7 @@ impl Struct for ConsumerGroupHeartbeatResponse {
 }
 
 /// A part of [`ConsumerGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -179,8 +204,15 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_partitions.put(s, "topic_partitions", v);

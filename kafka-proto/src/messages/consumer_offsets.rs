@@ -57,7 +57,7 @@
 use crate::wire::prelude::*;
 
 /// `LegacyOffsetCommitKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegacyOffsetCommitKey {
     /// The group's id.
     pub group: Str,
@@ -67,8 +67,15 @@ pub struct LegacyOffsetCommitKey {
     pub partition: i32,
 }
 
+impl Default for LegacyOffsetCommitKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LegacyOffsetCommitKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { group: Str::new(), topic: Str::new(), partition: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group.put(s, "group", v);
@@ -84,7 +91,7 @@ impl Struct for LegacyOffsetCommitKey {
 }
 
 /// `LegacyOffsetCommitValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegacyOffsetCommitValue {
     /// The offset.
     pub offset: i64,
@@ -94,8 +101,15 @@ pub struct LegacyOffsetCommitValue {
     pub commit_timestamp: i64,
 }
 
+impl Default for LegacyOffsetCommitValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LegacyOffsetCommitValue {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { offset: 0, metadata: Str::new(), commit_timestamp: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("offset", self.offset);
@@ -111,7 +125,7 @@ impl Struct for LegacyOffsetCommitValue {
 }
 
 /// `OffsetCommitKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitKey {
     /// The group's id.
     pub group: Str,
@@ -121,8 +135,15 @@ pub struct OffsetCommitKey {
     pub partition: i32,
 }
 
+impl Default for OffsetCommitKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetCommitKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { group: Str::new(), topic: Str::new(), partition: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group.put(s, "group", v);
@@ -161,20 +182,21 @@ pub struct OffsetCommitValue {
 
 impl Default for OffsetCommitValue {
     fn default() -> Self {
-        Self {
-            offset: 0,
-            leader_epoch: -1,
-            metadata: Str::new(),
-            commit_timestamp: 0,
-            expire_timestamp: -1,
-            topic_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetCommitValue {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self {
+        offset: 0,
+        leader_epoch: -1,
+        metadata: Str::new(),
+        commit_timestamp: 0,
+        expire_timestamp: -1,
+        topic_id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("offset", self.offset);
@@ -213,14 +235,21 @@ impl Struct for OffsetCommitValue {
 }
 
 /// `GroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupMetadataKey {
     /// The group's id.
     pub group: Str,
 }
 
+impl Default for GroupMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for GroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group.put(s, "group", v);
@@ -255,20 +284,21 @@ pub struct GroupMetadataValue {
 
 impl Default for GroupMetadataValue {
     fn default() -> Self {
-        Self {
-            protocol_type: Str::new(),
-            generation: 0,
-            protocol: Some(Str::new()),
-            leader: Some(Str::new()),
-            current_state_timestamp: -1,
-            members: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for GroupMetadataValue {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        protocol_type: Str::new(),
+        generation: 0,
+        protocol: Some(Str::new()),
+        leader: Some(Str::new()),
+        current_state_timestamp: -1,
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.protocol_type.put(s, "protocol_type", v);
@@ -322,22 +352,23 @@ pub struct MemberMetadata {
 
 impl Default for MemberMetadata {
     fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            group_instance_id: None,
-            client_id: Str::new(),
-            client_host: Str::new(),
-            rebalance_timeout: -1,
-            session_timeout: 0,
-            subscription: Bytes::new(),
-            assignment: Bytes::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MemberMetadata {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        rebalance_timeout: -1,
+        session_timeout: 0,
+        subscription: Bytes::new(),
+        assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);
@@ -373,14 +404,21 @@ impl Struct for MemberMetadata {
 }
 
 /// `ConsumerGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ConsumerGroupMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -392,7 +430,7 @@ impl Struct for ConsumerGroupMetadataKey {
 }
 
 /// `ConsumerGroupMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMetadataValue {
     /// The epoch.
     pub epoch: i32,
@@ -402,8 +440,15 @@ pub struct ConsumerGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { epoch: 0, metadata_hash: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("epoch", self.epoch);
@@ -426,14 +471,21 @@ impl Struct for ConsumerGroupMetadataValue {
 }
 
 /// `ConsumerGroupPartitionMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupPartitionMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ConsumerGroupPartitionMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupPartitionMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -445,7 +497,7 @@ impl Struct for ConsumerGroupPartitionMetadataKey {
 }
 
 /// `ConsumerGroupPartitionMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupPartitionMetadataValue {
     /// The topics.
     pub topics: Vec<TopicMetadata>,
@@ -453,8 +505,15 @@ pub struct ConsumerGroupPartitionMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupPartitionMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupPartitionMetadataValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -468,7 +527,7 @@ impl Struct for ConsumerGroupPartitionMetadataValue {
 }
 
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicMetadata {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -482,8 +541,21 @@ pub struct TopicMetadata {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicMetadata {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicMetadata {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        num_partitions: 0,
+        partition_metadata: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -503,7 +575,7 @@ impl Struct for TopicMetadata {
 }
 
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionMetadata {
     /// The partition.
     pub partition: i32,
@@ -513,8 +585,15 @@ pub struct PartitionMetadata {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionMetadata {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionMetadata {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition: 0, racks: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition", self.partition);
@@ -530,7 +609,7 @@ impl Struct for PartitionMetadata {
 }
 
 /// `ConsumerGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -538,8 +617,15 @@ pub struct ConsumerGroupMemberMetadataKey {
     pub member_id: Str,
 }
 
+impl Default for ConsumerGroupMemberMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -585,23 +671,24 @@ pub struct ConsumerGroupMemberMetadataValue {
 
 impl Default for ConsumerGroupMemberMetadataValue {
     fn default() -> Self {
-        Self {
-            instance_id: Some(Str::new()),
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            subscribed_topic_regex: Some(Str::new()),
-            rebalance_timeout_ms: -1,
-            server_assignor: Some(Str::new()),
-            classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ConsumerGroupMemberMetadataValue {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        instance_id: Some(Str::new()),
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        subscribed_topic_regex: Some(Str::new()),
+        rebalance_timeout_ms: -1,
+        server_assignor: Some(Str::new()),
+        classic_member_metadata: Some(ClassicMemberMetadata::DEFAULT),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.instance_id.put(s, "instance_id", v);
@@ -613,7 +700,7 @@ impl Struct for ConsumerGroupMemberMetadataValue {
         s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
         self.server_assignor.put(s, "server_assignor", v);
         let set =
-            [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::default())];
+            [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::DEFAULT)];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| {
             s.option("classic_member_metadata", self.classic_member_metadata.as_ref(), true, v)
@@ -641,7 +728,7 @@ impl Struct for ConsumerGroupMemberMetadataValue {
 }
 
 /// A part of [`ConsumerGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassicMemberMetadata {
     /// How long the coordinator waits for a heartbeat, in milliseconds.
     pub session_timeout_ms: i32,
@@ -651,8 +738,16 @@ pub struct ClassicMemberMetadata {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ClassicMemberMetadata {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ClassicMemberMetadata {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { session_timeout_ms: 0, supported_protocols: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("session_timeout_ms", self.session_timeout_ms);
@@ -668,7 +763,7 @@ impl Struct for ClassicMemberMetadata {
 }
 
 /// A part of [`ConsumerGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassicProtocol {
     /// Its name.
     pub name: Str,
@@ -678,8 +773,15 @@ pub struct ClassicProtocol {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ClassicProtocol {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ClassicProtocol {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -695,14 +797,21 @@ impl Struct for ClassicProtocol {
 }
 
 /// `ConsumerGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ConsumerGroupTargetAssignmentMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -714,7 +823,7 @@ impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
 }
 
 /// `ConsumerGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -724,8 +833,16 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupTargetAssignmentMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("assignment_epoch", self.assignment_epoch);
@@ -748,7 +865,7 @@ impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
 }
 
 /// `ConsumerGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -756,8 +873,15 @@ pub struct ConsumerGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
+impl Default for ConsumerGroupTargetAssignmentMemberKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -771,7 +895,7 @@ impl Struct for ConsumerGroupTargetAssignmentMemberKey {
 }
 
 /// `ConsumerGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMemberValue {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
@@ -779,8 +903,15 @@ pub struct ConsumerGroupTargetAssignmentMemberValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupTargetAssignmentMemberValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_partitions.put(s, "topic_partitions", v);
@@ -794,7 +925,7 @@ impl Struct for ConsumerGroupTargetAssignmentMemberValue {
 }
 
 /// A part of [`ConsumerGroupTargetAssignmentMemberValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -804,8 +935,16 @@ pub struct TopicPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartition {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -821,7 +960,7 @@ impl Struct for TopicPartition {
 }
 
 /// `ConsumerGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -829,8 +968,15 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
     pub member_id: Str,
 }
 
+impl Default for ConsumerGroupCurrentMemberAssignmentKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -844,7 +990,7 @@ impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
 }
 
 /// `ConsumerGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -860,8 +1006,22 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupCurrentMemberAssignmentValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupCurrentMemberAssignmentValue {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        assigned_partitions: Vec::new(),
+        partitions_pending_revocation: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -898,17 +1058,18 @@ pub struct TopicPartitions {
 
 impl Default for TopicPartitions {
     fn default() -> Self {
-        Self {
-            topic_id: Uuid::ZERO,
-            partitions: Int32s::new(),
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Int32s::new(),
+        assignment_epochs: Some(Int32s::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -933,7 +1094,7 @@ impl Struct for TopicPartitions {
 }
 
 /// `ShareGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -941,8 +1102,15 @@ pub struct ShareGroupMemberMetadataKey {
     pub member_id: Str,
 }
 
+impl Default for ShareGroupMemberMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -973,18 +1141,19 @@ pub struct ShareGroupMemberMetadataValue {
 
 impl Default for ShareGroupMemberMetadataValue {
     fn default() -> Self {
-        Self {
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ShareGroupMemberMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.rack_id.put(s, "rack_id", v);
@@ -1004,14 +1173,21 @@ impl Struct for ShareGroupMemberMetadataValue {
 }
 
 /// `ShareGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ShareGroupMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1023,7 +1199,7 @@ impl Struct for ShareGroupMetadataKey {
 }
 
 /// `ShareGroupMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMetadataValue {
     /// The epoch.
     pub epoch: i32,
@@ -1033,8 +1209,15 @@ pub struct ShareGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupMetadataValue {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { epoch: 0, metadata_hash: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
@@ -1048,14 +1231,21 @@ impl Struct for ShareGroupMetadataValue {
 }
 
 /// `ShareGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ShareGroupTargetAssignmentMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1067,7 +1257,7 @@ impl Struct for ShareGroupTargetAssignmentMetadataKey {
 }
 
 /// `ShareGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -1077,8 +1267,16 @@ pub struct ShareGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupTargetAssignmentMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("assignment_epoch", self.assignment_epoch);
@@ -1101,7 +1299,7 @@ impl Struct for ShareGroupTargetAssignmentMetadataValue {
 }
 
 /// `ShareGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -1109,8 +1307,15 @@ pub struct ShareGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
+impl Default for ShareGroupTargetAssignmentMemberKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1124,7 +1329,7 @@ impl Struct for ShareGroupTargetAssignmentMemberKey {
 }
 
 /// `ShareGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberValue {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
@@ -1132,8 +1337,15 @@ pub struct ShareGroupTargetAssignmentMemberValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupTargetAssignmentMemberValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_partitions.put(s, "topic_partitions", v);
@@ -1147,7 +1359,7 @@ impl Struct for ShareGroupTargetAssignmentMemberValue {
 }
 
 /// `ShareGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -1155,8 +1367,15 @@ pub struct ShareGroupCurrentMemberAssignmentKey {
     pub member_id: Str,
 }
 
+impl Default for ShareGroupCurrentMemberAssignmentKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1170,7 +1389,7 @@ impl Struct for ShareGroupCurrentMemberAssignmentKey {
 }
 
 /// `ShareGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -1184,8 +1403,21 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupCurrentMemberAssignmentValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupCurrentMemberAssignmentValue {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        assigned_partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -1205,7 +1437,7 @@ impl Struct for ShareGroupCurrentMemberAssignmentValue {
 }
 
 /// A part of [`ShareGroupCurrentMemberAssignmentValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1215,8 +1447,16 @@ pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupCurrentMemberAssignmentTopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -1232,14 +1472,21 @@ impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
 }
 
 /// `ShareGroupStatePartitionMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupStatePartitionMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for ShareGroupStatePartitionMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupStatePartitionMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1251,7 +1498,7 @@ impl Struct for ShareGroupStatePartitionMetadataKey {
 }
 
 /// `ShareGroupStatePartitionMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupStatePartitionMetadataValue {
     /// The initializing topics.
     pub initializing_topics: Vec<TopicPartitionsInfo>,
@@ -1263,8 +1510,20 @@ pub struct ShareGroupStatePartitionMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareGroupStatePartitionMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareGroupStatePartitionMetadataValue {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        initializing_topics: Vec::new(),
+        initialized_topics: Vec::new(),
+        deleting_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.initializing_topics.put(s, "initializing_topics", v);
@@ -1282,7 +1541,7 @@ impl Struct for ShareGroupStatePartitionMetadataValue {
 }
 
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitionsInfo {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1294,8 +1553,20 @@ pub struct TopicPartitionsInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartitionsInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartitionsInfo {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -1313,7 +1584,7 @@ impl Struct for TopicPartitionsInfo {
 }
 
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1323,8 +1594,16 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicInfo {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, topic_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -1340,7 +1619,7 @@ impl Struct for TopicInfo {
 }
 
 /// `ConsumerGroupRegularExpressionKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupRegularExpressionKey {
     /// The group.
     pub group_id: Str,
@@ -1348,8 +1627,15 @@ pub struct ConsumerGroupRegularExpressionKey {
     pub regular_expression: Str,
 }
 
+impl Default for ConsumerGroupRegularExpressionKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupRegularExpressionKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), regular_expression: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1363,7 +1649,7 @@ impl Struct for ConsumerGroupRegularExpressionKey {
 }
 
 /// `ConsumerGroupRegularExpressionValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupRegularExpressionValue {
     /// The topics.
     pub topics: Vec<Str>,
@@ -1375,8 +1661,16 @@ pub struct ConsumerGroupRegularExpressionValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ConsumerGroupRegularExpressionValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerGroupRegularExpressionValue {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), version: 0, timestamp: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -1392,14 +1686,21 @@ impl Struct for ConsumerGroupRegularExpressionValue {
 }
 
 /// `StreamsGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for StreamsGroupMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1435,20 +1736,21 @@ pub struct StreamsGroupMetadataValue {
 
 impl Default for StreamsGroupMetadataValue {
     fn default() -> Self {
-        Self {
-            epoch: 0,
-            metadata_hash: 0,
-            validated_topology_epoch: -1,
-            last_assignment_configs: Some(Vec::new()),
-            stored_description_topology_epoch: -1,
-            failed_description_topology_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StreamsGroupMetadataValue {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        epoch: 0,
+        metadata_hash: 0,
+        validated_topology_epoch: -1,
+        last_assignment_configs: Some(Vec::new()),
+        stored_description_topology_epoch: -1,
+        failed_description_topology_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
@@ -1502,7 +1804,7 @@ impl Struct for StreamsGroupMetadataValue {
 }
 
 /// A part of [`StreamsGroupMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LastAssignmentConfig {
     /// The key.
     pub key: Str,
@@ -1512,8 +1814,15 @@ pub struct LastAssignmentConfig {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LastAssignmentConfig {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LastAssignmentConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -1529,7 +1838,7 @@ impl Struct for LastAssignmentConfig {
 }
 
 /// `StreamsGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1537,8 +1846,15 @@ pub struct StreamsGroupMemberMetadataKey {
     pub member_id: Str,
 }
 
+impl Default for StreamsGroupMemberMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1582,23 +1898,24 @@ pub struct StreamsGroupMemberMetadataValue {
 
 impl Default for StreamsGroupMemberMetadataValue {
     fn default() -> Self {
-        Self {
-            instance_id: Some(Str::new()),
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            rebalance_timeout_ms: -1,
-            topology_epoch: 0,
-            process_id: Str::new(),
-            user_endpoint: None,
-            client_tags: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StreamsGroupMemberMetadataValue {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        instance_id: Some(Str::new()),
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        rebalance_timeout_ms: -1,
+        topology_epoch: 0,
+        process_id: Str::new(),
+        user_endpoint: None,
+        client_tags: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.instance_id.put(s, "instance_id", v);
@@ -1626,7 +1943,7 @@ impl Struct for StreamsGroupMemberMetadataValue {
 }
 
 /// A part of [`StreamsGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -1636,8 +1953,15 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.host.put(s, "host", v);
@@ -1653,7 +1977,7 @@ impl Struct for Endpoint {
 }
 
 /// A part of [`StreamsGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -1663,8 +1987,15 @@ pub struct KeyValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KeyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -1680,14 +2011,21 @@ impl Struct for KeyValue {
 }
 
 /// `StreamsGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for StreamsGroupTargetAssignmentMetadataKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1699,7 +2037,7 @@ impl Struct for StreamsGroupTargetAssignmentMetadataKey {
 }
 
 /// `StreamsGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -1709,8 +2047,16 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTargetAssignmentMetadataValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("assignment_epoch", self.assignment_epoch);
@@ -1733,7 +2079,7 @@ impl Struct for StreamsGroupTargetAssignmentMetadataValue {
 }
 
 /// `StreamsGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -1741,8 +2087,15 @@ pub struct StreamsGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
+impl Default for StreamsGroupTargetAssignmentMemberKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1756,7 +2109,7 @@ impl Struct for StreamsGroupTargetAssignmentMemberKey {
 }
 
 /// `StreamsGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberValue {
     /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
@@ -1768,8 +2121,20 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTargetAssignmentMemberValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTargetAssignmentMemberValue {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.active_tasks.put(s, "active_tasks", v);
@@ -1787,7 +2152,7 @@ impl Struct for StreamsGroupTargetAssignmentMemberValue {
 }
 
 /// A part of [`StreamsGroupTargetAssignmentMemberValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -1797,8 +2162,16 @@ pub struct TaskIds {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -1814,7 +2187,7 @@ impl Struct for TaskIds {
 }
 
 /// `StreamsGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -1822,8 +2195,15 @@ pub struct StreamsGroupCurrentMemberAssignmentKey {
     pub member_id: Str,
 }
 
+impl Default for StreamsGroupCurrentMemberAssignmentKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1837,7 +2217,7 @@ impl Struct for StreamsGroupCurrentMemberAssignmentKey {
 }
 
 /// `StreamsGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -1861,8 +2241,26 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupCurrentMemberAssignmentValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupCurrentMemberAssignmentValue {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        active_tasks_pending_revocation: Vec::new(),
+        standby_tasks_pending_revocation: Vec::new(),
+        warmup_tasks_pending_revocation: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -1907,17 +2305,18 @@ pub struct StreamsGroupCurrentMemberAssignmentTaskIds {
 
 impl Default for StreamsGroupCurrentMemberAssignmentTaskIds {
     fn default() -> Self {
-        Self {
-            subtopology_id: Str::new(),
-            partitions: Int32s::new(),
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        partitions: Int32s::new(),
+        assignment_epochs: Some(Int32s::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -1942,14 +2341,21 @@ impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
 }
 
 /// `StreamsGroupTopologyKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyKey {
     /// The group.
     pub group_id: Str,
 }
 
+impl Default for StreamsGroupTopologyKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -1961,7 +2367,7 @@ impl Struct for StreamsGroupTopologyKey {
 }
 
 /// `StreamsGroupTopologyValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyValue {
     /// The epoch.
     pub epoch: i32,
@@ -1971,8 +2377,15 @@ pub struct StreamsGroupTopologyValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTopologyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyValue {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("epoch", self.epoch);
@@ -1988,7 +2401,7 @@ impl Struct for StreamsGroupTopologyValue {
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -2008,8 +2421,24 @@ pub struct Subtopology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Subtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Subtopology {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        copartition_groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -2035,7 +2464,7 @@ impl Struct for Subtopology {
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyTopicInfo {
     /// Its name.
     pub name: Str,
@@ -2049,8 +2478,21 @@ pub struct StreamsGroupTopologyTopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTopologyTopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyTopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -2068,7 +2510,7 @@ impl Struct for StreamsGroupTopologyTopicInfo {
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicConfig {
     /// The key.
     pub key: Str,
@@ -2078,8 +2520,15 @@ pub struct TopicConfig {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicConfig {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -2095,7 +2544,7 @@ impl Struct for TopicConfig {
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyTopicInfo2 {
     /// Its name.
     pub name: Str,
@@ -2109,8 +2558,21 @@ pub struct StreamsGroupTopologyTopicInfo2 {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTopologyTopicInfo2 {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyTopicInfo2 {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -2128,7 +2590,7 @@ impl Struct for StreamsGroupTopologyTopicInfo2 {
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CopartitionGroup {
     /// The source topics.
     pub source_topics: Int16s,
@@ -2140,8 +2602,20 @@ pub struct CopartitionGroup {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CopartitionGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        source_topics: Int16s::new(),
+        source_topic_regex: Int16s::new(),
+        repartition_source_topics: Int16s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.source_topics.put(s, "source_topics", v);

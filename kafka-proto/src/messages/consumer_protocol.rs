@@ -35,18 +35,19 @@ pub struct ConsumerProtocolSubscription {
 
 impl Default for ConsumerProtocolSubscription {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            user_data: None,
-            owned_partitions: Vec::new(),
-            generation_id: -1,
-            rack_id: None,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ConsumerProtocolSubscription {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        user_data: None,
+        owned_partitions: Vec::new(),
+        generation_id: -1,
+        rack_id: None,
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -78,7 +79,7 @@ impl Struct for ConsumerProtocolSubscription {
 }
 
 /// A part of [`ConsumerProtocolSubscription`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Str,
@@ -86,8 +87,15 @@ pub struct TopicPartition {
     pub partitions: Int32s,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartition {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic: Str::new(), partitions: Int32s::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -101,7 +109,7 @@ impl Struct for TopicPartition {
 }
 
 /// `ConsumerProtocolAssignment`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerProtocolAssignment {
     /// Partitions the member has been given.
     pub assigned_partitions: Vec<TopicPartition>,
@@ -110,8 +118,15 @@ pub struct ConsumerProtocolAssignment {
     pub user_data: Option<Bytes>,
 }
 
+impl Default for ConsumerProtocolAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ConsumerProtocolAssignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { assigned_partitions: Vec::new(), user_data: None };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.assigned_partitions.put(s, "assigned_partitions", v);

@@ -20,14 +20,21 @@
 use crate::wire::prelude::*;
 
 /// `ControlRecordTypeSchema`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControlRecordTypeSchema {
     /// The type.
     pub type_: i16,
 }
 
+impl Default for ControlRecordTypeSchema {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ControlRecordTypeSchema {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { type_: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("type", self.type_);
@@ -39,14 +46,21 @@ impl Struct for ControlRecordTypeSchema {
 }
 
 /// `EndTxnMarker`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTxnMarker {
     /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
 }
 
+impl Default for EndTxnMarker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndTxnMarker {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { coordinator_epoch: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("coordinator_epoch", self.coordinator_epoch);
@@ -58,7 +72,7 @@ impl Struct for EndTxnMarker {
 }
 
 /// `LeaderChangeMessage`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderChangeMessage {
     /// The version.
     pub version: i16,
@@ -72,8 +86,21 @@ pub struct LeaderChangeMessage {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderChangeMessage {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderChangeMessage {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        version: 0,
+        leader_id: 0,
+        voters: Vec::new(),
+        granting_voters: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["version", "leader_id"], (self.version, self.leader_id));
@@ -91,7 +118,7 @@ impl Struct for LeaderChangeMessage {
 }
 
 /// A part of [`LeaderChangeMessage`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Voter {
     /// The voter.
     pub voter_id: i32,
@@ -102,8 +129,16 @@ pub struct Voter {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Voter {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Voter {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { voter_id: 0, voter_directory_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("voter_id", self.voter_id);
@@ -125,7 +160,7 @@ impl Struct for Voter {
 }
 
 /// `SnapshotHeaderRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotHeaderRecord {
     /// The version.
     pub version: i16,
@@ -135,8 +170,16 @@ pub struct SnapshotHeaderRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SnapshotHeaderRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SnapshotHeaderRecord {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { version: 0, last_contained_log_timestamp: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -154,7 +197,7 @@ impl Struct for SnapshotHeaderRecord {
 }
 
 /// `SnapshotFooterRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotFooterRecord {
     /// The version.
     pub version: i16,
@@ -162,8 +205,15 @@ pub struct SnapshotFooterRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SnapshotFooterRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SnapshotFooterRecord {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("version", self.version);
@@ -177,7 +227,7 @@ impl Struct for SnapshotFooterRecord {
 }
 
 /// `KRaftVersionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionRecord {
     /// The version.
     pub version: i16,
@@ -187,8 +237,15 @@ pub struct KRaftVersionRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KRaftVersionRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KRaftVersionRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { version: 0, k_raft_version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["version", "k_raft_version"], (self.version, self.k_raft_version));
@@ -202,7 +259,7 @@ impl Struct for KRaftVersionRecord {
 }
 
 /// `VotersRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VotersRecord {
     /// The version.
     pub version: i16,
@@ -212,8 +269,15 @@ pub struct VotersRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for VotersRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for VotersRecord {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { version: 0, voters: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("version", self.version);
@@ -229,7 +293,7 @@ impl Struct for VotersRecord {
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VotersVoter {
     /// The voter.
     pub voter_id: i32,
@@ -243,8 +307,21 @@ pub struct VotersVoter {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for VotersVoter {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for VotersVoter {
     const MIN: usize = 27;
+    const DEFAULT: Self = Self {
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        endpoints: Vec::new(),
+        k_raft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["voter_id", "voter_directory_id"], (self.voter_id, self.voter_directory_id));
@@ -262,7 +339,7 @@ impl Struct for VotersVoter {
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Its name.
     pub name: Str,
@@ -274,8 +351,16 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Endpoint {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -293,7 +378,7 @@ impl Struct for Endpoint {
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The min supported version.
     pub min_supported_version: i16,
@@ -303,8 +388,16 @@ pub struct KRaftVersionFeature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KRaftVersionFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { min_supported_version: 0, max_supported_version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

@@ -23,12 +23,13 @@ pub struct ControlledShutdownRequest {
 
 impl Default for ControlledShutdownRequest {
     fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ControlledShutdownRequest {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("broker_id", self.broker_id);
@@ -48,7 +49,7 @@ impl Struct for ControlledShutdownRequest {
 }
 
 /// The response of [`ControlledShutdown`](crate::ApiKey::ControlledShutdown).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControlledShutdownResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -58,8 +59,16 @@ pub struct ControlledShutdownResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ControlledShutdownResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ControlledShutdownResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, remaining_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -75,7 +84,7 @@ impl Struct for ControlledShutdownResponse {
 }
 
 /// A part of [`ControlledShutdownResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemainingPartition {
     /// The topic's name.
     pub topic_name: Str,
@@ -85,8 +94,16 @@ pub struct RemainingPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemainingPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemainingPartition {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ControllerRegistration`](crate::ApiKey::ControllerRegistration).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerRegistrationRequest {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -23,8 +23,22 @@ pub struct ControllerRegistrationRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ControllerRegistrationRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ControllerRegistrationRequest {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        incarnation_id: Uuid::ZERO,
+        zk_migration_ready: false,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -46,7 +60,7 @@ impl Struct for ControllerRegistrationRequest {
 }
 
 /// A part of [`ControllerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -60,8 +74,21 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Listener {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -79,7 +106,7 @@ impl Struct for Listener {
 }
 
 /// A part of [`ControllerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
     /// Its name.
     pub name: Str,
@@ -91,8 +118,20 @@ pub struct Feature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Feature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Feature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -127,17 +166,18 @@ pub struct ControllerRegistrationResponse {
 
 impl Default for ControllerRegistrationResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ControllerRegistrationResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`CreateAcls`](crate::ApiKey::CreateAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateAclsRequest {
     /// The creations.
     pub creations: Vec<AclCreation>,
@@ -18,8 +18,15 @@ pub struct CreateAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreateAclsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreateAclsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { creations: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.creations.put(s, "creations", v);
@@ -56,21 +63,22 @@ pub struct AclCreation {
 
 impl Default for AclCreation {
     fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            resource_pattern_type: 3,
-            principal: Str::new(),
-            host: Str::new(),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AclCreation {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        resource_pattern_type: 3,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -100,7 +108,7 @@ impl Struct for AclCreation {
 }
 
 /// The response of [`CreateAcls`](crate::ApiKey::CreateAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateAclsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -110,8 +118,15 @@ pub struct CreateAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreateAclsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreateAclsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -140,12 +155,14 @@ pub struct AclCreationResult {
 
 impl Default for AclCreationResult {
     fn default() -> Self {
-        Self { error_code: 0, error_message: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AclCreationResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, error_message: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

@@ -28,18 +28,19 @@ pub struct CreateDelegationTokenRequest {
 
 impl Default for CreateDelegationTokenRequest {
     fn default() -> Self {
-        Self {
-            owner_principal_type: Some(Str::new()),
-            owner_principal_name: Some(Str::new()),
-            renewers: Vec::new(),
-            max_lifetime_ms: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreateDelegationTokenRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        owner_principal_type: Some(Str::new()),
+        owner_principal_name: Some(Str::new()),
+        renewers: Vec::new(),
+        max_lifetime_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -72,7 +73,7 @@ impl Struct for CreateDelegationTokenRequest {
 }
 
 /// A part of [`CreateDelegationTokenRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableRenewers {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -82,8 +83,16 @@ pub struct CreatableRenewers {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatableRenewers {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatableRenewers {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.principal_type.put(s, "principal_type", v);
@@ -99,7 +108,7 @@ impl Struct for CreatableRenewers {
 }
 
 /// The response of [`CreateDelegationToken`](crate::ApiKey::CreateDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -129,8 +138,28 @@ pub struct CreateDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreateDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreateDelegationTokenResponse {
     const MIN: usize = 34;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        principal_type: Str::new(),
+        principal_name: Str::new(),
+        token_requester_principal_type: Str::new(),
+        token_requester_principal_name: Str::new(),
+        issue_timestamp_ms: 0,
+        expiry_timestamp_ms: 0,
+        max_timestamp_ms: 0,
+        token_id: Str::new(),
+        hmac: Bytes::new(),
+        throttle_time_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsRequest {
     /// The topics.
     pub topics: Vec<CreatePartitionsTopic>,
@@ -22,8 +22,16 @@ pub struct CreatePartitionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatePartitionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatePartitionsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), timeout_ms: 0, validate_only: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -54,12 +62,14 @@ pub struct CreatePartitionsTopic {
 
 impl Default for CreatePartitionsTopic {
     fn default() -> Self {
-        Self { name: Str::new(), count: 0, assignments: Some(Vec::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreatePartitionsTopic {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { name: Str::new(), count: 0, assignments: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -77,7 +87,7 @@ impl Struct for CreatePartitionsTopic {
 }
 
 /// A part of [`CreatePartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsAssignment {
     /// The broker ids.
     pub broker_ids: Int32s,
@@ -85,8 +95,15 @@ pub struct CreatePartitionsAssignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatePartitionsAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatePartitionsAssignment {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { broker_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.broker_ids.put(s, "broker_ids", v);
@@ -100,7 +117,7 @@ impl Struct for CreatePartitionsAssignment {
 }
 
 /// The response of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -110,8 +127,15 @@ pub struct CreatePartitionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatePartitionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatePartitionsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -127,7 +151,7 @@ impl Struct for CreatePartitionsResponse {
 }
 
 /// A part of [`CreatePartitionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsTopicResult {
     /// Its name.
     pub name: Str,
@@ -140,8 +164,16 @@ pub struct CreatePartitionsTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatePartitionsTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatePartitionsTopicResult {
     const MIN: usize = 4;
+    const DEFAULT: Self =
+        Self { name: Str::new(), error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);

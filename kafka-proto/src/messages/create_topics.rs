@@ -30,12 +30,18 @@ pub struct CreateTopicsRequest {
 
 impl Default for CreateTopicsRequest {
     fn default() -> Self {
-        Self { topics: Vec::new(), timeout_ms: 60000, validate_only: false, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreateTopicsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        timeout_ms: 60000,
+        validate_only: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -59,7 +65,7 @@ impl Struct for CreateTopicsRequest {
 }
 
 /// A part of [`CreateTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableTopic {
     /// Its name.
     pub name: Str,
@@ -75,8 +81,22 @@ pub struct CreatableTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatableTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatableTopic {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        num_partitions: 0,
+        replication_factor: 0,
+        assignments: Vec::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -96,7 +116,7 @@ impl Struct for CreatableTopic {
 }
 
 /// A part of [`CreateTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableReplicaAssignment {
     /// The partition.
     pub partition_index: i32,
@@ -106,8 +126,16 @@ pub struct CreatableReplicaAssignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreatableReplicaAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreatableReplicaAssignment {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { partition_index: 0, broker_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -136,12 +164,14 @@ pub struct CreatableTopicConfig {
 
 impl Default for CreatableTopicConfig {
     fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreatableTopicConfig {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -157,7 +187,7 @@ impl Struct for CreatableTopicConfig {
 }
 
 /// The response of [`CreateTopics`](crate::ApiKey::CreateTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateTopicsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -168,8 +198,15 @@ pub struct CreateTopicsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CreateTopicsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CreateTopicsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
@@ -219,22 +256,23 @@ pub struct CreatableTopicResult {
 
 impl Default for CreatableTopicResult {
     fn default() -> Self {
-        Self {
-            name: Str::new(),
-            topic_id: Uuid::ZERO,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            num_partitions: -1,
-            replication_factor: -1,
-            configs: Some(Vec::new()),
-            topic_config_error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreatableTopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        topic_config_error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -301,19 +339,20 @@ pub struct CreatableTopicConfigs {
 
 impl Default for CreatableTopicConfigs {
     fn default() -> Self {
-        Self {
-            name: Str::new(),
-            value: Some(Str::new()),
-            read_only: false,
-            config_source: -1,
-            is_sensitive: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CreatableTopicConfigs {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        value: Some(Str::new()),
+        read_only: false,
+        config_source: -1,
+        is_sensitive: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsRequest {
     /// The filters.
     pub filters: Vec<DeleteAclsFilter>,
@@ -18,8 +18,15 @@ pub struct DeleteAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteAclsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteAclsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { filters: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.filters.put(s, "filters", v);
@@ -59,21 +66,22 @@ pub struct DeleteAclsFilter {
 
 impl Default for DeleteAclsFilter {
     fn default() -> Self {
-        Self {
-            resource_type_filter: 0,
-            resource_name_filter: Some(Str::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(Str::new()),
-            host_filter: Some(Str::new()),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DeleteAclsFilter {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(Str::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(Str::new()),
+        host_filter: Some(Str::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type_filter", self.resource_type_filter);
@@ -103,7 +111,7 @@ impl Struct for DeleteAclsFilter {
 }
 
 /// The response of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -113,8 +121,16 @@ pub struct DeleteAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteAclsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteAclsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, filter_results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -145,17 +161,18 @@ pub struct DeleteAclsFilterResult {
 
 impl Default for DeleteAclsFilterResult {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            matching_acls: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DeleteAclsFilterResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        matching_acls: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -201,23 +218,24 @@ pub struct DeleteAclsMatchingAcl {
 
 impl Default for DeleteAclsMatchingAcl {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            pattern_type: 3,
-            principal: Str::new(),
-            host: Str::new(),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DeleteAclsMatchingAcl {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 3,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteGroupsRequest {
     /// The groups names.
     pub groups_names: Vec<Str>,
@@ -18,8 +18,15 @@ pub struct DeleteGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteGroupsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { groups_names: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.groups_names.put(s, "groups_names", v);
@@ -33,7 +40,7 @@ impl Struct for DeleteGroupsRequest {
 }
 
 /// The response of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -43,8 +50,15 @@ pub struct DeleteGroupsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteGroupsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -60,7 +74,7 @@ impl Struct for DeleteGroupsResponse {
 }
 
 /// A part of [`DeleteGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeletableGroupResult {
     /// The group.
     pub group_id: Str,
@@ -73,8 +87,16 @@ pub struct DeletableGroupResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeletableGroupResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeletableGroupResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsRequest {
     /// The topics.
     pub topics: Vec<DeleteRecordsTopic>,
@@ -19,8 +19,15 @@ pub struct DeleteRecordsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { topics: Vec::new(), timeout_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -36,7 +43,7 @@ impl Struct for DeleteRecordsRequest {
 }
 
 /// A part of [`DeleteRecordsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsTopic {
     /// Its name.
     pub name: Str,
@@ -46,8 +53,15 @@ pub struct DeleteRecordsTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -63,7 +77,7 @@ impl Struct for DeleteRecordsTopic {
 }
 
 /// A part of [`DeleteRecordsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsPartition {
     /// The partition.
     pub partition_index: i32,
@@ -73,8 +87,15 @@ pub struct DeleteRecordsPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsPartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self { partition_index: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "offset"], (self.partition_index, self.offset));
@@ -88,7 +109,7 @@ impl Struct for DeleteRecordsPartition {
 }
 
 /// The response of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -98,8 +119,15 @@ pub struct DeleteRecordsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -115,7 +143,7 @@ impl Struct for DeleteRecordsResponse {
 }
 
 /// A part of [`DeleteRecordsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsTopicResult {
     /// Its name.
     pub name: Str,
@@ -125,8 +153,15 @@ pub struct DeleteRecordsTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -142,7 +177,7 @@ impl Struct for DeleteRecordsTopicResult {
 }
 
 /// A part of [`DeleteRecordsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -154,8 +189,16 @@ pub struct DeleteRecordsPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteRecordsPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteRecordsPartitionResult {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { partition_index: 0, low_watermark: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

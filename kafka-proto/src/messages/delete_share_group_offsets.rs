@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteShareGroupOffsets`](crate::ApiKey::DeleteShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequest {
     /// The group.
     pub group_id: Str,
@@ -17,8 +17,15 @@ pub struct DeleteShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupOffsetsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -34,7 +41,7 @@ impl Struct for DeleteShareGroupOffsetsRequest {
 }
 
 /// A part of [`DeleteShareGroupOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequestTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -42,8 +49,15 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupOffsetsRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -57,7 +71,7 @@ impl Struct for DeleteShareGroupOffsetsRequestTopic {
 }
 
 /// The response of [`DeleteShareGroupOffsets`](crate::ApiKey::DeleteShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -72,8 +86,21 @@ pub struct DeleteShareGroupOffsetsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupOffsetsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -91,7 +118,7 @@ impl Struct for DeleteShareGroupOffsetsResponse {
 }
 
 /// A part of [`DeleteShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponseTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -106,8 +133,21 @@ pub struct DeleteShareGroupOffsetsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupOffsetsResponseTopic {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteShareGroupState`](crate::ApiKey::DeleteShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupStateRequest {
     /// The group.
     pub group_id: Str,
@@ -17,8 +17,15 @@ pub struct DeleteShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupStateRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -34,7 +41,7 @@ impl Struct for DeleteShareGroupStateRequest {
 }
 
 /// A part of [`DeleteShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteStateData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -44,8 +51,16 @@ pub struct DeleteStateData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteStateData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -61,7 +76,7 @@ impl Struct for DeleteStateData {
 }
 
 /// A part of [`DeleteShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -69,8 +84,15 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { partition: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("partition", self.partition);
@@ -84,7 +106,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`DeleteShareGroupState`](crate::ApiKey::DeleteShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteShareGroupStateResponse {
     /// The results.
     pub results: Vec<DeleteStateResult>,
@@ -92,8 +114,15 @@ pub struct DeleteShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteShareGroupStateResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.results.put(s, "results", v);
@@ -107,7 +136,7 @@ impl Struct for DeleteShareGroupStateResponse {
 }
 
 /// A part of [`DeleteShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteStateResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -117,8 +146,16 @@ pub struct DeleteStateResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteStateResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -134,7 +171,7 @@ impl Struct for DeleteStateResult {
 }
 
 /// A part of [`DeleteShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition: i32,
@@ -147,8 +184,16 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "error_code"], (self.partition, self.error_code));

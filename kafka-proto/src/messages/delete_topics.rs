@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicsRequest {
     /// The topics.
     /// From version 6 on.
@@ -27,8 +27,16 @@ pub struct DeleteTopicsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteTopicsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteTopicsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), topic_names: Vec::new(), timeout_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 6 {
@@ -56,7 +64,7 @@ impl Struct for DeleteTopicsRequest {
 }
 
 /// A part of [`DeleteTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicState {
     /// Its name.
     /// May be null.
@@ -67,8 +75,15 @@ pub struct DeleteTopicState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteTopicState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteTopicState {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { name: None, topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -84,7 +99,7 @@ impl Struct for DeleteTopicState {
 }
 
 /// The response of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -95,8 +110,16 @@ pub struct DeleteTopicsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DeleteTopicsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DeleteTopicsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -135,18 +158,19 @@ pub struct DeletableTopicResult {
 
 impl Default for DeletableTopicResult {
     fn default() -> Self {
-        Self {
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            error_code: 0,
-            error_message: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DeletableTopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         put_nullable(&self.name, s, "name", v >= 6, v);

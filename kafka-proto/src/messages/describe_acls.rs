@@ -36,21 +36,22 @@ pub struct DescribeAclsRequest {
 
 impl Default for DescribeAclsRequest {
     fn default() -> Self {
-        Self {
-            resource_type_filter: 0,
-            resource_name_filter: Some(Str::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(Str::new()),
-            host_filter: Some(Str::new()),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeAclsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(Str::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(Str::new()),
+        host_filter: Some(Str::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type_filter", self.resource_type_filter);
@@ -97,18 +98,19 @@ pub struct DescribeAclsResponse {
 
 impl Default for DescribeAclsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resources: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeAclsResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resources: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -143,18 +145,19 @@ pub struct DescribeAclsResource {
 
 impl Default for DescribeAclsResource {
     fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            pattern_type: 3,
-            acls: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeAclsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 3,
+        acls: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -180,7 +183,7 @@ impl Struct for DescribeAclsResource {
 }
 
 /// A part of [`DescribeAclsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AclDescription {
     /// Whom it is about, such as `User:alice`.
     pub principal: Str,
@@ -194,8 +197,21 @@ pub struct AclDescription {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AclDescription {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AclDescription {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.principal.put(s, "principal", v);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeClientQuotas`](crate::ApiKey::DescribeClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClientQuotasRequest {
     /// The components.
     pub components: Vec<ComponentData>,
@@ -18,8 +18,15 @@ pub struct DescribeClientQuotasRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeClientQuotasRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeClientQuotasRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { components: Vec::new(), strict: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.components.put(s, "components", v);
@@ -50,17 +57,18 @@ pub struct ComponentData {
 
 impl Default for ComponentData {
     fn default() -> Self {
-        Self {
-            entity_type: Str::new(),
-            match_type: 0,
-            match_: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ComponentData {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        entity_type: Str::new(),
+        match_type: 0,
+        match_: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity_type.put(s, "entity_type", v);
@@ -96,18 +104,19 @@ pub struct DescribeClientQuotasResponse {
 
 impl Default for DescribeClientQuotasResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            entries: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeClientQuotasResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        entries: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -125,7 +134,7 @@ impl Struct for DescribeClientQuotasResponse {
 }
 
 /// A part of [`DescribeClientQuotasResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EntryData {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -135,8 +144,15 @@ pub struct EntryData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EntryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EntryData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { entity: Vec::new(), values: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity.put(s, "entity", v);
@@ -165,12 +181,14 @@ pub struct EntityData {
 
 impl Default for EntityData {
     fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EntityData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.entity_type.put(s, "entity_type", v);
@@ -186,7 +204,7 @@ impl Struct for EntityData {
 }
 
 /// A part of [`DescribeClientQuotasResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ValueData {
     /// The key.
     pub key: Str,
@@ -196,8 +214,15 @@ pub struct ValueData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ValueData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ValueData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { key: Str::new(), value: 0.0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);

@@ -25,17 +25,18 @@ pub struct DescribeClusterRequest {
 
 impl Default for DescribeClusterRequest {
     fn default() -> Self {
-        Self {
-            include_cluster_authorized_operations: false,
-            endpoint_type: 1,
-            include_fenced_brokers: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeClusterRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        include_cluster_authorized_operations: false,
+        endpoint_type: 1,
+        include_fenced_brokers: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("include_cluster_authorized_operations", self.include_cluster_authorized_operations);
@@ -93,22 +94,23 @@ pub struct DescribeClusterResponse {
 
 impl Default for DescribeClusterResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: None,
-            endpoint_type: 1,
-            cluster_id: Str::new(),
-            controller_id: -1,
-            brokers: Vec::new(),
-            cluster_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeClusterResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        endpoint_type: 1,
+        cluster_id: Str::new(),
+        controller_id: -1,
+        brokers: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -140,7 +142,7 @@ impl Struct for DescribeClusterResponse {
 }
 
 /// A part of [`DescribeClusterResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClusterBroker {
     /// The broker.
     pub broker_id: i32,
@@ -158,8 +160,22 @@ pub struct DescribeClusterBroker {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeClusterBroker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeClusterBroker {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        host: Str::new(),
+        port: 0,
+        rack: None,
+        is_fenced: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("broker_id", self.broker_id);

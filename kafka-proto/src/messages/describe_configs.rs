@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsRequest {
     /// The resources.
     pub resources: Vec<DescribeConfigsResource>,
@@ -25,8 +25,20 @@ pub struct DescribeConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeConfigsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        resources: Vec::new(),
+        include_synonyms: false,
+        include_documentation: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.resources.put(s, "resources", v);
@@ -71,17 +83,18 @@ pub struct DescribeConfigsResource {
 
 impl Default for DescribeConfigsResource {
     fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            configuration_keys: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configuration_keys: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -99,7 +112,7 @@ impl Struct for DescribeConfigsResource {
 }
 
 /// The response of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -109,8 +122,15 @@ pub struct DescribeConfigsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -145,19 +165,20 @@ pub struct DescribeConfigsResult {
 
 impl Default for DescribeConfigsResult {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            configs: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeConfigsResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -211,23 +232,24 @@ pub struct DescribeConfigsResourceResult {
 
 impl Default for DescribeConfigsResourceResult {
     fn default() -> Self {
-        Self {
-            name: Str::new(),
-            value: Some(Str::new()),
-            read_only: false,
-            is_default: false,
-            config_source: -1,
-            is_sensitive: false,
-            synonyms: Vec::new(),
-            config_type: 0,
-            documentation: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeConfigsResourceResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        value: Some(Str::new()),
+        read_only: false,
+        is_default: false,
+        config_source: -1,
+        is_sensitive: false,
+        synonyms: Vec::new(),
+        config_type: 0,
+        documentation: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -290,12 +312,14 @@ pub struct DescribeConfigsSynonym {
 
 impl Default for DescribeConfigsSynonym {
     fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), source: 0, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeConfigsSynonym {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), source: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);

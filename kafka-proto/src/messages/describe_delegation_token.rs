@@ -21,12 +21,13 @@ pub struct DescribeDelegationTokenRequest {
 
 impl Default for DescribeDelegationTokenRequest {
     fn default() -> Self {
-        Self { owners: Some(Vec::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeDelegationTokenRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { owners: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.owners.put(s, "owners", v);
@@ -40,7 +41,7 @@ impl Struct for DescribeDelegationTokenRequest {
 }
 
 /// A part of [`DescribeDelegationTokenRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeDelegationTokenOwner {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -50,8 +51,16 @@ pub struct DescribeDelegationTokenOwner {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeDelegationTokenOwner {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeDelegationTokenOwner {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.principal_type.put(s, "principal_type", v);
@@ -67,7 +76,7 @@ impl Struct for DescribeDelegationTokenOwner {
 }
 
 /// The response of [`DescribeDelegationToken`](crate::ApiKey::DescribeDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -79,8 +88,16 @@ pub struct DescribeDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeDelegationTokenResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { error_code: 0, tokens: Vec::new(), throttle_time_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -98,7 +115,7 @@ impl Struct for DescribeDelegationTokenResponse {
 }
 
 /// A part of [`DescribeDelegationTokenResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedDelegationToken {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -126,8 +143,27 @@ pub struct DescribedDelegationToken {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribedDelegationToken {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribedDelegationToken {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        principal_type: Str::new(),
+        principal_name: Str::new(),
+        token_requester_principal_type: Str::new(),
+        token_requester_principal_name: Str::new(),
+        issue_timestamp: 0,
+        expiry_timestamp: 0,
+        max_timestamp: 0,
+        token_id: Str::new(),
+        hmac: Bytes::new(),
+        renewers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.principal_type.put(s, "principal_type", v);
@@ -166,7 +202,7 @@ impl Struct for DescribedDelegationToken {
 }
 
 /// A part of [`DescribeDelegationTokenResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedDelegationTokenRenewer {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -176,8 +212,16 @@ pub struct DescribedDelegationTokenRenewer {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribedDelegationTokenRenewer {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribedDelegationTokenRenewer {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.principal_type.put(s, "principal_type", v);

@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeGroupsRequest {
     /// The groups.
     pub groups: Vec<Str>,
@@ -24,8 +24,16 @@ pub struct DescribeGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeGroupsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { groups: Vec::new(), include_authorized_operations: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.groups.put(s, "groups", v);
@@ -47,7 +55,7 @@ impl Struct for DescribeGroupsRequest {
 }
 
 /// The response of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -58,8 +66,15 @@ pub struct DescribeGroupsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeGroupsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -105,22 +120,23 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            protocol_type: Str::new(),
-            protocol_data: Str::new(),
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribedGroup {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        protocol_type: Str::new(),
+        protocol_data: Str::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -160,7 +176,7 @@ impl Struct for DescribedGroup {
 }
 
 /// A part of [`DescribeGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroupMember {
     /// The member.
     pub member_id: Str,
@@ -179,8 +195,23 @@ pub struct DescribedGroupMember {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribedGroupMember {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribedGroupMember {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        member_metadata: Bytes::new(),
+        member_assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);

@@ -23,12 +23,13 @@ pub struct DescribeLogDirsRequest {
 
 impl Default for DescribeLogDirsRequest {
     fn default() -> Self {
-        Self { topics: Some(Vec::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeLogDirsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { topics: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -42,7 +43,7 @@ impl Struct for DescribeLogDirsRequest {
 }
 
 /// A part of [`DescribeLogDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribableLogDirTopic {
     /// The topic's name.
     pub topic: Str,
@@ -52,8 +53,16 @@ pub struct DescribableLogDirTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribableLogDirTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribableLogDirTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -69,7 +78,7 @@ impl Struct for DescribableLogDirTopic {
 }
 
 /// The response of [`DescribeLogDirs`](crate::ApiKey::DescribeLogDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -82,8 +91,16 @@ pub struct DescribeLogDirsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeLogDirsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeLogDirsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -128,20 +145,21 @@ pub struct DescribeLogDirsResult {
 
 impl Default for DescribeLogDirsResult {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            log_dir: Str::new(),
-            topics: Vec::new(),
-            total_bytes: -1,
-            usable_bytes: -1,
-            is_cordoned: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeLogDirsResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        log_dir: Str::new(),
+        topics: Vec::new(),
+        total_bytes: -1,
+        usable_bytes: -1,
+        is_cordoned: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -171,7 +189,7 @@ impl Struct for DescribeLogDirsResult {
 }
 
 /// A part of [`DescribeLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsTopic {
     /// Its name.
     pub name: Str,
@@ -181,8 +199,15 @@ pub struct DescribeLogDirsTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeLogDirsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeLogDirsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -198,7 +223,7 @@ impl Struct for DescribeLogDirsTopic {
 }
 
 /// A part of [`DescribeLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsPartition {
     /// The partition.
     pub partition_index: i32,
@@ -212,8 +237,21 @@ pub struct DescribeLogDirsPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeLogDirsPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeLogDirsPartition {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        partition_size: 0,
+        offset_lag: 0,
+        is_future_key: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeProducersRequest {
     /// The topics.
     pub topics: Vec<TopicRequest>,
@@ -15,8 +15,15 @@ pub struct DescribeProducersRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeProducersRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeProducersRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -30,7 +37,7 @@ impl Struct for DescribeProducersRequest {
 }
 
 /// A part of [`DescribeProducersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRequest {
     /// Its name.
     pub name: Str,
@@ -40,8 +47,16 @@ pub struct TopicRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -57,7 +72,7 @@ impl Struct for TopicRequest {
 }
 
 /// The response of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeProducersResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -67,8 +82,15 @@ pub struct DescribeProducersResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeProducersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeProducersResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -84,7 +106,7 @@ impl Struct for DescribeProducersResponse {
 }
 
 /// A part of [`DescribeProducersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResponse {
     /// Its name.
     pub name: Str,
@@ -94,8 +116,15 @@ pub struct TopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -111,7 +140,7 @@ impl Struct for TopicResponse {
 }
 
 /// A part of [`DescribeProducersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResponse {
     /// The partition.
     pub partition_index: i32,
@@ -126,8 +155,21 @@ pub struct PartitionResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        active_producers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
@@ -168,20 +210,21 @@ pub struct ProducerState {
 
 impl Default for ProducerState {
     fn default() -> Self {
-        Self {
-            producer_id: 0,
-            producer_epoch: 0,
-            last_sequence: -1,
-            last_timestamp: -1,
-            coordinator_epoch: 0,
-            current_txn_start_offset: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ProducerState {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        last_sequence: -1,
+        last_timestamp: -1,
+        coordinator_epoch: 0,
+        current_txn_start_offset: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

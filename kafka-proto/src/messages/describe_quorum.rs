@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeQuorum`](crate::ApiKey::DescribeQuorum).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeQuorumRequest {
     /// The topics.
     pub topics: Vec<TopicData>,
@@ -17,8 +17,15 @@ pub struct DescribeQuorumRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeQuorumRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeQuorumRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -32,7 +39,7 @@ impl Struct for DescribeQuorumRequest {
 }
 
 /// A part of [`DescribeQuorumRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -42,8 +49,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -59,7 +74,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`DescribeQuorumRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -67,8 +82,15 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { partition_index: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -100,18 +122,19 @@ pub struct DescribeQuorumResponse {
 
 impl Default for DescribeQuorumResponse {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            topics: Vec::new(),
-            nodes: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeQuorumResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        topics: Vec::new(),
+        nodes: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -141,7 +164,7 @@ impl Struct for DescribeQuorumResponse {
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -151,8 +174,16 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -193,22 +224,23 @@ pub struct PartitionResult {
 
 impl Default for PartitionResult {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            leader_id: 0,
-            leader_epoch: 0,
-            high_watermark: 0,
-            current_voters: Vec::new(),
-            observers: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionResult {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        leader_id: 0,
+        leader_epoch: 0,
+        high_watermark: 0,
+        current_voters: Vec::new(),
+        observers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
@@ -238,7 +270,7 @@ impl Struct for PartitionResult {
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// The node.
     pub node_id: i32,
@@ -248,8 +280,15 @@ pub struct Node {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Node {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { node_id: 0, listeners: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);
@@ -265,7 +304,7 @@ impl Struct for Node {
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -277,8 +316,16 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Listener {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -317,19 +364,20 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self {
-            replica_id: 0,
-            replica_directory_id: Uuid::ZERO,
-            log_end_offset: 0,
-            last_fetch_timestamp: -1,
-            last_caught_up_timestamp: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ReplicaState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        log_end_offset: 0,
+        last_fetch_timestamp: -1,
+        last_caught_up_timestamp: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("replica_id", self.replica_id);

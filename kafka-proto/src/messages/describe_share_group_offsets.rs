@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequest {
     /// The groups.
     pub groups: Vec<DescribeShareGroupOffsetsRequestGroup>,
@@ -16,8 +16,15 @@ pub struct DescribeShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeShareGroupOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeShareGroupOffsetsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.groups.put(s, "groups", v);
@@ -44,12 +51,14 @@ pub struct DescribeShareGroupOffsetsRequestGroup {
 
 impl Default for DescribeShareGroupOffsetsRequestGroup {
     fn default() -> Self {
-        Self { group_id: Str::new(), topics: Some(Vec::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeShareGroupOffsetsRequestGroup {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), topics: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -65,7 +74,7 @@ impl Struct for DescribeShareGroupOffsetsRequestGroup {
 }
 
 /// A part of [`DescribeShareGroupOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -75,8 +84,16 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeShareGroupOffsetsRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -92,7 +109,7 @@ impl Struct for DescribeShareGroupOffsetsRequestTopic {
 }
 
 /// The response of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -102,8 +119,15 @@ pub struct DescribeShareGroupOffsetsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeShareGroupOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeShareGroupOffsetsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -119,7 +143,7 @@ impl Struct for DescribeShareGroupOffsetsResponse {
 }
 
 /// A part of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseGroup {
     /// The group.
     pub group_id: Str,
@@ -134,8 +158,21 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeShareGroupOffsetsResponseGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeShareGroupOffsetsResponseGroup {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        topics: Vec::new(),
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -155,7 +192,7 @@ impl Struct for DescribeShareGroupOffsetsResponseGroup {
 }
 
 /// A part of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -167,8 +204,20 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeShareGroupOffsetsResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -208,20 +257,21 @@ pub struct DescribeShareGroupOffsetsResponsePartition {
 
 impl Default for DescribeShareGroupOffsetsResponsePartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            start_offset: 0,
-            leader_epoch: 0,
-            lag: -1,
-            error_code: 0,
-            error_message: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeShareGroupOffsetsResponsePartition {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        start_offset: 0,
+        leader_epoch: 0,
+        lag: -1,
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

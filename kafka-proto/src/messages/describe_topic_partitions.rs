@@ -23,17 +23,18 @@ pub struct DescribeTopicPartitionsRequest {
 
 impl Default for DescribeTopicPartitionsRequest {
     fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            response_partition_limit: 2000,
-            cursor: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeTopicPartitionsRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        response_partition_limit: 2000,
+        cursor: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topics.put(s, "topics", v);
@@ -51,7 +52,7 @@ impl Struct for DescribeTopicPartitionsRequest {
 }
 
 /// A part of [`DescribeTopicPartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRequest {
     /// Its name.
     pub name: Str,
@@ -59,8 +60,15 @@ pub struct TopicRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -74,7 +82,7 @@ impl Struct for TopicRequest {
 }
 
 /// A part of [`DescribeTopicPartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
     /// The topic's name.
     pub topic_name: Str,
@@ -84,8 +92,16 @@ pub struct Cursor {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Cursor {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -101,7 +117,7 @@ impl Struct for Cursor {
 }
 
 /// The response of [`DescribeTopicPartitions`](crate::ApiKey::DescribeTopicPartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTopicPartitionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -114,8 +130,16 @@ pub struct DescribeTopicPartitionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeTopicPartitionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeTopicPartitionsResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, topics: Vec::new(), next_cursor: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -155,20 +179,21 @@ pub struct DescribeTopicPartitionsResponseTopic {
 
 impl Default for DescribeTopicPartitionsResponseTopic {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            is_internal: false,
-            partitions: Vec::new(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeTopicPartitionsResponseTopic {
     const MIN: usize = 26;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -219,23 +244,24 @@ pub struct DescribeTopicPartitionsResponsePartition {
 
 impl Default for DescribeTopicPartitionsResponsePartition {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition_index: 0,
-            leader_id: 0,
-            leader_epoch: -1,
-            replica_nodes: Int32s::new(),
-            isr_nodes: Int32s::new(),
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            offline_replicas: Int32s::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeTopicPartitionsResponsePartition {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Int32s::new(),
+        isr_nodes: Int32s::new(),
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

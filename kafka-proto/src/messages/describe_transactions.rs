@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTransactionsRequest {
     /// The transactional ids.
     pub transactional_ids: Vec<Str>,
@@ -15,8 +15,15 @@ pub struct DescribeTransactionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeTransactionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeTransactionsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { transactional_ids: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_ids.put(s, "transactional_ids", v);
@@ -30,7 +37,7 @@ impl Struct for DescribeTransactionsRequest {
 }
 
 /// The response of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTransactionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -40,8 +47,16 @@ pub struct DescribeTransactionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DescribeTransactionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DescribeTransactionsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, transaction_states: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -57,7 +72,7 @@ impl Struct for DescribeTransactionsResponse {
 }
 
 /// A part of [`DescribeTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionState {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -79,8 +94,25 @@ pub struct TransactionState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TransactionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TransactionState {
     const MIN: usize = 28;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        transactional_id: Str::new(),
+        transaction_state: Str::new(),
+        transaction_timeout_ms: 0,
+        transaction_start_time_ms: 0,
+        producer_id: 0,
+        producer_epoch: 0,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -115,7 +147,7 @@ impl Struct for TransactionState {
 }
 
 /// A part of [`DescribeTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic: Str,
@@ -125,8 +157,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);

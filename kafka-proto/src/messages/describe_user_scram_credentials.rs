@@ -18,12 +18,13 @@ pub struct DescribeUserScramCredentialsRequest {
 
 impl Default for DescribeUserScramCredentialsRequest {
     fn default() -> Self {
-        Self { users: Some(Vec::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeUserScramCredentialsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { users: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.users.put(s, "users", v);
@@ -37,7 +38,7 @@ impl Struct for DescribeUserScramCredentialsRequest {
 }
 
 /// A part of [`DescribeUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UserName {
     /// Its name.
     pub name: Str,
@@ -45,8 +46,15 @@ pub struct UserName {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UserName {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UserName {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -77,18 +85,19 @@ pub struct DescribeUserScramCredentialsResponse {
 
 impl Default for DescribeUserScramCredentialsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            results: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeUserScramCredentialsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -123,18 +132,19 @@ pub struct DescribeUserScramCredentialsResult {
 
 impl Default for DescribeUserScramCredentialsResult {
     fn default() -> Self {
-        Self {
-            user: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            credential_infos: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribeUserScramCredentialsResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        user: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        credential_infos: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.user.put(s, "user", v);
@@ -154,7 +164,7 @@ impl Struct for DescribeUserScramCredentialsResult {
 }
 
 /// A part of [`DescribeUserScramCredentialsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CredentialInfo {
     /// The SASL mechanism.
     pub mechanism: i8,
@@ -164,8 +174,15 @@ pub struct CredentialInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CredentialInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CredentialInfo {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { mechanism: 0, iterations: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["mechanism", "iterations"], (self.mechanism, self.iterations));

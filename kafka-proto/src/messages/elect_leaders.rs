@@ -26,17 +26,18 @@ pub struct ElectLeadersRequest {
 
 impl Default for ElectLeadersRequest {
     fn default() -> Self {
-        Self {
-            election_type: 0,
-            topic_partitions: Some(Vec::new()),
-            timeout_ms: 60000,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ElectLeadersRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        election_type: 0,
+        topic_partitions: Some(Vec::new()),
+        timeout_ms: 60000,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -60,7 +61,7 @@ impl Struct for ElectLeadersRequest {
 }
 
 /// A part of [`ElectLeadersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's name.
     pub topic: Str,
@@ -70,8 +71,16 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartitions {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -87,7 +96,7 @@ impl Struct for TopicPartitions {
 }
 
 /// The response of [`ElectLeaders`](crate::ApiKey::ElectLeaders).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ElectLeadersResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -100,8 +109,20 @@ pub struct ElectLeadersResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ElectLeadersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ElectLeadersResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        replica_election_results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -125,7 +146,7 @@ impl Struct for ElectLeadersResponse {
 }
 
 /// A part of [`ElectLeadersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaElectionResult {
     /// The topic's name.
     pub topic: Str,
@@ -135,8 +156,16 @@ pub struct ReplicaElectionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReplicaElectionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReplicaElectionResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partition_result: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -167,17 +196,18 @@ pub struct PartitionResult {
 
 impl Default for PartitionResult {
     fn default() -> Self {
-        Self {
-            partition_id: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionResult {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        partition_id: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_id", "error_code"], (self.partition_id, self.error_code));

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`EndQuorumEpoch`](crate::ApiKey::EndQuorumEpoch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndQuorumEpochRequest {
     /// The cluster; null where not known.
     /// May be null.
@@ -22,8 +22,20 @@ pub struct EndQuorumEpochRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EndQuorumEpochRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndQuorumEpochRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        cluster_id: None,
+        topics: Vec::new(),
+        leader_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.cluster_id.put(s, "cluster_id", v);
@@ -45,7 +57,7 @@ impl Struct for EndQuorumEpochRequest {
 }
 
 /// A part of [`EndQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -55,8 +67,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -72,7 +92,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`EndQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -90,8 +110,22 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        preferred_successors: Int32s::new(),
+        preferred_candidates: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -121,7 +155,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`EndQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaInfo {
     /// The candidate id.
     pub candidate_id: i32,
@@ -131,8 +165,16 @@ pub struct ReplicaInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReplicaInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReplicaInfo {
     const MIN: usize = 21;
+    const DEFAULT: Self =
+        Self { candidate_id: 0, candidate_directory_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["candidate_id", "candidate_directory_id"], (self.candidate_id, self.candidate_directory_id));
@@ -146,7 +188,7 @@ impl Struct for ReplicaInfo {
 }
 
 /// A part of [`EndQuorumEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderEndpoint {
     /// Its name.
     pub name: Str,
@@ -158,8 +200,16 @@ pub struct LeaderEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderEndpoint {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -177,7 +227,7 @@ impl Struct for LeaderEndpoint {
 }
 
 /// The response of [`EndQuorumEpoch`](crate::ApiKey::EndQuorumEpoch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndQuorumEpochResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -190,8 +240,20 @@ pub struct EndQuorumEpochResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EndQuorumEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndQuorumEpochResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -216,7 +278,7 @@ impl Struct for EndQuorumEpochResponse {
 }
 
 /// A part of [`EndQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -226,8 +288,16 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -243,7 +313,7 @@ impl Struct for TopicResult {
 }
 
 /// A part of [`EndQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -257,8 +327,21 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -276,7 +359,7 @@ impl Struct for PartitionResult {
 }
 
 /// A part of [`EndQuorumEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -288,8 +371,15 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`EndTxn`](crate::ApiKey::EndTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTxnRequest {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -26,8 +26,21 @@ pub struct EndTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EndTxnRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndTxnRequest {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        committed: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -65,18 +78,19 @@ pub struct EndTxnResponse {
 
 impl Default for EndTxnResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EndTxnResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -22,17 +22,18 @@ pub struct EnvelopeRequest {
 
 impl Default for EnvelopeRequest {
     fn default() -> Self {
-        Self {
-            request_data: Bytes::new(),
-            request_principal: Some(Bytes::new()),
-            client_host_address: Bytes::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EnvelopeRequest {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        request_data: Bytes::new(),
+        request_principal: Some(Bytes::new()),
+        client_host_address: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.request_data.put(s, "request_data", v);
@@ -50,7 +51,7 @@ impl Struct for EnvelopeRequest {
 }
 
 /// The response of [`Envelope`](crate::ApiKey::Envelope).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EnvelopeResponse {
     /// The response data.
     /// May be null.
@@ -61,8 +62,15 @@ pub struct EnvelopeResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EnvelopeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EnvelopeResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { response_data: None, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.response_data.put(s, "response_data", v);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ExpireDelegationToken`](crate::ApiKey::ExpireDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExpireDelegationTokenRequest {
     /// Proves the delegation token.
     pub hmac: Bytes,
@@ -19,8 +19,16 @@ pub struct ExpireDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ExpireDelegationTokenRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ExpireDelegationTokenRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self =
+        Self { hmac: Bytes::new(), expiry_time_period_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.hmac.put(s, "hmac", v);
@@ -36,7 +44,7 @@ impl Struct for ExpireDelegationTokenRequest {
 }
 
 /// The response of [`ExpireDelegationToken`](crate::ApiKey::ExpireDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExpireDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -48,8 +56,16 @@ pub struct ExpireDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ExpireDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ExpireDelegationTokenResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { error_code: 0, expiry_timestamp_ms: 0, throttle_time_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

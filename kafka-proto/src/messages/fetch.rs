@@ -66,26 +66,27 @@ pub struct FetchRequest {
 
 impl Default for FetchRequest {
     fn default() -> Self {
-        Self {
-            replica_id: -1,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            max_bytes: i32::MAX,
-            isolation_level: 0,
-            session_id: 0,
-            session_epoch: -1,
-            topics: Vec::new(),
-            forgotten_topics_data: Vec::new(),
-            rack_id: Str::new(),
-            cluster_id: None,
-            replica_state: ReplicaState::default(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for FetchRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        replica_id: -1,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        isolation_level: 0,
+        session_id: 0,
+        session_epoch: -1,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        rack_id: Str::new(),
+        cluster_id: None,
+        replica_state: ReplicaState::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 14 {
@@ -114,7 +115,7 @@ impl Struct for FetchRequest {
         }
         let set = [
             v >= 12 && self.cluster_id.is_some(),
-            s.sets(v >= 15, "replica_state", self.replica_state == ReplicaState::default()),
+            s.sets(v >= 15, "replica_state", self.replica_state == ReplicaState::DEFAULT),
         ];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| self.cluster_id.put(s, "cluster_id", v));
@@ -155,7 +156,7 @@ impl Struct for FetchRequest {
 }
 
 /// A part of [`FetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchTopic {
     /// The topic's name.
     /// Up to version 12.
@@ -169,8 +170,20 @@ pub struct FetchTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
@@ -225,22 +238,23 @@ pub struct FetchPartition {
 
 impl Default for FetchPartition {
     fn default() -> Self {
-        Self {
-            partition: 0,
-            current_leader_epoch: -1,
-            fetch_offset: 0,
-            last_fetched_epoch: -1,
-            log_start_offset: -1,
-            partition_max_bytes: 0,
-            replica_directory_id: Uuid::ZERO,
-            high_watermark: i64::MAX,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for FetchPartition {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: -1,
+        fetch_offset: 0,
+        last_fetched_epoch: -1,
+        log_start_offset: -1,
+        partition_max_bytes: 0,
+        replica_directory_id: Uuid::ZERO,
+        high_watermark: i64::MAX,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition", self.partition);
@@ -290,7 +304,7 @@ impl Struct for FetchPartition {
 }
 
 /// A part of [`FetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ForgottenTopic {
     /// The topic's name.
     /// Up to version 12.
@@ -304,8 +318,20 @@ pub struct ForgottenTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ForgottenTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ForgottenTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
@@ -345,12 +371,13 @@ pub struct ReplicaState {
 
 impl Default for ReplicaState {
     fn default() -> Self {
-        Self { replica_id: -1, replica_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ReplicaState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { replica_id: -1, replica_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["replica_id", "replica_epoch"], (self.replica_id, self.replica_epoch));
@@ -364,7 +391,7 @@ impl Struct for ReplicaState {
 }
 
 /// The response of [`Fetch`](crate::ApiKey::Fetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -384,8 +411,22 @@ pub struct FetchResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        session_id: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -422,7 +463,7 @@ impl Struct for FetchResponse {
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchableTopicResponse {
     /// The topic's name.
     /// Up to version 12.
@@ -436,8 +477,20 @@ pub struct FetchableTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchableTopicResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
@@ -501,25 +554,26 @@ pub struct PartitionData {
 
 impl Default for PartitionData {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            high_watermark: 0,
-            last_stable_offset: -1,
-            log_start_offset: -1,
-            aborted_transactions: Some(Vec::new()),
-            preferred_read_replica: -1,
-            records: None,
-            diverging_epoch: EpochEndOffset::default(),
-            current_leader: LeaderIdAndEpoch::default(),
-            snapshot_id: SnapshotId::default(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionData {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        high_watermark: 0,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted_transactions: Some(Vec::new()),
+        preferred_read_replica: -1,
+        records: None,
+        diverging_epoch: EpochEndOffset::DEFAULT,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        snapshot_id: SnapshotId::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -542,9 +596,9 @@ impl Struct for PartitionData {
         }
         self.records.put(s, "records", v);
         let set = [
-            s.sets(v >= 12, "diverging_epoch", self.diverging_epoch == EpochEndOffset::default()),
-            s.sets(v >= 12, "current_leader", self.current_leader == LeaderIdAndEpoch::default()),
-            s.sets(v >= 12, "snapshot_id", self.snapshot_id == SnapshotId::default()),
+            s.sets(v >= 12, "diverging_epoch", self.diverging_epoch == EpochEndOffset::DEFAULT),
+            s.sets(v >= 12, "current_leader", self.current_leader == LeaderIdAndEpoch::DEFAULT),
+            s.sets(v >= 12, "snapshot_id", self.snapshot_id == SnapshotId::DEFAULT),
         ];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| self.diverging_epoch.put(s, "diverging_epoch", v));
@@ -582,7 +636,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortedTransaction {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -592,8 +646,15 @@ pub struct AbortedTransaction {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AbortedTransaction {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AbortedTransaction {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["producer_id", "first_offset"], (self.producer_id, self.first_offset));
@@ -621,12 +682,13 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self { epoch: -1, end_offset: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EpochEndOffset {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { epoch: -1, end_offset: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["epoch", "end_offset"], (self.epoch, self.end_offset));
@@ -654,12 +716,13 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
@@ -687,12 +750,13 @@ pub struct SnapshotId {
 
 impl Default for SnapshotId {
     fn default() -> Self {
-        Self { end_offset: -1, epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for SnapshotId {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { end_offset: -1, epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["end_offset", "epoch"], (self.end_offset, self.epoch));
@@ -706,7 +770,7 @@ impl Struct for SnapshotId {
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -721,8 +785,16 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -27,18 +27,19 @@ pub struct FetchSnapshotRequest {
 
 impl Default for FetchSnapshotRequest {
     fn default() -> Self {
-        Self {
-            replica_id: -1,
-            max_bytes: i32::MAX,
-            topics: Vec::new(),
-            cluster_id: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for FetchSnapshotRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        replica_id: -1,
+        max_bytes: i32::MAX,
+        topics: Vec::new(),
+        cluster_id: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["replica_id", "max_bytes"], (self.replica_id, self.max_bytes));
@@ -63,7 +64,7 @@ impl Struct for FetchSnapshotRequest {
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicSnapshot {
     /// Its name.
     pub name: Str,
@@ -73,8 +74,15 @@ pub struct TopicSnapshot {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicSnapshot {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -90,7 +98,7 @@ impl Struct for TopicSnapshot {
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionSnapshot {
     /// The partition.
     pub partition: i32,
@@ -107,8 +115,22 @@ pub struct PartitionSnapshot {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionSnapshot {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionSnapshot {
     const MIN: usize = 30;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: 0,
+        snapshot_id: SnapshotId::DEFAULT,
+        position: 0,
+        replica_directory_id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "current_leader_epoch"], (self.partition, self.current_leader_epoch));
@@ -135,7 +157,7 @@ impl Struct for PartitionSnapshot {
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotId {
     /// Offset behind the last record.
     pub end_offset: i64,
@@ -145,8 +167,15 @@ pub struct SnapshotId {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SnapshotId {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SnapshotId {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { end_offset: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["end_offset", "epoch"], (self.end_offset, self.epoch));
@@ -160,7 +189,7 @@ impl Struct for SnapshotId {
 }
 
 /// The response of [`FetchSnapshot`](crate::ApiKey::FetchSnapshot).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchSnapshotResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -175,8 +204,21 @@ pub struct FetchSnapshotResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchSnapshotResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchSnapshotResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -201,7 +243,7 @@ impl Struct for FetchSnapshotResponse {
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicSnapshotResult {
     /// Its name.
     pub name: Str,
@@ -211,8 +253,15 @@ pub struct TopicSnapshotResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicSnapshotResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicSnapshotResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -228,7 +277,7 @@ impl Struct for TopicSnapshotResult {
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionSnapshotResult {
     /// The index.
     pub index: i32,
@@ -248,15 +297,31 @@ pub struct PartitionSnapshotResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionSnapshotResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionSnapshotResult {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        snapshot_id: SnapshotId::DEFAULT,
+        size: 0,
+        position: 0,
+        unaligned_records: Records::new(),
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["index", "error_code"], (self.index, self.error_code));
         self.snapshot_id.put(s, "snapshot_id", v);
         s.run(&["size", "position"], (self.size, self.position));
         self.unaligned_records.put(s, "unaligned_records", v);
-        let set = [self.current_leader != LeaderIdAndEpoch::default()];
+        let set = [self.current_leader != LeaderIdAndEpoch::DEFAULT];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
@@ -278,7 +343,7 @@ impl Struct for PartitionSnapshotResult {
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -288,8 +353,15 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
@@ -303,7 +375,7 @@ impl Struct for LeaderIdAndEpoch {
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -315,8 +387,15 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

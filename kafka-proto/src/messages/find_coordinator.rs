@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`FindCoordinator`](crate::ApiKey::FindCoordinator).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FindCoordinatorRequest {
     /// The key.
     /// Up to version 3.
@@ -28,8 +28,16 @@ pub struct FindCoordinatorRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FindCoordinatorRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FindCoordinatorRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { key: Str::new(), key_type: 0, coordinator_keys: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 3 {
@@ -94,21 +102,22 @@ pub struct FindCoordinatorResponse {
 
 impl Default for FindCoordinatorResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            node_id: 0,
-            host: Str::new(),
-            port: 0,
-            coordinators: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for FindCoordinatorResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        node_id: 0,
+        host: Str::new(),
+        port: 0,
+        coordinators: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -183,20 +192,21 @@ pub struct Coordinator {
 
 impl Default for Coordinator {
     fn default() -> Self {
-        Self {
-            key: Str::new(),
-            node_id: 0,
-            host: Str::new(),
-            port: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for Coordinator {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        key: Str::new(),
+        node_id: 0,
+        host: Str::new(),
+        port: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GetTelemetrySubscriptionsRequest {
     /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
@@ -15,8 +15,15 @@ pub struct GetTelemetrySubscriptionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for GetTelemetrySubscriptionsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for GetTelemetrySubscriptionsRequest {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { client_instance_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("client_instance_id", self.client_instance_id);
@@ -30,7 +37,7 @@ impl Struct for GetTelemetrySubscriptionsRequest {
 }
 
 /// The response of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GetTelemetrySubscriptionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -54,8 +61,26 @@ pub struct GetTelemetrySubscriptionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for GetTelemetrySubscriptionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for GetTelemetrySubscriptionsResponse {
     const MIN: usize = 38;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        accepted_compression_types: Int8s::new(),
+        push_interval_ms: 0,
+        telemetry_max_bytes: 0,
+        delta_temporality: false,
+        requested_metrics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

@@ -31,18 +31,19 @@ pub struct RequestHeader {
 
 impl Default for RequestHeader {
     fn default() -> Self {
-        Self {
-            request_api_key: 0,
-            request_api_version: 0,
-            correlation_id: 0,
-            client_id: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for RequestHeader {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        request_api_key: 0,
+        request_api_version: 0,
+        correlation_id: 0,
+        client_id: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -66,7 +67,7 @@ impl Struct for RequestHeader {
 }
 
 /// `ResponseHeader`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResponseHeader {
     /// The request's.
     pub correlation_id: i32,
@@ -74,8 +75,15 @@ pub struct ResponseHeader {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ResponseHeader {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ResponseHeader {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { correlation_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("correlation_id", self.correlation_id);

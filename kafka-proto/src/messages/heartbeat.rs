@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`Heartbeat`](crate::ApiKey::Heartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeartbeatRequest {
     /// The group.
     pub group_id: Str,
@@ -26,8 +26,21 @@ pub struct HeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for HeartbeatRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for HeartbeatRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id: 0,
+        member_id: Str::new(),
+        group_instance_id: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -53,7 +66,7 @@ impl Struct for HeartbeatRequest {
 }
 
 /// The response of [`Heartbeat`](crate::ApiKey::Heartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeartbeatResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -64,8 +77,15 @@ pub struct HeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for HeartbeatResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for HeartbeatResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {

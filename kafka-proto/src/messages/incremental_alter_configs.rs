@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IncrementalAlterConfigsRequest {
     /// The resources.
     pub resources: Vec<AlterConfigsResource>,
@@ -18,8 +18,16 @@ pub struct IncrementalAlterConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for IncrementalAlterConfigsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for IncrementalAlterConfigsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resources: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.resources.put(s, "resources", v);
@@ -35,7 +43,7 @@ impl Struct for IncrementalAlterConfigsRequest {
 }
 
 /// A part of [`IncrementalAlterConfigsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResource {
     /// Kind of the resource.
     pub resource_type: i8,
@@ -47,8 +55,20 @@ pub struct AlterConfigsResource {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AlterConfigsResource {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AlterConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("resource_type", self.resource_type);
@@ -81,17 +101,18 @@ pub struct AlterableConfig {
 
 impl Default for AlterableConfig {
     fn default() -> Self {
-        Self {
-            name: Str::new(),
-            config_operation: 0,
-            value: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterableConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        config_operation: 0,
+        value: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -109,7 +130,7 @@ impl Struct for AlterableConfig {
 }
 
 /// The response of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IncrementalAlterConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -119,8 +140,16 @@ pub struct IncrementalAlterConfigsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for IncrementalAlterConfigsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for IncrementalAlterConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -153,18 +182,19 @@ pub struct AlterConfigsResourceResponse {
 
 impl Default for AlterConfigsResourceResponse {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

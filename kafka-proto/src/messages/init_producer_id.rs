@@ -38,20 +38,21 @@ pub struct InitProducerIdRequest {
 
 impl Default for InitProducerIdRequest {
     fn default() -> Self {
-        Self {
-            transactional_id: Some(Str::new()),
-            transaction_timeout_ms: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            enable2_pc: false,
-            keep_prepared_txn: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for InitProducerIdRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        transactional_id: Some(Str::new()),
+        transaction_timeout_ms: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        enable2_pc: false,
+        keep_prepared_txn: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -108,20 +109,21 @@ pub struct InitProducerIdResponse {
 
 impl Default for InitProducerIdResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            producer_id: -1,
-            producer_epoch: 0,
-            ongoing_txn_producer_id: -1,
-            ongoing_txn_producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for InitProducerIdResponse {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: -1,
+        producer_epoch: 0,
+        ongoing_txn_producer_id: -1,
+        ongoing_txn_producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`InitializeShareGroupState`](crate::ApiKey::InitializeShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InitializeShareGroupStateRequest {
     /// The group.
     pub group_id: Str,
@@ -17,8 +17,15 @@ pub struct InitializeShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for InitializeShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for InitializeShareGroupStateRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -34,7 +41,7 @@ impl Struct for InitializeShareGroupStateRequest {
 }
 
 /// A part of [`InitializeShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InitializeStateData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -44,8 +51,16 @@ pub struct InitializeStateData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for InitializeStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for InitializeStateData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -61,7 +76,7 @@ impl Struct for InitializeStateData {
 }
 
 /// A part of [`InitializeShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -73,8 +88,16 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 17;
+    const DEFAULT: Self =
+        Self { partition: 0, state_epoch: 0, start_offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -92,7 +115,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`InitializeShareGroupState`](crate::ApiKey::InitializeShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InitializeShareGroupStateResponse {
     /// The results.
     pub results: Vec<InitializeStateResult>,
@@ -100,8 +123,15 @@ pub struct InitializeShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for InitializeShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for InitializeShareGroupStateResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.results.put(s, "results", v);
@@ -115,7 +145,7 @@ impl Struct for InitializeShareGroupStateResponse {
 }
 
 /// A part of [`InitializeShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InitializeStateResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -125,8 +155,16 @@ pub struct InitializeStateResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for InitializeStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for InitializeStateResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -142,7 +180,7 @@ impl Struct for InitializeStateResult {
 }
 
 /// A part of [`InitializeShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition: i32,
@@ -155,8 +193,16 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "error_code"], (self.partition, self.error_code));

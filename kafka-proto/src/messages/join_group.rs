@@ -43,22 +43,23 @@ pub struct JoinGroupRequest {
 
 impl Default for JoinGroupRequest {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            session_timeout_ms: 0,
-            rebalance_timeout_ms: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            protocol_type: Str::new(),
-            protocols: Vec::new(),
-            reason: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for JoinGroupRequest {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        session_timeout_ms: 0,
+        rebalance_timeout_ms: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        protocol_type: Str::new(),
+        protocols: Vec::new(),
+        reason: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -100,7 +101,7 @@ impl Struct for JoinGroupRequest {
 }
 
 /// A part of [`JoinGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupRequestProtocol {
     /// Its name.
     pub name: Str,
@@ -110,8 +111,15 @@ pub struct JoinGroupRequestProtocol {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for JoinGroupRequestProtocol {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for JoinGroupRequestProtocol {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -158,23 +166,24 @@ pub struct JoinGroupResponse {
 
 impl Default for JoinGroupResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            generation_id: -1,
-            protocol_type: None,
-            protocol_name: Some(Str::new()),
-            leader: Str::new(),
-            skip_assignment: false,
-            member_id: Str::new(),
-            members: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for JoinGroupResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        generation_id: -1,
+        protocol_type: None,
+        protocol_name: Some(Str::new()),
+        leader: Str::new(),
+        skip_assignment: false,
+        member_id: Str::new(),
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
@@ -216,7 +225,7 @@ impl Struct for JoinGroupResponse {
 }
 
 /// A part of [`JoinGroupResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupResponseMember {
     /// The member.
     pub member_id: Str,
@@ -229,8 +238,20 @@ pub struct JoinGroupResponseMember {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for JoinGroupResponseMember {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for JoinGroupResponseMember {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        metadata: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);

@@ -43,22 +43,23 @@ pub struct LeaderAndIsrRequest {
 
 impl Default for LeaderAndIsrRequest {
     fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            type_: 0,
-            ungrouped_partition_states: Vec::new(),
-            topic_states: Vec::new(),
-            live_leaders: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for LeaderAndIsrRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        type_: 0,
+        ungrouped_partition_states: Vec::new(),
+        topic_states: Vec::new(),
+        live_leaders: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("controller_id", self.controller_id);
@@ -114,7 +115,7 @@ impl Struct for LeaderAndIsrRequest {
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -127,8 +128,20 @@ pub struct LeaderAndIsrTopicState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrTopicState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrTopicState {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -150,7 +163,7 @@ impl Struct for LeaderAndIsrTopicState {
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrLiveLeader {
     /// The broker.
     pub broker_id: i32,
@@ -162,8 +175,16 @@ pub struct LeaderAndIsrLiveLeader {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrLiveLeader {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrLiveLeader {
     const MIN: usize = 9;
+    const DEFAULT: Self =
+        Self { broker_id: 0, host_name: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("broker_id", self.broker_id);
@@ -181,7 +202,7 @@ impl Struct for LeaderAndIsrLiveLeader {
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrPartitionState {
     /// The topic's name.
     /// Up to version 1.
@@ -216,8 +237,29 @@ pub struct LeaderAndIsrPartitionState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrPartitionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrPartitionState {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        partition_index: 0,
+        controller_epoch: 0,
+        leader: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        partition_epoch: 0,
+        replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        is_new: false,
+        leader_recovery_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
@@ -269,7 +311,7 @@ impl Struct for LeaderAndIsrPartitionState {
 }
 
 /// The response of [`LeaderAndIsr`](crate::ApiKey::LeaderAndIsr).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -283,8 +325,20 @@ pub struct LeaderAndIsrResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_errors: Vec::new(),
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -314,7 +368,7 @@ impl Struct for LeaderAndIsrResponse {
 }
 
 /// A part of [`LeaderAndIsrResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrTopicError {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -324,8 +378,16 @@ pub struct LeaderAndIsrTopicError {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrTopicError {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrTopicError {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partition_errors: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -341,7 +403,7 @@ impl Struct for LeaderAndIsrTopicError {
 }
 
 /// A part of [`LeaderAndIsrResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrPartitionError {
     /// The topic's name.
     /// Up to version 4.
@@ -354,8 +416,16 @@ pub struct LeaderAndIsrPartitionError {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderAndIsrPartitionError {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderAndIsrPartitionError {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 4 {

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaveGroupRequest {
     /// The group.
     pub group_id: Str,
@@ -26,8 +26,20 @@ pub struct LeaveGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaveGroupRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaveGroupRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -57,7 +69,7 @@ impl Struct for LeaveGroupRequest {
 }
 
 /// A part of [`LeaveGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MemberIdentity {
     /// The member.
     pub member_id: Str,
@@ -71,8 +83,20 @@ pub struct MemberIdentity {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for MemberIdentity {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for MemberIdentity {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        reason: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);
@@ -94,7 +118,7 @@ impl Struct for MemberIdentity {
 }
 
 /// The response of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaveGroupResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -108,8 +132,16 @@ pub struct LeaveGroupResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaveGroupResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaveGroupResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, members: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -152,17 +184,18 @@ pub struct MemberResponse {
 
 impl Default for MemberResponse {
     fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            group_instance_id: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MemberResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListConfigResourcesRequest {
     /// The resource types.
     /// From version 1 on.
@@ -17,8 +17,15 @@ pub struct ListConfigResourcesRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListConfigResourcesRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListConfigResourcesRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { resource_types: Int8s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -38,7 +45,7 @@ impl Struct for ListConfigResourcesRequest {
 }
 
 /// The response of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListConfigResourcesResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -50,8 +57,20 @@ pub struct ListConfigResourcesResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListConfigResourcesResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListConfigResourcesResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        config_resources: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -80,12 +99,14 @@ pub struct ConfigResource {
 
 impl Default for ConfigResource {
     fn default() -> Self {
-        Self { resource_name: Str::new(), resource_type: 16, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ConfigResource {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resource_name: Str::new(), resource_type: 16, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.resource_name.put(s, "resource_name", v);

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListGroups`](crate::ApiKey::ListGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListGroupsRequest {
     /// The states filter.
     /// From version 4 on.
@@ -24,8 +24,16 @@ pub struct ListGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListGroupsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListGroupsRequest {
     const MIN: usize = 0;
+    const DEFAULT: Self =
+        Self { states_filter: Vec::new(), types_filter: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 4 {
@@ -53,7 +61,7 @@ impl Struct for ListGroupsRequest {
 }
 
 /// The response of [`ListGroups`](crate::ApiKey::ListGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -66,8 +74,16 @@ pub struct ListGroupsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListGroupsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListGroupsResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
@@ -89,7 +105,7 @@ impl Struct for ListGroupsResponse {
 }
 
 /// A part of [`ListGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListedGroup {
     /// The group.
     pub group_id: Str,
@@ -105,8 +121,21 @@ pub struct ListedGroup {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListedGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListedGroup {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        protocol_type: Str::new(),
+        group_state: Str::new(),
+        group_type: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);

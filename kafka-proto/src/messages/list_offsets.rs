@@ -18,7 +18,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListOffsets`](crate::ApiKey::ListOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsRequest {
     /// The broker that follows the leader; -1 for a consumer.
     pub replica_id: i32,
@@ -34,8 +34,21 @@ pub struct ListOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListOffsetsRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListOffsetsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        isolation_level: 0,
+        topics: Vec::new(),
+        timeout_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("replica_id", self.replica_id);
@@ -65,7 +78,7 @@ impl Struct for ListOffsetsRequest {
 }
 
 /// A part of [`ListOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsTopic {
     /// Its name.
     pub name: Str,
@@ -75,8 +88,15 @@ pub struct ListOffsetsTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListOffsetsTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListOffsetsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -110,18 +130,19 @@ pub struct ListOffsetsPartition {
 
 impl Default for ListOffsetsPartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            current_leader_epoch: -1,
-            timestamp: 0,
-            max_num_offsets: 1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ListOffsetsPartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        current_leader_epoch: -1,
+        timestamp: 0,
+        max_num_offsets: 1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -151,7 +172,7 @@ impl Struct for ListOffsetsPartition {
 }
 
 /// The response of [`ListOffsets`](crate::ApiKey::ListOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -162,8 +183,15 @@ pub struct ListOffsetsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListOffsetsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListOffsetsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
@@ -183,7 +211,7 @@ impl Struct for ListOffsetsResponse {
 }
 
 /// A part of [`ListOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsTopicResponse {
     /// Its name.
     pub name: Str,
@@ -193,8 +221,15 @@ pub struct ListOffsetsTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListOffsetsTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListOffsetsTopicResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -234,20 +269,21 @@ pub struct ListOffsetsPartitionResponse {
 
 impl Default for ListOffsetsPartitionResponse {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            old_style_offsets: Int64s::new(),
-            timestamp: -1,
-            offset: -1,
-            leader_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ListOffsetsPartitionResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        old_style_offsets: Int64s::new(),
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

@@ -21,12 +21,13 @@ pub struct ListPartitionReassignmentsRequest {
 
 impl Default for ListPartitionReassignmentsRequest {
     fn default() -> Self {
-        Self { timeout_ms: 60000, topics: None, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ListPartitionReassignmentsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { timeout_ms: 60000, topics: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("timeout_ms", self.timeout_ms);
@@ -42,7 +43,7 @@ impl Struct for ListPartitionReassignmentsRequest {
 }
 
 /// A part of [`ListPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListPartitionReassignmentsTopics {
     /// Its name.
     pub name: Str,
@@ -52,8 +53,16 @@ pub struct ListPartitionReassignmentsTopics {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListPartitionReassignmentsTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListPartitionReassignmentsTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -86,18 +95,19 @@ pub struct ListPartitionReassignmentsResponse {
 
 impl Default for ListPartitionReassignmentsResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ListPartitionReassignmentsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -115,7 +125,7 @@ impl Struct for ListPartitionReassignmentsResponse {
 }
 
 /// A part of [`ListPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OngoingTopicReassignment {
     /// Its name.
     pub name: Str,
@@ -125,8 +135,15 @@ pub struct OngoingTopicReassignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OngoingTopicReassignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OngoingTopicReassignment {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -142,7 +159,7 @@ impl Struct for OngoingTopicReassignment {
 }
 
 /// A part of [`ListPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OngoingPartitionReassignment {
     /// The partition.
     pub partition_index: i32,
@@ -156,8 +173,21 @@ pub struct OngoingPartitionReassignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OngoingPartitionReassignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OngoingPartitionReassignment {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);

@@ -27,18 +27,19 @@ pub struct ListTransactionsRequest {
 
 impl Default for ListTransactionsRequest {
     fn default() -> Self {
-        Self {
-            state_filters: Vec::new(),
-            producer_id_filters: Int64s::new(),
-            duration_filter: -1,
-            transactional_id_pattern: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ListTransactionsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        state_filters: Vec::new(),
+        producer_id_filters: Int64s::new(),
+        duration_filter: -1,
+        transactional_id_pattern: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.state_filters.put(s, "state_filters", v);
@@ -70,7 +71,7 @@ impl Struct for ListTransactionsRequest {
 }
 
 /// The response of [`ListTransactions`](crate::ApiKey::ListTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListTransactionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -84,8 +85,21 @@ pub struct ListTransactionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ListTransactionsResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ListTransactionsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_state_filters: Vec::new(),
+        transaction_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -103,7 +117,7 @@ impl Struct for ListTransactionsResponse {
 }
 
 /// A part of [`ListTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionState {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -115,8 +129,20 @@ pub struct TransactionState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TransactionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TransactionState {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        transaction_state: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);

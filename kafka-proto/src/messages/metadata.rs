@@ -40,18 +40,19 @@ pub struct MetadataRequest {
 
 impl Default for MetadataRequest {
     fn default() -> Self {
-        Self {
-            topics: Some(Vec::new()),
-            allow_auto_topic_creation: true,
-            include_cluster_authorized_operations: false,
-            include_topic_authorized_operations: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MetadataRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        topics: Some(Vec::new()),
+        allow_auto_topic_creation: true,
+        include_cluster_authorized_operations: false,
+        include_topic_authorized_operations: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         put_nullable(&self.topics, s, "topics", v >= 1, v);
@@ -103,12 +104,14 @@ pub struct MetadataRequestTopic {
 
 impl Default for MetadataRequestTopic {
     fn default() -> Self {
-        Self { topic_id: Uuid::ZERO, name: Some(Str::new()), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MetadataRequestTopic {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 10 {
@@ -155,21 +158,22 @@ pub struct MetadataResponse {
 
 impl Default for MetadataResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            brokers: Vec::new(),
-            cluster_id: None,
-            controller_id: -1,
-            topics: Vec::new(),
-            cluster_authorized_operations: i32::MIN,
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MetadataResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        brokers: Vec::new(),
+        cluster_id: None,
+        controller_id: -1,
+        topics: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -217,7 +221,7 @@ impl Struct for MetadataResponse {
 }
 
 /// A part of [`MetadataResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MetadataResponseBroker {
     /// The node.
     pub node_id: i32,
@@ -232,8 +236,16 @@ pub struct MetadataResponseBroker {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for MetadataResponseBroker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for MetadataResponseBroker {
     const MIN: usize = 9;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);
@@ -281,20 +293,21 @@ pub struct MetadataResponseTopic {
 
 impl Default for MetadataResponseTopic {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            is_internal: false,
-            partitions: Vec::new(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MetadataResponseTopic {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -356,21 +369,22 @@ pub struct MetadataResponsePartition {
 
 impl Default for MetadataResponsePartition {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition_index: 0,
-            leader_id: 0,
-            leader_epoch: -1,
-            replica_nodes: Int32s::new(),
-            isr_nodes: Int32s::new(),
-            offline_replicas: Int32s::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for MetadataResponsePartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Int32s::new(),
+        isr_nodes: Int32s::new(),
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

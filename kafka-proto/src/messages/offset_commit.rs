@@ -41,20 +41,21 @@ pub struct OffsetCommitRequest {
 
 impl Default for OffsetCommitRequest {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            generation_id_or_member_epoch: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            retention_time_ms: -1,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetCommitRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id_or_member_epoch: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        retention_time_ms: -1,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -92,7 +93,7 @@ impl Struct for OffsetCommitRequest {
 }
 
 /// A part of [`OffsetCommitRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitRequestTopic {
     /// Its name.
     /// Up to version 9.
@@ -106,8 +107,20 @@ pub struct OffsetCommitRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetCommitRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetCommitRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
@@ -154,19 +167,20 @@ pub struct OffsetCommitRequestPartition {
 
 impl Default for OffsetCommitRequestPartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            commit_timestamp: -1,
-            committed_metadata: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetCommitRequestPartition {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        commit_timestamp: -1,
+        committed_metadata: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
@@ -196,7 +210,7 @@ impl Struct for OffsetCommitRequestPartition {
 }
 
 /// The response of [`OffsetCommit`](crate::ApiKey::OffsetCommit).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
@@ -207,8 +221,15 @@ pub struct OffsetCommitResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetCommitResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetCommitResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -228,7 +249,7 @@ impl Struct for OffsetCommitResponse {
 }
 
 /// A part of [`OffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponseTopic {
     /// Its name.
     /// Up to version 9.
@@ -242,8 +263,20 @@ pub struct OffsetCommitResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetCommitResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetCommitResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
@@ -269,7 +302,7 @@ impl Struct for OffsetCommitResponseTopic {
 }
 
 /// A part of [`OffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -279,8 +312,15 @@ pub struct OffsetCommitResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetCommitResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetCommitResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequest {
     /// The group.
     pub group_id: Str,
@@ -15,8 +15,15 @@ pub struct OffsetDeleteRequest {
     pub topics: Vec<OffsetDeleteRequestTopic>,
 }
 
+impl Default for OffsetDeleteRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -30,7 +37,7 @@ impl Struct for OffsetDeleteRequest {
 }
 
 /// A part of [`OffsetDeleteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequestTopic {
     /// Its name.
     pub name: Str,
@@ -38,8 +45,15 @@ pub struct OffsetDeleteRequestTopic {
     pub partitions: Vec<OffsetDeleteRequestPartition>,
 }
 
+impl Default for OffsetDeleteRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -53,14 +67,21 @@ impl Struct for OffsetDeleteRequestTopic {
 }
 
 /// A part of [`OffsetDeleteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequestPartition {
     /// The partition.
     pub partition_index: i32,
 }
 
+impl Default for OffsetDeleteRequestPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteRequestPartition {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { partition_index: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -72,7 +93,7 @@ impl Struct for OffsetDeleteRequestPartition {
 }
 
 /// The response of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -82,8 +103,15 @@ pub struct OffsetDeleteResponse {
     pub topics: Vec<OffsetDeleteResponseTopic>,
 }
 
+impl Default for OffsetDeleteResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { error_code: 0, throttle_time_ms: 0, topics: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["error_code", "throttle_time_ms"], (self.error_code, self.throttle_time_ms));
@@ -97,7 +125,7 @@ impl Struct for OffsetDeleteResponse {
 }
 
 /// A part of [`OffsetDeleteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponseTopic {
     /// Its name.
     pub name: Str,
@@ -105,8 +133,15 @@ pub struct OffsetDeleteResponseTopic {
     pub partitions: Vec<OffsetDeleteResponsePartition>,
 }
 
+impl Default for OffsetDeleteResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -120,7 +155,7 @@ impl Struct for OffsetDeleteResponseTopic {
 }
 
 /// A part of [`OffsetDeleteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -128,8 +163,15 @@ pub struct OffsetDeleteResponsePartition {
     pub error_code: i16,
 }
 
+impl Default for OffsetDeleteResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetDeleteResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

@@ -37,18 +37,19 @@ pub struct OffsetFetchRequest {
 
 impl Default for OffsetFetchRequest {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            topics: Some(Vec::new()),
-            groups: Vec::new(),
-            require_stable: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetFetchRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        topics: Some(Vec::new()),
+        groups: Vec::new(),
+        require_stable: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 7 {
@@ -87,7 +88,7 @@ impl Struct for OffsetFetchRequest {
 }
 
 /// A part of [`OffsetFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequestTopic {
     /// Its name.
     pub name: Str,
@@ -97,8 +98,16 @@ pub struct OffsetFetchRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -133,18 +142,19 @@ pub struct OffsetFetchRequestGroup {
 
 impl Default for OffsetFetchRequestGroup {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: None,
-            member_epoch: -1,
-            topics: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetFetchRequestGroup {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: None,
+        member_epoch: -1,
+        topics: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -168,7 +178,7 @@ impl Struct for OffsetFetchRequestGroup {
 }
 
 /// A part of [`OffsetFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequestTopics {
     /// Its name.
     /// Up to version 9.
@@ -182,8 +192,20 @@ pub struct OffsetFetchRequestTopics {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchRequestTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchRequestTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_indexes: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
@@ -209,7 +231,7 @@ impl Struct for OffsetFetchRequestTopics {
 }
 
 /// The response of [`OffsetFetch`](crate::ApiKey::OffsetFetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
@@ -227,8 +249,21 @@ pub struct OffsetFetchResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        error_code: 0,
+        groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -268,7 +303,7 @@ impl Struct for OffsetFetchResponse {
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseTopic {
     /// Its name.
     pub name: Str,
@@ -278,8 +313,15 @@ pub struct OffsetFetchResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -315,19 +357,20 @@ pub struct OffsetFetchResponsePartition {
 
 impl Default for OffsetFetchResponsePartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            metadata: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetFetchResponsePartition {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
@@ -351,7 +394,7 @@ impl Struct for OffsetFetchResponsePartition {
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseGroup {
     /// The group.
     pub group_id: Str,
@@ -363,8 +406,16 @@ pub struct OffsetFetchResponseGroup {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchResponseGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchResponseGroup {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), topics: Vec::new(), error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -382,7 +433,7 @@ impl Struct for OffsetFetchResponseGroup {
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseTopics {
     /// Its name.
     /// Up to version 9.
@@ -396,8 +447,20 @@ pub struct OffsetFetchResponseTopics {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetFetchResponseTopics {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetFetchResponseTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
@@ -443,19 +506,20 @@ pub struct OffsetFetchResponsePartitions {
 
 impl Default for OffsetFetchResponsePartitions {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            metadata: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetFetchResponsePartitions {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

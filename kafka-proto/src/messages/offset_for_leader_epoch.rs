@@ -24,12 +24,13 @@ pub struct OffsetForLeaderEpochRequest {
 
 impl Default for OffsetForLeaderEpochRequest {
     fn default() -> Self {
-        Self { replica_id: -2, topics: Vec::new(), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetForLeaderEpochRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { replica_id: -2, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -49,7 +50,7 @@ impl Struct for OffsetForLeaderEpochRequest {
 }
 
 /// A part of [`OffsetForLeaderEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderTopic {
     /// The topic's name.
     pub topic: Str,
@@ -59,8 +60,16 @@ pub struct OffsetForLeaderTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetForLeaderTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetForLeaderTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -91,12 +100,14 @@ pub struct OffsetForLeaderPartition {
 
 impl Default for OffsetForLeaderPartition {
     fn default() -> Self {
-        Self { partition: 0, current_leader_epoch: -1, leader_epoch: 0, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for OffsetForLeaderPartition {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition: 0, current_leader_epoch: -1, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition", self.partition);
@@ -118,7 +129,7 @@ impl Struct for OffsetForLeaderPartition {
 }
 
 /// The response of [`OffsetForLeaderEpoch`](crate::ApiKey::OffsetForLeaderEpoch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderEpochResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -129,8 +140,15 @@ pub struct OffsetForLeaderEpochResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetForLeaderEpochResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetForLeaderEpochResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
@@ -150,7 +168,7 @@ impl Struct for OffsetForLeaderEpochResponse {
 }
 
 /// A part of [`OffsetForLeaderEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderTopicResult {
     /// The topic's name.
     pub topic: Str,
@@ -160,8 +178,16 @@ pub struct OffsetForLeaderTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for OffsetForLeaderTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for OffsetForLeaderTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);
@@ -195,18 +221,19 @@ pub struct EpochEndOffset {
 
 impl Default for EpochEndOffset {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition: 0,
-            leader_epoch: -1,
-            end_offset: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for EpochEndOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition: 0,
+        leader_epoch: -1,
+        end_offset: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["error_code", "partition"], (self.error_code, self.partition));

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// `DefaultPrincipalData`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DefaultPrincipalData {
     /// The type.
     pub type_: Str,
@@ -19,8 +19,20 @@ pub struct DefaultPrincipalData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for DefaultPrincipalData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for DefaultPrincipalData {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        type_: Str::new(),
+        name: Str::new(),
+        token_authenticated: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.type_.put(s, "type", v);

@@ -20,7 +20,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`Produce`](crate::ApiKey::Produce).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProduceRequest {
     /// The producer's name across restarts; null where it has none.
     /// From version 3 on. May be null.
@@ -35,8 +35,21 @@ pub struct ProduceRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ProduceRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ProduceRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        transactional_id: None,
+        acks: 0,
+        timeout_ms: 0,
+        topic_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
@@ -60,7 +73,7 @@ impl Struct for ProduceRequest {
 }
 
 /// A part of [`ProduceRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicProduceData {
     /// Its name.
     /// Up to version 12.
@@ -74,8 +87,20 @@ pub struct TopicProduceData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicProduceData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicProduceData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
@@ -101,7 +126,7 @@ impl Struct for TopicProduceData {
 }
 
 /// A part of [`ProduceRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionProduceData {
     /// The index.
     pub index: i32,
@@ -112,8 +137,15 @@ pub struct PartitionProduceData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionProduceData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionProduceData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { index: 0, records: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("index", self.index);
@@ -129,7 +161,7 @@ impl Struct for PartitionProduceData {
 }
 
 /// The response of [`Produce`](crate::ApiKey::Produce).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProduceResponse {
     /// The responses.
     pub responses: Vec<TopicProduceResponse>,
@@ -143,8 +175,20 @@ pub struct ProduceResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ProduceResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ProduceResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        responses: Vec::new(),
+        throttle_time_ms: 0,
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.responses.put(s, "responses", v);
@@ -173,7 +217,7 @@ impl Struct for ProduceResponse {
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicProduceResponse {
     /// Its name.
     /// Up to version 12.
@@ -187,8 +231,20 @@ pub struct TopicProduceResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicProduceResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicProduceResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
@@ -243,22 +299,23 @@ pub struct PartitionProduceResponse {
 
 impl Default for PartitionProduceResponse {
     fn default() -> Self {
-        Self {
-            index: 0,
-            error_code: 0,
-            base_offset: 0,
-            log_append_time_ms: -1,
-            log_start_offset: -1,
-            record_errors: Vec::new(),
-            error_message: None,
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionProduceResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        base_offset: 0,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        record_errors: Vec::new(),
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["index", "error_code", "base_offset"], (self.index, self.error_code, self.base_offset));
@@ -272,7 +329,7 @@ impl Struct for PartitionProduceResponse {
             self.record_errors.put(s, "record_errors", v);
             self.error_message.put(s, "error_message", v);
         }
-        let set = [s.sets(v >= 10, "current_leader", self.current_leader == LeaderIdAndEpoch::default())];
+        let set = [s.sets(v >= 10, "current_leader", self.current_leader == LeaderIdAndEpoch::DEFAULT)];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
@@ -301,7 +358,7 @@ impl Struct for PartitionProduceResponse {
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BatchIndexAndErrorMessage {
     /// The batch index.
     pub batch_index: i32,
@@ -312,8 +369,16 @@ pub struct BatchIndexAndErrorMessage {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for BatchIndexAndErrorMessage {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for BatchIndexAndErrorMessage {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { batch_index: 0, batch_index_error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("batch_index", self.batch_index);
@@ -343,12 +408,13 @@ pub struct LeaderIdAndEpoch {
 
 impl Default for LeaderIdAndEpoch {
     fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
@@ -362,7 +428,7 @@ impl Struct for LeaderIdAndEpoch {
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -377,8 +443,16 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

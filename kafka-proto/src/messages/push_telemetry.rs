@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PushTelemetryRequest {
     /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
@@ -23,8 +23,22 @@ pub struct PushTelemetryRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PushTelemetryRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PushTelemetryRequest {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        terminating: false,
+        compression_type: 0,
+        metrics: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -44,7 +58,7 @@ impl Struct for PushTelemetryRequest {
 }
 
 /// The response of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PushTelemetryResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -54,8 +68,15 @@ pub struct PushTelemetryResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PushTelemetryResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PushTelemetryResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateRequest {
     /// The group.
     pub group_id: Str,
@@ -17,8 +17,15 @@ pub struct ReadShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadShareGroupStateRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -34,7 +41,7 @@ impl Struct for ReadShareGroupStateRequest {
 }
 
 /// A part of [`ReadShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -44,8 +51,16 @@ pub struct ReadStateData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadStateData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -61,7 +76,7 @@ impl Struct for ReadStateData {
 }
 
 /// A part of [`ReadShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -71,8 +86,15 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition", "leader_epoch"], (self.partition, self.leader_epoch));
@@ -86,7 +108,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateResponse {
     /// The results.
     pub results: Vec<ReadStateResult>,
@@ -94,8 +116,15 @@ pub struct ReadShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadShareGroupStateResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.results.put(s, "results", v);
@@ -109,7 +138,7 @@ impl Struct for ReadShareGroupStateResponse {
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -119,8 +148,16 @@ pub struct ReadStateResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadStateResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -136,7 +173,7 @@ impl Struct for ReadStateResult {
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition: i32,
@@ -155,8 +192,23 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        start_offset: 0,
+        state_batches: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "error_code"], (self.partition, self.error_code));
@@ -176,7 +228,7 @@ impl Struct for PartitionResult {
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StateBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -190,8 +242,21 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StateBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StateBatch {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

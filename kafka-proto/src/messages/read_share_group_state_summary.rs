@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateSummaryRequest {
     /// The group.
     pub group_id: Str,
@@ -18,8 +18,15 @@ pub struct ReadShareGroupStateSummaryRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadShareGroupStateSummaryRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadShareGroupStateSummaryRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -35,7 +42,7 @@ impl Struct for ReadShareGroupStateSummaryRequest {
 }
 
 /// A part of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateSummaryData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -45,8 +52,16 @@ pub struct ReadStateSummaryData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadStateSummaryData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadStateSummaryData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -62,7 +77,7 @@ impl Struct for ReadStateSummaryData {
 }
 
 /// A part of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -72,8 +87,15 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition", "leader_epoch"], (self.partition, self.leader_epoch));
@@ -87,7 +109,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateSummaryResponse {
     /// The results.
     pub results: Vec<ReadStateSummaryResult>,
@@ -95,8 +117,15 @@ pub struct ReadShareGroupStateSummaryResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadShareGroupStateSummaryResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadShareGroupStateSummaryResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.results.put(s, "results", v);
@@ -110,7 +139,7 @@ impl Struct for ReadShareGroupStateSummaryResponse {
 }
 
 /// A part of [`ReadShareGroupStateSummaryResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateSummaryResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -120,8 +149,16 @@ pub struct ReadStateSummaryResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ReadStateSummaryResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ReadStateSummaryResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -161,21 +198,22 @@ pub struct PartitionResult {
 
 impl Default for PartitionResult {
     fn default() -> Self {
-        Self {
-            partition: 0,
-            error_code: 0,
-            error_message: None,
-            state_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionResult {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "error_code"], (self.partition, self.error_code));

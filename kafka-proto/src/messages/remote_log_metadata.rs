@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// `RemoteLogSegmentMetadataRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataRecord {
     /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentIdEntry,
@@ -42,8 +42,28 @@ pub struct RemoteLogSegmentMetadataRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoteLogSegmentMetadataRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoteLogSegmentMetadataRecord {
     const MIN: usize = 83;
+    const DEFAULT: Self = Self {
+        remote_log_segment_id: RemoteLogSegmentIdEntry::DEFAULT,
+        start_offset: 0,
+        end_offset: 0,
+        broker_id: 0,
+        max_timestamp_ms: 0,
+        event_timestamp_ms: 0,
+        segment_leader_epochs: Vec::new(),
+        segment_size_in_bytes: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        txn_index_empty: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.remote_log_segment_id.put(s, "remote_log_segment_id", v);
@@ -91,7 +111,7 @@ impl Struct for RemoteLogSegmentMetadataRecord {
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentIdEntry {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -101,8 +121,19 @@ pub struct RemoteLogSegmentIdEntry {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoteLogSegmentIdEntry {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoteLogSegmentIdEntry {
     const MIN: usize = 39;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_id_partition.put(s, "topic_id_partition", v);
@@ -118,7 +149,7 @@ impl Struct for RemoteLogSegmentIdEntry {
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicIdPartitionEntry {
     /// Its name.
     pub name: Str,
@@ -130,8 +161,16 @@ pub struct TopicIdPartitionEntry {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicIdPartitionEntry {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicIdPartitionEntry {
     const MIN: usize = 22;
+    const DEFAULT: Self =
+        Self { name: Str::new(), id: Uuid::ZERO, partition: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -147,7 +186,7 @@ impl Struct for TopicIdPartitionEntry {
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SegmentLeaderEpochEntry {
     /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
@@ -157,8 +196,15 @@ pub struct SegmentLeaderEpochEntry {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SegmentLeaderEpochEntry {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SegmentLeaderEpochEntry {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { leader_epoch: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_epoch", "offset"], (self.leader_epoch, self.offset));
@@ -172,7 +218,7 @@ impl Struct for SegmentLeaderEpochEntry {
 }
 
 /// `RemoteLogSegmentMetadataUpdateRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataUpdateRecord {
     /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry,
@@ -189,8 +235,22 @@ pub struct RemoteLogSegmentMetadataUpdateRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoteLogSegmentMetadataUpdateRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoteLogSegmentMetadataUpdateRecord {
     const MIN: usize = 54;
+    const DEFAULT: Self = Self {
+        remote_log_segment_id: RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry::DEFAULT,
+        broker_id: 0,
+        event_timestamp_ms: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.remote_log_segment_id.put(s, "remote_log_segment_id", v);
@@ -210,7 +270,7 @@ impl Struct for RemoteLogSegmentMetadataUpdateRecord {
 }
 
 /// A part of [`RemoteLogSegmentMetadataUpdateRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -220,8 +280,19 @@ pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     const MIN: usize = 39;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_id_partition.put(s, "topic_id_partition", v);
@@ -237,7 +308,7 @@ impl Struct for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
 }
 
 /// `RemotePartitionDeleteMetadataRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemotePartitionDeleteMetadataRecord {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -251,8 +322,21 @@ pub struct RemotePartitionDeleteMetadataRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemotePartitionDeleteMetadataRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemotePartitionDeleteMetadataRecord {
     const MIN: usize = 36;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        broker_id: 0,
+        event_timestamp_ms: 0,
+        remote_partition_delete_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_id_partition.put(s, "topic_id_partition", v);
@@ -272,7 +356,7 @@ impl Struct for RemotePartitionDeleteMetadataRecord {
 }
 
 /// `RemoteLogSegmentMetadataSnapshotRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataSnapshotRecord {
     /// The segment id.
     pub segment_id: Uuid,
@@ -301,8 +385,28 @@ pub struct RemoteLogSegmentMetadataSnapshotRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RemoteLogSegmentMetadataSnapshotRecord {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RemoteLogSegmentMetadataSnapshotRecord {
     const MIN: usize = 60;
+    const DEFAULT: Self = Self {
+        segment_id: Uuid::ZERO,
+        start_offset: 0,
+        end_offset: 0,
+        broker_id: 0,
+        max_timestamp_ms: 0,
+        event_timestamp_ms: 0,
+        segment_leader_epochs: Vec::new(),
+        segment_size_in_bytes: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        txn_index_empty: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RenewDelegationTokenRequest {
     /// Proves the delegation token.
     pub hmac: Bytes,
@@ -19,8 +19,15 @@ pub struct RenewDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RenewDelegationTokenRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RenewDelegationTokenRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { hmac: Bytes::new(), renew_period_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.hmac.put(s, "hmac", v);
@@ -36,7 +43,7 @@ impl Struct for RenewDelegationTokenRequest {
 }
 
 /// The response of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RenewDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -48,8 +55,16 @@ pub struct RenewDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for RenewDelegationTokenResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for RenewDelegationTokenResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { error_code: 0, expiry_timestamp_ms: 0, throttle_time_ms: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(

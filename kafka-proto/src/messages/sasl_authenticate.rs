@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SaslAuthenticate`](crate::ApiKey::SaslAuthenticate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslAuthenticateRequest {
     /// The SASL mechanism's token.
     pub auth_bytes: Bytes,
@@ -17,8 +17,15 @@ pub struct SaslAuthenticateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SaslAuthenticateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SaslAuthenticateRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { auth_bytes: Bytes::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.auth_bytes.put(s, "auth_bytes", v);
@@ -50,18 +57,19 @@ pub struct SaslAuthenticateResponse {
 
 impl Default for SaslAuthenticateResponse {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            auth_bytes: Bytes::new(),
-            session_lifetime_ms: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for SaslAuthenticateResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        auth_bytes: Bytes::new(),
+        session_lifetime_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

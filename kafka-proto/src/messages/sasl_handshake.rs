@@ -8,14 +8,21 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslHandshakeRequest {
     /// The SASL mechanism.
     pub mechanism: Str,
 }
 
+impl Default for SaslHandshakeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SaslHandshakeRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { mechanism: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.mechanism.put(s, "mechanism", v);
@@ -27,7 +34,7 @@ impl Struct for SaslHandshakeRequest {
 }
 
 /// The response of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslHandshakeResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -35,8 +42,15 @@ pub struct SaslHandshakeResponse {
     pub mechanisms: Vec<Str>,
 }
 
+impl Default for SaslHandshakeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SaslHandshakeResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { error_code: 0, mechanisms: Vec::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);

@@ -29,19 +29,20 @@ pub struct ShareAcknowledgeRequest {
 
 impl Default for ShareAcknowledgeRequest {
     fn default() -> Self {
-        Self {
-            group_id: None,
-            member_id: Some(Str::new()),
-            share_session_epoch: 0,
-            is_renew_ack: false,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ShareAcknowledgeRequest {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(Str::new()),
+        share_session_epoch: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -69,7 +70,7 @@ impl Struct for ShareAcknowledgeRequest {
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgeTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -79,8 +80,16 @@ pub struct AcknowledgeTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AcknowledgeTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AcknowledgeTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -96,7 +105,7 @@ impl Struct for AcknowledgeTopic {
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgePartition {
     /// The partition.
     pub partition_index: i32,
@@ -106,8 +115,16 @@ pub struct AcknowledgePartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AcknowledgePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AcknowledgePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, acknowledgement_batches: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -123,7 +140,7 @@ impl Struct for AcknowledgePartition {
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgementBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -135,8 +152,20 @@ pub struct AcknowledgementBatch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AcknowledgementBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AcknowledgementBatch {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Int8s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["first_offset", "last_offset"], (self.first_offset, self.last_offset));
@@ -152,7 +181,7 @@ impl Struct for AcknowledgementBatch {
 }
 
 /// The response of [`ShareAcknowledge`](crate::ApiKey::ShareAcknowledge).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareAcknowledgeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -172,8 +201,23 @@ pub struct ShareAcknowledgeResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareAcknowledgeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareAcknowledgeResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -199,7 +243,7 @@ impl Struct for ShareAcknowledgeResponse {
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareAcknowledgeTopicResponse {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -209,8 +253,16 @@ pub struct ShareAcknowledgeTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareAcknowledgeTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareAcknowledgeTopicResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -226,7 +278,7 @@ impl Struct for ShareAcknowledgeTopicResponse {
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -241,8 +293,21 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
@@ -260,7 +325,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -270,8 +335,15 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
@@ -285,7 +357,7 @@ impl Struct for LeaderIdAndEpoch {
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -300,8 +372,16 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -45,26 +45,27 @@ pub struct ShareFetchRequest {
 
 impl Default for ShareFetchRequest {
     fn default() -> Self {
-        Self {
-            group_id: None,
-            member_id: Some(Str::new()),
-            share_session_epoch: 0,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            max_bytes: i32::MAX,
-            max_records: 0,
-            batch_size: 0,
-            share_acquire_mode: 0,
-            is_renew_ack: false,
-            topics: Vec::new(),
-            forgotten_topics_data: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ShareFetchRequest {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(Str::new()),
+        share_session_epoch: 0,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        max_records: 0,
+        batch_size: 0,
+        share_acquire_mode: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -118,7 +119,7 @@ impl Struct for ShareFetchRequest {
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -128,8 +129,16 @@ pub struct FetchTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -145,7 +154,7 @@ impl Struct for FetchTopic {
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchPartition {
     /// The partition.
     pub partition_index: i32,
@@ -155,8 +164,16 @@ pub struct FetchPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for FetchPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for FetchPartition {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, acknowledgement_batches: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("partition_index", self.partition_index);
@@ -172,7 +189,7 @@ impl Struct for FetchPartition {
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgementBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -184,8 +201,20 @@ pub struct AcknowledgementBatch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AcknowledgementBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AcknowledgementBatch {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Int8s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["first_offset", "last_offset"], (self.first_offset, self.last_offset));
@@ -201,7 +230,7 @@ impl Struct for AcknowledgementBatch {
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ForgottenTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -211,8 +240,16 @@ pub struct ForgottenTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ForgottenTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ForgottenTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -228,7 +265,7 @@ impl Struct for ForgottenTopic {
 }
 
 /// The response of [`ShareFetch`](crate::ApiKey::ShareFetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareFetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -247,8 +284,23 @@ pub struct ShareFetchResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareFetchResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareFetchResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -270,7 +322,7 @@ impl Struct for ShareFetchResponse {
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareFetchableTopicResponse {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -280,8 +332,16 @@ pub struct ShareFetchableTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for ShareFetchableTopicResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareFetchableTopicResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -297,7 +357,7 @@ impl Struct for ShareFetchableTopicResponse {
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -321,8 +381,25 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 22;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        acknowledge_error_code: 0,
+        acknowledge_error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        records: Records::new(),
+        acquired_records: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
@@ -348,7 +425,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -358,8 +435,15 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for LeaderIdAndEpoch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
@@ -373,7 +457,7 @@ impl Struct for LeaderIdAndEpoch {
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcquiredRecords {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -385,8 +469,16 @@ pub struct AcquiredRecords {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for AcquiredRecords {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for AcquiredRecords {
     const MIN: usize = 19;
+    const DEFAULT: Self =
+        Self { first_offset: 0, last_offset: 0, delivery_count: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -404,7 +496,7 @@ impl Struct for AcquiredRecords {
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -419,8 +511,16 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// `ShareSnapshotKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareSnapshotKey {
     /// The group.
     pub group_id: Str,
@@ -19,8 +19,15 @@ pub struct ShareSnapshotKey {
     pub partition: i32,
 }
 
+impl Default for ShareSnapshotKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareSnapshotKey {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -59,22 +66,23 @@ pub struct ShareSnapshotValue {
 
 impl Default for ShareSnapshotValue {
     fn default() -> Self {
-        Self {
-            snapshot_epoch: 0,
-            state_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            create_timestamp: 0,
-            write_timestamp: 0,
-            state_batches: Vec::new(),
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ShareSnapshotValue {
     const MIN: usize = 38;
+    const DEFAULT: Self = Self {
+        snapshot_epoch: 0,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        create_timestamp: 0,
+        write_timestamp: 0,
+        state_batches: Vec::new(),
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -132,7 +140,7 @@ impl Struct for ShareSnapshotValue {
 }
 
 /// A part of [`ShareSnapshotValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StateBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -146,8 +154,21 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StateBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StateBatch {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -165,7 +186,7 @@ impl Struct for StateBatch {
 }
 
 /// `ShareUpdateKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareUpdateKey {
     /// The group.
     pub group_id: Str,
@@ -175,8 +196,15 @@ pub struct ShareUpdateKey {
     pub partition: i32,
 }
 
+impl Default for ShareUpdateKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for ShareUpdateKey {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -209,19 +237,20 @@ pub struct ShareUpdateValue {
 
 impl Default for ShareUpdateValue {
     fn default() -> Self {
-        Self {
-            snapshot_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            state_batches: Vec::new(),
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for ShareUpdateValue {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        snapshot_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        state_batches: Vec::new(),
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(

@@ -41,22 +41,23 @@ pub struct StopReplicaRequest {
 
 impl Default for StopReplicaRequest {
     fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            delete_partitions: false,
-            ungrouped_partitions: Vec::new(),
-            topics: Vec::new(),
-            topic_states: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StopReplicaRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        delete_partitions: false,
+        ungrouped_partitions: Vec::new(),
+        topics: Vec::new(),
+        topic_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("controller_id", self.controller_id);
@@ -118,7 +119,7 @@ impl Struct for StopReplicaRequest {
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaPartitionV0 {
     /// The topic's name.
     pub topic_name: Str,
@@ -126,8 +127,15 @@ pub struct StopReplicaPartitionV0 {
     pub partition_index: i32,
 }
 
+impl Default for StopReplicaPartitionV0 {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StopReplicaPartitionV0 {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { topic_name: Str::new(), partition_index: 0 };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -141,7 +149,7 @@ impl Struct for StopReplicaPartitionV0 {
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaTopicV1 {
     /// Its name.
     pub name: Str,
@@ -151,8 +159,16 @@ pub struct StopReplicaTopicV1 {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StopReplicaTopicV1 {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StopReplicaTopicV1 {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -168,7 +184,7 @@ impl Struct for StopReplicaTopicV1 {
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -178,8 +194,16 @@ pub struct StopReplicaTopicState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StopReplicaTopicState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StopReplicaTopicState {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_states: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -210,17 +234,18 @@ pub struct StopReplicaPartitionState {
 
 impl Default for StopReplicaPartitionState {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            leader_epoch: -1,
-            delete_partition: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StopReplicaPartitionState {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_epoch: -1,
+        delete_partition: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -238,7 +263,7 @@ impl Struct for StopReplicaPartitionState {
 }
 
 /// The response of [`StopReplica`](crate::ApiKey::StopReplica).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -248,8 +273,16 @@ pub struct StopReplicaResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StopReplicaResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StopReplicaResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, partition_errors: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -265,7 +298,7 @@ impl Struct for StopReplicaResponse {
 }
 
 /// A part of [`StopReplicaResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaPartitionError {
     /// The topic's name.
     pub topic_name: Str,
@@ -277,8 +310,16 @@ pub struct StopReplicaPartitionError {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StopReplicaPartitionError {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StopReplicaPartitionError {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);

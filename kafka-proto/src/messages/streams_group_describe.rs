@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupDescribeRequest {
     /// The groups.
     pub group_ids: Vec<Str>,
@@ -21,8 +21,20 @@ pub struct StreamsGroupDescribeRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupDescribeRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupDescribeRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        include_topology_description: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_ids.put(s, "group_ids", v);
@@ -46,7 +58,7 @@ impl Struct for StreamsGroupDescribeRequest {
 }
 
 /// The response of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupDescribeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -56,8 +68,15 @@ pub struct StreamsGroupDescribeResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupDescribeResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupDescribeResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -111,26 +130,27 @@ pub struct DescribedGroup {
 
 impl Default for DescribedGroup {
     fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            group_epoch: 0,
-            assignment_epoch: 0,
-            topology: None,
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            topology_description: None,
-            topology_description_status: 0,
-            assignor_name: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for DescribedGroup {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        topology: None,
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        topology_description: None,
+        topology_description_status: 0,
+        assignor_name: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -171,7 +191,7 @@ impl Struct for DescribedGroup {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// The epoch.
     pub epoch: i32,
@@ -182,8 +202,15 @@ pub struct Topology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Topology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Topology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("epoch", self.epoch);
@@ -199,7 +226,7 @@ impl Struct for Topology {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -215,8 +242,22 @@ pub struct Subtopology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Subtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Subtopology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -238,7 +279,7 @@ impl Struct for Subtopology {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// The member.
     pub member_id: Str,
@@ -277,8 +318,32 @@ pub struct Member {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Member {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Member {
     const MIN: usize = 28;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        topology_epoch: 0,
+        process_id: Str::new(),
+        user_endpoint: None,
+        client_tags: Vec::new(),
+        task_offsets: Vec::new(),
+        task_end_offsets: Vec::new(),
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        is_classic: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);
@@ -320,7 +385,7 @@ impl Struct for Member {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: Str,
@@ -334,8 +399,21 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -353,7 +431,7 @@ impl Struct for TopicInfo {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -363,8 +441,15 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.host.put(s, "host", v);
@@ -380,7 +465,7 @@ impl Struct for Endpoint {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -390,8 +475,15 @@ pub struct KeyValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KeyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -407,7 +499,7 @@ impl Struct for KeyValue {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskOffset {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -419,8 +511,16 @@ pub struct TaskOffset {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TaskOffset {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TaskOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partition: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -436,7 +536,7 @@ impl Struct for TaskOffset {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
@@ -448,8 +548,20 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Assignment {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.active_tasks.put(s, "active_tasks", v);
@@ -467,7 +579,7 @@ impl Struct for Assignment {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescription {
     /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
@@ -477,8 +589,16 @@ pub struct TopologyDescription {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescription {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopologies: Vec::new(), global_stores: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopologies.put(s, "subtopologies", v);
@@ -494,7 +614,7 @@ impl Struct for TopologyDescription {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -504,8 +624,16 @@ pub struct TaskIds {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -521,7 +649,7 @@ impl Struct for TaskIds {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionSubtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -531,8 +659,16 @@ pub struct TopologyDescriptionSubtopology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionSubtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), nodes: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -548,7 +684,7 @@ impl Struct for TopologyDescriptionSubtopology {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionGlobalStore {
     /// The source.
     pub source: TopologyDescriptionNode,
@@ -558,8 +694,19 @@ pub struct TopologyDescriptionGlobalStore {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionGlobalStore {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionGlobalStore {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        source: TopologyDescriptionNode::DEFAULT,
+        processor: TopologyDescriptionNode::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.source.put(s, "source", v);
@@ -575,7 +722,7 @@ impl Struct for TopologyDescriptionGlobalStore {
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionNode {
     /// Its name.
     pub name: Str,
@@ -594,8 +741,23 @@ pub struct TopologyDescriptionNode {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionNode {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        node_type: 0,
+        source_topics: Vec::new(),
+        sink_topic: None,
+        stores: Vec::new(),
+        successors: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);

@@ -62,31 +62,32 @@ pub struct StreamsGroupHeartbeatRequest {
 
 impl Default for StreamsGroupHeartbeatRequest {
     fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: Str::new(),
-            member_epoch: 0,
-            endpoint_information_epoch: 0,
-            instance_id: None,
-            rack_id: None,
-            rebalance_timeout_ms: -1,
-            topology: None,
-            active_tasks: None,
-            standby_tasks: None,
-            warmup_tasks: None,
-            process_id: None,
-            user_endpoint: None,
-            client_tags: None,
-            task_offsets: None,
-            task_end_offsets: None,
-            shutdown_application: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StreamsGroupHeartbeatRequest {
     const MIN: usize = 27;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        member_epoch: 0,
+        endpoint_information_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        topology: None,
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        process_id: None,
+        user_endpoint: None,
+        client_tags: None,
+        task_offsets: None,
+        task_end_offsets: None,
+        shutdown_application: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -134,7 +135,7 @@ impl Struct for StreamsGroupHeartbeatRequest {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// The epoch.
     pub epoch: i32,
@@ -144,8 +145,15 @@ pub struct Topology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Topology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Topology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("epoch", self.epoch);
@@ -161,7 +169,7 @@ impl Struct for Topology {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -181,8 +189,24 @@ pub struct Subtopology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Subtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Subtopology {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        copartition_groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -208,7 +232,7 @@ impl Struct for Subtopology {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CopartitionGroup {
     /// The source topics.
     pub source_topics: Int16s,
@@ -220,8 +244,20 @@ pub struct CopartitionGroup {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for CopartitionGroup {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        source_topics: Int16s::new(),
+        source_topic_regex: Int16s::new(),
+        repartition_source_topics: Int16s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.source_topics.put(s, "source_topics", v);
@@ -239,7 +275,7 @@ impl Struct for CopartitionGroup {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: Str,
@@ -253,8 +289,21 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicInfo {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -272,7 +321,7 @@ impl Struct for TopicInfo {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -282,8 +331,16 @@ pub struct TaskIds {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -299,7 +356,7 @@ impl Struct for TaskIds {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -309,8 +366,15 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.host.put(s, "host", v);
@@ -326,7 +390,7 @@ impl Struct for Endpoint {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -336,8 +400,15 @@ pub struct KeyValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KeyValue {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.key.put(s, "key", v);
@@ -353,7 +424,7 @@ impl Struct for KeyValue {
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskOffset {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -365,8 +436,16 @@ pub struct TaskOffset {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TaskOffset {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TaskOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partition: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -431,30 +510,31 @@ pub struct StreamsGroupHeartbeatResponse {
 
 impl Default for StreamsGroupHeartbeatResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: None,
-            member_id: Str::new(),
-            member_epoch: 0,
-            heartbeat_interval_ms: 0,
-            acceptable_recovery_lag_legacy: 0,
-            task_offset_interval_ms: 0,
-            acceptable_recovery_lag: -1,
-            status: Some(Vec::new()),
-            active_tasks: None,
-            standby_tasks: None,
-            warmup_tasks: None,
-            topology_description_required: false,
-            endpoint_information_epoch: 0,
-            partitions_by_user_endpoint: None,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for StreamsGroupHeartbeatResponse {
     const MIN: usize = 34;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: Str::new(),
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        acceptable_recovery_lag_legacy: 0,
+        task_offset_interval_ms: 0,
+        acceptable_recovery_lag: -1,
+        status: Some(Vec::new()),
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        topology_description_required: false,
+        endpoint_information_epoch: 0,
+        partitions_by_user_endpoint: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -510,7 +590,7 @@ impl Struct for StreamsGroupHeartbeatResponse {
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointToPartitions {
     /// The user endpoint.
     pub user_endpoint: Endpoint,
@@ -522,8 +602,20 @@ pub struct EndpointToPartitions {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for EndpointToPartitions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for EndpointToPartitions {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        user_endpoint: Endpoint::DEFAULT,
+        active_partitions: Vec::new(),
+        standby_partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.user_endpoint.put(s, "user_endpoint", v);
@@ -541,7 +633,7 @@ impl Struct for EndpointToPartitions {
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// The status code.
     pub status_code: i8,
@@ -551,8 +643,16 @@ pub struct Status {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Status {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Status {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { status_code: 0, status_detail: Str::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("status_code", self.status_code);
@@ -568,7 +668,7 @@ impl Struct for Status {
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Str,
@@ -578,8 +678,16 @@ pub struct TopicPartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicPartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicPartition {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);

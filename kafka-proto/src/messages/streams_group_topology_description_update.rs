@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateRequest {
     /// The group.
     pub group_id: Str,
@@ -21,8 +21,21 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTopologyDescriptionUpdateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        topology_epoch: 0,
+        topology_description: TopologyDescription::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -42,7 +55,7 @@ impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescription {
     /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
@@ -52,8 +65,16 @@ pub struct TopologyDescription {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescription {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopologies: Vec::new(), global_stores: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopologies.put(s, "subtopologies", v);
@@ -69,7 +90,7 @@ impl Struct for TopologyDescription {
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionSubtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -79,8 +100,16 @@ pub struct TopologyDescriptionSubtopology {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionSubtopology {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), nodes: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.subtopology_id.put(s, "subtopology_id", v);
@@ -96,7 +125,7 @@ impl Struct for TopologyDescriptionSubtopology {
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionGlobalStore {
     /// The source.
     pub source: TopologyDescriptionNode,
@@ -106,8 +135,19 @@ pub struct TopologyDescriptionGlobalStore {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionGlobalStore {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionGlobalStore {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        source: TopologyDescriptionNode::DEFAULT,
+        processor: TopologyDescriptionNode::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.source.put(s, "source", v);
@@ -123,7 +163,7 @@ impl Struct for TopologyDescriptionGlobalStore {
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionNode {
     /// Its name.
     pub name: Str,
@@ -142,8 +182,23 @@ pub struct TopologyDescriptionNode {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopologyDescriptionNode {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        node_type: 0,
+        source_topics: Vec::new(),
+        sink_topic: None,
+        stores: Vec::new(),
+        successors: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -167,7 +222,7 @@ impl Struct for TopologyDescriptionNode {
 }
 
 /// The response of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -180,8 +235,16 @@ pub struct StreamsGroupTopologyDescriptionUpdateResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StreamsGroupTopologyDescriptionUpdateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StreamsGroupTopologyDescriptionUpdateResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SyncGroup`](crate::ApiKey::SyncGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupRequest {
     /// The group.
     pub group_id: Str,
@@ -35,8 +35,24 @@ pub struct SyncGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SyncGroupRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SyncGroupRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id: 0,
+        member_id: Str::new(),
+        group_instance_id: None,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -72,7 +88,7 @@ impl Struct for SyncGroupRequest {
 }
 
 /// A part of [`SyncGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupRequestAssignment {
     /// The member.
     pub member_id: Str,
@@ -82,8 +98,16 @@ pub struct SyncGroupRequestAssignment {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SyncGroupRequestAssignment {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SyncGroupRequestAssignment {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { member_id: Str::new(), assignment: Bytes::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.member_id.put(s, "member_id", v);
@@ -99,7 +123,7 @@ impl Struct for SyncGroupRequestAssignment {
 }
 
 /// The response of [`SyncGroup`](crate::ApiKey::SyncGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -118,8 +142,22 @@ pub struct SyncGroupResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for SyncGroupResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for SyncGroupResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        protocol_type: None,
+        protocol_name: None,
+        assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {

@@ -8,14 +8,21 @@
 use crate::wire::prelude::*;
 
 /// `TransactionLogKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionLogKey {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
 }
 
+impl Default for TransactionLogKey {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TransactionLogKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { transactional_id: Str::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -62,25 +69,26 @@ pub struct TransactionLogValue {
 
 impl Default for TransactionLogValue {
     fn default() -> Self {
-        Self {
-            producer_id: 0,
-            producer_epoch: 0,
-            transaction_timeout_ms: 0,
-            transaction_status: 0,
-            transaction_partitions: Some(Vec::new()),
-            transaction_last_update_timestamp_ms: 0,
-            transaction_start_timestamp_ms: 0,
-            previous_producer_id: -1,
-            next_producer_id: -1,
-            client_transaction_version: 0,
-            next_producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for TransactionLogValue {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        transaction_timeout_ms: 0,
+        transaction_status: 0,
+        transaction_partitions: Some(Vec::new()),
+        transaction_last_update_timestamp_ms: 0,
+        transaction_start_timestamp_ms: 0,
+        previous_producer_id: -1,
+        next_producer_id: -1,
+        client_transaction_version: 0,
+        next_producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -136,7 +144,7 @@ impl Struct for TransactionLogValue {
 }
 
 /// A part of [`TransactionLogValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionsSchema {
     /// The topic's name.
     pub topic: Str,
@@ -146,8 +154,16 @@ pub struct PartitionsSchema {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionsSchema {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionsSchema {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partition_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic.put(s, "topic", v);

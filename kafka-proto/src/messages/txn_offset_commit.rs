@@ -40,22 +40,23 @@ pub struct TxnOffsetCommitRequest {
 
 impl Default for TxnOffsetCommitRequest {
     fn default() -> Self {
-        Self {
-            transactional_id: Str::new(),
-            group_id: Str::new(),
-            producer_id: 0,
-            producer_epoch: 0,
-            generation_id_or_member_epoch: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for TxnOffsetCommitRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        group_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        generation_id_or_member_epoch: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.transactional_id.put(s, "transactional_id", v);
@@ -89,7 +90,7 @@ impl Struct for TxnOffsetCommitRequest {
 }
 
 /// A part of [`TxnOffsetCommitRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitRequestTopic {
     /// Its name.
     /// Up to version 5.
@@ -103,8 +104,20 @@ pub struct TxnOffsetCommitRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TxnOffsetCommitRequestTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TxnOffsetCommitRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 5 {
@@ -148,18 +161,19 @@ pub struct TxnOffsetCommitRequestPartition {
 
 impl Default for TxnOffsetCommitRequestPartition {
     fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            committed_metadata: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for TxnOffsetCommitRequestPartition {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        committed_metadata: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
@@ -181,7 +195,7 @@ impl Struct for TxnOffsetCommitRequestPartition {
 }
 
 /// The response of [`TxnOffsetCommit`](crate::ApiKey::TxnOffsetCommit).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -191,8 +205,15 @@ pub struct TxnOffsetCommitResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TxnOffsetCommitResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TxnOffsetCommitResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("throttle_time_ms", self.throttle_time_ms);
@@ -208,7 +229,7 @@ impl Struct for TxnOffsetCommitResponse {
 }
 
 /// A part of [`TxnOffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponseTopic {
     /// Its name.
     /// Up to version 5.
@@ -222,8 +243,20 @@ pub struct TxnOffsetCommitResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TxnOffsetCommitResponseTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TxnOffsetCommitResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 5 {
@@ -249,7 +282,7 @@ impl Struct for TxnOffsetCommitResponseTopic {
 }
 
 /// A part of [`TxnOffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -259,8 +292,15 @@ pub struct TxnOffsetCommitResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TxnOffsetCommitResponsePartition {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TxnOffsetCommitResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

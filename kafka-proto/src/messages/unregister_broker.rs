@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`UnregisterBroker`](crate::ApiKey::UnregisterBroker).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterBrokerRequest {
     /// The broker.
     pub broker_id: i32,
@@ -15,8 +15,15 @@ pub struct UnregisterBrokerRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UnregisterBrokerRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UnregisterBrokerRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { broker_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("broker_id", self.broker_id);
@@ -45,17 +52,18 @@ pub struct UnregisterBrokerResponse {
 
 impl Default for UnregisterBrokerResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UnregisterBrokerResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`UnregisterController`](crate::ApiKey::UnregisterController).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterControllerRequest {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -15,8 +15,15 @@ pub struct UnregisterControllerRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UnregisterControllerRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UnregisterControllerRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("controller_id", self.controller_id);
@@ -45,17 +52,18 @@ pub struct UnregisterControllerResponse {
 
 impl Default for UnregisterControllerResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UnregisterControllerResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));

@@ -25,17 +25,18 @@ pub struct UpdateFeaturesRequest {
 
 impl Default for UpdateFeaturesRequest {
     fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            feature_updates: Vec::new(),
-            validate_only: false,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdateFeaturesRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        feature_updates: Vec::new(),
+        validate_only: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("timeout_ms", self.timeout_ms);
@@ -77,18 +78,19 @@ pub struct FeatureUpdateKey {
 
 impl Default for FeatureUpdateKey {
     fn default() -> Self {
-        Self {
-            feature: Str::new(),
-            max_version_level: 0,
-            allow_downgrade: false,
-            upgrade_type: 1,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for FeatureUpdateKey {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        feature: Str::new(),
+        max_version_level: 0,
+        allow_downgrade: false,
+        upgrade_type: 1,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.feature.put(s, "feature", v);
@@ -138,18 +140,19 @@ pub struct UpdateFeaturesResponse {
 
 impl Default for UpdateFeaturesResponse {
     fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            results: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdateFeaturesResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
@@ -186,17 +189,18 @@ pub struct UpdatableFeatureResult {
 
 impl Default for UpdatableFeatureResult {
     fn default() -> Self {
-        Self {
-            feature: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdatableFeatureResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        feature: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.feature.put(s, "feature", v);

@@ -44,22 +44,23 @@ pub struct UpdateMetadataRequest {
 
 impl Default for UpdateMetadataRequest {
     fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            ungrouped_partition_states: Vec::new(),
-            topic_states: Vec::new(),
-            live_brokers: Vec::new(),
-            type_: 0,
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdateMetadataRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        ungrouped_partition_states: Vec::new(),
+        topic_states: Vec::new(),
+        live_brokers: Vec::new(),
+        type_: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("controller_id", self.controller_id);
@@ -116,7 +117,7 @@ impl Struct for UpdateMetadataRequest {
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -129,8 +130,20 @@ pub struct UpdateMetadataTopicState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UpdateMetadataTopicState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UpdateMetadataTopicState {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -174,19 +187,20 @@ pub struct UpdateMetadataBroker {
 
 impl Default for UpdateMetadataBroker {
     fn default() -> Self {
-        Self {
-            id: 0,
-            v0_host: Str::new(),
-            v0_port: 0,
-            endpoints: Vec::new(),
-            rack: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdateMetadataBroker {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        id: 0,
+        v0_host: Str::new(),
+        v0_port: 0,
+        endpoints: Vec::new(),
+        rack: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("id", self.id);
@@ -220,7 +234,7 @@ impl Struct for UpdateMetadataBroker {
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataEndpoint {
     /// Port.
     pub port: i32,
@@ -235,8 +249,21 @@ pub struct UpdateMetadataEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UpdateMetadataEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UpdateMetadataEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        port: 0,
+        host: Str::new(),
+        listener: Str::new(),
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("port", self.port);
@@ -260,7 +287,7 @@ impl Struct for UpdateMetadataEndpoint {
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataPartitionState {
     /// The topic's name.
     /// Up to version 4.
@@ -286,8 +313,26 @@ pub struct UpdateMetadataPartitionState {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UpdateMetadataPartitionState {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UpdateMetadataPartitionState {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        partition_index: 0,
+        controller_epoch: 0,
+        leader: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        zk_version: 0,
+        replicas: Int32s::new(),
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 4 {
@@ -323,7 +368,7 @@ impl Struct for UpdateMetadataPartitionState {
 }
 
 /// The response of [`UpdateMetadata`](crate::ApiKey::UpdateMetadata).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -331,8 +376,15 @@ pub struct UpdateMetadataResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UpdateMetadataResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UpdateMetadataResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.fixed("error_code", self.error_code);

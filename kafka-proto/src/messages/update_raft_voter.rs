@@ -28,20 +28,21 @@ pub struct UpdateRaftVoterRequest {
 
 impl Default for UpdateRaftVoterRequest {
     fn default() -> Self {
-        Self {
-            cluster_id: Some(Str::new()),
-            current_leader_epoch: 0,
-            voter_id: 0,
-            voter_directory_id: Uuid::ZERO,
-            listeners: Vec::new(),
-            k_raft_version_feature: KRaftVersionFeature::default(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for UpdateRaftVoterRequest {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self {
+        cluster_id: Some(Str::new()),
+        current_leader_epoch: 0,
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        k_raft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.cluster_id.put(s, "cluster_id", v);
@@ -65,7 +66,7 @@ impl Struct for UpdateRaftVoterRequest {
 }
 
 /// A part of [`UpdateRaftVoterRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -77,8 +78,16 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for Listener {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for Listener {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -96,7 +105,7 @@ impl Struct for Listener {
 }
 
 /// A part of [`UpdateRaftVoterRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The min supported version.
     pub min_supported_version: i16,
@@ -106,8 +115,16 @@ pub struct KRaftVersionFeature {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for KRaftVersionFeature {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { min_supported_version: 0, max_supported_version: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -125,7 +142,7 @@ impl Struct for KRaftVersionFeature {
 }
 
 /// The response of [`UpdateRaftVoter`](crate::ApiKey::UpdateRaftVoter).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateRaftVoterResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -137,12 +154,24 @@ pub struct UpdateRaftVoterResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for UpdateRaftVoterResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for UpdateRaftVoterResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        current_leader: CurrentLeader::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
-        let set = [self.current_leader != CurrentLeader::default()];
+        let set = [self.current_leader != CurrentLeader::DEFAULT];
         s.begin_tags(&set, &self.unknown_tags);
         s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
@@ -179,12 +208,14 @@ pub struct CurrentLeader {
 
 impl Default for CurrentLeader {
     fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for CurrentLeader {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { leader_id: -1, leader_epoch: -1, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));

@@ -25,12 +25,14 @@ pub struct VoteRequest {
 
 impl Default for VoteRequest {
     fn default() -> Self {
-        Self { cluster_id: None, voter_id: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() }
+        Self::DEFAULT
     }
 }
 
 impl Struct for VoteRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { cluster_id: None, voter_id: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.cluster_id.put(s, "cluster_id", v);
@@ -52,7 +54,7 @@ impl Struct for VoteRequest {
 }
 
 /// A part of [`VoteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -62,8 +64,16 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -79,7 +89,7 @@ impl Struct for TopicData {
 }
 
 /// A part of [`VoteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -104,8 +114,25 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionData {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replica_epoch: 0,
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        voter_directory_id: Uuid::ZERO,
+        last_offset_epoch: 0,
+        last_offset: 0,
+        pre_vote: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -143,7 +170,7 @@ impl Struct for PartitionData {
 }
 
 /// The response of [`Vote`](crate::ApiKey::Vote).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VoteResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -156,8 +183,20 @@ pub struct VoteResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for VoteResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for VoteResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("error_code", self.error_code);
@@ -182,7 +221,7 @@ impl Struct for VoteResponse {
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -192,8 +231,16 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for TopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.topic_name.put(s, "topic_name", v);
@@ -209,7 +256,7 @@ impl Struct for TopicResult {
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -225,8 +272,22 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        vote_granted: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -244,7 +305,7 @@ impl Struct for PartitionResult {
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -256,8 +317,15 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for NodeEndpoint {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("node_id", self.node_id);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`WriteShareGroupState`](crate::ApiKey::WriteShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteShareGroupStateRequest {
     /// The group.
     pub group_id: Str,
@@ -18,8 +18,15 @@ pub struct WriteShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteShareGroupStateRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteShareGroupStateRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.group_id.put(s, "group_id", v);
@@ -35,7 +42,7 @@ impl Struct for WriteShareGroupStateRequest {
 }
 
 /// A part of [`WriteShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteStateData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -45,8 +52,16 @@ pub struct WriteStateData {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteStateData {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteStateData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -83,20 +98,21 @@ pub struct PartitionData {
 
 impl Default for PartitionData {
     fn default() -> Self {
-        Self {
-            partition: 0,
-            state_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            delivery_complete_count: -1,
-            state_batches: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Struct for PartitionData {
     const MIN: usize = 22;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        delivery_complete_count: -1,
+        state_batches: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -122,7 +138,7 @@ impl Struct for PartitionData {
 }
 
 /// A part of [`WriteShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StateBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -136,8 +152,21 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for StateBatch {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for StateBatch {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(
@@ -155,7 +184,7 @@ impl Struct for StateBatch {
 }
 
 /// The response of [`WriteShareGroupState`](crate::ApiKey::WriteShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteShareGroupStateResponse {
     /// The results.
     pub results: Vec<WriteStateResult>,
@@ -163,8 +192,15 @@ pub struct WriteShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteShareGroupStateResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteShareGroupStateResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.results.put(s, "results", v);
@@ -178,7 +214,7 @@ impl Struct for WriteShareGroupStateResponse {
 }
 
 /// A part of [`WriteShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteStateResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -188,8 +224,16 @@ pub struct WriteStateResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteStateResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteStateResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("topic_id", self.topic_id);
@@ -205,7 +249,7 @@ impl Struct for WriteStateResult {
 }
 
 /// A part of [`WriteShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition: i32,
@@ -218,8 +262,16 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for PartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for PartitionResult {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(&["partition", "error_code"], (self.partition, self.error_code));

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteTxnMarkersRequest {
     /// The markers.
     pub markers: Vec<WritableTxnMarker>,
@@ -17,8 +17,15 @@ pub struct WriteTxnMarkersRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteTxnMarkersRequest {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteTxnMarkersRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.markers.put(s, "markers", v);
@@ -32,7 +39,7 @@ impl Struct for WriteTxnMarkersRequest {
 }
 
 /// A part of [`WriteTxnMarkersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarker {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -51,8 +58,23 @@ pub struct WritableTxnMarker {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WritableTxnMarker {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WritableTxnMarker {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        transaction_result: false,
+        topics: Vec::new(),
+        coordinator_epoch: 0,
+        transaction_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.run(
@@ -80,7 +102,7 @@ impl Struct for WritableTxnMarker {
 }
 
 /// A part of [`WriteTxnMarkersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerTopic {
     /// Its name.
     pub name: Str,
@@ -90,8 +112,16 @@ pub struct WritableTxnMarkerTopic {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WritableTxnMarkerTopic {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WritableTxnMarkerTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -107,7 +137,7 @@ impl Struct for WritableTxnMarkerTopic {
 }
 
 /// The response of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteTxnMarkersResponse {
     /// The markers.
     pub markers: Vec<WritableTxnMarkerResult>,
@@ -115,8 +145,15 @@ pub struct WriteTxnMarkersResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WriteTxnMarkersResponse {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WriteTxnMarkersResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.markers.put(s, "markers", v);
@@ -130,7 +167,7 @@ impl Struct for WriteTxnMarkersResponse {
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerResult {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -140,8 +177,15 @@ pub struct WritableTxnMarkerResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WritableTxnMarkerResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WritableTxnMarkerResult {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { producer_id: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         s.fixed("producer_id", self.producer_id);
@@ -157,7 +201,7 @@ impl Struct for WritableTxnMarkerResult {
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerTopicResult {
     /// Its name.
     pub name: Str,
@@ -167,8 +211,15 @@ pub struct WritableTxnMarkerTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WritableTxnMarkerTopicResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WritableTxnMarkerTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, v: i16) {
         self.name.put(s, "name", v);
@@ -184,7 +235,7 @@ impl Struct for WritableTxnMarkerTopicResult {
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -194,8 +245,15 @@ pub struct WritableTxnMarkerPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
+impl Default for WritableTxnMarkerPartitionResult {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Struct for WritableTxnMarkerPartitionResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
     fn write<S: Sink>(&self, s: &mut S, _: i16) {
         s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));

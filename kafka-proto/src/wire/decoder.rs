@@ -174,12 +174,6 @@ impl<'a> Decoder<'a> {
         Some(count)
     }
 
-    /// For how many of an array's elements to make room, if each takes so many bytes at least.
-    #[inline(never)]
-    fn room(&self, count: usize, min: usize) -> usize {
-        count.min(self.rest.len() / min.max(1)).min(RESERVE)
-    }
-
     fn text(&mut self, name: &'static str, len: Option<usize>) -> Option<Str> {
         let len = len?;
         if len > MAX_STRING_BYTES {
@@ -193,10 +187,11 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline(never)]
-    fn any_ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>> {
-        let count = self.count(name, nullable)?;
+    fn any_ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
+        let Some(count) = self.count(name, nullable) else { return false };
         let slice = self.take(count * T::SIZE, name);
-        Some(Ints::from_wire(slice, || self.share(slice)))
+        *value = Ints::from_wire(slice, || self.share(slice));
+        true
     }
 
     #[inline(never)]
@@ -296,30 +291,30 @@ impl Source for Decoder<'_> {
 
     /// Few integers, with enough behind them that a copy of fixed length takes no call, are read here.
     #[inline]
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>> {
-        let count = match *self.rest {
-            [n @ 1..0x80, ref rest @ ..] if self.flexible => Some((usize::from(n) - 1, rest)),
-            [0, 0, 0, n, ref rest @ ..] if !self.flexible => Some((usize::from(n), rest)),
-            _ => None,
-        };
-        if let Some((count, rest)) = count
-            && let len = count * T::SIZE
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
+        if let [n @ 1..0x80, rest @ ..] = self.rest
+            && self.flexible
+            && let len = (usize::from(*n) - 1) * T::SIZE
             && len <= INLINE
             && let Some(padded) = rest.first_chunk::<PADDED>()
         {
             self.rest = rest.get(len..).unwrap_or_default();
-            return Some(Ints::from_padded(padded, len));
+            *value = Ints::from_padded(padded, len);
+            return true;
         }
-        self.any_ints(name, nullable)
+        self.any_ints(value, name, nullable)
     }
 
     /// Elements are read where they stay.
     fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool {
         *items = Vec::new();
         let Some(count) = self.count(name, nullable) else { return false };
-        items.reserve_exact(self.room(count, T::MIN));
+        if count == 0 {
+            return true;
+        }
+        items.reserve_exact(count.min(self.rest.len() / T::MIN.max(1)).min(RESERVE));
         for _ in 0..count {
-            items.push(T::default());
+            items.push(T::EMPTY);
             let Some(item) = items.last_mut() else { break };
             item.fill(self, "", v);
             if self.failed() {
@@ -346,7 +341,7 @@ impl Source for Decoder<'_> {
         if !present {
             return None;
         }
-        let mut value = T::default();
+        let mut value = T::DEFAULT;
         self.structure(name, &mut value, v);
         Some(value)
     }

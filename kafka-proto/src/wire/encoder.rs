@@ -206,6 +206,11 @@ impl Encoder {
         }
     }
 
+    pub(crate) fn classic_str(&mut self, name: &'static str, value: Option<&str>) {
+        self.short_length(name, value.map(str::len));
+        self.copy(value.unwrap_or_default().as_bytes());
+    }
+
     /// Writes the number of elements; false after an error.
     #[inline(never)]
     fn begin_array(&mut self, name: &'static str, count: Option<usize>) -> bool {
@@ -321,8 +326,7 @@ impl Sink for Encoder {
     }
 
     fn classic(&mut self, name: &'static str, value: Option<&Str>) {
-        self.short_length(name, value.map(|s| s.len()));
-        self.copy(value.map(text).unwrap_or_default());
+        self.classic_str(name, value.map(|text| &**text));
     }
 
     fn bytes(&mut self, name: &'static str, value: Option<&Bytes>) {

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// A type that fields have. It is read in place, where its default stands.
-pub(crate) trait Field: Default {
+pub(crate) trait Field: Sized {
     /// The fewest bytes it takes in any version.
     const MIN: usize;
+    /// Its default. A constant, which is copied as a whole: what is written in pieces stalls the processor that then moves it.
+    const EMPTY: Self;
 
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16);
     fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16);
@@ -24,8 +26,9 @@ pub(crate) trait Nullable: Sized {
 }
 
 /// A structure of the schema; generated.
-pub(crate) trait Struct: Default {
+pub(crate) trait Struct: Sized {
     const MIN: usize;
+    const DEFAULT: Self;
 
     fn write<S: Sink>(&self, s: &mut S, v: i16);
     /// Reads the fields of the version; the others are left alone.
@@ -34,6 +37,7 @@ pub(crate) trait Struct: Default {
 
 impl<T: Struct> Field for T {
     const MIN: usize = T::MIN;
+    const EMPTY: Self = T::DEFAULT;
 
     #[inline]
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
@@ -60,6 +64,7 @@ impl<T: Struct> Nullable for T {
 
 impl<T: Nullable> Field for Option<T> {
     const MIN: usize = T::MIN;
+    const EMPTY: Self = None;
 
     #[inline(never)]
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
@@ -73,9 +78,10 @@ impl<T: Nullable> Field for Option<T> {
 }
 
 macro_rules! fixed_field {
-    ($($t:ty)*) => {$(
+    ($($t:ty = $default:expr,)*) => {$(
         impl Field for $t {
             const MIN: usize = <$t as Fixed>::SIZE;
+            const EMPTY: Self = $default;
 
             #[inline]
             fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
@@ -90,12 +96,12 @@ macro_rules! fixed_field {
     )*};
 }
 
-fixed_field!(bool i8 i16 u16 i32 u32 i64 f64 Uuid);
+fixed_field!(bool = false, i8 = 0, i16 = 0, u16 = 0, i32 = 0, u32 = 0, i64 = 0, f64 = 0.0, Uuid = Uuid::ZERO,);
 
-/// Types that have a length before them.
+/// Types that have a length before them. They stay calls: the code of each structure is small, and there are hundreds.
 macro_rules! sized_field {
-    ($t:ty, $method:ident, $inline:meta $(, $g:ident: $bound:ident)?) => {
-        impl<$($g: $bound)?> Nullable for $t {
+    ($t:ty, $method:ident) => {
+        impl Nullable for $t {
             const MIN: usize = 1;
 
             fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) {
@@ -107,15 +113,16 @@ macro_rules! sized_field {
             }
         }
 
-        impl<$($g: $bound)?> Field for $t {
+        impl Field for $t {
             const MIN: usize = 1;
+            const EMPTY: Self = <$t>::new();
 
-            #[$inline]
+            #[inline(never)]
             fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
                 s.$method(name, Some(self));
             }
 
-            #[$inline]
+            #[inline(never)]
             fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
                 *self = r.$method(name, false).unwrap_or_default();
             }
@@ -123,11 +130,37 @@ macro_rules! sized_field {
     };
 }
 
-// What many structures have stays a call: the code of each is small, and there are hundreds.
-sized_field!(Str, string, inline(never));
-sized_field!(Bytes, bytes, inline(never));
-sized_field!(Records, records, inline(never));
-sized_field!(Ints<T>, ints, inline, T: Int);
+sized_field!(Str, string);
+sized_field!(Bytes, bytes);
+sized_field!(Records, records);
+
+impl<T: Int> Nullable for Ints<T> {
+    const MIN: usize = 1;
+
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) {
+        s.ints(name, value);
+    }
+
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, _: i16) -> Option<Self> {
+        let mut ints = Ints::new();
+        r.ints(&mut ints, name, nullable).then_some(ints)
+    }
+}
+
+impl<T: Int> Field for Ints<T> {
+    const MIN: usize = 1;
+    const EMPTY: Self = Ints::new();
+
+    #[inline]
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
+        s.ints(name, Some(self));
+    }
+
+    #[inline]
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+        r.ints(self, name, false);
+    }
+}
 
 impl<T: Field> Nullable for Vec<T> {
     const MIN: usize = 1;
@@ -147,6 +180,7 @@ impl<T: Field> Nullable for Vec<T> {
 
 impl<T: Field> Field for Vec<T> {
     const MIN: usize = 1;
+    const EMPTY: Self = Vec::new();
 
     #[inline]
     fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {

@@ -42,9 +42,11 @@ impl Padded {
 
     #[inline]
     fn new(bytes: &[u8; PADDED], len: usize) -> Self {
-        let word = |at: usize| core::array::from_fn(|i| bytes[at + i]);
-        let last = u64::from_le_bytes(word(16)) & (u64::MAX >> 8) | (len as u64) << 56;
-        Self([word(0), word(8), last.to_le_bytes()])
+        let mut words = [[0; 8]; 3];
+        words.as_flattened_mut().copy_from_slice(bytes);
+        let last = u64::from_le_bytes(words[2]) & (u64::MAX >> 8) | (len as u64) << 56;
+        words[2] = last.to_le_bytes();
+        Self(words)
     }
 
     #[inline]

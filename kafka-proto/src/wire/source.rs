@@ -18,7 +18,8 @@ pub(crate) trait Source: Sized {
     fn classic(&mut self, name: &'static str, nullable: bool) -> Option<Str>;
     fn bytes(&mut self, name: &'static str, nullable: bool) -> Option<Bytes>;
     fn records(&mut self, name: &'static str, nullable: bool) -> Option<Records>;
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Option<Ints<T>>;
+    /// False where there is null.
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool;
     /// Reads elements in place of those that are there. False where there is null instead.
     fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool;
     fn structure<T: Struct>(&mut self, name: &'static str, value: &mut T, v: i16);

@@ -61,9 +61,7 @@ fn of_kind(out: &mut String, file: &File, kind: UnitKind, name: &str) {
 
 fn structure(out: &mut String, file: &File, s: &Struct) {
     docs::structure(file, s).iter().for_each(|line| line!(out, "/// {line}"));
-    let derived = s.fields.iter().all(|f| f.default_is_derived(s));
-    let default = if derived { ", Default" } else { "" };
-    line!(out, "#[derive(Debug, Clone, PartialEq{default})]\npub struct {} {{", s.name);
+    line!(out, "#[derive(Debug, Clone, PartialEq)]\npub struct {} {{", s.name);
     for field in &s.fields {
         docs::field(field, s).iter().for_each(|line| line!(out, "/// {line}"));
         line!(out, "pub {}: {},", field.ident(), field.rust_type(s));
@@ -72,24 +70,23 @@ fn structure(out: &mut String, file: &File, s: &Struct) {
         line!(out, "/// Tagged fields that the schema does not know.\npub unknown_tags: UnknownTags,");
     }
     line!(out, "}}\n");
-    if !derived {
-        default_impl(out, s);
-    }
-    line!(out, "impl Struct for {} {{\nconst MIN: usize = {};\n", s.name, min_bytes(file, s));
+    line!(out, "impl Default for {} {{\nfn default() -> Self {{\nSelf::DEFAULT\n}}\n}}\n", s.name);
+    line!(out, "impl Struct for {} {{\nconst MIN: usize = {};", s.name, min_bytes(file, s));
+    default_const(out, s);
     write_fn(out, s);
     read_fn(out, s);
     line!(out, "}}\n");
 }
 
-fn default_impl(out: &mut String, s: &Struct) {
-    line!(out, "impl Default for {} {{\nfn default() -> Self {{\nSelf {{", s.name);
+fn default_const(out: &mut String, s: &Struct) {
+    line!(out, "const DEFAULT: Self = Self {{");
     for field in &s.fields {
         line!(out, "{}: {},", field.ident(), field.default_value(s));
     }
     if s.is_flexible() {
         line!(out, "unknown_tags: UnknownTags::new(),");
     }
-    line!(out, "}}\n}}\n}}\n");
+    line!(out, "}};\n");
 }
 
 /// What is done with plain fields that follow each other, in the versions that have them.
@@ -380,15 +377,6 @@ impl Field {
         self.is_option(s) && (self.default == Some(Literal::Null) || self.base == Base::Records)
     }
 
-    /// Whether `#[derive(Default)]` gives the right value.
-    fn default_is_derived(&self, s: &Struct) -> bool {
-        match self.default {
-            _ if self.is_option(s) => self.default_is_null(s),
-            None | Some(Literal::Int { value: 0, .. } | Literal::Bool(false)) => true,
-            Some(_) => false,
-        }
-    }
-
     pub(crate) fn default_value(&self, s: &Struct) -> String {
         if self.default_is_null(s) {
             return "None".to_owned();
@@ -411,7 +399,7 @@ impl Field {
             (_, _, Base::String) => "Str::new()",
             (_, _, Base::Bytes) => "Bytes::new()",
             (_, _, Base::Records) => "Records::new()",
-            (_, _, Base::Struct) => return format!("{}::default()", self.type_name),
+            (_, _, Base::Struct) => return format!("{}::DEFAULT", self.type_name),
             _ => "0",
         };
         text.to_owned()
