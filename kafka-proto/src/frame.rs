@@ -85,7 +85,7 @@ fn end(mut out: Encoder) -> Result<Vec<Bytes>, EncodeError> {
 pub fn decode_response(key: ApiKey, version: i16, frame: &Bytes) -> Result<(i32, ResponseKind), DecodeError> {
     let (mut input, mut header) = (Decoder::new(frame), ResponseHeader::default());
     message::decode_into(&mut header, &mut input, key.response_header_version(version))?;
-    ResponseKind::decode(key, &mut input, version).map(|response| (header.correlation_id, response))
+    ResponseKind::decode_with(header.correlation_id, key, &mut input, version)
 }
 
 /// Reads a request frame (without its length), as brokers and proxies do.

@@ -1,9 +1,9 @@
 //! A request or response of any API.
 
 use crate::api_key::{ApiKey, for_each_api};
-use crate::message::Message;
+use crate::message::{self, Message};
 use crate::messages;
-use crate::wire::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Struct};
 
 macro_rules! kind {
     ($(#[$doc:meta])* $kind:ident: $($module:ident $key:ident $message:ident;)*) => {
@@ -56,9 +56,28 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::decode`].
             pub fn decode(key: ApiKey, input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
-                match key {
-                    $(ApiKey::$key => Message::decode(input, version).map(Self::$key),)*
+                Self::decode_with((), key, input, version).map(|((), kind)| kind)
+            }
+
+            /// Reads the message, and returns something beside it. All is made where it is returned: to move the
+            /// largest message of all takes longer than to read a small one.
+            pub(crate) fn decode_with<T: Copy>(
+                beside: T,
+                key: ApiKey,
+                input: &mut Decoder<'_>,
+                version: i16,
+            ) -> Result<(T, Self), DecodeError> {
+                let mut decoded = match key {
+                    $(ApiKey::$key => Ok((beside, Self::$key(Struct::DEFAULT))),)*
+                };
+                let result = match &mut decoded {
+                    $(Ok((_, Self::$key(m))) => message::decode_into(m, input, version),)*
+                    Err(_) => Ok(()),
+                };
+                if let Err(error) = result {
+                    decoded = Err(error);
                 }
+                decoded
             }
 
             /// As [`Message::to_json`].

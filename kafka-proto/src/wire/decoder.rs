@@ -299,7 +299,7 @@ impl Source for Decoder<'_> {
             && let Some(padded) = rest.first_chunk::<PADDED>()
         {
             self.rest = rest.get(len..).unwrap_or_default();
-            *value = Ints::from_padded(padded, len);
+            value.set_padded(padded, len);
             return true;
         }
         self.any_ints(value, name, nullable)

@@ -73,10 +73,15 @@ impl<T: Int> Ints<T> {
         Self(repr, PhantomData)
     }
 
-    /// The first `len` of these bytes, at most `INLINE`.
+    /// Becomes the first `len` of these bytes, at most `INLINE`.
     #[inline]
-    pub(super) fn from_padded(bytes: &[u8; PADDED], len: usize) -> Self {
-        Self(Repr::Inline(Padded::new(bytes, len)), PhantomData)
+    pub(super) fn set_padded(&mut self, bytes: &[u8; PADDED], len: usize) {
+        let padded = Padded::new(bytes, len);
+        match &mut self.0 {
+            // Nearly always so, and then there is nothing to be dropped.
+            Repr::Inline(old) => *old = padded,
+            shared => *shared = Repr::Inline(padded),
+        }
     }
 
     /// Where the elements are inline: their bytes with what is behind them, and how many count.
