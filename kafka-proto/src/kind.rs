@@ -59,25 +59,21 @@ macro_rules! kind {
                 Self::decode_with((), key, input, version).map(|((), kind)| kind)
             }
 
-            /// Reads the message, and returns something beside it. All is made where it is returned: to move the
-            /// largest message of all takes longer than to read a small one.
-            pub(crate) fn decode_with<T: Copy>(
+            /// Reads the message, and returns something beside it: to move the largest message of all once more
+            /// takes longer than to read a small one.
+            pub(crate) fn decode_with<T>(
                 beside: T,
                 key: ApiKey,
                 input: &mut Decoder<'_>,
                 version: i16,
             ) -> Result<(T, Self), DecodeError> {
-                let mut decoded = match key {
-                    $(ApiKey::$key => Ok((beside, Self::$key(Struct::DEFAULT))),)*
-                };
-                let result = match &mut decoded {
-                    $(Ok((_, Self::$key(m))) => message::decode_into(m, input, version),)*
-                    Err(_) => Ok(()),
-                };
-                if let Err(error) = result {
-                    decoded = Err(error);
+                match key {
+                    $(ApiKey::$key => {
+                        let mut message = Struct::DEFAULT;
+                        message::decode_into(&mut message, input, version)?;
+                        Ok((beside, Self::$key(message)))
+                    })*
                 }
-                decoded
             }
 
             /// As [`Message::to_json`].

@@ -144,6 +144,17 @@ pub(crate) fn decode_into<T: Message + Struct>(
     input.finish(T::NAME, v)
 }
 
+/// The default of structures, whose fields' defaults are a constant.
+macro_rules! default {
+    ($($t:ident),*) => {
+        $(impl Default for $t {
+            fn default() -> Self {
+                Self::DEFAULT
+            }
+        })*
+    };
+}
+
 /// Makes a structure a message: name, first and last version, first flexible version.
 macro_rules! message {
     ($t:ident, $min:literal, $max:literal, $flexible:expr) => {

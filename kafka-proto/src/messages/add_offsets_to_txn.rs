@@ -25,12 +25,6 @@ pub struct AddOffsetsToTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddOffsetsToTxnRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddOffsetsToTxnRequest {
     const MIN: usize = 12;
     const DEFAULT: Self = Self {
@@ -67,12 +61,6 @@ pub struct AddOffsetsToTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddOffsetsToTxnResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddOffsetsToTxnResponse {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -88,6 +76,7 @@ impl Struct for AddOffsetsToTxnResponse {
     }
 }
 
+default!(AddOffsetsToTxnRequest, AddOffsetsToTxnResponse);
 message!(AddOffsetsToTxnRequest, 0, 4, Some(3));
 message!(AddOffsetsToTxnResponse, 0, 4, Some(3));
 rpc!(AddOffsetsToTxn, AddOffsetsToTxnRequest, AddOffsetsToTxnResponse);

@@ -33,12 +33,6 @@ pub struct AddPartitionsToTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddPartitionsToTxnRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddPartitionsToTxnRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -103,12 +97,6 @@ pub struct AddPartitionsToTxnTransaction {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddPartitionsToTxnTransaction {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddPartitionsToTxnTransaction {
     const MIN: usize = 14;
     const DEFAULT: Self = Self {
@@ -150,12 +138,6 @@ pub struct AddPartitionsToTxnTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddPartitionsToTxnTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddPartitionsToTxnTopic {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -190,12 +172,6 @@ pub struct AddPartitionsToTxnResponse {
     pub results_by_topic_v3_and_below: Vec<AddPartitionsToTxnTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AddPartitionsToTxnResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AddPartitionsToTxnResponse {
@@ -248,12 +224,6 @@ pub struct AddPartitionsToTxnResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddPartitionsToTxnResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddPartitionsToTxnResult {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -281,12 +251,6 @@ pub struct AddPartitionsToTxnTopicResult {
     pub results_by_partition: Vec<AddPartitionsToTxnPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AddPartitionsToTxnTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AddPartitionsToTxnTopicResult {
@@ -318,12 +282,6 @@ pub struct AddPartitionsToTxnPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddPartitionsToTxnPartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddPartitionsToTxnPartitionResult {
     const MIN: usize = 6;
     const DEFAULT: Self =
@@ -344,6 +302,15 @@ impl Struct for AddPartitionsToTxnPartitionResult {
     }
 }
 
+default!(
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnTransaction,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnResponse,
+    AddPartitionsToTxnResult,
+    AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnPartitionResult
+);
 message!(AddPartitionsToTxnRequest, 0, 5, Some(3));
 message!(AddPartitionsToTxnResponse, 0, 5, Some(3));
 rpc!(AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse);

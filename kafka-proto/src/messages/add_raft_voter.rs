@@ -28,12 +28,6 @@ pub struct AddRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddRaftVoterRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddRaftVoterRequest {
     const MIN: usize = 27;
     const DEFAULT: Self = Self {
@@ -86,12 +80,6 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Listener {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Listener {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -126,12 +114,6 @@ pub struct AddRaftVoterResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddRaftVoterResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AddRaftVoterResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -154,6 +136,7 @@ impl Struct for AddRaftVoterResponse {
     }
 }
 
+default!(AddRaftVoterRequest, Listener, AddRaftVoterResponse);
 message!(AddRaftVoterRequest, 0, 1, Some(0));
 message!(AddRaftVoterResponse, 0, 1, Some(0));
 rpc!(AddRaftVoter, AddRaftVoterRequest, AddRaftVoterResponse);

@@ -18,12 +18,6 @@ pub struct AllocateProducerIdsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AllocateProducerIdsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AllocateProducerIdsRequest {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
@@ -54,12 +48,6 @@ pub struct AllocateProducerIdsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AllocateProducerIdsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AllocateProducerIdsResponse {
     const MIN: usize = 19;
     const DEFAULT: Self = Self {
@@ -85,6 +73,7 @@ impl Struct for AllocateProducerIdsResponse {
     }
 }
 
+default!(AllocateProducerIdsRequest, AllocateProducerIdsResponse);
 message!(AllocateProducerIdsRequest, 0, 0, Some(0));
 message!(AllocateProducerIdsResponse, 0, 0, Some(0));
 rpc!(AllocateProducerIds, AllocateProducerIdsRequest, AllocateProducerIdsResponse);

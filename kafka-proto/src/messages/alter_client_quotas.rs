@@ -18,12 +18,6 @@ pub struct AlterClientQuotasRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterClientQuotasRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterClientQuotasRequest {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -53,12 +47,6 @@ pub struct EntryData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntryData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EntryData {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { entity: Vec::new(), ops: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -86,12 +74,6 @@ pub struct EntityData {
     pub entity_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for EntityData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for EntityData {
@@ -125,12 +107,6 @@ pub struct OpData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OpData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OpData {
     const MIN: usize = 10;
     const DEFAULT: Self =
@@ -158,12 +134,6 @@ pub struct AlterClientQuotasResponse {
     pub entries: Vec<EntryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterClientQuotasResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterClientQuotasResponse {
@@ -197,12 +167,6 @@ pub struct EntryResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntryResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EntryResult {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -227,6 +191,7 @@ impl Struct for EntryResult {
     }
 }
 
+default!(AlterClientQuotasRequest, EntryData, EntityData, OpData, AlterClientQuotasResponse, EntryResult);
 message!(AlterClientQuotasRequest, 0, 1, Some(1));
 message!(AlterClientQuotasResponse, 0, 1, Some(1));
 rpc!(AlterClientQuotas, AlterClientQuotasRequest, AlterClientQuotasResponse);

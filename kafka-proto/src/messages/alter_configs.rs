@@ -19,12 +19,6 @@ pub struct AlterConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterConfigsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterConfigsRequest {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -54,12 +48,6 @@ pub struct AlterConfigsResource {
     pub configs: Vec<AlterableConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterConfigsResource {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterConfigsResource {
@@ -98,12 +86,6 @@ pub struct AlterableConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterableConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterableConfig {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -131,12 +113,6 @@ pub struct AlterConfigsResponse {
     pub responses: Vec<AlterConfigsResourceResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterConfigsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterConfigsResponse {
@@ -173,12 +149,6 @@ pub struct AlterConfigsResourceResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterConfigsResourceResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -206,6 +176,13 @@ impl Struct for AlterConfigsResourceResponse {
     }
 }
 
+default!(
+    AlterConfigsRequest,
+    AlterConfigsResource,
+    AlterableConfig,
+    AlterConfigsResponse,
+    AlterConfigsResourceResponse
+);
 message!(AlterConfigsRequest, 0, 2, Some(2));
 message!(AlterConfigsResponse, 0, 2, Some(2));
 rpc!(AlterConfigs, AlterConfigsRequest, AlterConfigsResponse);

@@ -23,12 +23,6 @@ pub struct AlterPartitionRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterPartitionRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterPartitionRequest {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -60,12 +54,6 @@ pub struct TopicData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicData {
@@ -120,12 +108,6 @@ pub struct PartitionData {
     pub partition_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -189,12 +171,6 @@ pub struct BrokerState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerState {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
@@ -221,12 +197,6 @@ pub struct AlterPartitionResponse {
     pub topics: Vec<TopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterPartitionResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterPartitionResponse {
@@ -260,12 +230,6 @@ pub struct TopicResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicResult {
@@ -322,12 +286,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -366,6 +324,15 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    AlterPartitionRequest,
+    TopicData,
+    PartitionData,
+    BrokerState,
+    AlterPartitionResponse,
+    TopicResult,
+    PartitionResult
+);
 message!(AlterPartitionRequest, 0, 3, Some(0));
 message!(AlterPartitionResponse, 0, 3, Some(0));
 rpc!(AlterPartition, AlterPartitionRequest, AlterPartitionResponse);

@@ -22,12 +22,6 @@ pub struct AlterPartitionReassignmentsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterPartitionReassignmentsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterPartitionReassignmentsRequest {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -69,12 +63,6 @@ pub struct ReassignableTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReassignableTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReassignableTopic {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -102,12 +90,6 @@ pub struct ReassignablePartition {
     pub replicas: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReassignablePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReassignablePartition {
@@ -144,12 +126,6 @@ pub struct AlterPartitionReassignmentsResponse {
     pub responses: Vec<ReassignableTopicResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterPartitionReassignmentsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterPartitionReassignmentsResponse {
@@ -197,12 +173,6 @@ pub struct ReassignableTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReassignableTopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReassignableTopicResponse {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -234,12 +204,6 @@ pub struct ReassignablePartitionResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReassignablePartitionResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReassignablePartitionResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -262,6 +226,14 @@ impl Struct for ReassignablePartitionResponse {
     }
 }
 
+default!(
+    AlterPartitionReassignmentsRequest,
+    ReassignableTopic,
+    ReassignablePartition,
+    AlterPartitionReassignmentsResponse,
+    ReassignableTopicResponse,
+    ReassignablePartitionResponse
+);
 message!(AlterPartitionReassignmentsRequest, 0, 1, Some(0));
 message!(AlterPartitionReassignmentsResponse, 0, 1, Some(0));
 rpc!(AlterPartitionReassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse);

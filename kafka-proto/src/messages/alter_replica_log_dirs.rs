@@ -17,12 +17,6 @@ pub struct AlterReplicaLogDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterReplicaLogDirsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterReplicaLogDirsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { dirs: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -47,12 +41,6 @@ pub struct AlterReplicaLogDir {
     pub topics: Vec<AlterReplicaLogDirTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterReplicaLogDir {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterReplicaLogDir {
@@ -81,12 +69,6 @@ pub struct AlterReplicaLogDirTopic {
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterReplicaLogDirTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterReplicaLogDirTopic {
@@ -118,12 +100,6 @@ pub struct AlterReplicaLogDirsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterReplicaLogDirsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterReplicaLogDirsResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -150,12 +126,6 @@ pub struct AlterReplicaLogDirTopicResult {
     pub partitions: Vec<AlterReplicaLogDirPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterReplicaLogDirTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterReplicaLogDirTopicResult {
@@ -187,12 +157,6 @@ pub struct AlterReplicaLogDirPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterReplicaLogDirPartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterReplicaLogDirPartitionResult {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -208,6 +172,14 @@ impl Struct for AlterReplicaLogDirPartitionResult {
     }
 }
 
+default!(
+    AlterReplicaLogDirsRequest,
+    AlterReplicaLogDir,
+    AlterReplicaLogDirTopic,
+    AlterReplicaLogDirsResponse,
+    AlterReplicaLogDirTopicResult,
+    AlterReplicaLogDirPartitionResult
+);
 message!(AlterReplicaLogDirsRequest, 0, 2, Some(2));
 message!(AlterReplicaLogDirsResponse, 0, 2, Some(2));
 rpc!(AlterReplicaLogDirs, AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse);

@@ -17,12 +17,6 @@ pub struct AlterShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterShareGroupOffsetsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterShareGroupOffsetsRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -49,12 +43,6 @@ pub struct AlterShareGroupOffsetsRequestTopic {
     pub partitions: Vec<AlterShareGroupOffsetsRequestPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterShareGroupOffsetsRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterShareGroupOffsetsRequestTopic {
@@ -86,12 +74,6 @@ pub struct AlterShareGroupOffsetsRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterShareGroupOffsetsRequestPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterShareGroupOffsetsRequestPartition {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { partition_index: 0, start_offset: 0, unknown_tags: UnknownTags::new() };
@@ -121,12 +103,6 @@ pub struct AlterShareGroupOffsetsResponse {
     pub responses: Vec<AlterShareGroupOffsetsResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterShareGroupOffsetsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterShareGroupOffsetsResponse {
@@ -167,12 +143,6 @@ pub struct AlterShareGroupOffsetsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterShareGroupOffsetsResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
     const DEFAULT: Self = Self {
@@ -211,12 +181,6 @@ pub struct AlterShareGroupOffsetsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterShareGroupOffsetsResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterShareGroupOffsetsResponsePartition {
     const MIN: usize = 8;
     const DEFAULT: Self =
@@ -235,6 +199,14 @@ impl Struct for AlterShareGroupOffsetsResponsePartition {
     }
 }
 
+default!(
+    AlterShareGroupOffsetsRequest,
+    AlterShareGroupOffsetsRequestTopic,
+    AlterShareGroupOffsetsRequestPartition,
+    AlterShareGroupOffsetsResponse,
+    AlterShareGroupOffsetsResponseTopic,
+    AlterShareGroupOffsetsResponsePartition
+);
 message!(AlterShareGroupOffsetsRequest, 0, 0, Some(0));
 message!(AlterShareGroupOffsetsResponse, 0, 0, Some(0));
 rpc!(AlterShareGroupOffsets, AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse);

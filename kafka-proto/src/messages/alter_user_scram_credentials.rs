@@ -17,12 +17,6 @@ pub struct AlterUserScramCredentialsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterUserScramCredentialsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterUserScramCredentialsRequest {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -50,12 +44,6 @@ pub struct ScramCredentialDeletion {
     pub mechanism: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ScramCredentialDeletion {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ScramCredentialDeletion {
@@ -90,12 +78,6 @@ pub struct ScramCredentialUpsertion {
     pub salted_password: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ScramCredentialUpsertion {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ScramCredentialUpsertion {
@@ -137,12 +119,6 @@ pub struct AlterUserScramCredentialsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterUserScramCredentialsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterUserScramCredentialsResponse {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -174,12 +150,6 @@ pub struct AlterUserScramCredentialsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterUserScramCredentialsResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterUserScramCredentialsResult {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -204,6 +174,13 @@ impl Struct for AlterUserScramCredentialsResult {
     }
 }
 
+default!(
+    AlterUserScramCredentialsRequest,
+    ScramCredentialDeletion,
+    ScramCredentialUpsertion,
+    AlterUserScramCredentialsResponse,
+    AlterUserScramCredentialsResult
+);
 message!(AlterUserScramCredentialsRequest, 0, 0, Some(0));
 message!(AlterUserScramCredentialsResponse, 0, 0, Some(0));
 rpc!(AlterUserScramCredentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse);

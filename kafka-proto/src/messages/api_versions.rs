@@ -30,12 +30,6 @@ pub struct ApiVersionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ApiVersionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ApiVersionsRequest {
     const MIN: usize = 0;
     const DEFAULT: Self = Self {
@@ -95,12 +89,6 @@ pub struct ApiVersionsResponse {
     pub zk_migration_ready: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ApiVersionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ApiVersionsResponse {
@@ -173,12 +161,6 @@ pub struct ApiVersion {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ApiVersion {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ApiVersion {
     const MIN: usize = 6;
     const DEFAULT: Self =
@@ -207,12 +189,6 @@ pub struct SupportedFeatureKey {
     pub max_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for SupportedFeatureKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for SupportedFeatureKey {
@@ -246,12 +222,6 @@ pub struct FinalizedFeatureKey {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FinalizedFeatureKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FinalizedFeatureKey {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -274,6 +244,7 @@ impl Struct for FinalizedFeatureKey {
     }
 }
 
+default!(ApiVersionsRequest, ApiVersionsResponse, ApiVersion, SupportedFeatureKey, FinalizedFeatureKey);
 message!(ApiVersionsRequest, 0, 5, Some(3));
 message!(ApiVersionsResponse, 0, 5, Some(3));
 rpc!(ApiVersions, ApiVersionsRequest, ApiVersionsResponse);

@@ -20,12 +20,6 @@ pub struct AssignReplicasToDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AssignReplicasToDirsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AssignReplicasToDirsRequest {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -53,12 +47,6 @@ pub struct DirectoryData {
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DirectoryData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DirectoryData {
@@ -89,12 +77,6 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicData {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -120,12 +102,6 @@ pub struct PartitionData {
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -154,12 +130,6 @@ pub struct AssignReplicasToDirsResponse {
     pub directories: Vec<DirectoryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AssignReplicasToDirsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AssignReplicasToDirsResponse {
@@ -195,12 +165,6 @@ pub struct DirectoryResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DirectoryResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DirectoryResult {
     const MIN: usize = 18;
     const DEFAULT: Self = Self { id: Uuid::ZERO, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -227,12 +191,6 @@ pub struct TopicResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicResult {
@@ -264,12 +222,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 7;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -285,6 +237,16 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    AssignReplicasToDirsRequest,
+    DirectoryData,
+    TopicData,
+    PartitionData,
+    AssignReplicasToDirsResponse,
+    DirectoryResult,
+    TopicResult,
+    PartitionResult
+);
 message!(AssignReplicasToDirsRequest, 0, 0, Some(0));
 message!(AssignReplicasToDirsResponse, 0, 0, Some(0));
 rpc!(AssignReplicasToDirs, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse);

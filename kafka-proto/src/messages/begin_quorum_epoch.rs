@@ -25,12 +25,6 @@ pub struct BeginQuorumEpochRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BeginQuorumEpochRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BeginQuorumEpochRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -77,12 +71,6 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicData {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -115,12 +103,6 @@ pub struct PartitionData {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -165,12 +147,6 @@ pub struct LeaderEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderEndpoint {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -203,12 +179,6 @@ pub struct BeginQuorumEpochResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for BeginQuorumEpochResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for BeginQuorumEpochResponse {
@@ -253,12 +223,6 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicResult {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -290,12 +254,6 @@ pub struct PartitionResult {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResult {
@@ -336,12 +294,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
     const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -361,6 +313,16 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    BeginQuorumEpochRequest,
+    TopicData,
+    PartitionData,
+    LeaderEndpoint,
+    BeginQuorumEpochResponse,
+    TopicResult,
+    PartitionResult,
+    NodeEndpoint
+);
 message!(BeginQuorumEpochRequest, 0, 1, Some(1));
 message!(BeginQuorumEpochResponse, 0, 1, Some(1));
 rpc!(BeginQuorumEpoch, BeginQuorumEpochRequest, BeginQuorumEpochResponse);

@@ -24,12 +24,6 @@ pub struct AbortedTxn {
     pub last_stable_offset: i64,
 }
 
-impl Default for AbortedTxn {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AbortedTxn {
     const MIN: usize = 32;
     const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, last_offset: 0, last_stable_offset: 0 };
@@ -54,12 +48,6 @@ pub struct ProducerSnapshot {
     pub crc: u32,
     /// The producer entries.
     pub producer_entries: Vec<ProducerEntry>,
-}
-
-impl Default for ProducerSnapshot {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ProducerSnapshot {
@@ -96,12 +84,6 @@ pub struct ProducerEntry {
     pub coordinator_epoch: i32,
     /// The current txn first offset.
     pub current_txn_first_offset: i64,
-}
-
-impl Default for ProducerEntry {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ProducerEntry {
@@ -193,12 +175,6 @@ pub struct QuorumStateData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for QuorumStateData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for QuorumStateData {
     const MIN: usize = 23;
     const DEFAULT: Self = Self {
@@ -260,12 +236,6 @@ pub struct Voter {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Voter {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Voter {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { voter_id: 0, unknown_tags: UnknownTags::new() };
@@ -281,6 +251,7 @@ impl Struct for Voter {
     }
 }
 
+default!(AbortedTxn, ProducerSnapshot, ProducerEntry, QuorumStateData, Voter);
 message!(AbortedTxn, 0, 0, None);
 prefixed!(AbortedTxn);
 message!(ProducerSnapshot, 1, 1, None);

@@ -32,12 +32,6 @@ pub struct BrokerHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerHeartbeatRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerHeartbeatRequest {
     const MIN: usize = 23;
     const DEFAULT: Self = Self {
@@ -109,12 +103,6 @@ pub struct BrokerHeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerHeartbeatResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerHeartbeatResponse {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -147,6 +135,7 @@ impl Struct for BrokerHeartbeatResponse {
     }
 }
 
+default!(BrokerHeartbeatRequest, BrokerHeartbeatResponse);
 message!(BrokerHeartbeatRequest, 0, 2, Some(0));
 message!(BrokerHeartbeatResponse, 0, 2, Some(0));
 rpc!(BrokerHeartbeat, BrokerHeartbeatRequest, BrokerHeartbeatResponse);

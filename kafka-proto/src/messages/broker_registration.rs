@@ -39,12 +39,6 @@ pub struct BrokerRegistrationRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerRegistrationRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerRegistrationRequest {
     const MIN: usize = 25;
     const DEFAULT: Self = Self {
@@ -116,12 +110,6 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Listener {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Listener {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -158,12 +146,6 @@ pub struct Feature {
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Feature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Feature {
@@ -206,12 +188,6 @@ pub struct BrokerRegistrationResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerRegistrationResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerRegistrationResponse {
     const MIN: usize = 15;
     const DEFAULT: Self =
@@ -232,6 +208,7 @@ impl Struct for BrokerRegistrationResponse {
     }
 }
 
+default!(BrokerRegistrationRequest, Listener, Feature, BrokerRegistrationResponse);
 message!(BrokerRegistrationRequest, 0, 4, Some(0));
 message!(BrokerRegistrationResponse, 0, 4, Some(0));
 rpc!(BrokerRegistration, BrokerRegistrationRequest, BrokerRegistrationResponse);

@@ -104,12 +104,6 @@ pub struct RegisterBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RegisterBrokerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RegisterBrokerRecord {
     const MIN: usize = 33;
     const DEFAULT: Self = Self {
@@ -193,12 +187,6 @@ pub struct BrokerEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BrokerEndpoint {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -235,12 +223,6 @@ pub struct BrokerFeature {
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for BrokerFeature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for BrokerFeature {
@@ -280,12 +262,6 @@ pub struct UnregisterBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterBrokerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterBrokerRecord {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { broker_id: 0, broker_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -310,12 +286,6 @@ pub struct TopicRecord {
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicRecord {
@@ -373,12 +343,6 @@ pub struct PartitionRecord {
     pub last_known_elr: Option<Int32s>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionRecord {
@@ -473,12 +437,6 @@ pub struct ConfigRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConfigRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConfigRecord {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -543,12 +501,6 @@ pub struct PartitionChangeRecord {
     pub directories: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionChangeRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionChangeRecord {
@@ -642,12 +594,6 @@ pub struct FenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FenceBrokerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FenceBrokerRecord {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
@@ -674,12 +620,6 @@ pub struct UnfenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnfenceBrokerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnfenceBrokerRecord {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
@@ -702,12 +642,6 @@ pub struct RemoveTopicRecord {
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for RemoveTopicRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for RemoveTopicRecord {
@@ -744,12 +678,6 @@ pub struct DelegationTokenRecord {
     pub token_id: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DelegationTokenRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DelegationTokenRecord {
@@ -807,12 +735,6 @@ pub struct UserScramCredentialRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UserScramCredentialRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UserScramCredentialRecord {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -857,12 +779,6 @@ pub struct FeatureLevelRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FeatureLevelRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FeatureLevelRecord {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { name: Str::new(), feature_level: 0, unknown_tags: UnknownTags::new() };
@@ -893,12 +809,6 @@ pub struct ClientQuotaRecord {
     pub remove: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ClientQuotaRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ClientQuotaRecord {
@@ -938,12 +848,6 @@ pub struct EntityData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntityData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EntityData {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -974,12 +878,6 @@ pub struct ProducerIdsRecord {
     pub next_producer_id: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ProducerIdsRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ProducerIdsRecord {
@@ -1022,12 +920,6 @@ pub struct BrokerRegistrationChangeRecord {
     pub cordoned_log_dirs: Option<Vec<Uuid>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for BrokerRegistrationChangeRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for BrokerRegistrationChangeRecord {
@@ -1099,12 +991,6 @@ pub struct AccessControlEntryRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AccessControlEntryRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AccessControlEntryRecord {
     const MIN: usize = 24;
     const DEFAULT: Self = Self {
@@ -1149,12 +1035,6 @@ pub struct RemoveAccessControlEntryRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveAccessControlEntryRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoveAccessControlEntryRecord {
     const MIN: usize = 17;
     const DEFAULT: Self = Self { id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
@@ -1177,12 +1057,6 @@ pub struct NoOpRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NoOpRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NoOpRecord {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
@@ -1203,12 +1077,6 @@ pub struct ZkMigrationStateRecord {
     pub zk_migration_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ZkMigrationStateRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ZkMigrationStateRecord {
@@ -1237,12 +1105,6 @@ pub struct RemoveUserScramCredentialRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveUserScramCredentialRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoveUserScramCredentialRecord {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), mechanism: 0, unknown_tags: UnknownTags::new() };
@@ -1268,12 +1130,6 @@ pub struct BeginTransactionRecord {
     pub name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for BeginTransactionRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for BeginTransactionRecord {
@@ -1305,12 +1161,6 @@ pub struct EndTransactionRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndTransactionRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EndTransactionRecord {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
@@ -1332,12 +1182,6 @@ pub struct AbortTransactionRecord {
     pub reason: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AbortTransactionRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AbortTransactionRecord {
@@ -1371,12 +1215,6 @@ pub struct RemoveDelegationTokenRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveDelegationTokenRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoveDelegationTokenRecord {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { token_id: Str::new(), unknown_tags: UnknownTags::new() };
@@ -1407,12 +1245,6 @@ pub struct RegisterControllerRecord {
     pub features: Vec<ControllerFeature>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for RegisterControllerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for RegisterControllerRecord {
@@ -1460,12 +1292,6 @@ pub struct ControllerEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControllerEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControllerEndpoint {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -1504,12 +1330,6 @@ pub struct ControllerFeature {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControllerFeature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControllerFeature {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -1545,12 +1365,6 @@ pub struct ClearElrRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ClearElrRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ClearElrRecord {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_name: Str::new(), unknown_tags: UnknownTags::new() };
@@ -1575,12 +1389,6 @@ pub struct UnregisterControllerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterControllerRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterControllerRecord {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
@@ -1596,6 +1404,40 @@ impl Struct for UnregisterControllerRecord {
     }
 }
 
+default!(
+    RegisterBrokerRecord,
+    BrokerEndpoint,
+    BrokerFeature,
+    UnregisterBrokerRecord,
+    TopicRecord,
+    PartitionRecord,
+    ConfigRecord,
+    PartitionChangeRecord,
+    FenceBrokerRecord,
+    UnfenceBrokerRecord,
+    RemoveTopicRecord,
+    DelegationTokenRecord,
+    UserScramCredentialRecord,
+    FeatureLevelRecord,
+    ClientQuotaRecord,
+    EntityData,
+    ProducerIdsRecord,
+    BrokerRegistrationChangeRecord,
+    AccessControlEntryRecord,
+    RemoveAccessControlEntryRecord,
+    NoOpRecord,
+    ZkMigrationStateRecord,
+    RemoveUserScramCredentialRecord,
+    BeginTransactionRecord,
+    EndTransactionRecord,
+    AbortTransactionRecord,
+    RemoveDelegationTokenRecord,
+    RegisterControllerRecord,
+    ControllerEndpoint,
+    ControllerFeature,
+    ClearElrRecord,
+    UnregisterControllerRecord
+);
 message!(RegisterBrokerRecord, 0, 4, Some(0));
 message!(UnregisterBrokerRecord, 0, 0, Some(0));
 message!(TopicRecord, 0, 0, Some(0));

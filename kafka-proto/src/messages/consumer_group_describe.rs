@@ -18,12 +18,6 @@ pub struct ConsumerGroupDescribeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConsumerGroupDescribeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupDescribeRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -54,12 +48,6 @@ pub struct ConsumerGroupDescribeResponse {
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupDescribeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupDescribeResponse {
@@ -104,12 +92,6 @@ pub struct DescribedGroup {
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribedGroup {
@@ -185,12 +167,6 @@ pub struct Member {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Member {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Member {
     const MIN: usize = 16;
     const DEFAULT: Self = Self {
@@ -252,12 +228,6 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Assignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Assignment {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -286,12 +256,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 19;
     const DEFAULT: Self = Self {
@@ -316,6 +280,14 @@ impl Struct for TopicPartitions {
     }
 }
 
+default!(
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+    DescribedGroup,
+    Member,
+    Assignment,
+    TopicPartitions
+);
 message!(ConsumerGroupDescribeRequest, 0, 1, Some(0));
 message!(ConsumerGroupDescribeResponse, 0, 1, Some(0));
 rpc!(ConsumerGroupDescribe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse);

@@ -41,12 +41,6 @@ pub struct ConsumerGroupHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConsumerGroupHeartbeatRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupHeartbeatRequest {
     const MIN: usize = 16;
     const DEFAULT: Self = Self {
@@ -109,12 +103,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -155,12 +143,6 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub assignment: Option<Assignment>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupHeartbeatResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupHeartbeatResponse {
@@ -204,12 +186,6 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Assignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Assignment {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -225,6 +201,7 @@ impl Struct for Assignment {
     }
 }
 
+default!(ConsumerGroupHeartbeatRequest, TopicPartitions, ConsumerGroupHeartbeatResponse, Assignment);
 message!(ConsumerGroupHeartbeatRequest, 0, 1, Some(0));
 message!(ConsumerGroupHeartbeatResponse, 0, 1, Some(0));
 rpc!(ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse);

@@ -67,12 +67,6 @@ pub struct LegacyOffsetCommitKey {
     pub partition: i32,
 }
 
-impl Default for LegacyOffsetCommitKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LegacyOffsetCommitKey {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { group: Str::new(), topic: Str::new(), partition: 0 };
@@ -101,12 +95,6 @@ pub struct LegacyOffsetCommitValue {
     pub commit_timestamp: i64,
 }
 
-impl Default for LegacyOffsetCommitValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LegacyOffsetCommitValue {
     const MIN: usize = 17;
     const DEFAULT: Self = Self { offset: 0, metadata: Str::new(), commit_timestamp: 0 };
@@ -133,12 +121,6 @@ pub struct OffsetCommitKey {
     pub topic: Str,
     /// The partition.
     pub partition: i32,
-}
-
-impl Default for OffsetCommitKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetCommitKey {
@@ -178,12 +160,6 @@ pub struct OffsetCommitValue {
     pub topic_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetCommitValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetCommitValue {
@@ -241,12 +217,6 @@ pub struct GroupMetadataKey {
     pub group: Str,
 }
 
-impl Default for GroupMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for GroupMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group: Str::new() };
@@ -280,12 +250,6 @@ pub struct GroupMetadataValue {
     pub members: Vec<MemberMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for GroupMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for GroupMetadataValue {
@@ -350,12 +314,6 @@ pub struct MemberMetadata {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MemberMetadata {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MemberMetadata {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -410,12 +368,6 @@ pub struct ConsumerGroupMetadataKey {
     pub group_id: Str,
 }
 
-impl Default for ConsumerGroupMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -438,12 +390,6 @@ pub struct ConsumerGroupMetadataValue {
     pub metadata_hash: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupMetadataValue {
@@ -477,12 +423,6 @@ pub struct ConsumerGroupPartitionMetadataKey {
     pub group_id: Str,
 }
 
-impl Default for ConsumerGroupPartitionMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupPartitionMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -503,12 +443,6 @@ pub struct ConsumerGroupPartitionMetadataValue {
     pub topics: Vec<TopicMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupPartitionMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupPartitionMetadataValue {
@@ -539,12 +473,6 @@ pub struct TopicMetadata {
     pub partition_metadata: Vec<PartitionMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicMetadata {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicMetadata {
@@ -585,12 +513,6 @@ pub struct PartitionMetadata {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionMetadata {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionMetadata {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition: 0, racks: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -615,12 +537,6 @@ pub struct ConsumerGroupMemberMetadataKey {
     pub group_id: Str,
     /// The member.
     pub member_id: Str,
-}
-
-impl Default for ConsumerGroupMemberMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupMemberMetadataKey {
@@ -667,12 +583,6 @@ pub struct ConsumerGroupMemberMetadataValue {
     pub classic_member_metadata: Option<ClassicMemberMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupMemberMetadataValue {
@@ -738,12 +648,6 @@ pub struct ClassicMemberMetadata {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ClassicMemberMetadata {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ClassicMemberMetadata {
     const MIN: usize = 6;
     const DEFAULT: Self =
@@ -773,12 +677,6 @@ pub struct ClassicProtocol {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ClassicProtocol {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ClassicProtocol {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
@@ -803,12 +701,6 @@ pub struct ConsumerGroupTargetAssignmentMetadataKey {
     pub group_id: Str,
 }
 
-impl Default for ConsumerGroupTargetAssignmentMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -831,12 +723,6 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupTargetAssignmentMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
@@ -873,12 +759,6 @@ pub struct ConsumerGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
-impl Default for ConsumerGroupTargetAssignmentMemberKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
@@ -901,12 +781,6 @@ pub struct ConsumerGroupTargetAssignmentMemberValue {
     pub topic_partitions: Vec<TopicPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupTargetAssignmentMemberValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupTargetAssignmentMemberValue {
@@ -935,12 +809,6 @@ pub struct TopicPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartition {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -966,12 +834,6 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
     pub group_id: Str,
     /// The member.
     pub member_id: Str,
-}
-
-impl Default for ConsumerGroupCurrentMemberAssignmentKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
@@ -1004,12 +866,6 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
     pub partitions_pending_revocation: Vec<TopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ConsumerGroupCurrentMemberAssignmentValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupCurrentMemberAssignmentValue {
@@ -1056,12 +912,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
     const DEFAULT: Self = Self {
@@ -1102,12 +952,6 @@ pub struct ShareGroupMemberMetadataKey {
     pub member_id: Str,
 }
 
-impl Default for ShareGroupMemberMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupMemberMetadataKey {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
@@ -1137,12 +981,6 @@ pub struct ShareGroupMemberMetadataValue {
     pub subscribed_topic_names: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupMemberMetadataValue {
@@ -1179,12 +1017,6 @@ pub struct ShareGroupMetadataKey {
     pub group_id: Str,
 }
 
-impl Default for ShareGroupMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -1209,12 +1041,6 @@ pub struct ShareGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupMetadataValue {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { epoch: 0, metadata_hash: 0, unknown_tags: UnknownTags::new() };
@@ -1235,12 +1061,6 @@ impl Struct for ShareGroupMetadataValue {
 pub struct ShareGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
-}
-
-impl Default for ShareGroupTargetAssignmentMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupTargetAssignmentMetadataKey {
@@ -1265,12 +1085,6 @@ pub struct ShareGroupTargetAssignmentMetadataValue {
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareGroupTargetAssignmentMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupTargetAssignmentMetadataValue {
@@ -1307,12 +1121,6 @@ pub struct ShareGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
-impl Default for ShareGroupTargetAssignmentMemberKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
@@ -1337,12 +1145,6 @@ pub struct ShareGroupTargetAssignmentMemberValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupTargetAssignmentMemberValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -1365,12 +1167,6 @@ pub struct ShareGroupCurrentMemberAssignmentKey {
     pub group_id: Str,
     /// The member.
     pub member_id: Str,
-}
-
-impl Default for ShareGroupCurrentMemberAssignmentKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupCurrentMemberAssignmentKey {
@@ -1401,12 +1197,6 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
     pub assigned_partitions: Vec<ShareGroupCurrentMemberAssignmentTopicPartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareGroupCurrentMemberAssignmentValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupCurrentMemberAssignmentValue {
@@ -1447,12 +1237,6 @@ pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupCurrentMemberAssignmentTopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -1476,12 +1260,6 @@ impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
 pub struct ShareGroupStatePartitionMetadataKey {
     /// The group.
     pub group_id: Str,
-}
-
-impl Default for ShareGroupStatePartitionMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupStatePartitionMetadataKey {
@@ -1508,12 +1286,6 @@ pub struct ShareGroupStatePartitionMetadataValue {
     pub deleting_topics: Vec<TopicInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareGroupStatePartitionMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupStatePartitionMetadataValue {
@@ -1553,12 +1325,6 @@ pub struct TopicPartitionsInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitionsInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitionsInfo {
     const MIN: usize = 19;
     const DEFAULT: Self = Self {
@@ -1594,12 +1360,6 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicInfo {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -1625,12 +1385,6 @@ pub struct ConsumerGroupRegularExpressionKey {
     pub group_id: Str,
     /// The regular expression.
     pub regular_expression: Str,
-}
-
-impl Default for ConsumerGroupRegularExpressionKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ConsumerGroupRegularExpressionKey {
@@ -1661,12 +1415,6 @@ pub struct ConsumerGroupRegularExpressionValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConsumerGroupRegularExpressionValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerGroupRegularExpressionValue {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -1690,12 +1438,6 @@ impl Struct for ConsumerGroupRegularExpressionValue {
 pub struct StreamsGroupMetadataKey {
     /// The group.
     pub group_id: Str,
-}
-
-impl Default for StreamsGroupMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupMetadataKey {
@@ -1732,12 +1474,6 @@ pub struct StreamsGroupMetadataValue {
     pub failed_description_topology_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupMetadataValue {
@@ -1814,12 +1550,6 @@ pub struct LastAssignmentConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LastAssignmentConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LastAssignmentConfig {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
@@ -1844,12 +1574,6 @@ pub struct StreamsGroupMemberMetadataKey {
     pub group_id: Str,
     /// The member.
     pub member_id: Str,
-}
-
-impl Default for StreamsGroupMemberMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupMemberMetadataKey {
@@ -1894,12 +1618,6 @@ pub struct StreamsGroupMemberMetadataValue {
     pub client_tags: Vec<KeyValue>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupMemberMetadataValue {
@@ -1953,12 +1671,6 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Endpoint {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -1987,12 +1699,6 @@ pub struct KeyValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for KeyValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for KeyValue {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
@@ -2017,12 +1723,6 @@ pub struct StreamsGroupTargetAssignmentMetadataKey {
     pub group_id: Str,
 }
 
-impl Default for StreamsGroupTargetAssignmentMetadataKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -2045,12 +1745,6 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
     pub assignment_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupTargetAssignmentMetadataValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupTargetAssignmentMetadataValue {
@@ -2087,12 +1781,6 @@ pub struct StreamsGroupTargetAssignmentMemberKey {
     pub member_id: Str,
 }
 
-impl Default for StreamsGroupTargetAssignmentMemberKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
@@ -2119,12 +1807,6 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
     pub warmup_tasks: Vec<TaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupTargetAssignmentMemberValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupTargetAssignmentMemberValue {
@@ -2162,12 +1844,6 @@ pub struct TaskIds {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TaskIds {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TaskIds {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -2193,12 +1869,6 @@ pub struct StreamsGroupCurrentMemberAssignmentKey {
     pub group_id: Str,
     /// The member.
     pub member_id: Str,
-}
-
-impl Default for StreamsGroupCurrentMemberAssignmentKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupCurrentMemberAssignmentKey {
@@ -2239,12 +1909,6 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
     pub warmup_tasks_pending_revocation: Vec<StreamsGroupCurrentMemberAssignmentTaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupCurrentMemberAssignmentValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupCurrentMemberAssignmentValue {
@@ -2303,12 +1967,6 @@ pub struct StreamsGroupCurrentMemberAssignmentTaskIds {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupCurrentMemberAssignmentTaskIds {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -2347,12 +2005,6 @@ pub struct StreamsGroupTopologyKey {
     pub group_id: Str,
 }
 
-impl Default for StreamsGroupTopologyKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTopologyKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { group_id: Str::new() };
@@ -2375,12 +2027,6 @@ pub struct StreamsGroupTopologyValue {
     pub subtopologies: Vec<Subtopology>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupTopologyValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupTopologyValue {
@@ -2419,12 +2065,6 @@ pub struct Subtopology {
     pub copartition_groups: Vec<CopartitionGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Subtopology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Subtopology {
@@ -2478,12 +2118,6 @@ pub struct StreamsGroupTopologyTopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupTopologyTopicInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTopologyTopicInfo {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -2520,12 +2154,6 @@ pub struct TopicConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicConfig {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
@@ -2556,12 +2184,6 @@ pub struct StreamsGroupTopologyTopicInfo2 {
     pub topic_configs: Vec<TopicConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupTopologyTopicInfo2 {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupTopologyTopicInfo2 {
@@ -2602,12 +2224,6 @@ pub struct CopartitionGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CopartitionGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -2632,6 +2248,72 @@ impl Struct for CopartitionGroup {
     }
 }
 
+default!(
+    LegacyOffsetCommitKey,
+    LegacyOffsetCommitValue,
+    OffsetCommitKey,
+    OffsetCommitValue,
+    GroupMetadataKey,
+    GroupMetadataValue,
+    MemberMetadata,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupPartitionMetadataValue,
+    TopicMetadata,
+    PartitionMetadata,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+    ClassicMemberMetadata,
+    ClassicProtocol,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+    TopicPartition,
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    TopicPartitions,
+    ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
+    ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue,
+    ShareGroupCurrentMemberAssignmentKey,
+    ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupCurrentMemberAssignmentTopicPartitions,
+    ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue,
+    TopicPartitionsInfo,
+    TopicInfo,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
+    StreamsGroupMetadataKey,
+    StreamsGroupMetadataValue,
+    LastAssignmentConfig,
+    StreamsGroupMemberMetadataKey,
+    StreamsGroupMemberMetadataValue,
+    Endpoint,
+    KeyValue,
+    StreamsGroupTargetAssignmentMetadataKey,
+    StreamsGroupTargetAssignmentMetadataValue,
+    StreamsGroupTargetAssignmentMemberKey,
+    StreamsGroupTargetAssignmentMemberValue,
+    TaskIds,
+    StreamsGroupCurrentMemberAssignmentKey,
+    StreamsGroupCurrentMemberAssignmentValue,
+    StreamsGroupCurrentMemberAssignmentTaskIds,
+    StreamsGroupTopologyKey,
+    StreamsGroupTopologyValue,
+    Subtopology,
+    StreamsGroupTopologyTopicInfo,
+    TopicConfig,
+    StreamsGroupTopologyTopicInfo2,
+    CopartitionGroup
+);
 message!(LegacyOffsetCommitKey, 0, 0, None);
 message!(LegacyOffsetCommitValue, 0, 0, None);
 message!(OffsetCommitKey, 0, 0, None);

@@ -33,12 +33,6 @@ pub struct ConsumerProtocolSubscription {
     pub rack_id: Option<Str>,
 }
 
-impl Default for ConsumerProtocolSubscription {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerProtocolSubscription {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -87,12 +81,6 @@ pub struct TopicPartition {
     pub partitions: Int32s,
 }
 
-impl Default for TopicPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartition {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic: Str::new(), partitions: Int32s::new() };
@@ -118,12 +106,6 @@ pub struct ConsumerProtocolAssignment {
     pub user_data: Option<Bytes>,
 }
 
-impl Default for ConsumerProtocolAssignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConsumerProtocolAssignment {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { assigned_partitions: Vec::new(), user_data: None };
@@ -139,6 +121,7 @@ impl Struct for ConsumerProtocolAssignment {
     }
 }
 
+default!(ConsumerProtocolSubscription, TopicPartition, ConsumerProtocolAssignment);
 message!(ConsumerProtocolSubscription, 0, 3, None);
 prefixed!(ConsumerProtocolSubscription);
 message!(ConsumerProtocolAssignment, 0, 3, None);

@@ -26,12 +26,6 @@ pub struct ControlRecordTypeSchema {
     pub type_: i16,
 }
 
-impl Default for ControlRecordTypeSchema {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControlRecordTypeSchema {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { type_: 0 };
@@ -50,12 +44,6 @@ impl Struct for ControlRecordTypeSchema {
 pub struct EndTxnMarker {
     /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
-}
-
-impl Default for EndTxnMarker {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for EndTxnMarker {
@@ -84,12 +72,6 @@ pub struct LeaderChangeMessage {
     pub granting_voters: Vec<Voter>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaderChangeMessage {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaderChangeMessage {
@@ -129,12 +111,6 @@ pub struct Voter {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Voter {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Voter {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -170,12 +146,6 @@ pub struct SnapshotHeaderRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SnapshotHeaderRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SnapshotHeaderRecord {
     const MIN: usize = 11;
     const DEFAULT: Self =
@@ -205,12 +175,6 @@ pub struct SnapshotFooterRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SnapshotFooterRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SnapshotFooterRecord {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { version: 0, unknown_tags: UnknownTags::new() };
@@ -237,12 +201,6 @@ pub struct KRaftVersionRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for KRaftVersionRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for KRaftVersionRecord {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { version: 0, k_raft_version: 0, unknown_tags: UnknownTags::new() };
@@ -267,12 +225,6 @@ pub struct VotersRecord {
     pub voters: Vec<VotersVoter>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for VotersRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for VotersRecord {
@@ -305,12 +257,6 @@ pub struct VotersVoter {
     pub k_raft_version_feature: KRaftVersionFeature,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for VotersVoter {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for VotersVoter {
@@ -351,12 +297,6 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Endpoint {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -388,12 +328,6 @@ pub struct KRaftVersionFeature {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for KRaftVersionFeature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -414,6 +348,19 @@ impl Struct for KRaftVersionFeature {
     }
 }
 
+default!(
+    ControlRecordTypeSchema,
+    EndTxnMarker,
+    LeaderChangeMessage,
+    Voter,
+    SnapshotHeaderRecord,
+    SnapshotFooterRecord,
+    KRaftVersionRecord,
+    VotersRecord,
+    VotersVoter,
+    Endpoint,
+    KRaftVersionFeature
+);
 message!(ControlRecordTypeSchema, 0, 0, None);
 prefixed!(ControlRecordTypeSchema);
 message!(EndTxnMarker, 0, 0, None);

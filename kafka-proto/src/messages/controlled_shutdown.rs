@@ -21,12 +21,6 @@ pub struct ControlledShutdownRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControlledShutdownRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControlledShutdownRequest {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
@@ -59,12 +53,6 @@ pub struct ControlledShutdownResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControlledShutdownResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControlledShutdownResponse {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -94,12 +82,6 @@ pub struct RemainingPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemainingPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemainingPartition {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -118,6 +100,7 @@ impl Struct for RemainingPartition {
     }
 }
 
+default!(ControlledShutdownRequest, ControlledShutdownResponse, RemainingPartition);
 message!(ControlledShutdownRequest, 0, 3, Some(3));
 message!(ControlledShutdownResponse, 0, 3, Some(3));
 rpc!(ControlledShutdown, ControlledShutdownRequest, ControlledShutdownResponse);

@@ -23,12 +23,6 @@ pub struct ControllerRegistrationRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControllerRegistrationRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControllerRegistrationRequest {
     const MIN: usize = 24;
     const DEFAULT: Self = Self {
@@ -74,12 +68,6 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Listener {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Listener {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -116,12 +104,6 @@ pub struct Feature {
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Feature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Feature {
@@ -164,12 +146,6 @@ pub struct ControllerRegistrationResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControllerRegistrationResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ControllerRegistrationResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -192,6 +168,7 @@ impl Struct for ControllerRegistrationResponse {
     }
 }
 
+default!(ControllerRegistrationRequest, Listener, Feature, ControllerRegistrationResponse);
 message!(ControllerRegistrationRequest, 0, 0, Some(0));
 message!(ControllerRegistrationResponse, 0, 0, Some(0));
 rpc!(ControllerRegistration, ControllerRegistrationRequest, ControllerRegistrationResponse);

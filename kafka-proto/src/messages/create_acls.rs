@@ -18,12 +18,6 @@ pub struct CreateAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateAclsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreateAclsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { creations: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -59,12 +53,6 @@ pub struct AclCreation {
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AclCreation {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AclCreation {
@@ -118,12 +106,6 @@ pub struct CreateAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateAclsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreateAclsResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -153,12 +135,6 @@ pub struct AclCreationResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AclCreationResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AclCreationResult {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -177,6 +153,7 @@ impl Struct for AclCreationResult {
     }
 }
 
+default!(CreateAclsRequest, AclCreation, CreateAclsResponse, AclCreationResult);
 message!(CreateAclsRequest, 0, 3, Some(2));
 message!(CreateAclsResponse, 0, 3, Some(2));
 rpc!(CreateAcls, CreateAclsRequest, CreateAclsResponse);

@@ -26,12 +26,6 @@ pub struct CreateDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateDelegationTokenRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreateDelegationTokenRequest {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -83,12 +77,6 @@ pub struct CreatableRenewers {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableRenewers {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatableRenewers {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -136,12 +124,6 @@ pub struct CreateDelegationTokenResponse {
     pub throttle_time_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for CreateDelegationTokenResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for CreateDelegationTokenResponse {
@@ -199,6 +181,7 @@ impl Struct for CreateDelegationTokenResponse {
     }
 }
 
+default!(CreateDelegationTokenRequest, CreatableRenewers, CreateDelegationTokenResponse);
 message!(CreateDelegationTokenRequest, 0, 3, Some(2));
 message!(CreateDelegationTokenResponse, 0, 3, Some(2));
 rpc!(CreateDelegationToken, CreateDelegationTokenRequest, CreateDelegationTokenResponse);

@@ -22,12 +22,6 @@ pub struct CreatePartitionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatePartitionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatePartitionsRequest {
     const MIN: usize = 6;
     const DEFAULT: Self =
@@ -60,12 +54,6 @@ pub struct CreatePartitionsTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatePartitionsTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatePartitionsTopic {
     const MIN: usize = 6;
     const DEFAULT: Self =
@@ -95,12 +83,6 @@ pub struct CreatePartitionsAssignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatePartitionsAssignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatePartitionsAssignment {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { broker_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
@@ -125,12 +107,6 @@ pub struct CreatePartitionsResponse {
     pub results: Vec<CreatePartitionsTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for CreatePartitionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for CreatePartitionsResponse {
@@ -164,12 +140,6 @@ pub struct CreatePartitionsTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatePartitionsTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatePartitionsTopicResult {
     const MIN: usize = 4;
     const DEFAULT: Self =
@@ -190,6 +160,13 @@ impl Struct for CreatePartitionsTopicResult {
     }
 }
 
+default!(
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+    CreatePartitionsAssignment,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult
+);
 message!(CreatePartitionsRequest, 0, 3, Some(2));
 message!(CreatePartitionsResponse, 0, 3, Some(2));
 rpc!(CreatePartitions, CreatePartitionsRequest, CreatePartitionsResponse);

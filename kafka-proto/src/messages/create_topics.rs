@@ -28,12 +28,6 @@ pub struct CreateTopicsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateTopicsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreateTopicsRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -81,12 +75,6 @@ pub struct CreatableTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatableTopic {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -126,12 +114,6 @@ pub struct CreatableReplicaAssignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableReplicaAssignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatableReplicaAssignment {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -162,12 +144,6 @@ pub struct CreatableTopicConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopicConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatableTopicConfig {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -196,12 +172,6 @@ pub struct CreateTopicsResponse {
     pub topics: Vec<CreatableTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for CreateTopicsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for CreateTopicsResponse {
@@ -252,12 +222,6 @@ pub struct CreatableTopicResult {
     pub topic_config_error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for CreatableTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for CreatableTopicResult {
@@ -337,12 +301,6 @@ pub struct CreatableTopicConfigs {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopicConfigs {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CreatableTopicConfigs {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -373,6 +331,15 @@ impl Struct for CreatableTopicConfigs {
     }
 }
 
+default!(
+    CreateTopicsRequest,
+    CreatableTopic,
+    CreatableReplicaAssignment,
+    CreatableTopicConfig,
+    CreateTopicsResponse,
+    CreatableTopicResult,
+    CreatableTopicConfigs
+);
 message!(CreateTopicsRequest, 0, 7, Some(5));
 message!(CreateTopicsResponse, 0, 7, Some(5));
 rpc!(CreateTopics, CreateTopicsRequest, CreateTopicsResponse);

@@ -18,12 +18,6 @@ pub struct DeleteAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteAclsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { filters: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -62,12 +56,6 @@ pub struct DeleteAclsFilter {
     pub permission_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteAclsFilter {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteAclsFilter {
@@ -121,12 +109,6 @@ pub struct DeleteAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteAclsResponse {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -157,12 +139,6 @@ pub struct DeleteAclsFilterResult {
     pub matching_acls: Vec<DeleteAclsMatchingAcl>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteAclsFilterResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteAclsFilterResult {
@@ -216,12 +192,6 @@ pub struct DeleteAclsMatchingAcl {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsMatchingAcl {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteAclsMatchingAcl {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -268,6 +238,13 @@ impl Struct for DeleteAclsMatchingAcl {
     }
 }
 
+default!(
+    DeleteAclsRequest,
+    DeleteAclsFilter,
+    DeleteAclsResponse,
+    DeleteAclsFilterResult,
+    DeleteAclsMatchingAcl
+);
 message!(DeleteAclsRequest, 0, 3, Some(2));
 message!(DeleteAclsResponse, 0, 3, Some(2));
 rpc!(DeleteAcls, DeleteAclsRequest, DeleteAclsResponse);

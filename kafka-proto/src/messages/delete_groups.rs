@@ -18,12 +18,6 @@ pub struct DeleteGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteGroupsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteGroupsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { groups_names: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -48,12 +42,6 @@ pub struct DeleteGroupsResponse {
     pub results: Vec<DeletableGroupResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteGroupsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteGroupsResponse {
@@ -87,12 +75,6 @@ pub struct DeletableGroupResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeletableGroupResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeletableGroupResult {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -117,6 +99,7 @@ impl Struct for DeletableGroupResult {
     }
 }
 
+default!(DeleteGroupsRequest, DeleteGroupsResponse, DeletableGroupResult);
 message!(DeleteGroupsRequest, 0, 3, Some(2));
 message!(DeleteGroupsResponse, 0, 3, Some(2));
 rpc!(DeleteGroups, DeleteGroupsRequest, DeleteGroupsResponse);

@@ -19,12 +19,6 @@ pub struct DeleteRecordsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteRecordsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteRecordsRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { topics: Vec::new(), timeout_ms: 0, unknown_tags: UnknownTags::new() };
@@ -51,12 +45,6 @@ pub struct DeleteRecordsTopic {
     pub partitions: Vec<DeleteRecordsPartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteRecordsTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteRecordsTopic {
@@ -87,12 +75,6 @@ pub struct DeleteRecordsPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteRecordsPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteRecordsPartition {
     const MIN: usize = 12;
     const DEFAULT: Self = Self { partition_index: 0, offset: 0, unknown_tags: UnknownTags::new() };
@@ -117,12 +99,6 @@ pub struct DeleteRecordsResponse {
     pub topics: Vec<DeleteRecordsTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteRecordsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteRecordsResponse {
@@ -151,12 +127,6 @@ pub struct DeleteRecordsTopicResult {
     pub partitions: Vec<DeleteRecordsPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteRecordsTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteRecordsTopicResult {
@@ -189,12 +159,6 @@ pub struct DeleteRecordsPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteRecordsPartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteRecordsPartitionResult {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -215,6 +179,14 @@ impl Struct for DeleteRecordsPartitionResult {
     }
 }
 
+default!(
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+    DeleteRecordsPartition,
+    DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+    DeleteRecordsPartitionResult
+);
 message!(DeleteRecordsRequest, 0, 2, Some(2));
 message!(DeleteRecordsResponse, 0, 2, Some(2));
 rpc!(DeleteRecords, DeleteRecordsRequest, DeleteRecordsResponse);

@@ -17,12 +17,6 @@ pub struct DeleteShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteShareGroupOffsetsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteShareGroupOffsetsRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -47,12 +41,6 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
     pub topic_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteShareGroupOffsetsRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteShareGroupOffsetsRequestTopic {
@@ -84,12 +72,6 @@ pub struct DeleteShareGroupOffsetsResponse {
     pub responses: Vec<DeleteShareGroupOffsetsResponseTopic>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteShareGroupOffsetsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteShareGroupOffsetsResponse {
@@ -133,12 +115,6 @@ pub struct DeleteShareGroupOffsetsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteShareGroupOffsetsResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteShareGroupOffsetsResponseTopic {
     const MIN: usize = 21;
     const DEFAULT: Self = Self {
@@ -164,6 +140,12 @@ impl Struct for DeleteShareGroupOffsetsResponseTopic {
     }
 }
 
+default!(
+    DeleteShareGroupOffsetsRequest,
+    DeleteShareGroupOffsetsRequestTopic,
+    DeleteShareGroupOffsetsResponse,
+    DeleteShareGroupOffsetsResponseTopic
+);
 message!(DeleteShareGroupOffsetsRequest, 0, 0, Some(0));
 message!(DeleteShareGroupOffsetsResponse, 0, 0, Some(0));
 rpc!(DeleteShareGroupOffsets, DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse);

@@ -17,12 +17,6 @@ pub struct DeleteShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteShareGroupStateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteShareGroupStateRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -49,12 +43,6 @@ pub struct DeleteStateData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteStateData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteStateData {
@@ -84,12 +72,6 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionData {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { partition: 0, unknown_tags: UnknownTags::new() };
@@ -112,12 +94,6 @@ pub struct DeleteShareGroupStateResponse {
     pub results: Vec<DeleteStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteShareGroupStateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteShareGroupStateResponse {
@@ -144,12 +120,6 @@ pub struct DeleteStateResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteStateResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteStateResult {
@@ -184,12 +154,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 8;
     const DEFAULT: Self =
@@ -208,6 +172,14 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    DeleteShareGroupStateRequest,
+    DeleteStateData,
+    PartitionData,
+    DeleteShareGroupStateResponse,
+    DeleteStateResult,
+    PartitionResult
+);
 message!(DeleteShareGroupStateRequest, 0, 0, Some(0));
 message!(DeleteShareGroupStateResponse, 0, 0, Some(0));
 rpc!(DeleteShareGroupState, DeleteShareGroupStateRequest, DeleteShareGroupStateResponse);

@@ -27,12 +27,6 @@ pub struct DeleteTopicsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteTopicsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteTopicsRequest {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -75,12 +69,6 @@ pub struct DeleteTopicState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteTopicState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeleteTopicState {
     const MIN: usize = 18;
     const DEFAULT: Self = Self { name: None, topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
@@ -108,12 +96,6 @@ pub struct DeleteTopicsResponse {
     pub responses: Vec<DeletableTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DeleteTopicsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DeleteTopicsResponse {
@@ -156,12 +138,6 @@ pub struct DeletableTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeletableTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DeletableTopicResult {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -197,6 +173,7 @@ impl Struct for DeletableTopicResult {
     }
 }
 
+default!(DeleteTopicsRequest, DeleteTopicState, DeleteTopicsResponse, DeletableTopicResult);
 message!(DeleteTopicsRequest, 0, 6, Some(4));
 message!(DeleteTopicsResponse, 0, 6, Some(4));
 rpc!(DeleteTopics, DeleteTopicsRequest, DeleteTopicsResponse);

@@ -34,12 +34,6 @@ pub struct DescribeAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeAclsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeAclsRequest {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -96,12 +90,6 @@ pub struct DescribeAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeAclsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeAclsResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -141,12 +129,6 @@ pub struct DescribeAclsResource {
     pub acls: Vec<AclDescription>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeAclsResource {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeAclsResource {
@@ -197,12 +179,6 @@ pub struct AclDescription {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AclDescription {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AclDescription {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -228,6 +204,7 @@ impl Struct for AclDescription {
     }
 }
 
+default!(DescribeAclsRequest, DescribeAclsResponse, DescribeAclsResource, AclDescription);
 message!(DescribeAclsRequest, 0, 3, Some(2));
 message!(DescribeAclsResponse, 0, 3, Some(2));
 rpc!(DescribeAcls, DescribeAclsRequest, DescribeAclsResponse);

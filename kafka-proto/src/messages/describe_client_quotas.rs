@@ -18,12 +18,6 @@ pub struct DescribeClientQuotasRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClientQuotasRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeClientQuotasRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { components: Vec::new(), strict: false, unknown_tags: UnknownTags::new() };
@@ -53,12 +47,6 @@ pub struct ComponentData {
     pub match_: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ComponentData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ComponentData {
@@ -102,12 +90,6 @@ pub struct DescribeClientQuotasResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClientQuotasResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeClientQuotasResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -144,12 +126,6 @@ pub struct EntryData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntryData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EntryData {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { entity: Vec::new(), values: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -177,12 +153,6 @@ pub struct EntityData {
     pub entity_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for EntityData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for EntityData {
@@ -214,12 +184,6 @@ pub struct ValueData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ValueData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ValueData {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { key: Str::new(), value: 0.0, unknown_tags: UnknownTags::new() };
@@ -237,6 +201,14 @@ impl Struct for ValueData {
     }
 }
 
+default!(
+    DescribeClientQuotasRequest,
+    ComponentData,
+    DescribeClientQuotasResponse,
+    EntryData,
+    EntityData,
+    ValueData
+);
 message!(DescribeClientQuotasRequest, 0, 1, Some(1));
 message!(DescribeClientQuotasResponse, 0, 1, Some(1));
 rpc!(DescribeClientQuotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse);

@@ -23,12 +23,6 @@ pub struct DescribeClusterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClusterRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeClusterRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -90,12 +84,6 @@ pub struct DescribeClusterResponse {
     pub cluster_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeClusterResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeClusterResponse {
@@ -160,12 +148,6 @@ pub struct DescribeClusterBroker {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClusterBroker {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeClusterBroker {
     const MIN: usize = 11;
     const DEFAULT: Self = Self {
@@ -202,6 +184,7 @@ impl Struct for DescribeClusterBroker {
     }
 }
 
+default!(DescribeClusterRequest, DescribeClusterResponse, DescribeClusterBroker);
 message!(DescribeClusterRequest, 0, 2, Some(0));
 message!(DescribeClusterResponse, 0, 2, Some(0));
 rpc!(DescribeCluster, DescribeClusterRequest, DescribeClusterResponse);

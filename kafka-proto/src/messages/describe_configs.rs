@@ -25,12 +25,6 @@ pub struct DescribeConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeConfigsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self {
@@ -81,12 +75,6 @@ pub struct DescribeConfigsResource {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsResource {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeConfigsResource {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -122,12 +110,6 @@ pub struct DescribeConfigsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeConfigsResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -161,12 +143,6 @@ pub struct DescribeConfigsResult {
     pub configs: Vec<DescribeConfigsResourceResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeConfigsResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeConfigsResult {
@@ -228,12 +204,6 @@ pub struct DescribeConfigsResourceResult {
     pub documentation: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeConfigsResourceResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeConfigsResourceResult {
@@ -310,12 +280,6 @@ pub struct DescribeConfigsSynonym {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsSynonym {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeConfigsSynonym {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -336,6 +300,14 @@ impl Struct for DescribeConfigsSynonym {
     }
 }
 
+default!(
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    DescribeConfigsResponse,
+    DescribeConfigsResult,
+    DescribeConfigsResourceResult,
+    DescribeConfigsSynonym
+);
 message!(DescribeConfigsRequest, 0, 4, Some(4));
 message!(DescribeConfigsResponse, 0, 4, Some(4));
 rpc!(DescribeConfigs, DescribeConfigsRequest, DescribeConfigsResponse);

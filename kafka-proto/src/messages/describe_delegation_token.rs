@@ -19,12 +19,6 @@ pub struct DescribeDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeDelegationTokenRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeDelegationTokenRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { owners: Some(Vec::new()), unknown_tags: UnknownTags::new() };
@@ -49,12 +43,6 @@ pub struct DescribeDelegationTokenOwner {
     pub principal_name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeDelegationTokenOwner {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeDelegationTokenOwner {
@@ -86,12 +74,6 @@ pub struct DescribeDelegationTokenResponse {
     pub throttle_time_ms: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeDelegationTokenResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeDelegationTokenResponse {
@@ -141,12 +123,6 @@ pub struct DescribedDelegationToken {
     pub renewers: Vec<DescribedDelegationTokenRenewer>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribedDelegationToken {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribedDelegationToken {
@@ -212,12 +188,6 @@ pub struct DescribedDelegationTokenRenewer {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedDelegationTokenRenewer {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribedDelegationTokenRenewer {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -236,6 +206,13 @@ impl Struct for DescribedDelegationTokenRenewer {
     }
 }
 
+default!(
+    DescribeDelegationTokenRequest,
+    DescribeDelegationTokenOwner,
+    DescribeDelegationTokenResponse,
+    DescribedDelegationToken,
+    DescribedDelegationTokenRenewer
+);
 message!(DescribeDelegationTokenRequest, 0, 3, Some(2));
 message!(DescribeDelegationTokenResponse, 0, 3, Some(2));
 rpc!(DescribeDelegationToken, DescribeDelegationTokenRequest, DescribeDelegationTokenResponse);

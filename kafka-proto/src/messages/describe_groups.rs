@@ -24,12 +24,6 @@ pub struct DescribeGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeGroupsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeGroupsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self =
@@ -64,12 +58,6 @@ pub struct DescribeGroupsResponse {
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeGroupsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeGroupsResponse {
@@ -116,12 +104,6 @@ pub struct DescribedGroup {
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribedGroup {
@@ -195,12 +177,6 @@ pub struct DescribedGroupMember {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedGroupMember {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribedGroupMember {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -238,6 +214,7 @@ impl Struct for DescribedGroupMember {
     }
 }
 
+default!(DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember);
 message!(DescribeGroupsRequest, 0, 6, Some(5));
 message!(DescribeGroupsResponse, 0, 6, Some(5));
 rpc!(DescribeGroups, DescribeGroupsRequest, DescribeGroupsResponse);

@@ -21,12 +21,6 @@ pub struct DescribeLogDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeLogDirsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeLogDirsRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { topics: Some(Vec::new()), unknown_tags: UnknownTags::new() };
@@ -51,12 +45,6 @@ pub struct DescribableLogDirTopic {
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribableLogDirTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribableLogDirTopic {
@@ -89,12 +77,6 @@ pub struct DescribeLogDirsResponse {
     pub results: Vec<DescribeLogDirsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeLogDirsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeLogDirsResponse {
@@ -141,12 +123,6 @@ pub struct DescribeLogDirsResult {
     pub is_cordoned: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeLogDirsResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeLogDirsResult {
@@ -199,12 +175,6 @@ pub struct DescribeLogDirsTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeLogDirsTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeLogDirsTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -237,12 +207,6 @@ pub struct DescribeLogDirsPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeLogDirsPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeLogDirsPartition {
     const MIN: usize = 21;
     const DEFAULT: Self = Self {
@@ -268,6 +232,14 @@ impl Struct for DescribeLogDirsPartition {
     }
 }
 
+default!(
+    DescribeLogDirsRequest,
+    DescribableLogDirTopic,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
+    DescribeLogDirsTopic,
+    DescribeLogDirsPartition
+);
 message!(DescribeLogDirsRequest, 0, 5, Some(2));
 message!(DescribeLogDirsResponse, 0, 5, Some(2));
 rpc!(DescribeLogDirs, DescribeLogDirsRequest, DescribeLogDirsResponse);

@@ -15,12 +15,6 @@ pub struct DescribeProducersRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeProducersRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeProducersRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -45,12 +39,6 @@ pub struct TopicRequest {
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicRequest {
@@ -82,12 +70,6 @@ pub struct DescribeProducersResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeProducersResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeProducersResponse {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -114,12 +96,6 @@ pub struct TopicResponse {
     pub partitions: Vec<PartitionResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicResponse {
@@ -153,12 +129,6 @@ pub struct PartitionResponse {
     pub active_producers: Vec<ProducerState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResponse {
@@ -206,12 +176,6 @@ pub struct ProducerState {
     pub current_txn_start_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ProducerState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ProducerState {
@@ -268,6 +232,14 @@ impl Struct for ProducerState {
     }
 }
 
+default!(
+    DescribeProducersRequest,
+    TopicRequest,
+    DescribeProducersResponse,
+    TopicResponse,
+    PartitionResponse,
+    ProducerState
+);
 message!(DescribeProducersRequest, 0, 0, Some(0));
 message!(DescribeProducersResponse, 0, 0, Some(0));
 rpc!(DescribeProducers, DescribeProducersRequest, DescribeProducersResponse);

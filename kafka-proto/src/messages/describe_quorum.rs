@@ -17,12 +17,6 @@ pub struct DescribeQuorumRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeQuorumRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeQuorumRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -47,12 +41,6 @@ pub struct TopicData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicData {
@@ -80,12 +68,6 @@ pub struct PartitionData {
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -118,12 +100,6 @@ pub struct DescribeQuorumResponse {
     pub nodes: Vec<Node>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeQuorumResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeQuorumResponse {
@@ -174,12 +150,6 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicResult {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -220,12 +190,6 @@ pub struct PartitionResult {
     pub observers: Vec<ReplicaState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResult {
@@ -280,12 +244,6 @@ pub struct Node {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Node {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Node {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { node_id: 0, listeners: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -314,12 +272,6 @@ pub struct Listener {
     pub port: u16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Listener {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Listener {
@@ -360,12 +312,6 @@ pub struct ReplicaState {
     pub last_caught_up_timestamp: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReplicaState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReplicaState {
@@ -410,6 +356,17 @@ impl Struct for ReplicaState {
     }
 }
 
+default!(
+    DescribeQuorumRequest,
+    TopicData,
+    PartitionData,
+    DescribeQuorumResponse,
+    TopicResult,
+    PartitionResult,
+    Node,
+    Listener,
+    ReplicaState
+);
 message!(DescribeQuorumRequest, 0, 2, Some(0));
 message!(DescribeQuorumResponse, 0, 2, Some(0));
 rpc!(DescribeQuorum, DescribeQuorumRequest, DescribeQuorumResponse);

@@ -16,12 +16,6 @@ pub struct DescribeShareGroupOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeShareGroupOffsetsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeShareGroupOffsetsRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { groups: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -47,12 +41,6 @@ pub struct DescribeShareGroupOffsetsRequestGroup {
     pub topics: Option<Vec<DescribeShareGroupOffsetsRequestTopic>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeShareGroupOffsetsRequestGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeShareGroupOffsetsRequestGroup {
@@ -84,12 +72,6 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeShareGroupOffsetsRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -117,12 +99,6 @@ pub struct DescribeShareGroupOffsetsResponse {
     pub groups: Vec<DescribeShareGroupOffsetsResponseGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeShareGroupOffsetsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeShareGroupOffsetsResponse {
@@ -156,12 +132,6 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
     pub error_message: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeShareGroupOffsetsResponseGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeShareGroupOffsetsResponseGroup {
@@ -202,12 +172,6 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
     pub partitions: Vec<DescribeShareGroupOffsetsResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeShareGroupOffsetsResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeShareGroupOffsetsResponseTopic {
@@ -255,12 +219,6 @@ pub struct DescribeShareGroupOffsetsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeShareGroupOffsetsResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeShareGroupOffsetsResponsePartition {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -298,6 +256,15 @@ impl Struct for DescribeShareGroupOffsetsResponsePartition {
     }
 }
 
+default!(
+    DescribeShareGroupOffsetsRequest,
+    DescribeShareGroupOffsetsRequestGroup,
+    DescribeShareGroupOffsetsRequestTopic,
+    DescribeShareGroupOffsetsResponse,
+    DescribeShareGroupOffsetsResponseGroup,
+    DescribeShareGroupOffsetsResponseTopic,
+    DescribeShareGroupOffsetsResponsePartition
+);
 message!(DescribeShareGroupOffsetsRequest, 0, 1, Some(0));
 message!(DescribeShareGroupOffsetsResponse, 0, 1, Some(0));
 rpc!(DescribeShareGroupOffsets, DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse);

@@ -21,12 +21,6 @@ pub struct DescribeTopicPartitionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTopicPartitionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeTopicPartitionsRequest {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -60,12 +54,6 @@ pub struct TopicRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), unknown_tags: UnknownTags::new() };
@@ -90,12 +78,6 @@ pub struct Cursor {
     pub partition_index: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Cursor {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Cursor {
@@ -128,12 +110,6 @@ pub struct DescribeTopicPartitionsResponse {
     pub next_cursor: Option<Cursor>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeTopicPartitionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeTopicPartitionsResponse {
@@ -175,12 +151,6 @@ pub struct DescribeTopicPartitionsResponseTopic {
     pub topic_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeTopicPartitionsResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeTopicPartitionsResponseTopic {
@@ -242,12 +212,6 @@ pub struct DescribeTopicPartitionsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTopicPartitionsResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeTopicPartitionsResponsePartition {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -288,6 +252,14 @@ impl Struct for DescribeTopicPartitionsResponsePartition {
     }
 }
 
+default!(
+    DescribeTopicPartitionsRequest,
+    TopicRequest,
+    Cursor,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponseTopic,
+    DescribeTopicPartitionsResponsePartition
+);
 message!(DescribeTopicPartitionsRequest, 0, 0, Some(0));
 message!(DescribeTopicPartitionsResponse, 0, 0, Some(0));
 rpc!(DescribeTopicPartitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse);

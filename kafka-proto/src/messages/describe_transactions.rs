@@ -15,12 +15,6 @@ pub struct DescribeTransactionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTransactionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeTransactionsRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { transactional_ids: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -45,12 +39,6 @@ pub struct DescribeTransactionsResponse {
     pub transaction_states: Vec<TransactionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeTransactionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeTransactionsResponse {
@@ -92,12 +80,6 @@ pub struct TransactionState {
     pub topics: Vec<TopicData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TransactionState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TransactionState {
@@ -157,12 +139,6 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicData {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -181,6 +157,7 @@ impl Struct for TopicData {
     }
 }
 
+default!(DescribeTransactionsRequest, DescribeTransactionsResponse, TransactionState, TopicData);
 message!(DescribeTransactionsRequest, 0, 0, Some(0));
 message!(DescribeTransactionsResponse, 0, 0, Some(0));
 rpc!(DescribeTransactions, DescribeTransactionsRequest, DescribeTransactionsResponse);

@@ -16,12 +16,6 @@ pub struct DescribeUserScramCredentialsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeUserScramCredentialsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeUserScramCredentialsRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { users: Some(Vec::new()), unknown_tags: UnknownTags::new() };
@@ -44,12 +38,6 @@ pub struct UserName {
     pub name: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for UserName {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for UserName {
@@ -81,12 +69,6 @@ pub struct DescribeUserScramCredentialsResponse {
     pub results: Vec<DescribeUserScramCredentialsResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribeUserScramCredentialsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribeUserScramCredentialsResponse {
@@ -130,12 +112,6 @@ pub struct DescribeUserScramCredentialsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeUserScramCredentialsResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DescribeUserScramCredentialsResult {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -174,12 +150,6 @@ pub struct CredentialInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CredentialInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CredentialInfo {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { mechanism: 0, iterations: 0, unknown_tags: UnknownTags::new() };
@@ -195,6 +165,13 @@ impl Struct for CredentialInfo {
     }
 }
 
+default!(
+    DescribeUserScramCredentialsRequest,
+    UserName,
+    DescribeUserScramCredentialsResponse,
+    DescribeUserScramCredentialsResult,
+    CredentialInfo
+);
 message!(DescribeUserScramCredentialsRequest, 0, 0, Some(0));
 message!(DescribeUserScramCredentialsResponse, 0, 0, Some(0));
 rpc!(DescribeUserScramCredentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse);

@@ -24,12 +24,6 @@ pub struct ElectLeadersRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ElectLeadersRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ElectLeadersRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -71,12 +65,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -107,12 +95,6 @@ pub struct ElectLeadersResponse {
     pub replica_election_results: Vec<ReplicaElectionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ElectLeadersResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ElectLeadersResponse {
@@ -156,12 +138,6 @@ pub struct ReplicaElectionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReplicaElectionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReplicaElectionResult {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -194,12 +170,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -222,6 +192,7 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(ElectLeadersRequest, TopicPartitions, ElectLeadersResponse, ReplicaElectionResult, PartitionResult);
 message!(ElectLeadersRequest, 0, 2, Some(2));
 message!(ElectLeadersResponse, 0, 2, Some(2));
 rpc!(ElectLeaders, ElectLeadersRequest, ElectLeadersResponse);

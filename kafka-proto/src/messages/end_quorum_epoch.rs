@@ -22,12 +22,6 @@ pub struct EndQuorumEpochRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndQuorumEpochRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EndQuorumEpochRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -67,12 +61,6 @@ pub struct TopicData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicData {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -108,12 +96,6 @@ pub struct PartitionData {
     pub preferred_candidates: Vec<ReplicaInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -165,12 +147,6 @@ pub struct ReplicaInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReplicaInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReplicaInfo {
     const MIN: usize = 21;
     const DEFAULT: Self =
@@ -198,12 +174,6 @@ pub struct LeaderEndpoint {
     pub port: u16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaderEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaderEndpoint {
@@ -238,12 +208,6 @@ pub struct EndQuorumEpochResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for EndQuorumEpochResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for EndQuorumEpochResponse {
@@ -288,12 +252,6 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicResult {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -325,12 +283,6 @@ pub struct PartitionResult {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResult {
@@ -371,12 +323,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
     const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -396,6 +342,17 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    EndQuorumEpochRequest,
+    TopicData,
+    PartitionData,
+    ReplicaInfo,
+    LeaderEndpoint,
+    EndQuorumEpochResponse,
+    TopicResult,
+    PartitionResult,
+    NodeEndpoint
+);
 message!(EndQuorumEpochRequest, 0, 1, Some(1));
 message!(EndQuorumEpochResponse, 0, 1, Some(1));
 rpc!(EndQuorumEpoch, EndQuorumEpochRequest, EndQuorumEpochResponse);

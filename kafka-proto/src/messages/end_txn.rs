@@ -26,12 +26,6 @@ pub struct EndTxnRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndTxnRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EndTxnRequest {
     const MIN: usize = 12;
     const DEFAULT: Self = Self {
@@ -76,12 +70,6 @@ pub struct EndTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndTxnResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EndTxnResponse {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -109,6 +97,7 @@ impl Struct for EndTxnResponse {
     }
 }
 
+default!(EndTxnRequest, EndTxnResponse);
 message!(EndTxnRequest, 0, 5, Some(3));
 message!(EndTxnResponse, 0, 5, Some(3));
 rpc!(EndTxn, EndTxnRequest, EndTxnResponse);

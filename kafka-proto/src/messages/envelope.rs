@@ -20,12 +20,6 @@ pub struct EnvelopeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EnvelopeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EnvelopeRequest {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -62,12 +56,6 @@ pub struct EnvelopeResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EnvelopeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EnvelopeResponse {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { response_data: None, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -85,6 +73,7 @@ impl Struct for EnvelopeResponse {
     }
 }
 
+default!(EnvelopeRequest, EnvelopeResponse);
 message!(EnvelopeRequest, 0, 0, Some(0));
 message!(EnvelopeResponse, 0, 0, Some(0));
 rpc!(Envelope, EnvelopeRequest, EnvelopeResponse);

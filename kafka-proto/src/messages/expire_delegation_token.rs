@@ -19,12 +19,6 @@ pub struct ExpireDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ExpireDelegationTokenRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ExpireDelegationTokenRequest {
     const MIN: usize = 9;
     const DEFAULT: Self =
@@ -56,12 +50,6 @@ pub struct ExpireDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ExpireDelegationTokenResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ExpireDelegationTokenResponse {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -82,6 +70,7 @@ impl Struct for ExpireDelegationTokenResponse {
     }
 }
 
+default!(ExpireDelegationTokenRequest, ExpireDelegationTokenResponse);
 message!(ExpireDelegationTokenRequest, 0, 2, Some(2));
 message!(ExpireDelegationTokenResponse, 0, 2, Some(2));
 rpc!(ExpireDelegationToken, ExpireDelegationTokenRequest, ExpireDelegationTokenResponse);

@@ -64,12 +64,6 @@ pub struct FetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FetchRequest {
     const MIN: usize = 13;
     const DEFAULT: Self = Self {
@@ -170,12 +164,6 @@ pub struct FetchTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FetchTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -234,12 +222,6 @@ pub struct FetchPartition {
     pub high_watermark: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FetchPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FetchPartition {
@@ -318,12 +300,6 @@ pub struct ForgottenTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ForgottenTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ForgottenTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -369,12 +345,6 @@ pub struct ReplicaState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReplicaState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReplicaState {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { replica_id: -1, replica_epoch: -1, unknown_tags: UnknownTags::new() };
@@ -409,12 +379,6 @@ pub struct FetchResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FetchResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FetchResponse {
@@ -475,12 +439,6 @@ pub struct FetchableTopicResponse {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FetchableTopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FetchableTopicResponse {
@@ -550,12 +508,6 @@ pub struct PartitionData {
     pub snapshot_id: SnapshotId,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -646,12 +598,6 @@ pub struct AbortedTransaction {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AbortedTransaction {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AbortedTransaction {
     const MIN: usize = 16;
     const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, unknown_tags: UnknownTags::new() };
@@ -678,12 +624,6 @@ pub struct EpochEndOffset {
     pub end_offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for EpochEndOffset {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for EpochEndOffset {
@@ -714,12 +654,6 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() };
@@ -746,12 +680,6 @@ pub struct SnapshotId {
     pub epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for SnapshotId {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for SnapshotId {
@@ -785,12 +713,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
     const DEFAULT: Self =
@@ -813,6 +735,21 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    FetchRequest,
+    FetchTopic,
+    FetchPartition,
+    ForgottenTopic,
+    ReplicaState,
+    FetchResponse,
+    FetchableTopicResponse,
+    PartitionData,
+    AbortedTransaction,
+    EpochEndOffset,
+    LeaderIdAndEpoch,
+    SnapshotId,
+    NodeEndpoint
+);
 message!(FetchRequest, 0, 18, Some(12));
 message!(FetchResponse, 0, 18, Some(12));
 rpc!(Fetch, FetchRequest, FetchResponse);

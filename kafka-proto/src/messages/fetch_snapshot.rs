@@ -25,12 +25,6 @@ pub struct FetchSnapshotRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchSnapshotRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FetchSnapshotRequest {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -74,12 +68,6 @@ pub struct TopicSnapshot {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicSnapshot {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicSnapshot {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -113,12 +101,6 @@ pub struct PartitionSnapshot {
     pub replica_directory_id: Uuid,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionSnapshot {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionSnapshot {
@@ -167,12 +149,6 @@ pub struct SnapshotId {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SnapshotId {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SnapshotId {
     const MIN: usize = 13;
     const DEFAULT: Self = Self { end_offset: 0, epoch: 0, unknown_tags: UnknownTags::new() };
@@ -202,12 +178,6 @@ pub struct FetchSnapshotResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FetchSnapshotResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FetchSnapshotResponse {
@@ -253,12 +223,6 @@ pub struct TopicSnapshotResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicSnapshotResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicSnapshotResult {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -295,12 +259,6 @@ pub struct PartitionSnapshotResult {
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionSnapshotResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionSnapshotResult {
@@ -353,12 +311,6 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -387,12 +339,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
     const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -412,6 +358,17 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    FetchSnapshotRequest,
+    TopicSnapshot,
+    PartitionSnapshot,
+    SnapshotId,
+    FetchSnapshotResponse,
+    TopicSnapshotResult,
+    PartitionSnapshotResult,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(FetchSnapshotRequest, 0, 1, Some(0));
 message!(FetchSnapshotResponse, 0, 1, Some(0));
 rpc!(FetchSnapshot, FetchSnapshotRequest, FetchSnapshotResponse);

@@ -28,12 +28,6 @@ pub struct FindCoordinatorRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FindCoordinatorRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FindCoordinatorRequest {
     const MIN: usize = 1;
     const DEFAULT: Self =
@@ -98,12 +92,6 @@ pub struct FindCoordinatorResponse {
     pub coordinators: Vec<Coordinator>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FindCoordinatorResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FindCoordinatorResponse {
@@ -190,12 +178,6 @@ pub struct Coordinator {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Coordinator {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Coordinator {
     const MIN: usize = 14;
     const DEFAULT: Self = Self {
@@ -227,6 +209,7 @@ impl Struct for Coordinator {
     }
 }
 
+default!(FindCoordinatorRequest, FindCoordinatorResponse, Coordinator);
 message!(FindCoordinatorRequest, 0, 6, Some(3));
 message!(FindCoordinatorResponse, 0, 6, Some(3));
 rpc!(FindCoordinator, FindCoordinatorRequest, FindCoordinatorResponse);

@@ -15,12 +15,6 @@ pub struct GetTelemetrySubscriptionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for GetTelemetrySubscriptionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for GetTelemetrySubscriptionsRequest {
     const MIN: usize = 17;
     const DEFAULT: Self = Self { client_instance_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
@@ -59,12 +53,6 @@ pub struct GetTelemetrySubscriptionsResponse {
     pub requested_metrics: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for GetTelemetrySubscriptionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for GetTelemetrySubscriptionsResponse {
@@ -107,6 +95,7 @@ impl Struct for GetTelemetrySubscriptionsResponse {
     }
 }
 
+default!(GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse);
 message!(GetTelemetrySubscriptionsRequest, 0, 0, Some(0));
 message!(GetTelemetrySubscriptionsResponse, 0, 0, Some(0));
 rpc!(GetTelemetrySubscriptions, GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse);

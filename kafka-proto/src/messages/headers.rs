@@ -29,12 +29,6 @@ pub struct RequestHeader {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RequestHeader {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RequestHeader {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -75,12 +69,6 @@ pub struct ResponseHeader {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ResponseHeader {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ResponseHeader {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { correlation_id: 0, unknown_tags: UnknownTags::new() };
@@ -96,5 +84,6 @@ impl Struct for ResponseHeader {
     }
 }
 
+default!(RequestHeader, ResponseHeader);
 message!(RequestHeader, 0, 2, Some(2));
 message!(ResponseHeader, 0, 1, Some(1));

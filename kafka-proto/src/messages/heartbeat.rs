@@ -26,12 +26,6 @@ pub struct HeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for HeartbeatRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for HeartbeatRequest {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -77,12 +71,6 @@ pub struct HeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for HeartbeatResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for HeartbeatResponse {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -104,6 +92,7 @@ impl Struct for HeartbeatResponse {
     }
 }
 
+default!(HeartbeatRequest, HeartbeatResponse);
 message!(HeartbeatRequest, 0, 4, Some(4));
 message!(HeartbeatResponse, 0, 4, Some(4));
 rpc!(Heartbeat, HeartbeatRequest, HeartbeatResponse);

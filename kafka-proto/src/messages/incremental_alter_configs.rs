@@ -18,12 +18,6 @@ pub struct IncrementalAlterConfigsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for IncrementalAlterConfigsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for IncrementalAlterConfigsRequest {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -53,12 +47,6 @@ pub struct AlterConfigsResource {
     pub configs: Vec<AlterableConfig>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AlterConfigsResource {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AlterConfigsResource {
@@ -99,12 +87,6 @@ pub struct AlterableConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterableConfig {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterableConfig {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -138,12 +120,6 @@ pub struct IncrementalAlterConfigsResponse {
     pub responses: Vec<AlterConfigsResourceResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for IncrementalAlterConfigsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for IncrementalAlterConfigsResponse {
@@ -180,12 +156,6 @@ pub struct AlterConfigsResourceResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterConfigsResourceResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -213,6 +183,13 @@ impl Struct for AlterConfigsResourceResponse {
     }
 }
 
+default!(
+    IncrementalAlterConfigsRequest,
+    AlterConfigsResource,
+    AlterableConfig,
+    IncrementalAlterConfigsResponse,
+    AlterConfigsResourceResponse
+);
 message!(IncrementalAlterConfigsRequest, 0, 1, Some(1));
 message!(IncrementalAlterConfigsResponse, 0, 1, Some(1));
 rpc!(IncrementalAlterConfigs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse);

@@ -36,12 +36,6 @@ pub struct InitProducerIdRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitProducerIdRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for InitProducerIdRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -107,12 +101,6 @@ pub struct InitProducerIdResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitProducerIdResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for InitProducerIdResponse {
     const MIN: usize = 16;
     const DEFAULT: Self = Self {
@@ -153,6 +141,7 @@ impl Struct for InitProducerIdResponse {
     }
 }
 
+default!(InitProducerIdRequest, InitProducerIdResponse);
 message!(InitProducerIdRequest, 0, 6, Some(2));
 message!(InitProducerIdResponse, 0, 6, Some(2));
 rpc!(InitProducerId, InitProducerIdRequest, InitProducerIdResponse);

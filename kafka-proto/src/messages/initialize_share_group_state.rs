@@ -17,12 +17,6 @@ pub struct InitializeShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitializeShareGroupStateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for InitializeShareGroupStateRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -49,12 +43,6 @@ pub struct InitializeStateData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for InitializeStateData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for InitializeStateData {
@@ -88,12 +76,6 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionData {
     const MIN: usize = 17;
     const DEFAULT: Self =
@@ -123,12 +105,6 @@ pub struct InitializeShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitializeShareGroupStateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for InitializeShareGroupStateResponse {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -153,12 +129,6 @@ pub struct InitializeStateResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for InitializeStateResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for InitializeStateResult {
@@ -193,12 +163,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 8;
     const DEFAULT: Self =
@@ -217,6 +181,14 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    InitializeShareGroupStateRequest,
+    InitializeStateData,
+    PartitionData,
+    InitializeShareGroupStateResponse,
+    InitializeStateResult,
+    PartitionResult
+);
 message!(InitializeShareGroupStateRequest, 0, 0, Some(0));
 message!(InitializeShareGroupStateResponse, 0, 0, Some(0));
 rpc!(InitializeShareGroupState, InitializeShareGroupStateRequest, InitializeShareGroupStateResponse);

@@ -41,12 +41,6 @@ pub struct JoinGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for JoinGroupRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for JoinGroupRequest {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -111,12 +105,6 @@ pub struct JoinGroupRequestProtocol {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for JoinGroupRequestProtocol {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for JoinGroupRequestProtocol {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
@@ -162,12 +150,6 @@ pub struct JoinGroupResponse {
     pub members: Vec<JoinGroupResponseMember>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for JoinGroupResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for JoinGroupResponse {
@@ -238,12 +220,6 @@ pub struct JoinGroupResponseMember {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for JoinGroupResponseMember {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for JoinGroupResponseMember {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -272,6 +248,7 @@ impl Struct for JoinGroupResponseMember {
     }
 }
 
+default!(JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember);
 message!(JoinGroupRequest, 0, 9, Some(6));
 message!(JoinGroupResponse, 0, 9, Some(6));
 rpc!(JoinGroup, JoinGroupRequest, JoinGroupResponse);

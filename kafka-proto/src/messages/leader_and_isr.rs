@@ -41,12 +41,6 @@ pub struct LeaderAndIsrRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderAndIsrRequest {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -128,12 +122,6 @@ pub struct LeaderAndIsrTopicState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrTopicState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderAndIsrTopicState {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -173,12 +161,6 @@ pub struct LeaderAndIsrLiveLeader {
     pub port: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaderAndIsrLiveLeader {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaderAndIsrLiveLeader {
@@ -235,12 +217,6 @@ pub struct LeaderAndIsrPartitionState {
     pub leader_recovery_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaderAndIsrPartitionState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaderAndIsrPartitionState {
@@ -325,12 +301,6 @@ pub struct LeaderAndIsrResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderAndIsrResponse {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -378,12 +348,6 @@ pub struct LeaderAndIsrTopicError {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrTopicError {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderAndIsrTopicError {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -416,12 +380,6 @@ pub struct LeaderAndIsrPartitionError {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrPartitionError {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderAndIsrPartitionError {
     const MIN: usize = 7;
     const DEFAULT: Self =
@@ -444,6 +402,15 @@ impl Struct for LeaderAndIsrPartitionError {
     }
 }
 
+default!(
+    LeaderAndIsrRequest,
+    LeaderAndIsrTopicState,
+    LeaderAndIsrLiveLeader,
+    LeaderAndIsrPartitionState,
+    LeaderAndIsrResponse,
+    LeaderAndIsrTopicError,
+    LeaderAndIsrPartitionError
+);
 message!(LeaderAndIsrRequest, 0, 7, Some(4));
 message!(LeaderAndIsrResponse, 0, 7, Some(4));
 rpc!(LeaderAndIsr, LeaderAndIsrRequest, LeaderAndIsrResponse);

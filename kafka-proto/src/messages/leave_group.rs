@@ -26,12 +26,6 @@ pub struct LeaveGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaveGroupRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaveGroupRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -83,12 +77,6 @@ pub struct MemberIdentity {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MemberIdentity {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MemberIdentity {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -130,12 +118,6 @@ pub struct LeaveGroupResponse {
     pub members: Vec<MemberResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaveGroupResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaveGroupResponse {
@@ -182,12 +164,6 @@ pub struct MemberResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MemberResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MemberResponse {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -212,6 +188,7 @@ impl Struct for MemberResponse {
     }
 }
 
+default!(LeaveGroupRequest, MemberIdentity, LeaveGroupResponse, MemberResponse);
 message!(LeaveGroupRequest, 0, 5, Some(4));
 message!(LeaveGroupResponse, 0, 5, Some(4));
 rpc!(LeaveGroup, LeaveGroupRequest, LeaveGroupResponse);

@@ -17,12 +17,6 @@ pub struct ListConfigResourcesRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListConfigResourcesRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListConfigResourcesRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { resource_types: Int8s::new(), unknown_tags: UnknownTags::new() };
@@ -55,12 +49,6 @@ pub struct ListConfigResourcesResponse {
     pub config_resources: Vec<ConfigResource>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListConfigResourcesResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListConfigResourcesResponse {
@@ -97,12 +85,6 @@ pub struct ConfigResource {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConfigResource {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ConfigResource {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -125,6 +107,7 @@ impl Struct for ConfigResource {
     }
 }
 
+default!(ListConfigResourcesRequest, ListConfigResourcesResponse, ConfigResource);
 message!(ListConfigResourcesRequest, 0, 1, Some(0));
 message!(ListConfigResourcesResponse, 0, 1, Some(0));
 rpc!(ListConfigResources, ListConfigResourcesRequest, ListConfigResourcesResponse);

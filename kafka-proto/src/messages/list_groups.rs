@@ -24,12 +24,6 @@ pub struct ListGroupsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListGroupsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListGroupsRequest {
     const MIN: usize = 0;
     const DEFAULT: Self =
@@ -74,12 +68,6 @@ pub struct ListGroupsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListGroupsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListGroupsResponse {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -121,12 +109,6 @@ pub struct ListedGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListedGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListedGroup {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -162,6 +144,7 @@ impl Struct for ListedGroup {
     }
 }
 
+default!(ListGroupsRequest, ListGroupsResponse, ListedGroup);
 message!(ListGroupsRequest, 0, 5, Some(3));
 message!(ListGroupsResponse, 0, 5, Some(3));
 rpc!(ListGroups, ListGroupsRequest, ListGroupsResponse);

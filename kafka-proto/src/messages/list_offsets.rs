@@ -34,12 +34,6 @@ pub struct ListOffsetsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListOffsetsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListOffsetsRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -88,12 +82,6 @@ pub struct ListOffsetsTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListOffsetsTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListOffsetsTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -126,12 +114,6 @@ pub struct ListOffsetsPartition {
     pub max_num_offsets: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListOffsetsPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListOffsetsPartition {
@@ -183,12 +165,6 @@ pub struct ListOffsetsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListOffsetsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListOffsetsResponse {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -219,12 +195,6 @@ pub struct ListOffsetsTopicResponse {
     pub partitions: Vec<ListOffsetsPartitionResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListOffsetsTopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListOffsetsTopicResponse {
@@ -265,12 +235,6 @@ pub struct ListOffsetsPartitionResponse {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListOffsetsPartitionResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListOffsetsPartitionResponse {
@@ -321,6 +285,14 @@ impl Struct for ListOffsetsPartitionResponse {
     }
 }
 
+default!(
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+    ListOffsetsPartition,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse
+);
 message!(ListOffsetsRequest, 0, 11, Some(6));
 message!(ListOffsetsResponse, 0, 11, Some(6));
 rpc!(ListOffsets, ListOffsetsRequest, ListOffsetsResponse);

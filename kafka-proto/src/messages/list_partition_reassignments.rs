@@ -19,12 +19,6 @@ pub struct ListPartitionReassignmentsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListPartitionReassignmentsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListPartitionReassignmentsRequest {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { timeout_ms: 60000, topics: None, unknown_tags: UnknownTags::new() };
@@ -51,12 +45,6 @@ pub struct ListPartitionReassignmentsTopics {
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListPartitionReassignmentsTopics {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListPartitionReassignmentsTopics {
@@ -91,12 +79,6 @@ pub struct ListPartitionReassignmentsResponse {
     pub topics: Vec<OngoingTopicReassignment>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ListPartitionReassignmentsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ListPartitionReassignmentsResponse {
@@ -135,12 +117,6 @@ pub struct OngoingTopicReassignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OngoingTopicReassignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OngoingTopicReassignment {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -173,12 +149,6 @@ pub struct OngoingPartitionReassignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OngoingPartitionReassignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OngoingPartitionReassignment {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -206,6 +176,13 @@ impl Struct for OngoingPartitionReassignment {
     }
 }
 
+default!(
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsTopics,
+    ListPartitionReassignmentsResponse,
+    OngoingTopicReassignment,
+    OngoingPartitionReassignment
+);
 message!(ListPartitionReassignmentsRequest, 0, 0, Some(0));
 message!(ListPartitionReassignmentsResponse, 0, 0, Some(0));
 rpc!(ListPartitionReassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse);

@@ -25,12 +25,6 @@ pub struct ListTransactionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListTransactionsRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListTransactionsRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -85,12 +79,6 @@ pub struct ListTransactionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListTransactionsResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ListTransactionsResponse {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -129,12 +117,6 @@ pub struct TransactionState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TransactionState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TransactionState {
     const MIN: usize = 11;
     const DEFAULT: Self = Self {
@@ -159,6 +141,7 @@ impl Struct for TransactionState {
     }
 }
 
+default!(ListTransactionsRequest, ListTransactionsResponse, TransactionState);
 message!(ListTransactionsRequest, 0, 2, Some(0));
 message!(ListTransactionsResponse, 0, 2, Some(0));
 rpc!(ListTransactions, ListTransactionsRequest, ListTransactionsResponse);

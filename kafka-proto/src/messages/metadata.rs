@@ -38,12 +38,6 @@ pub struct MetadataRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MetadataRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self {
@@ -102,12 +96,6 @@ pub struct MetadataRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MetadataRequestTopic {
     const MIN: usize = 1;
     const DEFAULT: Self =
@@ -154,12 +142,6 @@ pub struct MetadataResponse {
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for MetadataResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for MetadataResponse {
@@ -236,12 +218,6 @@ pub struct MetadataResponseBroker {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataResponseBroker {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MetadataResponseBroker {
     const MIN: usize = 9;
     const DEFAULT: Self =
@@ -289,12 +265,6 @@ pub struct MetadataResponseTopic {
     pub topic_authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for MetadataResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for MetadataResponseTopic {
@@ -367,12 +337,6 @@ pub struct MetadataResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for MetadataResponsePartition {
     const MIN: usize = 12;
     const DEFAULT: Self = Self {
@@ -417,6 +381,14 @@ impl Struct for MetadataResponsePartition {
     }
 }
 
+default!(
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponseTopic,
+    MetadataResponsePartition
+);
 message!(MetadataRequest, 0, 13, Some(9));
 message!(MetadataResponse, 0, 13, Some(9));
 rpc!(Metadata, MetadataRequest, MetadataResponse);

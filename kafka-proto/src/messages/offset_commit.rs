@@ -39,12 +39,6 @@ pub struct OffsetCommitRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetCommitRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -107,12 +101,6 @@ pub struct OffsetCommitRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetCommitRequestTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -165,12 +153,6 @@ pub struct OffsetCommitRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitRequestPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetCommitRequestPartition {
     const MIN: usize = 13;
     const DEFAULT: Self = Self {
@@ -221,12 +203,6 @@ pub struct OffsetCommitResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetCommitResponse {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -261,12 +237,6 @@ pub struct OffsetCommitResponseTopic {
     pub partitions: Vec<OffsetCommitResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetCommitResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetCommitResponseTopic {
@@ -312,12 +282,6 @@ pub struct OffsetCommitResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetCommitResponsePartition {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -333,6 +297,14 @@ impl Struct for OffsetCommitResponsePartition {
     }
 }
 
+default!(
+    OffsetCommitRequest,
+    OffsetCommitRequestTopic,
+    OffsetCommitRequestPartition,
+    OffsetCommitResponse,
+    OffsetCommitResponseTopic,
+    OffsetCommitResponsePartition
+);
 message!(OffsetCommitRequest, 0, 10, Some(8));
 message!(OffsetCommitResponse, 0, 10, Some(8));
 rpc!(OffsetCommit, OffsetCommitRequest, OffsetCommitResponse);

@@ -15,12 +15,6 @@ pub struct OffsetDeleteRequest {
     pub topics: Vec<OffsetDeleteRequestTopic>,
 }
 
-impl Default for OffsetDeleteRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetDeleteRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new() };
@@ -45,12 +39,6 @@ pub struct OffsetDeleteRequestTopic {
     pub partitions: Vec<OffsetDeleteRequestPartition>,
 }
 
-impl Default for OffsetDeleteRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetDeleteRequestTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new() };
@@ -71,12 +59,6 @@ impl Struct for OffsetDeleteRequestTopic {
 pub struct OffsetDeleteRequestPartition {
     /// The partition.
     pub partition_index: i32,
-}
-
-impl Default for OffsetDeleteRequestPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetDeleteRequestPartition {
@@ -103,12 +85,6 @@ pub struct OffsetDeleteResponse {
     pub topics: Vec<OffsetDeleteResponseTopic>,
 }
 
-impl Default for OffsetDeleteResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetDeleteResponse {
     const MIN: usize = 7;
     const DEFAULT: Self = Self { error_code: 0, throttle_time_ms: 0, topics: Vec::new() };
@@ -131,12 +107,6 @@ pub struct OffsetDeleteResponseTopic {
     pub name: Str,
     /// Its partitions.
     pub partitions: Vec<OffsetDeleteResponsePartition>,
-}
-
-impl Default for OffsetDeleteResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetDeleteResponseTopic {
@@ -163,12 +133,6 @@ pub struct OffsetDeleteResponsePartition {
     pub error_code: i16,
 }
 
-impl Default for OffsetDeleteResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetDeleteResponsePartition {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0 };
@@ -182,6 +146,14 @@ impl Struct for OffsetDeleteResponsePartition {
     }
 }
 
+default!(
+    OffsetDeleteRequest,
+    OffsetDeleteRequestTopic,
+    OffsetDeleteRequestPartition,
+    OffsetDeleteResponse,
+    OffsetDeleteResponseTopic,
+    OffsetDeleteResponsePartition
+);
 message!(OffsetDeleteRequest, 0, 0, None);
 message!(OffsetDeleteResponse, 0, 0, None);
 rpc!(OffsetDelete, OffsetDeleteRequest, OffsetDeleteResponse);

@@ -35,12 +35,6 @@ pub struct OffsetFetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetFetchRequest {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -98,12 +92,6 @@ pub struct OffsetFetchRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetFetchRequestTopic {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -138,12 +126,6 @@ pub struct OffsetFetchRequestGroup {
     pub topics: Option<Vec<OffsetFetchRequestTopics>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetFetchRequestGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetFetchRequestGroup {
@@ -190,12 +172,6 @@ pub struct OffsetFetchRequestTopics {
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetFetchRequestTopics {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetFetchRequestTopics {
@@ -247,12 +223,6 @@ pub struct OffsetFetchResponse {
     pub groups: Vec<OffsetFetchResponseGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetFetchResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetFetchResponse {
@@ -313,12 +283,6 @@ pub struct OffsetFetchResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetFetchResponseTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -353,12 +317,6 @@ pub struct OffsetFetchResponsePartition {
     pub error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetFetchResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetFetchResponsePartition {
@@ -406,12 +364,6 @@ pub struct OffsetFetchResponseGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchResponseGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetFetchResponseGroup {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -445,12 +397,6 @@ pub struct OffsetFetchResponseTopics {
     pub partitions: Vec<OffsetFetchResponsePartitions>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetFetchResponseTopics {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetFetchResponseTopics {
@@ -504,12 +450,6 @@ pub struct OffsetFetchResponsePartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchResponsePartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetFetchResponsePartitions {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -540,6 +480,18 @@ impl Struct for OffsetFetchResponsePartitions {
     }
 }
 
+default!(
+    OffsetFetchRequest,
+    OffsetFetchRequestTopic,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+    OffsetFetchResponseTopic,
+    OffsetFetchResponsePartition,
+    OffsetFetchResponseGroup,
+    OffsetFetchResponseTopics,
+    OffsetFetchResponsePartitions
+);
 message!(OffsetFetchRequest, 0, 10, Some(6));
 message!(OffsetFetchResponse, 0, 10, Some(6));
 rpc!(OffsetFetch, OffsetFetchRequest, OffsetFetchResponse);

@@ -22,12 +22,6 @@ pub struct OffsetForLeaderEpochRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetForLeaderEpochRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetForLeaderEpochRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { replica_id: -2, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -60,12 +54,6 @@ pub struct OffsetForLeaderTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetForLeaderTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetForLeaderTopic {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -96,12 +84,6 @@ pub struct OffsetForLeaderPartition {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetForLeaderPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetForLeaderPartition {
@@ -140,12 +122,6 @@ pub struct OffsetForLeaderEpochResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetForLeaderEpochResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for OffsetForLeaderEpochResponse {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -176,12 +152,6 @@ pub struct OffsetForLeaderTopicResult {
     pub partitions: Vec<EpochEndOffset>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for OffsetForLeaderTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for OffsetForLeaderTopicResult {
@@ -219,12 +189,6 @@ pub struct EpochEndOffset {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EpochEndOffset {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EpochEndOffset {
     const MIN: usize = 14;
     const DEFAULT: Self = Self {
@@ -254,6 +218,14 @@ impl Struct for EpochEndOffset {
     }
 }
 
+default!(
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderTopic,
+    OffsetForLeaderPartition,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderTopicResult,
+    EpochEndOffset
+);
 message!(OffsetForLeaderEpochRequest, 0, 4, Some(4));
 message!(OffsetForLeaderEpochResponse, 0, 4, Some(4));
 rpc!(OffsetForLeaderEpoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse);

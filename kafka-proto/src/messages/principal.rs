@@ -19,12 +19,6 @@ pub struct DefaultPrincipalData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DefaultPrincipalData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for DefaultPrincipalData {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -49,5 +43,6 @@ impl Struct for DefaultPrincipalData {
     }
 }
 
+default!(DefaultPrincipalData);
 message!(DefaultPrincipalData, 0, 0, Some(0));
 prefixed!(DefaultPrincipalData);

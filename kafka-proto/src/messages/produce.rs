@@ -35,12 +35,6 @@ pub struct ProduceRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ProduceRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ProduceRequest {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -87,12 +81,6 @@ pub struct TopicProduceData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicProduceData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicProduceData {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -137,12 +125,6 @@ pub struct PartitionProduceData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionProduceData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionProduceData {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { index: 0, records: None, unknown_tags: UnknownTags::new() };
@@ -173,12 +155,6 @@ pub struct ProduceResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ProduceResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ProduceResponse {
@@ -229,12 +205,6 @@ pub struct TopicProduceResponse {
     pub partition_responses: Vec<PartitionProduceResponse>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicProduceResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicProduceResponse {
@@ -295,12 +265,6 @@ pub struct PartitionProduceResponse {
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionProduceResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionProduceResponse {
@@ -369,12 +333,6 @@ pub struct BatchIndexAndErrorMessage {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BatchIndexAndErrorMessage {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for BatchIndexAndErrorMessage {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -404,12 +362,6 @@ pub struct LeaderIdAndEpoch {
     pub leader_epoch: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for LeaderIdAndEpoch {
@@ -443,12 +395,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
     const DEFAULT: Self =
@@ -471,6 +417,17 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    ProduceRequest,
+    TopicProduceData,
+    PartitionProduceData,
+    ProduceResponse,
+    TopicProduceResponse,
+    PartitionProduceResponse,
+    BatchIndexAndErrorMessage,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(ProduceRequest, 0, 13, Some(9));
 message!(ProduceResponse, 0, 13, Some(9));
 rpc!(Produce, ProduceRequest, ProduceResponse);

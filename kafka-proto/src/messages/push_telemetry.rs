@@ -23,12 +23,6 @@ pub struct PushTelemetryRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PushTelemetryRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PushTelemetryRequest {
     const MIN: usize = 24;
     const DEFAULT: Self = Self {
@@ -68,12 +62,6 @@ pub struct PushTelemetryResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PushTelemetryResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PushTelemetryResponse {
     const MIN: usize = 7;
     const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -89,6 +77,7 @@ impl Struct for PushTelemetryResponse {
     }
 }
 
+default!(PushTelemetryRequest, PushTelemetryResponse);
 message!(PushTelemetryRequest, 0, 0, Some(0));
 message!(PushTelemetryResponse, 0, 0, Some(0));
 rpc!(PushTelemetry, PushTelemetryRequest, PushTelemetryResponse);

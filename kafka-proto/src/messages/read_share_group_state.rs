@@ -17,12 +17,6 @@ pub struct ReadShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReadShareGroupStateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReadShareGroupStateRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -49,12 +43,6 @@ pub struct ReadStateData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadStateData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadStateData {
@@ -86,12 +74,6 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionData {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -114,12 +96,6 @@ pub struct ReadShareGroupStateResponse {
     pub results: Vec<ReadStateResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadShareGroupStateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadShareGroupStateResponse {
@@ -146,12 +122,6 @@ pub struct ReadStateResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadStateResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadStateResult {
@@ -190,12 +160,6 @@ pub struct PartitionResult {
     pub state_batches: Vec<StateBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResult {
@@ -242,12 +206,6 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StateBatch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StateBatch {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -273,6 +231,15 @@ impl Struct for StateBatch {
     }
 }
 
+default!(
+    ReadShareGroupStateRequest,
+    ReadStateData,
+    PartitionData,
+    ReadShareGroupStateResponse,
+    ReadStateResult,
+    PartitionResult,
+    StateBatch
+);
 message!(ReadShareGroupStateRequest, 0, 0, Some(0));
 message!(ReadShareGroupStateResponse, 0, 0, Some(0));
 rpc!(ReadShareGroupState, ReadShareGroupStateRequest, ReadShareGroupStateResponse);

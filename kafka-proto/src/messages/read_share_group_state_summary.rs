@@ -18,12 +18,6 @@ pub struct ReadShareGroupStateSummaryRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReadShareGroupStateSummaryRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ReadShareGroupStateSummaryRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -50,12 +44,6 @@ pub struct ReadStateSummaryData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadStateSummaryData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadStateSummaryData {
@@ -87,12 +75,6 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionData {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -115,12 +97,6 @@ pub struct ReadShareGroupStateSummaryResponse {
     pub results: Vec<ReadStateSummaryResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadShareGroupStateSummaryResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadShareGroupStateSummaryResponse {
@@ -147,12 +123,6 @@ pub struct ReadStateSummaryResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ReadStateSummaryResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ReadStateSummaryResult {
@@ -196,12 +166,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 24;
     const DEFAULT: Self = Self {
@@ -240,6 +204,14 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    ReadShareGroupStateSummaryRequest,
+    ReadStateSummaryData,
+    PartitionData,
+    ReadShareGroupStateSummaryResponse,
+    ReadStateSummaryResult,
+    PartitionResult
+);
 message!(ReadShareGroupStateSummaryRequest, 0, 1, Some(0));
 message!(ReadShareGroupStateSummaryResponse, 0, 1, Some(0));
 rpc!(ReadShareGroupStateSummary, ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse);

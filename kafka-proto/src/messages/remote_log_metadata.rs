@@ -42,12 +42,6 @@ pub struct RemoteLogSegmentMetadataRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoteLogSegmentMetadataRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoteLogSegmentMetadataRecord {
     const MIN: usize = 83;
     const DEFAULT: Self = Self {
@@ -121,12 +115,6 @@ pub struct RemoteLogSegmentIdEntry {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoteLogSegmentIdEntry {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoteLogSegmentIdEntry {
     const MIN: usize = 39;
     const DEFAULT: Self = Self {
@@ -161,12 +149,6 @@ pub struct TopicIdPartitionEntry {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicIdPartitionEntry {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicIdPartitionEntry {
     const MIN: usize = 22;
     const DEFAULT: Self =
@@ -194,12 +176,6 @@ pub struct SegmentLeaderEpochEntry {
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for SegmentLeaderEpochEntry {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for SegmentLeaderEpochEntry {
@@ -233,12 +209,6 @@ pub struct RemoteLogSegmentMetadataUpdateRecord {
     pub remote_log_segment_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for RemoteLogSegmentMetadataUpdateRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for RemoteLogSegmentMetadataUpdateRecord {
@@ -280,12 +250,6 @@ pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     const MIN: usize = 39;
     const DEFAULT: Self = Self {
@@ -320,12 +284,6 @@ pub struct RemotePartitionDeleteMetadataRecord {
     pub remote_partition_delete_state: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for RemotePartitionDeleteMetadataRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for RemotePartitionDeleteMetadataRecord {
@@ -383,12 +341,6 @@ pub struct RemoteLogSegmentMetadataSnapshotRecord {
     pub txn_index_empty: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for RemoteLogSegmentMetadataSnapshotRecord {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for RemoteLogSegmentMetadataSnapshotRecord {
@@ -467,6 +419,16 @@ impl Struct for RemoteLogSegmentMetadataSnapshotRecord {
     }
 }
 
+default!(
+    RemoteLogSegmentMetadataRecord,
+    RemoteLogSegmentIdEntry,
+    TopicIdPartitionEntry,
+    SegmentLeaderEpochEntry,
+    RemoteLogSegmentMetadataUpdateRecord,
+    RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry,
+    RemotePartitionDeleteMetadataRecord,
+    RemoteLogSegmentMetadataSnapshotRecord
+);
 message!(RemoteLogSegmentMetadataRecord, 0, 0, Some(0));
 message!(RemoteLogSegmentMetadataUpdateRecord, 0, 0, Some(0));
 message!(RemotePartitionDeleteMetadataRecord, 0, 0, Some(0));

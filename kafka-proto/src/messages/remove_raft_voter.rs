@@ -20,12 +20,6 @@ pub struct RemoveRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveRaftVoterRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoveRaftVoterRequest {
     const MIN: usize = 22;
     const DEFAULT: Self = Self {
@@ -62,12 +56,6 @@ pub struct RemoveRaftVoterResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveRaftVoterResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RemoveRaftVoterResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -90,6 +78,7 @@ impl Struct for RemoveRaftVoterResponse {
     }
 }
 
+default!(RemoveRaftVoterRequest, RemoveRaftVoterResponse);
 message!(RemoveRaftVoterRequest, 0, 0, Some(0));
 message!(RemoveRaftVoterResponse, 0, 0, Some(0));
 rpc!(RemoveRaftVoter, RemoveRaftVoterRequest, RemoveRaftVoterResponse);

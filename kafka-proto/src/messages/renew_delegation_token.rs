@@ -19,12 +19,6 @@ pub struct RenewDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RenewDelegationTokenRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RenewDelegationTokenRequest {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { hmac: Bytes::new(), renew_period_ms: 0, unknown_tags: UnknownTags::new() };
@@ -55,12 +49,6 @@ pub struct RenewDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RenewDelegationTokenResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for RenewDelegationTokenResponse {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -81,6 +69,7 @@ impl Struct for RenewDelegationTokenResponse {
     }
 }
 
+default!(RenewDelegationTokenRequest, RenewDelegationTokenResponse);
 message!(RenewDelegationTokenRequest, 0, 2, Some(2));
 message!(RenewDelegationTokenResponse, 0, 2, Some(2));
 rpc!(RenewDelegationToken, RenewDelegationTokenRequest, RenewDelegationTokenResponse);

@@ -17,12 +17,6 @@ pub struct SaslAuthenticateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SaslAuthenticateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SaslAuthenticateRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { auth_bytes: Bytes::new(), unknown_tags: UnknownTags::new() };
@@ -53,12 +47,6 @@ pub struct SaslAuthenticateResponse {
     pub session_lifetime_ms: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for SaslAuthenticateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for SaslAuthenticateResponse {
@@ -92,6 +80,7 @@ impl Struct for SaslAuthenticateResponse {
     }
 }
 
+default!(SaslAuthenticateRequest, SaslAuthenticateResponse);
 message!(SaslAuthenticateRequest, 0, 2, Some(2));
 message!(SaslAuthenticateResponse, 0, 2, Some(2));
 rpc!(SaslAuthenticate, SaslAuthenticateRequest, SaslAuthenticateResponse);

@@ -14,12 +14,6 @@ pub struct SaslHandshakeRequest {
     pub mechanism: Str,
 }
 
-impl Default for SaslHandshakeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SaslHandshakeRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { mechanism: Str::new() };
@@ -42,12 +36,6 @@ pub struct SaslHandshakeResponse {
     pub mechanisms: Vec<Str>,
 }
 
-impl Default for SaslHandshakeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SaslHandshakeResponse {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { error_code: 0, mechanisms: Vec::new() };
@@ -63,6 +51,7 @@ impl Struct for SaslHandshakeResponse {
     }
 }
 
+default!(SaslHandshakeRequest, SaslHandshakeResponse);
 message!(SaslHandshakeRequest, 0, 1, None);
 message!(SaslHandshakeResponse, 0, 1, None);
 rpc!(SaslHandshake, SaslHandshakeRequest, SaslHandshakeResponse);

@@ -27,12 +27,6 @@ pub struct ShareAcknowledgeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareAcknowledgeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareAcknowledgeRequest {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -80,12 +74,6 @@ pub struct AcknowledgeTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AcknowledgeTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AcknowledgeTopic {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -113,12 +101,6 @@ pub struct AcknowledgePartition {
     pub acknowledgement_batches: Vec<AcknowledgementBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AcknowledgePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AcknowledgePartition {
@@ -150,12 +132,6 @@ pub struct AcknowledgementBatch {
     pub acknowledge_types: Int8s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AcknowledgementBatch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AcknowledgementBatch {
@@ -199,12 +175,6 @@ pub struct ShareAcknowledgeResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareAcknowledgeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareAcknowledgeResponse {
@@ -253,12 +223,6 @@ pub struct ShareAcknowledgeTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareAcknowledgeTopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareAcknowledgeTopicResponse {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -291,12 +255,6 @@ pub struct PartitionData {
     pub current_leader: LeaderIdAndEpoch,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -335,12 +293,6 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -372,12 +324,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
     const DEFAULT: Self =
@@ -400,6 +346,17 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    ShareAcknowledgeRequest,
+    AcknowledgeTopic,
+    AcknowledgePartition,
+    AcknowledgementBatch,
+    ShareAcknowledgeResponse,
+    ShareAcknowledgeTopicResponse,
+    PartitionData,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(ShareAcknowledgeRequest, 1, 2, Some(1));
 message!(ShareAcknowledgeResponse, 1, 2, Some(1));
 rpc!(ShareAcknowledge, ShareAcknowledgeRequest, ShareAcknowledgeResponse);

@@ -43,12 +43,6 @@ pub struct ShareFetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareFetchRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareFetchRequest {
     const MIN: usize = 29;
     const DEFAULT: Self = Self {
@@ -129,12 +123,6 @@ pub struct FetchTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for FetchTopic {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -162,12 +150,6 @@ pub struct FetchPartition {
     pub acknowledgement_batches: Vec<AcknowledgementBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FetchPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FetchPartition {
@@ -201,12 +183,6 @@ pub struct AcknowledgementBatch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AcknowledgementBatch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for AcknowledgementBatch {
     const MIN: usize = 18;
     const DEFAULT: Self = Self {
@@ -238,12 +214,6 @@ pub struct ForgottenTopic {
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ForgottenTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ForgottenTopic {
@@ -282,12 +252,6 @@ pub struct ShareFetchResponse {
     pub node_endpoints: Vec<NodeEndpoint>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareFetchResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareFetchResponse {
@@ -332,12 +296,6 @@ pub struct ShareFetchableTopicResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareFetchableTopicResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareFetchableTopicResponse {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -379,12 +337,6 @@ pub struct PartitionData {
     pub acquired_records: Vec<AcquiredRecords>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -435,12 +387,6 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
     const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
@@ -467,12 +413,6 @@ pub struct AcquiredRecords {
     pub delivery_count: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for AcquiredRecords {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for AcquiredRecords {
@@ -511,12 +451,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
     const DEFAULT: Self =
@@ -539,6 +473,19 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(
+    ShareFetchRequest,
+    FetchTopic,
+    FetchPartition,
+    AcknowledgementBatch,
+    ForgottenTopic,
+    ShareFetchResponse,
+    ShareFetchableTopicResponse,
+    PartitionData,
+    LeaderIdAndEpoch,
+    AcquiredRecords,
+    NodeEndpoint
+);
 message!(ShareFetchRequest, 1, 2, Some(1));
 message!(ShareFetchResponse, 1, 2, Some(1));
 rpc!(ShareFetch, ShareFetchRequest, ShareFetchResponse);

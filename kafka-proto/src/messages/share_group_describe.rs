@@ -17,12 +17,6 @@ pub struct ShareGroupDescribeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupDescribeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupDescribeRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -53,12 +47,6 @@ pub struct ShareGroupDescribeResponse {
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareGroupDescribeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareGroupDescribeResponse {
@@ -103,12 +91,6 @@ pub struct DescribedGroup {
     pub authorized_operations: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribedGroup {
@@ -173,12 +155,6 @@ pub struct Member {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Member {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Member {
     const MIN: usize = 12;
     const DEFAULT: Self = Self {
@@ -224,12 +200,6 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Assignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Assignment {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -258,12 +228,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 19;
     const DEFAULT: Self = Self {
@@ -288,6 +252,14 @@ impl Struct for TopicPartitions {
     }
 }
 
+default!(
+    ShareGroupDescribeRequest,
+    ShareGroupDescribeResponse,
+    DescribedGroup,
+    Member,
+    Assignment,
+    TopicPartitions
+);
 message!(ShareGroupDescribeRequest, 1, 1, Some(1));
 message!(ShareGroupDescribeResponse, 1, 1, Some(1));
 rpc!(ShareGroupDescribe, ShareGroupDescribeRequest, ShareGroupDescribeResponse);

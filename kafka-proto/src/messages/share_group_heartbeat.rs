@@ -25,12 +25,6 @@ pub struct ShareGroupHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupHeartbeatRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupHeartbeatRequest {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -85,12 +79,6 @@ pub struct ShareGroupHeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupHeartbeatResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareGroupHeartbeatResponse {
     const MIN: usize = 18;
     const DEFAULT: Self = Self {
@@ -132,12 +120,6 @@ pub struct Assignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Assignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Assignment {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -164,12 +146,6 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
     const DEFAULT: Self =
@@ -188,6 +164,7 @@ impl Struct for TopicPartitions {
     }
 }
 
+default!(ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, Assignment, TopicPartitions);
 message!(ShareGroupHeartbeatRequest, 1, 1, Some(1));
 message!(ShareGroupHeartbeatResponse, 1, 1, Some(1));
 rpc!(ShareGroupHeartbeat, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse);

@@ -19,12 +19,6 @@ pub struct ShareSnapshotKey {
     pub partition: i32,
 }
 
-impl Default for ShareSnapshotKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareSnapshotKey {
     const MIN: usize = 21;
     const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
@@ -62,12 +56,6 @@ pub struct ShareSnapshotValue {
     pub delivery_complete_count: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareSnapshotValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareSnapshotValue {
@@ -154,12 +142,6 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StateBatch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StateBatch {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -196,12 +178,6 @@ pub struct ShareUpdateKey {
     pub partition: i32,
 }
 
-impl Default for ShareUpdateKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for ShareUpdateKey {
     const MIN: usize = 21;
     const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
@@ -233,12 +209,6 @@ pub struct ShareUpdateValue {
     pub delivery_complete_count: i32,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for ShareUpdateValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for ShareUpdateValue {
@@ -280,6 +250,7 @@ impl Struct for ShareUpdateValue {
     }
 }
 
+default!(ShareSnapshotKey, ShareSnapshotValue, StateBatch, ShareUpdateKey, ShareUpdateValue);
 message!(ShareSnapshotKey, 0, 0, None);
 message!(ShareSnapshotValue, 0, 0, Some(0));
 message!(ShareUpdateKey, 0, 0, None);

@@ -39,12 +39,6 @@ pub struct StopReplicaRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StopReplicaRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StopReplicaRequest {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -127,12 +121,6 @@ pub struct StopReplicaPartitionV0 {
     pub partition_index: i32,
 }
 
-impl Default for StopReplicaPartitionV0 {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StopReplicaPartitionV0 {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { topic_name: Str::new(), partition_index: 0 };
@@ -157,12 +145,6 @@ pub struct StopReplicaTopicV1 {
     pub partition_indexes: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StopReplicaTopicV1 {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StopReplicaTopicV1 {
@@ -192,12 +174,6 @@ pub struct StopReplicaTopicState {
     pub partition_states: Vec<StopReplicaPartitionState>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StopReplicaTopicState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StopReplicaTopicState {
@@ -230,12 +206,6 @@ pub struct StopReplicaPartitionState {
     pub delete_partition: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StopReplicaPartitionState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StopReplicaPartitionState {
@@ -273,12 +243,6 @@ pub struct StopReplicaResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StopReplicaResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StopReplicaResponse {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -310,12 +274,6 @@ pub struct StopReplicaPartitionError {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StopReplicaPartitionError {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StopReplicaPartitionError {
     const MIN: usize = 7;
     const DEFAULT: Self =
@@ -334,6 +292,15 @@ impl Struct for StopReplicaPartitionError {
     }
 }
 
+default!(
+    StopReplicaRequest,
+    StopReplicaPartitionV0,
+    StopReplicaTopicV1,
+    StopReplicaTopicState,
+    StopReplicaPartitionState,
+    StopReplicaResponse,
+    StopReplicaPartitionError
+);
 message!(StopReplicaRequest, 0, 4, Some(2));
 message!(StopReplicaResponse, 0, 4, Some(2));
 rpc!(StopReplica, StopReplicaRequest, StopReplicaResponse);

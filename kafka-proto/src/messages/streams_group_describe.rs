@@ -21,12 +21,6 @@ pub struct StreamsGroupDescribeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupDescribeRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupDescribeRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self {
@@ -66,12 +60,6 @@ pub struct StreamsGroupDescribeResponse {
     pub groups: Vec<DescribedGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupDescribeResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupDescribeResponse {
@@ -126,12 +114,6 @@ pub struct DescribedGroup {
     pub assignor_name: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for DescribedGroup {
@@ -202,12 +184,6 @@ pub struct Topology {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Topology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Topology {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { epoch: 0, subtopologies: None, unknown_tags: UnknownTags::new() };
@@ -240,12 +216,6 @@ pub struct Subtopology {
     pub repartition_source_topics: Vec<TopicInfo>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Subtopology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Subtopology {
@@ -316,12 +286,6 @@ pub struct Member {
     pub is_classic: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Member {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Member {
@@ -399,12 +363,6 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicInfo {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -441,12 +399,6 @@ pub struct Endpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Endpoint {
     const MIN: usize = 4;
     const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -473,12 +425,6 @@ pub struct KeyValue {
     pub value: Str,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for KeyValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for KeyValue {
@@ -511,12 +457,6 @@ pub struct TaskOffset {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TaskOffset {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TaskOffset {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -546,12 +486,6 @@ pub struct Assignment {
     pub warmup_tasks: Vec<TaskIds>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Assignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Assignment {
@@ -589,12 +523,6 @@ pub struct TopologyDescription {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopologyDescription {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -622,12 +550,6 @@ pub struct TaskIds {
     pub partitions: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TaskIds {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TaskIds {
@@ -659,12 +581,6 @@ pub struct TopologyDescriptionSubtopology {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopologyDescriptionSubtopology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -692,12 +608,6 @@ pub struct TopologyDescriptionGlobalStore {
     pub processor: TopologyDescriptionNode,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopologyDescriptionGlobalStore {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopologyDescriptionGlobalStore {
@@ -741,12 +651,6 @@ pub struct TopologyDescriptionNode {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopologyDescriptionNode {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -780,6 +684,24 @@ impl Struct for TopologyDescriptionNode {
     }
 }
 
+default!(
+    StreamsGroupDescribeRequest,
+    StreamsGroupDescribeResponse,
+    DescribedGroup,
+    Topology,
+    Subtopology,
+    Member,
+    TopicInfo,
+    Endpoint,
+    KeyValue,
+    TaskOffset,
+    Assignment,
+    TopologyDescription,
+    TaskIds,
+    TopologyDescriptionSubtopology,
+    TopologyDescriptionGlobalStore,
+    TopologyDescriptionNode
+);
 message!(StreamsGroupDescribeRequest, 0, 1, Some(0));
 message!(StreamsGroupDescribeResponse, 0, 1, Some(0));
 rpc!(StreamsGroupDescribe, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse);

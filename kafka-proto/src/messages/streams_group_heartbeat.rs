@@ -60,12 +60,6 @@ pub struct StreamsGroupHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupHeartbeatRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupHeartbeatRequest {
     const MIN: usize = 27;
     const DEFAULT: Self = Self {
@@ -145,12 +139,6 @@ pub struct Topology {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Topology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Topology {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { epoch: 0, subtopologies: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -187,12 +175,6 @@ pub struct Subtopology {
     pub copartition_groups: Vec<CopartitionGroup>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Subtopology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Subtopology {
@@ -244,12 +226,6 @@ pub struct CopartitionGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CopartitionGroup {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -289,12 +265,6 @@ pub struct TopicInfo {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicInfo {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicInfo {
     const MIN: usize = 9;
     const DEFAULT: Self = Self {
@@ -331,12 +301,6 @@ pub struct TaskIds {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TaskIds {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TaskIds {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -364,12 +328,6 @@ pub struct Endpoint {
     pub port: u16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for Endpoint {
@@ -400,12 +358,6 @@ pub struct KeyValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for KeyValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for KeyValue {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
@@ -434,12 +386,6 @@ pub struct TaskOffset {
     pub offset: i64,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TaskOffset {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TaskOffset {
@@ -506,12 +452,6 @@ pub struct StreamsGroupHeartbeatResponse {
     pub partitions_by_user_endpoint: Option<Vec<EndpointToPartitions>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for StreamsGroupHeartbeatResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for StreamsGroupHeartbeatResponse {
@@ -602,12 +542,6 @@ pub struct EndpointToPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndpointToPartitions {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for EndpointToPartitions {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -643,12 +577,6 @@ pub struct Status {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Status {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Status {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -678,12 +606,6 @@ pub struct TopicPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicPartition {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -702,6 +624,21 @@ impl Struct for TopicPartition {
     }
 }
 
+default!(
+    StreamsGroupHeartbeatRequest,
+    Topology,
+    Subtopology,
+    CopartitionGroup,
+    TopicInfo,
+    TaskIds,
+    Endpoint,
+    KeyValue,
+    TaskOffset,
+    StreamsGroupHeartbeatResponse,
+    EndpointToPartitions,
+    Status,
+    TopicPartition
+);
 message!(StreamsGroupHeartbeatRequest, 0, 1, Some(0));
 message!(StreamsGroupHeartbeatResponse, 0, 1, Some(0));
 rpc!(StreamsGroupHeartbeat, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse);

@@ -21,12 +21,6 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupTopologyDescriptionUpdateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -65,12 +59,6 @@ pub struct TopologyDescription {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopologyDescription {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -100,12 +88,6 @@ pub struct TopologyDescriptionSubtopology {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopologyDescriptionSubtopology {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -133,12 +115,6 @@ pub struct TopologyDescriptionGlobalStore {
     pub processor: TopologyDescriptionNode,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopologyDescriptionGlobalStore {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopologyDescriptionGlobalStore {
@@ -180,12 +156,6 @@ pub struct TopologyDescriptionNode {
     pub successors: Vec<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopologyDescriptionNode {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopologyDescriptionNode {
@@ -235,12 +205,6 @@ pub struct StreamsGroupTopologyDescriptionUpdateResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupTopologyDescriptionUpdateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StreamsGroupTopologyDescriptionUpdateResponse {
     const MIN: usize = 8;
     const DEFAULT: Self =
@@ -259,6 +223,14 @@ impl Struct for StreamsGroupTopologyDescriptionUpdateResponse {
     }
 }
 
+default!(
+    StreamsGroupTopologyDescriptionUpdateRequest,
+    TopologyDescription,
+    TopologyDescriptionSubtopology,
+    TopologyDescriptionGlobalStore,
+    TopologyDescriptionNode,
+    StreamsGroupTopologyDescriptionUpdateResponse
+);
 message!(StreamsGroupTopologyDescriptionUpdateRequest, 0, 0, Some(0));
 message!(StreamsGroupTopologyDescriptionUpdateResponse, 0, 0, Some(0));
 rpc!(

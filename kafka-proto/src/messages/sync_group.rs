@@ -35,12 +35,6 @@ pub struct SyncGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SyncGroupRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SyncGroupRequest {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -98,12 +92,6 @@ pub struct SyncGroupRequestAssignment {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SyncGroupRequestAssignment {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for SyncGroupRequestAssignment {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -140,12 +128,6 @@ pub struct SyncGroupResponse {
     pub assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for SyncGroupResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for SyncGroupResponse {
@@ -186,6 +168,7 @@ impl Struct for SyncGroupResponse {
     }
 }
 
+default!(SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse);
 message!(SyncGroupRequest, 0, 5, Some(4));
 message!(SyncGroupResponse, 0, 5, Some(4));
 rpc!(SyncGroup, SyncGroupRequest, SyncGroupResponse);

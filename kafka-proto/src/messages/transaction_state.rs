@@ -14,12 +14,6 @@ pub struct TransactionLogKey {
     pub transactional_id: Str,
 }
 
-impl Default for TransactionLogKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TransactionLogKey {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { transactional_id: Str::new() };
@@ -65,12 +59,6 @@ pub struct TransactionLogValue {
     pub next_producer_epoch: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TransactionLogValue {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TransactionLogValue {
@@ -154,12 +142,6 @@ pub struct PartitionsSchema {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionsSchema {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionsSchema {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -178,6 +160,7 @@ impl Struct for PartitionsSchema {
     }
 }
 
+default!(TransactionLogKey, TransactionLogValue, PartitionsSchema);
 message!(TransactionLogKey, 0, 0, None);
 message!(TransactionLogValue, 0, 1, Some(1));
 records! {

@@ -38,12 +38,6 @@ pub struct TxnOffsetCommitRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TxnOffsetCommitRequest {
     const MIN: usize = 13;
     const DEFAULT: Self = Self {
@@ -104,12 +98,6 @@ pub struct TxnOffsetCommitRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitRequestTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TxnOffsetCommitRequestTopic {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -159,12 +147,6 @@ pub struct TxnOffsetCommitRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitRequestPartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TxnOffsetCommitRequestPartition {
     const MIN: usize = 13;
     const DEFAULT: Self = Self {
@@ -205,12 +187,6 @@ pub struct TxnOffsetCommitResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TxnOffsetCommitResponse {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -241,12 +217,6 @@ pub struct TxnOffsetCommitResponseTopic {
     pub partitions: Vec<TxnOffsetCommitResponsePartition>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TxnOffsetCommitResponseTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TxnOffsetCommitResponseTopic {
@@ -292,12 +262,6 @@ pub struct TxnOffsetCommitResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitResponsePartition {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TxnOffsetCommitResponsePartition {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -313,6 +277,14 @@ impl Struct for TxnOffsetCommitResponsePartition {
     }
 }
 
+default!(
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestTopic,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitResponse,
+    TxnOffsetCommitResponseTopic,
+    TxnOffsetCommitResponsePartition
+);
 message!(TxnOffsetCommitRequest, 0, 6, Some(3));
 message!(TxnOffsetCommitResponse, 0, 6, Some(3));
 rpc!(TxnOffsetCommit, TxnOffsetCommitRequest, TxnOffsetCommitResponse);

@@ -15,12 +15,6 @@ pub struct UnregisterBrokerRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterBrokerRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterBrokerRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { broker_id: 0, unknown_tags: UnknownTags::new() };
@@ -50,12 +44,6 @@ pub struct UnregisterBrokerResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterBrokerResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterBrokerResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -78,6 +66,7 @@ impl Struct for UnregisterBrokerResponse {
     }
 }
 
+default!(UnregisterBrokerRequest, UnregisterBrokerResponse);
 message!(UnregisterBrokerRequest, 0, 0, Some(0));
 message!(UnregisterBrokerResponse, 0, 0, Some(0));
 rpc!(UnregisterBroker, UnregisterBrokerRequest, UnregisterBrokerResponse);

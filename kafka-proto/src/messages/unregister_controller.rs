@@ -15,12 +15,6 @@ pub struct UnregisterControllerRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterControllerRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterControllerRequest {
     const MIN: usize = 5;
     const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
@@ -50,12 +44,6 @@ pub struct UnregisterControllerResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterControllerResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UnregisterControllerResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -78,6 +66,7 @@ impl Struct for UnregisterControllerResponse {
     }
 }
 
+default!(UnregisterControllerRequest, UnregisterControllerResponse);
 message!(UnregisterControllerRequest, 0, 0, Some(0));
 message!(UnregisterControllerResponse, 0, 0, Some(0));
 rpc!(UnregisterController, UnregisterControllerRequest, UnregisterControllerResponse);

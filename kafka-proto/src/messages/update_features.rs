@@ -23,12 +23,6 @@ pub struct UpdateFeaturesRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateFeaturesRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateFeaturesRequest {
     const MIN: usize = 6;
     const DEFAULT: Self = Self {
@@ -74,12 +68,6 @@ pub struct FeatureUpdateKey {
     pub upgrade_type: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for FeatureUpdateKey {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for FeatureUpdateKey {
@@ -138,12 +126,6 @@ pub struct UpdateFeaturesResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateFeaturesResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateFeaturesResponse {
     const MIN: usize = 8;
     const DEFAULT: Self = Self {
@@ -187,12 +169,6 @@ pub struct UpdatableFeatureResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdatableFeatureResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdatableFeatureResult {
     const MIN: usize = 5;
     const DEFAULT: Self = Self {
@@ -217,6 +193,7 @@ impl Struct for UpdatableFeatureResult {
     }
 }
 
+default!(UpdateFeaturesRequest, FeatureUpdateKey, UpdateFeaturesResponse, UpdatableFeatureResult);
 message!(UpdateFeaturesRequest, 0, 2, Some(0));
 message!(UpdateFeaturesResponse, 0, 2, Some(0));
 rpc!(UpdateFeatures, UpdateFeaturesRequest, UpdateFeaturesResponse);

@@ -42,12 +42,6 @@ pub struct UpdateMetadataRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateMetadataRequest {
     const MIN: usize = 10;
     const DEFAULT: Self = Self {
@@ -130,12 +124,6 @@ pub struct UpdateMetadataTopicState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataTopicState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateMetadataTopicState {
     const MIN: usize = 2;
     const DEFAULT: Self = Self {
@@ -183,12 +171,6 @@ pub struct UpdateMetadataBroker {
     pub rack: Option<Str>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for UpdateMetadataBroker {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for UpdateMetadataBroker {
@@ -249,12 +231,6 @@ pub struct UpdateMetadataEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateMetadataEndpoint {
     const MIN: usize = 7;
     const DEFAULT: Self = Self {
@@ -311,12 +287,6 @@ pub struct UpdateMetadataPartitionState {
     pub offline_replicas: Int32s,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for UpdateMetadataPartitionState {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for UpdateMetadataPartitionState {
@@ -376,12 +346,6 @@ pub struct UpdateMetadataResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateMetadataResponse {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { error_code: 0, unknown_tags: UnknownTags::new() };
@@ -397,6 +361,14 @@ impl Struct for UpdateMetadataResponse {
     }
 }
 
+default!(
+    UpdateMetadataRequest,
+    UpdateMetadataTopicState,
+    UpdateMetadataBroker,
+    UpdateMetadataEndpoint,
+    UpdateMetadataPartitionState,
+    UpdateMetadataResponse
+);
 message!(UpdateMetadataRequest, 0, 8, Some(6));
 message!(UpdateMetadataResponse, 0, 8, Some(6));
 rpc!(UpdateMetadata, UpdateMetadataRequest, UpdateMetadataResponse);

@@ -26,12 +26,6 @@ pub struct UpdateRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateRaftVoterRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for UpdateRaftVoterRequest {
     const MIN: usize = 32;
     const DEFAULT: Self = Self {
@@ -78,12 +72,6 @@ pub struct Listener {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Listener {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for Listener {
     const MIN: usize = 5;
     const DEFAULT: Self =
@@ -113,12 +101,6 @@ pub struct KRaftVersionFeature {
     pub max_supported_version: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for KRaftVersionFeature {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for KRaftVersionFeature {
@@ -152,12 +134,6 @@ pub struct UpdateRaftVoterResponse {
     pub current_leader: CurrentLeader,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for UpdateRaftVoterResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for UpdateRaftVoterResponse {
@@ -206,12 +182,6 @@ pub struct CurrentLeader {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CurrentLeader {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for CurrentLeader {
     const MIN: usize = 14;
     const DEFAULT: Self =
@@ -232,6 +202,7 @@ impl Struct for CurrentLeader {
     }
 }
 
+default!(UpdateRaftVoterRequest, Listener, KRaftVersionFeature, UpdateRaftVoterResponse, CurrentLeader);
 message!(UpdateRaftVoterRequest, 0, 0, Some(0));
 message!(UpdateRaftVoterResponse, 0, 0, Some(0));
 rpc!(UpdateRaftVoter, UpdateRaftVoterRequest, UpdateRaftVoterResponse);

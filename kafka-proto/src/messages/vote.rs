@@ -23,12 +23,6 @@ pub struct VoteRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for VoteRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for VoteRequest {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -62,12 +56,6 @@ pub struct TopicData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for TopicData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for TopicData {
@@ -112,12 +100,6 @@ pub struct PartitionData {
     pub pre_vote: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -183,12 +165,6 @@ pub struct VoteResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for VoteResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for VoteResponse {
     const MIN: usize = 4;
     const DEFAULT: Self = Self {
@@ -231,12 +207,6 @@ pub struct TopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for TopicResult {
     const MIN: usize = 3;
     const DEFAULT: Self =
@@ -270,12 +240,6 @@ pub struct PartitionResult {
     pub vote_granted: bool,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionResult {
@@ -317,12 +281,6 @@ pub struct NodeEndpoint {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for NodeEndpoint {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
     const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
@@ -342,6 +300,7 @@ impl Struct for NodeEndpoint {
     }
 }
 
+default!(VoteRequest, TopicData, PartitionData, VoteResponse, TopicResult, PartitionResult, NodeEndpoint);
 message!(VoteRequest, 0, 2, Some(0));
 message!(VoteResponse, 0, 2, Some(0));
 rpc!(Vote, VoteRequest, VoteResponse);

@@ -18,12 +18,6 @@ pub struct WriteShareGroupStateRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WriteShareGroupStateRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WriteShareGroupStateRequest {
     const MIN: usize = 3;
     const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -50,12 +44,6 @@ pub struct WriteStateData {
     pub partitions: Vec<PartitionData>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for WriteStateData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for WriteStateData {
@@ -94,12 +82,6 @@ pub struct PartitionData {
     pub state_batches: Vec<StateBatch>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for PartitionData {
@@ -152,12 +134,6 @@ pub struct StateBatch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StateBatch {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for StateBatch {
     const MIN: usize = 20;
     const DEFAULT: Self = Self {
@@ -192,12 +168,6 @@ pub struct WriteShareGroupStateResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WriteShareGroupStateResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WriteShareGroupStateResponse {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -222,12 +192,6 @@ pub struct WriteStateResult {
     pub partitions: Vec<PartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for WriteStateResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for WriteStateResult {
@@ -262,12 +226,6 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 8;
     const DEFAULT: Self =
@@ -286,6 +244,15 @@ impl Struct for PartitionResult {
     }
 }
 
+default!(
+    WriteShareGroupStateRequest,
+    WriteStateData,
+    PartitionData,
+    StateBatch,
+    WriteShareGroupStateResponse,
+    WriteStateResult,
+    PartitionResult
+);
 message!(WriteShareGroupStateRequest, 0, 1, Some(0));
 message!(WriteShareGroupStateResponse, 0, 1, Some(0));
 rpc!(WriteShareGroupState, WriteShareGroupStateRequest, WriteShareGroupStateResponse);

@@ -17,12 +17,6 @@ pub struct WriteTxnMarkersRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WriteTxnMarkersRequest {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WriteTxnMarkersRequest {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -56,12 +50,6 @@ pub struct WritableTxnMarker {
     pub transaction_version: i8,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for WritableTxnMarker {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for WritableTxnMarker {
@@ -112,12 +100,6 @@ pub struct WritableTxnMarkerTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WritableTxnMarkerTopic {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WritableTxnMarkerTopic {
     const MIN: usize = 2;
     const DEFAULT: Self =
@@ -145,12 +127,6 @@ pub struct WriteTxnMarkersResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WriteTxnMarkersResponse {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WriteTxnMarkersResponse {
     const MIN: usize = 1;
     const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -175,12 +151,6 @@ pub struct WritableTxnMarkerResult {
     pub topics: Vec<WritableTxnMarkerTopicResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
-}
-
-impl Default for WritableTxnMarkerResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Struct for WritableTxnMarkerResult {
@@ -211,12 +181,6 @@ pub struct WritableTxnMarkerTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WritableTxnMarkerTopicResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WritableTxnMarkerTopicResult {
     const MIN: usize = 2;
     const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
@@ -245,12 +209,6 @@ pub struct WritableTxnMarkerPartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for WritableTxnMarkerPartitionResult {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Struct for WritableTxnMarkerPartitionResult {
     const MIN: usize = 6;
     const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
@@ -266,6 +224,15 @@ impl Struct for WritableTxnMarkerPartitionResult {
     }
 }
 
+default!(
+    WriteTxnMarkersRequest,
+    WritableTxnMarker,
+    WritableTxnMarkerTopic,
+    WriteTxnMarkersResponse,
+    WritableTxnMarkerResult,
+    WritableTxnMarkerTopicResult,
+    WritableTxnMarkerPartitionResult
+);
 message!(WriteTxnMarkersRequest, 0, 2, Some(1));
 message!(WriteTxnMarkersResponse, 0, 2, Some(1));
 rpc!(WriteTxnMarkers, WriteTxnMarkersRequest, WriteTxnMarkersResponse);

@@ -110,6 +110,10 @@ impl Encoder {
 
     /// What was written, in order; one segment where nothing was shared.
     pub fn into_segments(self) -> Vec<Bytes> {
+        if self.shared.is_empty() && self.own.len() <= ROOM {
+            // Room that is left over would be kept for as long as the bytes, with somebody to share it.
+            return vec![Bytes::copy_from_slice(&self.own)];
+        }
         let own = Bytes::from(self.own);
         if self.shared.is_empty() {
             return vec![own];
