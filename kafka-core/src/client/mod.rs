@@ -10,6 +10,7 @@
 pub mod address;
 mod alarms;
 mod calls;
+mod check;
 pub mod cluster;
 pub mod config;
 mod connections;
@@ -377,7 +378,7 @@ impl Client {
                 answer.tag = tag;
                 self.group_answered(now, id, answer);
             }
-            Owner::Fetch(_) | Owner::Produce(_) => {}
+            Owner::Fetch(_) | Owner::Produce(_) | Owner::Nobody => {}
         }
     }
 
@@ -473,6 +474,7 @@ impl Client {
                 if !self.metadata.cluster.nodes.is_empty() {
                     self.close_bootstrap(now);
                 }
+                self.kick_idle(now.instant);
             }
             Err(error) => {
                 let conn = self.lanes.get((broker, Lane::Other)).and_then(|l| l.conn());
@@ -482,6 +484,17 @@ impl Client {
             }
         }
         self.plan_metadata_retry();
+    }
+
+    /// A lane could not be connected while its broker's address was not known.
+    fn kick_idle(&mut self, now: Instant) {
+        let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
+        let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
+        for key in idle {
+            if self.address_of(key.0).is_some() && self.wants_lane(now, key) {
+                self.kick(now, key);
+            }
+        }
     }
 
     fn plan_metadata_retry(&mut self) {
@@ -546,7 +559,7 @@ impl Client {
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
         self.calls.is_empty()
-            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata))
+            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata | Owner::Nobody))
             && self.writers.values().all(Producer::is_quiescent)
             && self.answers.is_empty()
     }

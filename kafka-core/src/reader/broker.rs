@@ -23,6 +23,8 @@ pub(super) struct Broker {
     pub(super) placed: usize,
     pub(super) main: Option<MainFlight>,
     pub(super) aside: Option<AsideFlight>,
+    /// The main fetch will be back in a moment, and then all are together again: nothing more goes aside.
+    pub(super) gathers: bool,
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
@@ -58,6 +60,7 @@ impl Broker {
     pub(super) fn wants_aside(&self) -> bool {
         self.main.as_ref().is_some_and(|main| main.may_park)
             && self.aside.is_none()
+            && !self.gathers
             && !self.session.add.is_empty()
             && self.retry.at.is_none()
     }
@@ -87,6 +90,7 @@ impl Broker {
         self.unvalidated.clear();
         self.guests.clear();
         self.placed = 0;
+        self.gathers = false;
         self.session.add.clear();
         self.session.restart();
     }

@@ -13,7 +13,7 @@ use crate::message::{Message, Origin};
 use kafka_proto::Str;
 use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 
 /// What machine and walk share of one chunk.
 #[derive(Debug)]
@@ -21,12 +21,26 @@ pub(super) struct Ticket {
     live: AtomicBool,
     failed: AtomicBool,
     position: AtomicI64,
+    /// The leader epoch of what is right before the open batch, or before the position where none is open.
+    before: AtomicI32,
+    /// The leader epoch of the open batch, and the position at which it was opened.
+    open: AtomicI32,
+    opened_at: AtomicI64,
 }
 
 impl Ticket {
-    fn new(position: i64) -> Arc<Self> {
+    fn new(position: i64, epoch: i32) -> Arc<Self> {
         let (live, failed) = (AtomicBool::new(true), AtomicBool::new(false));
-        Arc::new(Self { live, failed, position: AtomicI64::new(position) })
+        let (before, open) = (AtomicI32::new(epoch), AtomicI32::new(epoch));
+        let (position, opened_at) = (AtomicI64::new(position), AtomicI64::new(position));
+        Arc::new(Self { live, failed, position, before, open, opened_at })
+    }
+
+    /// A batch of this leader epoch begins at the position.
+    fn open(&self, epoch: i32) {
+        self.before.store(self.epoch(), Ordering::Release);
+        self.open.store(epoch, Ordering::Release);
+        self.opened_at.store(self.position(), Ordering::Release);
     }
 
     /// Ends the walk: from now on it returns nothing more.
@@ -45,6 +59,12 @@ impl Ticket {
     /// How far the walk has come.
     pub(super) fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
+    }
+
+    /// The leader epoch of what is right before the position, for a truncation of the log below it to be noticed; -1 if unknown.
+    pub(super) fn epoch(&self) -> i32 {
+        let is_in_batch = self.position() > self.opened_at.load(Ordering::Acquire);
+        if is_in_batch { &self.open } else { &self.before }.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -73,11 +93,11 @@ impl Chunk {
         topic: &Str,
         partition: i32,
         (reader, assignment): (u32, u32),
-        start: i64,
+        (start, epoch): (i64, i32),
         data: Data,
     ) -> Self {
         let end = data.next_offset.unwrap_or(start);
-        let ticket = Ticket::new(start);
+        let ticket = Ticket::new(start, epoch);
         Self { topic: topic.clone(), partition, reader, assignment, start, end, data, ticket }
     }
 
@@ -346,6 +366,7 @@ impl Walk {
         if self.check_crcs {
             batch.verify_crc()?;
         }
+        self.ticket.open(batch.partition_leader_epoch());
         let is_aborted = match &mut self.aborts {
             Some(aborts) => aborts.look_at(&batch, self.max_decompressed),
             None => false,

@@ -179,15 +179,16 @@ impl ReaderMachine {
         ids.take_while(fits).collect()
     }
 
-    /// A fetch without a session, of those partitions that became wanted since the main one left. It may take no longer than that
-    /// has left, so that all are soon together again.
+    /// A fetch without a session, of those partitions that became wanted since the main one left. It takes a little less than that
+    /// has left, so that all are soon [together](Self::gather) again.
     fn aside_request(&mut self, now: Now, id: i32, version: i16, bytes: usize) -> FetchRequest {
         let mut request = FetchRequest { session_id: 0, session_epoch: -1, ..Default::default() };
         let Some(broker) = self.brokers.get(&id) else { return request };
         let waited = broker.main.as_ref().map(|main| now.instant.saturating_duration_since(main.sent_at));
         let left = self.config.max_wait.saturating_sub(waited.unwrap_or_default());
         // A main fetch that is overdue must not make this one a spin.
-        let wait = if left < self.config.max_wait / 8 { self.config.max_wait } else { left };
+        let most = self.config.max_wait;
+        let wait = if left < most / 8 { most } else { left - most / 32 };
         let ids = self.within(broker.session.add.iter().copied(), version, bytes);
         let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
         request.topics = topics(members.iter().map(|(_, member)| member), version);

@@ -20,6 +20,7 @@
 mod answers;
 mod broker;
 mod budget;
+mod check;
 mod config;
 mod cursor;
 mod delivery;

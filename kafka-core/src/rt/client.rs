@@ -1,6 +1,7 @@
 //! The handle of a client.
 
 use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
+use super::probe::Probe;
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
 use super::wait::{TopicWait, after, call, until};
@@ -77,6 +78,12 @@ impl<R> Client<R> {
     /// Counters, gauges and latencies since the beginning.
     pub fn stats(&self) -> Stats {
         self.handle.with(|state| state.core.stats())
+    }
+
+    /// A look at the client from outside.
+    #[doc(hidden)]
+    pub fn probe(&self) -> Probe {
+        Probe::new(self.handle.shared())
     }
 
     /// What the client does without, since the brokers are too old for it; empty with newer ones.

@@ -8,6 +8,9 @@ mod builder;
 mod client;
 mod conn;
 mod driver;
+#[cfg(all(test, shuttle))]
+mod interleavings;
+mod probe;
 mod reader;
 mod runtime;
 mod shared;
@@ -21,6 +24,8 @@ pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::Client;
 pub use conn::{Inbound, Outbound, drive_poll};
+#[doc(hidden)]
+pub use probe::Probe;
 pub use reader::{Batch, Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};
 pub use streams::WriterSink;

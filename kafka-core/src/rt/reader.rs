@@ -459,12 +459,8 @@ impl Reader {
     pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
         let now = self.handle.now();
         self.handle.with(|state| state.core.reader_pause(now, self.id, partition))?;
-        let back = self.walk_position_of(partition);
         self.drop_walk_of(partition);
-        match back {
-            Some(offset) => self.seek(partition, Start::At { offset, leader_epoch: -1 }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Ends a pause; one that is not paused stays as it is.
@@ -481,15 +477,8 @@ impl Reader {
         self.handle.with(|state| state.core.reader_machine(self.id)?.high_watermark(partition))
     }
 
-    fn walk_position_of(&self, partition: &TopicPartition) -> Option<i64> {
-        let walk = self.walk.as_ref()?;
-        (walk.partition() == partition.partition && *walk.topic() == partition.topic).then(|| walk.position())
-    }
-
     fn drop_walk_of(&mut self, partition: &TopicPartition) {
-        if self.walk_position_of(partition).is_some() {
-            self.walk = None;
-        }
+        self.walk.take_if(|w| w.partition() == partition.partition && *w.topic() == partition.topic);
     }
 
     // ---- the end ----

@@ -11,11 +11,12 @@ use crate::client::machine::Now;
 use crate::client::{Client, Event, Input};
 use crate::error::Error;
 use crate::link::ConnId;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
@@ -187,7 +188,7 @@ pub(crate) struct BudgetWaker(pub(crate) std::sync::Weak<Shared>, pub(crate) Dri
 pub(crate) struct DriverWaker(Arc<Mutex<(bool, Option<Waker>)>>);
 
 impl DriverWaker {
-    fn notify(&self) {
+    pub(super) fn notify(&self) {
         let waker = {
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             slot.0 = true;
@@ -223,7 +224,9 @@ impl State {
             match event {
                 Event::Transmit(conn) => after.wakers.extend(self.conns.remove(&conn)),
                 Event::Call(id) => after.wakers.extend(self.calls.remove(&id)),
+                Event::Committed(_) if mutant!("commit_not_woken") => {}
                 Event::Committed(id) => after.wakers.extend(self.commits.remove(&id)),
+                Event::Readable(_) if mutant!("reader_not_woken") => {}
                 Event::Readable(id) | Event::ReaderClosed(id) => {
                     after.wakers.extend(self.readers.remove(&id))
                 }

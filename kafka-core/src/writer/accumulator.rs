@@ -12,12 +12,13 @@ use crate::client::machine::Now;
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use kafka_proto::Str;
 use kafka_proto::records::BatchBuilder;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// What a batch takes besides its records.

@@ -7,8 +7,9 @@
 //!   partition, that may hold all.
 //! * Among those within their share the one that has waited longest is next, however much it needs.
 
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 #[derive(Debug)]

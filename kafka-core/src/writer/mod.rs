@@ -3,9 +3,12 @@
 mod accumulator;
 mod balancer;
 mod batch;
+mod check;
 mod config;
 mod encode;
 mod identity;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod memory;
 mod outcomes;
 mod partition;

@@ -52,6 +52,11 @@ impl TopicError {
     pub(crate) fn new(error: ErrorCode, message: &str) -> TopicError {
         TopicError { error, message: Some(message.to_owned()) }
     }
+
+    /// As a test is told.
+    pub(crate) fn of(self, topic: &str) -> ControlError {
+        ControlError::Topic { topic: topic.to_owned(), error: self.error, message: self.message }
+    }
 }
 
 impl From<ConfigError> for TopicError {
@@ -81,12 +86,7 @@ impl ClusterState {
         let configs: Vec<_> =
             configs.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         let topic = self.new_topic(name, Layout::Counts { partitions, replication }, &configs);
-        let failed = |e: TopicError| ControlError::Topic {
-            topic: name.to_owned(),
-            error: e.error,
-            message: e.message,
-        };
-        self.topics.insert(topic.map_err(failed)?);
+        self.topics.insert(topic.map_err(|error| error.of(name))?);
         Ok(())
     }
 
@@ -246,6 +246,7 @@ impl ClusterState {
         let node = self.nodes.get_mut(&id).ok_or(ControlError::UnknownNode(id))?;
         node.alive = false;
         node.muted = false;
+        node.view = None;
         node.sessions.clear();
         let gone: Vec<ConnKey> =
             self.conns.iter().filter(|(_, conn)| conn.node == id).map(|(conn, _)| *conn).collect();
@@ -289,6 +290,26 @@ impl ClusterState {
         self.config.release
     }
 
+    /// The release a node poses as: which versions of which APIs it takes.
+    pub fn release_of(&self, id: NodeId) -> Release {
+        self.nodes.get(&id).map_or(self.config.release, |node| node.release)
+    }
+
+    /// A node gets another release than the cluster, as in the middle of an upgrade; what the cluster does is still that of
+    /// its own release. A node is stopped for that in reality: connections that stay do not hear of it.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownNode`].
+    pub fn set_release(&mut self, id: NodeId, release: Release) -> Result<(), ControlError> {
+        self.nodes.get_mut(&id).ok_or(ControlError::UnknownNode(id))?.release = release;
+        Ok(())
+    }
+
+    /// How many nodes there are, up or not.
+    pub fn node_count(&self) -> NodeId {
+        NodeId::try_from(self.nodes.len()).unwrap_or(NodeId::MAX)
+    }
+
     /// Whether a node is up.
     pub fn is_up(&self, id: NodeId) -> bool {
         self.is_alive(id)
@@ -322,6 +343,37 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Makes a replica the leader that lacks the last `lost` records, or up to a batch more, in a new leader epoch: an unclean
+    /// election. What it lacks is gone, acknowledged or not.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the node is down or no replica of it.
+    pub fn elect_unclean(
+        &mut self,
+        now: Now,
+        topic: &str,
+        partition: i32,
+        to: NodeId,
+        lost: i64,
+    ) -> Result<(), ControlError> {
+        self.set_now(now);
+        let (alive, release) = (self.is_alive(to), self.config.release);
+        let led = self.topics.partition_mut(topic, partition);
+        let led = led.ok_or_else(|| ControlError::UnknownPartition(topic.to_owned(), partition))?;
+        if !alive || !led.replicas.contains(&to) {
+            return Err(ControlError::CannotLead(to));
+        }
+        led.elect_unclean(to, lost, release);
+        let (readers, writers) = (led.readers.clone(), led.writers.clone());
+        self.leaders_changed(&readers, &writers, &[]);
+        Ok(())
+    }
+
+    /// What unclean elections have cost a partition: the offsets from the first on, below the second, of each of them.
+    pub fn lost(&self, topic: &str, partition: i32) -> &[(i64, i64)] {
+        self.topics.partition(topic, partition).map_or(&[], |partition| &partition.lost)
+    }
+
     /// The node that leads a partition; `None` if nobody does or there is no such partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<NodeId> {
         self.topics.partition(topic, partition)?.leader
@@ -339,6 +391,19 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Followers of a partition go on to fetch, but the leader does not hear of it: as [`ClusterState::stall_replication`], and
+    /// yet nothing is lost if the leader goes. Writes that wait are told that they failed then, although their records stay.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownPartition`].
+    pub fn stall_acknowledgement(&mut self, topic: &str, partition: i32) -> Result<(), ControlError> {
+        self.stall_replication(topic, partition)?;
+        if let Some(partition) = self.topics.partition_mut(topic, partition) {
+            partition.followers_have_all = true;
+        }
+        Ok(())
+    }
+
     /// Followers catch up.
     ///
     /// # Errors
@@ -348,7 +413,7 @@ impl ClusterState {
         let stalled = self.topics.partition_mut(topic, partition);
         let stalled = stalled.ok_or_else(|| ControlError::UnknownPartition(topic.to_owned(), partition))?;
         let before = stalled.high_watermark();
-        stalled.stalled_at = None;
+        (stalled.stalled_at, stalled.followers_have_all) = (None, false);
         let bytes = stalled.log.bytes_between(before, stalled.high_watermark());
         let (readers, writers) = (stalled.readers.clone(), stalled.writers.clone());
         self.wake_readers(&readers, bytes);
@@ -483,28 +548,5 @@ impl ClusterState {
     /// How many fetch sessions a node remembers.
     pub fn fetch_sessions(&self, id: NodeId) -> usize {
         self.nodes.get(&id).map_or(0, |node| node.sessions.len())
-    }
-
-    /// Applies `retention.ms` and `retention.bytes` of all topics now; it also happens every few minutes.
-    pub fn enforce_retention(&mut self) {
-        let (now, release) = (self.now.wall_ms, self.config.release);
-        for (config, partition) in self.topics.partitions_mut().filter(|(config, _)| config.delete) {
-            let oldest = (config.retention_ms >= 0).then(|| now.saturating_sub(config.retention_ms));
-            let max_bytes = u64::try_from(config.retention_bytes).ok();
-            let bound = partition.high_watermark();
-            partition.log.enforce_retention(oldest, max_bytes, bound);
-            let start = partition.log.start_offset();
-            partition.producers.forget_before(start, release);
-        }
-    }
-
-    /// Compacts a partition: of each key only the latest record stays.
-    ///
-    /// # Errors
-    /// [`ControlError::UnknownPartition`].
-    pub fn compact(&mut self, topic: &str, partition: i32) -> Result<(), ControlError> {
-        let compacted = self.topics.partition_mut(topic, partition);
-        compacted.ok_or_else(|| ControlError::UnknownPartition(topic.to_owned(), partition))?.compact();
-        Ok(())
     }
 }

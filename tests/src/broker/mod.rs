@@ -11,12 +11,14 @@
 //! * Replicas of a partition share one log; what differs is who leads it and how far it is replicated.
 //! * The only code shared with any client is `kafka-proto`.
 
+mod administer;
 mod api;
 mod config;
 mod control;
 mod counters;
 mod dice;
 mod faults;
+mod lag;
 mod prepared;
 mod release;
 pub(crate) mod state;
@@ -42,6 +44,7 @@ pub use state::topic_config::ConfigError;
 use api::Reply;
 pub(crate) use dice::Dice;
 use faults::Faults;
+use lag::View;
 use prepared::{Arrived, Call};
 use state::groups::Groups;
 use state::sessions::FetchSessions;
@@ -82,6 +85,10 @@ pub(crate) struct Node {
     pub(crate) alive: bool,
     /// Requests are taken and left lying.
     pub(crate) muted: bool,
+    /// What its requests may be: a release of its own in a cluster that is being upgraded.
+    pub(crate) release: Release,
+    /// What it knows of the cluster, where that is not the present state.
+    pub(crate) view: Option<Box<View>>,
     pub(crate) sessions: FetchSessions,
 }
 
@@ -124,7 +131,8 @@ impl ClusterState {
         let cluster_id = Str::from(dice.uuid().to_string());
         let node = |address: NodeAddress| {
             let sessions = FetchSessions::new(config.fetch_session_slots, config.fetch_session_min_idle);
-            (address.id, Node { address, alive: true, muted: false, sessions })
+            let release = config.release;
+            (address.id, Node { address, alive: true, muted: false, release, view: None, sessions })
         };
         let nodes = nodes.into_iter().map(node).collect();
         let mut timers = Timers::new();
@@ -153,7 +161,7 @@ impl ClusterState {
     ///
     /// The front must not give a connection's next request before this one is answered.
     pub fn handle(&mut self, now: Now, node: NodeId, conn: ConnKey, frame: &Bytes) -> Outcome {
-        let prepared = prepare(frame, self.config.release);
+        let prepared = prepare(frame, self.release_of(node));
         self.handle_prepared(now, node, conn, prepared)
     }
 
@@ -226,7 +234,7 @@ impl ClusterState {
         match prepared {
             Prepared::Unreadable(_) => self.push(conn, Outcome::Close),
             Prepared::ApiVersionsTooNew { correlation_id } => {
-                let answer = api::api_versions::too_new(self.config.release, correlation_id);
+                let answer = api::api_versions::too_new(self.release_of(node), correlation_id);
                 self.push(conn, answer);
             }
             Prepared::Request(mut arrived) => {
@@ -313,7 +321,7 @@ impl ClusterState {
         }
         // Since 2.0 a throttled client is answered at once and then not listened to; before, the answer came late.
         let until = self.now.mono + Duration::from_millis(call.throttle_ms.unsigned_abs().into());
-        if self.config.release >= Release::V2_0 {
+        if self.release_of(call.node) >= Release::V2_0 {
             if let Some(conn) = self.conns.get_mut(&call.conn) {
                 conn.muted_until = until;
             }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_proto::{ApiKey, ErrorCode};
+use kafka_proto::ApiKey;
 
-use super::apps::Stage;
 use super::chance::Chance;
+use super::errors::{APIS, ERRORS};
 use super::history::TOPIC;
 use super::network::Wires;
 use super::runtime::broker_now;
+use super::stage::Stage;
 use crate::broker::{Fault, FaultRule, NodeId};
 
 /// A kind of fault.
@@ -49,6 +50,20 @@ pub enum FaultKind {
     ClockJump,
     /// Nothing moves for a while but the clocks: a machine that was suspended.
     Freeze,
+    /// Followers of a partition fetch, but their leader does not hear of it for a while.
+    StallAcks,
+    /// What a node writes takes its time.
+    SlowDisk,
+    /// A node moves to another address, which its name tells after a while.
+    Readdress,
+    /// No name can be looked up for a while.
+    Unresolved,
+    /// A node hears of no change for a while, and acts on what it knows.
+    Outdate,
+    /// A replica that lacks records becomes the leader.
+    Unclean,
+    /// A node stops, and comes back in another release.
+    Upgrade,
 }
 
 impl FaultKind {
@@ -71,6 +86,13 @@ impl FaultKind {
         FaultKind::NoAnswer,
         FaultKind::ClockJump,
         FaultKind::Freeze,
+        FaultKind::StallAcks,
+        FaultKind::SlowDisk,
+        FaultKind::Readdress,
+        FaultKind::Unresolved,
+        FaultKind::Outdate,
+        FaultKind::Unclean,
+        FaultKind::Upgrade,
     ];
 }
 
@@ -81,68 +103,6 @@ pub(crate) struct Done {
     pub(crate) attempts: u64,
     pub(crate) done: BTreeMap<FaultKind, u64>,
 }
-
-/// Errors that a broker may answer with at any time, by API.
-pub(super) const ERRORS: &[(ApiKey, ErrorCode)] = &[
-    (ApiKey::Produce, ErrorCode::NotLeaderOrFollower),
-    (ApiKey::Produce, ErrorCode::NotEnoughReplicas),
-    (ApiKey::Produce, ErrorCode::LeaderNotAvailable),
-    (ApiKey::Produce, ErrorCode::UnknownTopicOrPartition),
-    (ApiKey::Produce, ErrorCode::RequestTimedOut),
-    (ApiKey::Produce, ErrorCode::KafkaStorageError),
-    (ApiKey::Fetch, ErrorCode::NotLeaderOrFollower),
-    (ApiKey::Fetch, ErrorCode::FencedLeaderEpoch),
-    (ApiKey::Fetch, ErrorCode::UnknownLeaderEpoch),
-    (ApiKey::Fetch, ErrorCode::UnknownTopicOrPartition),
-    (ApiKey::Fetch, ErrorCode::OffsetNotAvailable),
-    (ApiKey::Fetch, ErrorCode::KafkaStorageError),
-    (ApiKey::Fetch, ErrorCode::FetchSessionIdNotFound),
-    (ApiKey::Fetch, ErrorCode::InvalidFetchSessionEpoch),
-    (ApiKey::ListOffsets, ErrorCode::NotLeaderOrFollower),
-    (ApiKey::ListOffsets, ErrorCode::LeaderNotAvailable),
-    (ApiKey::ListOffsets, ErrorCode::OffsetNotAvailable),
-    (ApiKey::Metadata, ErrorCode::LeaderNotAvailable),
-    (ApiKey::Metadata, ErrorCode::UnknownTopicOrPartition),
-    (ApiKey::InitProducerId, ErrorCode::CoordinatorLoadInProgress),
-    (ApiKey::InitProducerId, ErrorCode::CoordinatorNotAvailable),
-    (ApiKey::FindCoordinator, ErrorCode::CoordinatorNotAvailable),
-    (ApiKey::JoinGroup, ErrorCode::CoordinatorNotAvailable),
-    (ApiKey::JoinGroup, ErrorCode::CoordinatorLoadInProgress),
-    (ApiKey::JoinGroup, ErrorCode::NotCoordinator),
-    (ApiKey::JoinGroup, ErrorCode::UnknownMemberId),
-    (ApiKey::SyncGroup, ErrorCode::RebalanceInProgress),
-    (ApiKey::SyncGroup, ErrorCode::NotCoordinator),
-    (ApiKey::SyncGroup, ErrorCode::UnknownMemberId),
-    (ApiKey::Heartbeat, ErrorCode::NotCoordinator),
-    (ApiKey::Heartbeat, ErrorCode::CoordinatorNotAvailable),
-    (ApiKey::Heartbeat, ErrorCode::RebalanceInProgress),
-    (ApiKey::Heartbeat, ErrorCode::UnknownMemberId),
-    (ApiKey::Heartbeat, ErrorCode::IllegalGeneration),
-    (ApiKey::OffsetCommit, ErrorCode::CoordinatorLoadInProgress),
-    (ApiKey::OffsetCommit, ErrorCode::NotCoordinator),
-    (ApiKey::OffsetCommit, ErrorCode::RequestTimedOut),
-    (ApiKey::OffsetFetch, ErrorCode::CoordinatorLoadInProgress),
-    (ApiKey::OffsetFetch, ErrorCode::NotCoordinator),
-    (ApiKey::OffsetFetch, ErrorCode::UnstableOffsetCommit),
-];
-
-/// APIs whose requests may be lost, late or unanswered.
-const APIS: &[ApiKey] = &[
-    ApiKey::Produce,
-    ApiKey::Produce,
-    ApiKey::Fetch,
-    ApiKey::ListOffsets,
-    ApiKey::Metadata,
-    ApiKey::ApiVersions,
-    ApiKey::InitProducerId,
-    ApiKey::FindCoordinator,
-    ApiKey::JoinGroup,
-    ApiKey::SyncGroup,
-    ApiKey::Heartbeat,
-    ApiKey::OffsetCommit,
-    ApiKey::OffsetFetch,
-    ApiKey::LeaveGroup,
-];
 
 /// Lets things go wrong until it is time to heal, or `most` faults were tried; tells what it did.
 pub(crate) async fn chaos(stage: Stage, nodes: i32, most: u64, mut chance: Chance) -> Done {
@@ -211,15 +171,13 @@ impl Happening<'_> {
                 world.reset_node(node);
                 true
             }
-            FaultKind::Kill => {
-                if world.net.down.len() + 1 >= self.nodes as usize || world.net.down.contains(&node) {
-                    return false;
-                }
-                world.net.down.push(node);
-                let killed = world.net.cluster.kill(now, node).is_ok();
-                world.settle();
-                world.reset_node(node);
-                killed
+            FaultKind::Kill => self.kill(world, node),
+            FaultKind::Upgrade => {
+                let settings = &self.stage.settings;
+                let release = if self.chance.per_mille(500) { settings.newer } else { settings.release };
+                settings.is_mixed()
+                    && self.kill(world, node)
+                    && world.net.cluster.set_release(node, release).is_ok()
             }
             FaultKind::MoveLeader => {
                 let group = self.chance.per_mille(400);
@@ -234,6 +192,34 @@ impl Happening<'_> {
             }
             FaultKind::Mute => world.net.cluster.mute(node).is_ok(),
             FaultKind::Stall => world.net.cluster.stall_replication(TOPIC, partition).is_ok(),
+            FaultKind::StallAcks => world.net.cluster.stall_acknowledgement(TOPIC, partition).is_ok(),
+            FaultKind::SlowDisk => {
+                let (times, fault) = (5 + self.chance.below(20) as u32, Fault::Delay(time / 16));
+                let api = Some(ApiKey::Produce);
+                world.net.cluster.inject(FaultRule { api, node: Some(node), times, fault });
+                true
+            }
+            FaultKind::Readdress => {
+                world.net.names.readdress(node, elapsed + time / 4);
+                world.reset_node(node);
+                true
+            }
+            FaultKind::Unresolved => {
+                world.net.names.fail(elapsed + time);
+                true
+            }
+            FaultKind::Outdate => world.net.cluster.fall_behind(node).is_ok(),
+            FaultKind::Unclean => {
+                let lost = 1 + self.chance.below(30) as i64;
+                let elected = world.net.cluster.elect_unclean(now, TOPIC, partition, node, lost);
+                if let Some((from, _)) =
+                    world.net.cluster.lost(TOPIC, partition).last().filter(|_| elected.is_ok())
+                {
+                    self.stage.history().truncated(partition, *from);
+                }
+                world.settle();
+                elected.is_ok()
+            }
             FaultKind::Error => {
                 let Some((api, error)) = self.chance.pick(ERRORS) else { return false };
                 let times = 1 + self.chance.below(4) as u32;
@@ -260,6 +246,18 @@ impl Happening<'_> {
         }
     }
 
+    /// One node stays up.
+    fn kill(&self, world: &mut super::runtime::World, node: NodeId) -> bool {
+        if world.net.down.len() + 1 >= self.nodes as usize || world.net.down.contains(&node) {
+            return false;
+        }
+        world.net.down.push(node);
+        let killed = world.net.cluster.kill(broker_now(world.now), node).is_ok();
+        world.settle();
+        world.reset_node(node);
+        killed
+    }
+
     fn inject(&mut self, world: &mut super::runtime::World, fault: Fault) -> bool {
         let api = self.chance.pick(APIS).copied();
         let times = 1 + self.chance.below(3) as u32;
@@ -282,6 +280,7 @@ fn recover(stage: &Stage, nodes: i32, chance: &mut Chance, all: bool) {
             let _ = world.net.cluster.restart(now, node);
         }
         let _ = world.net.cluster.unmute(now, node);
+        let _ = world.net.cluster.catch_up(node);
     }
     let partition = chance.below(stage.partitions as u64) as i32;
     for partition in (0..stage.partitions).filter(|at| all || *at == partition) {
@@ -290,6 +289,9 @@ fn recover(stage: &Stage, nodes: i32, chance: &mut Chance, all: bool) {
     if all {
         world.net.cluster.clear_faults();
         world.net.heal();
+        for conn in world.net.dead_conns() {
+            world.reset(conn);
+        }
     }
     world.trace.line(world.now, format_args!("recovery of {}", if all { -1 } else { one }));
     world.settle();

@@ -1,6 +1,7 @@
 //! A run that exercises nothing finds nothing: what many runs together must have seen.
 
-use super::chaos::{ERRORS, FaultKind};
+use super::chaos::FaultKind;
+use super::errors::ERRORS;
 use super::report::Report;
 
 /// How many runs of each plan it takes until everything must have come up.

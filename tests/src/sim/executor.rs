@@ -34,6 +34,11 @@ impl Timers {
         self.due.remove(&timer);
     }
 
+    /// Tasks that sleep.
+    pub(crate) fn wakes(&self) -> usize {
+        self.due.values().filter(|due| matches!(due, Due::Wake(_))).count()
+    }
+
     fn next_at(&self) -> Option<Duration> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
@@ -76,11 +81,21 @@ pub(crate) struct Executor {
     next: u64,
     ready: Ready,
     pub(crate) steps: u64,
+    /// Called when no task is ready, before time goes on.
+    pub(crate) on_idle: Option<Box<dyn FnMut()>>,
 }
 
 impl Executor {
     pub(crate) fn new(runtime: SimRuntime, chance: Chance) -> Executor {
-        Executor { runtime, chance, tasks: BTreeMap::new(), next: 0, ready: Ready::default(), steps: 0 }
+        Executor {
+            runtime,
+            chance,
+            tasks: BTreeMap::new(),
+            next: 0,
+            ready: Ready::default(),
+            steps: 0,
+            on_idle: None,
+        }
     }
 
     /// Tasks that have not ended.
@@ -116,6 +131,10 @@ impl Executor {
                 return Err(Stop::Steps);
             }
             if !self.step() {
+                let is_idle = self.next_event().is_none_or(|at| at > self.runtime.elapsed());
+                if let Some(look) = self.on_idle.as_mut().filter(|_| is_idle) {
+                    look();
+                }
                 let next = self.next_event();
                 if next.is_none_or(|at| at > until) {
                     return Err(Stop::Time);

@@ -4,16 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::Error;
+use kafka_core::error::ErrorKind;
 use kafka_core::stats::Stats;
 use kafka_core::writer::Fate;
 
 use super::network::Commit;
 use crate::broker::ClusterState;
 
+/// Once all has healed nothing takes longer: what still waits for something that was lost does.
+const PROMPT: Duration = Duration::from_secs(5);
+
 /// The topic of all runs.
 pub(crate) const TOPIC: &str = "t";
-/// The group of all members.
-pub(crate) const GROUP: &str = "g";
+
+/// The name of a group, by its number.
+pub(crate) fn group_name(group: usize) -> String {
+    format!("g{group}")
+}
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +40,8 @@ pub(crate) struct Written {
     pub(crate) idempotent: bool,
     pub(crate) outcome: Outcome,
     pub(crate) begun: Duration,
+    /// When its outcome was known.
+    pub(crate) ended: Option<Duration>,
 }
 
 /// Who wrote a message and its place in the order of sending: also the message's value.
@@ -45,12 +54,22 @@ struct Handled {
     beyond: BTreeSet<i64>,
 }
 
+/// What a group is done with and has committed, by partition.
+#[derive(Debug, Default)]
+struct Group {
+    handled: BTreeMap<i32, Handled>,
+    committed: BTreeMap<i32, i64>,
+    /// The member that had each partition last.
+    claimed: BTreeMap<i32, u32>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) written: BTreeMap<MessageId, Written>,
-    /// What members of the group are done with, by partition.
-    handled: BTreeMap<i32, Handled>,
-    committed: BTreeMap<i32, i64>,
+    authors: u32,
+    groups: BTreeMap<usize, Group>,
+    /// How often acknowledged records of a partition were lost by an unclean election.
+    truncations: BTreeMap<i32, u64>,
     pub(crate) violations: Vec<String>,
     /// The ends of the partitions, once nobody writes any more.
     pub(crate) ends: Option<Vec<i64>>,
@@ -76,6 +95,10 @@ impl History {
     }
 
     pub(crate) fn error(&mut self, error: &Error) {
+        // Applications end their writers in the middle of others' sends.
+        if matches!(error.kind(), ErrorKind::Closed) {
+            return self.count("sends that found it closed", 1);
+        }
         let kind = match error.code() {
             Some(code) => format!("{code:?}"),
             None => error.kind().to_string().split([':', ';', '(']).next().unwrap_or_default().to_owned(),
@@ -85,6 +108,35 @@ impl History {
 
     pub(crate) fn count(&mut self, what: &'static str, times: u64) {
         *self.reactions.entry(what).or_default() += times;
+    }
+
+    /// A number for somebody who writes: its messages stay in order.
+    pub(crate) fn author(&mut self) -> u32 {
+        self.authors += 1;
+        self.authors
+    }
+
+    /// An unclean election cut a partition's log: what comes there now is new to everybody.
+    pub(crate) fn truncated(&mut self, partition: i32, from: i64) {
+        *self.truncations.entry(partition).or_default() += 1;
+        for group in self.groups.values_mut() {
+            let handled = group.handled.entry(partition).or_default();
+            handled.below = handled.below.min(from);
+            handled.beyond.retain(|offset| *offset < from);
+        }
+    }
+
+    pub(crate) fn truncations(&self, partition: i32) -> u64 {
+        self.truncations.get(&partition).copied().unwrap_or(0)
+    }
+
+    /// A member was given a partition, or a record of it.
+    pub(crate) fn claim(&mut self, group: usize, partition: i32, member: u32) {
+        self.groups.entry(group).or_default().claimed.insert(partition, member);
+    }
+
+    pub(crate) fn claimed(&self, group: usize, partition: i32) -> Option<u32> {
+        self.groups.get(&group)?.claimed.get(&partition).copied()
     }
 
     /// What a client counted itself, when it is done.
@@ -99,13 +151,13 @@ impl History {
         std::mem::take(&mut self.reactions)
     }
 
-    pub(crate) fn committed(&self, partition: i32) -> i64 {
-        self.committed.get(&partition).copied().unwrap_or(0)
+    pub(crate) fn committed(&self, group: usize, partition: i32) -> i64 {
+        self.groups.get(&group).and_then(|group| group.committed.get(&partition)).copied().unwrap_or(0)
     }
 
-    pub(crate) fn ended(&mut self, id: MessageId, outcome: Outcome) {
+    pub(crate) fn ended(&mut self, now: Duration, id: MessageId, outcome: Outcome) {
         if let Some(written) = self.written.get_mut(&id) {
-            written.outcome = outcome;
+            (written.outcome, written.ended) = (outcome, Some(now));
         }
     }
 
@@ -113,8 +165,8 @@ impl History {
         if fate == Fate::NotWritten { Outcome::NotWritten } else { Outcome::PossiblyWritten }
     }
 
-    pub(crate) fn handled(&mut self, partition: i32, offset: i64) {
-        let handled = self.handled.entry(partition).or_default();
+    pub(crate) fn handled(&mut self, group: usize, partition: i32, offset: i64) {
+        let handled = self.groups.entry(group).or_default().handled.entry(partition).or_default();
         if offset >= handled.below {
             handled.beyond.insert(offset);
         }
@@ -123,40 +175,59 @@ impl History {
         }
     }
 
-    /// Whether the group is done with everything there is.
-    pub(crate) fn group_is_done(&self) -> bool {
+    /// Whether the group is done with everything there is. What was written where a group had been before a truncation, and
+    /// which it could not notice, it passes over.
+    pub(crate) fn group_is_done(&self, group: usize) -> bool {
         let Some(ends) = &self.ends else { return false };
-        (0..).zip(ends).all(|(partition, end)| self.first_unhandled(partition) >= *end)
+        (0..).zip(ends).all(|(partition, end)| {
+            let passed = self.truncations(partition) > 0 && self.committed(group, partition) >= *end;
+            passed || self.first_unhandled(group, partition) >= *end
+        })
     }
 
-    fn first_unhandled(&self, partition: i32) -> i64 {
-        self.handled.get(&partition).map_or(0, |handled| handled.below)
+    fn first_unhandled(&self, group: usize, partition: i32) -> i64 {
+        let handled = self.groups.get(&group).and_then(|group| group.handled.get(&partition));
+        handled.map_or(0, |handled| handled.below)
     }
 
     /// I6 and I10, after a commit: nothing unhandled is covered, and no offset goes back.
-    pub(crate) fn check_commits(&mut self, cluster: &ClusterState, partitions: i32, commit: Commit) {
-        for partition in 0..partitions {
-            let Some(offset) = cluster.committed(GROUP, TOPIC, partition) else { continue };
-            let before = self.committed.insert(partition, offset).unwrap_or(0);
-            if before != offset {
-                self.count("commits", 1);
+    pub(crate) fn check_commits(
+        &mut self,
+        cluster: &ClusterState,
+        (groups, partitions): (usize, i32),
+        commit: Commit,
+    ) {
+        for group in 0..groups {
+            let name = group_name(group);
+            for partition in 0..partitions {
+                let Some(offset) = cluster.committed(&name, TOPIC, partition) else { continue };
+                self.check_commit((group, partition), offset, commit);
             }
-            if offset < before && commit == Commit::InTime {
-                self.violation(format!(
-                    "I10: the commit of partition {partition} goes from {before} to {offset}"
-                ));
-            }
-            let unhandled = self.first_unhandled(partition);
-            if offset > unhandled {
-                self.violation(format!(
-                    "I6: partition {partition} is committed to {offset}, offset {unhandled} was not handled"
-                ));
-            }
+        }
+    }
+
+    fn check_commit(&mut self, (group, partition): (usize, i32), offset: i64, commit: Commit) {
+        let committed = &mut self.groups.entry(group).or_default().committed;
+        let before = committed.insert(partition, offset).unwrap_or(0);
+        if before != offset {
+            self.count("commits", 1);
+        }
+        if self.truncations(partition) > 0 {
+            return;
+        }
+        let of = format!("partition {partition} in group {group}");
+        if offset < before && commit == Commit::InTime {
+            self.violation(format!("I10: the commit of {of} goes from {before} to {offset}"));
+        }
+        let unhandled = self.first_unhandled(group, partition);
+        if offset > unhandled {
+            self.violation(format!("I6: {of} is committed to {offset}, offset {unhandled} was not handled"));
         }
     }
 
     /// I1, I2, I7, I8 and certain outcomes.
     pub(crate) fn check_log(&mut self, cluster: &ClusterState, partitions: i32, settled: Duration) {
+        let lost = |partition| cluster.lost(TOPIC, partition);
         let mut places: BTreeMap<MessageId, Vec<(i32, i64)>> = BTreeMap::new();
         for partition in 0..partitions {
             for record in cluster.log(TOPIC, partition) {
@@ -173,7 +244,8 @@ impl History {
         for ((task, at), message) in &written {
             let name = format!("message {task}:{at} to partition {}", message.partition);
             let found = places.get(&(*task, *at)).map(Vec::as_slice).unwrap_or_default();
-            self.check_message(&name, message, found, settled);
+            self.check_message(&name, message, found, lost(message.partition));
+            self.check_late(&name, message, settled);
             if let (Some((_, offset)), Outcome::Acked(_)) = (found.first(), message.outcome) {
                 let before = last.insert((*task, message.partition), (*offset, *at));
                 if let Some((other, earlier)) = before.filter(|(other, _)| other > offset) {
@@ -184,9 +256,11 @@ impl History {
         self.written = written;
     }
 
-    fn check_message(&mut self, name: &str, message: &Written, found: &[(i32, i64)], settled: Duration) {
+    fn check_message(&mut self, name: &str, message: &Written, found: &[(i32, i64)], lost: &[(i64, i64)]) {
         let at_home = found.iter().all(|(partition, _)| *partition == message.partition);
+        let was_lost = |at: i64| lost.iter().any(|(from, below)| at < 0 || (*from..*below).contains(&at));
         match message.outcome {
+            Outcome::Acked(offset) if was_lost(offset) => {}
             Outcome::Acked(_) if found.is_empty() => {
                 self.violation(format!("I1: {name} was acked and is not there"))
             }
@@ -204,9 +278,20 @@ impl History {
         if message.idempotent && found.len() > 1 {
             self.violation(format!("I2: {name} is there {} times: {found:?}", found.len()));
         }
+    }
+
+    /// I8: what is sent once all has healed is acknowledged, and soon.
+    fn check_late(&mut self, name: &str, message: &Written, settled: Duration) {
+        if message.begun < settled {
+            return;
+        }
         let failed = matches!(message.outcome, Outcome::NotWritten | Outcome::PossiblyWritten);
-        if failed && message.begun >= settled {
+        if failed {
             self.violation(format!("I8: {name}, sent after all had healed, failed: {:?}", message.outcome));
+        }
+        let time = message.ended.map(|ended| ended.saturating_sub(message.begun));
+        if let Some(time) = time.filter(|time| *time > PROMPT) {
+            self.violation(format!("I8: {name}, sent after all had healed, took {time:?}"));
         }
     }
 }

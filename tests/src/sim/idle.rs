@@ -33,7 +33,7 @@ fn world() -> (SimRuntime, Executor) {
     let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: 9092, rack: None };
     let mut cluster = ClusterState::new(ClusterConfig::default(), (0..NODES).map(address));
     cluster.create_topic(TOPIC, 6, 3, &[]).unwrap();
-    let quality = Quality { latency: (LATENCY, LATENCY), pieces: 0 };
+    let quality = Quality { latency: (LATENCY, LATENCY), pieces: 0, bytes_per_ms: u64::MAX };
     let runtime = SimRuntime::new(Network::new(cluster, chance.fork(), quality), Trace::new(false));
     (runtime.clone(), Executor::new(runtime, chance))
 }

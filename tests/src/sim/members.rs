@@ -1,4 +1,4 @@
-//! Members of the group: they come, read, commit and go, in good order or not.
+//! Members of the groups: they come, read, commit and go, in good order or not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +9,54 @@ use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader};
 
-use super::apps::{Stage, pause, reader_error};
 use super::chance::Chance;
+use super::history::{TOPIC, group_name};
+use super::reading::reader_error;
+use super::stage::{Stage, pause};
+
+/// The commit timeout of all members.
+const COMMITS: Duration = Duration::from_secs(30);
+
+/// A member, seen from outside.
+#[derive(Clone)]
+struct Member {
+    stage: Stage,
+    group: usize,
+    /// Of all members of all groups.
+    number: u32,
+}
 
 /// Joins, and joins again after having left, until the group is done.
-pub(crate) async fn member(stage: Stage, mut chance: Chance) {
+pub(crate) async fn member(stage: Stage, group: usize, mut chance: Chance) {
+    let mut member = Member { stage: stage.clone(), group, number: 0 };
     loop {
+        member.number = stage.history().author();
         let client = stage.client(&mut chance);
-        let longest_wait = if chance.per_mille(200) { 15_000 } else { 1000 };
+        let longest_wait = if chance.per_mille(200) { 15_000 } else { 2000 };
         let mut reader = client
-            .reader(super::history::TOPIC)
-            .group(super::history::GROUP)
+            .reader(TOPIC)
+            .group(group_name(group))
             .reset(Reset::First)
-            .session_timeout(chance.millis(6000, 20_000))
+            .session_timeout(chance.millis(6000, 12_000))
             .heartbeat_interval(chance.millis(500, 2500))
-            .rebalance_timeout(chance.millis(5000, 20_000))
+            .rebalance_timeout(chance.millis(5000, 12_000))
             .auto_commit_interval(chance.millis(50, 3000))
+            .commit_timeout(COMMITS)
             .max_wait(chance.millis(50, longest_wait))
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
-        if chance.per_mille(500) {
-            commit_by_hand(&stage, &mut reader, &mut chance).await;
-        } else {
-            commit_automatically(&stage, &mut reader, &mut chance).await;
+        match chance.below(4) {
+            0 | 1 => member.commit_by_hand(&mut reader, &mut chance).await,
+            2 => member.mark_by_hand(&mut reader, &mut chance).await,
+            _ => member.commit_automatically(&mut reader, &mut chance).await,
         }
         if chance.per_mille(600) {
-            let _ = reader.close(Duration::from_secs(10)).await;
+            let time = if chance.per_mille(300) { Duration::ZERO } else { chance.millis(0, 10_000) };
+            let _ = stage.by("the close of a member", time, reader.close(time)).await;
         }
         stage.history().client(&client.stats());
         drop((reader, client));
-        if stage.history().group_is_done() {
+        if stage.history().group_is_done(group) {
             return;
         }
         let away = chance.millis(0, 5000);
@@ -46,111 +64,164 @@ pub(crate) async fn member(stage: Stage, mut chance: Chance) {
     }
 }
 
-fn stays(stage: &Stage, chance: &mut Chance) -> bool {
-    let leaves = !stage.is_healed() && chance.per_mille(stage.settings.churn);
-    !leaves && !stage.history().group_is_done()
-}
+impl Member {
+    fn stays(&self, chance: &mut Chance) -> bool {
+        let leaves = !self.stage.is_healed() && chance.per_mille(self.stage.settings.churn);
+        !leaves && !self.stage.history().group_is_done(self.group)
+    }
 
-/// A message counts as handled once the next one is asked for.
-async fn commit_automatically(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
-    while stays(stage, chance) {
-        let patience = chance.millis(1, 1000);
-        match stage.runtime.within(patience, reader.read_message()).await {
-            Some(Ok(Some(message))) => {
-                pause(stage, chance).await;
-                handled(stage, &message);
+    fn ended(&self) {
+        self.stage.violation("a member ended by itself".to_owned());
+    }
+
+    /// A message counts as handled once the next one is asked for.
+    async fn commit_automatically(&self, reader: &mut Reader, chance: &mut Chance) {
+        while self.stays(chance) {
+            let patience = chance.millis(1, 3000);
+            match self.stage.within("the next message", patience, reader.read_message()).await {
+                Some(Ok(Some(message))) => {
+                    self.claim(message.partition);
+                    pause(&self.stage, chance).await;
+                    self.handled(&message);
+                }
+                Some(Ok(None)) => return self.ended(),
+                Some(Err(error)) => reader_error(&self.stage, &error),
+                None => {}
             }
-            Some(Ok(None)) => return stage.history().violation("a member ended by itself".to_owned()),
-            Some(Err(error)) => reader_error(stage, &error),
-            None => {}
         }
     }
-}
 
-async fn commit_by_hand(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
-    let mut batch: Vec<Message> = Vec::new();
-    let mut held = Held::default();
-    while stays(stage, chance) {
-        let patience = chance.millis(1, 1000);
-        match stage.runtime.within(patience, reader.next()).await {
-            Some(Ok(Some(Event::Message(message)))) => {
-                held.check(stage, &message);
-                pause(stage, chance).await;
-                handled(stage, &message);
+    /// A message counts as handled once it is marked.
+    async fn mark_by_hand(&self, reader: &mut Reader, chance: &mut Chance) {
+        let mut batch: Vec<Message> = Vec::new();
+        while self.stays(chance) {
+            let patience = chance.millis(1, 3000);
+            match self.stage.within("the next message", patience, reader.fetch_message()).await {
+                Some(Ok(Some(message))) => {
+                    self.claim(message.partition);
+                    pause(&self.stage, chance).await;
+                    self.handled(&message);
+                    batch.push(message);
+                }
+                Some(Ok(None)) => return self.ended(),
+                Some(Err(error)) => reader_error(&self.stage, &error),
+                None => {}
+            }
+            if chance.per_mille(200) {
+                // What is of an assignment that has ended is not marked.
+                let stale = reader.mark(&std::mem::take(&mut batch)).is_err();
+                self.stage.history().count("stale marks", stale.into());
+            }
+        }
+    }
+
+    async fn commit_by_hand(&self, reader: &mut Reader, chance: &mut Chance) {
+        let mut batch: Vec<Message> = Vec::new();
+        let mut held = Held::default();
+        while self.stays(chance) {
+            let patience = chance.millis(1, 3000);
+            match self.stage.within("the next event", patience, reader.next()).await {
+                Some(Ok(Some(event))) => self.event(reader, event, (&mut held, &mut batch), chance).await,
+                Some(Ok(None)) => return self.ended(),
+                Some(Err(error)) => reader_error(&self.stage, &error),
+                None => {}
+            }
+            if chance.per_mille(50) {
+                self.commit(reader, &mut batch, chance).await;
+            }
+        }
+        self.commit(reader, &mut batch, chance).await;
+    }
+
+    async fn event(
+        &self,
+        reader: &Reader,
+        event: Event,
+        (held, batch): (&mut Held, &mut Vec<Message>),
+        chance: &mut Chance,
+    ) {
+        match event {
+            Event::Message(message) => {
+                self.check(held, &message);
+                pause(&self.stage, chance).await;
+                self.handled(&message);
                 batch.push(message);
             }
-            Some(Ok(Some(Event::Assigned(partitions)))) => held.assigned(stage, &partitions),
-            Some(Ok(Some(Event::Revoking(_)))) => {
-                stage.history().count("revocations", 1);
-                commit(stage, reader, &mut batch, chance).await;
+            Event::Assigned(partitions) => self.assigned(held, &partitions),
+            Event::Revoking(_) => {
+                self.stage.history().count("revocations", 1);
+                self.commit(reader, batch, chance).await;
                 held.0.clear();
             }
-            Some(Ok(Some(Event::Lost(error)))) => {
+            Event::Lost(error) => {
                 batch.clear();
                 held.0.clear();
-                stage.history().count("losses", 1);
-                stage.history().error(&error);
+                let mut history = self.stage.history();
+                history.count("losses", 1);
+                history.error(&error);
             }
-            Some(Ok(Some(_))) | None => {}
-            Some(Ok(None)) => return stage.history().violation("a member ended by itself".to_owned()),
-            Some(Err(error)) => reader_error(stage, &error),
-        }
-        if chance.per_mille(50) {
-            commit(stage, reader, &mut batch, chance).await;
+            _ => {}
         }
     }
-    commit(stage, reader, &mut batch, chance).await;
+
+    fn assigned(&self, held: &mut Held, partitions: &[TopicPartition]) {
+        let mut history = self.stage.history();
+        history.count("assignments", 1);
+        let begins = |p: &TopicPartition| (p.partition, Some(history.committed(self.group, p.partition)));
+        held.0 = partitions.iter().map(begins).collect();
+        for partition in partitions {
+            history.claim(self.group, partition.partition, self.number);
+        }
+    }
+
+    fn claim(&self, partition: Option<i32>) {
+        self.stage.history().claim(self.group, partition.unwrap_or(-1), self.number);
+    }
+
+    /// I9 and I12: only what is held, and by nobody else, is delivered, from where the group was.
+    fn check(&self, held: &mut Held, message: &Message) {
+        let mut history = self.stage.history();
+        let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
+        let name = format!("offset {offset} of partition {partition} in group {}", self.group);
+        let Some(begin) = held.0.get_mut(&partition) else {
+            return history.violation(format!("I9: a member got {name}, which it does not hold"));
+        };
+        if history.claimed(self.group, partition) != Some(self.number) {
+            history.count("read by two members", 1);
+        }
+        let begin = begin.take().filter(|begin| *begin != offset && history.truncations(partition) == 0);
+        if let Some(begin) = begin {
+            history.violation(format!("I12: a member begins at {name}, which is committed to {begin}"));
+        }
+    }
+
+    async fn commit(&self, reader: &Reader, batch: &mut Vec<Message>, chance: &mut Chance) {
+        let messages = std::mem::take(batch);
+        let commit = reader.commit_messages(&messages);
+        let result = if chance.per_mille(200) {
+            let patience = chance.millis(0, 100);
+            self.stage.within("a commit", patience, commit).await
+        } else {
+            self.stage.by("a commit", COMMITS, commit).await
+        };
+        let Some(Err(error)) = result else { return };
+        let mut history = self.stage.history();
+        history.error(&error);
+        let over = matches!(error.kind(), ErrorKind::StaleCommit);
+        if !over && self.stage.runtime.elapsed() > self.stage.settings.healing + Duration::from_secs(40) {
+            history.violation(format!("I8: a commit failed long after all had healed: {error}"));
+        }
+    }
+
+    fn handled(&self, message: &Message) {
+        let mut history = self.stage.history();
+        history.count("read", 1);
+        if let (Some(partition), Some(offset)) = (message.partition, message.offset) {
+            history.handled(self.group, partition, offset);
+        }
+    }
 }
 
 /// The partitions a member holds, each with the offset that it begins at until it has begun.
 #[derive(Debug, Default)]
 struct Held(BTreeMap<i32, Option<i64>>);
-
-impl Held {
-    fn assigned(&mut self, stage: &Stage, partitions: &[TopicPartition]) {
-        let mut history = stage.history();
-        history.count("assignments", 1);
-        self.0 = partitions.iter().map(|p| (p.partition, Some(history.committed(p.partition)))).collect();
-    }
-
-    /// I9 and I12: only what is held is delivered, from where the group was.
-    fn check(&mut self, stage: &Stage, message: &Message) {
-        let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
-        let Some(begin) = self.0.get_mut(&partition) else {
-            let what =
-                format!("I9: a member got offset {offset} of partition {partition}, which it does not hold");
-            return stage.history().violation(what);
-        };
-        if let Some(begin) = begin.take().filter(|begin| *begin != offset) {
-            let what =
-                format!("I12: partition {partition} is committed to {begin}, a member begins at {offset}");
-            stage.history().violation(what);
-        }
-    }
-}
-
-async fn commit(stage: &Stage, reader: &Reader, batch: &mut Vec<Message>, chance: &mut Chance) {
-    let messages = std::mem::take(batch);
-    let commit = reader.commit_messages(&messages);
-    let result = if chance.per_mille(200) {
-        let patience = chance.millis(0, 100);
-        stage.runtime.within(patience, commit).await
-    } else {
-        Some(commit.await)
-    };
-    let Some(Err(error)) = result else { return };
-    let mut history = stage.history();
-    history.error(&error);
-    let over = matches!(error.kind(), ErrorKind::StaleCommit);
-    if !over && stage.runtime.elapsed() > stage.settings.healing + Duration::from_secs(60) {
-        history.violation(format!("I8: a commit failed long after all had healed: {error}"));
-    }
-}
-
-fn handled(stage: &Stage, message: &Message) {
-    let mut history = stage.history();
-    history.count("read", 1);
-    if let (Some(partition), Some(offset)) = (message.partition, message.offset) {
-        history.handled(partition, offset);
-    }
-}

@@ -10,26 +10,31 @@
 //! * Time stands still while any task is ready, and then jumps to the next event.
 //! * Nothing here decides what the client decides: applications are written with the handles that users have.
 
-mod apps;
+mod asking;
 mod chance;
 mod chaos;
 mod control;
 mod coverage;
+mod errors;
 mod executor;
 mod history;
 #[cfg(test)]
 mod idle;
 mod members;
+mod names;
 mod network;
 mod plan;
+mod reading;
 mod report;
 mod run;
 mod runtime;
 mod script;
 mod simulation;
+mod stage;
 mod task;
 mod trace;
 mod watch;
+mod writing;
 
 pub use chaos::FaultKind;
 pub use control::{Machine, SimClient};

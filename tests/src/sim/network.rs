@@ -12,9 +12,10 @@ use kafka_proto::{ApiKey, Bytes, frame};
 
 use super::chance::Chance;
 use super::executor::Due;
+use super::names::Names;
 use super::runtime::{World, broker_now};
 use super::script::Script;
-use super::trace::checksum;
+use super::trace::digest;
 use super::watch::Watch;
 use crate::broker::{ClusterState, ConnKey, NodeId, Outcome, Prepared, prepare};
 
@@ -27,6 +28,14 @@ pub(crate) struct Quality {
     pub(crate) latency: (Duration, Duration),
     /// How often of a thousand a read, a write or an answer comes in pieces.
     pub(crate) pieces: u64,
+    /// How fast each direction of a connection is.
+    pub(crate) bytes_per_ms: u64,
+}
+
+impl Quality {
+    fn time_for(&self, bytes: usize) -> Duration {
+        Duration::from_micros((bytes as u64).saturating_mul(1000) / self.bytes_per_ms.max(1))
+    }
 }
 
 /// Something that reaches an end of a connection.
@@ -56,7 +65,7 @@ struct Conn {
     closing: bool,
     /// The client has closed its end; what it asked before is still done.
     finished: bool,
-    readable: VecDeque<u8>,
+    readable: VecDeque<Bytes>,
     /// What reading ends with: the end of the stream, or a reset.
     end: Option<End>,
     client_left: bool,
@@ -101,6 +110,7 @@ pub(crate) struct Network {
     pub(crate) down: Vec<NodeId>,
     pub(crate) watch: Watch,
     pub(crate) script: Script,
+    pub(crate) names: Names,
     /// An offset commit was executed since the last look.
     pub(crate) committed: Option<Commit>,
 }
@@ -120,6 +130,7 @@ impl Network {
             down: Vec::new(),
             watch: Watch::default(),
             script: Script::default(),
+            names: Names::default(),
             committed: None,
         }
     }
@@ -156,6 +167,11 @@ impl Network {
         self.chance.pick(&live).copied()
     }
 
+    /// Connections that carry nothing any more, and nobody has said so.
+    pub(crate) fn dead_conns(&self) -> Vec<u64> {
+        self.conns.iter().filter(|(_, conn)| conn.dead).map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn cut_off(&mut self, node: NodeId, until: Duration) {
         self.black.insert(node, until);
     }
@@ -170,8 +186,9 @@ impl Network {
         }
     }
 
-    /// Black holes and refusals end.
+    /// Black holes and refusals end, and all names are right.
     pub(crate) fn heal(&mut self) {
+        self.names.heal();
         self.black.clear();
         self.black_machines.clear();
         self.refusing.clear();
@@ -230,7 +247,7 @@ impl Wires for World {
         if conn.end == Some(End::Reset) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let there = conn.readable.len().min(buffer.len());
+        let there = conn.readable.front().map_or(0, Bytes::len).min(buffer.len());
         if there == 0 {
             if conn.end == Some(End::Eof) {
                 return Poll::Ready(Ok(0));
@@ -240,7 +257,7 @@ impl Wires for World {
         }
         let len = self.net.piece(there);
         if let Some(conn) = self.net.conns.get_mut(&id) {
-            buffer.iter_mut().zip(conn.readable.drain(..len)).for_each(|(to, byte)| *to = byte);
+            take_bytes(&mut conn.readable, &mut buffer[..len]);
         }
         Poll::Ready(Ok(len))
     }
@@ -258,14 +275,14 @@ impl Wires for World {
             return Poll::Pending;
         }
         let (node, machine) = (conn.node, conn.machine);
-        let mut bytes: Vec<u8> =
-            buffers.iter().flat_map(|buffer| buffer.iter().copied()).take(room).collect();
-        let len = self.net.piece(bytes.len());
-        bytes.truncate(len);
+        let there: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        let len = self.net.piece(there.min(room));
+        let bytes = first_bytes(buffers, len);
         let at = self.net.earliest(self.now, node, machine) + self.net.latency();
+        let time = self.net.quality.time_for(len);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.flying += len;
-            conn.last_up = conn.last_up.max(at);
+            conn.last_up = conn.last_up.max(at) + time;
             if !conn.dead {
                 self.timers.set(conn.last_up, Due::Net(NetEvent::Up(id, bytes.into())));
             }
@@ -308,7 +325,7 @@ impl Wires for World {
                 let Some(conn) = self.net.conns.get_mut(&id).filter(|c| !c.dead && c.end.is_none()) else {
                     return;
                 };
-                conn.readable.extend(bytes.iter());
+                conn.readable.push_back(bytes);
                 conn.reader.take().into_iter().for_each(Waker::wake);
             }
             NetEvent::Close(id) => {
@@ -368,7 +385,7 @@ impl World {
             }
             let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             conn.busy = true;
-            let prepared = prepare(&frame, self.net.cluster.release());
+            let prepared = prepare(&frame, self.net.cluster.release_of(node));
             self.arrived(id, node, &frame, &prepared);
             let now = broker_now(self.now);
             let outcome = self.net.cluster.handle_prepared(now, node, ConnKey(id), prepared);
@@ -396,7 +413,7 @@ impl World {
             self.net.script.asked(self.now, node, id, api, frame);
         }
         let name = api.map_or("?", ApiKey::name);
-        let hash = checksum(0, frame);
+        let hash = digest(frame);
         let len = frame.len();
         self.trace.line(self.now, format_args!("node {node} conn {id} gets {name}, {len} bytes {hash:016x}"));
         if self.trace.is_kept() {
@@ -438,10 +455,8 @@ impl World {
             Outcome::Answer(segments) => {
                 conn.busy = false;
                 let (node, asked) = (conn.node, conn.asked);
-                let bytes: Bytes =
-                    segments.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>().into();
-                let bytes = self.net.script.answered(node, asked, bytes);
-                let hash = checksum(0, &bytes);
+                let bytes = self.net.script.answered(node, asked, segments.concat().into());
+                let hash = digest(&bytes);
                 let len = bytes.len();
                 self.trace.line(self.now, format_args!("conn {id} answered, {len} bytes {hash:016x}"));
                 self.done(id, Some(&bytes));
@@ -457,12 +472,30 @@ impl World {
             let len = self.net.piece(bytes.len());
             let at = self.net.earliest(self.now, node, machine) + self.net.latency();
             let part = bytes.split_to(len);
+            let time = self.net.quality.time_for(len);
             if let Some(conn) = self.net.conns.get_mut(&id) {
-                conn.last_down = conn.last_down.max(at);
+                conn.last_down = conn.last_down.max(at) + time;
                 self.timers.set(conn.last_down, Due::Net(NetEvent::Down(id, part)));
             }
         }
     }
+}
+
+/// Fills `buffer` with the first part, which has as many bytes at least.
+fn take_bytes(readable: &mut VecDeque<Bytes>, buffer: &mut [u8]) {
+    let Some(first) = readable.front_mut() else { return };
+    buffer.copy_from_slice(&first.split_to(buffer.len()));
+    if first.is_empty() {
+        readable.pop_front();
+    }
+}
+
+fn first_bytes(buffers: &[IoSlice<'_>], len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    for buffer in buffers {
+        bytes.extend_from_slice(&buffer[..buffer.len().min(len - bytes.len())]);
+    }
+    bytes
 }
 
 /// A whole frame without its length.

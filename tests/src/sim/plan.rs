@@ -18,12 +18,18 @@ pub enum Plan {
     Flaky,
     /// Nodes stop and come back, leaders move.
     RollingRestart,
-    /// Members come and go, coordinators move.
+    /// Members of two groups come and go, coordinators move.
     Rebalance,
-    /// Handlers are slow and buffers small.
+    /// Handlers and disks are slow, buffers small, wires narrow.
     SlowConsumer,
     /// The cluster is of any release, from the oldest to the newest.
     OldBrokers,
+    /// The nodes are of two releases, and change between them when they start.
+    Upgrade,
+    /// Nodes do not hear of changes: their metadata is old, and who was replaced goes on as leader; names move.
+    Outdated,
+    /// Replicas that lack records become leaders.
+    Unclean,
 }
 
 /// There is no such plan.
@@ -40,8 +46,11 @@ pub(crate) struct Settings {
     pub(crate) fault_pause: Duration,
     /// Faults stop then.
     pub(crate) healing: Duration,
+    /// Applications that write, one after the other with several writers.
     pub(crate) writers: u32,
     pub(crate) readers: u32,
+    pub(crate) groups: usize,
+    /// Of each group.
     pub(crate) members: u32,
     /// How often of a thousand a member leaves after a message.
     pub(crate) churn: u64,
@@ -50,26 +59,36 @@ pub(crate) struct Settings {
     pub(crate) small_buffers: bool,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,
-    /// What the brokers pose as.
+    /// What the cluster poses as.
     pub(crate) release: Release,
+    /// What some of its nodes pose as, where that is not the same.
+    pub(crate) newer: Release,
 }
 
 /// Once faults have stopped it takes so long until everybody has noticed: the longest request timeout, and a connection.
-const SETTLING: Duration = Duration::from_secs(20);
+const SETTLING: Duration = Duration::from_secs(15);
 
 impl Settings {
     /// From then on every call succeeds.
     pub(crate) fn settled(&self) -> Duration {
         self.healing + if self.faults.is_empty() { Duration::ZERO } else { SETTLING }
     }
+
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.release != self.newer
+    }
 }
 
 const NETWORK: &[FaultKind] = &[
+    FaultKind::Reset,
     FaultKind::Reset,
     FaultKind::ResetNode,
     FaultKind::HalfOpen,
     FaultKind::BlackHole,
     FaultKind::Refuse,
+    FaultKind::Error,
+    FaultKind::Error,
+    FaultKind::Error,
     FaultKind::Error,
     FaultKind::Delay,
     FaultKind::CloseBefore,
@@ -77,13 +96,34 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::Throttle,
     FaultKind::NoAnswer,
     FaultKind::ClockJump,
+    FaultKind::Unresolved,
 ];
 
-const NODES: &[FaultKind] =
-    &[FaultKind::Kill, FaultKind::MoveLeader, FaultKind::Mute, FaultKind::Stall, FaultKind::Reset];
+const NODES: &[FaultKind] = &[
+    FaultKind::Kill,
+    FaultKind::Kill,
+    FaultKind::MoveLeader,
+    FaultKind::MoveLeader,
+    FaultKind::Mute,
+    FaultKind::Stall,
+    FaultKind::Stall,
+    FaultKind::StallAcks,
+    FaultKind::StallAcks,
+    FaultKind::Reset,
+    FaultKind::Readdress,
+];
 
-const GROUPS: &[FaultKind] =
-    &[FaultKind::MoveLeader, FaultKind::Kill, FaultKind::Error, FaultKind::Reset, FaultKind::Freeze];
+const GROUPS: &[FaultKind] = &[
+    FaultKind::MoveLeader,
+    FaultKind::MoveLeader,
+    FaultKind::Kill,
+    FaultKind::Error,
+    FaultKind::Reset,
+    FaultKind::Freeze,
+];
+
+const SLOW: &[FaultKind] =
+    &[FaultKind::Reset, FaultKind::MoveLeader, FaultKind::Delay, FaultKind::SlowDisk, FaultKind::SlowDisk];
 
 const MIXED: &[FaultKind] = &[
     FaultKind::Reset,
@@ -94,17 +134,46 @@ const MIXED: &[FaultKind] = &[
     FaultKind::Error,
     FaultKind::CloseAfter,
     FaultKind::NoAnswer,
+    FaultKind::Throttle,
+    FaultKind::StallAcks,
+];
+
+const UPGRADE: &[FaultKind] =
+    &[FaultKind::Upgrade, FaultKind::Upgrade, FaultKind::MoveLeader, FaultKind::Reset, FaultKind::Error];
+
+const OUTDATED: &[FaultKind] = &[
+    FaultKind::Outdate,
+    FaultKind::Outdate,
+    FaultKind::MoveLeader,
+    FaultKind::MoveLeader,
+    FaultKind::MoveLeader,
+    FaultKind::Kill,
+    FaultKind::Readdress,
+    FaultKind::Unresolved,
+    FaultKind::Reset,
+];
+
+const UNCLEAN: &[FaultKind] = &[
+    FaultKind::Unclean,
+    FaultKind::Unclean,
+    FaultKind::MoveLeader,
+    FaultKind::Reset,
+    FaultKind::Kill,
+    FaultKind::CloseAfter,
 ];
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 6] = [
+    pub const ALL: [Plan; 9] = [
         Plan::Calm,
         Plan::Flaky,
         Plan::RollingRestart,
         Plan::Rebalance,
         Plan::SlowConsumer,
         Plan::OldBrokers,
+        Plan::Upgrade,
+        Plan::Outdated,
+        Plan::Unclean,
     ];
 
     /// As it is given on the command line.
@@ -116,71 +185,89 @@ impl Plan {
             Plan::Rebalance => "rebalance",
             Plan::SlowConsumer => "slow_consumer",
             Plan::OldBrokers => "old_brokers",
+            Plan::Upgrade => "upgrade",
+            Plan::Outdated => "outdated",
+            Plan::Unclean => "unclean",
         }
     }
 
     pub(crate) fn settings(self, chance: &mut Chance) -> Settings {
         let calm = Settings {
-            quality: Quality { latency: (Duration::from_micros(100), Duration::from_millis(5)), pieces: 100 },
+            quality: Quality {
+                latency: (Duration::from_micros(100), Duration::from_millis(5)),
+                pieces: 100,
+                bytes_per_ms: u64::MAX,
+            },
             faults: &[],
-            fault_pause: Duration::from_secs(4),
+            fault_pause: Duration::from_secs(2),
             healing: Duration::from_secs(5),
-            writers: 3,
+            writers: 2,
             readers: 1,
+            groups: 1,
             members: 2,
             churn: 0,
             handling: Duration::from_millis(2),
             small_buffers: false,
             quiet: Duration::ZERO,
             release: Release::NEWEST,
+            newer: Release::NEWEST,
         };
+        let secs = Duration::from_secs;
         let latency = (Duration::from_micros(100), Duration::from_millis(60));
         match self {
             Plan::Calm => {
-                let quiet = Duration::from_secs(if chance.per_mille(500) { 30 } else { 0 });
+                let quiet = secs(if chance.per_mille(500) { 30 } else { 0 });
                 Settings { quiet, ..calm }
             }
-            Plan::Flaky => Settings {
-                quality: Quality { latency, pieces: 300 },
-                faults: NETWORK,
-                fault_pause: Duration::from_secs(2),
-                healing: Duration::from_secs(40),
-                ..calm
-            },
-            Plan::RollingRestart => {
-                Settings { faults: NODES, healing: Duration::from_secs(40), readers: 2, members: 1, ..calm }
+            Plan::Flaky => {
+                let quality = Quality { latency, pieces: 300, ..calm.quality };
+                Settings { quality, faults: NETWORK, fault_pause: secs(1), healing: secs(20), ..calm }
             }
+            Plan::RollingRestart => Settings { faults: NODES, healing: secs(20), members: 1, ..calm },
             Plan::Rebalance => Settings {
                 faults: GROUPS,
-                fault_pause: Duration::from_secs(5),
-                healing: Duration::from_secs(60),
-                writers: 2,
+                fault_pause: secs(4),
+                healing: secs(40),
+                writers: 1,
                 readers: 0,
-                members: 4,
-                churn: 20,
+                groups: 2,
+                members: 3,
+                churn: 25,
                 ..calm
             },
             Plan::SlowConsumer => Settings {
-                faults: &[FaultKind::Reset, FaultKind::MoveLeader, FaultKind::Delay],
-                fault_pause: Duration::from_secs(5),
-                healing: Duration::from_secs(25),
-                handling: Duration::from_millis(150),
+                quality: Quality { bytes_per_ms: 20 + chance.below(200), ..calm.quality },
+                faults: SLOW,
+                healing: secs(20),
+                handling: Duration::from_millis(100),
                 small_buffers: true,
                 ..calm
             },
             Plan::OldBrokers => {
-                let releases: Vec<Release> = Release::all().collect();
-                Settings {
-                    faults: MIXED,
-                    fault_pause: Duration::from_secs(3),
-                    healing: Duration::from_secs(30),
-                    churn: 5,
-                    release: chance.pick(&releases).copied().unwrap_or(Release::NEWEST),
-                    ..calm
-                }
+                let release = any_release(chance);
+                Settings { faults: MIXED, healing: secs(20), churn: 5, release, newer: release, ..calm }
+            }
+            Plan::Upgrade => {
+                let (one, other) = (any_release(chance), any_release(chance));
+                // Topics have ids since 2.8, and 4.x is not without them.
+                let latest = if one.min(other) < Release::V2_8 { Release::V3_9 } else { Release::NEWEST };
+                let (release, newer) = (one.min(other), one.max(other).min(latest));
+                Settings { faults: UPGRADE, healing: secs(20), release, newer, ..calm }
+            }
+            Plan::Outdated => Settings { faults: OUTDATED, healing: secs(20), ..calm },
+            Plan::Unclean => {
+                let release = any_release(chance);
+                Settings { faults: UNCLEAN, healing: secs(20), release, newer: release, ..calm }
             }
         }
     }
+}
+
+/// The newest is what is used most.
+fn any_release(chance: &mut Chance) -> Release {
+    let releases: Vec<Release> = Release::all().collect();
+    let known = if chance.per_mille(300) { None } else { chance.pick(&releases).copied() };
+    known.unwrap_or(Release::NEWEST)
 }
 
 impl fmt::Display for Plan {

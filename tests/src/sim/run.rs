@@ -7,7 +7,7 @@ use std::time::Duration;
 use kafka_core::rt::Runtime;
 use kafka_proto::ApiKey;
 
-use super::apps::{self, Stage};
+use super::asking::ask;
 use super::chance::Chance;
 use super::chaos::{Done, chaos};
 use super::executor::{Executor, Stop};
@@ -15,18 +15,22 @@ use super::history::TOPIC;
 use super::members::member;
 use super::network::Network;
 use super::plan::Plan;
+use super::reading::read;
 use super::report::{Failure, Report};
 use super::runtime::SimRuntime;
+use super::stage::Stage;
 use super::trace::Trace;
+use super::writing::write;
 use crate::broker::{ClusterConfig, ClusterState, NodeAddress, NodeId};
 
 const NODES: NodeId = 3;
-/// Once all has healed everything ends within this time: the longest delivery timeout, and then the longest session and
-/// rebalance timeouts.
-const TO_THE_END: Duration = Duration::from_secs(240);
+/// Once all has healed everything ends within this time: the last writer, a session and a rebalance timeout, and handlers.
+const TO_THE_END: Duration = Duration::from_secs(120);
 /// Once the applications have ended nothing is left after this time.
 const TO_SILENCE: Duration = Duration::from_secs(30);
-const STEPS: u64 = 2_000_000;
+const STEPS: u64 = 1_000_000;
+/// At one in so many moments in which nobody has anything to do the clients are looked at.
+const LOOKS: u64 = 4;
 
 /// How a run is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,11 +71,19 @@ impl Run {
         let settings = plan.settings(&mut chance);
         let partitions = 1 + chance.below(5) as i32;
         let release = settings.release;
-        let config = ClusterConfig { seed: chance.below(u64::MAX), release, ..ClusterConfig::default() };
+        // Groups are everywhere, and moves of all coordinators cheap.
+        let (ids, offsets_topic_partitions) = (chance.below(u64::MAX), 5);
+        let config =
+            ClusterConfig { seed: ids, release, offsets_topic_partitions, ..ClusterConfig::default() };
         let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: 9092, rack: None };
         let mut cluster = ClusterState::new(config, (0..NODES).map(address));
         let made = cluster.create_topic(TOPIC, partitions, NODES as i16, &[]);
         debug_assert!(made.is_ok(), "{made:?}");
+        for node in (0..NODES).filter(|_| settings.is_mixed()) {
+            let release = if chance.per_mille(500) { settings.newer } else { settings.release };
+            // The node is one of the cluster's.
+            let _ = cluster.set_release(node, release);
+        }
         let network = Network::new(cluster, chance.fork(), settings.quality);
         let runtime = SimRuntime::new(network, Trace::new(options.trace));
         let executor = Executor::new(runtime.clone(), chance.fork());
@@ -83,7 +95,15 @@ impl Run {
         self.begin();
         let stage = self.stage.clone();
         let faults = self.faults.clone();
-        let limit = stage.settings.healing + TO_THE_END;
+        let limit = stage.settings.settled() + TO_THE_END;
+        let looked = self.stage.clone();
+        let mut moments = 0;
+        self.executor.on_idle = Some(Box::new(move || {
+            moments += 1;
+            if moments % LOOKS == 0 {
+                looked.check_clients();
+            }
+        }));
         let ended = self.executor.run_until(limit, STEPS, |_| {
             check_commits(&stage);
             faults.lock().unwrap_or_else(PoisonError::into_inner).is_some()
@@ -122,9 +142,14 @@ impl Run {
             let tasks = self.executor.tasks();
             self.stage.history().violation(format!("{tasks} tasks are left"));
         }
-        let open = self.stage.runtime.world().net.open();
-        if open > 0 {
-            self.stage.history().violation(format!("{open} connections are left"));
+        let (open, timers) = {
+            let world = self.stage.runtime.world();
+            (world.net.open(), world.timers.wakes())
+        };
+        let left =
+            [(open, "connections"), (timers, "timers"), (self.stage.clients_left(), "clients in memory")];
+        for (count, what) in left.into_iter().filter(|(count, _)| *count > 0) {
+            self.stage.violation(format!("{count} {what} are left"));
         }
     }
 
@@ -169,53 +194,40 @@ impl Run {
 fn check_commits(stage: &Stage) {
     let mut world = stage.runtime.world();
     if let Some(commit) = world.net.committed.take() {
-        stage.history().check_commits(&world.net.cluster, stage.partitions, commit);
+        let counts = (stage.settings.groups, stage.partitions);
+        stage.history().check_commits(&world.net.cluster, counts, commit);
     }
 }
 
 /// The applications, from the first to the last.
 async fn play(stage: Stage, most: u64, mut chance: Chance) -> Done {
     let client = stage.client(&mut chance);
-    let mut writing = Vec::new();
-    let mut writers = Vec::new();
-    for number in 0..stage.settings.writers {
-        let pen = apps::pen(&stage, &client, &mut chance);
-        for half in 0..2 {
-            let task = apps::write(stage.clone(), pen.clone(), number * 2 + half, chance.fork());
-            writing.push(stage.spawn(task));
-        }
-        writers.push(pen.writer);
+    let mut writing = vec![stage.spawn(ask(stage.clone(), chance.fork()))];
+    for _ in 0..stage.settings.writers {
+        writing.push(stage.spawn(write(stage.clone(), client.clone(), chance.fork())));
     }
     let mut reading = Vec::new();
     for _ in 0..stage.settings.readers {
-        reading.push(stage.spawn(apps::read(stage.clone(), client.clone(), chance.fork())));
+        reading.push(stage.spawn(read(stage.clone(), client.clone(), chance.fork())));
     }
-    for _ in 0..stage.settings.members {
-        reading.push(stage.spawn(member(stage.clone(), chance.fork())));
+    for group in 0..stage.settings.groups {
+        for _ in 0..stage.settings.members {
+            reading.push(stage.spawn(member(stage.clone(), group, chance.fork())));
+        }
     }
     let faults = chaos(stage.clone(), NODES, most, chance.fork()).await;
     for join in writing {
         join.wait().await;
     }
     stage.runtime.note(format_args!("the writers are done"));
-    for writer in writers {
-        writer.flush().await;
-        let (left, stats) = (writer.buffered_bytes(), writer.stats());
-        let report = writer.close(Duration::from_secs(5)).await;
-        let mut history = stage.history();
-        history.count("retries of batches", stats.retries);
-        history.count("epoch bumps", stats.epoch_bumps);
-        if left > 0 || !report.is_clean() {
-            history.violation(format!("{left} bytes are left in a flushed writer: {report:?}"));
-        }
-    }
     set_ends(&stage);
     for join in reading {
         join.wait().await;
     }
     stage.runtime.note(format_args!("the readers are done"));
     stage.history().client(&client.stats());
-    client.close(Duration::from_secs(5)).await;
+    let time = Duration::from_secs(5);
+    stage.by("the close of a client", time, client.close(time)).await;
     faults
 }
 

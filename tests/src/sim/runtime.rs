@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use kafka_core::error::{ConnectionError, Error, ErrorKind};
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};
+use super::names::Met;
 use super::network::{Network, Wires};
 use super::trace::Trace;
 
@@ -189,17 +190,24 @@ impl Runtime for SimRuntime {
         self.world().spawned.push(Task(Box::pin(task)));
     }
 
-    /// Node I has the name `nI` and the address 10.0.0.I.
     async fn resolve(&self, host: Str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let delay = self.world().net.chance.millis(0, 2);
         self.sleep(delay).await;
-        let node = host.strip_prefix('n').and_then(|id| id.parse().ok()).ok_or(io::ErrorKind::NotFound)?;
-        Ok(vec![SocketAddr::from((Ipv4Addr::new(10, 0, 0, node), port))])
+        let world = self.world();
+        let nodes = world.net.cluster.node_count();
+        world.net.names.resolve(world.now, nodes, &host, port)
     }
 
     async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<SimStream> {
-        let SocketAddr::V4(v4) = address else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-        let node = i32::from(v4.ip().octets()[3]);
+        let met = self.world().net.names.at(address);
+        let node = match met {
+            Met::Node(node) => node,
+            Met::Refusal => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Met::Silence => {
+                self.sleep_until(deadline).await;
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        };
         let deadline = deadline.saturating_duration_since(self.0.start);
         let arrival = self.world().connect_arrival(node, self.1);
         self.sleep(arrival.min(deadline).saturating_sub(self.elapsed())).await;

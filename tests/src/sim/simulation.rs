@@ -196,7 +196,7 @@ impl Simulation {
             seed: 0,
             topics: Vec::new(),
             config: ClusterConfig::default(),
-            quality: Quality { latency: (latency, latency), pieces: 0 },
+            quality: Quality { latency: (latency, latency), pieces: 0, bytes_per_ms: u64::MAX },
             limit: DAY,
             trace: false,
         }

@@ -231,7 +231,7 @@ impl Rig {
 
     /// Nothing is ever stuck.
     fn check(&self) {
-        assert_eq!(self.machine.stuck(), None);
+        assert_eq!(self.machine.stuck().next(), None);
     }
 }
 

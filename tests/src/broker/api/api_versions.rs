@@ -20,7 +20,7 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: ApiVersio
     if call.version >= 5 && wrong_cluster(cluster, call, &request) {
         return refuse(&request, call.version, ErrorCode::RebootstrapRequired).into();
     }
-    ApiVersionsResponse { api_keys: listed(cluster.config.release), ..Default::default() }.into()
+    ApiVersionsResponse { api_keys: listed(cluster.release_of(call.node)), ..Default::default() }.into()
 }
 
 /// The client has come to another broker than it thinks (KIP-1242).

@@ -219,11 +219,16 @@ fn read_partition(
     let followers_too = call.version >= 11 && cluster.config.release >= Release::V2_4;
     let zstd_only = cluster.topics.get(&name).is_some_and(|topic| topic.config.compression == "zstd");
     let (index, epoch) = (wanted.key.partition, wanted.current_leader_epoch);
+    let seen =
+        cluster.seen_by(call.node, &name, index).filter(|_| cluster.is_deposed(call.node, &name, index));
     let partition = cluster.led_partition(call.node, &name, index, epoch, followers_too)?;
     if zstd_only && call.version < 10 {
         return Err(ErrorCode::UnsupportedCompressionType);
     }
-    let (log, high_watermark) = (&partition.log, partition.high_watermark());
+    let high_watermark = partition.high_watermark();
+    // Who was replaced and does not know it has heard of nothing since.
+    let high_watermark = seen.map_or(high_watermark, |seen| seen.high_watermark.min(high_watermark));
+    let log = &partition.log;
     let offset = wanted.fetch_offset;
     let mut data = PartitionData {
         partition_index: index,
@@ -317,7 +322,7 @@ fn respond(cluster: &mut ClusterState, call: &Call, context: Context, reads: Vec
     let mut leaders = BTreeSet::new();
     for mut read in reads {
         if call.version >= 12 {
-            add_leader(cluster, &mut read, &mut leaders);
+            add_leader(cluster, call.node, &mut read, &mut leaders);
         }
         let key = read.wanted.key;
         match response.responses.last_mut() {
@@ -367,19 +372,19 @@ fn only_news(cluster: &mut ClusterState, call: &Call, id: i32, reads: Vec<Read>)
 }
 
 /// Tells who leads where the client was wrong about it (KIP-595, KIP-951).
-fn add_leader(cluster: &ClusterState, read: &mut Read, leaders: &mut BTreeSet<NodeId>) {
+fn add_leader(cluster: &ClusterState, asked: NodeId, read: &mut Read, leaders: &mut BTreeSet<NodeId>) {
     let error = ErrorCode::from(read.data.error_code);
     if !matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
         return;
     }
     let Some((name, index)) = named(cluster, &read.wanted) else { return };
-    let Some(partition) = cluster.topics.partition(&name, index) else { return };
+    let Some(seen) = cluster.seen_by(asked, &name, index) else { return };
     read.data.current_leader = LeaderIdAndEpoch {
-        leader_id: partition.leader.unwrap_or(-1),
-        leader_epoch: partition.leader_epoch,
+        leader_id: seen.leader.unwrap_or(-1),
+        leader_epoch: seen.leader_epoch,
         ..Default::default()
     };
-    leaders.extend(partition.leader);
+    leaders.extend(seen.leader);
 }
 
 fn endpoints(cluster: &ClusterState, leaders: &BTreeSet<NodeId>) -> Vec<NodeEndpoint> {

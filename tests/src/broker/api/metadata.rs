@@ -9,6 +9,7 @@ use kafka_proto::messages::metadata::{
 use kafka_proto::{ErrorCode, Str, Uuid};
 
 use super::{Call, ClusterState, NodeId, Reply};
+use crate::broker::lag::Seen;
 use crate::broker::release::Release;
 use crate::broker::state::topics::{OFFSETS_TOPIC, Partition, Topic, invalid_name};
 
@@ -27,15 +28,15 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: MetadataR
     let mut topics = Vec::new();
     if all {
         let names: Vec<Str> = cluster.topics.iter().map(|topic| topic.name.clone()).collect();
-        topics.extend(names.iter().map(|name| by_name(cluster, name, false)));
+        topics.extend(names.iter().map(|name| by_name(cluster, call.node, name, false)));
     } else {
         let asked = request.topics.iter().flatten();
         let distinct: BTreeSet<(Option<&Str>, Uuid)> =
             asked.map(|topic| (topic.name.as_ref(), topic.topic_id)).collect();
         for (name, id) in distinct {
             topics.push(match name {
-                Some(name) => by_name(cluster, name, may_create),
-                None => by_id(cluster, id),
+                Some(name) => by_name(cluster, call.node, name, may_create),
+                None => by_id(cluster, call.node, id),
             });
         }
     }
@@ -49,7 +50,7 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: MetadataR
         }
     }
     let mut response = MetadataResponse {
-        brokers: brokers(cluster),
+        brokers: brokers(cluster, call.node),
         cluster_id: Some(cluster.cluster_id.clone()),
         controller_id: cluster.controller().unwrap_or(-1),
         topics,
@@ -70,7 +71,7 @@ pub(crate) fn refuse(request: &MetadataRequest, version: i16, error: ErrorCode) 
     MetadataResponse { topics, error_code: error.code(), ..Default::default() }
 }
 
-fn brokers(cluster: &ClusterState) -> Vec<MetadataResponseBroker> {
+fn brokers(cluster: &ClusterState, asked: NodeId) -> Vec<MetadataResponseBroker> {
     let broker = |node: &super::Node| MetadataResponseBroker {
         node_id: node.address.id,
         host: Str::from(node.address.host.as_str()),
@@ -78,12 +79,12 @@ fn brokers(cluster: &ClusterState) -> Vec<MetadataResponseBroker> {
         rack: node.address.rack.as_deref().map(Str::from),
         ..Default::default()
     };
-    cluster.alive_nodes().map(broker).collect()
+    cluster.alive_as_seen_by(asked).iter().filter_map(|id| cluster.nodes.get(id)).map(broker).collect()
 }
 
-fn by_name(cluster: &mut ClusterState, name: &Str, may_create: bool) -> MetadataResponseTopic {
+fn by_name(cluster: &mut ClusterState, asked: NodeId, name: &Str, may_create: bool) -> MetadataResponseTopic {
     if let Some(topic) = cluster.topics.get(name) {
-        return described(cluster, topic);
+        return described(cluster, asked, topic);
     }
     if invalid_name(name).is_some() {
         return failed(Some(name.clone()), Uuid::ZERO, ErrorCode::InvalidTopicException);
@@ -103,10 +104,10 @@ fn by_name(cluster: &mut ClusterState, name: &Str, may_create: bool) -> Metadata
     failed(Some(name.clone()), Uuid::ZERO, error)
 }
 
-fn by_id(cluster: &ClusterState, id: Uuid) -> MetadataResponseTopic {
+fn by_id(cluster: &ClusterState, asked: NodeId, id: Uuid) -> MetadataResponseTopic {
     let topic = cluster.topics.name_of(id).and_then(|name| cluster.topics.get(name));
     match topic {
-        Some(topic) => described(cluster, topic),
+        Some(topic) => described(cluster, asked, topic),
         None => failed(None, id, ErrorCode::UnknownTopicId),
     }
 }
@@ -115,15 +116,18 @@ fn failed(name: Option<Str>, topic_id: Uuid, error: ErrorCode) -> MetadataRespon
     MetadataResponseTopic { error_code: error.code(), name, topic_id, ..Default::default() }
 }
 
-fn described(cluster: &ClusterState, topic: &Topic) -> MetadataResponseTopic {
-    let partitions = (0..).zip(&topic.partitions);
+fn described(cluster: &ClusterState, asked: NodeId, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| {
+        let seen = cluster.seen_by(asked, &topic.name, index).unwrap_or_else(|| Seen::now(partition));
+        described_partition(cluster, index, partition, seen)
+    });
+    // A cluster whose nodes agree on an older release has no ids, whatever this node could tell.
+    let has_ids = cluster.config.release >= Release::V2_8;
     MetadataResponseTopic {
         name: Some(topic.name.clone()),
-        topic_id: topic.id,
+        topic_id: if has_ids { topic.id } else { Uuid::ZERO },
         is_internal: topic.internal,
-        partitions: partitions
-            .map(|(index, partition)| described_partition(cluster, index, partition))
-            .collect(),
+        partitions: partitions.collect(),
         ..Default::default()
     }
 }
@@ -132,14 +136,15 @@ fn described_partition(
     cluster: &ClusterState,
     index: i32,
     partition: &Partition,
+    seen: Seen,
 ) -> MetadataResponsePartition {
-    let error = if partition.leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+    let error = if seen.leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
     let is_down = |node: &NodeId| !cluster.is_alive(*node);
     MetadataResponsePartition {
         error_code: error.code(),
         partition_index: index,
-        leader_id: partition.leader.unwrap_or(-1),
-        leader_epoch: partition.leader_epoch,
+        leader_id: seen.leader.unwrap_or(-1),
+        leader_epoch: seen.leader_epoch,
         replica_nodes: partition.replicas.iter().copied().collect(),
         isr_nodes: partition.isr.iter().copied().collect(),
         offline_replicas: partition.replicas.iter().copied().filter(is_down).collect(),

@@ -152,17 +152,18 @@ impl ClusterState {
         client_epoch: i32,
         followers_too: bool,
     ) -> Result<&mut Partition, ErrorCode> {
+        let seen = self.seen_by(node, topic, index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let partition = self.topics.partition_mut(topic, index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if !partition.replicas.contains(&node) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        if client_epoch >= 0 && client_epoch < partition.leader_epoch {
+        if client_epoch >= 0 && client_epoch < seen.leader_epoch {
             return Err(ErrorCode::FencedLeaderEpoch);
         }
-        if client_epoch > partition.leader_epoch {
+        if client_epoch > seen.leader_epoch {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
-        if partition.leader != Some(node) && !(followers_too && partition.leader.is_some()) {
+        if seen.leader != Some(node) && !(followers_too && seen.leader.is_some()) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(partition)
@@ -192,8 +193,8 @@ impl ClusterState {
         (java_hash(group) & i32::MAX) % self.config.offsets_topic_partitions.max(1)
     }
 
-    /// The node that coordinates a group.
-    fn coordinator(&mut self, group: &str) -> Option<NodeId> {
+    /// The node that coordinates a group; `None` while nobody does.
+    pub fn coordinator(&mut self, group: &str) -> Option<NodeId> {
         self.ensure_offsets_topic();
         self.topics.partition(OFFSETS_TOPIC, self.group_partition(group))?.leader
     }

@@ -78,7 +78,7 @@ pub(crate) fn handle(
         responses.push(topic);
     }
     let mut response = ProduceResponse { responses, ..Default::default() };
-    add_leaders(cluster, &request, &mut response, call.version);
+    add_leaders(cluster, call, &request, &mut response);
     match request.acks {
         0 if failed => Reply::Close,
         0 => Reply::NoAnswer,
@@ -114,6 +114,7 @@ fn append(
         return Err(Refusal::new(ErrorCode::InvalidTopicException, "Cannot append to an internal topic"));
     }
     cluster.led_partition(call.node, name, index, -1, false)?;
+    let deposed = cluster.is_deposed(call.node, name, index);
     let Some(topic) = cluster.topics.get_mut(name) else {
         return Err(ErrorCode::UnknownTopicOrPartition.into());
     };
@@ -126,6 +127,10 @@ fn append(
         return Err(ErrorCode::NotEnoughReplicas.into());
     }
     let incoming = checked?;
+    if deposed {
+        // It appends to a log that will be cut off, and waits for followers that it has no more.
+        return Ok(Appended { required: i64::MAX, ..appended(partition) });
+    }
     for batch in &incoming {
         check_topic_rules(batch, config, wall_ms)?;
     }
@@ -245,25 +250,25 @@ fn partition_response(
 /// Tells who leads what this node does not (KIP-951).
 fn add_leaders(
     cluster: &ClusterState,
+    call: &Call,
     request: &ProduceRequest,
     response: &mut ProduceResponse,
-    version: i16,
 ) {
-    if version < 10 {
+    if call.version < 10 {
         return;
     }
     let mut leaders: BTreeSet<NodeId> = BTreeSet::new();
     for (asked, topic) in request.topic_data.iter().zip(&mut response.responses) {
         let Ok(name) = cluster.topic_name(&asked.name, asked.topic_id) else { continue };
         for answer in &mut topic.partition_responses {
-            let Some(partition) = cluster.topics.partition(&name, answer.index) else { continue };
+            let Some(seen) = cluster.seen_by(call.node, &name, answer.index) else { continue };
             if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
                 answer.current_leader = LeaderIdAndEpoch {
-                    leader_id: partition.leader.unwrap_or(-1),
-                    leader_epoch: partition.leader_epoch,
+                    leader_id: seen.leader.unwrap_or(-1),
+                    leader_epoch: seen.leader_epoch,
                     ..Default::default()
                 };
-                leaders.extend(partition.leader);
+                leaders.extend(seen.leader);
             }
         }
     }

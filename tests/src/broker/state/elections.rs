@@ -19,20 +19,24 @@ impl Partition {
         release: Release,
     ) -> bool {
         let high_watermark = self.high_watermark();
+        let replicated = self.replicated();
         let was_leader = self.leader == Some(node);
         if self.isr.contains(&node) && self.isr.len() > 1 {
             self.isr.retain(|member| *member != node);
-            let reached = if was_leader { self.log.end_offset() } else { high_watermark };
+            let reached = if was_leader { self.log.end_offset() } else { replicated };
             self.fell_behind.insert(node, reached);
         }
         if !was_leader {
             return false;
         }
-        // Followers have no more than the high watermark, unless nobody is left but the one that died.
-        let elected = self.clean_candidate(&alive).map(|next| (next, high_watermark));
+        // Followers have what was replicated, unless nobody is left but the one that died.
+        let elected = self.clean_candidate(&alive).map(|next| (next, replicated));
         let elected = elected.or_else(|| unclean.then(|| self.unclean_candidate(&alive)).flatten());
         match elected {
             Some((next, reached)) => {
+                if reached < high_watermark {
+                    self.lost.push((reached, high_watermark));
+                }
                 self.truncate(reached, release);
                 self.isr.retain(|member| alive(*member) || *member == next);
                 self.lead(next);
@@ -49,6 +53,9 @@ impl Partition {
         }
         if self.leader.is_none() && (unclean || self.isr.contains(&node)) {
             let reached = self.fell_behind.get(&node).copied().unwrap_or(i64::MAX);
+            if reached < self.log.end_offset() {
+                self.lost.push((reached, self.log.end_offset()));
+            }
             self.truncate(reached, release);
             self.lead(node);
             return true;
@@ -66,17 +73,29 @@ impl Partition {
             return false;
         }
         if self.leader != Some(node) {
-            self.truncate(self.high_watermark(), release);
+            self.truncate(self.replicated(), release);
             self.lead(node);
         }
         true
+    }
+
+    /// Gives the leadership to a replica that lacks the last records.
+    pub(crate) fn elect_unclean(&mut self, node: NodeId, lost: i64, release: Release) {
+        let (start, end) = (self.log.start_offset(), self.log.end_offset());
+        let wanted = (self.high_watermark() - lost).max(start);
+        // Replicas have whole batches.
+        let reached =
+            self.log.entries_from(wanted).next().map_or(wanted, |entry| entry.base_offset.min(wanted));
+        self.lost.push((reached.max(start), end));
+        self.truncate(reached.max(start), release);
+        self.lead(node);
     }
 
     fn lead(&mut self, node: NodeId) {
         self.leader = Some(node);
         self.leader_epoch += 1;
         self.log.begin_epoch(self.leader_epoch);
-        self.stalled_at = None;
+        (self.stalled_at, self.followers_have_all) = (None, false);
         if !self.isr.contains(&node) {
             self.isr = vec![node];
         }

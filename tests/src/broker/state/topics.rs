@@ -8,6 +8,7 @@ use super::log::Log;
 use super::producers::Producers;
 use super::topic_config::TopicConfig;
 use crate::broker::config::NodeId;
+use crate::broker::release::Release;
 use crate::broker::waits::WaitId;
 
 /// The internal topic whose partition leaders coordinate groups.
@@ -40,7 +41,11 @@ pub(crate) struct Partition {
     pub(crate) fell_behind: BTreeMap<NodeId, i64>,
     /// Where followers stopped to fetch, if they did: the high watermark stays there.
     pub(crate) stalled_at: Option<i64>,
+    /// Followers have everything all the same, only the leader does not hear of it.
+    pub(crate) followers_have_all: bool,
     pub(crate) log: Log,
+    /// What unclean elections have cost: from the first offset on, below the second.
+    pub(crate) lost: Vec<(i64, i64)>,
     pub(crate) producers: Producers,
     /// Parked fetches that read here.
     pub(crate) readers: BTreeSet<WaitId>,
@@ -65,6 +70,19 @@ impl Partition {
             Some(at) if self.isr.len() > 1 => at.clamp(self.log.start_offset(), self.log.end_offset()),
             _ => self.log.end_offset(),
         }
+    }
+
+    /// Removes what is before an offset; the first offset that is left.
+    pub(crate) fn delete_before(&mut self, offset: i64, release: Release) -> i64 {
+        self.log.delete_before(offset);
+        let start = self.log.start_offset();
+        self.producers.forget_before(start, release);
+        start
+    }
+
+    /// How far followers in sync have got.
+    pub(crate) fn replicated(&self) -> i64 {
+        if self.followers_have_all { self.log.end_offset() } else { self.high_watermark() }
     }
 }
 

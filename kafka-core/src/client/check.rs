@@ -1,0 +1,83 @@
+//! The client's invariants of progress, looked at as a whole: no quiescent state with work left.
+//!
+//! The simulator asks whenever no task is about to run. What is wrong then would stay so until something unrelated happens.
+
+use super::Client;
+use super::lanes::{LaneKey, LaneState, LinkState};
+use super::machine::{Lane, Now};
+use super::timers::Timer;
+use std::time::Instant;
+
+impl Client {
+    /// What does not hold, in words.
+    pub(crate) fn stuck(&self, now: Now) -> Vec<String> {
+        let lanes = self.lanes.lanes.iter().filter_map(|(key, lane)| {
+            let why = self.stuck_lane(now.instant, *key, lane)?;
+            Some(format!("lane {key:?}: {why}"))
+        });
+        let mut found: Vec<String> = lanes.collect();
+        for (id, writer) in &self.writers {
+            found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
+            for broker in writer.busy_brokers() {
+                let lane = (broker, Lane::Produce);
+                if self.is_deaf(now.instant, lane) {
+                    let link = self.lanes.get(lane).map(|lane| &lane.link);
+                    found.push(format!(
+                        "writer {id}: nobody sends what is ready for broker {broker}: {link:?}"
+                    ));
+                }
+            }
+        }
+        for (id, machine) in self.reader_machines() {
+            found.extend(machine.stuck().map(|why| format!("reader {id}: {why}")));
+            let deaf = machine.lanes().iter().filter(|lane| self.is_deaf(now.instant, **lane));
+            found.extend(deaf.map(|lane| format!("reader {id}: nobody fetches by lane {lane:?}")));
+            if machine.waits_for_a_leader() && !self.learns() {
+                found.push(format!("reader {id}: nobody asks who leads its partitions"));
+            }
+        }
+        if self.timers.next().is_some_and(|at| at < now.instant) {
+            found.push("a timer is due and the driver sleeps".to_owned());
+        }
+        found
+    }
+
+    fn stuck_lane(&self, now: Instant, key: LaneKey, lane: &LaneState) -> Option<String> {
+        let (queued, in_flight) = (lane.queue.len(), lane.in_flight.len());
+        let due = lane.conn().is_none_or(|conn| self.timers.is_set(&Timer::Conn(conn)));
+        match &lane.link {
+            _ if lane.is_unused() => None,
+            LinkState::Idle => Some(format!("{queued} requests wait, and nothing connects")),
+            LinkState::Backoff if !self.timers.is_set(&Timer::Reconnect(key.0, key.1)) => {
+                Some(format!("{queued} requests wait, and no timer is set"))
+            }
+            LinkState::Up(_) if in_flight > 0 && !due => {
+                Some(format!("{in_flight} requests have no deadline"))
+            }
+            LinkState::Up(_) if queued > 0 && self.is_deaf(now, key) => {
+                Some(format!("{queued} requests wait, and its task was not told"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nothing will happen on the lane by itself.
+    fn is_deaf(&self, now: Instant, key: LaneKey) -> bool {
+        let Some(lane) = self.lanes.get(key) else { return true };
+        match lane.link {
+            LinkState::Idle => true,
+            LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key.0, key.1)),
+            LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key.0, key.1)),
+            // Once one is answered it is asked for more.
+            LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
+            LinkState::Up(_) => !lane.announced,
+            LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(conn)),
+            LinkState::Closing(..) => false,
+        }
+    }
+
+    /// Whether metadata is asked for, now or by a timer.
+    fn learns(&self) -> bool {
+        self.metadata.is_asking() || self.timers.is_set(&Timer::Metadata)
+    }
+}

@@ -1,0 +1,70 @@
+//! The reader's invariant of progress, for [`stuck`](crate::client::Client).
+
+use super::broker::Broker;
+use super::cursor::{Cursor, CursorId, Stage};
+use super::machine::{ReaderMachine, Timer};
+use crate::client::machine::Lane;
+
+impl ReaderMachine {
+    /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
+    /// or it is a bug.
+    pub fn stuck(&self) -> impl Iterator<Item = String> {
+        self.numbered().filter_map(|(id, cursor)| {
+            let why = self.stuck_cursor(id, cursor)?;
+            Some(format!("partition {}: {why}", cursor.tp.partition))
+        })
+    }
+
+    /// Whether partitions wait for a leader.
+    pub(crate) fn waits_for_a_leader(&self) -> bool {
+        !self.unplaced.is_empty()
+    }
+
+    fn stuck_cursor(&self, id: CursorId, cursor: &Cursor) -> Option<&'static str> {
+        if cursor.paused || cursor.stage == Stage::Halted {
+            return None;
+        }
+        if !cursor.queue.is_empty() {
+            return cursor
+                .ready
+                .is_none()
+                .then_some("it has records, and does not stand among those that have");
+        }
+        if let Some(at) = cursor.retry.at {
+            return (!self.timers.contains(&(at, Timer::Cursor(id)))).then_some("no timer ends its backoff");
+        }
+        match (cursor.stage, cursor.source()) {
+            (_, None) => (!self.unplaced.contains(&id)).then_some("it has no leader, and waits for none"),
+            (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(&home)),
+            _ => {
+                let waits = cursor.asked.is_some() || cursor.pending.is_some();
+                (!waits).then_some("nobody asks for its position")
+            }
+        }
+    }
+
+    fn stuck_fetch(&self, id: CursorId, cursor: &Cursor, broker: Option<&Broker>) -> Option<&'static str> {
+        let (Some(broker), Some(home)) = (broker, cursor.home) else { return Some("it stands at no broker") };
+        if cursor.aside || broker.retry.at.is_some() || self.starved {
+            return None;
+        }
+        if cursor.cut {
+            return self.out.is_none().then_some("it waits for a walk that is over");
+        }
+        if !broker.wanted.values().any(|wanted| *wanted == id) {
+            return Some("its broker does not know that records are wanted");
+        }
+        match &broker.main {
+            None => (!self.lanes.contains(&(home, Lane::Fetch(self.id)))).then_some("nobody fetches"),
+            Some(_) if broker.gathers => {
+                let is_timed = self.timers.iter().any(|(_, timer)| *timer == Timer::Gather(home));
+                (!is_timed).then_some("no timer ends the wait for the main fetch")
+            }
+            Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
+                let is_aside = self.lanes.contains(&(home, Lane::FetchAside(self.id)));
+                (!is_aside).then_some("it waits behind a fetch that is parked")
+            }
+            Some(_) => None,
+        }
+    }
+}
