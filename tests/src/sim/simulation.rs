@@ -112,7 +112,7 @@ impl SimulationBuilder {
         let runtime = SimRuntime::new(network, Trace::new(self.trace));
         let executor = Executor::new(runtime.clone(), chance);
         let simulation = Simulation { runtime, nodes: self.nodes, work: Arc::default() };
-        Running { executor, simulation: simulation.clone(), limit: self.limit }.to_end(app(simulation))
+        Running { executor, simulation: simulation.clone(), limit: self.limit }.finish(app(simulation))
     }
 }
 
@@ -263,7 +263,7 @@ struct Running {
 }
 
 impl Running {
-    fn to_end<T: Send + 'static>(mut self, app: impl Future<Output = T> + Send + 'static) -> T {
+    fn finish<T: Send + 'static>(mut self, app: impl Future<Output = T> + Send + 'static) -> T {
         let output = Arc::new(Mutex::new(None));
         let slot = output.clone();
         self.simulation.runtime.spawn(async move {
