@@ -281,7 +281,7 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
             let client = sim.client().connect().await.unwrap();
             let writer = client.writer("t").build().unwrap();
             writer.write_messages([to(0, "x"), to(0, "y")]).await.unwrap();
-            let reader = client.reader("t").group("g").reset(Reset::First).auto_commit_interval(secs(8));
+            let reader = client.reader("t").group("g").reset(Reset::First).auto_commit_interval(secs(60));
             let mut reader = reader.build().unwrap();
             let first = reader.fetch_message().await.unwrap().unwrap();
             reader.mark([&first]).unwrap();
@@ -293,7 +293,7 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
                 assert_eq!(reader.fetch_message().await.unwrap().unwrap().offset, Some(0));
             }
             for _ in 0..3 {
-                let _ = sim.within(secs(5), reader.next()).await;
+                let _ = sim.within(secs(50), reader.next()).await;
             }
             assert_eq!(sim.with(|cluster, _| cluster.committed("g", "t", 0)), None);
         });

@@ -138,7 +138,7 @@ fn run(trouble: Trouble, idempotence: Idempotence, seed: u64) -> Ended {
     builder.run(move |sim| async move {
         let client = sim.client().request_timeout(secs(2)).retry_backoff(ms(20), ms(500));
         let client = client.connect().await.unwrap();
-        let writer = one_by_one(&client).batch_messages(3).idempotence(idempotence);
+        let writer = one_by_one(&client).batch_messages(1 + 2 * (seed % 2) as u32).idempotence(idempotence);
         let writer = writer.delivery_timeout(secs(5)).build().unwrap();
         let trouble = {
             let own = sim.clone();

@@ -178,6 +178,8 @@ fn scenario_p2_records_after_one_that_expired_are_written() {
             let lost = writer.send(to(0, "lost")).await.unwrap();
             let failed = lost.await.unwrap_err();
             assert_eq!(failed.fate, Fate::PossiblyWritten, "{failed}");
+            // Until no answer to any of the requests can come any more.
+            sim.sleep(secs(10)).await;
             sim.with(|cluster, now| cluster.resume_replication(now, "t", 0)).unwrap();
             writer.write_messages([to(0, "next"), to(0, "last")]).await.unwrap();
             let log = logged(&sim, "t", 0);

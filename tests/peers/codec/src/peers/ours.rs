@@ -180,9 +180,13 @@ fn heartbeat_decode(b: &Bytes) -> Res<u64> {
     let mut acc = 0;
     while !b.is_empty() {
         let len = b.get_i32() as usize;
-        let (id, body) = frame::decode_response(ApiKey::Heartbeat, 4, &b.split_to(len)).map_err(s)?;
-        let ResponseKind::Heartbeat(body) = body else { return Err("another response".into()) };
-        acc += id as u64 + body.throttle_time_ms as u64 + body.error_code as u64;
+        match frame::decode_response(ApiKey::Heartbeat, 4, &b.split_to(len)) {
+            Ok((id, ResponseKind::Heartbeat(body))) => {
+                acc += id as u64 + body.throttle_time_ms as u64 + body.error_code as u64;
+            }
+            Ok(_) => return Err("another response".into()),
+            Err(e) => return Err(s(e)),
+        }
     }
     Ok(acc)
 }
