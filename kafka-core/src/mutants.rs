@@ -21,6 +21,17 @@ pub const ALL: &[(&str, &str)] = &[
     ("commit_covers_unhandled", "what is fetched counts as handled"),
     ("heartbeat_behind_fetch", "heartbeats take the connection of the long polls"),
     ("coordinator_never_looked_up_again", "the first coordinator is the coordinator for ever"),
+    (
+        "appended_told_as_not",
+        "a leader that was replaced while it waited for followers counts as not having appended",
+    ),
+    ("leader_without_address", "a leader that a lagging broker does not know loses its address"),
+    ("stamped_waits_for_unstamped", "a batch that lost its sequence waits for a newer one that kept its own"),
+    ("lane_not_kicked", "a connection is not told that a batch is ready for it"),
+    ("fetch_of_before_seek", "what was asked before a seek is taken after it"),
+    ("paused_still_delivered", "what was fetched of a partition before its pause is delivered"),
+    ("reader_not_woken", "who waits for a message is not woken when one comes"),
+    ("commit_not_woken", "who waits for a commit is not woken when it is done"),
 ];
 
 static PLANTED: RwLock<Option<&str>> = RwLock::new(None);

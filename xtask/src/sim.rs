@@ -1,5 +1,6 @@
 //! `xtask sim`: the client in the simulator, many seeds on all cores.
 
+mod coverage;
 mod mutants;
 mod summary;
 
@@ -17,13 +18,13 @@ use summary::Summary;
 /// Run the client against the embedded cluster in virtual time; every choice comes from the seed.
 #[derive(Debug, Args)]
 pub(crate) struct Sim {
-    /// How many seeds of each plan; with --mutants of all together
+    /// How many seeds, each run with every plan; with --mutants with one plan each, in turn
     #[arg(long)]
     seeds: Option<u64>,
     /// The first seed. Default: 0; with --minutes one that was never run
     #[arg(long)]
     seed: Option<u64>,
-    /// One plan: calm, flaky, rolling_restart, rebalance, slow_consumer, old_brokers. Default: all
+    /// One plan: calm, flaky, rolling_restart, rebalance, slow_consumer, old_brokers, upgrade, outdated, unclean. Default: all
     #[arg(long)]
     plan: Option<Plan>,
     /// Go on with more seeds for so many minutes
@@ -38,12 +39,18 @@ pub(crate) struct Sim {
     /// Plant bugs in the client, one after the other, and see how many seeds it takes to find each
     #[arg(long, conflicts_with_all = ["minutes", "trace", "faults"])]
     mutants: bool,
+    /// Print which lines of kafka-core no seed has reached; needs `rustup component add llvm-tools`
+    #[arg(long, conflicts_with_all = ["mutants", "trace"])]
+    coverage: bool,
 }
 
 impl Sim {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         if self.mutants {
             return mutants::run(self.first_seed(), self.seeds.unwrap_or(2000), &self.plans());
+        }
+        if self.coverage {
+            return coverage::run(&self.arguments());
         }
         let first = self.first_seed();
         println!("seeds from {first}");
@@ -61,6 +68,21 @@ impl Sim {
     fn first_seed(&self) -> u64 {
         let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() << 20;
         self.seed.unwrap_or_else(|| if self.minutes.is_some() { fresh() } else { 0 })
+    }
+
+    /// These options once more, for another xtask.
+    fn arguments(&self) -> Vec<String> {
+        let number =
+            |name: &str, value: Option<u64>| value.map(|value| [format!("--{name}"), value.to_string()]);
+        let plan = self.plan.map(|plan| ["--plan".to_owned(), plan.to_string()]);
+        let numbers = [
+            number("seeds", self.seeds),
+            number("seed", self.seed),
+            number("minutes", self.minutes),
+            number("faults", self.faults),
+            plan,
+        ];
+        numbers.into_iter().flatten().flatten().collect()
     }
 
     fn plans(&self) -> Vec<Plan> {

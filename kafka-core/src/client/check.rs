@@ -18,11 +18,15 @@ impl Client {
         let mut found: Vec<String> = lanes.collect();
         for (id, writer) in &self.writers {
             found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
-            let deaf =
-                writer.busy_brokers().filter(|broker| self.is_deaf(now.instant, (*broker, Lane::Produce)));
-            found.extend(
-                deaf.map(|broker| format!("writer {id}: nobody sends what is ready for broker {broker}")),
-            );
+            for broker in writer.busy_brokers() {
+                let lane = (broker, Lane::Produce);
+                if self.is_deaf(now.instant, lane) {
+                    let link = self.lanes.get(lane).map(|lane| &lane.link);
+                    found.push(format!(
+                        "writer {id}: nobody sends what is ready for broker {broker}: {link:?}"
+                    ));
+                }
+            }
         }
         for (id, machine) in self.reader_machines() {
             found.extend(machine.stuck().map(|why| format!("reader {id}: {why}")));
@@ -64,6 +68,8 @@ impl Client {
             LinkState::Idle => true,
             LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key.0, key.1)),
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key.0, key.1)),
+            // Once one is answered it is asked for more.
+            LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
             LinkState::Up(_) => !lane.announced,
             LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(conn)),
             LinkState::Closing(..) => false,

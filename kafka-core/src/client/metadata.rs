@@ -208,9 +208,11 @@ impl Metadata {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed())?;
         self.last_success = Some(now);
-        if !response.brokers.is_empty() {
-            self.cluster.nodes = response.brokers.iter().filter_map(node).collect();
-        }
+        let told = response.brokers.iter().filter_map(node).collect();
+        let before = match response.brokers.is_empty() {
+            true => BTreeMap::new(),
+            false => std::mem::replace(&mut self.cluster.nodes, told),
+        };
         if response.controller_id >= 0 {
             self.cluster.controller = Some(response.controller_id);
         }
@@ -222,11 +224,24 @@ impl Metadata {
         for topic in response.topics {
             open |= self.apply_topic(now, from, topic, &mut changes);
         }
+        open |= self.keep_leaders(&before);
         if open || self.has_news() {
             self.stale = true;
         }
         self.attempts = if open { self.attempts.saturating_add(1) } else { 0 };
         Ok(changes)
+    }
+
+    /// A leader that is known better than the answer knows keeps its address, as far as it is known. Whether there is one.
+    fn keep_leaders(&mut self, before: &BTreeMap<i32, Node>) -> bool {
+        let Cluster { nodes, topics, .. } = &mut self.cluster;
+        let leaders = topics.values().flat_map(|topic| &topic.partitions).filter_map(|p| p.leader);
+        let untold: BTreeSet<i32> = leaders.filter(|leader| !nodes.contains_key(leader)).collect();
+        if mutant!("leader_without_address") {
+            return false;
+        }
+        nodes.extend(untold.iter().filter_map(|id| Some((*id, before.get(id)?.clone()))));
+        !untold.is_empty()
     }
 
     /// Whether an answer is from the cluster that this client began with.

@@ -474,6 +474,7 @@ impl Client {
                 if !self.metadata.cluster.nodes.is_empty() {
                     self.close_bootstrap(now);
                 }
+                self.kick_idle(now.instant);
             }
             Err(error) => {
                 let conn = self.lanes.get((broker, Lane::Other)).and_then(|l| l.conn());
@@ -483,6 +484,17 @@ impl Client {
             }
         }
         self.plan_metadata_retry();
+    }
+
+    /// A lane could not be connected while its broker's address was not known.
+    fn kick_idle(&mut self, now: Instant) {
+        let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
+        let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
+        for key in idle {
+            if self.address_of(key.0).is_some() && self.wants_lane(now, key) {
+                self.kick(now, key);
+            }
+        }
     }
 
     fn plan_metadata_retry(&mut self) {

@@ -131,7 +131,7 @@ impl Client {
         if let Some(ask) = ask {
             self.ask(now.instant, Owner::Writer(id, ask.tag), ask);
         }
-        for broker in out.kicks {
+        for broker in out.kicks.into_iter().filter(|_| !mutant!("lane_not_kicked")) {
             self.kick(now.instant, (broker, Lane::Produce));
         }
         for hint in out.hints {

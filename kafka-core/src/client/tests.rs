@@ -28,6 +28,8 @@ struct Net {
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
     topics: Vec<MetadataResponseTopic>,
+    /// Brokers that metadata does not tell of.
+    untold: BTreeSet<i32>,
     unanswered: BTreeMap<ConnId, Vec<Transmit>>,
     throttle: Duration,
 }
@@ -46,6 +48,7 @@ impl Net {
             conns: BTreeMap::new(),
             log: Vec::new(),
             topics: Vec::new(),
+            untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             throttle: Duration::ZERO,
         }
@@ -127,7 +130,8 @@ impl Net {
                 ..MetadataResponseTopic::default()
             },
         };
-        let (brokers, topics) = ((1..=3).map(broker).collect(), asked.map(told).collect());
+        let told_of = (1..=3).filter(|id| !self.untold.contains(id));
+        let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).collect());
         MetadataResponse { brokers, topics, cluster_id: Some(Str::from("c")), ..MetadataResponse::default() }
             .into()
     }
@@ -378,6 +382,27 @@ fn a_partition_does_not_go_back_to_an_older_leader_epoch() {
     net.topics = vec![topic("t", 2, 6)];
     net.run_for(Duration::from_secs(301));
     assert_eq!(net.client.cluster().leader("t", 0), Some((2, 6)));
+}
+
+/// Found by the simulator's plan `outdated`: the leader stayed, its address was gone, and nobody asked for it.
+#[test]
+fn a_leader_that_a_lagging_broker_does_not_know_keeps_its_address() {
+    let mut net = Net::connected();
+    net.topics = vec![topic("t", 3, 5)];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    (net.topics, net.untold) = (vec![topic("t", 1, 4)], BTreeSet::from([3]));
+    net.run_for(Duration::from_secs(301));
+    assert_eq!(net.client.cluster().leader("t", 0), Some((3, 5)));
+    assert!(net.client.cluster().nodes.contains_key(&3), "{:?}", net.client.cluster().nodes);
+    net.log.clear();
+    net.run_for(Duration::from_secs(10));
+    assert!(net.log.len() > 5, "it asks on for what it was not told: {:?}", net.log);
+    net.untold.clear();
+    net.run_for(Duration::from_secs(10));
+    net.log.clear();
+    net.run_for(Duration::from_secs(10));
+    assert!(net.log.is_empty(), "{:?}", net.log);
 }
 
 #[test]

@@ -144,7 +144,8 @@ impl ReaderMachine {
     ) -> bool {
         self.visits += 1;
         let Some(cursor) = self.cursor_mut(id) else { return false };
-        if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || cursor.position != asked.offset {
+        let moved = cursor.position != asked.offset && !mutant!("fetch_of_before_seek");
+        if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || moved {
             return false;
         }
         match ErrorCode::from(p.error) {

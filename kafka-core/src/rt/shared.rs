@@ -224,7 +224,9 @@ impl State {
             match event {
                 Event::Transmit(conn) => after.wakers.extend(self.conns.remove(&conn)),
                 Event::Call(id) => after.wakers.extend(self.calls.remove(&id)),
+                Event::Committed(_) if mutant!("commit_not_woken") => {}
                 Event::Committed(id) => after.wakers.extend(self.commits.remove(&id)),
+                Event::Readable(_) if mutant!("reader_not_woken") => {}
                 Event::Readable(id) | Event::ReaderClosed(id) => {
                     after.wakers.extend(self.readers.remove(&id))
                 }

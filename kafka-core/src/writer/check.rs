@@ -1,6 +1,7 @@
 //! The writer's invariants of progress, for [`stuck`](crate::client::Client).
 
-use super::producer::{IdentityState, Producer};
+use super::partition::PartitionSender;
+use super::producer::{BrokerQueue, IdentityState, Producer};
 use std::time::Instant;
 
 impl Producer {
@@ -33,7 +34,12 @@ impl Producer {
 
     /// The brokers that something is ready for.
     pub(crate) fn busy_brokers(&self) -> impl Iterator<Item = i32> {
-        let ready = |index: &usize| self.partitions[*index].is_ready;
-        self.brokers.iter().filter(move |(_, queue)| queue.ready.iter().any(ready)).map(|(broker, _)| *broker)
+        let is_busy = |(broker, queue): &(&i32, &BrokerQueue)| {
+            // What moved on to another leader is dropped when its turn comes.
+            let ready =
+                |partition: &PartitionSender| partition.is_ready && partition.leader == Some(**broker);
+            queue.ready.iter().any(|index| ready(&self.partitions[*index]))
+        };
+        self.brokers.iter().filter(is_busy).map(|(broker, _)| *broker).collect::<Vec<_>>().into_iter()
     }
 }

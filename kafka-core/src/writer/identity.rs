@@ -27,13 +27,18 @@ impl Producer {
         if partition.identity.is_some() && !partition.needs_bump {
             return true;
         }
-        if partition.has_stamped() {
+        // What is in flight under the old identity is resolved first.
+        let waits =
+            mutant!("stamped_waits_for_unstamped") && partition.queue.iter().any(|p| p.stamp.is_some());
+        if waits || !partition.in_flight.is_empty() {
             return false;
         }
         let IdentityState::Ready(current) = self.identity else { return false };
         let fresh = if partition.identity == Some(current) { self.bump(current) } else { Some(current) };
         let Some(identity) = fresh else { return false };
         let partition = &mut self.partitions[index];
+        // Newer batches cannot go under theirs any more: they come after this one.
+        partition.queue.iter_mut().for_each(|pending| pending.stamp = None);
         (partition.identity, partition.next_sequence, partition.needs_bump) = (Some(identity), 0, false);
         true
     }

@@ -134,6 +134,7 @@ impl Producer {
                 if new_id && self.partitions[index].identity.is_some() {
                     self.renew(self.partitions[index].identity);
                 }
+                // An earlier attempt may still be on its way to a broker: what may be written stays so.
                 pending.stamp = None;
                 self.partitions[index].lost_track();
                 self.retry(now, (index, broker), pending, error());

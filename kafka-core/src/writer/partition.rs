@@ -94,11 +94,6 @@ impl PartitionSender {
             || self.open_due.is_some_and(|due| self.slot.open_number().is_some_and(|open| open <= due))
     }
 
-    /// Whether a batch that was stamped before is still unresolved.
-    pub(crate) fn has_stamped(&self) -> bool {
-        !self.in_flight.is_empty() || self.queue.iter().any(|p| p.stamp.is_some())
-    }
-
     /// Whether the next batch may be handed out now, its leader and identity left aside.
     pub(crate) fn may_send(&self, now: Instant, max_in_flight: usize) -> bool {
         if self.is_packing || self.backoff_until.is_some_and(|until| now < until) {

@@ -33,6 +33,10 @@ pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
         }
         RequestTimedOut | NotEnoughReplicasAfterAppend => Verdict::Retry { appended: true, refresh: false },
         MessageTooLarge | RecordListTooLarge => Verdict::TooLarge,
+        // Told as well by a leader that had appended it, and was replaced while it waited for its followers: they may have it.
+        NotLeaderOrFollower | KafkaStorageError => {
+            Verdict::Retry { appended: !mutant!("appended_told_as_not"), refresh: code.refreshes_metadata() }
+        }
         UnknownServerError => Verdict::Fail(Fate::PossiblyWritten),
         code if code.is_retriable() => Verdict::Retry { appended: false, refresh: code.refreshes_metadata() },
         _ => Verdict::Fail(Fate::NotWritten),

@@ -31,6 +31,8 @@ impl Release {
     pub(crate) const V2_8: Release = Release(2, 8, 0);
     /// From here on the cluster poses as KRaft: any node takes what once only the controller took.
     pub(crate) const V3_3: Release = Release(3, 3, 0);
+    /// The last release before 4.0.
+    pub(crate) const V3_9: Release = Release(3, 9, 0);
     /// First release without the protocol versions that KIP-896 removed.
     pub(crate) const V4_0: Release = Release(4, 0, 0);
 

@@ -131,7 +131,8 @@ impl Executor {
                 return Err(Stop::Steps);
             }
             if !self.step() {
-                if let Some(look) = &mut self.on_idle {
+                let is_idle = self.next_event().is_none_or(|at| at > self.runtime.elapsed());
+                if let Some(look) = self.on_idle.as_mut().filter(|_| is_idle) {
                     look();
                 }
                 let next = self.next_event();

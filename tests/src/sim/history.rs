@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::Error;
+use kafka_core::error::ErrorKind;
 use kafka_core::stats::Stats;
 use kafka_core::writer::Fate;
 
@@ -94,6 +95,10 @@ impl History {
     }
 
     pub(crate) fn error(&mut self, error: &Error) {
+        // Applications end their writers in the middle of others' sends.
+        if matches!(error.kind(), ErrorKind::Closed) {
+            return self.count("sends that found it closed", 1);
+        }
         let kind = match error.code() {
             Some(code) => format!("{code:?}"),
             None => error.kind().to_string().split([':', ';', '(']).next().unwrap_or_default().to_owned(),

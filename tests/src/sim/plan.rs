@@ -249,7 +249,9 @@ impl Plan {
             }
             Plan::Upgrade => {
                 let (one, other) = (any_release(chance), any_release(chance));
-                let (release, newer) = (one.min(other), one.max(other));
+                // Topics have ids since 2.8, and 4.x is not without them.
+                let latest = if one.min(other) < Release::V2_8 { Release::V3_9 } else { Release::NEWEST };
+                let (release, newer) = (one.min(other), one.max(other).min(latest));
                 Settings { faults: UPGRADE, healing: secs(20), release, newer, ..calm }
             }
             Plan::Outdated => Settings { faults: OUTDATED, healing: secs(20), ..calm },

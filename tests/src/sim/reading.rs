@@ -18,7 +18,7 @@ use super::stage::{Stage, pause};
 struct Place {
     /// The next offset of each partition.
     positions: Vec<i64>,
-    /// As many truncations of each partition were known when its last record came.
+    /// After as many truncations of each partition it went back.
     truncations: Vec<u64>,
     paused: BTreeSet<i32>,
 }
@@ -140,8 +140,11 @@ impl Place {
         let (Some(position), Some(known)) = (self.positions.get_mut(at), self.truncations.get_mut(at)) else {
             return;
         };
-        let truncations = history.truncations(partition);
-        let went_back = truncations > std::mem::replace(known, truncations) && offset < *position;
+        // What it had fetched before a truncation may come after it, and only then what is there now.
+        let went_back = history.truncations(partition) > *known && offset < *position;
+        if went_back {
+            *known = history.truncations(partition);
+        }
         if *position != offset && !went_back {
             let what = format!("a reader got offset {offset} of partition {partition} for {position}");
             history.violation(what);

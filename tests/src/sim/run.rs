@@ -72,8 +72,9 @@ impl Run {
         let partitions = 1 + chance.below(5) as i32;
         let release = settings.release;
         // Groups are everywhere, and moves of all coordinators cheap.
-        let (seed, offsets_topic_partitions) = (chance.below(u64::MAX), 5);
-        let config = ClusterConfig { seed, release, offsets_topic_partitions, ..ClusterConfig::default() };
+        let (ids, offsets_topic_partitions) = (chance.below(u64::MAX), 5);
+        let config =
+            ClusterConfig { seed: ids, release, offsets_topic_partitions, ..ClusterConfig::default() };
         let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: 9092, rack: None };
         let mut cluster = ClusterState::new(config, (0..NODES).map(address));
         let made = cluster.create_topic(TOPIC, partitions, NODES as i16, &[]);

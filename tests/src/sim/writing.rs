@@ -17,6 +17,8 @@ use crate::broker::Release;
 
 /// Messages that each task of the last writer sends once all has healed.
 const AFTER_HEALING: u32 = 15;
+/// A rough end takes less.
+const ROUGH: Duration = Duration::from_secs(3);
 /// Of messages sent, before the quiet time.
 const BEFORE_QUIET: u32 = 10;
 
@@ -99,8 +101,12 @@ async fn session(stage: &Stage, client: Client<SimRuntime>, count: u32, ending: 
         let before = chance.millis(0, 6000);
         stage.runtime.sleep(before).await;
     }
-    // Where all has healed meanwhile, everything shall end well.
-    let ending = if stage.is_healed() { Ending::Flushed } else { ending };
+    // Where all has healed before it is over, everything shall end well.
+    let ending = if is_rough && stage.runtime.elapsed() + ROUGH < stage.settings.settled() {
+        ending
+    } else {
+        Ending::Flushed
+    };
     match ending {
         Ending::Closed(patience) => {
             stage.by("the close of a writer", patience, pen.writer.close(patience)).await;
@@ -200,7 +206,8 @@ async fn write_all(stage: &Stage, pen: &Pen, (author, count): (u32, u32), mut ch
         if pen.stop.load(Ordering::Relaxed) {
             break;
         }
-        if at == BEFORE_QUIET {
+        if at == BEFORE_QUIET && !stage.settings.quiet.is_zero() {
+            settle(stage, &mut open, usize::MAX, &mut chance).await;
             stage.runtime.sleep(stage.settings.quiet).await;
         }
         match send(stage, pen, (author, at), &mut chance).await {
@@ -223,6 +230,9 @@ async fn write_all(stage: &Stage, pen: &Pen, (author, count): (u32, u32), mut ch
         }
         let pause = chance.millis(0, 1200);
         stage.runtime.sleep(pause).await;
+    }
+    if stage.is_healed() {
+        settle(stage, &mut open, usize::MAX, &mut chance).await;
     }
     open
 }

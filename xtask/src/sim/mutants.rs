@@ -22,16 +22,18 @@ pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn 
     // A panic of a mutant is a find, not news.
     std::panic::set_hook(Box::new(|_| {}));
     println!("each seed is run with one of {} plans, in turn", plans.len());
+    println!("\n| planted | what it does | seeds | plan | found by |\n|---|---|---|---|---|");
     let mut missed = Vec::new();
     for (name, does) in kafka_testkit::sim::MUTANTS {
         kafka_testkit::sim::plant(Some(name));
         match hunt(first, seeds, plans) {
             Some((number, failure)) => {
                 let found = failure.violations.first().map(String::as_str).unwrap_or_default();
-                println!("{name} ({does}): {} seeds, {}, {found}", number + 1, failure.plan);
+                let found: String = found.chars().take(110).collect();
+                println!("| {name} | {does} | {} | {} | {found} |", number + 1, failure.plan);
             }
             None => {
-                println!("{name} ({does}): not found in {seeds} seeds");
+                println!("| {name} | {does} | not within {seeds} | | |");
                 missed.push(*name);
             }
         }

@@ -165,3 +165,28 @@ fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
     assert_eq!(h.producer.accumulator.memory.used(), 0);
     assert!(h.producer.stats.splits >= 2);
 }
+
+/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more.
+#[test]
+fn what_a_replaced_leader_refused_is_possibly_written() {
+    let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+}
+
+/// The first attempt may still lie before the broker when the second is refused.
+#[test]
+fn what_may_be_written_stays_so_when_a_retry_is_out_of_order() {
+    let config = WriterConfig { max_attempts: Some(2), ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let a = h.send(0, "a");
+    let first = h.poll().unwrap();
+    h.lose(&first, true);
+    h.wait(Duration::from_secs(1));
+    let second = h.poll().unwrap();
+    h.answer(&second, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
+    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+}

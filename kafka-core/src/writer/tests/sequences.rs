@@ -165,3 +165,21 @@ fn a_duplicate_is_a_success() {
     h.answer(&request, &[(ErrorCode::DuplicateSequenceNumber, -1)]);
     assert_eq!(acked(&a), -1);
 }
+
+#[test]
+fn a_newer_batch_that_kept_its_sequence_does_not_hold_back_an_older_one_that_lost_it() {
+    let mut h = Harness::new(1, one_by_one());
+    let (a, first) = (h.send(0, "a"), h.poll().unwrap());
+    let (b, second) = (h.send(0, "b"), h.poll().unwrap());
+    h.answer(&first, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
+    h.lose(&second, true);
+    h.wait(Duration::from_secs(2));
+    let again = h.poll().expect("there is nothing to wait for");
+    assert_eq!(again.stamps(), [(0, 1, 0, 1)]);
+    h.answer(&again, &[(ErrorCode::None, 7)]);
+    assert_eq!(acked(&a), 7);
+    let next = h.poll().unwrap();
+    assert_eq!(next.stamps(), [(0, 1, 1, 1)]);
+    h.answer(&next, &[(ErrorCode::None, 8)]);
+    assert_eq!(acked(&b), 8);
+}
