@@ -40,7 +40,9 @@ impl ReaderMachine {
     fn main_done(&mut self, now: Now, cluster: &Cluster, id: i32, result: Result<Fetched, Error>) {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let Some(flight) = broker.main.take() else { return };
-        broker.gathers = false;
+        if let Some(at) = broker.gathers.take() {
+            self.timers.remove(&(at, Timer::Gather(id)));
+        }
         self.flights -= 1;
         let fetched = match result {
             Ok(fetched) => fetched,
@@ -102,8 +104,9 @@ impl ReaderMachine {
         let Some(main) = &broker.main else { return };
         let waited = now.instant.saturating_duration_since(main.sent_at);
         if (wait - wait / 16..wait * 2).contains(&waited) {
-            broker.gathers = true;
-            self.timers.insert((now.instant + wait / 16, Timer::Gather(id)));
+            let until = now.instant + wait / 16;
+            broker.gathers = Some(until);
+            self.timers.insert((until, Timer::Gather(id)));
         }
     }
 

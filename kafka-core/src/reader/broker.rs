@@ -23,8 +23,8 @@ pub(super) struct Broker {
     pub(super) placed: usize,
     pub(super) main: Option<MainFlight>,
     pub(super) aside: Option<AsideFlight>,
-    /// The main fetch will be back in a moment, and then all are together again: nothing more goes aside.
-    pub(super) gathers: bool,
+    /// Until then the main fetch should be back, and with it all are together again: nothing more goes aside.
+    pub(super) gathers: Option<Instant>,
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
@@ -60,7 +60,7 @@ impl Broker {
     pub(super) fn wants_aside(&self) -> bool {
         self.main.as_ref().is_some_and(|main| main.may_park)
             && self.aside.is_none()
-            && !self.gathers
+            && self.gathers.is_none()
             && !self.session.add.is_empty()
             && self.retry.at.is_none()
     }
@@ -90,7 +90,7 @@ impl Broker {
         self.unvalidated.clear();
         self.guests.clear();
         self.placed = 0;
-        self.gathers = false;
+        self.gathers = None;
         self.session.add.clear();
         self.session.restart();
     }

@@ -56,13 +56,12 @@ impl ReaderMachine {
         }
         match &broker.main {
             None => (!self.lanes.contains(&(home, Lane::Fetch(self.id)))).then_some("nobody fetches"),
-            Some(_) if broker.gathers => {
-                let is_timed = self.timers.iter().any(|(_, timer)| *timer == Timer::Gather(home));
-                (!is_timed).then_some("no timer ends the wait for the main fetch")
-            }
             Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
-                let is_aside = self.lanes.contains(&(home, Lane::FetchAside(self.id)));
-                (!is_aside).then_some("it waits behind a fetch that is parked")
+                let goes_on = match broker.gathers {
+                    Some(at) => self.timers.contains(&(at, Timer::Gather(home))),
+                    None => self.lanes.contains(&(home, Lane::FetchAside(self.id))),
+                };
+                (!goes_on).then_some("it waits behind a fetch that is parked")
             }
             Some(_) => None,
         }

@@ -36,7 +36,7 @@ impl ReaderMachine {
                 }
                 Timer::Gather(id) => {
                     if let Some(broker) = self.brokers.get_mut(&id) {
-                        broker.gathers = false;
+                        broker.gathers = None;
                     }
                     self.refresh_lanes(id);
                 }

@@ -298,7 +298,6 @@ fn the_cluster_describes_itself() {
 #[test]
 fn a_test_administers_topics_without_a_client() {
     let mut rig = Rig::new(3);
-    rig.topic("t", 1, &[]);
     rig.fill("t", 4);
     assert_eq!(rig.cluster.delete_records("t", 0, 3), Ok(3));
     assert_eq!(rig.cluster.delete_records("t", 0, 99), Ok(4), "up to the high watermark");
