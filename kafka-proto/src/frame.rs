@@ -22,10 +22,11 @@ pub fn encode_request(
     version: i16,
     request: &RequestKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let mut out = begin();
+    let mut out = Encoder::with_capacity(ROOM);
+    out.begin_frame();
     request_header(&mut out, request.api_key(), version, correlation_id, client_id)?;
     request.encode(&mut out, version)?;
-    end(out)
+    end(&mut out)
 }
 
 /// A whole response frame with its length, in pieces for a vectored write.
@@ -38,21 +39,15 @@ pub fn encode_response(
     response: &ResponseKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
-    let mut out = begin();
+    let mut out = Encoder::with_capacity(ROOM);
+    out.begin_frame();
     header.encode(&mut out, response.api_key().response_header_version(version))?;
     response.encode(&mut out, version)?;
-    end(out)
+    end(&mut out)
 }
 
 /// Room that a frame begins with, in bytes: most need no more, payloads not counted.
 const ROOM: usize = 256;
-
-/// An encoder that leaves the length open, so that nothing is counted beforehand.
-fn begin() -> Encoder {
-    let mut out = Encoder::with_capacity(ROOM);
-    out.begin_frame();
-    out
-}
 
 /// Writes a [`RequestHeader`] without making one, which would need a client id of its own.
 fn request_header(
@@ -72,10 +67,11 @@ fn request_header(
     out.finish(RequestHeader::NAME, header_version)
 }
 
-fn end(mut out: Encoder) -> Result<Vec<Bytes>, EncodeError> {
+/// The whole frame, its length filled in: so nothing is counted beforehand.
+fn end(out: &mut Encoder) -> Result<Vec<Bytes>, EncodeError> {
     let too_long = |len| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize });
     out.end_frame().map_err(too_long)?;
-    Ok(out.into_segments())
+    Ok(out.take_segments())
 }
 
 /// Reads a response frame (without its length): the correlation id, and the response to a request of that API and version.

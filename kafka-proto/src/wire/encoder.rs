@@ -37,14 +37,19 @@ pub struct Encoder {
 
 impl Encoder {
     /// An encoder without memory.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self::of(Vec::new(), false)
     }
 
     /// An encoder with room for so many bytes, shared payloads not counted.
-    #[inline(never)]
+    #[inline]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { own: Vec::with_capacity(bytes), ..Self::default() }
+        Self::of(Vec::with_capacity(bytes), false)
+    }
+
+    #[inline]
+    const fn of(own: Vec<u8>, counting: bool) -> Self {
+        Self { flexible: false, counting, counted: 0, own, shared: Vec::new(), shared_len: 0, error: None }
     }
 
     /// The number of bytes that something writes, which are not kept.
@@ -52,7 +57,7 @@ impl Encoder {
     pub(crate) fn count(
         write: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<usize, EncodeError> {
-        let mut counter = Self { counting: true, ..Self::default() };
+        let mut counter = Self::of(Vec::new(), true);
         write(&mut counter)?;
         Ok(counter.len())
     }
@@ -109,18 +114,27 @@ impl Encoder {
     }
 
     /// What was written, in order; one segment where nothing was shared.
-    pub fn into_segments(self) -> Vec<Bytes> {
-        if self.shared.is_empty() && self.own.len() <= ROOM {
+    pub fn into_segments(mut self) -> Vec<Bytes> {
+        self.take_segments()
+    }
+
+    /// The same, and the encoder is as good as new: to move it in order to consume it would take longer.
+    pub(crate) fn take_segments(&mut self) -> Vec<Bytes> {
+        let shared = core::mem::take(&mut self.shared);
+        self.shared_len = 0;
+        if shared.is_empty() && self.own.len() <= ROOM {
             // Room that is left over would be kept for as long as the bytes, with somebody to share it.
-            return vec![Bytes::copy_from_slice(&self.own)];
+            let small = Bytes::copy_from_slice(&self.own);
+            self.own.clear();
+            return vec![small];
         }
-        let own = Bytes::from(self.own);
-        if self.shared.is_empty() {
+        let own = Bytes::from(core::mem::take(&mut self.own));
+        if shared.is_empty() {
             return vec![own];
         }
-        let mut segments = Vec::with_capacity(2 * self.shared.len() + 1);
+        let mut segments = Vec::with_capacity(2 * shared.len() + 1);
         let mut from = 0;
-        for (to, shared) in self.shared {
+        for (to, shared) in shared {
             push(&mut segments, own.slice(from..to));
             push(&mut segments, shared);
             from = to;

@@ -154,3 +154,48 @@ fn segments_in_order() {
     let own = |bytes| Bytes::from_static(bytes);
     assert_eq!(out.into_segments(), [large.clone(), own(b"abc"), large.clone(), large, own(b"d")]);
 }
+
+/// A tagged field's length is filled in behind it, whatever it takes and whatever is shared inside.
+#[test]
+fn tagged_fields_of_any_length() {
+    let large = Bytes::from(vec![7; SHARE_FROM]);
+    for own in [0, 1, 127, 128, 16_383, 16_384] {
+        for shared in [0, 1, 2] {
+            let mut write = |out: &mut Encoder| {
+                out.put_slice(b"before");
+                out.tag(true, 3, &UnknownTags::new(), |out| {
+                    out.put_slice(&vec![1; own]);
+                    (0..shared).for_each(|_| out.shared(&large));
+                });
+                out.put_slice(b"behind");
+                Ok(())
+            };
+            let counted = Encoder::count(&mut write).unwrap();
+            let mut out = Encoder::new();
+            write(&mut out).unwrap();
+            assert_eq!(out.len(), counted);
+            let bytes = out.into_bytes();
+            let mut input = Decoder::new(&bytes);
+            let before: [i16; 3] = core::array::from_fn(|_| input.fixed(""));
+            assert_eq!(before.map(i16::to_be_bytes).as_flattened(), b"before");
+            let len = own + shared * SHARE_FROM;
+            assert_eq!((input.uvarint("tag"), input.uvarint("size")), (3, len as u32));
+            assert_eq!(input.remaining(), len + b"behind".len());
+            assert_eq!(&bytes[bytes.len() - 6..], b"behind");
+        }
+    }
+}
+
+/// The first error counts; what comes behind it is neither read nor allocated, and says nothing of its own.
+#[test]
+fn after_an_error_nothing_is_left() {
+    let bytes = Bytes::from_static(&[0, 1, 0, 2, 0x7f, 0xff, 0xff, 0xff, 9]);
+    let mut input = Decoder::new(&bytes);
+    let run: (i16, i16, i64) = input.run(&["a", "b", "c"]);
+    assert_eq!(run, (0, 0, 0));
+    let mut names = Vec::<Str>::new();
+    names.fill(&mut input, "names", 0);
+    assert_eq!((names.capacity(), input.remaining()), (0, 0));
+    let error = input.finish("Thing", 4).unwrap_err();
+    assert_eq!(error.to_string(), "Thing v4: c 8 bytes are needed, 5 are left");
+}
