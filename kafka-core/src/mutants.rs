@@ -26,6 +26,10 @@ pub const ALL: &[(&str, &str)] = &[
         "a leader that was replaced while it waited for followers counts as not having appended",
     ),
     ("leader_without_address", "a leader that a lagging broker does not know loses its address"),
+    (
+        "sent_again_under_next_epoch",
+        "a batch that a broker may still execute is sent again under another epoch",
+    ),
     ("stamped_waits_for_unstamped", "a batch that lost its sequence waits for a newer one that kept its own"),
     ("lane_not_kicked", "a connection is not told that a batch is ready for it"),
     ("fetch_of_before_seek", "what was asked before a seek is taken after it"),

@@ -1,14 +1,26 @@
-//! The client in the simulator: the same seed gives the same run, and some seeds of each plan.
+//! The client in the simulator: the same seed gives the same run, and seeds of each plan find nothing.
 //! More of them: `cargo run --release -p xtask -- sim`.
+
+use std::env;
+use std::process::Command;
 
 use kafka_testkit::sim::{Options, Plan, run};
 
-fn runs(plan: Plan, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
+/// Of each plan; without optimisation each takes ten times as long.
+const SEEDS: u64 = if cfg!(debug_assertions) { 8 } else { 200 };
+/// Set in a process that was started to tell its hashes.
+const CHILD: &str = "KAFKA_SIM_TELLS_HASHES";
+
+fn seeds(plan: Plan) {
+    for seed in 0..SEEDS {
         if let Err(failure) = run(plan, seed, Options::default()) {
             panic!("{failure}");
         }
     }
+}
+
+fn hash(plan: Plan, seed: u64) -> u64 {
+    run(plan, seed, Options::default()).unwrap_or_else(|failure| panic!("{failure}")).hash
 }
 
 #[test]
@@ -21,35 +33,73 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(differs, None, "{plan}");
         assert!(first.trace == second.trace && first.hash == second.hash, "{plan}");
         assert_ne!(first.hash, other.hash, "{plan}");
+        assert_eq!(first.hash, hash(plan, 7), "keeping the text changes nothing");
     }
+}
+
+/// Other addresses, another environment, other threads: the time lines are the same, as told by their hashes.
+#[test]
+fn the_same_seed_gives_the_same_run_in_another_process() {
+    let hashes: Vec<String> =
+        Plan::ALL.iter().map(|plan| format!("{plan} {:016x}", hash(*plan, 3))).collect();
+    if env::var_os(CHILD).is_some() {
+        return println!("hashes: {}", hashes.join(", "));
+    }
+    let own = env::current_exe().unwrap();
+    let name = "the_same_seed_gives_the_same_run_in_another_process";
+    let output = Command::new(own)
+        .args(["--exact", name, "--nocapture", "--test-threads", "1"])
+        .env_clear()
+        .env(CHILD, "x".repeat(5000))
+        .env("LANG", "tr_TR.UTF-8")
+        .env("TZ", "Asia/Kathmandu")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains(&format!("hashes: {}", hashes.join(", "))), "{told}\nhere: {hashes:?}");
 }
 
 #[test]
 fn calm() {
-    runs(Plan::Calm, 0..4);
+    seeds(Plan::Calm);
 }
 
 #[test]
 fn flaky() {
-    runs(Plan::Flaky, 0..2);
+    seeds(Plan::Flaky);
 }
 
 #[test]
 fn rolling_restart() {
-    runs(Plan::RollingRestart, 0..2);
+    seeds(Plan::RollingRestart);
 }
 
 #[test]
 fn rebalance() {
-    runs(Plan::Rebalance, 0..2);
-}
-
-#[test]
-fn old_brokers() {
-    runs(Plan::OldBrokers, 0..2);
+    seeds(Plan::Rebalance);
 }
 
 #[test]
 fn slow_consumer() {
-    runs(Plan::SlowConsumer, 0..2);
+    seeds(Plan::SlowConsumer);
+}
+
+#[test]
+fn old_brokers() {
+    seeds(Plan::OldBrokers);
+}
+
+#[test]
+fn upgrade() {
+    seeds(Plan::Upgrade);
+}
+
+#[test]
+fn outdated() {
+    seeds(Plan::Outdated);
+}
+
+#[test]
+fn unclean() {
+    seeds(Plan::Unclean);
 }

@@ -36,9 +36,9 @@ impl Producer {
         let IdentityState::Ready(current) = self.identity else { return false };
         let fresh = if partition.identity == Some(current) { self.bump(current) } else { Some(current) };
         let Some(identity) = fresh else { return false };
-        let partition = &mut self.partitions[index];
         // Newer batches cannot go under theirs any more: they come after this one.
-        partition.queue.iter_mut().for_each(|pending| pending.stamp = None);
+        self.begin_anew(index, &Error::broker(ErrorCode::OutOfOrderSequenceNumber).api(ApiKey::Produce));
+        let partition = &mut self.partitions[index];
         (partition.identity, partition.next_sequence, partition.needs_bump) = (Some(identity), 0, false);
         true
     }

@@ -70,6 +70,7 @@ impl Producer {
         for (.., index) in &sent.items {
             if let Some(mut pending) = self.partitions[*index].landed(id) {
                 pending.maybe_written |= taken;
+                pending.unanswered |= taken;
                 self.retry(now.instant, (*index, sent.broker), pending, error.clone());
             }
             self.schedule(now.instant, *index);
@@ -134,9 +135,12 @@ impl Producer {
                 if new_id && self.partitions[index].identity.is_some() {
                     self.renew(self.partitions[index].identity);
                 }
-                // An earlier attempt may still be on its way to a broker: what may be written stays so.
+                self.partitions[index].needs_bump = true;
+                self.begin_anew(index, &error());
+                if pending.unanswered && !mutant!("sent_again_under_next_epoch") {
+                    return self.give_up(index, &pending, error());
+                }
                 pending.stamp = None;
-                self.partitions[index].lost_track();
                 self.retry(now, (index, broker), pending, error());
             }
             Verdict::TooLarge => match split(&pending) {
@@ -163,8 +167,7 @@ impl Producer {
         partition.give_up(pending);
         partition.slot.limit_batches(pending.batch.body().len() / 2);
         for batch in [&second, &first] {
-            let pending = Pending { batch: (*batch).clone(), stamp: None, attempts: 0, maybe_written: false };
-            partition.put_back(pending);
+            partition.put_back(Pending::new((*batch).clone()));
         }
         let outcome = Outcome::Split { at, first: first.tickets.clone(), second: second.tickets.clone() };
         if pending.batch.tickets.resolve(outcome) {
@@ -179,6 +182,14 @@ impl Producer {
         }
         self.stats.splits += 1;
         self.schedule(now, index);
+    }
+
+    /// What is queued goes on under the next identity, or is given up where a broker may still execute it under its old one.
+    pub(super) fn begin_anew(&mut self, index: usize, error: &Error) {
+        for pending in self.partitions[index].forget_stamps() {
+            let error = error.clone().partition(&pending.batch.topic, pending.batch.partition);
+            self.resolve_failed(&pending.batch, error, Fate::PossiblyWritten);
+        }
     }
 
     /// The broker does not accept the producer id any more.

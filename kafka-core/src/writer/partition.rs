@@ -30,6 +30,14 @@ pub(crate) struct Pending {
     pub(crate) attempts: u32,
     /// A request with it was taken by a socket and its end is not known: once so, always so, whatever it is sent under later.
     pub(crate) maybe_written: bool,
+    /// A request with it was taken by a socket and never answered: a broker may still come to execute it.
+    pub(crate) unanswered: bool,
+}
+
+impl Pending {
+    pub(crate) fn new(batch: Arc<Batch>) -> Self {
+        Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false }
+    }
 }
 
 #[derive(Debug)]
@@ -118,7 +126,7 @@ impl PartitionSender {
         if self.open_due.is_some_and(|due| due <= batch.number) {
             self.open_due = None;
         }
-        Some(Pending { batch, stamp: None, attempts: 0, maybe_written: false })
+        Some(Pending::new(batch))
     }
 
     /// Puts a batch back into its place.
@@ -163,16 +171,23 @@ impl PartitionSender {
         self.queue.iter_mut().for_each(|p| p.stamp = None);
     }
 
-    /// The broker lost track of our sequences, or we of its: all that is queued begins anew under the next identity.
-    pub(crate) fn lost_track(&mut self) {
-        self.needs_bump = true;
-        self.queue.iter_mut().for_each(|p| p.stamp = None);
+    /// All that is queued begins anew under the next identity; but what a broker may still execute under its old one must not be
+    /// sent under another, or it is written twice: it is given back, to be given up.
+    #[must_use]
+    pub(crate) fn forget_stamps(&mut self) -> Vec<Pending> {
+        let queue = std::mem::take(&mut self.queue);
+        let is_doubtful =
+            |p: &Pending| p.stamp.is_some() && p.unanswered && !mutant!("sent_again_under_next_epoch");
+        let (doubtful, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(is_doubtful);
+        self.queue = rest.into_iter().map(|p| Pending { stamp: None, ..p }).collect();
+        doubtful
     }
 
     /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one.
     pub(crate) fn recreated(&mut self) {
-        self.lost_track();
-        self.in_flight.iter_mut().for_each(|(_, p)| p.stamp = None);
+        self.needs_bump = true;
+        let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
+        self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
         self.known_id = None;
     }
 

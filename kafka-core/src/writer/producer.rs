@@ -278,7 +278,7 @@ impl Producer {
             let partition = &mut self.partitions[index];
             let mut left: Vec<Pending> = partition.queue.drain(..).collect();
             while let Some(batch) = partition.slot.take(true) {
-                left.push(Pending { batch, stamp: None, attempts: 0, maybe_written: false });
+                left.push(Pending::new(batch));
             }
             let in_flight: Vec<Arc<Batch>> =
                 partition.in_flight.iter().map(|(_, p)| p.batch.clone()).collect();

@@ -64,7 +64,7 @@ impl Producer {
         let partition = &mut self.partitions[index];
         while partition.slot.oldest().is_some_and(due) {
             let Some(batch) = partition.slot.take(true) else { break };
-            partition.put_back(Pending { batch, stamp: None, attempts: 0, maybe_written: false });
+            partition.put_back(Pending::new(batch));
         }
         let topic = partition.slot.topic.clone();
         let number = partition.slot.partition;

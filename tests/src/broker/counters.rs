@@ -13,6 +13,7 @@ pub struct Counters {
     // By the API's code: the keys of a map must be ordered.
     requests: BTreeMap<(NodeId, i16), u64>,
     faults: u64,
+    lost_sessions: u64,
     happened: BTreeMap<String, u64>,
 }
 
@@ -30,6 +31,16 @@ impl Counters {
             other => format!("{other:?}"),
         };
         *self.happened.entry(what).or_default() += 1;
+    }
+
+    /// A node refused a fetch session that it does not have, or not like this.
+    pub(super) fn count_lost_session(&mut self) {
+        self.lost_sessions += 1;
+    }
+
+    /// Fetch sessions that nodes refused since they did not have them, or not like this.
+    pub fn lost_sessions(&self) -> u64 {
+        self.lost_sessions
     }
 
     /// Requests of one API to all nodes.

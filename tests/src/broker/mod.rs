@@ -331,6 +331,10 @@ impl ClusterState {
         }
     }
 
+    fn session_lost(&mut self) {
+        self.counters.count_lost_session();
+    }
+
     fn push(&mut self, conn: ConnKey, outcome: Outcome) {
         self.answers.push_back((conn, outcome));
     }

@@ -9,17 +9,24 @@ const ENOUGH: u64 = 100;
 
 /// Reactions and how often they come up at least, in a hundred runs of each plan.
 const REACTIONS: &[(&str, u64)] = &[
-    ("assignments", 100),
-    ("commits", 1000),
+    ("assignments", 500),
+    ("calls", 1000),
+    ("commits", 5000),
     ("dropped futures", 1000),
     ("epoch bumps", 20),
-    ("losses", 5),
-    ("read", 10_000),
-    ("rebootstraps", 5),
-    ("retries of batches", 100),
-    ("revocations", 20),
+    ("losses", 20),
+    ("lost fetch sessions", 20),
+    ("pauses", 100),
+    ("positions out of range", 5),
+    ("read", 100_000),
+    ("rebootstraps", 20),
+    ("retries of batches", 1000),
+    ("retries of calls", 20),
+    ("revocations", 200),
+    ("seeks", 100),
     ("throttled", 20),
-    ("written", 10_000),
+    ("truncations noticed", 20),
+    ("written", 100_000),
 ];
 
 /// Requests that come up only where something happened, and how often at least.

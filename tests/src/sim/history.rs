@@ -101,7 +101,11 @@ impl History {
         }
         let kind = match error.code() {
             Some(code) => format!("{code:?}"),
-            None => error.kind().to_string().split([':', ';', '(']).next().unwrap_or_default().to_owned(),
+            None => {
+                let text = error.kind().to_string();
+                let end = text.find(|c: char| matches!(c, ':' | ';' | '(') || c.is_ascii_digit());
+                text[..end.unwrap_or(text.len())].trim_end().to_owned()
+            }
         };
         *self.errors.entry(kind).or_default() += 1;
     }

@@ -168,6 +168,7 @@ impl Run {
         let mut history = self.stage.history();
         let api = |(code, count): (&i16, &u64)| (ApiKey::from_code(*code).map_or("?", ApiKey::name), *count);
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        history.count("lost fetch sessions", world.net.cluster.counters().lost_sessions());
         let report = Report {
             hash: world.trace.hash(),
             trace: world.trace.take_text(),

@@ -67,7 +67,10 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: FetchRequ
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
     let (context, wanted) = match open_context(cluster, call, &request) {
         Ok(opened) => opened,
-        Err(error) => return refuse(&request, call.version, error).into(),
+        Err(error) => {
+            cluster.session_lost();
+            return refuse(&request, call.version, error).into();
+        }
     };
     let reads = read_all(cluster, call, limits, &wanted);
     let available: usize = reads.iter().map(|read| read.bytes).sum();
