@@ -53,6 +53,9 @@ pub mod sasl;
 pub mod settings;
 pub mod stats;
 pub mod trace;
+#[cfg(feature = "workloads")]
+#[doc(hidden)]
+pub mod workloads;
 pub mod writer;
 
 pub use error::{Error, Result};

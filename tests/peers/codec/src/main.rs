@@ -61,7 +61,8 @@ fn main() {
 fn args() -> Args {
     let ms = Duration::from_millis;
     let opts = Opts { rounds: 15, sample: ms(25), warmup: ms(80) };
-    let mut out = Args { opts, only: String::new(), peer: String::new(), table: None, check: false, json: false };
+    let mut out =
+        Args { opts, only: String::new(), peer: String::new(), table: None, check: false, json: false };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().expect("a value");
