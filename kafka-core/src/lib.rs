@@ -56,6 +56,9 @@ pub mod settings;
 pub mod stats;
 mod sync;
 pub mod trace;
+#[cfg(feature = "workloads")]
+#[doc(hidden)]
+pub mod workloads;
 pub mod writer;
 
 pub use error::{Error, Result};

@@ -101,6 +101,12 @@ impl Chunk {
         Self { topic: topic.clone(), partition, reader, assignment, start, end, data, ticket }
     }
 
+    /// All of these bytes, from their first offset on, for benchmarks.
+    #[cfg(feature = "workloads")]
+    pub(crate) fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
+        Chunk::new(topic, 0, (0, 0), (0, -1), Data { bytes, ..Data::default() })
+    }
+
     /// The topic.
     pub fn topic(&self) -> &Str {
         &self.topic

@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use kafka_proto::Str;
-use kafka_proto::records::BatchBuilder;
+use kafka_proto::records::{BatchBuilder, ChunkPool};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
@@ -23,6 +23,8 @@ use std::time::Instant;
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
+/// The part of the writer's memory that is kept for the next batches when nobody uses it.
+const KEPT: usize = 8;
 /// About what a record takes besides its value, for the sticky partition's count.
 const RECORD_OVERHEAD: usize = 8;
 
@@ -30,6 +32,7 @@ const RECORD_OVERHEAD: usize = 8;
 pub(crate) struct Accumulator {
     pub(crate) config: WriterConfig,
     pub(crate) memory: Memory,
+    chunks: ChunkPool,
     // Hashed without a random seed; names of topics are the user's own.
     topics: RwLock<HashMap<Str, Arc<TopicSlots>, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>>,
     closed: AtomicBool,
@@ -77,6 +80,8 @@ struct Queue {
     next_number: u64,
     /// The size of batches that the broker takes, where it refused a larger one.
     limit: Option<usize>,
+    /// Bytes of the records of the batch before: about as many are to be expected in the next.
+    last_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,8 @@ enum Refused {
 impl Accumulator {
     pub(crate) fn new(config: WriterConfig) -> Self {
         let memory = Memory::new(config.buffer_bytes);
-        Self { config, memory, topics: RwLock::default(), closed: AtomicBool::new(false) }
+        let chunks = ChunkPool::new(config.buffer_bytes / KEPT);
+        Self { config, memory, chunks, topics: RwLock::default(), closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<TopicSlots>> {
@@ -245,7 +251,7 @@ impl Accumulator {
         if opens {
             let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
             self.check_size(topic, len + BATCH_OVERHEAD)?;
-            queue.begin(slot, now.instant);
+            queue.begin(slot, now.instant, self.builder(queue.last_bytes));
         }
         match self.append_open(queue, timestamp, message, granted) {
             Ok((tickets, index)) => {
@@ -288,6 +294,12 @@ impl Accumulator {
                 Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Encode(error.to_string())))))
             }
         }
+    }
+
+    /// With large chunks for large batches, unless memory is short: then it grows as records come.
+    fn builder(&self, expected: usize) -> BatchBuilder {
+        let is_short = self.memory.used() > self.config.buffer_bytes / 2;
+        BatchBuilder::with_pool(&self.chunks).expecting(if is_short { 0 } else { expected })
     }
 
     fn check_size(&self, topic: &TopicSlots, size: usize) -> Result<(), Refused> {
@@ -419,9 +431,9 @@ impl Slot {
 }
 
 impl Queue {
-    fn begin(&mut self, slot: &Slot, now: Instant) {
+    fn begin(&mut self, slot: &Slot, now: Instant, builder: BatchBuilder) {
         self.open = Some(Open {
-            builder: BatchBuilder::new(),
+            builder,
             number: self.next_number,
             created: now,
             tickets: Arc::new(Tickets::new(slot.partition)),
@@ -432,6 +444,7 @@ impl Queue {
 
     fn seal_open(&mut self, topic: &Str) {
         let Some(Open { builder, number, created, tickets, charged }) = self.open.take() else { return };
+        self.last_bytes = builder.encoded_len() - BATCH_OVERHEAD;
         let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());
         self.sealed.push_back(Arc::new(batch));
     }

@@ -201,7 +201,7 @@ impl Producer {
         let error = error.detail(Str::from_static("the topic was made anew with fewer partitions"));
         let partition = &mut self.partitions[index];
         while let Some(batch) = partition.slot.take(true) {
-            partition.put_back(Pending { batch, stamp: None, attempts: 0, maybe_written: false });
+            partition.put_back(Pending::new(batch));
         }
         while let Some(pending) = self.partitions[index].queue.pop_front() {
             self.give_up(index, &pending, error.clone());

@@ -1,5 +1,6 @@
 //! The producer by hand: records in, requests out, answers as a broker would give them. No client, no socket, no clock.
 
+mod chunks;
 mod order;
 mod outcomes;
 mod sequences;
