@@ -168,7 +168,7 @@ impl Writer {
     /// # Errors
     /// The message comes back, with the reason.
     pub fn try_send(&self, message: Message) -> Result<Delivery, TrySendError> {
-        match self.try_take(self.inner.handle.shared().as_ref(), &message) {
+        match self.try_learn_and_take(&message) {
             Ok(delivery) => Ok(delivery),
             Err(reason) => {
                 if reason == TrySendReason::Full {
@@ -179,18 +179,28 @@ impl Writer {
         }
     }
 
+    fn try_learn_and_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
+        let clock = self.inner.handle.shared().as_ref();
+        match self.try_take(clock, message) {
+            Err(TrySendReason::TopicPending) => {}
+            result => return result,
+        }
+        if let Some(topic) = self.config().topic.as_ref().or(message.topic.as_ref()) {
+            self.inner.try_learn(topic)?;
+        }
+        self.try_take(clock, message)
+    }
+
+    /// Takes the message if its topic is known and there is room.
     fn try_take(&self, clock: impl Clock, message: &Message) -> Result<Delivery, TrySendReason> {
-        let learned;
+        let other;
         let slots = match self.known(message)? {
             Known::Own(slots) => slots,
             Known::Other(slots) => {
-                learned = slots;
-                &*learned
+                other = slots;
+                &*other
             }
-            Known::Not(topic) => {
-                learned = self.inner.try_learn(&topic)?;
-                &*learned
-            }
+            Known::Not(_) => return Err(TrySendReason::TopicPending),
         };
         let slot = self.inner.accumulator.balance(slots, message)?;
         match self.inner.append(clock, slots, &slot, message, 0) {
