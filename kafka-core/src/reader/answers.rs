@@ -64,7 +64,13 @@ impl ReaderMachine {
                         let broker = this.brokers.get(&id)?;
                         broker.session.members.get(&cursor).map(|member| member.asked)
                     });
-                self.fetch_succeeded(now, id, (flight.sent_at, self.config.max_wait), brought);
+                if let Some(broker) = self.brokers.get_mut(&id) {
+                    broker.quiet =
+                        if brought || !flight.may_park { 0 } else { broker.quiet.saturating_add(1) };
+                }
+                // Not every broker waits as long as it may.
+                let wait = flight.wait.min(self.config.max_wait);
+                self.fetch_succeeded(now, id, (flight.sent_at, wait), brought);
             }
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Broker {
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
+    /// Answers of the main connection in a row that the broker waited for and that brought nothing.
+    pub(super) quiet: u32,
     /// The trouble it is in since its last answer.
     pub(super) since: Option<Instant>,
     /// The application was told of the broker's trouble.
@@ -39,6 +41,8 @@ pub(super) struct Broker {
 pub(super) struct MainFlight {
     pub(super) heading: Heading,
     pub(super) sent_at: Instant,
+    /// How long the broker may wait.
+    pub(super) wait: Duration,
     /// No partition in it was known to have records, so it may be parked.
     pub(super) may_park: bool,
 }

@@ -178,8 +178,9 @@ impl<'a> RecordView<'a> {
         self.leader_epoch
     }
 
-    /// Key and value as slices that keep the batch alive; all but the origin.
-    fn to_message(self) -> Result<Message, RecordsError> {
+    /// Key and value as slices that keep the batch alive.
+    #[inline]
+    fn to_message(self, origin: Origin) -> Result<Message, RecordsError> {
         let mut headers = self.record.headers();
         let mut owned = Vec::with_capacity(headers.size_hint().0);
         while let Some(header) = headers.next_owned() {
@@ -193,7 +194,7 @@ impl<'a> RecordView<'a> {
             value: self.record.value_bytes(),
             headers: owned,
             timestamp: Some(self.record.timestamp),
-            origin: None,
+            origin: Some(origin),
         })
     }
 }
@@ -310,22 +311,23 @@ impl Walk {
     ///
     /// # Errors
     /// As [`Walk::next`].
+    #[inline]
     pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
         let (reader, assignment) = self.origin;
         let before = self.position;
-        let (message, offset) = match self.next()? {
+        let (error, offset) = match self.next()? {
             Ok(record) => {
                 let origin = Origin { reader, assignment, leader_epoch: record.leader_epoch };
-                let message = record.to_message();
-                (message.map(|message| Message { origin: Some(origin), ..message }), record.offset())
+                match record.to_message(origin) {
+                    Ok(message) => return Some(Ok(message)),
+                    Err(error) => (error, record.offset()),
+                }
             }
             Err(error) => return Some(Err(error)),
         };
-        Some(message.map_err(|error| {
-            // It was not delivered.
-            self.set_position(offset.max(before));
-            self.fail(error)
-        }))
+        // It was not delivered.
+        self.set_position(offset.max(before));
+        Some(Err(self.fail(error)))
     }
 
     /// Goes on to the next record that is to be returned, opening batches as need be.

@@ -233,7 +233,19 @@ impl Reader {
     }
 
     /// As [`fetch_message`](Self::fetch_message), for those who poll.
+    #[inline]
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        // What is in hand goes out by the shortest way: a message is large, and each call between moves it once.
+        if self.has_in_hand()
+            && let Some(walk) = &mut self.walk
+            && let Some(message) = walk.next_message()
+        {
+            return Poll::Ready(message.map(Some));
+        }
+        self.poll_message_out_of_hand(cx)
+    }
+
+    fn poll_message_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         loop {
             match self.poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -248,6 +260,7 @@ impl Reader {
 
     /// Whether the records in hand come next: not before something urgent, nor once a revocation was told, which the next
     /// call answers.
+    #[inline]
     fn has_in_hand(&self) -> bool {
         self.revoking.is_none() && !self.urgent.load(Ordering::Acquire)
     }

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::link::ConnId;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::writer::Clock;
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +24,7 @@ use std::time::Instant;
 pub(crate) struct Shared {
     state: Mutex<State>,
     clock: Box<dyn Fn() -> Now + Send + Sync>,
+    wall_clock: Box<dyn Fn() -> i64 + Send + Sync>,
     handles: AtomicUsize,
 }
 
@@ -64,7 +66,11 @@ struct After {
 }
 
 impl Shared {
-    pub(crate) fn new(config: ClientConfig, clock: impl Fn() -> Now + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        config: ClientConfig,
+        clock: impl Fn() -> Now + Send + Sync + 'static,
+        wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let state = State {
             core: Client::new(config),
             driver: Slot::default(),
@@ -79,7 +85,12 @@ impl Shared {
             next_ticket: 0,
             shut_down: false,
         };
-        Arc::new(Self { state: Mutex::new(state), clock: Box::new(clock), handles: AtomicUsize::new(0) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            clock: Box::new(clock),
+            wall_clock: Box::new(wall_clock),
+            handles: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -135,6 +146,17 @@ impl Shared {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shut_down();
         }
+    }
+}
+
+/// The clocks as they are at each look.
+impl Clock for &Shared {
+    fn now(self) -> Now {
+        (self.clock)()
+    }
+
+    fn wall_ms(self) -> i64 {
+        (self.wall_clock)()
     }
 }
 

@@ -4,15 +4,13 @@ use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
 use super::wait::{BatchWait, TopicWait, after, until};
 use crate::client::TopicState;
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Charge, Delivered, Delivery, ProducerStats, SendError, Slot, Ticket, TopicSlots,
-    WriterConfig,
+    Accumulator, Charge, Clock, Delivered, Delivery, ProducerStats, Refused, SendError, Slot, Ticket,
+    TopicSlots, WriterConfig,
 };
 use kafka_proto::Str;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -114,47 +112,55 @@ impl Writer {
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken nothing.
     pub async fn send(&self, message: Message) -> Result<Delivery, SendError> {
-        let (slots, slot) = self.place(&message).await?;
-        self.inner.send_to(&slots, &slot, &message).await
+        let learned;
+        let slots = match self.known(&message)? {
+            Known::Own(slots) => slots,
+            Known::Other(slots) => {
+                learned = slots;
+                &*learned
+            }
+            Known::Not(topic) => {
+                learned = self.inner.learn(&topic).await?;
+                &*learned
+            }
+        };
+        let slot = self.inner.accumulator.balance(slots, &message)?;
+        self.inner.send_to(slots, &slot, &message).await
     }
 
-    /// As [`send`](Self::send), of many messages: they stay in order within their partitions, and each partition's lock is
-    /// taken once for its part of them. The results are in the order of the messages.
+    /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
+    /// order of the messages.
     ///
     /// # Cancel safety
-    /// A future that is dropped before it was ready has taken some of the messages; of each partition the first ones.
+    /// A future that is dropped before it was ready has taken some of the messages: the first ones.
     pub async fn send_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Vec<Result<Delivery, SendError>> {
-        let messages: Vec<Message> = messages.into_iter().collect();
-        let mut results: Vec<Option<Result<Delivery, SendError>>> = Vec::new();
-        results.resize_with(messages.len(), || None);
-        let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
-        for (at, message) in messages.iter().enumerate() {
-            match self.place(message).await {
-                Ok((slots, slot)) => {
-                    runs.entry(slot.index).or_insert_with(|| Run::new(slots, slot)).messages.push(at)
-                }
-                Err(error) => results[at] = Some(Err(error)),
-            }
+        let (mut results, rest) = self.send_at_once(messages.into_iter());
+        for message in rest {
+            results.push(self.send(message).await);
         }
-        for run in runs.into_values() {
-            self.inner.append_run(&run, &messages, &mut results).await;
-        }
-        let lost = || Err(SendError::not_written(Error::new(ErrorKind::Closed)));
-        results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+        results
     }
 
-    /// The partition a message goes to.
-    async fn place(&self, message: &Message) -> Result<(Arc<TopicSlots>, Arc<Slot>), SendError> {
-        let topic = self.topic_of(message)?;
-        let slots = match self.inner.known(&topic) {
-            Some(slots) => slots,
-            None => self.inner.learn(&topic).await?,
-        };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
-        Ok((slots, slot))
+    /// What can be taken without waiting, up to the first message that cannot.
+    fn send_at_once(
+        &self,
+        mut messages: impl Iterator<Item = Message>,
+    ) -> (Vec<Result<Delivery, SendError>>, Vec<Message>) {
+        let now = self.inner.handle.now();
+        let mut results = Vec::with_capacity(messages.size_hint().0);
+        while let Some(message) = messages.next() {
+            match self.try_take(now, &message) {
+                Ok(delivery) => results.push(Ok(delivery)),
+                Err(TrySendReason::Failed(error)) => results.push(Err(error)),
+                Err(TrySendReason::Full | TrySendReason::TopicPending) => {
+                    return (results, std::iter::once(message).chain(messages).collect());
+                }
+            }
+        }
+        (results, Vec::new())
     }
 
     /// Takes the message only if that needs no waiting.
@@ -162,30 +168,45 @@ impl Writer {
     /// # Errors
     /// The message comes back, with the reason.
     pub fn try_send(&self, message: Message) -> Result<Delivery, TrySendError> {
-        match self.try_take(&message) {
+        match self.try_learn_and_take(&message) {
             Ok(delivery) => Ok(delivery),
-            Err(reason) => Err(TrySendError { message: Box::new(message), reason }),
+            Err(reason) => {
+                if reason == TrySendReason::Full {
+                    self.inner.pressure();
+                }
+                Err(TrySendError { message: Box::new(message), reason })
+            }
         }
     }
 
-    fn try_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
-        let topic = self.topic_of(message)?;
-        let slots = match self.inner.known(&topic) {
-            Some(slots) => slots,
-            None => self.inner.try_learn(&topic)?,
-        };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
-        let now = self.inner.handle.now();
-        let mut result = None;
-        let needs = self.inner.append(now, &slots, &slot, [message], 0, |taken| result = Some(taken));
-        match result {
-            Some(Ok(delivery)) => Ok(delivery),
-            Some(Err(error)) => Err(error.into()),
-            None => {
-                debug_assert!(needs.is_some());
-                self.inner.pressure();
-                Err(TrySendReason::Full)
+    fn try_learn_and_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
+        let clock = self.inner.handle.shared().as_ref();
+        match self.try_take(clock, message) {
+            Err(TrySendReason::TopicPending) => {}
+            result => return result,
+        }
+        if let Some(topic) = self.config().topic.as_ref().or(message.topic.as_ref()) {
+            self.inner.try_learn(topic)?;
+        }
+        self.try_take(clock, message)
+    }
+
+    /// Takes the message if its topic is known and there is room.
+    fn try_take(&self, clock: impl Clock, message: &Message) -> Result<Delivery, TrySendReason> {
+        let other;
+        let slots = match self.known(message)? {
+            Known::Own(slots) => slots,
+            Known::Other(slots) => {
+                other = slots;
+                &*other
             }
+            Known::Not(_) => return Err(TrySendReason::TopicPending),
+        };
+        let slot = self.inner.accumulator.balance(slots, message)?;
+        match self.inner.append(clock, slots, &slot, message, 0) {
+            Ok(delivery) => Ok(delivery),
+            Err(Refused::NoRoom(_)) => Err(TrySendReason::Full),
+            Err(Refused::Error(error)) => Err(error.into()),
         }
     }
 
@@ -273,10 +294,17 @@ impl Writer {
         self.inner.accumulator.memory.used()
     }
 
-    /// The writer's topic or the message's: exactly one of the two.
-    fn topic_of(&self, message: &Message) -> Result<Str, SendError> {
+    /// The topic of a message, the writer's or its own: exactly one of the two.
+    fn known(&self, message: &Message) -> Result<Known<'_>, SendError> {
         let problem = match (&self.config().topic, &message.topic) {
-            (Some(topic), None) | (None, Some(topic)) => return Ok(topic.clone()),
+            (Some(topic), None) => match self.inner.topic.get() {
+                Some(slots) => return Ok(Known::Own(slots)),
+                None => return Ok(Known::Not(topic.clone())),
+            },
+            (None, Some(topic)) => match self.inner.accumulator.topic(topic) {
+                Some(slots) => return Ok(Known::Other(slots)),
+                None => return Ok(Known::Not(topic.clone())),
+            },
             (Some(_), Some(_)) => "both the writer and the message name a topic",
             (None, None) => "neither the writer nor the message names a topic",
         };
@@ -284,14 +312,16 @@ impl Writer {
     }
 }
 
-impl Inner {
-    fn known(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
-        if let Some(slots) = self.topic.get() {
-            return Some(slots.clone());
-        }
-        self.accumulator.topic(topic)
-    }
+/// Whether a topic's partitions are known.
+enum Known<'a> {
+    /// The one topic of the writer.
+    Own(&'a TopicSlots),
+    /// One of several.
+    Other(Arc<TopicSlots>),
+    Not(Str),
+}
 
+impl Inner {
     async fn learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, SendError> {
         let deadline = self.handle.now().instant + self.accumulator.config.delivery_timeout;
         // It keeps the topic wanted until the writer itself does.
@@ -336,64 +366,32 @@ impl Inner {
     ) -> Result<Delivery, SendError> {
         let mut granted = 0;
         loop {
-            let now = self.handle.now();
-            let mut result = None;
-            let needs = self.append(now, slots, slot, [message], granted, |taken| result = Some(taken));
-            match (result, needs) {
-                (Some(result), _) => return result,
-                (None, Some(need)) => {
-                    self.wait_for_room(slot, need, now).await?;
+            match self.append(self.handle.shared().as_ref(), slots, slot, message, granted) {
+                Ok(delivery) => return Ok(delivery),
+                Err(Refused::Error(error)) => return Err(error),
+                Err(Refused::NoRoom(need)) => {
+                    self.wait_for_room(slot, need).await?;
                     granted = need;
                 }
-                (None, None) => return Err(SendError::not_written(Error::new(ErrorKind::Closed))),
             }
         }
     }
 
-    /// Appends the messages of one partition, waiting for room where need be.
-    async fn append_run(
+    /// Appends under the partition's lock; once that is free, the client is told of a batch that was begun or filled.
+    fn append(
         &self,
-        run: &Run,
-        messages: &[Message],
-        results: &mut [Option<Result<Delivery, SendError>>],
-    ) {
-        let mut granted = 0;
-        let mut next = 0;
-        while next < run.messages.len() {
-            let now = self.handle.now();
-            let left = run.messages[next..].iter().map(|at| &messages[*at]);
-            let needs = self.append(now, &run.slots, &run.slot, left, granted, |taken| {
-                results[run.messages[next]] = Some(taken);
-                next += 1;
-            });
-            let Some(need) = needs else { continue };
-            match self.wait_for_room(&run.slot, need, now).await {
-                Ok(()) => granted = need,
-                Err(error) => {
-                    for at in &run.messages[next..] {
-                        results[*at] = Some(Err(error.clone()));
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Appends under the partition's lock; once that is free, the client is told of batches that were begun or filled.
-    fn append<'a>(
-        &self,
-        now: Now,
+        clock: impl Clock,
         slots: &TopicSlots,
         slot: &Slot,
-        messages: impl IntoIterator<Item = &'a Message>,
+        message: &Message,
         granted: usize,
-        taken: impl FnMut(Result<Delivery, SendError>),
-    ) -> Option<usize> {
-        let appended = self.accumulator.append(now, slots, slot, messages, granted, taken);
+    ) -> Result<Delivery, Refused> {
+        let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
         if appended.opened || appended.filled {
+            let now = clock.now();
             self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
         }
-        appended.needs
+        result
     }
 
     fn pressure(&self) {
@@ -401,7 +399,8 @@ impl Inner {
         self.handle.with(|state| state.core.writer_pressure(now, self.id));
     }
 
-    async fn wait_for_room(&self, slot: &Slot, need: usize, now: Now) -> Result<(), SendError> {
+    async fn wait_for_room(&self, slot: &Slot, need: usize) -> Result<(), SendError> {
+        let now = self.handle.now();
         let memory = &self.accumulator.memory;
         let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
         let mut ticket = MemoryTicket { accumulator: &self.accumulator, place: Some(place) };
@@ -419,19 +418,6 @@ impl Inner {
                 Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
             }
         }
-    }
-}
-
-/// The messages of one partition, by their place in the call.
-struct Run {
-    slots: Arc<TopicSlots>,
-    slot: Arc<Slot>,
-    messages: Vec<usize>,
-}
-
-impl Run {
-    fn new(slots: Arc<TopicSlots>, slot: Arc<Slot>) -> Self {
-        Self { slots, slot, messages: Vec::new() }
     }
 }
 

@@ -14,6 +14,7 @@ mod outcomes;
 mod partition;
 mod producer;
 mod split;
+mod table;
 mod timing;
 mod verdict;
 
@@ -23,7 +24,7 @@ pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
-pub(crate) use accumulator::{Accumulator, Slot, TopicSlots};
+pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
 pub(crate) use memory::{Charge, Ticket};

@@ -12,6 +12,7 @@ use super::config::{Acks, Idempotence};
 use super::encode::ProduceBatch;
 use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
+use super::table::PartitionTable;
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
 use crate::client::machine::{Hint, Lane, Now};
@@ -36,7 +37,7 @@ pub(crate) struct Producer {
     pub(super) identity: IdentityState,
     /// How often in a row a producer id was asked for in vain.
     pub(super) identity_failures: u32,
-    pub(super) partitions: Vec<PartitionSender>,
+    pub(super) partitions: PartitionTable,
     pub(super) topics: BTreeMap<Str, TopicEntry>,
     pub(super) brokers: BTreeMap<i32, BrokerQueue>,
     pub(super) requests: BTreeMap<RequestId, Sent>,
@@ -128,7 +129,7 @@ impl Producer {
             accumulator,
             identity: if idempotent { IdentityState::Wanted } else { IdentityState::Off },
             identity_failures: 0,
-            partitions: Vec::new(),
+            partitions: PartitionTable::default(),
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),
             requests: BTreeMap::new(),

@@ -215,6 +215,60 @@ fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
 }
 
+/// Answers that nothing, each as late as it may be; how long each fetch may wait.
+fn quiet(rig: &mut Rig, fetches: usize) -> Vec<i32> {
+    let mut waits = Vec::new();
+    for _ in 0..fetches {
+        let wait = rig.fetch(1).request.max_wait_ms;
+        waits.push(wait);
+        rig.later(Duration::from_millis(wait as u64));
+        rig.brought(1, vec![]);
+    }
+    waits
+}
+
+#[test]
+fn a_broker_may_wait_longer_while_nothing_comes() {
+    let mut rig = Rig::reading(1, |_| ());
+    assert_eq!(quiet(&mut rig, 6), [500, 1000, 2000, 4000, 4000, 4000]);
+    let plan = rig.fetch(1);
+    assert_eq!(plan.timeout, Duration::from_secs(34));
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.read();
+    // There was said to be more, so the broker was not to wait.
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(0, 1)]);
+    assert_eq!(quiet(&mut rig, 2), [500, 1000]);
+}
+
+#[test]
+fn a_broker_that_waits_for_more_than_anything_waits_no_longer_than_it_was_told() {
+    let mut rig = Rig::reading(1, |config| config.min_bytes = 2);
+    assert_eq!(quiet(&mut rig, 4), [500; 4]);
+    let mut rig = Rig::reading(1, |config| config.max_wait = Duration::from_secs(20));
+    assert_eq!(quiet(&mut rig, 3), [20_000; 3]);
+}
+
+#[test]
+fn a_broker_that_never_waits_so_long_is_not_held_off() {
+    let mut rig = Rig::reading(1, |_| ());
+    for _ in 0..10 {
+        rig.fetch(1);
+        rig.later(Duration::from_millis(500));
+        rig.brought(1, vec![]);
+    }
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}
+
+#[test]
+fn a_fetch_aside_waits_no_longer_than_it_was_told() {
+    let mut rig = Rig::reading(2, |_| ());
+    quiet(&mut rig, 4);
+    assert_eq!(rig.fetch(1).request.max_wait_ms, 4000);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    assert_eq!(rig.aside(1).request.max_wait_ms, 500);
+}
+
 #[test]
 fn two_fetches_that_end_together_become_one() {
     let mut rig = Rig::reading(2, |_| ());
