@@ -55,8 +55,8 @@ const fn workload(
 }
 
 /// Panics, with the error: a workload that fails measures nothing.
-fn sound<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
-    result.unwrap_or_else(|error| panic!("{error}"))
+fn sound<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn topic() -> Str {

@@ -189,7 +189,12 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn any_ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
         let Some(count) = self.count(name, nullable) else { return false };
-        let slice = self.take(count * T::SIZE, name);
+        let (len, padded) = (count * T::SIZE, self.rest.first_chunk::<PADDED>());
+        let slice = self.take(len, name);
+        if let Some(padded) = padded.filter(|_| len <= INLINE) {
+            value.set_padded(padded, len);
+            return true;
+        }
         *value = Ints::from_wire(slice, || self.share(slice));
         true
     }
