@@ -71,6 +71,12 @@ impl SimulationBuilder {
         self
     }
 
+    /// What a connection carries in a millisecond in each direction, in bytes. Default: no limit.
+    pub fn bandwidth(mut self, bytes_per_ms: u64) -> Self {
+        self.quality.bytes_per_ms = bytes_per_ms;
+        self
+    }
+
     /// How often of a thousand a read, a write or an answer comes in pieces. Default: never.
     pub fn pieces(mut self, per_mille: u64) -> Self {
         self.quality.pieces = per_mille;

@@ -4,6 +4,7 @@ use crate::support::{logged, ms, numbers, one_by_one, secs, three_nodes, to};
 use kafka_core::Message;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
+use kafka_core::rt::Event;
 use kafka_proto::{ApiKey, ResponseKind};
 use kafka_testkit::broker::Fault;
 use kafka_testkit::sim::Simulation;
@@ -31,6 +32,28 @@ fn scenario_n2_a_write_that_stops_half_way_is_followed_by_no_other() {
         }
         let log = logged(&sim, "t", 0);
         assert_eq!(log.iter().map(String::len).collect::<Vec<_>>(), [4, 900_000, 5]);
+    });
+}
+
+/// From the group's coordinator a large answer trickles in for most of a minute: heartbeats do not wait behind it, and the session goes on.
+#[test]
+fn promise_20_heartbeats_do_not_wait_behind_a_large_answer() {
+    three_nodes(1).nodes(1).bandwidth(20).run(|sim| async move {
+        let client = sim.client().request_timeout(secs(120)).connect().await.unwrap();
+        let writer = client.writer("t").build().unwrap();
+        writer.write_messages([to(0, vec![b'x'; 900_000])]).await.unwrap();
+        let reader = client.reader("t").group("g").reset(Reset::First).request_timeout(secs(120));
+        let reader = reader.session_timeout(secs(6)).heartbeat_interval(secs(1));
+        let mut reader = reader.build().unwrap();
+        assert!(matches!(reader.next().await.unwrap(), Some(Event::Assigned(_))));
+        let (begun, beats) = (sim.elapsed(), sim.requests(ApiKey::Heartbeat));
+        let message = reader.fetch_message().await.unwrap().unwrap();
+        let took = sim.elapsed() - begun;
+        assert!(took > secs(40), "the answer came within {took:?}");
+        let beats = sim.requests(ApiKey::Heartbeat) - beats;
+        // Nothing was lost meanwhile: the message's assignment is the present one.
+        reader.commit_messages([&message]).await.unwrap();
+        assert!(beats + 2 >= took.as_secs(), "{beats} heartbeats in {took:?}");
     });
 }
 
