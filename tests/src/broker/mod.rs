@@ -20,6 +20,7 @@ mod dice;
 mod faults;
 mod lag;
 mod prepared;
+mod racks;
 mod release;
 pub(crate) mod state;
 #[cfg(test)]

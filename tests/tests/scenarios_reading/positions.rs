@@ -5,6 +5,7 @@ use kafka_core::Message;
 use kafka_core::client::cluster::TopicPartition;
 use kafka_core::reader::Start;
 use kafka_core::writer::Manual;
+use kafka_proto::ApiKey;
 
 /// The answer is there at once and the client comes late: it reads from the exact offset it was told.
 #[test]
@@ -105,4 +106,34 @@ fn promise_16_a_moved_leader_costs_round_trips_only() {
             }
         });
     }
+}
+
+/// The leader sends the reader to a replica in its rack; every five minutes it is asked again. Nothing comes twice on the way
+/// there and back, nor when the replica dies.
+#[test]
+fn scenario_c1_reading_from_a_near_replica() {
+    three_nodes(1).configure(|config| config.rack_aware_replicas = true).run(|sim| async move {
+        (0..3).for_each(|node| sim.with(|c, _| c.set_rack(node, &format!("r{node}"))).unwrap());
+        let client = connected(&sim).await;
+        let leader = sim.leader("t", 0).unwrap();
+        let near = (leader + 1) % 3;
+        let mut reader = client.reader("t").rack(format!("r{near}")).build().unwrap();
+        sim.record(ApiKey::Fetch);
+        let fetches = |node| sim.recorded(ApiKey::Fetch).iter().filter(|asked| asked.node == node).count();
+        // Ten minutes, so that the leader is asked again twice.
+        for n in 0..60 {
+            fill(&client, 0, n..n + 1).await;
+            assert_eq!(number(&message(&mut reader).await), n);
+            let _ =
+                sim.within(secs(10), reader.fetch_message()).await.is_none_or(|m| panic!("{m:?} after {n}"));
+        }
+        assert!(fetches(near) > 20 * fetches(leader), "{} and {}", fetches(near), fetches(leader));
+        assert!((2..8).contains(&fetches(leader)), "{}", fetches(leader));
+        sim.kill(near);
+        for n in 60..80 {
+            fill(&client, 0, n..n + 1).await;
+            assert_eq!(number(&message(&mut reader).await), n);
+        }
+        assert!(fetches(leader) > 10);
+    });
 }

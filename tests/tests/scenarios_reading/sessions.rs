@@ -15,7 +15,8 @@ fn readers_that_end_leave_no_fetch_sessions() {
         for close in [false, true] {
             three_nodes(6).run(move |sim| async move {
                 let client = connected(&sim).await;
-                (fill(&client, 0, 0..1).await, fill(&client, 5, 1..2).await);
+                fill(&client, 0, 0..1).await;
+                fill(&client, 5, 1..2).await;
                 let builder = if in_group { member(&client) } else { client.reader("t") };
                 let mut reader = builder.build().unwrap();
                 messages(&mut reader, 2).await;
