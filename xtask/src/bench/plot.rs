@@ -74,6 +74,7 @@ fn bar(out: &mut String, (x, y): (f64, f64), name: &str, series: &Series, most: 
     let colour = match series {
         s if s.is_ours() => "#2a6fbb",
         s if s.is_floor() => "#9aa0a6",
+        s if !s.is_peer() => "#9cc0e7",
         _ => "#e0a33e",
     };
     let (left, right) = (from + scale(low), from + scale(high));
