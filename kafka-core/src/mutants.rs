@@ -10,6 +10,10 @@ pub const ALL: &[(&str, &str)] = &[
     ("possibly_written_told_as_not", "what may have been written is told as not written"),
     ("deadline_ignored", "batches have no delivery timeout"),
     ("wakeup_lost", "who waits for room in a full buffer is not woken"),
+    (
+        "rest_of_room_wakes_nobody",
+        "room that was granted and not needed goes to the next in line, who is not woken",
+    ),
     ("send_budget_not_returned", "a send that is dropped keeps the room it was granted"),
     ("fetch_budget_not_returned", "the bytes of a fetched frame are never given back"),
     ("flush_forgets_open_batch", "a flush does not wait for the batch that is open"),

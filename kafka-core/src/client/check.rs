@@ -29,7 +29,8 @@ impl Client {
             }
         }
         for (id, machine) in self.reader_machines() {
-            found.extend(machine.stuck().map(|why| format!("reader {id}: {why}")));
+            let stuck = machine.stuck().chain(machine.over_budget());
+            found.extend(stuck.map(|why| format!("reader {id}: {why}")));
             let deaf = machine.lanes().iter().filter(|lane| self.is_deaf(now.instant, **lane));
             found.extend(deaf.map(|lane| format!("reader {id}: nobody fetches by lane {lane:?}")));
             if machine.waits_for_a_leader() && !self.learns() {

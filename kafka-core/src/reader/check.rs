@@ -5,6 +5,9 @@ use super::cursor::{Cursor, CursorId, Stage};
 use super::machine::{ReaderMachine, Timer};
 use crate::client::machine::Lane;
 
+/// As large as some batches are.
+const OVERDRAFT: usize = 64 << 10;
+
 impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
     /// or it is a bug.
@@ -13,6 +16,13 @@ impl ReaderMachine {
             let why = self.stuck_cursor(id, cursor)?;
             Some(format!("partition {}: {why}", cursor.tp.partition))
         })
+    }
+
+    /// What is held far beyond the budget: whole batches that are larger than what was asked for may exceed it. Where an
+    /// application keeps everything it is no fault, since it is not to stand still.
+    pub(crate) fn over_budget(&self) -> Option<String> {
+        let (used, limit) = (self.budget.used(), self.budget.limit());
+        (used > 2 * limit + OVERDRAFT).then(|| format!("{used} bytes are held of a budget of {limit}"))
     }
 
     /// Whether partitions wait for a leader.

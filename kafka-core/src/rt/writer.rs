@@ -251,6 +251,7 @@ impl Writer {
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let inner = &self.inner;
         inner.accumulator.close();
+        inner.accumulator.memory.wake();
         let now = inner.handle.now();
         let batches = inner.handle.with(|state| state.core.writer_flush(now, inner.id));
         let waiting = batches.clone();
@@ -370,8 +371,7 @@ impl Inner {
                 Ok(delivery) => return Ok(delivery),
                 Err(Refused::Error(error)) => return Err(error),
                 Err(Refused::NoRoom(need)) => {
-                    self.wait_for_room(slot, need).await?;
-                    granted = need;
+                    granted = self.wait_for_room(slot, need).await?;
                 }
             }
         }
@@ -399,7 +399,8 @@ impl Inner {
         self.handle.with(|state| state.core.writer_pressure(now, self.id));
     }
 
-    async fn wait_for_room(&self, slot: &Slot, need: usize) -> Result<(), SendError> {
+    /// The bytes that were granted: none where the writer was closed.
+    async fn wait_for_room(&self, slot: &Slot, need: usize) -> Result<usize, SendError> {
         let now = self.handle.now();
         let memory = &self.accumulator.memory;
         let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
@@ -409,9 +410,8 @@ impl Inner {
         let granted = poll_fn(|cx| memory.poll_granted(place, cx));
         match until(self.handle.shared(), now.instant + timeout, granted).await {
             Some(()) => {
-                memory.taken(place);
                 ticket.place = None;
-                Ok(())
+                Ok(memory.taken(place))
             }
             None => {
                 let error = Error::new(ErrorKind::TimedOut { after: timeout, last: None });

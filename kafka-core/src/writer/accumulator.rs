@@ -313,10 +313,14 @@ impl Granted<'_> {
     }
 }
 
+/// Dropped after the partition's lock is released, so that who is next in line can be woken at once.
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
         if self.left.bytes > 0 {
             self.memory.release(self.left);
+            if !mutant!("rest_of_room_wakes_nobody") {
+                self.memory.wake();
+            }
         }
     }
 }

@@ -102,9 +102,9 @@ impl Memory {
         }
     }
 
-    /// The bytes of this ticket are put to use.
-    pub(crate) fn taken(&self, ticket: Ticket) {
-        self.lock().granted.remove(&ticket.number);
+    /// The bytes of this ticket are put to use: how many; none where the writer was closed.
+    pub(crate) fn taken(&self, ticket: Ticket) -> usize {
+        self.lock().granted.remove(&ticket.number).map_or(0, |waiter| waiter.need.bytes)
     }
 
     /// Leaves the line; what was granted meanwhile goes to the next.
@@ -145,11 +145,12 @@ impl Memory {
         self.lock().is_pressed(partition, self.limit)
     }
 
-    /// Everybody who waits is let through, to find the writer closed.
+    /// Everybody who waits is let through without any room, to find the writer closed. They are woken by [`wake`](Self::wake).
     pub(crate) fn close(&self) {
         let mut state = self.lock();
-        while let Some(partition) = state.lines.first_key_value().map(|(partition, _)| *partition) {
-            state.grant_first(partition);
+        for mut waiter in std::mem::take(&mut state.lines).into_values().flatten() {
+            waiter.need.bytes = 0;
+            state.granted.insert(waiter.ticket, waiter);
         }
     }
 }
@@ -266,6 +267,16 @@ mod tests {
         memory.leave(third);
         assert_eq!(memory.used(), 10);
         assert!(!memory.is_pressed(0));
+    }
+
+    #[test]
+    fn who_is_let_through_by_the_close_gets_no_room() {
+        let memory = Memory::new(100);
+        assert!(memory.try_reserve(of(0, 90)));
+        let ticket = memory.enqueue(of(0, 60));
+        memory.close();
+        assert!(is_granted(&memory, ticket));
+        assert_eq!((memory.taken(ticket), memory.used()), (0, 90));
     }
 
     #[test]

@@ -45,12 +45,12 @@ pub(crate) async fn member(stage: Stage, group: usize, mut chance: Chance) {
             .max_wait(chance.millis(50, longest_wait))
             .build()
             .unwrap_or_else(|error| panic!("{error}"));
-        match chance.below(4) {
+        let crashed = match chance.below(4) {
             0 | 1 => member.commit_by_hand(&mut reader, &mut chance).await,
             2 => member.mark_by_hand(&mut reader, &mut chance).await,
             _ => member.commit_automatically(&mut reader, &mut chance).await,
-        }
-        if chance.per_mille(600) {
+        };
+        if !crashed && chance.per_mille(600) {
             let time = if chance.per_mille(300) { Duration::ZERO } else { chance.millis(0, 10_000) };
             let _ = stage.by("the close of a member", time, reader.close(time)).await;
         }
@@ -70,18 +70,22 @@ impl Member {
         !leaves && !self.stage.history().group_is_done(self.group)
     }
 
-    fn ended(&self) {
+    fn ended(&self) -> bool {
         self.stage.violation("a member ended by itself".to_owned());
+        false
     }
 
-    /// A message counts as handled once the next one is asked for.
-    async fn commit_automatically(&self, reader: &mut Reader, chance: &mut Chance) {
+    /// A message counts as handled once the next one is asked for. Whether the application was killed at its work.
+    async fn commit_automatically(&self, reader: &mut Reader, chance: &mut Chance) -> bool {
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
             match self.stage.within("the next message", patience, reader.read_message()).await {
                 Some(Ok(Some(message))) => {
                     self.claim(message.partition);
                     pause(&self.stage, chance).await;
+                    if !self.stage.is_healed() && chance.per_mille(self.stage.settings.churn / 2) {
+                        return true;
+                    }
                     self.handled(&message);
                 }
                 Some(Ok(None)) => return self.ended(),
@@ -89,10 +93,11 @@ impl Member {
                 None => {}
             }
         }
+        false
     }
 
     /// A message counts as handled once it is marked.
-    async fn mark_by_hand(&self, reader: &mut Reader, chance: &mut Chance) {
+    async fn mark_by_hand(&self, reader: &mut Reader, chance: &mut Chance) -> bool {
         let mut batch: Vec<Message> = Vec::new();
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
@@ -113,10 +118,11 @@ impl Member {
                 self.stage.history().count("stale marks", stale.into());
             }
         }
+        false
     }
 
-    async fn commit_by_hand(&self, reader: &mut Reader, chance: &mut Chance) {
-        let mut batch: Vec<Message> = Vec::new();
+    async fn commit_by_hand(&self, reader: &mut Reader, chance: &mut Chance) -> bool {
+        let mut batch = Batch::default();
         let mut held = Held::default();
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
@@ -131,13 +137,14 @@ impl Member {
             }
         }
         self.commit(reader, &mut batch, chance).await;
+        false
     }
 
     async fn event(
         &self,
         reader: &Reader,
         event: Event,
-        (held, batch): (&mut Held, &mut Vec<Message>),
+        (held, batch): (&mut Held, &mut Batch),
         chance: &mut Chance,
     ) {
         match event {
@@ -145,7 +152,10 @@ impl Member {
                 self.check(held, &message);
                 pause(&self.stage, chance).await;
                 self.handled(&message);
-                batch.push(message);
+                if batch.is_stale {
+                    self.commit(reader, batch, chance).await;
+                }
+                batch.messages.push(message);
             }
             Event::Assigned(partitions) => self.assigned(held, &partitions),
             Event::Revoking(_) => {
@@ -154,7 +164,8 @@ impl Member {
                 held.0.clear();
             }
             Event::Lost(error) => {
-                batch.clear();
+                // What is committed of it later must not count.
+                batch.is_stale = !batch.messages.is_empty();
                 held.0.clear();
                 let mut history = self.stage.history();
                 history.count("losses", 1);
@@ -195,8 +206,8 @@ impl Member {
         }
     }
 
-    async fn commit(&self, reader: &Reader, batch: &mut Vec<Message>, chance: &mut Chance) {
-        let messages = std::mem::take(batch);
+    async fn commit(&self, reader: &Reader, batch: &mut Batch, chance: &mut Chance) {
+        let Batch { messages, is_stale } = std::mem::take(batch);
         let commit = reader.commit_messages(&messages);
         let result = if chance.per_mille(200) {
             let patience = chance.millis(0, 100);
@@ -204,8 +215,11 @@ impl Member {
         } else {
             self.stage.by("a commit", COMMITS, commit).await
         };
-        let Some(Err(error)) = result else { return };
         let mut history = self.stage.history();
+        if is_stale && matches!(result, Some(Ok(()))) {
+            history.violation("I10: a commit of an assignment that had ended was taken".to_owned());
+        }
+        let Some(Err(error)) = result else { return };
         history.error(&error);
         let over = matches!(error.kind(), ErrorKind::StaleCommit);
         if !over && self.stage.runtime.elapsed() > self.stage.settings.healing + Duration::from_secs(40) {
@@ -220,6 +234,14 @@ impl Member {
             history.handled(self.group, partition, offset);
         }
     }
+}
+
+/// Messages to be committed together.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    /// Their assignment has ended.
+    is_stale: bool,
 }
 
 /// The partitions a member holds, each with the offset that it begins at until it has begun.

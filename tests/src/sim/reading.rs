@@ -24,7 +24,7 @@ struct Place {
 }
 
 pub(crate) async fn read(stage: Stage, client: Client<SimRuntime>, mut chance: Chance) {
-    let small = stage.settings.small_buffers;
+    let small = stage.settings.small_buffers || chance.per_mille(300);
     let mut builder = client.reader(TOPIC).start(Start::First).reset(Reset::First);
     if small {
         builder = builder.buffer_bytes(8 << 10).max_bytes(4 << 10).partition_max_bytes(2 << 10);

@@ -126,6 +126,17 @@ impl SimRuntime {
         .await
     }
 
+    /// Drops the future as soon as it asks to be polled again, so that what it was given is lost; else its output.
+    pub async fn dropped_when_woken<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        let mut polled = false;
+        poll_fn(|cx| match std::mem::replace(&mut polled, true) {
+            true => Poll::Ready(None),
+            false => future.as_mut().poll(cx).map(Some),
+        })
+        .await
+    }
+
     /// A line of the time line.
     pub(crate) fn note(&self, what: std::fmt::Arguments<'_>) {
         let mut world = self.world();

@@ -144,6 +144,7 @@ impl Stage {
         let output = match kind {
             0 => self.within(what, chance.millis(0, 50), future).await,
             1 => self.runtime.polled(chance.below(4), future).await,
+            2 => self.runtime.dropped_when_woken(future).await,
             _ => Some(self.wait(what, future).await),
         };
         if output.is_none() {
