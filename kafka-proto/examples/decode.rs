@@ -96,7 +96,7 @@ fn show(message: &dyn AnyMessage, version: i16) -> Result<(), Box<dyn Error>> {
 /// The bytes that hexadecimal digits stand for; `None` if these are none.
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.iter().copied().filter(|c| !c.is_ascii_whitespace()).collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |c: u8| (c as char).to_digit(16);
