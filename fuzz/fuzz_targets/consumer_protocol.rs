@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| kafka_testkit::fuzz::consumer_protocol(data));
+kafka_fuzz::measured!("consumer_protocol");

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| kafka_testkit::fuzz::rebuild(data));
+kafka_fuzz::measured!("rebuild");

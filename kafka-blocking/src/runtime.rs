@@ -32,8 +32,12 @@ impl Runtime for Blocking {
     }
 
     fn now(&self) -> Now {
+        Now { instant: Instant::now(), wall_ms: self.wall_ms() }
+    }
+
+    fn wall_ms(&self) -> i64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { instant: Instant::now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+        i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// A task that gets no thread is dropped, which the client takes for its end.

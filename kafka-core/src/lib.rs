@@ -42,6 +42,8 @@ pub mod client;
 pub mod error;
 mod error_advice;
 pub mod group;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 pub mod link;
 pub mod message;
 #[cfg(feature = "mutants")]
@@ -52,7 +54,11 @@ pub mod rt;
 pub mod sasl;
 pub mod settings;
 pub mod stats;
+mod sync;
 pub mod trace;
+#[cfg(feature = "workloads")]
+#[doc(hidden)]
+pub mod workloads;
 pub mod writer;
 
 pub use error::{Error, Result};

@@ -3,16 +3,12 @@
 //! Fields come from the same `read` that bytes and JSON come through, so that every field of a version gets a value.
 
 use crate::api_key::{ApiKey, for_each_api};
-use crate::message::{self, Message};
-use crate::wire::{
-    DecodeError, Decoder, Encoder, Field, Fixed, Int, Ints, Records, Source, Struct, UnknownTags,
-};
+use crate::message::{Known, Message};
+use crate::wire::{Decoder, Encoder, Field, Fixed, Int, Ints, Records, Run, Source, Struct, UnknownTags};
 use crate::{Str, messages};
 use alloc::{format, string::String, vec, vec::Vec};
 use bytes::Bytes;
 use proptest::prelude::*;
-
-type Result<T> = core::result::Result<T, DecodeError>;
 
 /// Draws numbers from a seed.
 struct Arbitrary {
@@ -45,10 +41,16 @@ impl Arbitrary {
             n => n % 9,
         }
     }
+
+    fn one<T: Field>(&mut self, v: i16) -> T {
+        let mut value = T::EMPTY;
+        value.fill(self, "", v);
+        value
+    }
 }
 
 impl Source for Arbitrary {
-    fn fixed<T: Fixed>(&mut self, name: &'static str) -> Result<T> {
+    fn fixed<T: Fixed>(&mut self, _: &'static str) -> T {
         // Zeros are defaults, and small numbers more likely to mean something.
         let bytes = match self.below(4) {
             0 => vec![0; 16],
@@ -57,82 +59,89 @@ impl Source for Arbitrary {
         };
         // A float that is not a number would not equal itself.
         let value = T::from_be(&bytes).filter(|x| !format!("{:?}", x.to_json()).contains("NaN"));
-        value.or_else(|| T::from_be(&[0; 16])).ok_or_else(|| panic!("{name}"))
+        value.unwrap_or_default()
     }
 
-    fn string(&mut self, _: &'static str, nullable: bool) -> Result<Option<Str>> {
+    fn run<T: Run>(&mut self, names: &'static [&'static str]) -> T {
+        T::get_each(self, names)
+    }
+
+    fn string(&mut self, _: &'static str, nullable: bool) -> Option<Str> {
         if self.null(nullable) {
-            return Ok(None);
+            return None;
         }
         let text: String = (0..self.len()).map(|_| ['a', 'ß', '語', '𝄞', '\0'][self.below(5)]).collect();
-        Ok(Some(text.into()))
+        Some(text.into())
     }
 
-    fn classic(&mut self, name: &'static str, nullable: bool) -> Result<Option<Str>> {
+    fn classic(&mut self, name: &'static str, nullable: bool) -> Option<Str> {
         self.string(name, nullable)
     }
 
-    fn bytes(&mut self, _: &'static str, nullable: bool) -> Result<Option<Bytes>> {
+    fn bytes(&mut self, _: &'static str, nullable: bool) -> Option<Bytes> {
         if self.null(nullable) {
-            return Ok(None);
+            return None;
         }
-        Ok(Some((0..self.len()).map(|_| self.next() as u8).collect()))
+        Some((0..self.len()).map(|_| self.next() as u8).collect())
     }
 
-    fn records(&mut self, name: &'static str, nullable: bool) -> Result<Option<Records>> {
-        let Some(bytes) = self.bytes(name, nullable)? else { return Ok(None) };
+    fn records(&mut self, name: &'static str, nullable: bool) -> Option<Records> {
+        let bytes = self.bytes(name, nullable)?;
         let cut = self.below(bytes.len() as u64 + 1);
-        Ok(Some(vec![bytes.slice(..cut), bytes.slice(cut..)].into()))
+        Some(vec![bytes.slice(..cut), bytes.slice(cut..)].into())
     }
 
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Result<Option<Ints<T>>> {
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
         if self.null(nullable) {
-            return Ok(None);
+            return false;
         }
-        (0..self.len() % 200).map(|_| self.fixed(name)).collect::<Result<_>>().map(Some)
+        *value = (0..self.len() % 200).map(|_| self.fixed::<T>(name)).collect();
+        true
     }
 
-    fn array<T: Field>(&mut self, _: &'static str, nullable: bool, v: i16) -> Result<Option<Vec<T>>> {
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, _: &'static str, nullable: bool, v: i16) -> bool {
         if self.null(nullable) {
-            return Ok(None);
+            return false;
         }
-        (0..self.below(3)).map(|_| T::get(self, "", v)).collect::<Result<_>>().map(Some)
+        *items = (0..self.below(3)).map(|_| self.one(v)).collect();
+        true
     }
 
-    fn structure<T>(&mut self, _: &'static str, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        read(self)
+    fn structure<T: Struct>(&mut self, _: &'static str, value: &mut T, v: i16) {
+        value.read(self, v);
     }
 
-    fn option<T: Field>(&mut self, name: &'static str, _: bool, v: i16) -> Result<Option<T>> {
-        if self.null(true) { Ok(None) } else { T::get(self, name, v).map(Some) }
+    fn option<T: Struct>(&mut self, _: &'static str, _: bool, v: i16) -> Option<T> {
+        if self.null(true) { None } else { Some(self.one(v)) }
     }
 
     fn tags(
         &mut self,
-        names: &[&'static str],
-        mut read: impl FnMut(&mut Self, u32) -> Result<bool>,
-    ) -> Result<UnknownTags> {
+        names: &'static [&'static str],
+        read: &mut dyn FnMut(&mut Self, u32) -> bool,
+    ) -> UnknownTags {
         let mut unknown = UnknownTags::new();
         if !self.flexible {
-            return Ok(unknown);
+            return unknown;
         }
         for tag in 0..names.len() as u32 {
-            if self.below(2) == 0 && !read(self, tag)? {
+            if self.below(2) == 0 && !read(self, tag) {
                 unknown.insert(tag, Bytes::from_static(b"of a later version"));
             }
         }
         if self.below(4) == 0 {
             let tag = 100 + self.next() as u32 / 2;
-            unknown.insert(tag, self.bytes("", false)?.unwrap_or_default());
+            unknown.insert(tag, self.bytes("", false).unwrap_or_default());
         }
-        Ok(unknown)
+        unknown
     }
 }
 
 fn check<T: Message + Struct + PartialEq + core::fmt::Debug>(seed: u64) {
     for v in T::VERSIONS.iter() {
-        let mut source = Arbitrary { state: seed ^ v as u64, flexible: message::flexible::<T>(v) };
-        let value = T::read(&mut source, v).unwrap();
+        let mut source = Arbitrary { state: seed ^ v as u64, flexible: T::FACTS.flexible(v) };
+        let mut value = T::default();
+        value.read(&mut source, v);
         let mut out = Encoder::new();
         value.encode(&mut out, v).unwrap();
         let bytes = out.into_bytes();

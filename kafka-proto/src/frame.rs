@@ -3,9 +3,12 @@
 //! A response does not say what it answers: the connection remembers API and version of each request, and responses
 //! come in the order of the requests.
 
+use crate::message::{self, Known};
 use crate::messages::headers::{RequestHeader, ResponseHeader};
-use crate::wire::{DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder};
-use crate::{ApiKey, Message, RequestKind, ResponseKind, Str, message};
+use crate::wire::{
+    DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Sink, UnknownTags,
+};
+use crate::{ApiKey, Message, RequestKind, ResponseKind};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -19,16 +22,11 @@ pub fn encode_request(
     version: i16,
     request: &RequestKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let header = RequestHeader {
-        request_api_key: request.api_key().code(),
-        request_api_version: version,
-        correlation_id,
-        client_id: client_id.map(Str::from),
-        ..RequestHeader::default()
-    };
-    let mut out = begin(&header, request.api_key().request_header_version(version))?;
+    let mut out = Encoder::with_capacity(ROOM);
+    out.begin_frame();
+    request_header(&mut out, request.api_key(), version, correlation_id, client_id)?;
     request.encode(&mut out, version)?;
-    end(out)
+    end(&mut out)
 }
 
 /// A whole response frame with its length, in pieces for a vectored write.
@@ -41,26 +39,39 @@ pub fn encode_response(
     response: &ResponseKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
-    let mut out = begin(&header, response.api_key().response_header_version(version))?;
+    let mut out = Encoder::with_capacity(ROOM);
+    out.begin_frame();
+    header.encode(&mut out, response.api_key().response_header_version(version))?;
     response.encode(&mut out, version)?;
-    end(out)
+    end(&mut out)
 }
 
 /// Room that a frame begins with, in bytes: most need no more, payloads not counted.
 const ROOM: usize = 256;
 
-/// An encoder with the header written. The length before it is left open, so that nothing is counted beforehand.
-fn begin<H: Message>(header: &H, version: i16) -> Result<Encoder, EncodeError> {
-    let mut out = Encoder::with_capacity(ROOM);
-    out.begin_frame();
-    header.encode(&mut out, version)?;
-    Ok(out)
+/// Writes a [`RequestHeader`] without making one, which would need a client id of its own.
+fn request_header(
+    out: &mut Encoder,
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+) -> Result<(), EncodeError> {
+    let header_version = key.request_header_version(version);
+    out.begin(RequestHeader::FACTS, header_version);
+    out.run(&[], (key.code(), version, correlation_id));
+    if header_version >= 1 {
+        out.classic_str("client_id", client_id);
+    }
+    out.no_tags(&UnknownTags::new());
+    out.finish(RequestHeader::NAME, header_version)
 }
 
-fn end(mut out: Encoder) -> Result<Vec<Bytes>, EncodeError> {
+/// The whole frame, its length filled in: so nothing is counted beforehand.
+fn end(out: &mut Encoder) -> Result<Vec<Bytes>, EncodeError> {
     let too_long = |len| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize });
     out.end_frame().map_err(too_long)?;
-    Ok(out.into_segments())
+    Ok(out.take_segments())
 }
 
 /// Reads a response frame (without its length): the correlation id, and the response to a request of that API and version.
@@ -68,9 +79,9 @@ fn end(mut out: Encoder) -> Result<Vec<Bytes>, EncodeError> {
 /// # Errors
 /// If the bytes are not such a response. Bytes behind it are ignored, as Kafka does.
 pub fn decode_response(key: ApiKey, version: i16, frame: &Bytes) -> Result<(i32, ResponseKind), DecodeError> {
-    let mut input = Decoder::new(frame);
-    let header: ResponseHeader = message::decode(&mut input, key.response_header_version(version))?;
-    Ok((header.correlation_id, ResponseKind::decode(key, &mut input, version)?))
+    let (mut input, mut header) = (Decoder::new(frame), ResponseHeader::default());
+    message::decode_into(&mut header, &mut input, key.response_header_version(version))?;
+    ResponseKind::decode_with(header.correlation_id, key, &mut input, version)
 }
 
 /// Reads a request frame (without its length), as brokers and proxies do.

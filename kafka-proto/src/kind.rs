@@ -3,7 +3,7 @@
 use crate::api_key::{ApiKey, for_each_api};
 use crate::message::{self, Message};
 use crate::messages;
-use crate::wire::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Struct};
 
 macro_rules! kind {
     ($(#[$doc:meta])* $kind:ident: $($module:ident $key:ident $message:ident;)*) => {
@@ -46,12 +46,8 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::encode`].
             pub fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
-                self.count(version).map(|counter| counter.len())
-            }
-
-            pub(crate) fn count(&self, version: i16) -> Result<Encoder, EncodeError> {
                 match self {
-                    $(Self::$key(m) => message::count(m, version),)*
+                    $(Self::$key(m) => m.encoded_len(version),)*
                 }
             }
 
@@ -60,8 +56,23 @@ macro_rules! kind {
             /// # Errors
             /// As [`Message::decode`].
             pub fn decode(key: ApiKey, input: &mut Decoder<'_>, version: i16) -> Result<Self, DecodeError> {
+                Self::decode_with((), key, input, version).map(|((), kind)| kind)
+            }
+
+            /// Reads the message, and returns something beside it: to move the largest message of all once more
+            /// takes longer than to read a small one.
+            pub(crate) fn decode_with<T>(
+                beside: T,
+                key: ApiKey,
+                input: &mut Decoder<'_>,
+                version: i16,
+            ) -> Result<(T, Self), DecodeError> {
                 match key {
-                    $(ApiKey::$key => Message::decode(input, version).map(Self::$key),)*
+                    $(ApiKey::$key => {
+                        let mut message = Struct::DEFAULT;
+                        message::decode_into(&mut message, input, version)?;
+                        Ok((beside, Self::$key(message)))
+                    })*
                 }
             }
 

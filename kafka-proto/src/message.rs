@@ -1,7 +1,7 @@
 //! What all messages have in common.
 
 use crate::ApiKey;
-use crate::wire::{DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Struct};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Struct};
 use core::fmt;
 
 /// Versions from `min` to `max`, both included.
@@ -96,43 +96,63 @@ pub trait Response: Message {
     const KEY: ApiKey;
 }
 
-pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16) -> Result<(), EncodeError> {
-    out.set_flexible(flexible::<T>(v));
-    writable::<T>(v)?;
-    message.write(out, v).map_err(|e| e.of(T::NAME, v))
+/// What is known of a message's versions.
+pub(crate) struct Facts {
+    pub(crate) versions: VersionRange,
+    pub(crate) flexible_since: Option<i16>,
 }
 
-pub(crate) fn count<T: Message + Struct>(message: &T, v: i16) -> Result<Encoder, EncodeError> {
-    let mut counter = Encoder::counter(flexible::<T>(v));
-    writable::<T>(v)?;
-    message.write(&mut counter, v).map_err(|e| e.of(T::NAME, v))?;
-    Ok(counter)
+impl Facts {
+    pub(crate) fn flexible(&self, v: i16) -> bool {
+        self.flexible_since.is_some_and(|since| v >= since)
+    }
+}
+
+/// The facts as one constant, so that no code that is there for each message has to look at them.
+pub(crate) trait Known: Message {
+    const FACTS: &'static Facts = &Facts { versions: Self::VERSIONS, flexible_since: Self::FLEXIBLE_SINCE };
+}
+
+impl<T: Message> Known for T {}
+
+pub(crate) fn encode<T: Message + Struct>(message: &T, out: &mut Encoder, v: i16) -> Result<(), EncodeError> {
+    if out.begin(T::FACTS, v) {
+        message.write(out, v);
+    }
+    out.finish(T::NAME, v)
+}
+
+pub(crate) fn encoded_len<T: Message + Struct>(message: &T, v: i16) -> Result<usize, EncodeError> {
+    Encoder::count(&mut |out| encode(message, out, v))
 }
 
 pub(crate) fn decode<T: Message + Struct>(input: &mut Decoder<'_>, v: i16) -> Result<T, DecodeError> {
-    readable::<T>(v)?;
-    input.set_flexible(flexible::<T>(v));
-    T::read(input, v).map_err(|e| e.of(T::NAME, v))
+    let mut message = T::default();
+    decode_into(&mut message, input, v)?;
+    Ok(message)
 }
 
-pub(crate) fn flexible<T: Message>(v: i16) -> bool {
-    T::FLEXIBLE_SINCE.is_some_and(|since| v >= since)
-}
-
-pub(crate) fn readable<T: Message>(v: i16) -> Result<(), DecodeError> {
-    if T::VERSIONS.contains(v) {
-        return Ok(());
+/// Reads the message where its default stands.
+pub(crate) fn decode_into<T: Message + Struct>(
+    message: &mut T,
+    input: &mut Decoder<'_>,
+    v: i16,
+) -> Result<(), DecodeError> {
+    if input.begin(T::FACTS, v) {
+        message.read(input, v);
     }
-    let VersionRange { min, max } = T::VERSIONS;
-    Err(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
+    input.finish(T::NAME, v)
 }
 
-pub(crate) fn writable<T: Message>(v: i16) -> Result<(), EncodeError> {
-    if T::VERSIONS.contains(v) {
-        return Ok(());
-    }
-    let VersionRange { min, max } = T::VERSIONS;
-    Err(EncodeError::new("", EncodeErrorKind::UnsupportedVersion { min, max }).of(T::NAME, v))
+/// The default of structures, whose fields' defaults are a constant.
+macro_rules! default {
+    ($($t:ident),*) => {
+        $(impl Default for $t {
+            fn default() -> Self {
+                Self::DEFAULT
+            }
+        })*
+    };
 }
 
 /// Makes a structure a message: name, first and last version, first flexible version.
@@ -148,7 +168,7 @@ macro_rules! message {
             }
 
             fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
-                $crate::message::count(self, version).map(|counter| counter.len())
+                $crate::message::encoded_len(self, version)
             }
 
             fn decode(input: &mut $crate::wire::Decoder<'_>, version: i16) -> Result<Self, DecodeError> {

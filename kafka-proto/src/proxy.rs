@@ -3,7 +3,7 @@
 //! A proxy hands most bytes on as they are. Only responses that tell where brokers are have to be changed, or clients
 //! would go past it.
 
-use crate::message::{self, Message};
+use crate::message::{self, Known, Message};
 use crate::messages::describe_cluster::DescribeClusterResponse;
 use crate::messages::fetch::FetchResponse;
 use crate::messages::find_coordinator::FindCoordinatorResponse;
@@ -120,7 +120,7 @@ fn whole<M: Message + Struct>(
 ) -> Result<Vec<Bytes>, RewriteError> {
     let mut response: M = message::decode(&mut Decoder::new(body), version)?;
     change(&mut response);
-    let mut out = Encoder::with_capacity(message::count(&response, version)?.copied());
+    let mut out = Encoder::new();
     message::encode(&response, &mut out, version)?;
     Ok(out.into_segments())
 }
@@ -128,20 +128,20 @@ fn whole<M: Message + Struct>(
 /// The brokers stand near the beginning; what follows is not looked at.
 fn metadata(body: &Bytes, version: i16, change: Change<'_>) -> Result<Vec<Bytes>, RewriteError> {
     let name = MetadataResponse::NAME;
-    message::readable::<MetadataResponse>(version)?;
     let mut input = Decoder::new(body);
-    input.set_flexible(message::flexible::<MetadataResponse>(version));
+    input.begin(MetadataResponse::FACTS, version);
     if version >= 3 {
-        let _throttle_time_ms: i32 =
-            input.fixed("throttle_time_ms").map_err(|e: DecodeError| e.of(name, version))?;
+        let _throttle_time_ms: i32 = input.fixed("throttle_time_ms");
     }
     let before = body.slice(..body.len() - input.remaining());
-    let mut brokers = Vec::<MetadataResponseBroker>::get(&mut input, "brokers", version)
-        .map_err(|e: DecodeError| e.of(name, version))?;
+    let mut brokers = Vec::<MetadataResponseBroker>::new();
+    brokers.fill(&mut input, "brokers", version);
+    input.finish(name, version)?;
     let after = body.slice(body.len() - input.remaining()..);
     brokers.iter_mut().for_each(|b| with(change, b.node_id, &mut b.host, &mut b.port));
     let mut out = Encoder::new();
-    out.set_flexible(message::flexible::<MetadataResponse>(version));
-    brokers.put(&mut out, "brokers", version).map_err(|e| e.of(name, version))?;
+    out.begin(MetadataResponse::FACTS, version);
+    brokers.put(&mut out, "brokers", version);
+    out.finish(name, version)?;
     Ok([vec![before], out.into_segments(), vec![after]].concat())
 }

@@ -11,7 +11,7 @@ pub trait Prefixed: Message {
     /// # Errors
     /// As [`Message::encode`].
     fn encode_prefixed(&self, version: i16) -> Result<Bytes, EncodeError> {
-        store(self, version, |len| begin_int16(version, len))
+        store(self, version, begin_int16(version))
     }
 
     /// Reads a version and the message. One of a newer version is read as the newest that is known, and bytes behind it
@@ -32,12 +32,14 @@ pub(crate) fn int16(
     field: &'static str,
     name: &'static str,
 ) -> Result<i16, DecodeError> {
-    input.fixed(field).map_err(|e: DecodeError| e.of(name, 0))
+    let int = input.fixed(field);
+    input.finish(name, 0)?;
+    Ok(int)
 }
 
-/// An encoder with an int16 written and room for a message.
-pub(crate) fn begin_int16(int: i16, len: usize) -> Encoder {
-    let mut out = Encoder::with_capacity(2 + len);
+/// An encoder with an int16 written.
+pub(crate) fn begin_int16(int: i16) -> Encoder {
+    let mut out = Encoder::new();
     out.put_slice(&int.to_be_bytes());
     out
 }
@@ -49,8 +51,9 @@ const FRAME_VERSION: u32 = 1;
 pub(crate) fn metadata_frame(input: &mut Decoder<'_>) -> Result<(i16, i16), DecodeError> {
     let mut frame = [0; 3];
     for (number, field) in frame.iter_mut().zip(["frame_version", "type", "version"]) {
-        *number = input.uvarint(field)?;
+        *number = input.uvarint(field);
     }
+    input.finish("", 0)?;
     let [frame, kind, version] = frame;
     if frame != FRAME_VERSION {
         return Err(unknown_type("frame_version", frame));
@@ -59,22 +62,17 @@ pub(crate) fn metadata_frame(input: &mut Decoder<'_>) -> Result<(i16, i16), Deco
     Ok((small(kind, "type")?, small(version, "version")?))
 }
 
-/// An encoder with a metadata frame written and room for a message.
-pub(crate) fn begin_metadata(kind: i16, version: i16, len: usize) -> Encoder {
-    let mut out = Encoder::with_capacity(8 + len);
+/// An encoder with a metadata frame written.
+pub(crate) fn begin_metadata(kind: i16, version: i16) -> Encoder {
+    let mut out = Encoder::new();
     for number in [FRAME_VERSION, kind as u32, version as u32] {
         out.uvarint(number);
     }
     out
 }
 
-/// Writes a message that is stored, behind what `begin` has written before it.
-pub(crate) fn store<T: Message>(
-    message: &T,
-    version: i16,
-    begin: impl FnOnce(usize) -> Encoder,
-) -> Result<Bytes, EncodeError> {
-    let mut out = begin(message.encoded_len(version)?);
+/// Writes a message that is stored, behind what has been written before it.
+pub(crate) fn store<T: Message>(message: &T, version: i16, mut out: Encoder) -> Result<Bytes, EncodeError> {
     message.encode(&mut out, version)?;
     Ok(out.into_bytes())
 }
@@ -114,7 +112,7 @@ macro_rules! records {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Key::$name(key) => $crate::stored::store(key, 0, |len| $crate::stored::begin_int16($kind, len)),)*
+                    $(Key::$name(key) => $crate::stored::store(key, 0, $crate::stored::begin_int16($kind)),)*
                 }
             }
 
@@ -145,7 +143,7 @@ macro_rules! records {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Value::$name(value) => $crate::stored::store(value, version, |len| $crate::stored::begin_int16(version, len)),)*
+                    $(Value::$name(value) => $crate::stored::store(value, version, $crate::stored::begin_int16(version)),)*
                 }
             }
 
@@ -190,7 +188,7 @@ macro_rules! metadata {
             /// As [`Message::encode`](crate::Message::encode).
             pub fn encode(&self, version: i16) -> Result<Bytes, EncodeError> {
                 match self {
-                    $(Record::$name(record) => $crate::stored::store(record, version, |len| $crate::stored::begin_metadata($kind, version, len)),)*
+                    $(Record::$name(record) => $crate::stored::store(record, version, $crate::stored::begin_metadata($kind, version)),)*
                 }
             }
 

@@ -2,9 +2,11 @@
 
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse};
-use kafka_proto::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use kafka_proto::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
+};
 use kafka_proto::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_proto::wire::{DecodeErrorKind, EncodeErrorKind, Encoder, Records};
+use kafka_proto::wire::{DecodeErrorKind, Decoder, EncodeErrorKind, Encoder, Records};
 use kafka_proto::{ApiKey, Bytes, Message, RequestKind, ResponseKind, frame};
 
 /// What follows the length of a frame, which is checked.
@@ -84,6 +86,29 @@ fn null_in_a_version_that_has_none_is_an_error_with_its_place() {
     let request = MetadataRequest { topics: None, ..Default::default() };
     assert_eq!(request.encode(&mut Encoder::new(), 0).unwrap_err().field(), "topics");
     assert!(request.encode(&mut Encoder::new(), 1).is_ok());
+}
+
+#[test]
+fn a_cut_off_response_says_where() {
+    let partition = MetadataResponsePartition { replica_nodes: [1, 2, 3].into(), ..Default::default() };
+    let topic = MetadataResponseTopic { partitions: vec![partition], ..Default::default() };
+    let response = MetadataResponse { topics: vec![topic], ..Default::default() };
+    let mut out = Encoder::new();
+    response.encode(&mut out, 13).unwrap();
+    let bytes = out.into_bytes();
+    // Behind the replicas stand two empty arrays and the tags of the partition, operations and tags of the topic, and
+    // the error and the tags of the response.
+    let replicas = bytes.len() - (3 + 5 + 3) - 13;
+    for (len, field, needed, remaining) in [
+        (replicas + 5, "topics.partitions.replica_nodes", 12, 4),
+        (replicas - 1, "topics.partitions.leader_epoch", 4, 3),
+        (replicas - 5, "topics.partitions.leader_id", 4, 3),
+        (replicas - 13, "topics.partitions.error_code", 2, 1),
+    ] {
+        let error = MetadataResponse::decode(&mut Decoder::new(&bytes.slice(..len)), 13).unwrap_err();
+        assert_eq!(error.field(), field);
+        assert_eq!(error.kind(), &DecodeErrorKind::Truncated { needed, remaining });
+    }
 }
 
 #[test]

@@ -80,8 +80,12 @@ impl<S: Spawn> Runtime for AsyncIo<S> {
     }
 
     fn now(&self) -> Now {
+        Now { instant: Instant::now(), wall_ms: self.wall_ms() }
+    }
+
+    fn wall_ms(&self) -> i64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { instant: Instant::now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+        i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

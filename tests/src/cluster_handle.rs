@@ -191,7 +191,8 @@ impl Cluster {
         self.addresses.iter().map(|address| address.id)
     }
 
-    /// Does anything [`ClusterState`] can do.
+    /// Does anything [`ClusterState`] can do: let topics grow and change, delete and compact records, stall replication,
+    /// look into groups, ...
     pub fn with<R>(&self, change: impl FnOnce(&mut ClusterState, Now) -> R) -> R {
         self.front.with(change)
     }

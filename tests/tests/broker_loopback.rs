@@ -181,3 +181,21 @@ fn two_clusters_have_ids_of_their_own_unless_asked_otherwise() {
     assert_ne!(id(&start(None)), id(&start(None)));
     assert_eq!(id(&start(Some(7))), id(&start(Some(7))));
 }
+
+/// How long a start takes is printed and not checked: it is the machine's.
+#[test]
+fn a_cluster_of_three_nodes_starts() {
+    let start = || {
+        let begun = std::time::Instant::now();
+        let cluster = Cluster::builder().nodes(3).topic("orders", 6).start().unwrap();
+        (begun.elapsed(), cluster)
+    };
+    let mut times: Vec<_> = (0..21).map(|_| start().0).collect();
+    times.sort_unstable();
+    println!(
+        "3 nodes, 6 partitions: {:?} at best, {:?} in the middle, {:?} at worst",
+        times[0], times[10], times[20]
+    );
+    let (_, cluster) = start();
+    assert_eq!(cluster.nodes().count(), 3);
+}

@@ -1,5 +1,7 @@
 //! `xtask cluster`: real Apache Kafka on this machine, beyond the life of this process.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +35,15 @@ enum Action {
     Kill(One),
     /// Starts a killed broker again on its data.
     Restart(One),
+    /// Prints a release's jars as a class path, for Kafka's own clients and tools; fetches them if need be.
+    Jars(Jars),
+}
+
+#[derive(Debug, Args)]
+struct Jars {
+    /// The release, 0.10.0.1 to 4.4.0. Default: that of KAFKA_HOME, else the newest.
+    #[arg(long, value_name = "VERSION")]
+    kafka: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +103,8 @@ pub(crate) enum ClusterError {
     Several(String),
     #[error("there is no cluster (`cluster up` starts one)")]
     None,
+    #[error("the jars make no class path: {0}")]
+    ClassPath(#[from] env::JoinPathsError),
 }
 
 impl Cluster {
@@ -104,6 +117,7 @@ impl Cluster {
             Action::Status => cache.clusters()?.iter().for_each(|cluster| print!("{}", describe(cluster))),
             Action::Kill(one) => one.open(&cache)?.kill(one.broker)?,
             Action::Restart(one) => one.open(&cache)?.restart(one.broker)?,
+            Action::Jars(jars) => println!("{}", jars.class_path(cache)?.to_string_lossy()),
         }
         Ok(())
     }
@@ -111,8 +125,7 @@ impl Cluster {
 
 impl Up {
     fn run(self, cache: Cache) -> Result<(), LaunchError> {
-        let bar = ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(100));
+        let bar = spinner();
         let started = self.start(cache, bar.clone());
         bar.finish_and_clear();
         let cluster = started?.detach();
@@ -141,6 +154,18 @@ impl Up {
         builder = self.feature.iter().fold(builder, |builder, (name, level)| builder.feature(name, *level));
         let name = self.name.map_or_else(|| builder.release().map(|version| version.to_string()), Ok)?;
         builder.name(name).start()
+    }
+}
+
+impl Jars {
+    fn class_path(self, cache: Cache) -> Result<OsString, ClusterError> {
+        let bar = spinner();
+        let told = bar.clone();
+        let builder = RealCluster::builder().cache(cache).on_progress(move |step| show(&told, step));
+        let builder = self.kafka.into_iter().fold(builder, |builder, version| builder.version(version));
+        let jars = builder.jars();
+        bar.finish_and_clear();
+        Ok(env::join_paths(jars?)?)
     }
 }
 
@@ -208,6 +233,12 @@ fn show(bar: &ProgressBar, step: Progress<'_>) {
         eprintln!("{message}");
     }
     bar.set_message(message);
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn fetching() -> ProgressStyle {

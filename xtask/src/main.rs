@@ -3,11 +3,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tools")]
+mod bench;
+#[cfg(feature = "tools")]
 mod broker;
 #[cfg(feature = "tools")]
 mod cluster;
 #[cfg(feature = "tools")]
 mod deps;
+#[cfg(feature = "tools")]
+mod instructions;
 #[cfg(feature = "tools")]
 mod seeds;
 #[cfg(feature = "tools")]
@@ -34,6 +38,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Tool {
     #[cfg(feature = "tools")]
+    Bench(bench::Bench),
+    #[cfg(feature = "tools")]
     Broker(broker::Broker),
     #[cfg(feature = "tools")]
     Cluster(cluster::Cluster),
@@ -42,6 +48,8 @@ enum Tool {
     Deps(deps::Deps),
     #[cfg(feature = "tools")]
     FuzzSeeds(seeds::FuzzSeeds),
+    #[cfg(feature = "tools")]
+    Instructions(instructions::Instructions),
     #[cfg(feature = "tools")]
     Settings(settings::Settings),
     #[cfg(feature = "tools")]
@@ -68,6 +76,8 @@ fn main() -> ExitCode {
 fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
     match tool {
         #[cfg(feature = "tools")]
+        Tool::Bench(bench) => bench.run()?,
+        #[cfg(feature = "tools")]
         Tool::Broker(broker) => broker.run()?,
         #[cfg(feature = "tools")]
         Tool::Cluster(cluster) => cluster.run()?,
@@ -76,6 +86,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::Deps(deps) => deps.run()?,
         #[cfg(feature = "tools")]
         Tool::FuzzSeeds(seeds) => seeds.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Instructions(instructions) => instructions.run()?,
         #[cfg(feature = "tools")]
         Tool::Settings(settings) => settings.run()?,
         #[cfg(feature = "tools")]

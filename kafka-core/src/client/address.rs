@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_users_write() {
+    fn scenario_n11_reads_what_users_write() {
         for (text, host, port) in [
             ("localhost:9092", "localhost", 9092),
             ("localhost", "localhost", 9092),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_is_wrong() {
+    fn scenario_n11_names_what_is_wrong() {
         for (text, part) in [
             ("", "empty"),
             ("kafka://a:1", "scheme"),

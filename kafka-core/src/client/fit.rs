@@ -157,3 +157,59 @@ fn lift_list_offsets(mut response: ListOffsetsResponse) -> ListOffsetsResponse {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_proto::messages::offset_fetch::{
+        OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponsePartition,
+        OffsetFetchResponseTopic,
+    };
+
+    /// Before version 8 a request and an answer are of one group, which the answer does not name.
+    #[test]
+    fn offsets_are_fetched_from_brokers_that_know_one_group_a_request() {
+        let topic = OffsetFetchRequestTopics {
+            name: "t".into(),
+            partition_indexes: [2, 5].into_iter().collect(),
+            ..Default::default()
+        };
+        let group =
+            OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
+        let newest = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
+        for version in 0..8 {
+            let fitted = fit(newest.clone().into(), version).unwrap();
+            let RequestKind::OffsetFetch(request) = fitted else { panic!("{version}") };
+            assert_eq!((&*request.group_id, request.require_stable), ("g", version == 7), "{version}");
+            let [topic] = &request.topics.as_ref().unwrap()[..] else { panic!("{version}") };
+            assert_eq!((&*topic.name, topic.partition_indexes.to_vec()), ("t", vec![2, 5]));
+            assert!(request.groups.is_empty(), "what the version cannot carry");
+        }
+    }
+
+    #[test]
+    fn their_answers_are_lifted_with_every_error() {
+        let partition = |partition_index, committed_offset, error_code| OffsetFetchResponsePartition {
+            partition_index,
+            committed_offset,
+            committed_leader_epoch: 4,
+            metadata: Some("note".into()),
+            error_code,
+            ..Default::default()
+        };
+        let topic = OffsetFetchResponseTopic {
+            name: "t".into(),
+            partitions: vec![partition(2, 9, 0), partition(5, -1, 88)],
+            ..Default::default()
+        };
+        let old = OffsetFetchResponse { topics: vec![topic], error_code: 14, ..Default::default() };
+        let ResponseKind::OffsetFetch(lifted) = lift(old.into(), 7) else { panic!() };
+        let [group] = &lifted.groups[..] else { panic!("{lifted:?}") };
+        assert_eq!((group.error_code, group.group_id.is_empty()), (14, true));
+        let partitions = group.topics[0].partitions.iter();
+        let partitions: Vec<_> = partitions
+            .map(|p| (p.partition_index, p.committed_offset, p.committed_leader_epoch, p.error_code))
+            .collect();
+        assert_eq!(partitions, [(2, 9, 4, 0), (5, -1, 4, 88)]);
+    }
+}

@@ -126,6 +126,12 @@ impl Lanes {
         self.lanes.get_mut(&key)
     }
 
+    /// Whether a broker is connected to, by whatever lane.
+    pub(crate) fn is_any_up(&self, broker: i32) -> bool {
+        let lanes = self.lanes.range((broker, Lane::Other)..);
+        lanes.take_while(|((of, _), _)| *of == broker).any(|(_, lane)| lane.up().is_some())
+    }
+
     pub(crate) fn by_conn(&mut self, conn: ConnId) -> Option<(LaneKey, &mut LaneState)> {
         let key = *self.conns.get(&conn)?;
         self.lanes.get_mut(&key).map(|lane| (key, lane))

@@ -378,7 +378,7 @@ impl Client {
                 answer.tag = tag;
                 self.group_answered(now, id, answer);
             }
-            Owner::Fetch(_) | Owner::Produce(_) => {}
+            Owner::Fetch(_) | Owner::Produce(_) | Owner::Nobody => {}
         }
     }
 
@@ -559,7 +559,7 @@ impl Client {
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
         self.calls.is_empty()
-            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata))
+            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata | Owner::Nobody))
             && self.writers.values().all(Producer::is_quiescent)
             && self.answers.is_empty()
     }

@@ -29,6 +29,8 @@ pub(crate) enum Owner {
     Fetch(u32),
     /// A Produce request of a writer, built when it is handed out.
     Produce(u32),
+    /// Nobody: a broker is told that something of ours is over.
+    Nobody,
 }
 
 #[derive(Debug)]
@@ -259,9 +261,8 @@ impl Client {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.in_flight.push_back((id, deadline));
         lane.last_used = now;
-        if !self.timers.is_set(&Timer::Conn(conn)) {
-            self.timers.set(Timer::Conn(conn), deadline);
-        }
+        // What was asked before may have more time.
+        self.timers.set_earlier(Timer::Conn(conn), deadline);
     }
 
     /// Books a request that is built when it is handed out.

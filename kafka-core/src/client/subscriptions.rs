@@ -5,7 +5,7 @@
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
 use super::lanes::LaneKey;
-use super::machine::{Answer, Lane, Now};
+use super::machine::{Answer, Ask, Lane, Now, Target};
 use super::requests::Owner;
 use super::timers::Timer;
 use super::{Client, Event};
@@ -76,8 +76,10 @@ pub enum ReaderItem {
 pub(super) struct Reading {
     machine: ReaderMachine,
     subscription: Subscription,
-    /// Whether the partitions of [`Subscription::Topic`] were assigned.
-    assigned: bool,
+    /// How many partitions of [`Subscription::Topic`] were assigned.
+    assigned: usize,
+    /// Its metadata may have changed since.
+    grows: bool,
     /// Whether the application was told that the topic cannot be had.
     told: bool,
     queue: VecDeque<ReaderItem>,
@@ -121,7 +123,8 @@ impl Client {
         let mut reading = Reading {
             machine,
             subscription: spec.subscription.clone(),
-            assigned: false,
+            assigned: 0,
+            grows: true,
             told: false,
             queue: VecDeque::new(),
             urgent,
@@ -136,7 +139,6 @@ impl Client {
                 reading.wanted.sort();
                 reading.wanted.dedup();
                 reading.machine.assign(now, 0, partitions);
-                reading.assigned = true;
             }
             Subscription::Group(config, topics) => {
                 let mut membership = Membership::new(id, config, self.random.next());
@@ -287,6 +289,10 @@ impl Client {
 
     pub(crate) fn remove_reader(&mut self, now: Now, id: u32) {
         self.memberships.remove(&id);
+        if let Some(reading) = self.readings.get_mut(&id) {
+            reading.machine.end(now);
+        }
+        self.end_sessions(now, id);
         self.timers.stop(&Timer::Reader(id));
         self.timers.stop(&Timer::Group(id));
         self.cancel_requests(
@@ -339,6 +345,21 @@ impl Client {
         }
         for hint in hints {
             self.hint(now, hint);
+        }
+        self.end_sessions(now, id);
+    }
+
+    /// Tells brokers of fetch sessions that are over, if that costs no attempt to reach one that is gone; a broker that is not
+    /// told finds out by itself. It goes beside the reader's own lane, where a fetch may be parked.
+    fn end_sessions(&mut self, now: Now, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        let ended: Vec<_> = std::iter::from_fn(|| reading.machine.poll_ended_session()).collect();
+        for (broker, request) in ended {
+            if !self.closed && self.lanes.is_any_up(broker) {
+                let (target, timeout) = (Target::Broker(broker), self.config.request_timeout);
+                let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
+                self.ask(now.instant, Owner::Nobody, ask);
+            }
         }
     }
 
@@ -418,20 +439,23 @@ impl Client {
         }
     }
 
-    /// A reader of a whole topic gets its partitions once they are known.
+    /// A reader of a whole topic gets its partitions once they are known, and later those that it grows by.
     fn assign_topic(&mut self, now: Now, id: u32) {
-        let Some(reading) = self.readings.get_mut(&id).filter(|r| !r.assigned) else { return };
+        let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
         let Subscription::Topic(name, start) = &reading.subscription else { return };
         let (name, start) = (name.clone(), *start);
         match self.metadata.topic(now.instant, &name, &self.config) {
             super::TopicState::Known(topic) => {
-                let count = topic.partitions.len() as i32;
-                let all = (0..count).map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
-                reading.machine.assign(now, 0, all);
-                reading.assigned = true;
+                // What a partition has that is new to the reader came after the reader began.
+                let start = if reading.assigned > 0 { Start::First } else { start };
+                let count = topic.partitions.len();
+                let new = reading.assigned as i32..count as i32;
+                let new = new.map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
+                reading.machine.assign_more(new);
+                (reading.assigned, reading.grows) = (count.max(reading.assigned), false);
             }
             // It may be created, or the right be granted, yet.
-            super::TopicState::Failed(_) if reading.told => {}
+            super::TopicState::Failed(_) if reading.told || reading.assigned > 0 => {}
             super::TopicState::Failed(error) => {
                 reading.told = true;
                 self.push_item(id, ReaderItem::Error(error));
@@ -491,6 +515,7 @@ impl Client {
     pub(super) fn topic_changed_for_readers(&mut self, now: Now, topic: &Str) {
         for (id, reading) in self.readings.iter_mut().filter(|(_, r)| r.wanted.contains(topic)) {
             reading.machine.metadata_changed(now, &self.metadata.cluster);
+            reading.grows = true;
             if let Some(membership) = self.memberships.get_mut(id) {
                 membership.metadata_changed(now, &self.metadata.cluster);
             }

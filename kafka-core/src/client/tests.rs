@@ -384,7 +384,7 @@ fn a_partition_does_not_go_back_to_an_older_leader_epoch() {
     assert_eq!(net.client.cluster().leader("t", 0), Some((2, 6)));
 }
 
-/// Found by the simulator's plan `outdated`: the leader stayed, its address was gone, and nobody asked for it.
+/// As in the simulator's plan `outdated`: the leader stayed, its address was gone, and nobody asked for it.
 #[test]
 fn a_leader_that_a_lagging_broker_does_not_know_keeps_its_address() {
     let mut net = Net::connected();

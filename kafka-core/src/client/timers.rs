@@ -54,6 +54,13 @@ impl Timers {
         self.by_time.insert((at, timer));
     }
 
+    /// Sets the timer, unless it is to ring before.
+    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Instant) {
+        if self.by_timer.get(&timer).is_none_or(|set| at < *set) {
+            self.set(timer, at);
+        }
+    }
+
     pub(crate) fn set_option(&mut self, timer: Timer, at: Option<Instant>) {
         match at {
             Some(at) => self.set(timer, at),

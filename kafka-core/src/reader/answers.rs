@@ -6,7 +6,7 @@
 use super::cursor::{CursorId, Stage};
 use super::delivery::Chunk;
 use super::fetched::{Data, Fetched, FetchedPartition};
-use super::machine::{Item, ReaderMachine};
+use super::machine::{Item, ReaderMachine, Timer};
 use super::session::{Asked, Verdict};
 use crate::client::cluster::{Cluster, Node};
 use crate::client::machine::{Lane, Now};
@@ -34,11 +34,15 @@ impl ReaderMachine {
             _ => return,
         }
         self.refresh_lanes(broker);
+        self.end_unused_session(broker);
     }
 
     fn main_done(&mut self, now: Now, cluster: &Cluster, id: i32, result: Result<Fetched, Error>) {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let Some(flight) = broker.main.take() else { return };
+        if let Some(at) = broker.gathers.take() {
+            self.timers.remove(&(at, Timer::Gather(id)));
+        }
         self.flights -= 1;
         let fetched = match result {
             Ok(fetched) => fetched,
@@ -60,7 +64,13 @@ impl ReaderMachine {
                         let broker = this.brokers.get(&id)?;
                         broker.session.members.get(&cursor).map(|member| member.asked)
                     });
-                self.fetch_succeeded(now, id, (flight.sent_at, self.config.max_wait), brought);
+                if let Some(broker) = self.brokers.get_mut(&id) {
+                    broker.quiet =
+                        if brought || !flight.may_park { 0 } else { broker.quiet.saturating_add(1) };
+                }
+                // Not every broker waits as long as it may.
+                let wait = flight.wait.min(self.config.max_wait);
+                self.fetch_succeeded(now, id, (flight.sent_at, wait), brought);
             }
         }
     }
@@ -78,6 +88,9 @@ impl ReaderMachine {
                 let asked = |_: &Self, cursor| flight.asked.get(&cursor).copied();
                 let brought = self.handle_topics(now, cluster, id, &fetched.nodes, fetched.topics, asked);
                 self.fetch_succeeded(now, id, (flight.sent_at, flight.wait), brought);
+                if !brought {
+                    self.gather(now, id);
+                }
                 None
             }
             Ok(fetched) => Some(Error::broker(ErrorCode::from(fetched.error))),
@@ -86,6 +99,20 @@ impl ReaderMachine {
         flight.asked.keys().for_each(|cursor| self.update(*cursor));
         if let Some(error) = error {
             self.fetch_failed(now, id, error);
+        }
+    }
+
+    /// What was aside had nothing, and the main fetch is due: it is waited for, for a moment, so that the next one is of all.
+    /// Two fetches that end together would else go on side by side for ever.
+    fn gather(&mut self, now: Now, id: i32) {
+        let wait = self.config.max_wait;
+        let Some(broker) = self.brokers.get_mut(&id) else { return };
+        let Some(main) = &broker.main else { return };
+        let waited = now.instant.saturating_duration_since(main.sent_at);
+        if (wait - wait / 16..wait * 2).contains(&waited) {
+            let until = now.instant + wait / 16;
+            broker.gathers = Some(until);
+            self.timers.insert((until, Timer::Gather(id)));
         }
     }
 
@@ -161,7 +188,7 @@ impl ReaderMachine {
     fn accept(&mut self, now: Now, id: CursorId, data: Data) {
         let origin = (self.id, self.assignment);
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let start = cursor.position;
+        let (start, epoch) = (cursor.position, cursor.last_epoch);
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
             // All of it is from before the position: a broker that answers like this would do so again at once.
@@ -174,7 +201,7 @@ impl ReaderMachine {
         cursor.recover();
         (cursor.position, cursor.last_epoch) = (next.max(start), data.leader_epoch);
         let (topic, partition) = (cursor.tp.topic.clone(), cursor.tp.partition);
-        cursor.push_chunk(Chunk::new(&topic, partition, origin, start, data));
+        cursor.push_chunk(Chunk::new(&topic, partition, origin, (start, epoch), data));
         self.rotate(id);
         self.update(id);
     }
@@ -223,7 +250,9 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let since = *broker.since.get_or_insert(now.instant);
         let lasts = now.instant.saturating_duration_since(since) >= self.config.unknown_topic_grace;
-        let passes = error.is_retriable() || *error.kind() == ErrorKind::Closed;
+        let passes = error.is_retriable()
+            || *error.kind() == ErrorKind::Closed
+            || error.code() == Some(ErrorCode::UnknownServerError);
         if (lasts || !passes) && !std::mem::replace(&mut broker.told, true) {
             let error = match &error.context().broker {
                 Some(_) => error,

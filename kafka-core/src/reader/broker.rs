@@ -23,9 +23,13 @@ pub(super) struct Broker {
     pub(super) placed: usize,
     pub(super) main: Option<MainFlight>,
     pub(super) aside: Option<AsideFlight>,
+    /// Until then the main fetch should be back, and with it all are together again: nothing more goes aside.
+    pub(super) gathers: Option<Instant>,
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
+    /// Answers of the main connection in a row that the broker waited for and that brought nothing.
+    pub(super) quiet: u32,
     /// The trouble it is in since its last answer.
     pub(super) since: Option<Instant>,
     /// The application was told of the broker's trouble.
@@ -37,6 +41,8 @@ pub(super) struct Broker {
 pub(super) struct MainFlight {
     pub(super) heading: Heading,
     pub(super) sent_at: Instant,
+    /// How long the broker may wait.
+    pub(super) wait: Duration,
     /// No partition in it was known to have records, so it may be parked.
     pub(super) may_park: bool,
 }
@@ -58,6 +64,7 @@ impl Broker {
     pub(super) fn wants_aside(&self) -> bool {
         self.main.as_ref().is_some_and(|main| main.may_park)
             && self.aside.is_none()
+            && self.gathers.is_none()
             && !self.session.add.is_empty()
             && self.retry.at.is_none()
     }
@@ -87,6 +94,7 @@ impl Broker {
         self.unvalidated.clear();
         self.guests.clear();
         self.placed = 0;
+        self.gathers = None;
         self.session.add.clear();
         self.session.restart();
     }

@@ -4,10 +4,11 @@
 //! the reservation and gives it back when the last slice of it is dropped, wherever that happens.
 //! Counting needs no lock; giving back takes none of the client's, and calls the waker only if somebody was refused.
 
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use kafka_proto::Bytes;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 /// Bytes that may be held, and that are.

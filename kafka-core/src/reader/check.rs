@@ -67,8 +67,11 @@ impl ReaderMachine {
         match &broker.main {
             None => (!self.lanes.contains(&(home, Lane::Fetch(self.id)))).then_some("nobody fetches"),
             Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
-                let is_aside = self.lanes.contains(&(home, Lane::FetchAside(self.id)));
-                (!is_aside).then_some("it waits behind a fetch that is parked")
+                let goes_on = match broker.gathers {
+                    Some(at) => self.timers.contains(&(at, Timer::Gather(home))),
+                    None => self.lanes.contains(&(home, Lane::FetchAside(self.id))),
+                };
+                (!goes_on).then_some("it waits behind a fetch that is parked")
             }
             Some(_) => None,
         }

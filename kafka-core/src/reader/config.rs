@@ -41,7 +41,8 @@ pub struct ReaderConfig {
     /// The most of one partition in one answer, and what is kept of it beyond what is being worked on. Default 1 MiB.
     /// Java: `max.partition.fetch.bytes`.
     pub partition_max_bytes: usize,
-    /// How long a broker may wait for records. Default 500 ms. Java: `fetch.max.wait.ms`.
+    /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
+    /// anything, so its wait becomes longer while nothing comes, up to 4 s. Java: `fetch.max.wait.ms`.
     pub max_wait: Duration,
     /// The byte budget of all that is fetched and not dropped, compressed as it came. Default 32 MiB.
     pub buffer: usize,

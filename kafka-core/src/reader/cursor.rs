@@ -197,11 +197,20 @@ impl Cursor {
 
     /// The first offset that was fetched and not taken, or else the one to be fetched.
     pub(super) fn undelivered(&self) -> i64 {
-        let start = |item: &Item| match item {
-            Item::Chunk(chunk) => Some(chunk.start),
+        self.first_chunk().map_or(self.position, |chunk| chunk.start)
+    }
+
+    fn first_chunk(&self) -> Option<&Chunk> {
+        self.queue.iter().find_map(|item| match item {
+            Item::Chunk(chunk) => Some(chunk),
             _ => None,
-        };
-        self.queue.iter().find_map(start).unwrap_or(self.position)
+        })
+    }
+
+    /// What was fetched from here on is to be fetched again. The log may have been truncated meanwhile.
+    pub(super) fn go_back_to(&mut self, position: i64, epoch: i32) {
+        (self.position, self.last_epoch, self.asked) = (position, epoch, None);
+        self.unvalidated |= epoch < self.leader_epoch;
     }
 
     /// Forgets past failures.
@@ -225,13 +234,13 @@ impl Cursor {
 
     /// Drops the chunks that wait, to be fetched again.
     pub(super) fn shed(&mut self) {
-        let position = self.undelivered();
-        if position == self.position {
+        let start = self.first_chunk().map(|chunk| (chunk.start, chunk.ticket.epoch()));
+        let Some((position, epoch)) = start.filter(|(position, _)| *position != self.position) else {
             return;
-        }
+        };
         self.clear_queue();
-        (self.position, self.last_epoch, self.stage) = (position, -1, Stage::Fetching);
-        self.asked = None;
+        self.go_back_to(position, epoch);
+        self.stage = Stage::Fetching;
     }
 
     pub(super) fn clear_queue(&mut self) {

@@ -13,7 +13,7 @@ use crate::message::{Message, Origin};
 use kafka_proto::Str;
 use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 
 /// What machine and walk share of one chunk.
 #[derive(Debug)]
@@ -21,12 +21,26 @@ pub(super) struct Ticket {
     live: AtomicBool,
     failed: AtomicBool,
     position: AtomicI64,
+    /// The leader epoch of what is right before the open batch, or before the position where none is open.
+    before: AtomicI32,
+    /// The leader epoch of the open batch, and the position at which it was opened.
+    open: AtomicI32,
+    opened_at: AtomicI64,
 }
 
 impl Ticket {
-    fn new(position: i64) -> Arc<Self> {
+    fn new(position: i64, epoch: i32) -> Arc<Self> {
         let (live, failed) = (AtomicBool::new(true), AtomicBool::new(false));
-        Arc::new(Self { live, failed, position: AtomicI64::new(position) })
+        let (before, open) = (AtomicI32::new(epoch), AtomicI32::new(epoch));
+        let (position, opened_at) = (AtomicI64::new(position), AtomicI64::new(position));
+        Arc::new(Self { live, failed, position, before, open, opened_at })
+    }
+
+    /// A batch of this leader epoch begins at the position.
+    fn open(&self, epoch: i32) {
+        self.before.store(self.epoch(), Ordering::Release);
+        self.open.store(epoch, Ordering::Release);
+        self.opened_at.store(self.position(), Ordering::Release);
     }
 
     /// Ends the walk: from now on it returns nothing more.
@@ -45,6 +59,12 @@ impl Ticket {
     /// How far the walk has come.
     pub(super) fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
+    }
+
+    /// The leader epoch of what is right before the position, for a truncation of the log below it to be noticed; -1 if unknown.
+    pub(super) fn epoch(&self) -> i32 {
+        let is_in_batch = self.position() > self.opened_at.load(Ordering::Acquire);
+        if is_in_batch { &self.open } else { &self.before }.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -73,12 +93,18 @@ impl Chunk {
         topic: &Str,
         partition: i32,
         (reader, assignment): (u32, u32),
-        start: i64,
+        (start, epoch): (i64, i32),
         data: Data,
     ) -> Self {
         let end = data.next_offset.unwrap_or(start);
-        let ticket = Ticket::new(start);
+        let ticket = Ticket::new(start, epoch);
         Self { topic: topic.clone(), partition, reader, assignment, start, end, data, ticket }
+    }
+
+    /// All of these bytes, from their first offset on, for benchmarks.
+    #[cfg(feature = "workloads")]
+    pub(crate) fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
+        Chunk::new(topic, 0, (0, 0), (0, -1), Data { bytes, ..Data::default() })
     }
 
     /// The topic.
@@ -152,8 +178,9 @@ impl<'a> RecordView<'a> {
         self.leader_epoch
     }
 
-    /// Key and value as slices that keep the batch alive; all but the origin.
-    fn to_message(self) -> Result<Message, RecordsError> {
+    /// Key and value as slices that keep the batch alive.
+    #[inline]
+    fn to_message(self, origin: Origin) -> Result<Message, RecordsError> {
         let mut headers = self.record.headers();
         let mut owned = Vec::with_capacity(headers.size_hint().0);
         while let Some(header) = headers.next_owned() {
@@ -167,7 +194,7 @@ impl<'a> RecordView<'a> {
             value: self.record.value_bytes(),
             headers: owned,
             timestamp: Some(self.record.timestamp),
-            origin: None,
+            origin: Some(origin),
         })
     }
 }
@@ -284,22 +311,23 @@ impl Walk {
     ///
     /// # Errors
     /// As [`Walk::next`].
+    #[inline]
     pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
         let (reader, assignment) = self.origin;
         let before = self.position;
-        let (message, offset) = match self.next()? {
+        let (error, offset) = match self.next()? {
             Ok(record) => {
                 let origin = Origin { reader, assignment, leader_epoch: record.leader_epoch };
-                let message = record.to_message();
-                (message.map(|message| Message { origin: Some(origin), ..message }), record.offset())
+                match record.to_message(origin) {
+                    Ok(message) => return Some(Ok(message)),
+                    Err(error) => (error, record.offset()),
+                }
             }
             Err(error) => return Some(Err(error)),
         };
-        Some(message.map_err(|error| {
-            // It was not delivered.
-            self.set_position(offset.max(before));
-            self.fail(error)
-        }))
+        // It was not delivered.
+        self.set_position(offset.max(before));
+        Some(Err(self.fail(error)))
     }
 
     /// Goes on to the next record that is to be returned, opening batches as need be.
@@ -346,6 +374,7 @@ impl Walk {
         if self.check_crcs {
             batch.verify_crc()?;
         }
+        self.ticket.open(batch.partition_leader_epoch());
         let is_aborted = match &mut self.aborts {
             Some(aborts) => aborts.look_at(&batch, self.max_decompressed),
             None => false,

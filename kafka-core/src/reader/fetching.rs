@@ -2,7 +2,7 @@
 
 use super::broker::{AsideFlight, MainFlight};
 use super::budget::Reservation;
-use super::config::Isolation;
+use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
 use super::session::{Asked, Heading, Member};
@@ -39,6 +39,8 @@ mod since {
 
 /// What an answer takes a partition beside records: marks, lengths.
 const PARTITION_OVERHEAD: usize = 64;
+/// The longest wait that a row of answers without records leads to.
+const QUIET_WAIT: Duration = Duration::from_secs(4);
 /// Less is not worth asking for.
 const LEAST: usize = 1024;
 
@@ -71,7 +73,8 @@ impl ReaderMachine {
         request.isolation_level = self.isolation_level();
         request.rack_id = self.config.rack.clone();
         self.refresh_lanes(broker);
-        let timeout = self.config.max_wait + self.config.request_timeout;
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
+        let timeout = wait + self.config.request_timeout;
         Some(FetchPlan { version, request, reservation, timeout })
     }
 
@@ -126,6 +129,7 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return request };
         let heading = broker.session.heading(version, by_id);
         let may_park = broker.behind.is_empty();
+        let wait = wait(&self.config, broker.quiet);
         if heading.is_full {
             broker.session.members.clear();
             broker.session.forget.clear();
@@ -144,9 +148,9 @@ impl ReaderMachine {
             session.members.insert(id, member);
         }
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
-        request.max_wait_ms = millis(self.config.max_wait);
+        request.max_wait_ms = millis(wait);
         request.max_bytes = max_bytes(bytes, session.members.len());
-        broker.main = Some(MainFlight { heading, sent_at: now.instant, may_park });
+        broker.main = Some(MainFlight { heading, sent_at: now.instant, wait, may_park });
         request
     }
 
@@ -179,15 +183,16 @@ impl ReaderMachine {
         ids.take_while(fits).collect()
     }
 
-    /// A fetch without a session, of those partitions that became wanted since the main one left. It may take no longer than that
-    /// has left, so that all are soon together again.
+    /// A fetch without a session, of those partitions that became wanted since the main one left. It takes a little less than that
+    /// has left, so that all are soon [together](Self::gather) again.
     fn aside_request(&mut self, now: Now, id: i32, version: i16, bytes: usize) -> FetchRequest {
         let mut request = FetchRequest { session_id: 0, session_epoch: -1, ..Default::default() };
         let Some(broker) = self.brokers.get(&id) else { return request };
-        let waited = broker.main.as_ref().map(|main| now.instant.saturating_duration_since(main.sent_at));
-        let left = self.config.max_wait.saturating_sub(waited.unwrap_or_default());
-        // A main fetch that is overdue must not make this one a spin.
-        let wait = if left < self.config.max_wait / 8 { self.config.max_wait } else { left };
+        let until = broker.main.as_ref().map(|main| main.sent_at + main.wait);
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now.instant));
+        // A main fetch that is overdue must not make this one a spin, nor one that waits long make others wait behind it.
+        let most = self.config.max_wait;
+        let wait = if left < most / 8 { most } else { (left - most / 32).min(most) };
         let ids = self.within(broker.session.add.iter().copied(), version, bytes);
         let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
         request.topics = topics(members.iter().map(|(_, member)| member), version);
@@ -227,6 +232,15 @@ impl Asked {
             limit: cursor.limit,
         }
     }
+}
+
+/// How long the broker may wait. One that answers as soon as there is anything may wait longer each time that there was
+/// nothing, so that idle readers seldom wake.
+fn wait(config: &ReaderConfig, quiet: u32) -> Duration {
+    if config.min_bytes > 1 {
+        return config.max_wait;
+    }
+    (config.max_wait * 2u32.pow(quiet.min(8))).min(QUIET_WAIT).max(config.max_wait)
 }
 
 /// The partitions in their order; neighbours of one topic go together.

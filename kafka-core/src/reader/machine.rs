@@ -13,10 +13,12 @@ use super::budget::Budget;
 use super::config::ReaderConfig;
 use super::cursor::{Cursor, CursorId, Question, Stage, Want};
 use super::delivery::{Chunk, Ticket};
+use super::session::last_fetch;
 use crate::client::cluster::{Topic, TopicPartition};
 use crate::client::machine::{Hint, Lane, Now};
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
+use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -89,6 +91,8 @@ pub struct ReaderMachine {
     pub(super) last_tag: u64,
     pub(super) timers: BTreeSet<(Instant, Timer)>,
     pub(super) hints: VecDeque<Hint>,
+    /// Brokers whose fetch session is over, and the request that tells them so.
+    pub(super) ended: VecDeque<(i32, FetchRequest)>,
     /// Partitions with something to take, by turn.
     pub(super) ready: BTreeMap<u64, CursorId>,
     /// Paused partitions that something waits for.
@@ -120,6 +124,8 @@ pub(super) enum Timer {
     Broker(i32),
     /// A partition goes back to its leader.
     Replica(CursorId),
+    /// What would go aside to a broker has waited long enough for its main fetch.
+    Gather(i32),
     /// There is something to ask.
     Ask,
 }
@@ -156,6 +162,7 @@ impl ReaderMachine {
             last_tag: 0,
             timers: BTreeSet::new(),
             hints: VecDeque::new(),
+            ended: VecDeque::new(),
             ready: BTreeMap::new(),
             shelved: BTreeSet::new(),
             notices: VecDeque::new(),
@@ -171,6 +178,11 @@ impl ReaderMachine {
     pub fn assign(&mut self, now: Now, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
         self.unassign_all(now);
         self.assignment = assignment;
+        self.assign_more(partitions);
+    }
+
+    /// Assigns further partitions; those that are assigned stay as they are.
+    pub fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
         for (tp, start) in partitions {
             let id = self.first + self.cursors.len() as CursorId;
             let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {
@@ -206,6 +218,16 @@ impl ReaderMachine {
         self.timers.retain(|(_, timer)| matches!(timer, Timer::Broker(_)));
         self.brokers.values_mut().for_each(Broker::clear);
         self.lanes.clear();
+        let brokers: Vec<i32> = self.brokers.keys().copied().collect();
+        brokers.into_iter().for_each(|broker| self.end_unused_session(broker));
+    }
+
+    /// The reader ends: takes everything away, and ends all fetch sessions, whatever is under way in them.
+    pub fn end(&mut self, now: Now) {
+        self.unassign_all(now);
+        for (id, broker) in &mut self.brokers {
+            self.ended.extend(broker.session.end().map(|session| (*id, last_fetch(session))));
+        }
     }
 
     /// Goes on at another position; what was fetched before is dropped. It revives a partition that an error has stopped.
@@ -308,6 +330,7 @@ impl ReaderMachine {
             && self.lanes.is_empty()
             && self.timers.is_empty()
             && self.hints.is_empty()
+            && self.ended.is_empty()
             && !self.is_readable()
     }
 
@@ -366,6 +389,12 @@ impl ReaderMachine {
         self.hints.pop_front()
     }
 
+    /// A broker that may forget a fetch session of this reader, and the request that says so; nobody waits for its answer.
+    #[must_use]
+    pub fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
+        self.ended.pop_front()
+    }
+
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
     pub fn visits(&self) -> u64 {
         self.visits
@@ -380,7 +409,7 @@ impl ReaderMachine {
         cursor.cut = false;
         if has_failed || position < out.end {
             cursor.clear_queue();
-            (cursor.position, cursor.last_epoch, cursor.asked) = (position, -1, None);
+            cursor.go_back_to(position, out.ticket.epoch());
             cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
         }
         self.update(out.cursor);

@@ -8,6 +8,7 @@
 use super::broker::set;
 use super::cursor::CursorId;
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +108,13 @@ impl Session {
         self.forget.clear();
     }
 
+    /// Gives the session up for good: its number at the broker, which is to be told, if it has one.
+    pub(super) fn end(&mut self) -> Option<i32> {
+        self.restart();
+        let id = std::mem::take(&mut self.id);
+        (id != 0).then_some(id)
+    }
+
     /// A response came to the request of this heading.
     pub(super) fn answered(&mut self, heading: Heading, error: ErrorCode, session_id: i32) -> Verdict {
         use ErrorCode::{FetchSessionIdNotFound, FetchSessionTopicIdError, InvalidFetchSessionEpoch};
@@ -134,6 +142,11 @@ impl Session {
         };
         Verdict::Valid
     }
+}
+
+/// The request that ends a session: its last epoch, and nothing that is wanted. The broker answers it at once.
+pub(super) fn last_fetch(session_id: i32) -> FetchRequest {
+    FetchRequest { session_id, session_epoch: -1, ..Default::default() }
 }
 
 #[cfg(test)]

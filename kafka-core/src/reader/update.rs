@@ -3,7 +3,7 @@
 use super::broker::{Broker, set};
 use super::cursor::{CursorId, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
-use super::session::Asked;
+use super::session::{Asked, last_fetch};
 use crate::client::machine::{Hint, Lane, Now};
 use crate::error::Error;
 use kafka_proto::Str;
@@ -31,6 +31,12 @@ impl ReaderMachine {
                 Timer::Broker(id) => {
                     if let Some(broker) = self.brokers.get_mut(&id) {
                         broker.retry.at = None;
+                    }
+                    self.refresh_lanes(id);
+                }
+                Timer::Gather(id) => {
+                    if let Some(broker) = self.brokers.get_mut(&id) {
+                        broker.gathers = None;
                     }
                     self.refresh_lanes(id);
                 }
@@ -115,6 +121,15 @@ impl ReaderMachine {
         state.leave(id, turn);
         self.leaders -= usize::from(state.placed == 0);
         self.refresh_lanes(broker);
+        self.end_unused_session(broker);
+    }
+
+    /// A broker keeps a fetch session until it needs the room for another: where nothing is served any more it is told.
+    pub(super) fn end_unused_session(&mut self, broker: i32) {
+        let Some(state) = self.brokers.get_mut(&broker).filter(|b| b.placed == 0 && b.main.is_none()) else {
+            return;
+        };
+        self.ended.extend(state.session.end().map(|session| (broker, last_fetch(session))));
     }
 
     fn join(&mut self, broker: i32) {

@@ -1,7 +1,7 @@
 //! Typed operations on the cluster, as calls of the client.
 
 use super::client::Client;
-use super::wait::{TopicWait, call};
+use super::wait::{Alarm, TopicWait, call};
 use crate::client::cluster::Node;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -13,6 +13,7 @@ use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest
 use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str};
+use std::time::{Duration, Instant};
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ impl<R> Client<R> {
             timeout_ms: self.timeout_ms(),
             ..CreateTopicsRequest::default()
         };
+        let deadline = self.deadline();
         let response = self.ask(Target::Controller, request, create_topics_code).await?;
         let ResponseKind::CreateTopics(response) = response else { return Err(unexpected(&response)) };
         let results: Vec<(Str, Result<()>)> = response
@@ -87,7 +89,7 @@ impl<R> Client<R> {
             .collect();
         for (name, result) in &results {
             if result.is_ok() {
-                self.topic(name.clone()).await?;
+                TopicWait::new(self.handle.shared(), name, deadline).await?;
             }
         }
         Ok(results)
@@ -162,30 +164,31 @@ impl<R> Client<R> {
             Start::At { offset, .. } => return Ok(Some(offset)),
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
-        let deadline = self.handle.now().instant + self.call_timeout();
+        let (deadline, mut last) = (self.deadline(), None);
         loop {
-            let error = match self.try_list_offset(&topic, partition, timestamp).await {
-                Err(error) if error.is_retriable() => error,
-                result => return result,
-            };
             let now = self.handle.now().instant;
-            if now >= deadline && matches!(error.kind(), ErrorKind::TimedOut { .. }) {
-                return Err(error.partition(&topic, partition));
-            }
             if now >= deadline {
-                return Err(Error::new(ErrorKind::TimedOut {
-                    after: self.call_timeout(),
-                    last: Some(error),
-                }));
+                let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
+                return Err(error.api(ApiKey::ListOffsets).partition(&topic, partition));
+            }
+            match self.try_list_offset(&topic, partition, timestamp, deadline).await {
+                Err(error) if error.is_retriable() => last = trouble(error).or(last),
+                result => return result,
             }
             self.handle.with(|state| state.core.refresh_metadata());
             let backoff = self.handle.with(|state| state.core.config().retry_backoff);
-            super::wait::Alarm::new(self.handle.shared(), now + backoff).await;
+            let again = (self.handle.now().instant + backoff).min(deadline);
+            Alarm::new(self.handle.shared(), again).await;
         }
     }
 
-    async fn try_list_offset(&self, topic: &Str, partition: i32, timestamp: i64) -> Result<Option<i64>> {
-        let deadline = self.handle.now().instant + self.call_timeout();
+    async fn try_list_offset(
+        &self,
+        topic: &Str,
+        partition: i32,
+        timestamp: i64,
+        deadline: Instant,
+    ) -> Result<Option<i64>> {
         let snapshot = TopicWait::new(self.handle.shared(), topic, deadline).await?;
         let place = usize::try_from(partition).ok().and_then(|p| snapshot.partitions.get(p));
         let fail = |code| Err(Error::broker(code).api(ApiKey::ListOffsets).partition(topic, partition));
@@ -206,7 +209,10 @@ impl<R> Client<R> {
         let topics =
             vec![ListOffsetsTopic { name: topic.clone(), partitions: vec![asked], ..Default::default() }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
-        let response = self.ask(Target::Broker(leader), request, no_code).await?;
+        let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
+        let spec =
+            CallSpec { target: Target::Broker(leader), request: request.into(), timeout, code: no_code };
+        let response = call(self.handle.shared(), spec).await?;
         let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
         let Some(told) = response.topics.first().and_then(|t| t.partitions.first()) else {
             return fail(ErrorCode::UnknownServerError);
@@ -226,13 +232,26 @@ impl<R> Client<R> {
         call(self.handle.shared(), CallSpec { target, request: request.into(), timeout: None, code }).await
     }
 
-    fn call_timeout(&self) -> std::time::Duration {
+    /// When a call that begins now ends.
+    fn deadline(&self) -> Instant {
+        self.handle.now().instant + self.call_timeout()
+    }
+
+    fn call_timeout(&self) -> Duration {
         self.handle.with(|state| state.core.config().call_timeout)
     }
 
     fn timeout_ms(&self) -> i32 {
         let timeout = self.handle.with(|state| state.core.config().request_timeout);
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+/// What stood in the way of an attempt, where that is known.
+fn trouble(error: Error) -> Option<Error> {
+    match error.kind() {
+        ErrorKind::TimedOut { last, .. } => last.clone(),
+        _ => Some(error),
     }
 }
 

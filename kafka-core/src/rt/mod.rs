@@ -8,6 +8,8 @@ mod builder;
 mod client;
 mod conn;
 mod driver;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod probe;
 mod reader;
 mod runtime;

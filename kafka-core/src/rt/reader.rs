@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// The clock is looked at once in so many messages.
 const CLOCK_EVERY: u32 = 64;
 
+/// They are numbered from 1.
+const NO_ASSIGNMENT: u32 = 0;
+
 /// Reads messages: of partitions it was told, or of those that its group gives it.
 ///
 /// Rebalances are values in the stream ([`next`](Self::next)); [`fetch_message`](Self::fetch_message) and
@@ -105,7 +108,7 @@ impl Reader {
         }
         let auto = AutoCommit {
             interval,
-            assignment: 0,
+            assignment: NO_ASSIGNMENT,
             marks: BTreeMap::new(),
             last: None,
             due: None,
@@ -222,10 +225,7 @@ impl Reader {
                     self.revoking = Some(assignment);
                     Event::Revoking(Revoking { deadline })
                 }
-                ReaderItem::Lost { error, .. } => {
-                    self.auto.forget();
-                    Event::Lost(error)
-                }
+                ReaderItem::Lost { error, .. } => Event::Lost(error),
                 ReaderItem::Error(error) => return Poll::Ready(Err(error)),
                 ReaderItem::Notice(error) => Event::Notice(error),
             })));
@@ -233,7 +233,19 @@ impl Reader {
     }
 
     /// As [`fetch_message`](Self::fetch_message), for those who poll.
+    #[inline]
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        // What is in hand goes out by the shortest way: a message is large, and each call between moves it once.
+        if self.has_in_hand()
+            && let Some(walk) = &mut self.walk
+            && let Some(message) = walk.next_message()
+        {
+            return Poll::Ready(message.map(Some));
+        }
+        self.poll_message_out_of_hand(cx)
+    }
+
+    fn poll_message_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         loop {
             match self.poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -248,6 +260,7 @@ impl Reader {
 
     /// Whether the records in hand come next: not before something urgent, nor once a revocation was told, which the next
     /// call answers.
+    #[inline]
     fn has_in_hand(&self) -> bool {
         self.revoking.is_none() && !self.urgent.load(Ordering::Acquire)
     }
@@ -291,8 +304,11 @@ impl Reader {
             state.await_reader(id, cx);
             Poll::Pending
         });
-        if item.is_pending() {
-            self.commit_when_due(cx);
+        match &item {
+            Poll::Pending => self.commit_when_due(cx),
+            Poll::Ready(Some(ReaderItem::Assigned { assignment, .. })) => self.auto.assignment = *assignment,
+            Poll::Ready(Some(ReaderItem::Lost { .. })) => self.auto.forget(),
+            Poll::Ready(_) => {}
         }
         item
     }
@@ -456,12 +472,8 @@ impl Reader {
     pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
         let now = self.handle.now();
         self.handle.with(|state| state.core.reader_pause(now, self.id, partition))?;
-        let back = self.walk_position_of(partition);
         self.drop_walk_of(partition);
-        match back {
-            Some(offset) => self.seek(partition, Start::At { offset, leader_epoch: -1 }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Ends a pause; one that is not paused stays as it is.
@@ -478,15 +490,8 @@ impl Reader {
         self.handle.with(|state| state.core.reader_machine(self.id)?.high_watermark(partition))
     }
 
-    fn walk_position_of(&self, partition: &TopicPartition) -> Option<i64> {
-        let walk = self.walk.as_ref()?;
-        (walk.partition() == partition.partition && *walk.topic() == partition.topic).then(|| walk.position())
-    }
-
     fn drop_walk_of(&mut self, partition: &TopicPartition) {
-        if self.walk_position_of(partition).is_some() {
-            self.walk = None;
-        }
+        self.walk.take_if(|w| w.partition() == partition.partition && *w.topic() == partition.topic);
     }
 
     // ---- the end ----
@@ -527,9 +532,10 @@ impl Reader {
 }
 
 impl AutoCommit {
-    /// The assignment is over: nothing of it can be committed any more.
+    /// The assignment is over: nothing of it can be committed any more, and no message of it marked.
     fn forget(&mut self) {
         self.marks.clear();
+        self.assignment = NO_ASSIGNMENT;
         (self.last, self.due, self.alarm) = (None, None, None);
     }
 }

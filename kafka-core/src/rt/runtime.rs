@@ -27,6 +27,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Both clocks.
     fn now(&self) -> Now;
 
+    /// The wall clock alone, which a record's timestamp needs: [`Now::wall_ms`].
+    fn wall_ms(&self) -> i64 {
+        self.now().wall_ms
+    }
+
     /// Runs a task to its end, detached.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 

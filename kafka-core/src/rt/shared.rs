@@ -11,17 +11,20 @@ use crate::client::machine::Now;
 use crate::client::{Client, Event, Input};
 use crate::error::Error;
 use crate::link::ConnId;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::writer::Clock;
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
 pub(crate) struct Shared {
     state: Mutex<State>,
     clock: Box<dyn Fn() -> Now + Send + Sync>,
+    wall_clock: Box<dyn Fn() -> i64 + Send + Sync>,
     handles: AtomicUsize,
 }
 
@@ -63,7 +66,11 @@ struct After {
 }
 
 impl Shared {
-    pub(crate) fn new(config: ClientConfig, clock: impl Fn() -> Now + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        config: ClientConfig,
+        clock: impl Fn() -> Now + Send + Sync + 'static,
+        wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let state = State {
             core: Client::new(config),
             driver: Slot::default(),
@@ -78,7 +85,12 @@ impl Shared {
             next_ticket: 0,
             shut_down: false,
         };
-        Arc::new(Self { state: Mutex::new(state), clock: Box::new(clock), handles: AtomicUsize::new(0) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            clock: Box::new(clock),
+            wall_clock: Box::new(wall_clock),
+            handles: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -137,6 +149,17 @@ impl Shared {
     }
 }
 
+/// The clocks as they are at each look.
+impl Clock for &Shared {
+    fn now(self) -> Now {
+        (self.clock)()
+    }
+
+    fn wall_ms(self) -> i64 {
+        (self.wall_clock)()
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shared")
@@ -187,7 +210,7 @@ pub(crate) struct BudgetWaker(pub(crate) std::sync::Weak<Shared>, pub(crate) Dri
 pub(crate) struct DriverWaker(Arc<Mutex<(bool, Option<Waker>)>>);
 
 impl DriverWaker {
-    fn notify(&self) {
+    pub(super) fn notify(&self) {
         let waker = {
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             slot.0 = true;

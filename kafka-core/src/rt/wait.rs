@@ -11,7 +11,6 @@ use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -191,17 +190,20 @@ impl Drop for TopicWait<'_> {
 /// records failed: surely not written, and possibly written.
 pub(crate) struct BatchWait {
     open: Vec<Arc<Tickets>>,
-    ticket: u64,
+    /// Where the waker is kept in the last of them.
+    place: Option<usize>,
     failed: (u64, u64),
 }
 
-/// Beyond all indexes in a batch.
-static NEXT_BATCH_TICKET: AtomicU64 = AtomicU64::new(1 << 32);
-
 impl BatchWait {
     pub(crate) fn new(tickets: Arc<Tickets>) -> Self {
-        let ticket = NEXT_BATCH_TICKET.fetch_add(1, Ordering::Relaxed);
-        Self { open: vec![tickets], ticket, failed: (0, 0) }
+        Self { open: vec![tickets], place: None, failed: (0, 0) }
+    }
+
+    fn leave(&mut self) {
+        if let (Some(tickets), Some(place)) = (self.open.last(), self.place.take()) {
+            tickets.leave(place);
+        }
     }
 }
 
@@ -209,25 +211,25 @@ impl Future for BatchWait {
     type Output = (u64, u64);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u64, u64)> {
-        while let Some(tickets) = self.open.last().cloned() {
-            let outcome = ready!(tickets.poll_outcome(self.ticket, cx));
-            self.open.pop();
+        let this = &mut *self;
+        while let Some(tickets) = this.open.last().cloned() {
+            let outcome = ready!(tickets.poll_outcome(&mut this.place, cx));
+            this.leave();
+            this.open.pop();
             let count = u64::from(tickets.count());
             match outcome {
-                Outcome::Split { first, second, .. } => self.open.extend([first, second]),
-                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => self.failed.1 += count,
-                Outcome::Failed(_) => self.failed.0 += count,
+                Outcome::Split { first, second, .. } => this.open.extend([first.clone(), second.clone()]),
+                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => this.failed.1 += count,
+                Outcome::Failed(_) => this.failed.0 += count,
                 Outcome::Acked { .. } => {}
             }
         }
-        Poll::Ready(self.failed)
+        Poll::Ready(this.failed)
     }
 }
 
 impl Drop for BatchWait {
     fn drop(&mut self) {
-        for tickets in &self.open {
-            tickets.forget_waiter(self.ticket);
-        }
+        self.leave();
     }
 }

@@ -4,14 +4,13 @@ use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
 use super::wait::{BatchWait, TopicWait, after, until};
 use crate::client::TopicState;
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Delivered, Delivery, ProducerStats, SendError, Slot, TopicSlots, WriterConfig,
+    Accumulator, Charge, Clock, Delivered, Delivery, ProducerStats, Refused, SendError, Slot, Ticket,
+    TopicSlots, WriterConfig,
 };
 use kafka_proto::Str;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -113,47 +112,55 @@ impl Writer {
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken nothing.
     pub async fn send(&self, message: Message) -> Result<Delivery, SendError> {
-        let (slots, slot) = self.place(&message).await?;
-        self.inner.send_to(&slots, &slot, &message).await
+        let learned;
+        let slots = match self.known(&message)? {
+            Known::Own(slots) => slots,
+            Known::Other(slots) => {
+                learned = slots;
+                &*learned
+            }
+            Known::Not(topic) => {
+                learned = self.inner.learn(&topic).await?;
+                &*learned
+            }
+        };
+        let slot = self.inner.accumulator.balance(slots, &message)?;
+        self.inner.send_to(slots, &slot, &message).await
     }
 
-    /// As [`send`](Self::send), of many messages: they stay in order within their partitions, and each partition's lock is
-    /// taken once for its part of them. The results are in the order of the messages.
+    /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
+    /// order of the messages.
     ///
     /// # Cancel safety
-    /// A future that is dropped before it was ready has taken some of the messages; of each partition the first ones.
+    /// A future that is dropped before it was ready has taken some of the messages: the first ones.
     pub async fn send_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Vec<Result<Delivery, SendError>> {
-        let messages: Vec<Message> = messages.into_iter().collect();
-        let mut results: Vec<Option<Result<Delivery, SendError>>> = Vec::new();
-        results.resize_with(messages.len(), || None);
-        let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
-        for (at, message) in messages.iter().enumerate() {
-            match self.place(message).await {
-                Ok((slots, slot)) => {
-                    runs.entry(slot.index).or_insert_with(|| Run::new(slots, slot)).messages.push(at)
-                }
-                Err(error) => results[at] = Some(Err(error)),
-            }
+        let (mut results, rest) = self.send_at_once(messages.into_iter());
+        for message in rest {
+            results.push(self.send(message).await);
         }
-        for run in runs.into_values() {
-            self.inner.append_run(&run, &messages, &mut results).await;
-        }
-        let lost = || Err(SendError::not_written(Error::new(ErrorKind::Closed)));
-        results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+        results
     }
 
-    /// The partition a message goes to.
-    async fn place(&self, message: &Message) -> Result<(Arc<TopicSlots>, Arc<Slot>), SendError> {
-        let topic = self.topic_of(message)?;
-        let slots = match self.inner.known(&topic) {
-            Some(slots) => slots,
-            None => self.inner.learn(&topic).await?,
-        };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
-        Ok((slots, slot))
+    /// What can be taken without waiting, up to the first message that cannot.
+    fn send_at_once(
+        &self,
+        mut messages: impl Iterator<Item = Message>,
+    ) -> (Vec<Result<Delivery, SendError>>, Vec<Message>) {
+        let now = self.inner.handle.now();
+        let mut results = Vec::with_capacity(messages.size_hint().0);
+        while let Some(message) = messages.next() {
+            match self.try_take(now, &message) {
+                Ok(delivery) => results.push(Ok(delivery)),
+                Err(TrySendReason::Failed(error)) => results.push(Err(error)),
+                Err(TrySendReason::Full | TrySendReason::TopicPending) => {
+                    return (results, std::iter::once(message).chain(messages).collect());
+                }
+            }
+        }
+        (results, Vec::new())
     }
 
     /// Takes the message only if that needs no waiting.
@@ -161,30 +168,45 @@ impl Writer {
     /// # Errors
     /// The message comes back, with the reason.
     pub fn try_send(&self, message: Message) -> Result<Delivery, TrySendError> {
-        match self.try_take(&message) {
+        match self.try_learn_and_take(&message) {
             Ok(delivery) => Ok(delivery),
-            Err(reason) => Err(TrySendError { message: Box::new(message), reason }),
+            Err(reason) => {
+                if reason == TrySendReason::Full {
+                    self.inner.pressure();
+                }
+                Err(TrySendError { message: Box::new(message), reason })
+            }
         }
     }
 
-    fn try_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
-        let topic = self.topic_of(message)?;
-        let slots = match self.inner.known(&topic) {
-            Some(slots) => slots,
-            None => self.inner.try_learn(&topic)?,
-        };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
-        let now = self.inner.handle.now();
-        let mut result = None;
-        let needs = self.inner.append(now, &slots, &slot, [message], 0, |taken| result = Some(taken));
-        match result {
-            Some(Ok(delivery)) => Ok(delivery),
-            Some(Err(error)) => Err(error.into()),
-            None => {
-                debug_assert!(needs.is_some());
-                self.inner.pressure();
-                Err(TrySendReason::Full)
+    fn try_learn_and_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
+        let clock = self.inner.handle.shared().as_ref();
+        match self.try_take(clock, message) {
+            Err(TrySendReason::TopicPending) => {}
+            result => return result,
+        }
+        if let Some(topic) = self.config().topic.as_ref().or(message.topic.as_ref()) {
+            self.inner.try_learn(topic)?;
+        }
+        self.try_take(clock, message)
+    }
+
+    /// Takes the message if its topic is known and there is room.
+    fn try_take(&self, clock: impl Clock, message: &Message) -> Result<Delivery, TrySendReason> {
+        let other;
+        let slots = match self.known(message)? {
+            Known::Own(slots) => slots,
+            Known::Other(slots) => {
+                other = slots;
+                &*other
             }
+            Known::Not(_) => return Err(TrySendReason::TopicPending),
+        };
+        let slot = self.inner.accumulator.balance(slots, message)?;
+        match self.inner.append(clock, slots, &slot, message, 0) {
+            Ok(delivery) => Ok(delivery),
+            Err(Refused::NoRoom(_)) => Err(TrySendReason::Full),
+            Err(Refused::Error(error)) => Err(error.into()),
         }
     }
 
@@ -273,10 +295,17 @@ impl Writer {
         self.inner.accumulator.memory.used()
     }
 
-    /// The writer's topic or the message's: exactly one of the two.
-    fn topic_of(&self, message: &Message) -> Result<Str, SendError> {
+    /// The topic of a message, the writer's or its own: exactly one of the two.
+    fn known(&self, message: &Message) -> Result<Known<'_>, SendError> {
         let problem = match (&self.config().topic, &message.topic) {
-            (Some(topic), None) | (None, Some(topic)) => return Ok(topic.clone()),
+            (Some(topic), None) => match self.inner.topic.get() {
+                Some(slots) => return Ok(Known::Own(slots)),
+                None => return Ok(Known::Not(topic.clone())),
+            },
+            (None, Some(topic)) => match self.inner.accumulator.topic(topic) {
+                Some(slots) => return Ok(Known::Other(slots)),
+                None => return Ok(Known::Not(topic.clone())),
+            },
             (Some(_), Some(_)) => "both the writer and the message name a topic",
             (None, None) => "neither the writer nor the message names a topic",
         };
@@ -284,14 +313,16 @@ impl Writer {
     }
 }
 
-impl Inner {
-    fn known(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
-        if let Some(slots) = self.topic.get() {
-            return Some(slots.clone());
-        }
-        self.accumulator.topic(topic)
-    }
+/// Whether a topic's partitions are known.
+enum Known<'a> {
+    /// The one topic of the writer.
+    Own(&'a TopicSlots),
+    /// One of several.
+    Other(Arc<TopicSlots>),
+    Not(Str),
+}
 
+impl Inner {
     async fn learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, SendError> {
         let deadline = self.handle.now().instant + self.accumulator.config.delivery_timeout;
         // It keeps the topic wanted until the writer itself does.
@@ -336,63 +367,31 @@ impl Inner {
     ) -> Result<Delivery, SendError> {
         let mut granted = 0;
         loop {
-            let now = self.handle.now();
-            let mut result = None;
-            let needs = self.append(now, slots, slot, [message], granted, |taken| result = Some(taken));
-            match (result, needs) {
-                (Some(result), _) => return result,
-                (None, Some(need)) => {
-                    granted = self.wait_for_room(need, now).await?;
-                }
-                (None, None) => return Err(SendError::not_written(Error::new(ErrorKind::Closed))),
-            }
-        }
-    }
-
-    /// Appends the messages of one partition, waiting for room where need be.
-    async fn append_run(
-        &self,
-        run: &Run,
-        messages: &[Message],
-        results: &mut [Option<Result<Delivery, SendError>>],
-    ) {
-        let mut granted = 0;
-        let mut next = 0;
-        while next < run.messages.len() {
-            let now = self.handle.now();
-            let left = run.messages[next..].iter().map(|at| &messages[*at]);
-            let needs = self.append(now, &run.slots, &run.slot, left, granted, |taken| {
-                results[run.messages[next]] = Some(taken);
-                next += 1;
-            });
-            let Some(need) = needs else { continue };
-            match self.wait_for_room(need, now).await {
-                Ok(room) => granted = room,
-                Err(error) => {
-                    for at in &run.messages[next..] {
-                        results[*at] = Some(Err(error.clone()));
-                    }
-                    return;
+            match self.append(self.handle.shared().as_ref(), slots, slot, message, granted) {
+                Ok(delivery) => return Ok(delivery),
+                Err(Refused::Error(error)) => return Err(error),
+                Err(Refused::NoRoom(need)) => {
+                    granted = self.wait_for_room(slot, need).await?;
                 }
             }
         }
     }
 
-    /// Appends under the partition's lock; once that is free, the client is told of batches that were begun or filled.
-    fn append<'a>(
+    /// Appends under the partition's lock; once that is free, the client is told of a batch that was begun or filled.
+    fn append(
         &self,
-        now: Now,
+        clock: impl Clock,
         slots: &TopicSlots,
         slot: &Slot,
-        messages: impl IntoIterator<Item = &'a Message>,
+        message: &Message,
         granted: usize,
-        taken: impl FnMut(Result<Delivery, SendError>),
-    ) -> Option<usize> {
-        let appended = self.accumulator.append(now, slots, slot, messages, granted, taken);
+    ) -> Result<Delivery, Refused> {
+        let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
         if appended.opened || appended.filled {
+            let now = clock.now();
             self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
         }
-        appended.needs
+        result
     }
 
     fn pressure(&self) {
@@ -401,16 +400,18 @@ impl Inner {
     }
 
     /// The bytes that were granted: none where the writer was closed.
-    async fn wait_for_room(&self, need: usize, now: Now) -> Result<usize, SendError> {
+    async fn wait_for_room(&self, slot: &Slot, need: usize) -> Result<usize, SendError> {
+        let now = self.handle.now();
         let memory = &self.accumulator.memory;
-        let mut ticket = MemoryTicket { accumulator: &self.accumulator, id: Some(memory.enqueue(need)) };
+        let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
+        let mut ticket = MemoryTicket { accumulator: &self.accumulator, place: Some(place) };
         self.pressure();
         let timeout = self.accumulator.config.delivery_timeout;
-        let granted = poll_fn(|cx| memory.poll_granted(ticket.id.unwrap_or(0), cx));
+        let granted = poll_fn(|cx| memory.poll_granted(place, cx));
         match until(self.handle.shared(), now.instant + timeout, granted).await {
-            Some(granted) => {
-                ticket.id = None;
-                Ok(granted)
+            Some(()) => {
+                ticket.place = None;
+                Ok(memory.taken(place))
             }
             None => {
                 let error = Error::new(ErrorKind::TimedOut { after: timeout, last: None });
@@ -420,28 +421,15 @@ impl Inner {
     }
 }
 
-/// The messages of one partition, by their place in the call.
-struct Run {
-    slots: Arc<TopicSlots>,
-    slot: Arc<Slot>,
-    messages: Vec<usize>,
-}
-
-impl Run {
-    fn new(slots: Arc<TopicSlots>, slot: Arc<Slot>) -> Self {
-        Self { slots, slot, messages: Vec::new() }
-    }
-}
-
 struct MemoryTicket<'a> {
     accumulator: &'a Accumulator,
-    id: Option<u64>,
+    place: Option<Ticket>,
 }
 
 impl Drop for MemoryTicket<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.accumulator.memory.leave(id);
+        if let Some(place) = self.place {
+            self.accumulator.memory.leave(place);
         }
     }
 }

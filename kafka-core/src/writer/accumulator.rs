@@ -6,22 +6,25 @@
 use super::balancer::Partitions;
 use super::batch::{Batch, Delivery, NUMBERS, SendError, Tickets};
 use super::config::WriterConfig;
-use super::memory::Memory;
+use super::memory::{Charge, Memory};
 use crate::client::cluster::Topic;
 use crate::client::machine::Now;
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use kafka_proto::Str;
-use kafka_proto::records::BatchBuilder;
+use kafka_proto::records::{BatchBuilder, ChunkPool};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
+/// The part of the writer's memory that is kept for the next batches when nobody uses it.
+const KEPT: usize = 8;
 /// About what a record takes besides its value, for the sticky partition's count.
 const RECORD_OVERHEAD: usize = 8;
 
@@ -29,6 +32,7 @@ const RECORD_OVERHEAD: usize = 8;
 pub(crate) struct Accumulator {
     pub(crate) config: WriterConfig,
     pub(crate) memory: Memory,
+    chunks: ChunkPool,
     // Hashed without a random seed; names of topics are the user's own.
     topics: RwLock<HashMap<Str, Arc<TopicSlots>, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>>,
     closed: AtomicBool,
@@ -76,6 +80,8 @@ struct Queue {
     next_number: u64,
     /// The size of batches that the broker takes, where it refused a larger one.
     limit: Option<usize>,
+    /// Bytes of the records of the batch before: about as many are to be expected in the next.
+    last_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -85,7 +91,7 @@ struct Open {
     created: Instant,
     tickets: Arc<Tickets>,
     /// Memory charged for it: the capacity of its chunks.
-    charged: usize,
+    charged: Charge,
 }
 
 /// What an append did to its partition's batches.
@@ -95,12 +101,38 @@ pub(crate) struct Appended {
     pub(crate) opened: bool,
     /// A batch was sealed, since it was full.
     pub(crate) filled: bool,
-    /// So many bytes of memory are needed before the next record can be taken.
-    pub(crate) needs: Option<usize>,
+}
+
+/// The slot that was picked, in the view it was picked from.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    view: Arc<View>,
+    at: usize,
+}
+
+/// Where an append gets the time from, if it needs it.
+pub(crate) trait Clock: Copy {
+    /// Both clocks.
+    fn now(self) -> Now;
+
+    /// The wall clock alone, in ms since the epoch.
+    fn wall_ms(self) -> i64;
+}
+
+/// A time that stands still.
+impl Clock for Now {
+    fn now(self) -> Now {
+        self
+    }
+
+    fn wall_ms(self) -> i64 {
+        self.wall_ms
+    }
 }
 
 /// A record was not taken.
-enum Refused {
+#[derive(Debug)]
+pub(crate) enum Refused {
     /// So many bytes of memory are needed first.
     NoRoom(usize),
     /// It cannot be taken at all.
@@ -110,7 +142,8 @@ enum Refused {
 impl Accumulator {
     pub(crate) fn new(config: WriterConfig) -> Self {
         let memory = Memory::new(config.buffer_bytes);
-        Self { config, memory, topics: RwLock::default(), closed: AtomicBool::new(false) }
+        let chunks = ChunkPool::new(config.buffer_bytes / KEPT);
+        Self { config, memory, chunks, topics: RwLock::default(), closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<TopicSlots>> {
@@ -129,9 +162,12 @@ impl Accumulator {
         let slots =
             topics.entry(topic.name.clone()).or_insert_with(|| Arc::new(TopicSlots::new(&topic.name, seed)));
         let mut view = View::clone(&slots.view());
+        // Partitions become fewer only where the topic was made anew.
+        view.slots.truncate(topic.partitions.len());
         for partition in view.slots.len()..topic.partitions.len() {
             let partition = partition as i32;
             view.slots.push(Arc::new(Slot::new(&topic.name, partition, index(partition))));
+            self.memory.add_partition();
         }
         let led = (0..).zip(&topic.partitions).filter(|(_, p)| p.leader.is_some()).map(|(i, _)| i);
         view.available = led.collect();
@@ -153,15 +189,15 @@ impl Accumulator {
     }
 
     /// Picks the partition of a message, in the user's balancer, outside all locks.
-    pub(crate) fn balance(&self, topic: &TopicSlots, message: &Message) -> Result<Arc<Slot>, SendError> {
+    pub(crate) fn balance(&self, topic: &TopicSlots, message: &Message) -> Result<Placed, SendError> {
+        let view = topic.view();
         let sticky = match &message.key {
-            None => topic.sticky(
-                message.value.as_ref().map_or(0, |v| v.len()) + RECORD_OVERHEAD,
-                self.config.batch_bytes,
-            ),
+            None => {
+                let bytes = message.value.as_ref().map_or(0, |v| v.len()) + RECORD_OVERHEAD;
+                topic.sticky(&view, bytes, self.config.batch_bytes)
+            }
             Some(_) => 0,
         };
-        let view = topic.view();
         let count = view.slots.len() as i32;
         if !message.headers.is_empty() && !view.headers {
             let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
@@ -170,8 +206,8 @@ impl Accumulator {
         let partitions = Partitions { topic: &topic.name, count, available: &view.available, sticky };
         let picked = catch_unwind(AssertUnwindSafe(|| self.config.balancer.balance(message, &partitions)));
         let problem = match picked {
-            Ok(picked) => match usize::try_from(picked).ok().and_then(|i| view.slots.get(i)) {
-                Some(slot) => return Ok(slot.clone()),
+            Ok(picked) => match usize::try_from(picked).ok().filter(|at| *at < view.slots.len()) {
+                Some(at) => return Ok(Placed { view, at }),
                 None if picked == -1 && message.partition.is_none() => {
                     format!("chose none of {count} partitions; `Manual` needs messages that name theirs")
                 }
@@ -182,42 +218,33 @@ impl Accumulator {
         Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).topic(&topic.name)))
     }
 
-    /// Encodes records into their partition's batches, under one lock, until one needs memory that is not there: `taken`
-    /// is called for each that was taken or refused for good. `granted` bytes of memory are the caller's already; what is
-    /// not needed of them is given back.
-    pub(crate) fn append<'a>(
+    /// Encodes a record into its partition's batch; `None` where it needs memory that is not there. `granted` bytes of
+    /// memory are the caller's already; what is not needed of them is given back.
+    pub(crate) fn append(
         &self,
-        now: Now,
+        clock: impl Clock,
         topic: &TopicSlots,
         slot: &Slot,
-        messages: impl IntoIterator<Item = &'a Message>,
+        message: &Message,
         granted: usize,
-        mut taken: impl FnMut(Result<Delivery, SendError>),
-    ) -> Appended {
-        let mut granted = Granted { memory: &self.memory, bytes: granted };
+    ) -> (Appended, Result<Delivery, Refused>) {
+        let granted = Charge { partition: slot.index, bytes: granted };
+        let mut granted = Granted { memory: &self.memory, left: granted };
         let mut appended = Appended::default();
         let mut queue = slot.lock();
-        for message in messages {
-            if self.is_closed() {
-                taken(Err(SendError::not_written(Error::new(ErrorKind::Closed))));
-                continue;
-            }
-            match self.append_one(now, topic, slot, &mut queue, message, &mut granted, &mut appended) {
-                Ok(delivery) => taken(Ok(delivery)),
-                Err(Refused::Error(error)) => taken(Err(error)),
-                Err(Refused::NoRoom(need)) => {
-                    appended.needs = Some(need);
-                    break;
-                }
-            }
-        }
-        appended
+        // Under the lock: whoever closes looks into the queue afterwards.
+        let result = match self.is_closed() {
+            true => Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Closed)))),
+            false => self.append_one(clock, topic, slot, &mut queue, message, &mut granted, &mut appended),
+        };
+        drop(queue);
+        (appended, result)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one append, taken apart for borrowing")]
     fn append_one(
         &self,
-        now: Now,
+        clock: impl Clock,
         topic: &TopicSlots,
         slot: &Slot,
         queue: &mut Queue,
@@ -225,64 +252,34 @@ impl Accumulator {
         granted: &mut Granted<'_>,
         appended: &mut Appended,
     ) -> Result<Delivery, Refused> {
-        let timestamp = message.timestamp.unwrap_or(now.wall_ms);
+        let timestamp = message.timestamp.unwrap_or_else(|| clock.wall_ms());
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
-        if let Some(open) = &queue.open {
+        if let Some(open) = &mut queue.open {
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
             let full = open.builder.encoded_len() + len > queue.limit.unwrap_or(self.config.batch_bytes)
                 || open.builder.count() >= self.config.batch_messages;
-            if full {
-                queue.seal_open(&slot.topic);
-                appended.filled = true;
+            if !full {
+                return open.append(timestamp, message, len, granted);
             }
+            queue.seal_open(&slot.topic);
+            appended.filled = true;
         }
-        let opens = queue.open.is_none();
-        if opens {
-            let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
-            self.check_size(topic, len + BATCH_OVERHEAD)?;
-            queue.begin(slot.partition, now.instant);
-        }
-        match self.append_open(queue, timestamp, message, granted) {
-            Ok((tickets, index)) => {
-                appended.opened |= opens;
-                Ok(Delivery::new(tickets, index))
-            }
-            Err(refused) => {
-                if opens {
-                    // Nothing went in; an empty batch must not linger.
-                    queue.open = None;
-                    queue.next_number -= NUMBERS;
-                }
-                Err(refused)
-            }
-        }
+        let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
+        self.check_size(topic, len + BATCH_OVERHEAD)?;
+        let builder = self.builder(queue.last_bytes);
+        let mut open = Open::new(slot, builder, queue.next_number, clock.now().instant);
+        // Where nothing goes in no batch is kept either: an empty one must not linger.
+        let delivery = open.append(timestamp, message, len, granted)?;
+        queue.open = Some(open);
+        queue.next_number += NUMBERS;
+        appended.opened = true;
+        Ok(delivery)
     }
 
-    fn append_open(
-        &self,
-        queue: &mut Queue,
-        timestamp: i64,
-        message: &Message,
-        granted: &mut Granted<'_>,
-    ) -> Result<(Arc<Tickets>, u32), Refused> {
-        let misuse = |what| Refused::Error(SendError::not_written(Error::new(ErrorKind::Misuse(what))));
-        let Some(open) = &mut queue.open else { return Err(misuse("no open batch")) };
-        let (key, value) = (message.key.as_deref(), message.value.as_deref());
-        let len = open.builder.record_len(timestamp, key, value, &message.headers);
-        let growth = open.builder.growth_for(len);
-        if growth > 0 && !granted.take(growth) {
-            return Err(Refused::NoRoom(growth));
-        }
-        open.charged += growth;
-        match open.builder.append(timestamp, key, value, &message.headers) {
-            Ok(index) => {
-                open.tickets.set_count(index + 1);
-                Ok((open.tickets.clone(), index))
-            }
-            Err(error) => {
-                Err(Refused::Error(SendError::not_written(Error::new(ErrorKind::Encode(error.to_string())))))
-            }
-        }
+    /// With large chunks for large batches, unless memory is short: then it grows as records come.
+    fn builder(&self, expected: usize) -> BatchBuilder {
+        let is_short = self.memory.used() > self.config.buffer_bytes / 2;
+        BatchBuilder::with_pool(&self.chunks).expecting(if is_short { 0 } else { expected })
     }
 
     fn check_size(&self, topic: &TopicSlots, size: usize) -> Result<(), Refused> {
@@ -298,19 +295,19 @@ impl Accumulator {
 /// Memory that is given back unless it is used.
 struct Granted<'a> {
     memory: &'a Memory,
-    bytes: usize,
+    left: Charge,
 }
 
 impl Granted<'_> {
     fn take(&mut self, need: usize) -> bool {
-        if self.bytes >= need {
-            self.bytes -= need;
+        if self.left.bytes >= need {
+            self.left.bytes -= need;
             return true;
         }
-        let more = need - self.bytes;
-        let fits = self.memory.try_reserve(more);
+        let bytes = need - self.left.bytes;
+        let fits = self.memory.try_reserve(Charge { bytes, ..self.left });
         if fits {
-            self.bytes = 0;
+            self.left.bytes = 0;
         }
         fits
     }
@@ -319,8 +316,8 @@ impl Granted<'_> {
 /// Dropped after the partition's lock is released, so that who is next in line can be woken at once.
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.release(self.bytes);
+        if self.left.bytes > 0 {
+            self.memory.release(self.left);
             if !mutant!("rest_of_room_wakes_nobody") {
                 self.memory.wake();
             }
@@ -347,8 +344,7 @@ impl TopicSlots {
     }
 
     /// The sticky partition for a record of about so many bytes.
-    fn sticky(&self, bytes: usize, batch_bytes: usize) -> i32 {
-        let view = self.view();
+    fn sticky(&self, view: &View, bytes: usize, batch_bytes: usize) -> i32 {
         let mut sticky = self.lock_sticky();
         let full = sticky.bytes + bytes > batch_bytes;
         if full || view.available.binary_search(&sticky.partition).is_err() {
@@ -360,12 +356,14 @@ impl TopicSlots {
 }
 
 impl Sticky {
+    /// Another of the available partitions, if there is one, without a look at all of them.
     fn turn(&mut self, available: &[i32]) {
         self.bytes = 0;
-        let others: Vec<i32> = available.iter().copied().filter(|p| *p != self.partition).collect();
-        let from = if others.is_empty() { available } else { &others };
-        let pick = self.random.below(from.len() as u64) as usize;
-        self.partition = from.get(pick).copied().unwrap_or(0);
+        let current = available.binary_search(&self.partition).ok().filter(|_| available.len() > 1);
+        let others = available.len() - usize::from(current.is_some());
+        let mut pick = self.random.below(others as u64) as usize;
+        pick += usize::from(current.is_some_and(|current| pick >= current));
+        self.partition = available.get(pick).copied().unwrap_or(0);
     }
 }
 
@@ -417,20 +415,52 @@ impl Slot {
     }
 }
 
-impl Queue {
-    fn begin(&mut self, partition: i32, now: Instant) {
-        self.open = Some(Open {
-            builder: BatchBuilder::new(),
-            number: self.next_number,
-            created: now,
-            tickets: Arc::new(Tickets::new(partition)),
-            charged: 0,
-        });
-        self.next_number += NUMBERS;
+impl std::ops::Deref for Placed {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.view.slots[self.at]
+    }
+}
+
+impl Open {
+    fn new(slot: &Slot, builder: BatchBuilder, number: u64, created: Instant) -> Self {
+        let tickets = Arc::new(Tickets::new(slot.partition));
+        let charged = Charge { partition: slot.index, bytes: 0 };
+        Self { builder, number, created, tickets, charged }
     }
 
+    /// Takes a record whose length is known.
+    fn append(
+        &mut self,
+        timestamp: i64,
+        message: &Message,
+        len: usize,
+        granted: &mut Granted<'_>,
+    ) -> Result<Delivery, Refused> {
+        let growth = self.builder.growth_for(len);
+        if growth > 0 && !granted.take(growth) {
+            return Err(Refused::NoRoom(growth));
+        }
+        self.charged.bytes += growth;
+        let (key, value) = (message.key.as_deref(), message.value.as_deref());
+        match self.builder.append(timestamp, key, value, &message.headers) {
+            Ok(index) => {
+                self.tickets.set_count(index + 1);
+                Ok(Delivery::new(self.tickets.clone(), index))
+            }
+            Err(error) => {
+                let error = Error::new(ErrorKind::Encode(error.to_string()));
+                Err(Refused::Error(SendError::not_written(error)))
+            }
+        }
+    }
+}
+
+impl Queue {
     fn seal_open(&mut self, topic: &Str) {
         let Some(Open { builder, number, created, tickets, charged }) = self.open.take() else { return };
+        self.last_bytes = builder.encoded_len() - BATCH_OVERHEAD;
         let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());
         self.sealed.push_back(Arc::new(batch));
     }

@@ -3,14 +3,16 @@
 //! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
 //! once; whoever waits is woken outside all locks.
 
+use super::memory::Charge;
 use crate::error::{Error, ErrorKind};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Str;
 use kafka_proto::records::BatchBody;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
@@ -74,7 +76,10 @@ pub(crate) const NUMBERS: u64 = 1 << 24;
 pub(crate) struct Tickets {
     pub(crate) partition: i32,
     records: AtomicU32,
-    state: Mutex<State>,
+    /// Looked at by each delivery, so without a lock.
+    outcome: OnceLock<Outcome>,
+    /// By place, which each waiter keeps in mind; `None` where one has left.
+    waiters: Mutex<Vec<Option<Waker>>>,
 }
 
 /// A batch that takes no more records.
@@ -87,24 +92,17 @@ pub(crate) struct Batch {
     /// How many numbers are its own, for the parts it may be split into.
     pub(crate) span: u64,
     pub(crate) created: Instant,
-    /// The bytes of the writer's memory it holds.
-    pub(crate) charged: usize,
+    /// What of the writer's memory it holds.
+    pub(crate) charged: Charge,
     pub(crate) tickets: Arc<Tickets>,
     body: BatchBody,
     packed: OnceLock<Result<BatchBody, Error>>,
 }
 
-#[derive(Default)]
-struct State {
-    outcome: Option<Outcome>,
-    /// By ticket: a record's index, or a number beyond all of them.
-    waiters: Vec<(u64, Waker)>,
-}
-
 impl Batch {
     pub(crate) fn new(
         topic: Str,
-        open: (u64, Instant, usize),
+        open: (u64, Instant, Charge),
         tickets: Arc<Tickets>,
         body: BatchBody,
     ) -> Self {
@@ -146,7 +144,7 @@ impl Batch {
 
 impl Tickets {
     pub(crate) fn new(partition: i32) -> Self {
-        Self { partition, records: AtomicU32::new(0), state: Mutex::default() }
+        Self { partition, records: AtomicU32::new(0), outcome: OnceLock::new(), waiters: Mutex::default() }
     }
 
     /// How many records there are.
@@ -158,52 +156,53 @@ impl Tickets {
         self.records.store(count, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn outcome(&self) -> Option<Outcome> {
-        self.lock().outcome.clone()
+    fn waiters(&self) -> MutexGuard<'_, Vec<Option<Waker>>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_resolved(&self) -> bool {
-        self.lock().outcome.is_some()
+        self.outcome.get().is_some()
     }
 
     /// Sets the outcome; whether it was the first.
     pub(crate) fn resolve(&self, outcome: Outcome) -> bool {
-        let mut state = self.lock();
-        let first = state.outcome.is_none();
-        if first {
-            state.outcome = Some(outcome);
-        }
-        first
+        self.outcome.set(outcome).is_ok()
     }
 
-    /// The outcome, or the ticket's waker is kept until there is one.
-    pub(crate) fn poll_outcome(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let mut state = self.lock();
-        if let Some(outcome) = &state.outcome {
-            return Poll::Ready(outcome.clone());
+    /// The outcome, or the waker is kept until there is one, in the place that `place` then names.
+    pub(crate) fn poll_outcome(&self, place: &mut Option<usize>, cx: &mut Context<'_>) -> Poll<&Outcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
         }
-        match state.waiters.iter_mut().find(|(waiting, _)| *waiting == ticket) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => state.waiters.push((ticket, cx.waker().clone())),
+        let mut waiters = self.waiters();
+        // Whoever resolves takes this lock afterwards, to wake: the outcome is seen here, or the waker there.
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        match place.and_then(|place| waiters.get_mut(place)) {
+            Some(Some(waker)) => waker.clone_from(cx.waker()),
+            Some(empty) => *empty = Some(cx.waker().clone()),
+            None => {
+                *place = Some(waiters.len());
+                waiters.push(Some(cx.waker().clone()));
+            }
         }
         Poll::Pending
     }
 
-    pub(crate) fn forget_waiter(&self, ticket: u64) {
-        let mut state = self.lock();
-        if !state.waiters.is_empty() {
-            state.waiters.retain(|(waiting, _)| *waiting != ticket);
+    /// Who waited in this place does so no more.
+    pub(crate) fn leave(&self, place: usize) {
+        let mut waiters = self.waiters();
+        if let Some(waiter) = waiters.get_mut(place) {
+            *waiter = None;
         }
+        while waiters.pop_if(|waiter| waiter.is_none()).is_some() {}
     }
 
-    /// Wakes whoever waits; called outside all locks.
+    /// Wakes whoever waits; called outside all locks, once there is an outcome.
     pub(crate) fn wake(&self) {
-        let waiters = std::mem::take(&mut self.lock().waiters);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        let waiters = std::mem::take(&mut *self.waiters());
+        waiters.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
@@ -222,11 +221,13 @@ impl fmt::Debug for Tickets {
 pub struct Delivery {
     tickets: Arc<Tickets>,
     index: u32,
+    /// Where its waker is kept.
+    place: Option<usize>,
 }
 
 impl Delivery {
     pub(crate) fn new(tickets: Arc<Tickets>, index: u32) -> Self {
-        Self { tickets, index }
+        Self { tickets, index, place: None }
     }
 
     /// The partition the record goes to.
@@ -236,37 +237,46 @@ impl Delivery {
 
     /// What became of it, if that is known already.
     pub fn try_get(&self) -> Option<Result<Delivered, SendError>> {
-        let mut here = Self::new(self.tickets.clone(), self.index);
+        let (mut tickets, mut index) = (&self.tickets, self.index);
         loop {
-            let outcome = here.tickets.outcome()?;
-            match here.follow(outcome) {
-                Some(result) => return Some(result),
-                None => continue,
+            match tickets.outcome.get()? {
+                Outcome::Split { at, first, second } => (tickets, index) = part(index, *at, first, second),
+                outcome => return Some(result(tickets, index, outcome)),
             }
         }
     }
 
-    /// The result; `None` where the record went on in another batch, which this delivery then is of.
-    fn follow(&mut self, outcome: Outcome) -> Option<Result<Delivered, SendError>> {
-        let Outcome::Split { at, first, second } = outcome else { return Some(self.result(&outcome)) };
-        if self.index < at {
-            self.tickets = first;
-        } else {
-            (self.tickets, self.index) = (second, self.index - at);
-        }
-        None
+    /// Goes on waiting in the part of a batch that was split.
+    fn follow(&mut self, tickets: Arc<Tickets>, index: u32) {
+        self.leave();
+        (self.tickets, self.index) = (tickets, index);
     }
 
-    fn result(&self, outcome: &Outcome) -> Result<Delivered, SendError> {
-        match outcome {
-            Outcome::Acked { base_offset, log_append_time } => {
-                let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(self.index) };
-                let log_append_time = *log_append_time;
-                Ok(Delivered { partition: self.tickets.partition, offset, log_append_time })
-            }
-            Outcome::Failed(error) => Err(error.clone()),
-            Outcome::Split { .. } => Err(SendError::not_written(Error::new(ErrorKind::Closed))),
+    fn leave(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.tickets.leave(place);
         }
+    }
+}
+
+/// Which part of a batch that was split has the record, and where in it.
+fn part<'a>(
+    index: u32,
+    at: u32,
+    first: &'a Arc<Tickets>,
+    second: &'a Arc<Tickets>,
+) -> (&'a Arc<Tickets>, u32) {
+    if index < at { (first, index) } else { (second, index - at) }
+}
+
+fn result(tickets: &Tickets, index: u32, outcome: &Outcome) -> Result<Delivered, SendError> {
+    match outcome {
+        Outcome::Acked { base_offset, log_append_time } => {
+            let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(index) };
+            Ok(Delivered { partition: tickets.partition, offset, log_append_time: *log_append_time })
+        }
+        Outcome::Failed(error) => Err(error.clone()),
+        Outcome::Split { .. } => Err(SendError::not_written(Error::new(ErrorKind::Closed))),
     }
 }
 
@@ -275,16 +285,20 @@ impl Future for Delivery {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let outcome = ready!(self.tickets.poll_outcome(u64::from(self.index), cx));
-            if let Some(result) = self.follow(outcome) {
-                return Poll::Ready(result);
-            }
+            let this = &mut *self;
+            let outcome = ready!(this.tickets.poll_outcome(&mut this.place, cx));
+            let Outcome::Split { at, first, second } = outcome else {
+                return Poll::Ready(result(&this.tickets, this.index, outcome));
+            };
+            let (tickets, index) = part(this.index, *at, first, second);
+            let tickets = tickets.clone();
+            this.follow(tickets, index);
         }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.tickets.forget_waiter(u64::from(self.index));
+        self.leave();
     }
 }

@@ -63,7 +63,8 @@ pub struct WriterConfig {
     pub request_bytes: usize,
     /// How long a record may wait for others while requests are in flight.
     pub linger: Duration,
-    /// The memory that all records take that are not delivered yet, in bytes.
+    /// The memory that all records take that are not delivered yet, in bytes. Of several partitions one gets more only while
+    /// it holds no more than remains free: half of it at most.
     pub buffer_bytes: usize,
     /// From `send` to the end of the delivery, whatever happens.
     pub delivery_timeout: Duration,

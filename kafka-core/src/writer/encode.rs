@@ -43,12 +43,12 @@ impl ProduceBatch {
     }
 }
 
-/// Compresses a batch's records; kept for retries.
+/// Compresses a batch's records, if they are to be; kept for retries.
 pub(crate) fn pack(batch: &Batch, compression: Compression, level: Option<i32>) -> Result<&BatchBody, Error> {
+    if compression == Compression::None {
+        return Ok(batch.body());
+    }
     batch.packed(|body| {
-        if compression == Compression::None {
-            return Ok(body.clone());
-        }
         body.compress(compression, level)
             .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).api(ApiKey::Produce))
     })

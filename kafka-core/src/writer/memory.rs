@@ -1,9 +1,15 @@
 //! The bytes a writer may hold: charged by the capacity of its batches' chunks, given back when a batch is resolved.
 //!
-//! Waiters are served first come, first served: while one waits, nobody takes room past it.
+//! Invariants
+//! * Waiters of a partition are served first come, first served: while one waits, nobody takes room past it.
+//! * A partition that holds bytes gets more only while it holds no more than remain free. So one that nobody takes records of
+//!   has half of the memory at most, two of them have two thirds, and what remains is for the others. Where a writer has one
+//!   partition, that may hold all.
+//! * Among those within their share the one that has waited longest is next, however much it needs.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 #[derive(Debug)]
@@ -12,18 +18,38 @@ pub(crate) struct Memory {
     state: Mutex<State>,
 }
 
+/// Bytes for a partition, by its place in the producer's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(crate) partition: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A place in a partition's line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    partition: usize,
+    number: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     used: usize,
     next_ticket: u64,
-    waiters: VecDeque<Waiter>,
+    /// Partitions that the writer has.
+    partitions: usize,
+    /// What each partition holds.
+    held: BTreeMap<usize, usize>,
+    /// Who waits, by partition; no line is empty.
+    lines: BTreeMap<usize, VecDeque<Waiter>>,
+    /// Who was given what it waited for and has not come for it yet.
+    granted: BTreeMap<u64, Waiter>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
-    need: usize,
-    granted: bool,
+    need: Charge,
     waker: Option<Waker>,
 }
 
@@ -36,46 +62,58 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `need` bytes if they are free and nobody waits.
-    pub(crate) fn try_reserve(&self, need: usize) -> bool {
+    /// The writer has one more partition.
+    pub(crate) fn add_partition(&self) {
+        self.lock().partitions += 1;
+    }
+
+    /// Takes bytes if they are free, the partition may have them, and nobody waits for them.
+    pub(crate) fn try_reserve(&self, need: Charge) -> bool {
         let mut state = self.lock();
-        let fits = state.waiters.is_empty() && state.used.saturating_add(need) <= self.limit;
+        let fits = !state.is_pressed(need.partition, self.limit)
+            && state.is_within_share(need, self.limit)
+            && state.used.saturating_add(need.bytes) <= self.limit;
         if fits {
-            state.used += need;
+            state.take(need);
         }
         fits
     }
 
-    /// Gets in line for `need` bytes.
-    pub(crate) fn enqueue(&self, need: usize) -> u64 {
+    /// Gets in line for bytes.
+    pub(crate) fn enqueue(&self, need: Charge) -> Ticket {
         let mut state = self.lock();
         state.next_ticket += 1;
-        let ticket = state.next_ticket;
-        state.waiters.push_back(Waiter { ticket, need: need.min(self.limit), granted: false, waker: None });
+        let number = state.next_ticket;
+        let need = Charge { bytes: need.bytes.min(self.limit), ..need };
+        let waiter = Waiter { ticket: number, need, waker: None };
+        state.lines.entry(need.partition).or_default().push_back(waiter);
         state.grant(self.limit);
-        ticket
+        Ticket { partition: need.partition, number }
     }
 
-    /// Ready once the bytes of this ticket are its own: how many; none where the writer was closed.
-    pub(crate) fn poll_granted(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<usize> {
-        let mut state = self.lock();
-        let Some(at) = state.waiters.iter().position(|w| w.ticket == ticket) else { return Poll::Ready(0) };
-        if state.waiters[at].granted {
-            return Poll::Ready(state.waiters.remove(at).map_or(0, |waiter| waiter.need));
+    /// Ready once the bytes of this ticket are its own.
+    pub(crate) fn poll_granted(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<()> {
+        match self.lock().waiting(ticket) {
+            Some(waiter) => {
+                waiter.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
         }
-        state.waiters[at].waker = Some(cx.waker().clone());
-        Poll::Pending
+    }
+
+    /// The bytes of this ticket are put to use: how many; none where the writer was closed.
+    pub(crate) fn taken(&self, ticket: Ticket) -> usize {
+        self.lock().granted.remove(&ticket.number).map_or(0, |waiter| waiter.need.bytes)
     }
 
     /// Leaves the line; what was granted meanwhile goes to the next.
-    pub(crate) fn leave(&self, ticket: u64) {
+    pub(crate) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
-        let Some(at) = state.waiters.iter().position(|w| w.ticket == ticket) else { return };
-        if let Some(waiter) = state.waiters.remove(at)
-            && waiter.granted
-            && !mutant!("send_budget_not_returned")
-        {
-            state.used -= waiter.need;
+        match state.granted.remove(&ticket.number) {
+            Some(_) if mutant!("send_budget_not_returned") => {}
+            Some(waiter) => state.give_back(waiter.need),
+            None => state.leave(ticket),
         }
         state.grant(self.limit);
         let wake = state.take_wakers();
@@ -84,9 +122,9 @@ impl Memory {
     }
 
     /// Gives bytes back. Who gets them is woken by [`wake`](Self::wake), which the caller calls outside its locks.
-    pub(crate) fn release(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: Charge) {
         let mut state = self.lock();
-        state.used = state.used.saturating_sub(bytes);
+        state.give_back(bytes);
         state.grant(self.limit);
     }
 
@@ -102,32 +140,91 @@ impl Memory {
         self.lock().used
     }
 
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.lock().waiters.iter().any(|w| !w.granted)
+    /// Whether somebody waits for what this partition holds, or could take.
+    pub(crate) fn is_pressed(&self, partition: usize) -> bool {
+        self.lock().is_pressed(partition, self.limit)
     }
 
     /// Everybody who waits is let through without any room, to find the writer closed. They are woken by [`wake`](Self::wake).
     pub(crate) fn close(&self) {
-        for waiter in self.lock().waiters.iter_mut().filter(|w| !w.granted) {
-            (waiter.granted, waiter.need) = (true, 0);
+        let mut state = self.lock();
+        for mut waiter in std::mem::take(&mut state.lines).into_values().flatten() {
+            waiter.need.bytes = 0;
+            state.granted.insert(waiter.ticket, waiter);
         }
     }
 }
 
 impl State {
+    fn take(&mut self, need: Charge) {
+        self.used += need.bytes;
+        *self.held.entry(need.partition).or_default() += need.bytes;
+    }
+
+    fn give_back(&mut self, Charge { partition, bytes }: Charge) {
+        self.used = self.used.saturating_sub(bytes);
+        let Some(held) = self.held.get_mut(&partition) else { return };
+        *held = held.saturating_sub(bytes);
+        if *held == 0 {
+            self.held.remove(&partition);
+        }
+    }
+
+    fn is_within_share(&self, need: Charge, limit: usize) -> bool {
+        let held = self.held.get(&need.partition).copied().unwrap_or(0);
+        self.partitions < 2 || held == 0 || held.saturating_add(need.bytes) <= limit.saturating_sub(self.used)
+    }
+
+    fn is_pressed(&self, partition: usize, limit: usize) -> bool {
+        !self.lines.is_empty() && (self.lines.contains_key(&partition) || self.next(limit).is_some())
+    }
+
+    /// Who has waited longest of those within their share.
+    fn next(&self, limit: usize) -> Option<Charge> {
+        let first = self.lines.values().filter_map(VecDeque::front);
+        let within = first.filter(|waiter| self.is_within_share(waiter.need, limit));
+        within.min_by_key(|waiter| waiter.ticket).map(|waiter| waiter.need)
+    }
+
     fn grant(&mut self, limit: usize) {
-        for waiter in self.waiters.iter_mut().filter(|w| !w.granted) {
-            // A need beyond the limit cannot be; one as large as the limit waits for all the others.
-            if self.used + waiter.need > limit && self.used > 0 {
+        while let Some(need) = self.next(limit) {
+            // One as large as the limit waits for all the others.
+            if self.used + need.bytes > limit && self.used > 0 {
                 break;
             }
-            waiter.granted = true;
-            self.used += waiter.need;
+            self.grant_first(need.partition);
+        }
+    }
+
+    fn grant_first(&mut self, partition: usize) {
+        let Some(line) = self.lines.get_mut(&partition) else { return };
+        let first = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&partition);
+        }
+        if let Some(waiter) = first {
+            self.take(waiter.need);
+            self.granted.insert(waiter.ticket, waiter);
+        }
+    }
+
+    fn waiting(&mut self, ticket: Ticket) -> Option<&mut Waiter> {
+        let line = self.lines.get_mut(&ticket.partition)?;
+        // In the order of their tickets.
+        let at = line.binary_search_by_key(&ticket.number, |waiter| waiter.ticket).ok()?;
+        line.get_mut(at)
+    }
+
+    fn leave(&mut self, ticket: Ticket) {
+        let Some(line) = self.lines.get_mut(&ticket.partition) else { return };
+        line.retain(|waiter| waiter.ticket != ticket.number);
+        if line.is_empty() {
+            self.lines.remove(&ticket.partition);
         }
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
-        self.waiters.iter_mut().filter(|w| w.granted).filter_map(|w| w.waker.take()).collect()
+        self.granted.values_mut().filter_map(|waiter| waiter.waker.take()).collect()
     }
 }
 
@@ -135,44 +232,80 @@ impl State {
 mod tests {
     use super::*;
 
-    #[test]
-    fn first_come_first_served() {
-        let memory = Memory::new(100);
-        assert!(memory.try_reserve(90));
-        let big = memory.enqueue(60);
-        let small = memory.enqueue(10);
-        assert!(!memory.try_reserve(1), "nobody overtakes");
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(memory.poll_granted(small, &mut cx).is_pending());
-        memory.release(90);
-        assert!(memory.poll_granted(big, &mut cx).is_ready());
-        assert!(memory.poll_granted(small, &mut cx).is_ready());
-        assert_eq!(memory.used(), 70);
+    fn of(partition: usize, bytes: usize) -> Charge {
+        Charge { partition, bytes }
+    }
+
+    fn is_granted(memory: &Memory, ticket: Ticket) -> bool {
+        memory.poll_granted(ticket, &mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
-    fn who_is_let_through_by_the_close_gets_no_room() {
+    fn first_come_first_served() {
         let memory = Memory::new(100);
-        assert!(memory.try_reserve(90));
-        let ticket = memory.enqueue(60);
-        memory.close();
-        assert_eq!(memory.poll_granted(ticket, &mut Context::from_waker(Waker::noop())), Poll::Ready(0));
-        assert_eq!(memory.used(), 90);
+        assert!(memory.try_reserve(of(0, 90)));
+        let big = memory.enqueue(of(0, 60));
+        let small = memory.enqueue(of(0, 10));
+        assert!(!memory.try_reserve(of(0, 1)), "nobody overtakes");
+        assert!(!is_granted(&memory, small));
+        memory.release(of(0, 90));
+        assert!(is_granted(&memory, big) && is_granted(&memory, small));
+        assert_eq!(memory.used(), 70);
     }
 
     #[test]
     fn who_leaves_gives_way() {
         let memory = Memory::new(100);
-        assert!(memory.try_reserve(90));
-        let first = memory.enqueue(60);
-        let second = memory.enqueue(10);
+        assert!(memory.try_reserve(of(0, 90)));
+        let first = memory.enqueue(of(0, 60));
+        let second = memory.enqueue(of(0, 10));
         memory.leave(first);
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(memory.poll_granted(second, &mut cx).is_ready());
-        let third = memory.enqueue(50);
-        memory.release(90);
+        assert!(is_granted(&memory, second));
+        memory.taken(second);
+        let third = memory.enqueue(of(0, 50));
+        memory.release(of(0, 90));
         memory.leave(third);
         assert_eq!(memory.used(), 10);
-        assert!(!memory.has_waiters());
+        assert!(!memory.is_pressed(0));
+    }
+
+    #[test]
+    fn who_is_let_through_by_the_close_gets_no_room() {
+        let memory = Memory::new(100);
+        assert!(memory.try_reserve(of(0, 90)));
+        let ticket = memory.enqueue(of(0, 60));
+        memory.close();
+        assert!(is_granted(&memory, ticket));
+        assert_eq!((memory.taken(ticket), memory.used()), (0, 90));
+    }
+
+    #[test]
+    fn a_partition_that_gives_nothing_back_leaves_room_for_others() {
+        let memory = Memory::new(100);
+        (0..3).for_each(|_| memory.add_partition());
+        while memory.try_reserve(of(0, 10)) {}
+        assert_eq!(memory.used(), 50);
+        let stuck = memory.enqueue(of(0, 10));
+        while memory.try_reserve(of(1, 5)) {}
+        assert_eq!(memory.used(), 75);
+        // The others neither wait behind the one that is stuck nor take its place.
+        assert!(!is_granted(&memory, stuck) && memory.is_pressed(0) && !memory.is_pressed(1));
+        memory.release(of(1, 5));
+        assert!(!is_granted(&memory, stuck) && memory.try_reserve(of(1, 5)));
+        assert!(memory.try_reserve(of(2, 20)), "who holds nothing gets what is free");
+        memory.release(of(0, 50));
+        assert!(is_granted(&memory, stuck));
+    }
+
+    #[test]
+    fn a_large_need_is_not_overtaken_for_ever() {
+        let memory = Memory::new(100);
+        (0..2).for_each(|_| memory.add_partition());
+        assert!(memory.try_reserve(of(0, 40)));
+        let large = memory.enqueue(of(1, 80));
+        assert!(!memory.try_reserve(of(0, 1)), "all wait for the one that has waited longest");
+        memory.release(of(0, 40));
+        assert!(is_granted(&memory, large));
+        assert_eq!(memory.used(), 80);
     }
 }

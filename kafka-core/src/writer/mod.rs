@@ -7,11 +7,14 @@ mod check;
 mod config;
 mod encode;
 mod identity;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod memory;
 mod outcomes;
 mod partition;
 mod producer;
 mod split;
+mod table;
 mod timing;
 mod verdict;
 
@@ -21,9 +24,10 @@ pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
-pub(crate) use accumulator::{Accumulator, Slot, TopicSlots};
+pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{pack, produce_request};
+pub(crate) use memory::{Charge, Ticket};
 pub(crate) use producer::Producer;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Producer {
     /// A Produce request was answered.
@@ -36,7 +36,7 @@ impl Producer {
                 at = found + 1;
                 let index = sent.items[found].3;
                 if let Some(pending) = self.partitions[index].landed(id) {
-                    self.answered(now.instant, index, pending, told);
+                    self.answered(now.instant, (index, sent.broker), pending, told);
                 }
             }
         }
@@ -71,7 +71,7 @@ impl Producer {
             if let Some(mut pending) = self.partitions[*index].landed(id) {
                 pending.maybe_written |= taken;
                 pending.unanswered |= taken;
-                self.retry(now.instant, *index, pending, error.clone());
+                self.retry(now.instant, (*index, sent.broker), pending, error.clone());
             }
             self.schedule(now.instant, *index);
         }
@@ -92,7 +92,14 @@ impl Producer {
         }
     }
 
-    fn answered(&mut self, now: Instant, index: usize, mut pending: Pending, told: PartitionProduceResponse) {
+    /// What a broker has told of a partition's batch.
+    fn answered(
+        &mut self,
+        now: Instant,
+        (index, broker): (usize, i32),
+        mut pending: Pending,
+        told: PartitionProduceResponse,
+    ) {
         let code = ErrorCode::from(told.error_code);
         let batch = pending.batch.clone();
         let error = || {
@@ -119,10 +126,10 @@ impl Producer {
                     self.out.hints.push(Hint::Refresh(batch.topic.clone()));
                 }
                 pending.maybe_written |= appended;
-                self.retry(now, index, pending, error());
+                self.retry(now, (index, broker), pending, error());
             }
             Verdict::OutOfOrder { .. } if self.partitions[index].has_older(batch.number) => {
-                self.retry(now, index, pending, error());
+                self.retry(now, (index, broker), pending, error());
             }
             Verdict::OutOfOrder { new_id } => {
                 if new_id && self.partitions[index].identity.is_some() {
@@ -134,7 +141,7 @@ impl Producer {
                     return self.give_up(index, &pending, error());
                 }
                 pending.stamp = None;
-                self.retry(now, index, pending, error());
+                self.retry(now, (index, broker), pending, error());
             }
             Verdict::TooLarge => match split(&pending) {
                 Some((at, first, second)) => self.go_on_in_two(now, index, &pending, (at, first, second)),
@@ -194,7 +201,7 @@ impl Producer {
         }
     }
 
-    fn retry(&mut self, now: Instant, index: usize, mut pending: Pending, error: Error) {
+    fn retry(&mut self, now: Instant, (index, broker): (usize, i32), mut pending: Pending, error: Error) {
         pending.attempts += 1;
         let config = &self.accumulator.config;
         let expired = now >= pending.batch.created + config.delivery_timeout;
@@ -202,10 +209,7 @@ impl Producer {
         if pending.batch.tickets.is_resolved() || expired || spent || !may_retry(&error) {
             return self.give_up(index, &pending, error);
         }
-        let partition = &mut self.partitions[index];
-        let attempt = partition.failures;
-        partition.failures = partition.failures.saturating_add(1);
-        let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
+        let wait = self.back_off(now, index, broker);
         let batch = &pending.batch;
         crate::trace::batch_retried(&batch.topic, batch.partition, pending.attempts, &error, wait);
         let partition = &mut self.partitions[index];
@@ -214,13 +218,24 @@ impl Producer {
             pending.stamp = None;
         }
         partition.put_back(pending);
-        self.begin_backoff(index, now + wait);
     }
 
-    fn begin_backoff(&mut self, index: usize, until: Instant) {
-        self.end_backoff(index);
-        self.partitions[index].backoff_until = Some(until);
-        self.backoffs.insert((until, index));
+    /// How long a partition waits after a broker failed it. Batches that were in flight together fail together and wait
+    /// once; what has another leader by now does not wait at all.
+    fn back_off(&mut self, now: Instant, index: usize, broker: i32) -> Duration {
+        let partition = &mut self.partitions[index];
+        if partition.leader.is_some_and(|leader| leader != broker) {
+            return Duration::ZERO;
+        }
+        if let Some(until) = partition.backoff_until {
+            return until.saturating_duration_since(now);
+        }
+        let attempt = partition.failures;
+        partition.failures = partition.failures.saturating_add(1);
+        let wait = self.random.backoff(attempt.min(10), self.retry_backoff.0, self.retry_backoff.1);
+        partition.backoff_until = Some(now + wait);
+        self.backoffs.insert((now + wait, index));
+        wait
     }
 
     pub(super) fn end_backoff(&mut self, index: usize) {

@@ -28,7 +28,7 @@ pub(crate) struct Pending {
     /// Under which identity, and with which base sequence, it was sent.
     pub(crate) stamp: Option<(Identity, i32)>,
     pub(crate) attempts: u32,
-    /// A request with it was taken by a socket, and its end is not known.
+    /// A request with it was taken by a socket and its end is not known: once so, always so, whatever it is sent under later.
     pub(crate) maybe_written: bool,
     /// A request with it was taken by a socket and never answered: a broker may still come to execute it.
     pub(crate) unanswered: bool,
@@ -68,6 +68,8 @@ pub(crate) struct PartitionSender {
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
+    /// The topic was made anew with fewer partitions: there is no such partition any more.
+    pub(crate) is_gone: bool,
 }
 
 impl PartitionSender {
@@ -89,6 +91,7 @@ impl PartitionSender {
             known_id: None,
             next_sequence: 0,
             needs_bump: false,
+            is_gone: false,
         }
     }
 
@@ -178,6 +181,14 @@ impl PartitionSender {
         let (doubtful, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(is_doubtful);
         self.queue = rest.into_iter().map(|p| Pending { stamp: None, ..p }).collect();
         doubtful
+    }
+
+    /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one.
+    pub(crate) fn recreated(&mut self) {
+        self.needs_bump = true;
+        let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
+        self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
+        self.known_id = None;
     }
 
     /// When the oldest unresolved batch was begun.

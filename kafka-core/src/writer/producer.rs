@@ -12,6 +12,7 @@ use super::config::{Acks, Idempotence};
 use super::encode::ProduceBatch;
 use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
+use super::table::PartitionTable;
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
 use crate::client::machine::{Hint, Lane, Now};
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::link::{Produce, RequestId};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
-use kafka_proto::{Str, Uuid};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ pub(crate) struct Producer {
     pub(super) identity: IdentityState,
     /// How often in a row a producer id was asked for in vain.
     pub(super) identity_failures: u32,
-    pub(super) partitions: Vec<PartitionSender>,
+    pub(super) partitions: PartitionTable,
     pub(super) topics: BTreeMap<Str, TopicEntry>,
     pub(super) brokers: BTreeMap<i32, BrokerQueue>,
     pub(super) requests: BTreeMap<RequestId, Sent>,
@@ -128,7 +129,7 @@ impl Producer {
             accumulator,
             identity: if idempotent { IdentityState::Wanted } else { IdentityState::Off },
             identity_failures: 0,
-            partitions: Vec::new(),
+            partitions: PartitionTable::default(),
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -160,7 +161,9 @@ impl Producer {
             .topics
             .entry(topic.name.clone())
             .or_insert(TopicEntry { id: topic.id, first_index: Vec::new() });
+        let is_new = entry.id != topic.id && !entry.id.is_zero() && !topic.id.is_zero();
         entry.id = topic.id;
+        let gone = entry.first_index.split_off(topic.partitions.len().min(entry.first_index.len()));
         let known = entry.first_index.len();
         let mut next = self.partitions.len();
         let indexes = &mut entry.first_index;
@@ -171,6 +174,10 @@ impl Producer {
         });
         let fresh: Vec<usize> = indexes[known..].to_vec();
         let all: Vec<usize> = indexes.clone();
+        if is_new {
+            all.iter().filter(|at| **at < next).for_each(|at| self.partitions[*at].recreated());
+        }
+        gone.into_iter().for_each(|index| self.bury(now.instant, index));
         for (partition, index) in (known..).zip(fresh) {
             if let Some(slot) = slots.slot(partition) {
                 debug_assert_eq!(index, self.partitions.len());
@@ -181,6 +188,25 @@ impl Producer {
             self.set_leader(now.instant, index, told.leader);
         }
         slots
+    }
+
+    /// A partition has ceased to exist; what it holds fails, and what comes for it.
+    fn bury(&mut self, now: Instant, index: usize) {
+        self.partitions[index].is_gone = true;
+        self.set_leader(now, index, None);
+        self.give_up_gone(index);
+    }
+
+    fn give_up_gone(&mut self, index: usize) {
+        let error = Error::broker(ErrorCode::UnknownTopicOrPartition).api(ApiKey::Produce);
+        let error = error.detail(Str::from_static("the topic was made anew with fewer partitions"));
+        let partition = &mut self.partitions[index];
+        while let Some(batch) = partition.slot.take(true) {
+            partition.put_back(Pending::new(batch));
+        }
+        while let Some(pending) = self.partitions[index].queue.pop_front() {
+            self.give_up(index, &pending, error.clone());
+        }
     }
 
     pub(super) fn set_leader(&mut self, now: Instant, index: usize, leader: Option<i32>) {
@@ -213,7 +239,7 @@ impl Producer {
         let linger = self.accumulator.config.linger;
         let broker = partition.leader.and_then(|leader| self.brokers.get(&leader));
         let idle = broker.is_none_or(|b| b.in_flight == 0 && b.ready.is_empty());
-        if idle || linger.is_zero() || self.accumulator.memory.has_waiters() {
+        if idle || linger.is_zero() || self.accumulator.memory.is_pressed(index) {
             partition.open_due = Some(number);
             return;
         }
@@ -275,6 +301,9 @@ impl Producer {
     /// Puts the partition into its leader's ready queue if it has something to send and may.
     pub(super) fn schedule(&mut self, now: Instant, index: usize) {
         let partition = &self.partitions[index];
+        if partition.is_gone {
+            return self.give_up_gone(index);
+        }
         let limit = self.max_in_flight();
         if partition.is_ready || !partition.may_send(now, limit) || !partition.has_due() {
             return;

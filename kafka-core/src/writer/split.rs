@@ -1,6 +1,7 @@
 //! A batch made into two: for brokers whose limit lies below the writer's (KIP-126).
 
 use super::batch::{Batch, Tickets};
+use super::memory::Charge;
 use super::partition::Pending;
 use kafka_proto::records::{BatchBody, BatchBuilder, Header, Record};
 use std::sync::Arc;
@@ -18,15 +19,16 @@ pub(super) fn split(pending: &Pending) -> Option<(u32, Batch, Batch)> {
     if span == 0 {
         return None;
     }
-    let charged = batch.charged / 2;
-    let first = half(batch, (low, span, charged), first);
-    let second = half(batch, (low + span, span, batch.charged - charged), second);
+    let bytes = batch.charged.bytes / 2;
+    let first = half(batch, (low, span, bytes), first);
+    let second = half(batch, (low + span, span, batch.charged.bytes - bytes), second);
     Some((at, first, second))
 }
 
-fn half(of: &Batch, (number, span, charged): (u64, u64, usize), body: BatchBody) -> Batch {
+fn half(of: &Batch, (number, span, bytes): (u64, u64, usize), body: BatchBody) -> Batch {
     let tickets = Arc::new(Tickets::new(of.partition));
     tickets.set_count(body.count());
+    let charged = Charge { bytes, ..of.charged };
     let mut half = Batch::new(of.topic.clone(), (number, of.created, charged), tickets, body);
     half.span = span;
     half

@@ -7,22 +7,31 @@
 mod sink;
 mod source;
 
-use crate::Message;
-use crate::message;
-use crate::wire::{DecodeError, EncodeError, Struct};
+use crate::wire::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Sink, Struct};
+use crate::{Message, VersionRange};
 use alloc::string::String;
 use serde_json::Value;
 
 pub(crate) fn to_json<T: Message + Struct>(message: &T, v: i16) -> Result<Value, EncodeError> {
-    message::writable::<T>(v)?;
     let mut sink = sink::JsonSink::default();
-    message.write(&mut sink, v).map_err(|e| e.of(T::NAME, v))?;
-    Ok(sink.into_value())
+    match T::VERSIONS {
+        range if range.contains(v) => message.write(&mut sink, v),
+        VersionRange { min, max } => sink.fail("", EncodeErrorKind::UnsupportedVersion { min, max }),
+    }
+    sink.into_value().map_err(|e| e.of(T::NAME, v))
 }
 
 pub(crate) fn from_json<T: Message + Struct>(value: &Value, v: i16) -> Result<T, DecodeError> {
-    message::readable::<T>(v)?;
-    T::read(&mut source::JsonSource::new(value), v).map_err(|e| e.of(T::NAME, v))
+    let mut source = source::JsonSource::new(value);
+    let mut message = T::default();
+    match T::VERSIONS {
+        range if range.contains(v) => message.read(&mut source, v),
+        VersionRange { min, max } => {
+            source.fail(DecodeError::new("", DecodeErrorKind::UnsupportedVersion { min, max }));
+        }
+    }
+    source.finish().map_err(|e| e.of(T::NAME, v))?;
+    Ok(message)
 }
 
 /// `throttle_time_ms` becomes `throttleTimeMs`.

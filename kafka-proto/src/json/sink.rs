@@ -2,7 +2,10 @@
 
 use super::camel;
 use crate::Str;
-use crate::wire::{EncodeError, Field, Fixed, Int, Ints, JsonScalar, Records, Sink, UnknownTags};
+use crate::wire::{
+    EncodeError, EncodeErrorKind, Field, Fixed, Int, Ints, JsonScalar, Records, Run, Sink, Struct,
+    UnknownTags,
+};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use base64::Engine;
@@ -10,12 +13,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-type Result<T = ()> = core::result::Result<T, EncodeError>;
-
 /// Objects and arrays that have been begun. The first is the message.
+#[derive(Default)]
 pub(super) struct JsonSink {
     message: Map<String, Value>,
     inner: Vec<Open>,
+    /// The first one.
+    error: Option<EncodeError>,
 }
 
 enum Open {
@@ -23,15 +27,9 @@ enum Open {
     Array(Vec<Value>),
 }
 
-impl Default for JsonSink {
-    fn default() -> Self {
-        Self { message: Map::new(), inner: Vec::new() }
-    }
-}
-
 impl JsonSink {
-    pub(super) fn into_value(self) -> Value {
-        Value::Object(self.message)
+    pub(super) fn into_value(self) -> Result<Value, EncodeError> {
+        self.error.map_or(Ok(Value::Object(self.message)), Err)
     }
 
     fn add(&mut self, name: &str, value: Value) {
@@ -42,7 +40,14 @@ impl JsonSink {
         }
     }
 
-    fn close(&mut self, name: &str) {
+    /// Adds what `write` writes between the beginning and the end of an object or array.
+    fn nest(&mut self, name: &'static str, open: Open, write: impl FnOnce(&mut Self)) {
+        if self.error.is_some() {
+            return;
+        }
+        self.inner.push(open);
+        write(self);
+        self.error = self.error.take().map(|error| error.within(name));
         match self.inner.pop() {
             Some(Open::Object(object)) => self.add(name, Value::Object(object)),
             Some(Open::Array(array)) => self.add(name, Value::Array(array)),
@@ -50,9 +55,8 @@ impl JsonSink {
         }
     }
 
-    fn text(&mut self, name: &str, value: Option<&Str>) -> Result {
+    fn text(&mut self, name: &str, value: Option<&Str>) {
         self.add(name, value.map_or(Value::Null, |text| Value::from(&**text)));
-        Ok(())
     }
 }
 
@@ -66,74 +70,67 @@ fn scalar<T: Fixed>(value: T) -> Value {
 }
 
 impl Sink for JsonSink {
+    fn fail(&mut self, name: &'static str, kind: EncodeErrorKind) {
+        if self.error.is_none() {
+            self.error = Some(EncodeError::new(name, kind));
+        }
+    }
+
     fn fixed<T: Fixed>(&mut self, name: &'static str, value: T) {
         self.add(name, scalar(value));
     }
 
-    fn string(&mut self, name: &'static str, value: Option<&Str>) -> Result {
-        self.text(name, value)
+    fn run<T: Run>(&mut self, names: &'static [&'static str], values: T) {
+        values.put_each(self, names);
     }
 
-    fn classic(&mut self, name: &'static str, value: Option<&Str>) -> Result {
-        self.text(name, value)
+    fn string(&mut self, name: &'static str, value: Option<&Str>) {
+        self.text(name, value);
     }
 
-    fn bytes(&mut self, name: &'static str, value: Option<&Bytes>) -> Result {
+    fn classic(&mut self, name: &'static str, value: Option<&Str>) {
+        self.text(name, value);
+    }
+
+    fn bytes(&mut self, name: &'static str, value: Option<&Bytes>) {
         self.add(name, value.map_or(Value::Null, |bytes| STANDARD.encode(bytes).into()));
-        Ok(())
     }
 
-    fn records(&mut self, name: &'static str, value: Option<&Records>) -> Result {
-        self.bytes(name, value.map(|records| records.clone().into_bytes()).as_ref())
+    fn records(&mut self, name: &'static str, value: Option<&Records>) {
+        self.bytes(name, value.map(|records| records.clone().into_bytes()).as_ref());
     }
 
-    fn ints<T: Int>(&mut self, name: &'static str, value: Option<&Ints<T>>) -> Result {
+    fn ints<T: Int>(&mut self, name: &'static str, value: Option<&Ints<T>>) {
         self.add(name, value.map_or(Value::Null, |ints| ints.iter().map(scalar).collect()));
-        Ok(())
     }
 
-    fn array<T: Field>(&mut self, name: &'static str, value: Option<&[T]>, v: i16) -> Result {
-        let Some(items) = value else {
-            self.add(name, Value::Null);
-            return Ok(());
-        };
-        self.inner.push(Open::Array(Vec::with_capacity(items.len())));
-        items.iter().try_for_each(|item| item.put(self, "", v)).map_err(|e| e.within(name))?;
-        self.close(name);
-        Ok(())
+    fn array<T: Field>(&mut self, name: &'static str, items: &[T], v: i16) {
+        self.nest(name, Open::Array(Vec::with_capacity(items.len())), |s| {
+            items.iter().for_each(|item| item.put(s, "", v));
+        });
     }
 
-    fn structure(&mut self, name: &'static str, write: impl FnOnce(&mut Self) -> Result) -> Result {
-        self.inner.push(Open::Object(Map::new()));
-        write(self).map_err(|e| e.within(name))?;
-        self.close(name);
-        Ok(())
+    fn null_array(&mut self, name: &'static str) {
+        self.add(name, Value::Null);
     }
 
-    fn option<T: Field>(&mut self, name: &'static str, value: Option<&T>, _: bool, v: i16) -> Result {
+    fn structure<T: Struct>(&mut self, name: &'static str, value: &T, v: i16) {
+        self.nest(name, Open::Object(Map::new()), |s| value.write(s, v));
+    }
+
+    fn option<T: Struct>(&mut self, name: &'static str, value: Option<&T>, _: bool, v: i16) {
         match value {
-            Some(value) => value.put(self, name, v),
-            None => {
-                self.add(name, Value::Null);
-                Ok(())
-            }
+            Some(value) => self.structure(name, value, v),
+            None => self.add(name, Value::Null),
         }
     }
 
-    fn begin_tags(&mut self, _: &[bool], _: &UnknownTags) -> Result {
-        Ok(())
-    }
+    fn begin_tags(&mut self, _: &[bool], _: &UnknownTags) {}
 
-    fn tag<T: Field>(
-        &mut self,
-        set: bool,
-        _: u32,
-        name: &'static str,
-        value: &T,
-        _: &UnknownTags,
-        v: i16,
-    ) -> Result {
-        if set { value.put(self, name, v) } else { Ok(()) }
+    fn tag(&mut self, set: bool, _: u32, _: &UnknownTags, write: impl FnOnce(&mut Self)) {
+        if set {
+            write(self);
+        }
     }
 
     fn end_tags(&mut self, _: u32, _: &UnknownTags) {}

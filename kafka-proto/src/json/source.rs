@@ -3,7 +3,8 @@
 use super::camel;
 use crate::Str;
 use crate::wire::{
-    DecodeError, DecodeErrorKind, Field, Fixed, Int, Ints, JsonScalar, Records, Source, UnknownTags,
+    DecodeError, DecodeErrorKind, Field, Fixed, Int, Ints, JsonScalar, Records, Run, Source, Struct,
+    UnknownTags,
 };
 use alloc::vec::Vec;
 use base64::Engine;
@@ -11,45 +12,75 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
-type Result<T> = core::result::Result<T, DecodeError>;
-
 /// The object whose fields are being read, or the element of an array.
 pub(super) struct JsonSource<'a> {
     object: &'a Value,
     /// What a field without a name is.
     element: &'a Value,
+    /// The first one.
+    error: Option<DecodeError>,
 }
 
 impl<'a> JsonSource<'a> {
     pub(super) fn new(message: &'a Value) -> Self {
-        Self { object: message, element: message }
+        Self { object: message, element: message, error: None }
+    }
+
+    fn element(element: &'a Value) -> Self {
+        Self { object: &Value::Null, element, error: None }
+    }
+
+    pub(super) fn finish(self) -> Result<(), DecodeError> {
+        self.error.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn fail(&mut self, error: DecodeError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn expected(&mut self, name: &'static str, what: &'static str) {
+        self.fail(DecodeError::new(name, DecodeErrorKind::Json(what)));
     }
 
     fn find(&self, name: &'static str) -> Option<&'a Value> {
         if name.is_empty() { Some(self.element) } else { self.object.get(camel(name)) }
     }
 
-    fn value(&self, name: &'static str) -> Result<&'a Value> {
-        self.find(name).ok_or_else(|| expected(name, "this field"))
+    /// `None` where the field is missing, which is an error.
+    fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+        let value = self.find(name);
+        if value.is_none() {
+            self.expected(name, "this field");
+        }
+        value
     }
 
-    /// `None` where the field is null and may be.
-    fn nullable(&self, name: &'static str, nullable: bool) -> Result<Option<&'a Value>> {
+    /// `None` where the field is null, or in error.
+    fn nullable(&mut self, name: &'static str, nullable: bool) -> Option<&'a Value> {
         match self.value(name)? {
-            Value::Null if nullable => Ok(None),
-            Value::Null => Err(DecodeError::new(name, DecodeErrorKind::Null)),
-            value => Ok(Some(value)),
+            Value::Null if nullable => None,
+            Value::Null => {
+                self.fail(DecodeError::new(name, DecodeErrorKind::Null));
+                None
+            }
+            value => Some(value),
         }
     }
 
-    fn text(&self, name: &'static str, nullable: bool) -> Result<Option<&'a str>> {
-        let Some(value) = self.nullable(name, nullable)? else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| expected(name, "a string"))
+    /// What `form` makes of a value, which is an error where that is nothing.
+    fn formed<T>(
+        &mut self,
+        name: &'static str,
+        nullable: bool,
+        what: &'static str,
+        form: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        let formed = form(self.nullable(name, nullable)?);
+        if formed.is_none() {
+            self.expected(name, what);
+        }
+        formed
     }
-}
-
-fn expected(name: &'static str, what: &'static str) -> DecodeError {
-    DecodeError::new(name, DecodeErrorKind::Json(what))
 }
 
 fn scalar<T: Fixed>(value: &Value) -> Option<T> {
@@ -63,65 +94,91 @@ fn scalar<T: Fixed>(value: &Value) -> Option<T> {
 }
 
 impl Source for JsonSource<'_> {
-    fn fixed<T: Fixed>(&mut self, name: &'static str) -> Result<T> {
-        scalar(self.value(name)?)
-            .ok_or_else(|| expected(name, "a number, truth value or identifier in range"))
+    fn fixed<T: Fixed>(&mut self, name: &'static str) -> T {
+        let Some(value) = self.value(name) else { return T::default() };
+        scalar(value).unwrap_or_else(|| {
+            self.expected(name, "a number, truth value or identifier in range");
+            T::default()
+        })
     }
 
-    fn string(&mut self, name: &'static str, nullable: bool) -> Result<Option<Str>> {
-        Ok(self.text(name, nullable)?.map(Str::from))
+    fn run<T: Run>(&mut self, names: &'static [&'static str]) -> T {
+        T::get_each(self, names)
     }
 
-    fn classic(&mut self, name: &'static str, nullable: bool) -> Result<Option<Str>> {
+    fn string(&mut self, name: &'static str, nullable: bool) -> Option<Str> {
+        self.formed(name, nullable, "a string", |value| value.as_str().map(Str::from))
+    }
+
+    fn classic(&mut self, name: &'static str, nullable: bool) -> Option<Str> {
         self.string(name, nullable)
     }
 
-    fn bytes(&mut self, name: &'static str, nullable: bool) -> Result<Option<Bytes>> {
-        let Some(text) = self.text(name, nullable)? else { return Ok(None) };
-        let bytes = STANDARD.decode(text).map_err(|_| expected(name, "base64"))?;
-        Ok(Some(bytes.into()))
-    }
-
-    fn records(&mut self, name: &'static str, nullable: bool) -> Result<Option<Records>> {
-        Ok(self.bytes(name, nullable)?.map(Records::from))
-    }
-
-    fn ints<T: Int>(&mut self, name: &'static str, nullable: bool) -> Result<Option<Ints<T>>> {
-        let Some(value) = self.nullable(name, nullable)? else { return Ok(None) };
-        let items = value.as_array().ok_or_else(|| expected(name, "an array"))?;
-        let ints: Option<Ints<T>> = items.iter().map(scalar).collect();
-        ints.map(Some).ok_or_else(|| expected(name, "an array of integers in range"))
-    }
-
-    fn array<T: Field>(&mut self, name: &'static str, nullable: bool, v: i16) -> Result<Option<Vec<T>>> {
-        let Some(value) = self.nullable(name, nullable)? else { return Ok(None) };
-        let items = value.as_array().ok_or_else(|| expected(name, "an array"))?;
-        let read = |item| T::get(&mut JsonSource { object: &Value::Null, element: item }, "", v);
-        items.iter().map(read).collect::<Result<_>>().map(Some).map_err(|e| e.within(name))
-    }
-
-    fn structure<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let value = self.value(name)?;
-        if !value.is_object() {
-            return Err(expected(name, "an object"));
+    fn bytes(&mut self, name: &'static str, nullable: bool) -> Option<Bytes> {
+        let text = self.formed(name, nullable, "a string", Value::as_str)?;
+        let bytes = STANDARD.decode(text);
+        if bytes.is_err() {
+            self.expected(name, "base64");
         }
-        read(&mut JsonSource::new(value)).map_err(|e| e.within(name))
+        bytes.ok().map(Bytes::from)
     }
 
-    fn option<T: Field>(&mut self, name: &'static str, _: bool, v: i16) -> Result<Option<T>> {
-        if self.value(name)?.is_null() { Ok(None) } else { T::get(self, name, v).map(Some) }
+    fn records(&mut self, name: &'static str, nullable: bool) -> Option<Records> {
+        self.bytes(name, nullable).map(Records::from)
+    }
+
+    fn ints<T: Int>(&mut self, value: &mut Ints<T>, name: &'static str, nullable: bool) -> bool {
+        let ints = self.formed(name, nullable, "an array of integers in range", |value| {
+            value.as_array()?.iter().map(scalar).collect()
+        });
+        ints.map(|ints| *value = ints).is_some()
+    }
+
+    fn array<T: Field>(&mut self, items: &mut Vec<T>, name: &'static str, nullable: bool, v: i16) -> bool {
+        let Some(values) = self.formed(name, nullable, "an array", Value::as_array) else { return false };
+        let read = |value| {
+            let (mut source, mut item) = (JsonSource::element(value), T::EMPTY);
+            item.fill(&mut source, "", v);
+            source.finish().map(|()| item)
+        };
+        match values.iter().map(read).collect() {
+            Ok(read) => *items = read,
+            Err(error) => self.fail(DecodeError::within(error, name)),
+        }
+        true
+    }
+
+    fn structure<T: Struct>(&mut self, name: &'static str, value: &mut T, v: i16) {
+        let Some(object) = self.value(name) else { return };
+        if !object.is_object() {
+            return self.expected(name, "an object");
+        }
+        let mut source = JsonSource::new(object);
+        value.read(&mut source, v);
+        if let Err(error) = source.finish() {
+            self.fail(error.within(name));
+        }
+    }
+
+    fn option<T: Struct>(&mut self, name: &'static str, _: bool, v: i16) -> Option<T> {
+        if self.value(name)?.is_null() {
+            return None;
+        }
+        let mut value = T::DEFAULT;
+        self.structure(name, &mut value, v);
+        Some(value)
     }
 
     fn tags(
         &mut self,
-        names: &[&'static str],
-        mut read: impl FnMut(&mut Self, u32) -> Result<bool>,
-    ) -> Result<UnknownTags> {
+        names: &'static [&'static str],
+        read: &mut dyn FnMut(&mut Self, u32) -> bool,
+    ) -> UnknownTags {
         for (tag, name) in (0..).zip(names) {
-            if self.find(name).is_some() && !read(self, tag)? {
-                return Err(expected(name, "nothing in this version"));
+            if self.find(name).is_some() && !read(self, tag) {
+                self.expected(name, "nothing in this version");
             }
         }
-        Ok(UnknownTags::new())
+        UnknownTags::new()
     }
 }

@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddOffsetsToTxnRequest {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -27,28 +27,31 @@ pub struct AddOffsetsToTxnRequest {
 
 impl Struct for AddOffsetsToTxnRequest {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        group_id: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.group_id.put(s, "group_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.run(&["producer_id", "producer_epoch"], (self.producer_id, self.producer_epoch));
+        self.group_id.put(s, "group_id", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            group_id: Field::get(r, "group_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        (self.producer_id, self.producer_epoch) = r.run(&["producer_id", "producer_epoch"]);
+        self.group_id.fill(r, "group_id", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AddOffsetsToTxn`](crate::ApiKey::AddOffsetsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddOffsetsToTxnResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -60,22 +63,20 @@ pub struct AddOffsetsToTxnResponse {
 
 impl Struct for AddOffsetsToTxnResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(AddOffsetsToTxnRequest, AddOffsetsToTxnResponse);
 message!(AddOffsetsToTxnRequest, 0, 4, Some(3));
 message!(AddOffsetsToTxnResponse, 0, 4, Some(3));
 rpc!(AddOffsetsToTxn, AddOffsetsToTxnRequest, AddOffsetsToTxnResponse);

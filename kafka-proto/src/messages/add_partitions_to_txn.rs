@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnRequest {
     /// The transactions.
     /// From version 4 on.
@@ -35,48 +35,53 @@ pub struct AddPartitionsToTxnRequest {
 
 impl Struct for AddPartitionsToTxnRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        transactions: Vec::new(),
+        v3_and_below_transactional_id: Str::new(),
+        v3_and_below_producer_id: 0,
+        v3_and_below_producer_epoch: 0,
+        v3_and_below_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 4, "transactions", self.transactions.is_empty())? {
-            self.transactions.put(s, "transactions", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 4 {
+            self.transactions.put(s, "transactions", v);
+        } else {
+            s.absent("transactions", self.transactions.is_empty());
         }
-        if supports(v <= 3, "v3_and_below_transactional_id", self.v3_and_below_transactional_id.is_empty())? {
-            self.v3_and_below_transactional_id.put(s, "v3_and_below_transactional_id", v)?;
+        if v <= 3 {
+            self.v3_and_below_transactional_id.put(s, "v3_and_below_transactional_id", v);
+            s.run(
+                &["v3_and_below_producer_id", "v3_and_below_producer_epoch"],
+                (self.v3_and_below_producer_id, self.v3_and_below_producer_epoch),
+            );
+            self.v3_and_below_topics.put(s, "v3_and_below_topics", v);
+        } else {
+            s.absent("v3_and_below_transactional_id", self.v3_and_below_transactional_id.is_empty());
+            s.absent("v3_and_below_producer_id", self.v3_and_below_producer_id == 0);
+            s.absent("v3_and_below_producer_epoch", self.v3_and_below_producer_epoch == 0);
+            s.absent("v3_and_below_topics", self.v3_and_below_topics.is_empty());
         }
-        if supports(v <= 3, "v3_and_below_producer_id", self.v3_and_below_producer_id == 0)? {
-            self.v3_and_below_producer_id.put(s, "v3_and_below_producer_id", v)?;
-        }
-        if supports(v <= 3, "v3_and_below_producer_epoch", self.v3_and_below_producer_epoch == 0)? {
-            self.v3_and_below_producer_epoch.put(s, "v3_and_below_producer_epoch", v)?;
-        }
-        if supports(v <= 3, "v3_and_below_topics", self.v3_and_below_topics.is_empty())? {
-            self.v3_and_below_topics.put(s, "v3_and_below_topics", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactions: if v >= 4 { Field::get(r, "transactions", v)? } else { Vec::new() },
-            v3_and_below_transactional_id: if v <= 3 {
-                Field::get(r, "v3_and_below_transactional_id", v)?
-            } else {
-                Str::new()
-            },
-            v3_and_below_producer_id: if v <= 3 { Field::get(r, "v3_and_below_producer_id", v)? } else { 0 },
-            v3_and_below_producer_epoch: if v <= 3 {
-                Field::get(r, "v3_and_below_producer_epoch", v)?
-            } else {
-                0
-            },
-            v3_and_below_topics: if v <= 3 { Field::get(r, "v3_and_below_topics", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 4 {
+            self.transactions.fill(r, "transactions", v);
+        }
+        if v <= 3 {
+            self.v3_and_below_transactional_id.fill(r, "v3_and_below_transactional_id", v);
+            (self.v3_and_below_producer_id, self.v3_and_below_producer_epoch) =
+                r.run(&["v3_and_below_producer_id", "v3_and_below_producer_epoch"]);
+            self.v3_and_below_topics.fill(r, "v3_and_below_topics", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddPartitionsToTxnRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTransaction {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -94,30 +99,36 @@ pub struct AddPartitionsToTxnTransaction {
 
 impl Struct for AddPartitionsToTxnTransaction {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        verify_only: false,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.verify_only.put(s, "verify_only", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.run(
+            &["producer_id", "producer_epoch", "verify_only"],
+            (self.producer_id, self.producer_epoch, self.verify_only),
+        );
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            verify_only: Field::get(r, "verify_only", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        (self.producer_id, self.producer_epoch, self.verify_only) =
+            r.run(&["producer_id", "producer_epoch", "verify_only"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddPartitionsToTxnRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTopic {
     /// Its name.
     pub name: Str,
@@ -129,24 +140,24 @@ pub struct AddPartitionsToTxnTopic {
 
 impl Struct for AddPartitionsToTxnTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AddPartitionsToTxn`](crate::ApiKey::AddPartitionsToTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -165,42 +176,45 @@ pub struct AddPartitionsToTxnResponse {
 
 impl Struct for AddPartitionsToTxnResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        results_by_transaction: Vec::new(),
+        results_by_topic_v3_and_below: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
         if v >= 4 {
-            self.error_code.put(s, "error_code", v)?;
+            s.fixed("error_code", self.error_code);
+            self.results_by_transaction.put(s, "results_by_transaction", v);
+        } else {
+            s.absent("results_by_transaction", self.results_by_transaction.is_empty());
         }
-        if supports(v >= 4, "results_by_transaction", self.results_by_transaction.is_empty())? {
-            self.results_by_transaction.put(s, "results_by_transaction", v)?;
+        if v <= 3 {
+            self.results_by_topic_v3_and_below.put(s, "results_by_topic_v3_and_below", v);
+        } else {
+            s.absent("results_by_topic_v3_and_below", self.results_by_topic_v3_and_below.is_empty());
         }
-        if supports(v <= 3, "results_by_topic_v3_and_below", self.results_by_topic_v3_and_below.is_empty())? {
-            self.results_by_topic_v3_and_below.put(s, "results_by_topic_v3_and_below", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: if v >= 4 { Field::get(r, "error_code", v)? } else { 0 },
-            results_by_transaction: if v >= 4 {
-                Field::get(r, "results_by_transaction", v)?
-            } else {
-                Vec::new()
-            },
-            results_by_topic_v3_and_below: if v <= 3 {
-                Field::get(r, "results_by_topic_v3_and_below", v)?
-            } else {
-                Vec::new()
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        if v >= 4 {
+            self.error_code = r.fixed("error_code");
+            self.results_by_transaction.fill(r, "results_by_transaction", v);
+        }
+        if v <= 3 {
+            self.results_by_topic_v3_and_below.fill(r, "results_by_topic_v3_and_below", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnResult {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -212,24 +226,24 @@ pub struct AddPartitionsToTxnResult {
 
 impl Struct for AddPartitionsToTxnResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { transactional_id: Str::new(), topic_results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.topic_results.put(s, "topic_results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        self.topic_results.put(s, "topic_results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            topic_results: Field::get(r, "topic_results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        self.topic_results.fill(r, "topic_results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnTopicResult {
     /// Its name.
     pub name: Str,
@@ -241,24 +255,24 @@ pub struct AddPartitionsToTxnTopicResult {
 
 impl Struct for AddPartitionsToTxnTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), results_by_partition: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.results_by_partition.put(s, "results_by_partition", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.results_by_partition.put(s, "results_by_partition", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            results_by_partition: Field::get(r, "results_by_partition", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.results_by_partition.fill(r, "results_by_partition", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddPartitionsToTxnResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AddPartitionsToTxnPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -270,22 +284,33 @@ pub struct AddPartitionsToTxnPartitionResult {
 
 impl Struct for AddPartitionsToTxnPartitionResult {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, partition_error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.partition_error_code.put(s, "partition_error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "partition_error_code"],
+            (self.partition_index, self.partition_error_code),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            partition_error_code: Field::get(r, "partition_error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.partition_error_code) =
+            r.run(&["partition_index", "partition_error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnTransaction,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnResponse,
+    AddPartitionsToTxnResult,
+    AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnPartitionResult
+);
 message!(AddPartitionsToTxnRequest, 0, 5, Some(3));
 message!(AddPartitionsToTxnResponse, 0, 5, Some(3));
 rpc!(AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse);

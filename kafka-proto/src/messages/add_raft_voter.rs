@@ -28,50 +28,47 @@ pub struct AddRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddRaftVoterRequest {
-    fn default() -> Self {
-        Self {
-            cluster_id: Some(Str::new()),
-            timeout_ms: 0,
-            voter_id: 0,
-            voter_directory_id: Uuid::ZERO,
-            listeners: Vec::new(),
-            ack_when_committed: true,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AddRaftVoterRequest {
     const MIN: usize = 27;
+    const DEFAULT: Self = Self {
+        cluster_id: Some(Str::new()),
+        timeout_ms: 0,
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        ack_when_committed: true,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.cluster_id.put(s, "cluster_id", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.voter_id.put(s, "voter_id", v)?;
-        self.voter_directory_id.put(s, "voter_directory_id", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        if supports(v >= 1, "ack_when_committed", self.ack_when_committed)? {
-            self.ack_when_committed.put(s, "ack_when_committed", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.cluster_id.put(s, "cluster_id", v);
+        s.run(
+            &["timeout_ms", "voter_id", "voter_directory_id"],
+            (self.timeout_ms, self.voter_id, self.voter_directory_id),
+        );
+        self.listeners.put(s, "listeners", v);
+        if v >= 1 {
+            s.fixed("ack_when_committed", self.ack_when_committed);
+        } else {
+            s.absent("ack_when_committed", self.ack_when_committed);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: Field::get(r, "voter_directory_id", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            ack_when_committed: if v >= 1 { Field::get(r, "ack_when_committed", v)? } else { true },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.cluster_id.fill(r, "cluster_id", v);
+        (self.timeout_ms, self.voter_id, self.voter_directory_id) =
+            r.run(&["timeout_ms", "voter_id", "voter_directory_id"]);
+        self.listeners.fill(r, "listeners", v);
+        if v >= 1 {
+            self.ack_when_committed = r.fixed("ack_when_committed");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AddRaftVoterRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -85,21 +82,21 @@ pub struct Listener {
 
 impl Struct for Listener {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -117,37 +114,29 @@ pub struct AddRaftVoterResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AddRaftVoterResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AddRaftVoterResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(AddRaftVoterRequest, Listener, AddRaftVoterResponse);
 message!(AddRaftVoterRequest, 0, 1, Some(0));
 message!(AddRaftVoterResponse, 0, 1, Some(0));
 rpc!(AddRaftVoter, AddRaftVoterRequest, AddRaftVoterResponse);

@@ -18,32 +18,23 @@ pub struct AllocateProducerIdsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AllocateProducerIdsRequest {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for AllocateProducerIdsRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AllocateProducerIds`](crate::ApiKey::AllocateProducerIds).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AllocateProducerIdsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -59,26 +50,30 @@ pub struct AllocateProducerIdsResponse {
 
 impl Struct for AllocateProducerIdsResponse {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id_start: 0,
+        producer_id_len: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.producer_id_start.put(s, "producer_id_start", v)?;
-        self.producer_id_len.put(s, "producer_id_len", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["throttle_time_ms", "error_code", "producer_id_start", "producer_id_len"],
+            (self.throttle_time_ms, self.error_code, self.producer_id_start, self.producer_id_len),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            producer_id_start: Field::get(r, "producer_id_start", v)?,
-            producer_id_len: Field::get(r, "producer_id_len", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code, self.producer_id_start, self.producer_id_len) =
+            r.run(&["throttle_time_ms", "error_code", "producer_id_start", "producer_id_len"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(AllocateProducerIdsRequest, AllocateProducerIdsResponse);
 message!(AllocateProducerIdsRequest, 0, 0, Some(0));
 message!(AllocateProducerIdsResponse, 0, 0, Some(0));
 rpc!(AllocateProducerIds, AllocateProducerIdsRequest, AllocateProducerIdsResponse);

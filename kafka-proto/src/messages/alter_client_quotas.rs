@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterClientQuotasRequest {
     /// The entries.
     pub entries: Vec<EntryData>,
@@ -20,24 +20,24 @@ pub struct AlterClientQuotasRequest {
 
 impl Struct for AlterClientQuotasRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entries: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entries.put(s, "entries", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entries.put(s, "entries", v);
+        s.fixed("validate_only", self.validate_only);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entries: Field::get(r, "entries", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entries.fill(r, "entries", v);
+        self.validate_only = r.fixed("validate_only");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterClientQuotasRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EntryData {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -49,19 +49,18 @@ pub struct EntryData {
 
 impl Struct for EntryData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { entity: Vec::new(), ops: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity.put(s, "entity", v)?;
-        self.ops.put(s, "ops", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity.put(s, "entity", v);
+        self.ops.put(s, "ops", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity: Field::get(r, "entity", v)?,
-            ops: Field::get(r, "ops", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity.fill(r, "entity", v);
+        self.ops.fill(r, "ops", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -77,32 +76,26 @@ pub struct EntityData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntityData {
-    fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for EntityData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity_type.put(s, "entity_type", v)?;
-        self.entity_name.put(s, "entity_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity_type.put(s, "entity_type", v);
+        self.entity_name.put(s, "entity_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: Field::get(r, "entity_type", v)?,
-            entity_name: Field::get(r, "entity_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity_type.fill(r, "entity_type", v);
+        self.entity_name.fill(r, "entity_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterClientQuotasRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpData {
     /// The key.
     pub key: Str,
@@ -116,26 +109,24 @@ pub struct OpData {
 
 impl Struct for OpData {
     const MIN: usize = 10;
+    const DEFAULT: Self =
+        Self { key: Str::new(), value: 0.0, remove: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        self.remove.put(s, "remove", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        s.run(&["value", "remove"], (self.value, self.remove));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            remove: Field::get(r, "remove", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        (self.value, self.remove) = r.run(&["value", "remove"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AlterClientQuotas`](crate::ApiKey::AlterClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterClientQuotasResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -147,19 +138,18 @@ pub struct AlterClientQuotasResponse {
 
 impl Struct for AlterClientQuotasResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, entries: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.entries.put(s, "entries", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.entries.put(s, "entries", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            entries: Field::get(r, "entries", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.entries.fill(r, "entries", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -177,37 +167,31 @@ pub struct EntryResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntryResult {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            entity: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for EntryResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        entity: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.entity.put(s, "entity", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.entity.put(s, "entity", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            entity: Field::get(r, "entity", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.entity.fill(r, "entity", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(AlterClientQuotasRequest, EntryData, EntityData, OpData, AlterClientQuotasResponse, EntryResult);
 message!(AlterClientQuotasRequest, 0, 1, Some(1));
 message!(AlterClientQuotasResponse, 0, 1, Some(1));
 rpc!(AlterClientQuotas, AlterClientQuotasRequest, AlterClientQuotasResponse);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterConfigs`](crate::ApiKey::AlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsRequest {
     /// The resources.
     pub resources: Vec<AlterConfigsResource>,
@@ -21,24 +21,24 @@ pub struct AlterConfigsRequest {
 
 impl Struct for AlterConfigsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resources: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resources.put(s, "resources", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.resources.put(s, "resources", v);
+        s.fixed("validate_only", self.validate_only);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: Field::get(r, "resources", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resources.fill(r, "resources", v);
+        self.validate_only = r.fixed("validate_only");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterConfigsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResource {
     /// Kind of the resource.
     pub resource_type: i8,
@@ -52,21 +52,25 @@ pub struct AlterConfigsResource {
 
 impl Struct for AlterConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.configs.put(s, "configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.configs.put(s, "configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            configs: Field::get(r, "configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.configs.fill(r, "configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -82,32 +86,26 @@ pub struct AlterableConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterableConfig {
-    fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for AlterableConfig {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AlterConfigs`](crate::ApiKey::AlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -119,19 +117,19 @@ pub struct AlterConfigsResponse {
 
 impl Struct for AlterConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -151,40 +149,40 @@ pub struct AlterConfigsResourceResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterConfigsResourceResponse {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AlterConfigsRequest,
+    AlterConfigsResource,
+    AlterableConfig,
+    AlterConfigsResponse,
+    AlterConfigsResourceResponse
+);
 message!(AlterConfigsRequest, 0, 2, Some(2));
 message!(AlterConfigsResponse, 0, 2, Some(2));
 rpc!(AlterConfigs, AlterConfigsRequest, AlterConfigsResponse);

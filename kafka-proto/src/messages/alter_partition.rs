@@ -23,34 +23,26 @@ pub struct AlterPartitionRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterPartitionRequest {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for AlterPartitionRequest {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     /// Up to version 1.
@@ -66,30 +58,38 @@ pub struct TopicData {
 
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
-            self.topic_name.put(s, "topic_name", v)?;
+            self.topic_name.put(s, "topic_name", v);
         }
         if v >= 2 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: if v <= 1 { Field::get(r, "topic_name", v)? } else { Str::new() },
-            topic_id: if v >= 2 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 1 {
+            self.topic_name.fill(r, "topic_name", v);
+        }
+        if v >= 2 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -112,33 +112,50 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_epoch: 0,
+        new_isr: Int32s::new(),
+        new_isr_with_epochs: Vec::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        if supports(v <= 2, "new_isr", self.new_isr.is_empty())? {
-            self.new_isr.put(s, "new_isr", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "leader_epoch"], (self.partition_index, self.leader_epoch));
+        if v <= 2 {
+            self.new_isr.put(s, "new_isr", v);
+        } else {
+            s.absent("new_isr", self.new_isr.is_empty());
         }
-        if supports(v >= 3, "new_isr_with_epochs", self.new_isr_with_epochs.is_empty())? {
-            self.new_isr_with_epochs.put(s, "new_isr_with_epochs", v)?;
+        if v >= 3 {
+            self.new_isr_with_epochs.put(s, "new_isr_with_epochs", v);
+        } else {
+            s.absent("new_isr_with_epochs", self.new_isr_with_epochs.is_empty());
         }
-        if supports(v >= 1, "leader_recovery_state", self.leader_recovery_state == 0)? {
-            self.leader_recovery_state.put(s, "leader_recovery_state", v)?;
+        if v >= 1 {
+            s.fixed("leader_recovery_state", self.leader_recovery_state);
+        } else {
+            s.absent("leader_recovery_state", self.leader_recovery_state == 0);
         }
-        self.partition_epoch.put(s, "partition_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("partition_epoch", self.partition_epoch);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            new_isr: if v <= 2 { Field::get(r, "new_isr", v)? } else { Int32s::new() },
-            new_isr_with_epochs: if v >= 3 { Field::get(r, "new_isr_with_epochs", v)? } else { Vec::new() },
-            leader_recovery_state: if v >= 1 { Field::get(r, "leader_recovery_state", v)? } else { 0 },
-            partition_epoch: Field::get(r, "partition_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.leader_epoch) = r.run(&["partition_index", "leader_epoch"]);
+        if v <= 2 {
+            self.new_isr.fill(r, "new_isr", v);
+        }
+        if v >= 3 {
+            self.new_isr_with_epochs.fill(r, "new_isr_with_epochs", v);
+        }
+        if v >= 1 {
+            self.leader_recovery_state = r.fixed("leader_recovery_state");
+        }
+        self.partition_epoch = r.fixed("partition_epoch");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -154,32 +171,23 @@ pub struct BrokerState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerState {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for BrokerState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AlterPartition`](crate::ApiKey::AlterPartition).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterPartitionResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -193,26 +201,24 @@ pub struct AlterPartitionResponse {
 
 impl Struct for AlterPartitionResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     /// Up to version 1.
@@ -228,30 +234,38 @@ pub struct TopicResult {
 
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
-            self.topic_name.put(s, "topic_name", v)?;
+            self.topic_name.put(s, "topic_name", v);
         }
         if v >= 2 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: if v <= 1 { Field::get(r, "topic_name", v)? } else { Str::new() },
-            topic_id: if v >= 2 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 1 {
+            self.topic_name.fill(r, "topic_name", v);
+        }
+        if v >= 2 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -274,34 +288,51 @@ pub struct PartitionResult {
 
 impl Struct for PartitionResult {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        leader_recovery_state: 0,
+        partition_epoch: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.isr.put(s, "isr", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "error_code", "leader_id", "leader_epoch"],
+            (self.partition_index, self.error_code, self.leader_id, self.leader_epoch),
+        );
+        self.isr.put(s, "isr", v);
         if v >= 1 {
-            self.leader_recovery_state.put(s, "leader_recovery_state", v)?;
+            s.fixed("leader_recovery_state", self.leader_recovery_state);
         }
-        self.partition_epoch.put(s, "partition_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("partition_epoch", self.partition_epoch);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            isr: Field::get(r, "isr", v)?,
-            leader_recovery_state: if v >= 1 { Field::get(r, "leader_recovery_state", v)? } else { 0 },
-            partition_epoch: Field::get(r, "partition_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code, self.leader_id, self.leader_epoch) =
+            r.run(&["partition_index", "error_code", "leader_id", "leader_epoch"]);
+        self.isr.fill(r, "isr", v);
+        if v >= 1 {
+            self.leader_recovery_state = r.fixed("leader_recovery_state");
+        }
+        self.partition_epoch = r.fixed("partition_epoch");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AlterPartitionRequest,
+    TopicData,
+    PartitionData,
+    BrokerState,
+    AlterPartitionResponse,
+    TopicResult,
+    PartitionResult
+);
 message!(AlterPartitionRequest, 0, 3, Some(0));
 message!(AlterPartitionResponse, 0, 3, Some(0));
 rpc!(AlterPartition, AlterPartitionRequest, AlterPartitionResponse);

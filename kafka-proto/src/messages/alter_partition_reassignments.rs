@@ -22,45 +22,38 @@ pub struct AlterPartitionReassignmentsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterPartitionReassignmentsRequest {
-    fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            allow_replication_factor_change: true,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterPartitionReassignmentsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        allow_replication_factor_change: true,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        if supports(v >= 1, "allow_replication_factor_change", self.allow_replication_factor_change)? {
-            self.allow_replication_factor_change.put(s, "allow_replication_factor_change", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("timeout_ms", self.timeout_ms);
+        if v >= 1 {
+            s.fixed("allow_replication_factor_change", self.allow_replication_factor_change);
+        } else {
+            s.absent("allow_replication_factor_change", self.allow_replication_factor_change);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            allow_replication_factor_change: if v >= 1 {
-                Field::get(r, "allow_replication_factor_change", v)?
-            } else {
-                true
-            },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.timeout_ms = r.fixed("timeout_ms");
+        if v >= 1 {
+            self.allow_replication_factor_change = r.fixed("allow_replication_factor_change");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignableTopic {
     /// Its name.
     pub name: Str,
@@ -72,24 +65,23 @@ pub struct ReassignableTopic {
 
 impl Struct for ReassignableTopic {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignablePartition {
     /// The partition.
     pub partition_index: i32,
@@ -102,19 +94,18 @@ pub struct ReassignablePartition {
 
 impl Struct for ReassignablePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, replicas: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.replicas.put(s, "replicas", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.replicas.put(s, "replicas", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.replicas.fill(r, "replicas", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -137,51 +128,42 @@ pub struct AlterPartitionReassignmentsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterPartitionReassignmentsResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            allow_replication_factor_change: true,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            responses: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterPartitionReassignmentsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        allow_replication_factor_change: true,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
         if v >= 1 {
-            self.allow_replication_factor_change.put(s, "allow_replication_factor_change", v)?;
+            s.fixed("allow_replication_factor_change", self.allow_replication_factor_change);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            allow_replication_factor_change: if v >= 1 {
-                Field::get(r, "allow_replication_factor_change", v)?
-            } else {
-                true
-            },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        if v >= 1 {
+            self.allow_replication_factor_change = r.fixed("allow_replication_factor_change");
+        }
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReassignableTopicResponse {
     /// Its name.
     pub name: Str,
@@ -193,19 +175,18 @@ pub struct ReassignableTopicResponse {
 
 impl Struct for ReassignableTopicResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -223,37 +204,36 @@ pub struct ReassignablePartitionResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReassignablePartitionResponse {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ReassignablePartitionResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AlterPartitionReassignmentsRequest,
+    ReassignableTopic,
+    ReassignablePartition,
+    AlterPartitionReassignmentsResponse,
+    ReassignableTopicResponse,
+    ReassignablePartitionResponse
+);
 message!(AlterPartitionReassignmentsRequest, 0, 1, Some(0));
 message!(AlterPartitionReassignmentsResponse, 0, 1, Some(0));
 rpc!(AlterPartitionReassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterUserScramCredentialsRequest {
     /// The deletions.
     pub deletions: Vec<ScramCredentialDeletion>,
@@ -19,24 +19,24 @@ pub struct AlterUserScramCredentialsRequest {
 
 impl Struct for AlterUserScramCredentialsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { deletions: Vec::new(), upsertions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.deletions.put(s, "deletions", v)?;
-        self.upsertions.put(s, "upsertions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.deletions.put(s, "deletions", v);
+        self.upsertions.put(s, "upsertions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            deletions: Field::get(r, "deletions", v)?,
-            upsertions: Field::get(r, "upsertions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.deletions.fill(r, "deletions", v);
+        self.upsertions.fill(r, "upsertions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScramCredentialDeletion {
     /// Its name.
     pub name: Str,
@@ -48,24 +48,23 @@ pub struct ScramCredentialDeletion {
 
 impl Struct for ScramCredentialDeletion {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), mechanism: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("mechanism", self.mechanism);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.mechanism = r.fixed("mechanism");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AlterUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ScramCredentialUpsertion {
     /// Its name.
     pub name: Str,
@@ -83,30 +82,34 @@ pub struct ScramCredentialUpsertion {
 
 impl Struct for ScramCredentialUpsertion {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        mechanism: 0,
+        iterations: 0,
+        salt: Bytes::new(),
+        salted_password: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        self.iterations.put(s, "iterations", v)?;
-        self.salt.put(s, "salt", v)?;
-        self.salted_password.put(s, "salted_password", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["mechanism", "iterations"], (self.mechanism, self.iterations));
+        self.salt.put(s, "salt", v);
+        self.salted_password.put(s, "salted_password", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            iterations: Field::get(r, "iterations", v)?,
-            salt: Field::get(r, "salt", v)?,
-            salted_password: Field::get(r, "salted_password", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.mechanism, self.iterations) = r.run(&["mechanism", "iterations"]);
+        self.salt.fill(r, "salt", v);
+        self.salted_password.fill(r, "salted_password", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AlterUserScramCredentials`](crate::ApiKey::AlterUserScramCredentials).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterUserScramCredentialsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -118,19 +121,18 @@ pub struct AlterUserScramCredentialsResponse {
 
 impl Struct for AlterUserScramCredentialsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -148,37 +150,37 @@ pub struct AlterUserScramCredentialsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterUserScramCredentialsResult {
-    fn default() -> Self {
-        Self {
-            user: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterUserScramCredentialsResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        user: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.user.put(s, "user", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.user.put(s, "user", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user: Field::get(r, "user", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.user.fill(r, "user", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AlterUserScramCredentialsRequest,
+    ScramCredentialDeletion,
+    ScramCredentialUpsertion,
+    AlterUserScramCredentialsResponse,
+    AlterUserScramCredentialsResult
+);
 message!(AlterUserScramCredentialsRequest, 0, 0, Some(0));
 message!(AlterUserScramCredentialsResponse, 0, 0, Some(0));
 rpc!(AlterUserScramCredentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse);

@@ -30,49 +30,38 @@ pub struct ApiVersionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ApiVersionsRequest {
-    fn default() -> Self {
-        Self {
-            client_software_name: Str::new(),
-            client_software_version: Str::new(),
-            cluster_id: None,
-            node_id: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ApiVersionsRequest {
     const MIN: usize = 0;
+    const DEFAULT: Self = Self {
+        client_software_name: Str::new(),
+        client_software_version: Str::new(),
+        cluster_id: None,
+        node_id: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
-            self.client_software_name.put(s, "client_software_name", v)?;
-        }
-        if v >= 3 {
-            self.client_software_version.put(s, "client_software_version", v)?;
+            self.client_software_name.put(s, "client_software_name", v);
+            self.client_software_version.put(s, "client_software_version", v);
         }
         if v >= 5 {
-            self.cluster_id.put(s, "cluster_id", v)?;
+            self.cluster_id.put(s, "cluster_id", v);
+            s.fixed("node_id", self.node_id);
         }
-        if v >= 5 {
-            self.node_id.put(s, "node_id", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            client_software_name: if v >= 3 { Field::get(r, "client_software_name", v)? } else { Str::new() },
-            client_software_version: if v >= 3 {
-                Field::get(r, "client_software_version", v)?
-            } else {
-                Str::new()
-            },
-            cluster_id: if v >= 5 { Field::get(r, "cluster_id", v)? } else { None },
-            node_id: if v >= 5 { Field::get(r, "node_id", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.client_software_name.fill(r, "client_software_name", v);
+            self.client_software_version.fill(r, "client_software_version", v);
+        }
+        if v >= 5 {
+            self.cluster_id.fill(r, "cluster_id", v);
+            self.node_id = r.fixed("node_id");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -102,29 +91,24 @@ pub struct ApiVersionsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ApiVersionsResponse {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            api_keys: Vec::new(),
-            throttle_time_ms: 0,
-            supported_features: Vec::new(),
-            finalized_features_epoch: -1,
-            finalized_features: Vec::new(),
-            zk_migration_ready: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ApiVersionsResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        api_keys: Vec::new(),
+        throttle_time_ms: 0,
+        supported_features: Vec::new(),
+        finalized_features_epoch: -1,
+        finalized_features: Vec::new(),
+        zk_migration_ready: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.api_keys.put(s, "api_keys", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.api_keys.put(s, "api_keys", v);
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
         let set = [
             v >= 3 && !self.supported_features.is_empty(),
@@ -132,45 +116,40 @@ impl Struct for ApiVersionsResponse {
             v >= 3 && !self.finalized_features.is_empty(),
             v >= 3 && self.zk_migration_ready,
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "supported_features", &self.supported_features, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "finalized_features_epoch", &self.finalized_features_epoch, &self.unknown_tags, v)?;
-        s.tag(set[2], 2, "finalized_features", &self.finalized_features, &self.unknown_tags, v)?;
-        s.tag(set[3], 3, "zk_migration_ready", &self.zk_migration_ready, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.supported_features.put(s, "supported_features", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| {
+            s.fixed("finalized_features_epoch", self.finalized_features_epoch)
+        });
+        s.tag(set[2], 2, &self.unknown_tags, |s| self.finalized_features.put(s, "finalized_features", v));
+        s.tag(set[3], 3, &self.unknown_tags, |s| s.fixed("zk_migration_ready", self.zk_migration_ready));
         s.end_tags(4, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            error_code: Field::get(r, "error_code", v)?,
-            api_keys: Field::get(r, "api_keys", v)?,
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            supported_features: Vec::new(),
-            finalized_features_epoch: -1,
-            finalized_features: Vec::new(),
-            zk_migration_ready: false,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.api_keys.fill(r, "api_keys", v);
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.unknown_tags = r.tags(
             &["supported_features", "finalized_features_epoch", "finalized_features", "zk_migration_ready"],
-            |r, tag| {
+            &mut |r, tag| {
                 match tag {
-                    0 => m.supported_features = Field::get(r, "supported_features", v)?,
-                    1 => m.finalized_features_epoch = Field::get(r, "finalized_features_epoch", v)?,
-                    2 => m.finalized_features = Field::get(r, "finalized_features", v)?,
-                    3 => m.zk_migration_ready = Field::get(r, "zk_migration_ready", v)?,
-                    _ => return Ok(false),
+                    0 => self.supported_features.fill(r, "supported_features", v),
+                    1 => self.finalized_features_epoch = r.fixed("finalized_features_epoch"),
+                    2 => self.finalized_features.fill(r, "finalized_features", v),
+                    3 => self.zk_migration_ready = r.fixed("zk_migration_ready"),
+                    _ => return false,
                 }
-                Ok(true)
+                true
             },
-        )?;
-        Ok(m)
+        );
     }
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApiVersion {
     /// The API's number, see [`ApiKey`](crate::ApiKey).
     pub api_key: i16,
@@ -184,26 +163,23 @@ pub struct ApiVersion {
 
 impl Struct for ApiVersion {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { api_key: 0, min_version: 0, max_version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.api_key.put(s, "api_key", v)?;
-        self.min_version.put(s, "min_version", v)?;
-        self.max_version.put(s, "max_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["api_key", "min_version", "max_version"], (self.api_key, self.min_version, self.max_version));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            api_key: Field::get(r, "api_key", v)?,
-            min_version: Field::get(r, "min_version", v)?,
-            max_version: Field::get(r, "max_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.api_key, self.min_version, self.max_version) =
+            r.run(&["api_key", "min_version", "max_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SupportedFeatureKey {
     /// Its name.
     pub name: Str,
@@ -217,26 +193,24 @@ pub struct SupportedFeatureKey {
 
 impl Struct for SupportedFeatureKey {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { name: Str::new(), min_version: 0, max_version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.min_version.put(s, "min_version", v)?;
-        self.max_version.put(s, "max_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["min_version", "max_version"], (self.min_version, self.max_version));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            min_version: Field::get(r, "min_version", v)?,
-            max_version: Field::get(r, "max_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.min_version, self.max_version) = r.run(&["min_version", "max_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ApiVersionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FinalizedFeatureKey {
     /// Its name.
     pub name: Str,
@@ -250,24 +224,27 @@ pub struct FinalizedFeatureKey {
 
 impl Struct for FinalizedFeatureKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        max_version_level: 0,
+        min_version_level: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.max_version_level.put(s, "max_version_level", v)?;
-        self.min_version_level.put(s, "min_version_level", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["max_version_level", "min_version_level"], (self.max_version_level, self.min_version_level));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            max_version_level: Field::get(r, "max_version_level", v)?,
-            min_version_level: Field::get(r, "min_version_level", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.max_version_level, self.min_version_level) = r.run(&["max_version_level", "min_version_level"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ApiVersionsRequest, ApiVersionsResponse, ApiVersion, SupportedFeatureKey, FinalizedFeatureKey);
 message!(ApiVersionsRequest, 0, 5, Some(3));
 message!(ApiVersionsResponse, 0, 5, Some(3));
 rpc!(ApiVersions, ApiVersionsRequest, ApiVersionsResponse);

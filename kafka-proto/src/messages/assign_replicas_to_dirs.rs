@@ -20,34 +20,26 @@ pub struct AssignReplicasToDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AssignReplicasToDirsRequest {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, directories: Vec::new(), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for AssignReplicasToDirsRequest {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, directories: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.directories.put(s, "directories", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        self.directories.put(s, "directories", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            directories: Field::get(r, "directories", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.directories.fill(r, "directories", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DirectoryData {
     /// The id.
     pub id: Uuid,
@@ -59,24 +51,23 @@ pub struct DirectoryData {
 
 impl Struct for DirectoryData {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("id", self.id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.id = r.fixed("id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -88,24 +79,24 @@ pub struct TopicData {
 
 impl Struct for TopicData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -115,19 +106,21 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { partition_index: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`AssignReplicasToDirs`](crate::ApiKey::AssignReplicasToDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AssignReplicasToDirsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -141,26 +134,28 @@ pub struct AssignReplicasToDirsResponse {
 
 impl Struct for AssignReplicasToDirsResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        directories: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.directories.put(s, "directories", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.directories.put(s, "directories", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            directories: Field::get(r, "directories", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.directories.fill(r, "directories", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DirectoryResult {
     /// The id.
     pub id: Uuid,
@@ -172,24 +167,23 @@ pub struct DirectoryResult {
 
 impl Struct for DirectoryResult {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("id", self.id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.id = r.fixed("id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -201,24 +195,24 @@ pub struct TopicResult {
 
 impl Struct for TopicResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`AssignReplicasToDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -230,22 +224,29 @@ pub struct PartitionResult {
 
 impl Struct for PartitionResult {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    AssignReplicasToDirsRequest,
+    DirectoryData,
+    TopicData,
+    PartitionData,
+    AssignReplicasToDirsResponse,
+    DirectoryResult,
+    TopicResult,
+    PartitionResult
+);
 message!(AssignReplicasToDirsRequest, 0, 0, Some(0));
 message!(AssignReplicasToDirsResponse, 0, 0, Some(0));
 rpc!(AssignReplicasToDirs, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse);

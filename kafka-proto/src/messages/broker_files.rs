@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// `AbortedTxn`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortedTxn {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -26,27 +26,23 @@ pub struct AbortedTxn {
 
 impl Struct for AbortedTxn {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, last_offset: 0, last_stable_offset: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.last_stable_offset.put(s, "last_stable_offset", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["producer_id", "first_offset", "last_offset", "last_stable_offset"],
+            (self.producer_id, self.first_offset, self.last_offset, self.last_stable_offset),
+        );
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            last_stable_offset: Field::get(r, "last_stable_offset", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.producer_id, self.first_offset, self.last_offset, self.last_stable_offset) =
+            r.run(&["producer_id", "first_offset", "last_offset", "last_stable_offset"]);
     }
 }
 
 /// `ProducerSnapshot`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProducerSnapshot {
     /// The crc.
     pub crc: u32,
@@ -56,20 +52,21 @@ pub struct ProducerSnapshot {
 
 impl Struct for ProducerSnapshot {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { crc: 0, producer_entries: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.crc.put(s, "crc", v)?;
-        self.producer_entries.put(s, "producer_entries", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("crc", self.crc);
+        self.producer_entries.put(s, "producer_entries", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { crc: Field::get(r, "crc", v)?, producer_entries: Field::get(r, "producer_entries", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.crc = r.fixed("crc");
+        self.producer_entries.fill(r, "producer_entries", v);
     }
 }
 
 /// A part of [`ProducerSnapshot`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProducerEntry {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -91,30 +88,62 @@ pub struct ProducerEntry {
 
 impl Struct for ProducerEntry {
     const MIN: usize = 46;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        epoch: 0,
+        last_sequence: 0,
+        last_offset: 0,
+        offset_delta: 0,
+        timestamp: 0,
+        coordinator_epoch: 0,
+        current_txn_first_offset: 0,
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.epoch.put(s, "epoch", v)?;
-        self.last_sequence.put(s, "last_sequence", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.offset_delta.put(s, "offset_delta", v)?;
-        self.timestamp.put(s, "timestamp", v)?;
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
-        self.current_txn_first_offset.put(s, "current_txn_first_offset", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &[
+                "producer_id",
+                "epoch",
+                "last_sequence",
+                "last_offset",
+                "offset_delta",
+                "timestamp",
+                "coordinator_epoch",
+                "current_txn_first_offset",
+            ],
+            (
+                self.producer_id,
+                self.epoch,
+                self.last_sequence,
+                self.last_offset,
+                self.offset_delta,
+                self.timestamp,
+                self.coordinator_epoch,
+                self.current_txn_first_offset,
+            ),
+        );
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            epoch: Field::get(r, "epoch", v)?,
-            last_sequence: Field::get(r, "last_sequence", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            offset_delta: Field::get(r, "offset_delta", v)?,
-            timestamp: Field::get(r, "timestamp", v)?,
-            coordinator_epoch: Field::get(r, "coordinator_epoch", v)?,
-            current_txn_first_offset: Field::get(r, "current_txn_first_offset", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (
+            self.producer_id,
+            self.epoch,
+            self.last_sequence,
+            self.last_offset,
+            self.offset_delta,
+            self.timestamp,
+            self.coordinator_epoch,
+            self.current_txn_first_offset,
+        ) = r.run(&[
+            "producer_id",
+            "epoch",
+            "last_sequence",
+            "last_offset",
+            "offset_delta",
+            "timestamp",
+            "coordinator_epoch",
+            "current_txn_first_offset",
+        ]);
     }
 }
 
@@ -146,59 +175,60 @@ pub struct QuorumStateData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for QuorumStateData {
-    fn default() -> Self {
-        Self {
-            cluster_id: Str::new(),
-            leader_id: -1,
-            leader_epoch: -1,
-            voted_id: -1,
-            voted_directory_id: Uuid::ZERO,
-            applied_offset: 0,
-            current_voters: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for QuorumStateData {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        cluster_id: Str::new(),
+        leader_id: -1,
+        leader_epoch: -1,
+        voted_id: -1,
+        voted_directory_id: Uuid::ZERO,
+        applied_offset: 0,
+        current_voters: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v == 0, "cluster_id", self.cluster_id.is_empty())? {
-            self.cluster_id.put(s, "cluster_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v == 0 {
+            self.cluster_id.put(s, "cluster_id", v);
+        } else {
+            s.absent("cluster_id", self.cluster_id.is_empty());
         }
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.voted_id.put(s, "voted_id", v)?;
-        if supports(v >= 1, "voted_directory_id", self.voted_directory_id.is_zero())? {
-            self.voted_directory_id.put(s, "voted_directory_id", v)?;
+        s.run(&["leader_id", "leader_epoch", "voted_id"], (self.leader_id, self.leader_epoch, self.voted_id));
+        if v >= 1 {
+            s.fixed("voted_directory_id", self.voted_directory_id);
+        } else {
+            s.absent("voted_directory_id", self.voted_directory_id.is_zero());
         }
-        if supports(v == 0, "applied_offset", self.applied_offset == 0)? {
-            self.applied_offset.put(s, "applied_offset", v)?;
+        if v == 0 {
+            s.fixed("applied_offset", self.applied_offset);
+            self.current_voters.put(s, "current_voters", v);
+        } else {
+            s.absent("applied_offset", self.applied_offset == 0);
+            s.absent("current_voters", self.current_voters.as_ref().is_some_and(|x| x.is_empty()));
         }
-        if supports(v == 0, "current_voters", self.current_voters.as_ref().is_some_and(|x| x.is_empty()))? {
-            self.current_voters.put(s, "current_voters", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: if v == 0 { Field::get(r, "cluster_id", v)? } else { Str::new() },
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            voted_id: Field::get(r, "voted_id", v)?,
-            voted_directory_id: if v >= 1 { Field::get(r, "voted_directory_id", v)? } else { Uuid::ZERO },
-            applied_offset: if v == 0 { Field::get(r, "applied_offset", v)? } else { 0 },
-            current_voters: if v == 0 { Field::get(r, "current_voters", v)? } else { Some(Vec::new()) },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v == 0 {
+            self.cluster_id.fill(r, "cluster_id", v);
+        }
+        (self.leader_id, self.leader_epoch, self.voted_id) =
+            r.run(&["leader_id", "leader_epoch", "voted_id"]);
+        if v >= 1 {
+            self.voted_directory_id = r.fixed("voted_directory_id");
+        }
+        if v == 0 {
+            self.applied_offset = r.fixed("applied_offset");
+            self.current_voters.fill(r, "current_voters", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`QuorumStateData`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Voter {
     /// The voter.
     pub voter_id: i32,
@@ -208,17 +238,20 @@ pub struct Voter {
 
 impl Struct for Voter {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { voter_id: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.voter_id.put(s, "voter_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("voter_id", self.voter_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { voter_id: Field::get(r, "voter_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.voter_id = r.fixed("voter_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(AbortedTxn, ProducerSnapshot, ProducerEntry, QuorumStateData, Voter);
 message!(AbortedTxn, 0, 0, None);
 prefixed!(AbortedTxn);
 message!(ProducerSnapshot, 1, 1, None);

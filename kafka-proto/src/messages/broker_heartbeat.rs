@@ -32,61 +32,56 @@ pub struct BrokerHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerHeartbeatRequest {
-    fn default() -> Self {
-        Self {
-            broker_id: 0,
-            broker_epoch: -1,
-            current_metadata_offset: 0,
-            want_fence: false,
-            want_shut_down: false,
-            offline_log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for BrokerHeartbeatRequest {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: -1,
+        current_metadata_offset: 0,
+        want_fence: false,
+        want_shut_down: false,
+        offline_log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.current_metadata_offset.put(s, "current_metadata_offset", v)?;
-        self.want_fence.put(s, "want_fence", v)?;
-        self.want_shut_down.put(s, "want_shut_down", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["broker_id", "broker_epoch", "current_metadata_offset", "want_fence", "want_shut_down"],
+            (
+                self.broker_id,
+                self.broker_epoch,
+                self.current_metadata_offset,
+                self.want_fence,
+                self.want_shut_down,
+            ),
+        );
         let set = [
-            tagged(v >= 1, "offline_log_dirs", self.offline_log_dirs.is_empty())?,
-            tagged(v >= 2, "cordoned_log_dirs", self.cordoned_log_dirs.is_none())?,
+            s.sets(v >= 1, "offline_log_dirs", self.offline_log_dirs.is_empty()),
+            s.sets(v >= 2, "cordoned_log_dirs", self.cordoned_log_dirs.is_none()),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "offline_log_dirs", &self.offline_log_dirs, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "cordoned_log_dirs", &self.cordoned_log_dirs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.offline_log_dirs.put(s, "offline_log_dirs", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| self.cordoned_log_dirs.put(s, "cordoned_log_dirs", v));
         s.end_tags(2, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            current_metadata_offset: Field::get(r, "current_metadata_offset", v)?,
-            want_fence: Field::get(r, "want_fence", v)?,
-            want_shut_down: Field::get(r, "want_shut_down", v)?,
-            offline_log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["offline_log_dirs", "cordoned_log_dirs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (
+            self.broker_id,
+            self.broker_epoch,
+            self.current_metadata_offset,
+            self.want_fence,
+            self.want_shut_down,
+        ) = r.run(&["broker_id", "broker_epoch", "current_metadata_offset", "want_fence", "want_shut_down"]);
+        self.unknown_tags = r.tags(&["offline_log_dirs", "cordoned_log_dirs"], &mut |r, tag| {
             match tag {
-                0 if v >= 1 => m.offline_log_dirs = Field::get(r, "offline_log_dirs", v)?,
-                1 if v >= 2 => m.cordoned_log_dirs = Field::get(r, "cordoned_log_dirs", v)?,
-                _ => return Ok(false),
+                0 if v >= 1 => self.offline_log_dirs.fill(r, "offline_log_dirs", v),
+                1 if v >= 2 => self.cordoned_log_dirs.fill(r, "cordoned_log_dirs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -108,43 +103,39 @@ pub struct BrokerHeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerHeartbeatResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            is_caught_up: false,
-            is_fenced: true,
-            should_shut_down: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for BrokerHeartbeatResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        is_caught_up: false,
+        is_fenced: true,
+        should_shut_down: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.is_caught_up.put(s, "is_caught_up", v)?;
-        self.is_fenced.put(s, "is_fenced", v)?;
-        self.should_shut_down.put(s, "should_shut_down", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["throttle_time_ms", "error_code", "is_caught_up", "is_fenced", "should_shut_down"],
+            (
+                self.throttle_time_ms,
+                self.error_code,
+                self.is_caught_up,
+                self.is_fenced,
+                self.should_shut_down,
+            ),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            is_caught_up: Field::get(r, "is_caught_up", v)?,
-            is_fenced: Field::get(r, "is_fenced", v)?,
-            should_shut_down: Field::get(r, "should_shut_down", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code, self.is_caught_up, self.is_fenced, self.should_shut_down) =
+            r.run(&["throttle_time_ms", "error_code", "is_caught_up", "is_fenced", "should_shut_down"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(BrokerHeartbeatRequest, BrokerHeartbeatResponse);
 message!(BrokerHeartbeatRequest, 0, 2, Some(0));
 message!(BrokerHeartbeatResponse, 0, 2, Some(0));
 rpc!(BrokerHeartbeat, BrokerHeartbeatRequest, BrokerHeartbeatResponse);

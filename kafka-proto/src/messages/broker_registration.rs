@@ -39,63 +39,64 @@ pub struct BrokerRegistrationRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerRegistrationRequest {
-    fn default() -> Self {
-        Self {
-            broker_id: 0,
-            cluster_id: Str::new(),
-            incarnation_id: Uuid::ZERO,
-            listeners: Vec::new(),
-            features: Vec::new(),
-            rack: Some(Str::new()),
-            is_migrating_zk_broker: false,
-            log_dirs: Vec::new(),
-            previous_broker_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for BrokerRegistrationRequest {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        cluster_id: Str::new(),
+        incarnation_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        rack: Some(Str::new()),
+        is_migrating_zk_broker: false,
+        log_dirs: Vec::new(),
+        previous_broker_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.cluster_id.put(s, "cluster_id", v)?;
-        self.incarnation_id.put(s, "incarnation_id", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        self.features.put(s, "features", v)?;
-        self.rack.put(s, "rack", v)?;
-        if supports(v >= 1, "is_migrating_zk_broker", !self.is_migrating_zk_broker)? {
-            self.is_migrating_zk_broker.put(s, "is_migrating_zk_broker", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("broker_id", self.broker_id);
+        self.cluster_id.put(s, "cluster_id", v);
+        s.fixed("incarnation_id", self.incarnation_id);
+        self.listeners.put(s, "listeners", v);
+        self.features.put(s, "features", v);
+        self.rack.put(s, "rack", v);
+        if v >= 1 {
+            s.fixed("is_migrating_zk_broker", self.is_migrating_zk_broker);
+        } else {
+            s.absent("is_migrating_zk_broker", !self.is_migrating_zk_broker);
         }
         if v >= 2 {
-            self.log_dirs.put(s, "log_dirs", v)?;
+            self.log_dirs.put(s, "log_dirs", v);
         }
         if v >= 3 {
-            self.previous_broker_epoch.put(s, "previous_broker_epoch", v)?;
+            s.fixed("previous_broker_epoch", self.previous_broker_epoch);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            incarnation_id: Field::get(r, "incarnation_id", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            features: Field::get(r, "features", v)?,
-            rack: Field::get(r, "rack", v)?,
-            is_migrating_zk_broker: if v >= 1 { Field::get(r, "is_migrating_zk_broker", v)? } else { false },
-            log_dirs: if v >= 2 { Field::get(r, "log_dirs", v)? } else { Vec::new() },
-            previous_broker_epoch: if v >= 3 { Field::get(r, "previous_broker_epoch", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_id = r.fixed("broker_id");
+        self.cluster_id.fill(r, "cluster_id", v);
+        self.incarnation_id = r.fixed("incarnation_id");
+        self.listeners.fill(r, "listeners", v);
+        self.features.fill(r, "features", v);
+        self.rack.fill(r, "rack", v);
+        if v >= 1 {
+            self.is_migrating_zk_broker = r.fixed("is_migrating_zk_broker");
+        }
+        if v >= 2 {
+            self.log_dirs.fill(r, "log_dirs", v);
+        }
+        if v >= 3 {
+            self.previous_broker_epoch = r.fixed("previous_broker_epoch");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`BrokerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -111,28 +112,31 @@ pub struct Listener {
 
 impl Struct for Listener {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.security_protocol.put(s, "security_protocol", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.run(&["port", "security_protocol"], (self.port, self.security_protocol));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            security_protocol: Field::get(r, "security_protocol", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        (self.port, self.security_protocol) = r.run(&["port", "security_protocol"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`BrokerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
     /// Its name.
     pub name: Str,
@@ -146,21 +150,27 @@ pub struct Feature {
 
 impl Struct for Feature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -178,32 +188,27 @@ pub struct BrokerRegistrationResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for BrokerRegistrationResponse {
-    fn default() -> Self {
-        Self { throttle_time_ms: 0, error_code: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for BrokerRegistrationResponse {
     const MIN: usize = 15;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["throttle_time_ms", "error_code", "broker_epoch"],
+            (self.throttle_time_ms, self.error_code, self.broker_epoch),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code, self.broker_epoch) =
+            r.run(&["throttle_time_ms", "error_code", "broker_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(BrokerRegistrationRequest, Listener, Feature, BrokerRegistrationResponse);
 message!(BrokerRegistrationRequest, 0, 4, Some(0));
 message!(BrokerRegistrationResponse, 0, 4, Some(0));
 rpc!(BrokerRegistration, BrokerRegistrationRequest, BrokerRegistrationResponse);

@@ -104,82 +104,76 @@ pub struct RegisterBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RegisterBrokerRecord {
-    fn default() -> Self {
-        Self {
-            broker_id: 0,
-            is_migrating_zk_broker: false,
-            incarnation_id: Uuid::ZERO,
-            broker_epoch: 0,
-            end_points: Vec::new(),
-            features: Vec::new(),
-            rack: Some(Str::new()),
-            fenced: true,
-            in_controlled_shutdown: false,
-            log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for RegisterBrokerRecord {
     const MIN: usize = 33;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        is_migrating_zk_broker: false,
+        incarnation_id: Uuid::ZERO,
+        broker_epoch: 0,
+        end_points: Vec::new(),
+        features: Vec::new(),
+        rack: Some(Str::new()),
+        fenced: true,
+        in_controlled_shutdown: false,
+        log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        if supports(v >= 2, "is_migrating_zk_broker", !self.is_migrating_zk_broker)? {
-            self.is_migrating_zk_broker.put(s, "is_migrating_zk_broker", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("broker_id", self.broker_id);
+        if v >= 2 {
+            s.fixed("is_migrating_zk_broker", self.is_migrating_zk_broker);
+        } else {
+            s.absent("is_migrating_zk_broker", !self.is_migrating_zk_broker);
         }
-        self.incarnation_id.put(s, "incarnation_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.end_points.put(s, "end_points", v)?;
-        self.features.put(s, "features", v)?;
-        self.rack.put(s, "rack", v)?;
-        self.fenced.put(s, "fenced", v)?;
-        if supports(v >= 1, "in_controlled_shutdown", !self.in_controlled_shutdown)? {
-            self.in_controlled_shutdown.put(s, "in_controlled_shutdown", v)?;
+        s.run(&["incarnation_id", "broker_epoch"], (self.incarnation_id, self.broker_epoch));
+        self.end_points.put(s, "end_points", v);
+        self.features.put(s, "features", v);
+        self.rack.put(s, "rack", v);
+        s.fixed("fenced", self.fenced);
+        if v >= 1 {
+            s.fixed("in_controlled_shutdown", self.in_controlled_shutdown);
+        } else {
+            s.absent("in_controlled_shutdown", !self.in_controlled_shutdown);
         }
         let set = [
-            tagged(v >= 3, "log_dirs", self.log_dirs.is_empty())?,
-            tagged(v >= 4, "cordoned_log_dirs", self.cordoned_log_dirs.is_none())?,
+            s.sets(v >= 3, "log_dirs", self.log_dirs.is_empty()),
+            s.sets(v >= 4, "cordoned_log_dirs", self.cordoned_log_dirs.is_none()),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "log_dirs", &self.log_dirs, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "cordoned_log_dirs", &self.cordoned_log_dirs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.log_dirs.put(s, "log_dirs", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| self.cordoned_log_dirs.put(s, "cordoned_log_dirs", v));
         s.end_tags(2, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            is_migrating_zk_broker: if v >= 2 { Field::get(r, "is_migrating_zk_broker", v)? } else { false },
-            incarnation_id: Field::get(r, "incarnation_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            end_points: Field::get(r, "end_points", v)?,
-            features: Field::get(r, "features", v)?,
-            rack: Field::get(r, "rack", v)?,
-            fenced: Field::get(r, "fenced", v)?,
-            in_controlled_shutdown: if v >= 1 { Field::get(r, "in_controlled_shutdown", v)? } else { false },
-            log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["log_dirs", "cordoned_log_dirs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_id = r.fixed("broker_id");
+        if v >= 2 {
+            self.is_migrating_zk_broker = r.fixed("is_migrating_zk_broker");
+        }
+        (self.incarnation_id, self.broker_epoch) = r.run(&["incarnation_id", "broker_epoch"]);
+        self.end_points.fill(r, "end_points", v);
+        self.features.fill(r, "features", v);
+        self.rack.fill(r, "rack", v);
+        self.fenced = r.fixed("fenced");
+        if v >= 1 {
+            self.in_controlled_shutdown = r.fixed("in_controlled_shutdown");
+        }
+        self.unknown_tags = r.tags(&["log_dirs", "cordoned_log_dirs"], &mut |r, tag| {
             match tag {
-                0 if v >= 3 => m.log_dirs = Field::get(r, "log_dirs", v)?,
-                1 if v >= 4 => m.cordoned_log_dirs = Field::get(r, "cordoned_log_dirs", v)?,
-                _ => return Ok(false),
+                0 if v >= 3 => self.log_dirs.fill(r, "log_dirs", v),
+                1 if v >= 4 => self.cordoned_log_dirs.fill(r, "cordoned_log_dirs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`RegisterBrokerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerEndpoint {
     /// Its name.
     pub name: Str,
@@ -195,28 +189,31 @@ pub struct BrokerEndpoint {
 
 impl Struct for BrokerEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.security_protocol.put(s, "security_protocol", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.run(&["port", "security_protocol"], (self.port, self.security_protocol));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            security_protocol: Field::get(r, "security_protocol", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        (self.port, self.security_protocol) = r.run(&["port", "security_protocol"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RegisterBrokerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerFeature {
     /// Its name.
     pub name: Str,
@@ -230,26 +227,32 @@ pub struct BrokerFeature {
 
 impl Struct for BrokerFeature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `UnregisterBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterBrokerRecord {
     /// The broker.
     pub broker_id: i32,
@@ -261,24 +264,21 @@ pub struct UnregisterBrokerRecord {
 
 impl Struct for UnregisterBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `TopicRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRecord {
     /// Its name.
     pub name: Str,
@@ -290,19 +290,18 @@ pub struct TopicRecord {
 
 impl Struct for TopicRecord {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { name: Str::new(), topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("topic_id", self.topic_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -346,84 +345,79 @@ pub struct PartitionRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionRecord {
-    fn default() -> Self {
-        Self {
-            partition_id: -1,
-            topic_id: Uuid::ZERO,
-            replicas: Int32s::new(),
-            isr: Int32s::new(),
-            removing_replicas: Int32s::new(),
-            adding_replicas: Int32s::new(),
-            leader: -1,
-            leader_epoch: -1,
-            partition_epoch: -1,
-            directories: Vec::new(),
-            leader_recovery_state: 0,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionRecord {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        partition_id: -1,
+        topic_id: Uuid::ZERO,
+        replicas: Int32s::new(),
+        isr: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        leader: -1,
+        leader_epoch: -1,
+        partition_epoch: -1,
+        directories: Vec::new(),
+        leader_recovery_state: 0,
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_id.put(s, "partition_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.replicas.put(s, "replicas", v)?;
-        self.isr.put(s, "isr", v)?;
-        self.removing_replicas.put(s, "removing_replicas", v)?;
-        self.adding_replicas.put(s, "adding_replicas", v)?;
-        self.leader.put(s, "leader", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.partition_epoch.put(s, "partition_epoch", v)?;
-        if supports(v >= 1, "directories", self.directories.is_empty())? {
-            self.directories.put(s, "directories", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_id", "topic_id"], (self.partition_id, self.topic_id));
+        self.replicas.put(s, "replicas", v);
+        self.isr.put(s, "isr", v);
+        self.removing_replicas.put(s, "removing_replicas", v);
+        self.adding_replicas.put(s, "adding_replicas", v);
+        s.run(
+            &["leader", "leader_epoch", "partition_epoch"],
+            (self.leader, self.leader_epoch, self.partition_epoch),
+        );
+        if v >= 1 {
+            self.directories.put(s, "directories", v);
+        } else {
+            s.absent("directories", self.directories.is_empty());
         }
         let set = [
             self.leader_recovery_state != 0,
-            tagged(v >= 2, "eligible_leader_replicas", self.eligible_leader_replicas.is_none())?,
-            tagged(v >= 2, "last_known_elr", self.last_known_elr.is_none())?,
+            s.sets(v >= 2, "eligible_leader_replicas", self.eligible_leader_replicas.is_none()),
+            s.sets(v >= 2, "last_known_elr", self.last_known_elr.is_none()),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "leader_recovery_state", &self.leader_recovery_state, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "eligible_leader_replicas", &self.eligible_leader_replicas, &self.unknown_tags, v)?;
-        s.tag(set[2], 2, "last_known_elr", &self.last_known_elr, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("leader_recovery_state", self.leader_recovery_state)
+        });
+        s.tag(set[1], 1, &self.unknown_tags, |s| {
+            self.eligible_leader_replicas.put(s, "eligible_leader_replicas", v)
+        });
+        s.tag(set[2], 2, &self.unknown_tags, |s| self.last_known_elr.put(s, "last_known_elr", v));
         s.end_tags(3, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            partition_id: Field::get(r, "partition_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            isr: Field::get(r, "isr", v)?,
-            removing_replicas: Field::get(r, "removing_replicas", v)?,
-            adding_replicas: Field::get(r, "adding_replicas", v)?,
-            leader: Field::get(r, "leader", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            partition_epoch: Field::get(r, "partition_epoch", v)?,
-            directories: if v >= 1 { Field::get(r, "directories", v)? } else { Vec::new() },
-            leader_recovery_state: 0,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags =
-            r.tags(&["leader_recovery_state", "eligible_leader_replicas", "last_known_elr"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_id, self.topic_id) = r.run(&["partition_id", "topic_id"]);
+        self.replicas.fill(r, "replicas", v);
+        self.isr.fill(r, "isr", v);
+        self.removing_replicas.fill(r, "removing_replicas", v);
+        self.adding_replicas.fill(r, "adding_replicas", v);
+        (self.leader, self.leader_epoch, self.partition_epoch) =
+            r.run(&["leader", "leader_epoch", "partition_epoch"]);
+        if v >= 1 {
+            self.directories.fill(r, "directories", v);
+        }
+        self.unknown_tags = r.tags(
+            &["leader_recovery_state", "eligible_leader_replicas", "last_known_elr"],
+            &mut |r, tag| {
                 match tag {
-                    0 => m.leader_recovery_state = Field::get(r, "leader_recovery_state", v)?,
-                    1 if v >= 2 => m.eligible_leader_replicas = Field::get(r, "eligible_leader_replicas", v)?,
-                    2 if v >= 2 => m.last_known_elr = Field::get(r, "last_known_elr", v)?,
-                    _ => return Ok(false),
+                    0 => self.leader_recovery_state = r.fixed("leader_recovery_state"),
+                    1 if v >= 2 => self.eligible_leader_replicas.fill(r, "eligible_leader_replicas", v),
+                    2 if v >= 2 => self.last_known_elr.fill(r, "last_known_elr", v),
+                    _ => return false,
                 }
-                Ok(true)
-            })?;
-        Ok(m)
+                true
+            },
+        );
     }
 }
 
@@ -443,37 +437,30 @@ pub struct ConfigRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConfigRecord {
-    fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            name: Str::new(),
-            value: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ConfigRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        name: Str::new(),
+        value: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -516,31 +503,25 @@ pub struct PartitionChangeRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionChangeRecord {
-    fn default() -> Self {
-        Self {
-            partition_id: -1,
-            topic_id: Uuid::ZERO,
-            isr: None,
-            leader: -2,
-            replicas: None,
-            removing_replicas: None,
-            adding_replicas: None,
-            leader_recovery_state: -1,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            directories: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionChangeRecord {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition_id: -1,
+        topic_id: Uuid::ZERO,
+        isr: None,
+        leader: -2,
+        replicas: None,
+        removing_replicas: None,
+        adding_replicas: None,
+        leader_recovery_state: -1,
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        directories: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_id.put(s, "partition_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_id", "topic_id"], (self.partition_id, self.topic_id));
         let set = [
             self.isr.is_some(),
             self.leader != -2,
@@ -548,40 +529,30 @@ impl Struct for PartitionChangeRecord {
             self.removing_replicas.is_some(),
             self.adding_replicas.is_some(),
             self.leader_recovery_state != -1,
-            tagged(v >= 2, "eligible_leader_replicas", self.eligible_leader_replicas.is_none())?,
-            tagged(v >= 2, "last_known_elr", self.last_known_elr.is_none())?,
-            tagged(v >= 1, "directories", self.directories.is_none())?,
+            s.sets(v >= 2, "eligible_leader_replicas", self.eligible_leader_replicas.is_none()),
+            s.sets(v >= 2, "last_known_elr", self.last_known_elr.is_none()),
+            s.sets(v >= 1, "directories", self.directories.is_none()),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "isr", &self.isr, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "leader", &self.leader, &self.unknown_tags, v)?;
-        s.tag(set[2], 2, "replicas", &self.replicas, &self.unknown_tags, v)?;
-        s.tag(set[3], 3, "removing_replicas", &self.removing_replicas, &self.unknown_tags, v)?;
-        s.tag(set[4], 4, "adding_replicas", &self.adding_replicas, &self.unknown_tags, v)?;
-        s.tag(set[5], 5, "leader_recovery_state", &self.leader_recovery_state, &self.unknown_tags, v)?;
-        s.tag(set[6], 6, "eligible_leader_replicas", &self.eligible_leader_replicas, &self.unknown_tags, v)?;
-        s.tag(set[7], 7, "last_known_elr", &self.last_known_elr, &self.unknown_tags, v)?;
-        s.tag(set[8], 8, "directories", &self.directories, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.isr.put(s, "isr", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| s.fixed("leader", self.leader));
+        s.tag(set[2], 2, &self.unknown_tags, |s| self.replicas.put(s, "replicas", v));
+        s.tag(set[3], 3, &self.unknown_tags, |s| self.removing_replicas.put(s, "removing_replicas", v));
+        s.tag(set[4], 4, &self.unknown_tags, |s| self.adding_replicas.put(s, "adding_replicas", v));
+        s.tag(set[5], 5, &self.unknown_tags, |s| {
+            s.fixed("leader_recovery_state", self.leader_recovery_state)
+        });
+        s.tag(set[6], 6, &self.unknown_tags, |s| {
+            self.eligible_leader_replicas.put(s, "eligible_leader_replicas", v)
+        });
+        s.tag(set[7], 7, &self.unknown_tags, |s| self.last_known_elr.put(s, "last_known_elr", v));
+        s.tag(set[8], 8, &self.unknown_tags, |s| self.directories.put(s, "directories", v));
         s.end_tags(9, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            partition_id: Field::get(r, "partition_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            isr: None,
-            leader: -2,
-            replicas: None,
-            removing_replicas: None,
-            adding_replicas: None,
-            leader_recovery_state: -1,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            directories: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_id, self.topic_id) = r.run(&["partition_id", "topic_id"]);
+        self.unknown_tags = r.tags(
             &[
                 "isr",
                 "leader",
@@ -593,28 +564,27 @@ impl Struct for PartitionChangeRecord {
                 "last_known_elr",
                 "directories",
             ],
-            |r, tag| {
+            &mut |r, tag| {
                 match tag {
-                    0 => m.isr = Field::get(r, "isr", v)?,
-                    1 => m.leader = Field::get(r, "leader", v)?,
-                    2 => m.replicas = Field::get(r, "replicas", v)?,
-                    3 => m.removing_replicas = Field::get(r, "removing_replicas", v)?,
-                    4 => m.adding_replicas = Field::get(r, "adding_replicas", v)?,
-                    5 => m.leader_recovery_state = Field::get(r, "leader_recovery_state", v)?,
-                    6 if v >= 2 => m.eligible_leader_replicas = Field::get(r, "eligible_leader_replicas", v)?,
-                    7 if v >= 2 => m.last_known_elr = Field::get(r, "last_known_elr", v)?,
-                    8 if v >= 1 => m.directories = Field::get(r, "directories", v)?,
-                    _ => return Ok(false),
+                    0 => self.isr.fill(r, "isr", v),
+                    1 => self.leader = r.fixed("leader"),
+                    2 => self.replicas.fill(r, "replicas", v),
+                    3 => self.removing_replicas.fill(r, "removing_replicas", v),
+                    4 => self.adding_replicas.fill(r, "adding_replicas", v),
+                    5 => self.leader_recovery_state = r.fixed("leader_recovery_state"),
+                    6 if v >= 2 => self.eligible_leader_replicas.fill(r, "eligible_leader_replicas", v),
+                    7 if v >= 2 => self.last_known_elr.fill(r, "last_known_elr", v),
+                    8 if v >= 1 => self.directories.fill(r, "directories", v),
+                    _ => return false,
                 }
-                Ok(true)
+                true
             },
-        )?;
-        Ok(m)
+        );
     }
 }
 
 /// `FenceBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FenceBrokerRecord {
     /// The id.
     pub id: i32,
@@ -626,24 +596,21 @@ pub struct FenceBrokerRecord {
 
 impl Struct for FenceBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.epoch.put(s, "epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["id", "epoch"], (self.id, self.epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            epoch: Field::get(r, "epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.id, self.epoch) = r.run(&["id", "epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `UnfenceBrokerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnfenceBrokerRecord {
     /// The id.
     pub id: i32,
@@ -655,24 +622,21 @@ pub struct UnfenceBrokerRecord {
 
 impl Struct for UnfenceBrokerRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { id: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.epoch.put(s, "epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["id", "epoch"], (self.id, self.epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            epoch: Field::get(r, "epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.id, self.epoch) = r.run(&["id", "epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemoveTopicRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveTopicRecord {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -682,19 +646,21 @@ pub struct RemoveTopicRecord {
 
 impl Struct for RemoveTopicRecord {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("topic_id", self.topic_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_id: Field::get(r, "topic_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `DelegationTokenRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DelegationTokenRecord {
     /// The owner.
     pub owner: Str,
@@ -716,34 +682,42 @@ pub struct DelegationTokenRecord {
 
 impl Struct for DelegationTokenRecord {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        owner: Str::new(),
+        requester: Str::new(),
+        renewers: Vec::new(),
+        issue_timestamp: 0,
+        max_timestamp: 0,
+        expiration_timestamp: 0,
+        token_id: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.owner.put(s, "owner", v)?;
-        self.requester.put(s, "requester", v)?;
-        self.renewers.put(s, "renewers", v)?;
-        self.issue_timestamp.put(s, "issue_timestamp", v)?;
-        self.max_timestamp.put(s, "max_timestamp", v)?;
-        self.expiration_timestamp.put(s, "expiration_timestamp", v)?;
-        self.token_id.put(s, "token_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.owner.put(s, "owner", v);
+        self.requester.put(s, "requester", v);
+        self.renewers.put(s, "renewers", v);
+        s.run(
+            &["issue_timestamp", "max_timestamp", "expiration_timestamp"],
+            (self.issue_timestamp, self.max_timestamp, self.expiration_timestamp),
+        );
+        self.token_id.put(s, "token_id", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            owner: Field::get(r, "owner", v)?,
-            requester: Field::get(r, "requester", v)?,
-            renewers: Field::get(r, "renewers", v)?,
-            issue_timestamp: Field::get(r, "issue_timestamp", v)?,
-            max_timestamp: Field::get(r, "max_timestamp", v)?,
-            expiration_timestamp: Field::get(r, "expiration_timestamp", v)?,
-            token_id: Field::get(r, "token_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.owner.fill(r, "owner", v);
+        self.requester.fill(r, "requester", v);
+        self.renewers.fill(r, "renewers", v);
+        (self.issue_timestamp, self.max_timestamp, self.expiration_timestamp) =
+            r.run(&["issue_timestamp", "max_timestamp", "expiration_timestamp"]);
+        self.token_id.fill(r, "token_id", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `UserScramCredentialRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UserScramCredentialRecord {
     /// Its name.
     pub name: Str,
@@ -763,32 +737,39 @@ pub struct UserScramCredentialRecord {
 
 impl Struct for UserScramCredentialRecord {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        mechanism: 0,
+        salt: Bytes::new(),
+        stored_key: Bytes::new(),
+        server_key: Bytes::new(),
+        iterations: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        self.salt.put(s, "salt", v)?;
-        self.stored_key.put(s, "stored_key", v)?;
-        self.server_key.put(s, "server_key", v)?;
-        self.iterations.put(s, "iterations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("mechanism", self.mechanism);
+        self.salt.put(s, "salt", v);
+        self.stored_key.put(s, "stored_key", v);
+        self.server_key.put(s, "server_key", v);
+        s.fixed("iterations", self.iterations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            salt: Field::get(r, "salt", v)?,
-            stored_key: Field::get(r, "stored_key", v)?,
-            server_key: Field::get(r, "server_key", v)?,
-            iterations: Field::get(r, "iterations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.mechanism = r.fixed("mechanism");
+        self.salt.fill(r, "salt", v);
+        self.stored_key.fill(r, "stored_key", v);
+        self.server_key.fill(r, "server_key", v);
+        self.iterations = r.fixed("iterations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `FeatureLevelRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeatureLevelRecord {
     /// Its name.
     pub name: Str,
@@ -800,24 +781,23 @@ pub struct FeatureLevelRecord {
 
 impl Struct for FeatureLevelRecord {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { name: Str::new(), feature_level: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.feature_level.put(s, "feature_level", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("feature_level", self.feature_level);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            feature_level: Field::get(r, "feature_level", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.feature_level = r.fixed("feature_level");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ClientQuotaRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientQuotaRecord {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -833,23 +813,26 @@ pub struct ClientQuotaRecord {
 
 impl Struct for ClientQuotaRecord {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        entity: Vec::new(),
+        key: Str::new(),
+        value: 0.0,
+        remove: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity.put(s, "entity", v)?;
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        self.remove.put(s, "remove", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity.put(s, "entity", v);
+        self.key.put(s, "key", v);
+        s.run(&["value", "remove"], (self.value, self.remove));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity: Field::get(r, "entity", v)?,
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            remove: Field::get(r, "remove", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity.fill(r, "entity", v);
+        self.key.fill(r, "key", v);
+        (self.value, self.remove) = r.run(&["value", "remove"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -865,27 +848,21 @@ pub struct EntityData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntityData {
-    fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for EntityData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity_type.put(s, "entity_type", v)?;
-        self.entity_name.put(s, "entity_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity_type.put(s, "entity_type", v);
+        self.entity_name.put(s, "entity_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: Field::get(r, "entity_type", v)?,
-            entity_name: Field::get(r, "entity_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity_type.fill(r, "entity_type", v);
+        self.entity_name.fill(r, "entity_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -903,34 +880,28 @@ pub struct ProducerIdsRecord {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ProducerIdsRecord {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, next_producer_id: 0, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for ProducerIdsRecord {
     const MIN: usize = 21;
+    const DEFAULT: Self =
+        Self { broker_id: 0, broker_epoch: -1, next_producer_id: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
-        self.next_producer_id.put(s, "next_producer_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["broker_id", "broker_epoch", "next_producer_id"],
+            (self.broker_id, self.broker_epoch, self.next_producer_id),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            next_producer_id: Field::get(r, "next_producer_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.broker_id, self.broker_epoch, self.next_producer_id) =
+            r.run(&["broker_id", "broker_epoch", "next_producer_id"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `BrokerRegistrationChangeRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BrokerRegistrationChangeRecord {
     /// The broker.
     pub broker_id: i32,
@@ -953,52 +924,52 @@ pub struct BrokerRegistrationChangeRecord {
 
 impl Struct for BrokerRegistrationChangeRecord {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        broker_epoch: 0,
+        fenced: 0,
+        in_controlled_shutdown: 0,
+        log_dirs: Vec::new(),
+        cordoned_log_dirs: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.broker_epoch.put(s, "broker_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["broker_id", "broker_epoch"], (self.broker_id, self.broker_epoch));
         let set = [
             self.fenced != 0,
-            tagged(v >= 1, "in_controlled_shutdown", self.in_controlled_shutdown == 0)?,
-            tagged(v >= 2, "log_dirs", self.log_dirs.is_empty())?,
-            tagged(v >= 3, "cordoned_log_dirs", self.cordoned_log_dirs.is_none())?,
+            s.sets(v >= 1, "in_controlled_shutdown", self.in_controlled_shutdown == 0),
+            s.sets(v >= 2, "log_dirs", self.log_dirs.is_empty()),
+            s.sets(v >= 3, "cordoned_log_dirs", self.cordoned_log_dirs.is_none()),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "fenced", &self.fenced, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "in_controlled_shutdown", &self.in_controlled_shutdown, &self.unknown_tags, v)?;
-        s.tag(set[2], 2, "log_dirs", &self.log_dirs, &self.unknown_tags, v)?;
-        s.tag(set[3], 3, "cordoned_log_dirs", &self.cordoned_log_dirs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("fenced", self.fenced));
+        s.tag(set[1], 1, &self.unknown_tags, |s| {
+            s.fixed("in_controlled_shutdown", self.in_controlled_shutdown)
+        });
+        s.tag(set[2], 2, &self.unknown_tags, |s| self.log_dirs.put(s, "log_dirs", v));
+        s.tag(set[3], 3, &self.unknown_tags, |s| self.cordoned_log_dirs.put(s, "cordoned_log_dirs", v));
         s.end_tags(4, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: Field::get(r, "broker_epoch", v)?,
-            fenced: 0,
-            in_controlled_shutdown: 0,
-            log_dirs: Vec::new(),
-            cordoned_log_dirs: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags =
-            r.tags(&["fenced", "in_controlled_shutdown", "log_dirs", "cordoned_log_dirs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.broker_id, self.broker_epoch) = r.run(&["broker_id", "broker_epoch"]);
+        self.unknown_tags =
+            r.tags(&["fenced", "in_controlled_shutdown", "log_dirs", "cordoned_log_dirs"], &mut |r, tag| {
                 match tag {
-                    0 => m.fenced = Field::get(r, "fenced", v)?,
-                    1 if v >= 1 => m.in_controlled_shutdown = Field::get(r, "in_controlled_shutdown", v)?,
-                    2 if v >= 2 => m.log_dirs = Field::get(r, "log_dirs", v)?,
-                    3 if v >= 3 => m.cordoned_log_dirs = Field::get(r, "cordoned_log_dirs", v)?,
-                    _ => return Ok(false),
+                    0 => self.fenced = r.fixed("fenced"),
+                    1 if v >= 1 => self.in_controlled_shutdown = r.fixed("in_controlled_shutdown"),
+                    2 if v >= 2 => self.log_dirs.fill(r, "log_dirs", v),
+                    3 if v >= 3 => self.cordoned_log_dirs.fill(r, "cordoned_log_dirs", v),
+                    _ => return false,
                 }
-                Ok(true)
-            })?;
-        Ok(m)
+                true
+            });
     }
 }
 
 /// `AccessControlEntryRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AccessControlEntryRecord {
     /// The id.
     pub id: Uuid,
@@ -1022,36 +993,41 @@ pub struct AccessControlEntryRecord {
 
 impl Struct for AccessControlEntryRecord {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        id: Uuid::ZERO,
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 0,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.pattern_type.put(s, "pattern_type", v)?;
-        self.principal.put(s, "principal", v)?;
-        self.host.put(s, "host", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["id", "resource_type"], (self.id, self.resource_type));
+        self.resource_name.put(s, "resource_name", v);
+        s.fixed("pattern_type", self.pattern_type);
+        self.principal.put(s, "principal", v);
+        self.host.put(s, "host", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            pattern_type: Field::get(r, "pattern_type", v)?,
-            principal: Field::get(r, "principal", v)?,
-            host: Field::get(r, "host", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.id, self.resource_type) = r.run(&["id", "resource_type"]);
+        self.resource_name.fill(r, "resource_name", v);
+        self.pattern_type = r.fixed("pattern_type");
+        self.principal.fill(r, "principal", v);
+        self.host.fill(r, "host", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemoveAccessControlEntryRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveAccessControlEntryRecord {
     /// The id.
     pub id: Uuid,
@@ -1061,19 +1037,21 @@ pub struct RemoveAccessControlEntryRecord {
 
 impl Struct for RemoveAccessControlEntryRecord {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("id", self.id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { id: Field::get(r, "id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.id = r.fixed("id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `NoOpRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NoOpRecord {
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1081,18 +1059,19 @@ pub struct NoOpRecord {
 
 impl Struct for NoOpRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, _: i16) -> Result<(), EncodeError> {
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self { unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ZkMigrationStateRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ZkMigrationStateRecord {
     /// The zk migration state.
     pub zk_migration_state: i8,
@@ -1102,19 +1081,21 @@ pub struct ZkMigrationStateRecord {
 
 impl Struct for ZkMigrationStateRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { zk_migration_state: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.zk_migration_state.put(s, "zk_migration_state", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("zk_migration_state", self.zk_migration_state);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { zk_migration_state: Field::get(r, "zk_migration_state", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.zk_migration_state = r.fixed("zk_migration_state");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemoveUserScramCredentialRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveUserScramCredentialRecord {
     /// Its name.
     pub name: Str,
@@ -1126,24 +1107,23 @@ pub struct RemoveUserScramCredentialRecord {
 
 impl Struct for RemoveUserScramCredentialRecord {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), mechanism: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.mechanism.put(s, "mechanism", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("mechanism", self.mechanism);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            mechanism: Field::get(r, "mechanism", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.mechanism = r.fixed("mechanism");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `BeginTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BeginTransactionRecord {
     /// Its name.
     /// May be null.
@@ -1154,30 +1134,28 @@ pub struct BeginTransactionRecord {
 
 impl Struct for BeginTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { name: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         let set = [self.name.is_some()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "name", &self.name, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.name.put(s, "name", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self { name: None, unknown_tags: UnknownTags::new() };
-        m.unknown_tags = r.tags(&["name"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.unknown_tags = r.tags(&["name"], &mut |r, tag| {
             match tag {
-                0 => m.name = Field::get(r, "name", v)?,
-                _ => return Ok(false),
+                0 => self.name.fill(r, "name", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `EndTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTransactionRecord {
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -1185,18 +1163,19 @@ pub struct EndTransactionRecord {
 
 impl Struct for EndTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, _: i16) -> Result<(), EncodeError> {
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, _: i16) -> Result<Self, DecodeError> {
-        Ok(Self { unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `AbortTransactionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortTransactionRecord {
     /// Why, in the client's words.
     /// May be null.
@@ -1207,30 +1186,28 @@ pub struct AbortTransactionRecord {
 
 impl Struct for AbortTransactionRecord {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { reason: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         let set = [self.reason.is_some()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "reason", &self.reason, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.reason.put(s, "reason", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self { reason: None, unknown_tags: UnknownTags::new() };
-        m.unknown_tags = r.tags(&["reason"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.unknown_tags = r.tags(&["reason"], &mut |r, tag| {
             match tag {
-                0 => m.reason = Field::get(r, "reason", v)?,
-                _ => return Ok(false),
+                0 => self.reason.fill(r, "reason", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `RemoveDelegationTokenRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoveDelegationTokenRecord {
     /// The delegation token.
     pub token_id: Str,
@@ -1240,19 +1217,21 @@ pub struct RemoveDelegationTokenRecord {
 
 impl Struct for RemoveDelegationTokenRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { token_id: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.token_id.put(s, "token_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.token_id.put(s, "token_id", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { token_id: Field::get(r, "token_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.token_id.fill(r, "token_id", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RegisterControllerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RegisterControllerRecord {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -1270,30 +1249,36 @@ pub struct RegisterControllerRecord {
 
 impl Struct for RegisterControllerRecord {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        incarnation_id: Uuid::ZERO,
+        zk_migration_ready: false,
+        end_points: Vec::new(),
+        features: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        self.incarnation_id.put(s, "incarnation_id", v)?;
-        self.zk_migration_ready.put(s, "zk_migration_ready", v)?;
-        self.end_points.put(s, "end_points", v)?;
-        self.features.put(s, "features", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["controller_id", "incarnation_id", "zk_migration_ready"],
+            (self.controller_id, self.incarnation_id, self.zk_migration_ready),
+        );
+        self.end_points.put(s, "end_points", v);
+        self.features.put(s, "features", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            controller_id: Field::get(r, "controller_id", v)?,
-            incarnation_id: Field::get(r, "incarnation_id", v)?,
-            zk_migration_ready: Field::get(r, "zk_migration_ready", v)?,
-            end_points: Field::get(r, "end_points", v)?,
-            features: Field::get(r, "features", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.controller_id, self.incarnation_id, self.zk_migration_ready) =
+            r.run(&["controller_id", "incarnation_id", "zk_migration_ready"]);
+        self.end_points.fill(r, "end_points", v);
+        self.features.fill(r, "features", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RegisterControllerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerEndpoint {
     /// Its name.
     pub name: Str,
@@ -1309,28 +1294,31 @@ pub struct ControllerEndpoint {
 
 impl Struct for ControllerEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.security_protocol.put(s, "security_protocol", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.run(&["port", "security_protocol"], (self.port, self.security_protocol));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            security_protocol: Field::get(r, "security_protocol", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        (self.port, self.security_protocol) = r.run(&["port", "security_protocol"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RegisterControllerRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerFeature {
     /// Its name.
     pub name: Str,
@@ -1344,26 +1332,32 @@ pub struct ControllerFeature {
 
 impl Struct for ControllerFeature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ClearElrRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClearElrRecord {
     /// The topic's name.
     pub topic_name: Str,
@@ -1373,19 +1367,21 @@ pub struct ClearElrRecord {
 
 impl Struct for ClearElrRecord {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_name: Field::get(r, "topic_name", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `UnregisterControllerRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterControllerRecord {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -1395,17 +1391,53 @@ pub struct UnregisterControllerRecord {
 
 impl Struct for UnregisterControllerRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("controller_id", self.controller_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { controller_id: Field::get(r, "controller_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.controller_id = r.fixed("controller_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    RegisterBrokerRecord,
+    BrokerEndpoint,
+    BrokerFeature,
+    UnregisterBrokerRecord,
+    TopicRecord,
+    PartitionRecord,
+    ConfigRecord,
+    PartitionChangeRecord,
+    FenceBrokerRecord,
+    UnfenceBrokerRecord,
+    RemoveTopicRecord,
+    DelegationTokenRecord,
+    UserScramCredentialRecord,
+    FeatureLevelRecord,
+    ClientQuotaRecord,
+    EntityData,
+    ProducerIdsRecord,
+    BrokerRegistrationChangeRecord,
+    AccessControlEntryRecord,
+    RemoveAccessControlEntryRecord,
+    NoOpRecord,
+    ZkMigrationStateRecord,
+    RemoveUserScramCredentialRecord,
+    BeginTransactionRecord,
+    EndTransactionRecord,
+    AbortTransactionRecord,
+    RemoveDelegationTokenRecord,
+    RegisterControllerRecord,
+    ControllerEndpoint,
+    ControllerFeature,
+    ClearElrRecord,
+    UnregisterControllerRecord
+);
 message!(RegisterBrokerRecord, 0, 4, Some(0));
 message!(UnregisterBrokerRecord, 0, 0, Some(0));
 message!(TopicRecord, 0, 0, Some(0));

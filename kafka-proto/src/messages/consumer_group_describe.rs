@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupDescribeRequest {
     /// The groups.
     pub group_ids: Vec<Str>,
@@ -20,24 +20,27 @@ pub struct ConsumerGroupDescribeRequest {
 
 impl Struct for ConsumerGroupDescribeRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_ids.put(s, "group_ids", v)?;
-        self.include_authorized_operations.put(s, "include_authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_ids.put(s, "group_ids", v);
+        s.fixed("include_authorized_operations", self.include_authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_ids: Field::get(r, "group_ids", v)?,
-            include_authorized_operations: Field::get(r, "include_authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_ids.fill(r, "group_ids", v);
+        self.include_authorized_operations = r.fixed("include_authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ConsumerGroupDescribe`](crate::ApiKey::ConsumerGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupDescribeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -49,19 +52,18 @@ pub struct ConsumerGroupDescribeResponse {
 
 impl Struct for ConsumerGroupDescribeResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -92,52 +94,43 @@ pub struct DescribedGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            group_epoch: 0,
-            assignment_epoch: 0,
-            assignor_name: Str::new(),
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribedGroup {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        assignor_name: Str::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.group_id.put(s, "group_id", v)?;
-        self.group_state.put(s, "group_state", v)?;
-        self.group_epoch.put(s, "group_epoch", v)?;
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
-        self.assignor_name.put(s, "assignor_name", v)?;
-        self.members.put(s, "members", v)?;
-        self.authorized_operations.put(s, "authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.group_id.put(s, "group_id", v);
+        self.group_state.put(s, "group_state", v);
+        s.run(&["group_epoch", "assignment_epoch"], (self.group_epoch, self.assignment_epoch));
+        self.assignor_name.put(s, "assignor_name", v);
+        self.members.put(s, "members", v);
+        s.fixed("authorized_operations", self.authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            group_id: Field::get(r, "group_id", v)?,
-            group_state: Field::get(r, "group_state", v)?,
-            group_epoch: Field::get(r, "group_epoch", v)?,
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignor_name: Field::get(r, "assignor_name", v)?,
-            members: Field::get(r, "members", v)?,
-            authorized_operations: Field::get(r, "authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.group_id.fill(r, "group_id", v);
+        self.group_state.fill(r, "group_state", v);
+        (self.group_epoch, self.assignment_epoch) = r.run(&["group_epoch", "assignment_epoch"]);
+        self.assignor_name.fill(r, "assignor_name", v);
+        self.members.fill(r, "members", v);
+        self.authorized_operations = r.fixed("authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -174,65 +167,60 @@ pub struct Member {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Member {
-    fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            instance_id: None,
-            rack_id: None,
-            member_epoch: 0,
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            subscribed_topic_regex: None,
-            assignment: Assignment::default(),
-            target_assignment: Assignment::default(),
-            member_type: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for Member {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        instance_id: None,
+        rack_id: None,
+        member_epoch: 0,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        subscribed_topic_regex: None,
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        member_type: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        self.target_assignment.put(s, "target_assignment", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v);
+        self.assignment.put(s, "assignment", v);
+        self.target_assignment.put(s, "target_assignment", v);
         if v >= 1 {
-            self.member_type.put(s, "member_type", v)?;
+            s.fixed("member_type", self.member_type);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            subscribed_topic_regex: Field::get(r, "subscribed_topic_regex", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            target_assignment: Field::get(r, "target_assignment", v)?,
-            member_type: if v >= 1 { Field::get(r, "member_type", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.fill(r, "subscribed_topic_regex", v);
+        self.assignment.fill(r, "assignment", v);
+        self.target_assignment.fill(r, "target_assignment", v);
+        if v >= 1 {
+            self.member_type = r.fixed("member_type");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -242,19 +230,21 @@ pub struct Assignment {
 
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -268,24 +258,36 @@ pub struct TopicPartitions {
 
 impl Struct for TopicPartitions {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+    DescribedGroup,
+    Member,
+    Assignment,
+    TopicPartitions
+);
 message!(ConsumerGroupDescribeRequest, 0, 1, Some(0));
 message!(ConsumerGroupDescribeResponse, 0, 1, Some(0));
 rpc!(ConsumerGroupDescribe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse);

@@ -41,62 +41,59 @@ pub struct ConsumerGroupHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConsumerGroupHeartbeatRequest {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: Str::new(),
-            member_epoch: 0,
-            instance_id: None,
-            rack_id: None,
-            rebalance_timeout_ms: -1,
-            subscribed_topic_names: None,
-            subscribed_topic_regex: None,
-            server_assignor: None,
-            topic_partitions: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ConsumerGroupHeartbeatRequest {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        subscribed_topic_names: None,
+        subscribed_topic_regex: None,
+        server_assignor: None,
+        topic_partitions: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        if supports(v >= 1, "subscribed_topic_regex", self.subscribed_topic_regex.is_none())? {
-            self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        if v >= 1 {
+            self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v);
+        } else {
+            s.absent("subscribed_topic_regex", self.subscribed_topic_regex.is_none());
         }
-        self.server_assignor.put(s, "server_assignor", v)?;
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.server_assignor.put(s, "server_assignor", v);
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            subscribed_topic_regex: if v >= 1 { Field::get(r, "subscribed_topic_regex", v)? } else { None },
-            server_assignor: Field::get(r, "server_assignor", v)?,
-            topic_partitions: Field::get(r, "topic_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        if v >= 1 {
+            self.subscribed_topic_regex.fill(r, "subscribed_topic_regex", v);
+        }
+        self.server_assignor.fill(r, "server_assignor", v);
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -108,24 +105,24 @@ pub struct TopicPartitions {
 
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ConsumerGroupHeartbeat`](crate::ApiKey::ConsumerGroupHeartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupHeartbeatResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -150,34 +147,38 @@ pub struct ConsumerGroupHeartbeatResponse {
 
 impl Struct for ConsumerGroupHeartbeatResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: None,
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        assignment: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.heartbeat_interval_ms.put(s, "heartbeat_interval_ms", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(&["member_epoch", "heartbeat_interval_ms"], (self.member_epoch, self.heartbeat_interval_ms));
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            heartbeat_interval_ms: Field::get(r, "heartbeat_interval_ms", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.member_id.fill(r, "member_id", v);
+        (self.member_epoch, self.heartbeat_interval_ms) = r.run(&["member_epoch", "heartbeat_interval_ms"]);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -187,17 +188,20 @@ pub struct Assignment {
 
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ConsumerGroupHeartbeatRequest, TopicPartitions, ConsumerGroupHeartbeatResponse, Assignment);
 message!(ConsumerGroupHeartbeatRequest, 0, 1, Some(0));
 message!(ConsumerGroupHeartbeatResponse, 0, 1, Some(0));
 rpc!(ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse);

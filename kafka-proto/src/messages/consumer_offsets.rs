@@ -57,7 +57,7 @@
 use crate::wire::prelude::*;
 
 /// `LegacyOffsetCommitKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegacyOffsetCommitKey {
     /// The group's id.
     pub group: Str,
@@ -69,25 +69,23 @@ pub struct LegacyOffsetCommitKey {
 
 impl Struct for LegacyOffsetCommitKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { group: Str::new(), topic: Str::new(), partition: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        self.topic.put(s, "topic", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
+        self.topic.put(s, "topic", v);
+        s.fixed("partition", self.partition);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: Field::get(r, "group", v)?,
-            topic: Field::get(r, "topic", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
+        self.topic.fill(r, "topic", v);
+        self.partition = r.fixed("partition");
     }
 }
 
 /// `LegacyOffsetCommitValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegacyOffsetCommitValue {
     /// The offset.
     pub offset: i64,
@@ -99,25 +97,23 @@ pub struct LegacyOffsetCommitValue {
 
 impl Struct for LegacyOffsetCommitValue {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { offset: 0, metadata: Str::new(), commit_timestamp: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.offset.put(s, "offset", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        self.commit_timestamp.put(s, "commit_timestamp", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("offset", self.offset);
+        self.metadata.put(s, "metadata", v);
+        s.fixed("commit_timestamp", self.commit_timestamp);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            offset: Field::get(r, "offset", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            commit_timestamp: Field::get(r, "commit_timestamp", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.offset = r.fixed("offset");
+        self.metadata.fill(r, "metadata", v);
+        self.commit_timestamp = r.fixed("commit_timestamp");
     }
 }
 
 /// `OffsetCommitKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitKey {
     /// The group's id.
     pub group: Str,
@@ -129,20 +125,18 @@ pub struct OffsetCommitKey {
 
 impl Struct for OffsetCommitKey {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { group: Str::new(), topic: Str::new(), partition: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        self.topic.put(s, "topic", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
+        self.topic.put(s, "topic", v);
+        s.fixed("partition", self.partition);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: Field::get(r, "group", v)?,
-            topic: Field::get(r, "topic", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
+        self.topic.fill(r, "topic", v);
+        self.partition = r.fixed("partition");
     }
 }
 
@@ -168,63 +162,56 @@ pub struct OffsetCommitValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitValue {
-    fn default() -> Self {
-        Self {
-            offset: 0,
-            leader_epoch: -1,
-            metadata: Str::new(),
-            commit_timestamp: 0,
-            expire_timestamp: -1,
-            topic_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetCommitValue {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self {
+        offset: 0,
+        leader_epoch: -1,
+        metadata: Str::new(),
+        commit_timestamp: 0,
+        expire_timestamp: -1,
+        topic_id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.offset.put(s, "offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("offset", self.offset);
         if v >= 3 {
-            self.leader_epoch.put(s, "leader_epoch", v)?;
+            s.fixed("leader_epoch", self.leader_epoch);
         }
-        self.metadata.put(s, "metadata", v)?;
-        self.commit_timestamp.put(s, "commit_timestamp", v)?;
+        self.metadata.put(s, "metadata", v);
+        s.fixed("commit_timestamp", self.commit_timestamp);
         if v == 1 {
-            self.expire_timestamp.put(s, "expire_timestamp", v)?;
+            s.fixed("expire_timestamp", self.expire_timestamp);
         }
         let set = [v >= 4 && !self.topic_id.is_zero()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "topic_id", &self.topic_id, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("topic_id", self.topic_id));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            offset: Field::get(r, "offset", v)?,
-            leader_epoch: if v >= 3 { Field::get(r, "leader_epoch", v)? } else { -1 },
-            metadata: Field::get(r, "metadata", v)?,
-            commit_timestamp: Field::get(r, "commit_timestamp", v)?,
-            expire_timestamp: if v == 1 { Field::get(r, "expire_timestamp", v)? } else { -1 },
-            topic_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["topic_id"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.offset = r.fixed("offset");
+        if v >= 3 {
+            self.leader_epoch = r.fixed("leader_epoch");
+        }
+        self.metadata.fill(r, "metadata", v);
+        self.commit_timestamp = r.fixed("commit_timestamp");
+        if v == 1 {
+            self.expire_timestamp = r.fixed("expire_timestamp");
+        }
+        self.unknown_tags = r.tags(&["topic_id"], &mut |r, tag| {
             match tag {
-                0 => m.topic_id = Field::get(r, "topic_id", v)?,
-                _ => return Ok(false),
+                0 => self.topic_id = r.fixed("topic_id"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `GroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupMetadataKey {
     /// The group's id.
     pub group: Str,
@@ -232,14 +219,14 @@ pub struct GroupMetadataKey {
 
 impl Struct for GroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group.put(s, "group", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group.put(s, "group", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group: Field::get(r, "group", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group.fill(r, "group", v);
     }
 }
 
@@ -265,45 +252,40 @@ pub struct GroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for GroupMetadataValue {
-    fn default() -> Self {
-        Self {
-            protocol_type: Str::new(),
-            generation: 0,
-            protocol: Some(Str::new()),
-            leader: Some(Str::new()),
-            current_state_timestamp: -1,
-            members: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for GroupMetadataValue {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        protocol_type: Str::new(),
+        generation: 0,
+        protocol: Some(Str::new()),
+        leader: Some(Str::new()),
+        current_state_timestamp: -1,
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.protocol_type.put(s, "protocol_type", v)?;
-        self.generation.put(s, "generation", v)?;
-        self.protocol.put(s, "protocol", v)?;
-        self.leader.put(s, "leader", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.protocol_type.put(s, "protocol_type", v);
+        s.fixed("generation", self.generation);
+        self.protocol.put(s, "protocol", v);
+        self.leader.put(s, "leader", v);
         if v >= 2 {
-            self.current_state_timestamp.put(s, "current_state_timestamp", v)?;
+            s.fixed("current_state_timestamp", self.current_state_timestamp);
         }
-        self.members.put(s, "members", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.members.put(s, "members", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            generation: Field::get(r, "generation", v)?,
-            protocol: Field::get(r, "protocol", v)?,
-            leader: Field::get(r, "leader", v)?,
-            current_state_timestamp: if v >= 2 { Field::get(r, "current_state_timestamp", v)? } else { -1 },
-            members: Field::get(r, "members", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.protocol_type.fill(r, "protocol_type", v);
+        self.generation = r.fixed("generation");
+        self.protocol.fill(r, "protocol", v);
+        self.leader.fill(r, "leader", v);
+        if v >= 2 {
+            self.current_state_timestamp = r.fixed("current_state_timestamp");
+        }
+        self.members.fill(r, "members", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -332,58 +314,55 @@ pub struct MemberMetadata {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MemberMetadata {
-    fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            group_instance_id: None,
-            client_id: Str::new(),
-            client_host: Str::new(),
-            rebalance_timeout: -1,
-            session_timeout: 0,
-            subscription: Bytes::new(),
-            assignment: Bytes::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MemberMetadata {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        rebalance_timeout: -1,
+        session_timeout: 0,
+        subscription: Bytes::new(),
+        assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
         if v >= 3 {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+            self.group_instance_id.put(s, "group_instance_id", v);
         }
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
         if v >= 1 {
-            self.rebalance_timeout.put(s, "rebalance_timeout", v)?;
+            s.fixed("rebalance_timeout", self.rebalance_timeout);
         }
-        self.session_timeout.put(s, "session_timeout", v)?;
-        self.subscription.put(s, "subscription", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("session_timeout", self.session_timeout);
+        self.subscription.put(s, "subscription", v);
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            rebalance_timeout: if v >= 1 { Field::get(r, "rebalance_timeout", v)? } else { -1 },
-            session_timeout: Field::get(r, "session_timeout", v)?,
-            subscription: Field::get(r, "subscription", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        if v >= 1 {
+            self.rebalance_timeout = r.fixed("rebalance_timeout");
+        }
+        self.session_timeout = r.fixed("session_timeout");
+        self.subscription.fill(r, "subscription", v);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ConsumerGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -391,19 +370,19 @@ pub struct ConsumerGroupMetadataKey {
 
 impl Struct for ConsumerGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ConsumerGroupMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMetadataValue {
     /// The epoch.
     pub epoch: i32,
@@ -415,32 +394,30 @@ pub struct ConsumerGroupMetadataValue {
 
 impl Struct for ConsumerGroupMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { epoch: 0, metadata_hash: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("epoch", self.epoch);
         let set = [self.metadata_hash != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "metadata_hash", &self.metadata_hash, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("metadata_hash", self.metadata_hash));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m =
-            Self { epoch: Field::get(r, "epoch", v)?, metadata_hash: 0, unknown_tags: UnknownTags::new() };
-        m.unknown_tags = r.tags(&["metadata_hash"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.epoch = r.fixed("epoch");
+        self.unknown_tags = r.tags(&["metadata_hash"], &mut |r, tag| {
             match tag {
-                0 => m.metadata_hash = Field::get(r, "metadata_hash", v)?,
-                _ => return Ok(false),
+                0 => self.metadata_hash = r.fixed("metadata_hash"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `ConsumerGroupPartitionMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupPartitionMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -448,19 +425,19 @@ pub struct ConsumerGroupPartitionMetadataKey {
 
 impl Struct for ConsumerGroupPartitionMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ConsumerGroupPartitionMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupPartitionMetadataValue {
     /// The topics.
     pub topics: Vec<TopicMetadata>,
@@ -470,19 +447,21 @@ pub struct ConsumerGroupPartitionMetadataValue {
 
 impl Struct for ConsumerGroupPartitionMetadataValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicMetadata {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -498,28 +477,33 @@ pub struct TopicMetadata {
 
 impl Struct for TopicMetadata {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        num_partitions: 0,
+        partition_metadata: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.num_partitions.put(s, "num_partitions", v)?;
-        self.partition_metadata.put(s, "partition_metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("num_partitions", self.num_partitions);
+        self.partition_metadata.put(s, "partition_metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            num_partitions: Field::get(r, "num_partitions", v)?,
-            partition_metadata: Field::get(r, "partition_metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.num_partitions = r.fixed("num_partitions");
+        self.partition_metadata.fill(r, "partition_metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupPartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionMetadata {
     /// The partition.
     pub partition: i32,
@@ -531,24 +515,23 @@ pub struct PartitionMetadata {
 
 impl Struct for PartitionMetadata {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition: 0, racks: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.racks.put(s, "racks", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition", self.partition);
+        self.racks.put(s, "racks", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            racks: Field::get(r, "racks", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition = r.fixed("partition");
+        self.racks.fill(r, "racks", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ConsumerGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -558,15 +541,16 @@ pub struct ConsumerGroupMemberMetadataKey {
 
 impl Struct for ConsumerGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -601,76 +585,60 @@ pub struct ConsumerGroupMemberMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConsumerGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self {
-            instance_id: Some(Str::new()),
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            subscribed_topic_regex: Some(Str::new()),
-            rebalance_timeout_ms: -1,
-            server_assignor: Some(Str::new()),
-            classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ConsumerGroupMemberMetadataValue {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        instance_id: Some(Str::new()),
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        subscribed_topic_regex: Some(Str::new()),
+        rebalance_timeout_ms: -1,
+        server_assignor: Some(Str::new()),
+        classic_member_metadata: Some(ClassicMemberMetadata::DEFAULT),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.server_assignor.put(s, "server_assignor", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.put(s, "subscribed_topic_regex", v);
+        s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
+        self.server_assignor.put(s, "server_assignor", v);
         let set =
-            [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::default())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(
-            set[0],
-            0,
-            "classic_member_metadata",
-            &TaggedOption(&self.classic_member_metadata),
-            &self.unknown_tags,
-            v,
-        )?;
+            [self.classic_member_metadata.as_ref().is_none_or(|x| *x != ClassicMemberMetadata::DEFAULT)];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.option("classic_member_metadata", self.classic_member_metadata.as_ref(), true, v)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            subscribed_topic_regex: Field::get(r, "subscribed_topic_regex", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            server_assignor: Field::get(r, "server_assignor", v)?,
-            classic_member_metadata: Some(ClassicMemberMetadata::default()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["classic_member_metadata"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.subscribed_topic_regex.fill(r, "subscribed_topic_regex", v);
+        self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        self.server_assignor.fill(r, "server_assignor", v);
+        self.unknown_tags = r.tags(&["classic_member_metadata"], &mut |r, tag| {
             match tag {
-                0 => m.classic_member_metadata = r.option("classic_member_metadata", true, v)?,
-                _ => return Ok(false),
+                0 => self.classic_member_metadata = r.option("classic_member_metadata", true, v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`ConsumerGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassicMemberMetadata {
     /// How long the coordinator waits for a heartbeat, in milliseconds.
     pub session_timeout_ms: i32,
@@ -682,24 +650,24 @@ pub struct ClassicMemberMetadata {
 
 impl Struct for ClassicMemberMetadata {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { session_timeout_ms: 0, supported_protocols: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.session_timeout_ms.put(s, "session_timeout_ms", v)?;
-        self.supported_protocols.put(s, "supported_protocols", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("session_timeout_ms", self.session_timeout_ms);
+        self.supported_protocols.put(s, "supported_protocols", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            session_timeout_ms: Field::get(r, "session_timeout_ms", v)?,
-            supported_protocols: Field::get(r, "supported_protocols", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.session_timeout_ms = r.fixed("session_timeout_ms");
+        self.supported_protocols.fill(r, "supported_protocols", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassicProtocol {
     /// Its name.
     pub name: Str,
@@ -711,24 +679,23 @@ pub struct ClassicProtocol {
 
 impl Struct for ClassicProtocol {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.metadata.put(s, "metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.metadata.fill(r, "metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ConsumerGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -736,19 +703,19 @@ pub struct ConsumerGroupTargetAssignmentMetadataKey {
 
 impl Struct for ConsumerGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ConsumerGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -760,35 +727,31 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
 
 impl Struct for ConsumerGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `ConsumerGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -798,20 +761,21 @@ pub struct ConsumerGroupTargetAssignmentMemberKey {
 
 impl Struct for ConsumerGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `ConsumerGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMemberValue {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
@@ -821,19 +785,21 @@ pub struct ConsumerGroupTargetAssignmentMemberValue {
 
 impl Struct for ConsumerGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ConsumerGroupTargetAssignmentMemberValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -845,24 +811,24 @@ pub struct TopicPartition {
 
 impl Struct for TopicPartition {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ConsumerGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -872,20 +838,21 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
 
 impl Struct for ConsumerGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `ConsumerGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -903,25 +870,31 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
 
 impl Struct for ConsumerGroupCurrentMemberAssignmentValue {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        assigned_partitions: Vec::new(),
+        partitions_pending_revocation: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.assigned_partitions.put(s, "assigned_partitions", v)?;
-        self.partitions_pending_revocation.put(s, "partitions_pending_revocation", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.assigned_partitions.put(s, "assigned_partitions", v);
+        self.partitions_pending_revocation.put(s, "partitions_pending_revocation", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            assigned_partitions: Field::get(r, "assigned_partitions", v)?,
-            partitions_pending_revocation: Field::get(r, "partitions_pending_revocation", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.assigned_partitions.fill(r, "assigned_partitions", v);
+        self.partitions_pending_revocation.fill(r, "partitions_pending_revocation", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -939,50 +912,39 @@ pub struct TopicPartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TopicPartitions {
-    fn default() -> Self {
-        Self {
-            topic_id: Uuid::ZERO,
-            partitions: Int32s::new(),
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        partitions: Int32s::new(),
+        assignment_epochs: Some(Int32s::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
         let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.assignment_epochs.put(s, "assignment_epochs", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_epochs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.tags(&["assignment_epochs"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_epochs = Field::get(r, "assignment_epochs", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_epochs.fill(r, "assignment_epochs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `ShareGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -992,15 +954,16 @@ pub struct ShareGroupMemberMetadataKey {
 
 impl Struct for ShareGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1020,42 +983,35 @@ pub struct ShareGroupMemberMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self {
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            subscribed_topic_names: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ShareGroupMemberMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ShareGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1063,19 +1019,19 @@ pub struct ShareGroupMetadataKey {
 
 impl Struct for ShareGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ShareGroupMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupMetadataValue {
     /// The epoch.
     pub epoch: i32,
@@ -1087,24 +1043,21 @@ pub struct ShareGroupMetadataValue {
 
 impl Struct for ShareGroupMetadataValue {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { epoch: 0, metadata_hash: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.metadata_hash.put(s, "metadata_hash", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            metadata_hash: Field::get(r, "metadata_hash", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.epoch, self.metadata_hash) = r.run(&["epoch", "metadata_hash"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ShareGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1112,19 +1065,19 @@ pub struct ShareGroupTargetAssignmentMetadataKey {
 
 impl Struct for ShareGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ShareGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -1136,35 +1089,31 @@ pub struct ShareGroupTargetAssignmentMetadataValue {
 
 impl Struct for ShareGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `ShareGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -1174,20 +1123,21 @@ pub struct ShareGroupTargetAssignmentMemberKey {
 
 impl Struct for ShareGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `ShareGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberValue {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartition>,
@@ -1197,19 +1147,21 @@ pub struct ShareGroupTargetAssignmentMemberValue {
 
 impl Struct for ShareGroupTargetAssignmentMemberValue {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ShareGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -1219,20 +1171,21 @@ pub struct ShareGroupCurrentMemberAssignmentKey {
 
 impl Struct for ShareGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `ShareGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -1248,28 +1201,33 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
 
 impl Struct for ShareGroupCurrentMemberAssignmentValue {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        assigned_partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.assigned_partitions.put(s, "assigned_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.assigned_partitions.put(s, "assigned_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            assigned_partitions: Field::get(r, "assigned_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.assigned_partitions.fill(r, "assigned_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupCurrentMemberAssignmentValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1281,24 +1239,24 @@ pub struct ShareGroupCurrentMemberAssignmentTopicPartitions {
 
 impl Struct for ShareGroupCurrentMemberAssignmentTopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ShareGroupStatePartitionMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupStatePartitionMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1306,19 +1264,19 @@ pub struct ShareGroupStatePartitionMetadataKey {
 
 impl Struct for ShareGroupStatePartitionMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `ShareGroupStatePartitionMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupStatePartitionMetadataValue {
     /// The initializing topics.
     pub initializing_topics: Vec<TopicPartitionsInfo>,
@@ -1332,26 +1290,30 @@ pub struct ShareGroupStatePartitionMetadataValue {
 
 impl Struct for ShareGroupStatePartitionMetadataValue {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        initializing_topics: Vec::new(),
+        initialized_topics: Vec::new(),
+        deleting_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.initializing_topics.put(s, "initializing_topics", v)?;
-        self.initialized_topics.put(s, "initialized_topics", v)?;
-        self.deleting_topics.put(s, "deleting_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.initializing_topics.put(s, "initializing_topics", v);
+        self.initialized_topics.put(s, "initialized_topics", v);
+        self.deleting_topics.put(s, "deleting_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            initializing_topics: Field::get(r, "initializing_topics", v)?,
-            initialized_topics: Field::get(r, "initialized_topics", v)?,
-            deleting_topics: Field::get(r, "deleting_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.initializing_topics.fill(r, "initializing_topics", v);
+        self.initialized_topics.fill(r, "initialized_topics", v);
+        self.deleting_topics.fill(r, "deleting_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitionsInfo {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1365,26 +1327,30 @@ pub struct TopicPartitionsInfo {
 
 impl Struct for TopicPartitionsInfo {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupStatePartitionMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -1396,24 +1362,24 @@ pub struct TopicInfo {
 
 impl Struct for TopicInfo {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, topic_name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ConsumerGroupRegularExpressionKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupRegularExpressionKey {
     /// The group.
     pub group_id: Str,
@@ -1423,23 +1389,21 @@ pub struct ConsumerGroupRegularExpressionKey {
 
 impl Struct for ConsumerGroupRegularExpressionKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), regular_expression: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.regular_expression.put(s, "regular_expression", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.regular_expression.put(s, "regular_expression", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            regular_expression: Field::get(r, "regular_expression", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.regular_expression.fill(r, "regular_expression", v);
     }
 }
 
 /// `ConsumerGroupRegularExpressionValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerGroupRegularExpressionValue {
     /// The topics.
     pub topics: Vec<Str>,
@@ -1453,26 +1417,24 @@ pub struct ConsumerGroupRegularExpressionValue {
 
 impl Struct for ConsumerGroupRegularExpressionValue {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), version: 0, timestamp: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.version.put(s, "version", v)?;
-        self.timestamp.put(s, "timestamp", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.run(&["version", "timestamp"], (self.version, self.timestamp));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            version: Field::get(r, "version", v)?,
-            timestamp: Field::get(r, "timestamp", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        (self.version, self.timestamp) = r.run(&["version", "timestamp"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `StreamsGroupMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1480,14 +1442,14 @@ pub struct StreamsGroupMetadataKey {
 
 impl Struct for StreamsGroupMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
@@ -1514,95 +1476,71 @@ pub struct StreamsGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupMetadataValue {
-    fn default() -> Self {
-        Self {
-            epoch: 0,
-            metadata_hash: 0,
-            validated_topology_epoch: -1,
-            last_assignment_configs: Some(Vec::new()),
-            stored_description_topology_epoch: -1,
-            failed_description_topology_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StreamsGroupMetadataValue {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        epoch: 0,
+        metadata_hash: 0,
+        validated_topology_epoch: -1,
+        last_assignment_configs: Some(Vec::new()),
+        stored_description_topology_epoch: -1,
+        failed_description_topology_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.metadata_hash.put(s, "metadata_hash", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["epoch", "metadata_hash"], (self.epoch, self.metadata_hash));
         let set = [
             self.validated_topology_epoch != -1,
             self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()),
             self.stored_description_topology_epoch != -1,
             self.failed_description_topology_epoch != -1,
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "validated_topology_epoch", &self.validated_topology_epoch, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "last_assignment_configs", &self.last_assignment_configs, &self.unknown_tags, v)?;
-        s.tag(
-            set[2],
-            2,
-            "stored_description_topology_epoch",
-            &self.stored_description_topology_epoch,
-            &self.unknown_tags,
-            v,
-        )?;
-        s.tag(
-            set[3],
-            3,
-            "failed_description_topology_epoch",
-            &self.failed_description_topology_epoch,
-            &self.unknown_tags,
-            v,
-        )?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("validated_topology_epoch", self.validated_topology_epoch)
+        });
+        s.tag(set[1], 1, &self.unknown_tags, |s| {
+            self.last_assignment_configs.put(s, "last_assignment_configs", v)
+        });
+        s.tag(set[2], 2, &self.unknown_tags, |s| {
+            s.fixed("stored_description_topology_epoch", self.stored_description_topology_epoch)
+        });
+        s.tag(set[3], 3, &self.unknown_tags, |s| {
+            s.fixed("failed_description_topology_epoch", self.failed_description_topology_epoch)
+        });
         s.end_tags(4, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            epoch: Field::get(r, "epoch", v)?,
-            metadata_hash: Field::get(r, "metadata_hash", v)?,
-            validated_topology_epoch: -1,
-            last_assignment_configs: Some(Vec::new()),
-            stored_description_topology_epoch: -1,
-            failed_description_topology_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.epoch, self.metadata_hash) = r.run(&["epoch", "metadata_hash"]);
+        self.unknown_tags = r.tags(
             &[
                 "validated_topology_epoch",
                 "last_assignment_configs",
                 "stored_description_topology_epoch",
                 "failed_description_topology_epoch",
             ],
-            |r, tag| {
+            &mut |r, tag| {
                 match tag {
-                    0 => m.validated_topology_epoch = Field::get(r, "validated_topology_epoch", v)?,
-                    1 => m.last_assignment_configs = Field::get(r, "last_assignment_configs", v)?,
+                    0 => self.validated_topology_epoch = r.fixed("validated_topology_epoch"),
+                    1 => self.last_assignment_configs.fill(r, "last_assignment_configs", v),
                     2 => {
-                        m.stored_description_topology_epoch =
-                            Field::get(r, "stored_description_topology_epoch", v)?
+                        self.stored_description_topology_epoch = r.fixed("stored_description_topology_epoch")
                     }
                     3 => {
-                        m.failed_description_topology_epoch =
-                            Field::get(r, "failed_description_topology_epoch", v)?
+                        self.failed_description_topology_epoch = r.fixed("failed_description_topology_epoch")
                     }
-                    _ => return Ok(false),
+                    _ => return false,
                 }
-                Ok(true)
+                true
             },
-        )?;
-        Ok(m)
+        );
     }
 }
 
 /// A part of [`StreamsGroupMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LastAssignmentConfig {
     /// The key.
     pub key: Str,
@@ -1614,24 +1552,23 @@ pub struct LastAssignmentConfig {
 
 impl Struct for LastAssignmentConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `StreamsGroupMemberMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupMemberMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1641,15 +1578,16 @@ pub struct StreamsGroupMemberMetadataKey {
 
 impl Struct for StreamsGroupMemberMetadataKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
@@ -1682,57 +1620,48 @@ pub struct StreamsGroupMemberMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupMemberMetadataValue {
-    fn default() -> Self {
-        Self {
-            instance_id: Some(Str::new()),
-            rack_id: Some(Str::new()),
-            client_id: Str::new(),
-            client_host: Str::new(),
-            rebalance_timeout_ms: -1,
-            topology_epoch: 0,
-            process_id: Str::new(),
-            user_endpoint: None,
-            client_tags: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StreamsGroupMemberMetadataValue {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        instance_id: Some(Str::new()),
+        rack_id: Some(Str::new()),
+        client_id: Str::new(),
+        client_host: Str::new(),
+        rebalance_timeout_ms: -1,
+        topology_epoch: 0,
+        process_id: Str::new(),
+        user_endpoint: None,
+        client_tags: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.topology_epoch.put(s, "topology_epoch", v)?;
-        self.process_id.put(s, "process_id", v)?;
-        self.user_endpoint.put(s, "user_endpoint", v)?;
-        self.client_tags.put(s, "client_tags", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        s.run(&["rebalance_timeout_ms", "topology_epoch"], (self.rebalance_timeout_ms, self.topology_epoch));
+        self.process_id.put(s, "process_id", v);
+        self.user_endpoint.put(s, "user_endpoint", v);
+        self.client_tags.put(s, "client_tags", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            topology_epoch: Field::get(r, "topology_epoch", v)?,
-            process_id: Field::get(r, "process_id", v)?,
-            user_endpoint: Field::get(r, "user_endpoint", v)?,
-            client_tags: Field::get(r, "client_tags", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        (self.rebalance_timeout_ms, self.topology_epoch) = r.run(&["rebalance_timeout_ms", "topology_epoch"]);
+        self.process_id.fill(r, "process_id", v);
+        self.user_endpoint.fill(r, "user_endpoint", v);
+        self.client_tags.fill(r, "client_tags", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -1744,24 +1673,23 @@ pub struct Endpoint {
 
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupMemberMetadataValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -1773,24 +1701,23 @@ pub struct KeyValue {
 
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `StreamsGroupTargetAssignmentMetadataKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMetadataKey {
     /// The group.
     pub group_id: Str,
@@ -1798,19 +1725,19 @@ pub struct StreamsGroupTargetAssignmentMetadataKey {
 
 impl Struct for StreamsGroupTargetAssignmentMetadataKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `StreamsGroupTargetAssignmentMetadataValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMetadataValue {
     /// Epoch of the assignment.
     pub assignment_epoch: i32,
@@ -1822,35 +1749,31 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
 
 impl Struct for StreamsGroupTargetAssignmentMetadataValue {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { assignment_epoch: 0, assignment_timestamp: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("assignment_epoch", self.assignment_epoch);
         let set = [self.assignment_timestamp != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_timestamp", &self.assignment_timestamp, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("assignment_timestamp", self.assignment_timestamp));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignment_timestamp: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_timestamp"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.assignment_epoch = r.fixed("assignment_epoch");
+        self.unknown_tags = r.tags(&["assignment_timestamp"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_timestamp = Field::get(r, "assignment_timestamp", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_timestamp = r.fixed("assignment_timestamp"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `StreamsGroupTargetAssignmentMemberKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberKey {
     /// The group.
     pub group_id: Str,
@@ -1860,20 +1783,21 @@ pub struct StreamsGroupTargetAssignmentMemberKey {
 
 impl Struct for StreamsGroupTargetAssignmentMemberKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `StreamsGroupTargetAssignmentMemberValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberValue {
     /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
@@ -1887,26 +1811,30 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
 
 impl Struct for StreamsGroupTargetAssignmentMemberValue {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTargetAssignmentMemberValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -1918,24 +1846,24 @@ pub struct TaskIds {
 
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `StreamsGroupCurrentMemberAssignmentKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentKey {
     /// The group.
     pub group_id: Str,
@@ -1945,20 +1873,21 @@ pub struct StreamsGroupCurrentMemberAssignmentKey {
 
 impl Struct for StreamsGroupCurrentMemberAssignmentKey {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), member_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, member_id: Field::get(r, "member_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
     }
 }
 
 /// `StreamsGroupCurrentMemberAssignmentValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentValue {
     /// The member's epoch: -1 leaves the group, 0 joins it.
     pub member_epoch: i32,
@@ -1984,33 +1913,43 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
 
 impl Struct for StreamsGroupCurrentMemberAssignmentValue {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        member_epoch: 0,
+        previous_member_epoch: 0,
+        state: 0,
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        active_tasks_pending_revocation: Vec::new(),
+        standby_tasks_pending_revocation: Vec::new(),
+        warmup_tasks_pending_revocation: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.previous_member_epoch.put(s, "previous_member_epoch", v)?;
-        self.state.put(s, "state", v)?;
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        self.active_tasks_pending_revocation.put(s, "active_tasks_pending_revocation", v)?;
-        self.standby_tasks_pending_revocation.put(s, "standby_tasks_pending_revocation", v)?;
-        self.warmup_tasks_pending_revocation.put(s, "warmup_tasks_pending_revocation", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["member_epoch", "previous_member_epoch", "state"],
+            (self.member_epoch, self.previous_member_epoch, self.state),
+        );
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        self.active_tasks_pending_revocation.put(s, "active_tasks_pending_revocation", v);
+        self.standby_tasks_pending_revocation.put(s, "standby_tasks_pending_revocation", v);
+        self.warmup_tasks_pending_revocation.put(s, "warmup_tasks_pending_revocation", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            previous_member_epoch: Field::get(r, "previous_member_epoch", v)?,
-            state: Field::get(r, "state", v)?,
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            active_tasks_pending_revocation: Field::get(r, "active_tasks_pending_revocation", v)?,
-            standby_tasks_pending_revocation: Field::get(r, "standby_tasks_pending_revocation", v)?,
-            warmup_tasks_pending_revocation: Field::get(r, "warmup_tasks_pending_revocation", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.member_epoch, self.previous_member_epoch, self.state) =
+            r.run(&["member_epoch", "previous_member_epoch", "state"]);
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.active_tasks_pending_revocation.fill(r, "active_tasks_pending_revocation", v);
+        self.standby_tasks_pending_revocation.fill(r, "standby_tasks_pending_revocation", v);
+        self.warmup_tasks_pending_revocation.fill(r, "warmup_tasks_pending_revocation", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -2028,50 +1967,39 @@ pub struct StreamsGroupCurrentMemberAssignmentTaskIds {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupCurrentMemberAssignmentTaskIds {
-    fn default() -> Self {
-        Self {
-            subtopology_id: Str::new(),
-            partitions: Int32s::new(),
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StreamsGroupCurrentMemberAssignmentTaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        partitions: Int32s::new(),
+        assignment_epochs: Some(Int32s::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
         let set = [self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "assignment_epochs", &self.assignment_epochs, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.assignment_epochs.put(s, "assignment_epochs", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            assignment_epochs: Some(Int32s::new()),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["assignment_epochs"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.tags(&["assignment_epochs"], &mut |r, tag| {
             match tag {
-                0 => m.assignment_epochs = Field::get(r, "assignment_epochs", v)?,
-                _ => return Ok(false),
+                0 => self.assignment_epochs.fill(r, "assignment_epochs", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// `StreamsGroupTopologyKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyKey {
     /// The group.
     pub group_id: Str,
@@ -2079,19 +2007,19 @@ pub struct StreamsGroupTopologyKey {
 
 impl Struct for StreamsGroupTopologyKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { group_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
     }
 }
 
 /// `StreamsGroupTopologyValue`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyValue {
     /// The epoch.
     pub epoch: i32,
@@ -2103,24 +2031,23 @@ pub struct StreamsGroupTopologyValue {
 
 impl Struct for StreamsGroupTopologyValue {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.subtopologies.put(s, "subtopologies", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("epoch", self.epoch);
+        self.subtopologies.put(s, "subtopologies", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.epoch = r.fixed("epoch");
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -2142,34 +2069,42 @@ pub struct Subtopology {
 
 impl Struct for Subtopology {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        copartition_groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.state_changelog_topics.put(s, "state_changelog_topics", v)?;
-        self.repartition_sink_topics.put(s, "repartition_sink_topics", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        self.copartition_groups.put(s, "copartition_groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.state_changelog_topics.put(s, "state_changelog_topics", v);
+        self.repartition_sink_topics.put(s, "repartition_sink_topics", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        self.copartition_groups.put(s, "copartition_groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            state_changelog_topics: Field::get(r, "state_changelog_topics", v)?,
-            repartition_sink_topics: Field::get(r, "repartition_sink_topics", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            copartition_groups: Field::get(r, "copartition_groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.state_changelog_topics.fill(r, "state_changelog_topics", v);
+        self.repartition_sink_topics.fill(r, "repartition_sink_topics", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.copartition_groups.fill(r, "copartition_groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyTopicInfo {
     /// Its name.
     pub name: Str,
@@ -2185,28 +2120,31 @@ pub struct StreamsGroupTopologyTopicInfo {
 
 impl Struct for StreamsGroupTopologyTopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicConfig {
     /// The key.
     pub key: Str,
@@ -2218,24 +2156,23 @@ pub struct TopicConfig {
 
 impl Struct for TopicConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyTopicInfo2 {
     /// Its name.
     pub name: Str,
@@ -2251,28 +2188,31 @@ pub struct StreamsGroupTopologyTopicInfo2 {
 
 impl Struct for StreamsGroupTopologyTopicInfo2 {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CopartitionGroup {
     /// The source topics.
     pub source_topics: Int16s,
@@ -2286,24 +2226,94 @@ pub struct CopartitionGroup {
 
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        source_topics: Int16s::new(),
+        source_topic_regex: Int16s::new(),
+        repartition_source_topics: Int16s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    LegacyOffsetCommitKey,
+    LegacyOffsetCommitValue,
+    OffsetCommitKey,
+    OffsetCommitValue,
+    GroupMetadataKey,
+    GroupMetadataValue,
+    MemberMetadata,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupPartitionMetadataValue,
+    TopicMetadata,
+    PartitionMetadata,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+    ClassicMemberMetadata,
+    ClassicProtocol,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+    TopicPartition,
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    TopicPartitions,
+    ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
+    ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue,
+    ShareGroupCurrentMemberAssignmentKey,
+    ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupCurrentMemberAssignmentTopicPartitions,
+    ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue,
+    TopicPartitionsInfo,
+    TopicInfo,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
+    StreamsGroupMetadataKey,
+    StreamsGroupMetadataValue,
+    LastAssignmentConfig,
+    StreamsGroupMemberMetadataKey,
+    StreamsGroupMemberMetadataValue,
+    Endpoint,
+    KeyValue,
+    StreamsGroupTargetAssignmentMetadataKey,
+    StreamsGroupTargetAssignmentMetadataValue,
+    StreamsGroupTargetAssignmentMemberKey,
+    StreamsGroupTargetAssignmentMemberValue,
+    TaskIds,
+    StreamsGroupCurrentMemberAssignmentKey,
+    StreamsGroupCurrentMemberAssignmentValue,
+    StreamsGroupCurrentMemberAssignmentTaskIds,
+    StreamsGroupTopologyKey,
+    StreamsGroupTopologyValue,
+    Subtopology,
+    StreamsGroupTopologyTopicInfo,
+    TopicConfig,
+    StreamsGroupTopologyTopicInfo2,
+    CopartitionGroup
+);
 message!(LegacyOffsetCommitKey, 0, 0, None);
 message!(LegacyOffsetCommitValue, 0, 0, None);
 message!(OffsetCommitKey, 0, 0, None);

@@ -33,49 +33,47 @@ pub struct ConsumerProtocolSubscription {
     pub rack_id: Option<Str>,
 }
 
-impl Default for ConsumerProtocolSubscription {
-    fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            user_data: None,
-            owned_partitions: Vec::new(),
-            generation_id: -1,
-            rack_id: None,
-        }
-    }
-}
-
 impl Struct for ConsumerProtocolSubscription {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        user_data: None,
+        owned_partitions: Vec::new(),
+        generation_id: -1,
+        rack_id: None,
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.user_data.put(s, "user_data", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        self.user_data.put(s, "user_data", v);
         if v >= 1 {
-            self.owned_partitions.put(s, "owned_partitions", v)?;
+            self.owned_partitions.put(s, "owned_partitions", v);
         }
         if v >= 2 {
-            self.generation_id.put(s, "generation_id", v)?;
+            s.fixed("generation_id", self.generation_id);
         }
         if v >= 3 {
-            self.rack_id.put(s, "rack_id", v)?;
+            self.rack_id.put(s, "rack_id", v);
         }
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            user_data: Field::get(r, "user_data", v)?,
-            owned_partitions: if v >= 1 { Field::get(r, "owned_partitions", v)? } else { Vec::new() },
-            generation_id: if v >= 2 { Field::get(r, "generation_id", v)? } else { -1 },
-            rack_id: if v >= 3 { Field::get(r, "rack_id", v)? } else { None },
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.user_data.fill(r, "user_data", v);
+        if v >= 1 {
+            self.owned_partitions.fill(r, "owned_partitions", v);
+        }
+        if v >= 2 {
+            self.generation_id = r.fixed("generation_id");
+        }
+        if v >= 3 {
+            self.rack_id.fill(r, "rack_id", v);
+        }
     }
 }
 
 /// A part of [`ConsumerProtocolSubscription`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Str,
@@ -85,20 +83,21 @@ pub struct TopicPartition {
 
 impl Struct for TopicPartition {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic: Str::new(), partitions: Int32s::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic: Field::get(r, "topic", v)?, partitions: Field::get(r, "partitions", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
     }
 }
 
 /// `ConsumerProtocolAssignment`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerProtocolAssignment {
     /// Partitions the member has been given.
     pub assigned_partitions: Vec<TopicPartition>,
@@ -109,21 +108,20 @@ pub struct ConsumerProtocolAssignment {
 
 impl Struct for ConsumerProtocolAssignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { assigned_partitions: Vec::new(), user_data: None };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.assigned_partitions.put(s, "assigned_partitions", v)?;
-        self.user_data.put(s, "user_data", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.assigned_partitions.put(s, "assigned_partitions", v);
+        self.user_data.put(s, "user_data", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            assigned_partitions: Field::get(r, "assigned_partitions", v)?,
-            user_data: Field::get(r, "user_data", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.assigned_partitions.fill(r, "assigned_partitions", v);
+        self.user_data.fill(r, "user_data", v);
     }
 }
 
+default!(ConsumerProtocolSubscription, TopicPartition, ConsumerProtocolAssignment);
 message!(ConsumerProtocolSubscription, 0, 3, None);
 prefixed!(ConsumerProtocolSubscription);
 message!(ConsumerProtocolAssignment, 0, 3, None);

@@ -20,7 +20,7 @@
 use crate::wire::prelude::*;
 
 /// `ControlRecordTypeSchema`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControlRecordTypeSchema {
     /// The type.
     pub type_: i16,
@@ -28,19 +28,19 @@ pub struct ControlRecordTypeSchema {
 
 impl Struct for ControlRecordTypeSchema {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { type_: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.type_.put(s, "type", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("type", self.type_);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { type_: Field::get(r, "type", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.type_ = r.fixed("type");
     }
 }
 
 /// `EndTxnMarker`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTxnMarker {
     /// Epoch of the transaction coordinator.
     pub coordinator_epoch: i32,
@@ -48,19 +48,19 @@ pub struct EndTxnMarker {
 
 impl Struct for EndTxnMarker {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { coordinator_epoch: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("coordinator_epoch", self.coordinator_epoch);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { coordinator_epoch: Field::get(r, "coordinator_epoch", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.coordinator_epoch = r.fixed("coordinator_epoch");
     }
 }
 
 /// `LeaderChangeMessage`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderChangeMessage {
     /// The version.
     pub version: i16,
@@ -76,28 +76,31 @@ pub struct LeaderChangeMessage {
 
 impl Struct for LeaderChangeMessage {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        version: 0,
+        leader_id: 0,
+        voters: Vec::new(),
+        granting_voters: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.voters.put(s, "voters", v)?;
-        self.granting_voters.put(s, "granting_voters", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["version", "leader_id"], (self.version, self.leader_id));
+        self.voters.put(s, "voters", v);
+        self.granting_voters.put(s, "granting_voters", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            voters: Field::get(r, "voters", v)?,
-            granting_voters: Field::get(r, "granting_voters", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.version, self.leader_id) = r.run(&["version", "leader_id"]);
+        self.voters.fill(r, "voters", v);
+        self.granting_voters.fill(r, "granting_voters", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderChangeMessage`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Voter {
     /// The voter.
     pub voter_id: i32,
@@ -110,26 +113,30 @@ pub struct Voter {
 
 impl Struct for Voter {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { voter_id: 0, voter_directory_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.voter_id.put(s, "voter_id", v)?;
-        if supports(v >= 1, "voter_directory_id", self.voter_directory_id.is_zero())? {
-            self.voter_directory_id.put(s, "voter_directory_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("voter_id", self.voter_id);
+        if v >= 1 {
+            s.fixed("voter_directory_id", self.voter_directory_id);
+        } else {
+            s.absent("voter_directory_id", self.voter_directory_id.is_zero());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: if v >= 1 { Field::get(r, "voter_directory_id", v)? } else { Uuid::ZERO },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.voter_id = r.fixed("voter_id");
+        if v >= 1 {
+            self.voter_directory_id = r.fixed("voter_directory_id");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `SnapshotHeaderRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotHeaderRecord {
     /// The version.
     pub version: i16,
@@ -141,24 +148,26 @@ pub struct SnapshotHeaderRecord {
 
 impl Struct for SnapshotHeaderRecord {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { version: 0, last_contained_log_timestamp: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.last_contained_log_timestamp.put(s, "last_contained_log_timestamp", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["version", "last_contained_log_timestamp"],
+            (self.version, self.last_contained_log_timestamp),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            last_contained_log_timestamp: Field::get(r, "last_contained_log_timestamp", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.version, self.last_contained_log_timestamp) =
+            r.run(&["version", "last_contained_log_timestamp"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `SnapshotFooterRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotFooterRecord {
     /// The version.
     pub version: i16,
@@ -168,19 +177,21 @@ pub struct SnapshotFooterRecord {
 
 impl Struct for SnapshotFooterRecord {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("version", self.version);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { version: Field::get(r, "version", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.version = r.fixed("version");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `KRaftVersionRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionRecord {
     /// The version.
     pub version: i16,
@@ -192,24 +203,21 @@ pub struct KRaftVersionRecord {
 
 impl Struct for KRaftVersionRecord {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { version: 0, k_raft_version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.k_raft_version.put(s, "k_raft_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["version", "k_raft_version"], (self.version, self.k_raft_version));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            k_raft_version: Field::get(r, "k_raft_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.version, self.k_raft_version) = r.run(&["version", "k_raft_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `VotersRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VotersRecord {
     /// The version.
     pub version: i16,
@@ -221,24 +229,23 @@ pub struct VotersRecord {
 
 impl Struct for VotersRecord {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { version: 0, voters: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.version.put(s, "version", v)?;
-        self.voters.put(s, "voters", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("version", self.version);
+        self.voters.put(s, "voters", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: Field::get(r, "version", v)?,
-            voters: Field::get(r, "voters", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.version = r.fixed("version");
+        self.voters.fill(r, "voters", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VotersVoter {
     /// The voter.
     pub voter_id: i32,
@@ -254,28 +261,31 @@ pub struct VotersVoter {
 
 impl Struct for VotersVoter {
     const MIN: usize = 27;
+    const DEFAULT: Self = Self {
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        endpoints: Vec::new(),
+        k_raft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.voter_id.put(s, "voter_id", v)?;
-        self.voter_directory_id.put(s, "voter_directory_id", v)?;
-        self.endpoints.put(s, "endpoints", v)?;
-        self.k_raft_version_feature.put(s, "k_raft_version_feature", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["voter_id", "voter_directory_id"], (self.voter_id, self.voter_directory_id));
+        self.endpoints.put(s, "endpoints", v);
+        self.k_raft_version_feature.put(s, "k_raft_version_feature", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: Field::get(r, "voter_directory_id", v)?,
-            endpoints: Field::get(r, "endpoints", v)?,
-            k_raft_version_feature: Field::get(r, "k_raft_version_feature", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.voter_id, self.voter_directory_id) = r.run(&["voter_id", "voter_directory_id"]);
+        self.endpoints.fill(r, "endpoints", v);
+        self.k_raft_version_feature.fill(r, "k_raft_version_feature", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Its name.
     pub name: Str,
@@ -289,26 +299,26 @@ pub struct Endpoint {
 
 impl Struct for Endpoint {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VotersRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The min supported version.
     pub min_supported_version: i16,
@@ -320,22 +330,37 @@ pub struct KRaftVersionFeature {
 
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { min_supported_version: 0, max_supported_version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ControlRecordTypeSchema,
+    EndTxnMarker,
+    LeaderChangeMessage,
+    Voter,
+    SnapshotHeaderRecord,
+    SnapshotFooterRecord,
+    KRaftVersionRecord,
+    VotersRecord,
+    VotersVoter,
+    Endpoint,
+    KRaftVersionFeature
+);
 message!(ControlRecordTypeSchema, 0, 0, None);
 prefixed!(ControlRecordTypeSchema);
 message!(EndTxnMarker, 0, 0, None);

@@ -21,34 +21,29 @@ pub struct ControlledShutdownRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControlledShutdownRequest {
-    fn default() -> Self {
-        Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for ControlledShutdownRequest {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { broker_id: 0, broker_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("broker_id", self.broker_id);
         if v >= 2 {
-            self.broker_epoch.put(s, "broker_epoch", v)?;
+            s.fixed("broker_epoch", self.broker_epoch);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            broker_epoch: if v >= 2 { Field::get(r, "broker_epoch", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_id = r.fixed("broker_id");
+        if v >= 2 {
+            self.broker_epoch = r.fixed("broker_epoch");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ControlledShutdown`](crate::ApiKey::ControlledShutdown).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControlledShutdownResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -60,24 +55,24 @@ pub struct ControlledShutdownResponse {
 
 impl Struct for ControlledShutdownResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, remaining_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.remaining_partitions.put(s, "remaining_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.remaining_partitions.put(s, "remaining_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            remaining_partitions: Field::get(r, "remaining_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.remaining_partitions.fill(r, "remaining_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ControlledShutdownResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemainingPartition {
     /// The topic's name.
     pub topic_name: Str,
@@ -89,22 +84,23 @@ pub struct RemainingPartition {
 
 impl Struct for RemainingPartition {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ControlledShutdownRequest, ControlledShutdownResponse, RemainingPartition);
 message!(ControlledShutdownRequest, 0, 3, Some(3));
 message!(ControlledShutdownResponse, 0, 3, Some(3));
 rpc!(ControlledShutdown, ControlledShutdownRequest, ControlledShutdownResponse);

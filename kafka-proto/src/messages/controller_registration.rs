@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ControllerRegistration`](crate::ApiKey::ControllerRegistration).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ControllerRegistrationRequest {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -25,30 +25,36 @@ pub struct ControllerRegistrationRequest {
 
 impl Struct for ControllerRegistrationRequest {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        incarnation_id: Uuid::ZERO,
+        zk_migration_ready: false,
+        listeners: Vec::new(),
+        features: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        self.incarnation_id.put(s, "incarnation_id", v)?;
-        self.zk_migration_ready.put(s, "zk_migration_ready", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        self.features.put(s, "features", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["controller_id", "incarnation_id", "zk_migration_ready"],
+            (self.controller_id, self.incarnation_id, self.zk_migration_ready),
+        );
+        self.listeners.put(s, "listeners", v);
+        self.features.put(s, "features", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            controller_id: Field::get(r, "controller_id", v)?,
-            incarnation_id: Field::get(r, "incarnation_id", v)?,
-            zk_migration_ready: Field::get(r, "zk_migration_ready", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            features: Field::get(r, "features", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.controller_id, self.incarnation_id, self.zk_migration_ready) =
+            r.run(&["controller_id", "incarnation_id", "zk_migration_ready"]);
+        self.listeners.fill(r, "listeners", v);
+        self.features.fill(r, "features", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ControllerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -64,28 +70,31 @@ pub struct Listener {
 
 impl Struct for Listener {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        host: Str::new(),
+        port: 0,
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.security_protocol.put(s, "security_protocol", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.run(&["port", "security_protocol"], (self.port, self.security_protocol));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            security_protocol: Field::get(r, "security_protocol", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        (self.port, self.security_protocol) = r.run(&["port", "security_protocol"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ControllerRegistrationRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
     /// Its name.
     pub name: Str,
@@ -99,21 +108,27 @@ pub struct Feature {
 
 impl Struct for Feature {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        min_supported_version: 0,
+        max_supported_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -131,37 +146,29 @@ pub struct ControllerRegistrationResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ControllerRegistrationResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ControllerRegistrationResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ControllerRegistrationRequest, Listener, Feature, ControllerRegistrationResponse);
 message!(ControllerRegistrationRequest, 0, 0, Some(0));
 message!(ControllerRegistrationResponse, 0, 0, Some(0));
 rpc!(ControllerRegistration, ControllerRegistrationRequest, ControllerRegistrationResponse);

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`CreateAcls`](crate::ApiKey::CreateAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateAclsRequest {
     /// The creations.
     pub creations: Vec<AclCreation>,
@@ -20,14 +20,16 @@ pub struct CreateAclsRequest {
 
 impl Struct for CreateAclsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { creations: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.creations.put(s, "creations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.creations.put(s, "creations", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { creations: Field::get(r, "creations", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.creations.fill(r, "creations", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -53,53 +55,48 @@ pub struct AclCreation {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AclCreation {
-    fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            resource_pattern_type: 3,
-            principal: Str::new(),
-            host: Str::new(),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AclCreation {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        resource_pattern_type: 3,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        if supports(v >= 1, "resource_pattern_type", self.resource_pattern_type == 3)? {
-            self.resource_pattern_type.put(s, "resource_pattern_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        if v >= 1 {
+            s.fixed("resource_pattern_type", self.resource_pattern_type);
+        } else {
+            s.absent("resource_pattern_type", self.resource_pattern_type == 3);
         }
-        self.principal.put(s, "principal", v)?;
-        self.host.put(s, "host", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.principal.put(s, "principal", v);
+        self.host.put(s, "host", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            resource_pattern_type: if v >= 1 { Field::get(r, "resource_pattern_type", v)? } else { 3 },
-            principal: Field::get(r, "principal", v)?,
-            host: Field::get(r, "host", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        if v >= 1 {
+            self.resource_pattern_type = r.fixed("resource_pattern_type");
+        }
+        self.principal.fill(r, "principal", v);
+        self.host.fill(r, "host", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`CreateAcls`](crate::ApiKey::CreateAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateAclsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -111,19 +108,18 @@ pub struct CreateAclsResponse {
 
 impl Struct for CreateAclsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -139,30 +135,25 @@ pub struct AclCreationResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AclCreationResult {
-    fn default() -> Self {
-        Self { error_code: 0, error_message: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for AclCreationResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, error_message: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(CreateAclsRequest, AclCreation, CreateAclsResponse, AclCreationResult);
 message!(CreateAclsRequest, 0, 3, Some(2));
 message!(CreateAclsResponse, 0, 3, Some(2));
 rpc!(CreateAcls, CreateAclsRequest, CreateAclsResponse);

@@ -26,62 +26,48 @@ pub struct CreateDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateDelegationTokenRequest {
-    fn default() -> Self {
-        Self {
-            owner_principal_type: Some(Str::new()),
-            owner_principal_name: Some(Str::new()),
-            renewers: Vec::new(),
-            max_lifetime_ms: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for CreateDelegationTokenRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        owner_principal_type: Some(Str::new()),
+        owner_principal_name: Some(Str::new()),
+        renewers: Vec::new(),
+        max_lifetime_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(
-            v >= 3,
-            "owner_principal_type",
-            self.owner_principal_type.as_ref().is_some_and(|x| x.is_empty()),
-        )? {
-            self.owner_principal_type.put(s, "owner_principal_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 3 {
+            self.owner_principal_type.put(s, "owner_principal_type", v);
+            self.owner_principal_name.put(s, "owner_principal_name", v);
+        } else {
+            s.absent(
+                "owner_principal_type",
+                self.owner_principal_type.as_ref().is_some_and(|x| x.is_empty()),
+            );
+            s.absent(
+                "owner_principal_name",
+                self.owner_principal_name.as_ref().is_some_and(|x| x.is_empty()),
+            );
         }
-        if supports(
-            v >= 3,
-            "owner_principal_name",
-            self.owner_principal_name.as_ref().is_some_and(|x| x.is_empty()),
-        )? {
-            self.owner_principal_name.put(s, "owner_principal_name", v)?;
-        }
-        self.renewers.put(s, "renewers", v)?;
-        self.max_lifetime_ms.put(s, "max_lifetime_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.renewers.put(s, "renewers", v);
+        s.fixed("max_lifetime_ms", self.max_lifetime_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            owner_principal_type: if v >= 3 {
-                Field::get(r, "owner_principal_type", v)?
-            } else {
-                Some(Str::new())
-            },
-            owner_principal_name: if v >= 3 {
-                Field::get(r, "owner_principal_name", v)?
-            } else {
-                Some(Str::new())
-            },
-            renewers: Field::get(r, "renewers", v)?,
-            max_lifetime_ms: Field::get(r, "max_lifetime_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.owner_principal_type.fill(r, "owner_principal_type", v);
+            self.owner_principal_name.fill(r, "owner_principal_name", v);
+        }
+        self.renewers.fill(r, "renewers", v);
+        self.max_lifetime_ms = r.fixed("max_lifetime_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`CreateDelegationTokenRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableRenewers {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -93,24 +79,24 @@ pub struct CreatableRenewers {
 
 impl Struct for CreatableRenewers {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`CreateDelegationToken`](crate::ApiKey::CreateDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -142,54 +128,60 @@ pub struct CreateDelegationTokenResponse {
 
 impl Struct for CreateDelegationTokenResponse {
     const MIN: usize = 34;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        principal_type: Str::new(),
+        principal_name: Str::new(),
+        token_requester_principal_type: Str::new(),
+        token_requester_principal_name: Str::new(),
+        issue_timestamp_ms: 0,
+        expiry_timestamp_ms: 0,
+        max_timestamp_ms: 0,
+        token_id: Str::new(),
+        hmac: Bytes::new(),
+        throttle_time_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        if supports(v >= 3, "token_requester_principal_type", self.token_requester_principal_type.is_empty())?
-        {
-            self.token_requester_principal_type.put(s, "token_requester_principal_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.put(s, "token_requester_principal_type", v);
+            self.token_requester_principal_name.put(s, "token_requester_principal_name", v);
+        } else {
+            s.absent("token_requester_principal_type", self.token_requester_principal_type.is_empty());
+            s.absent("token_requester_principal_name", self.token_requester_principal_name.is_empty());
         }
-        if supports(v >= 3, "token_requester_principal_name", self.token_requester_principal_name.is_empty())?
-        {
-            self.token_requester_principal_name.put(s, "token_requester_principal_name", v)?;
-        }
-        self.issue_timestamp_ms.put(s, "issue_timestamp_ms", v)?;
-        self.expiry_timestamp_ms.put(s, "expiry_timestamp_ms", v)?;
-        self.max_timestamp_ms.put(s, "max_timestamp_ms", v)?;
-        self.token_id.put(s, "token_id", v)?;
-        self.hmac.put(s, "hmac", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(
+            &["issue_timestamp_ms", "expiry_timestamp_ms", "max_timestamp_ms"],
+            (self.issue_timestamp_ms, self.expiry_timestamp_ms, self.max_timestamp_ms),
+        );
+        self.token_id.put(s, "token_id", v);
+        self.hmac.put(s, "hmac", v);
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            token_requester_principal_type: if v >= 3 {
-                Field::get(r, "token_requester_principal_type", v)?
-            } else {
-                Str::new()
-            },
-            token_requester_principal_name: if v >= 3 {
-                Field::get(r, "token_requester_principal_name", v)?
-            } else {
-                Str::new()
-            },
-            issue_timestamp_ms: Field::get(r, "issue_timestamp_ms", v)?,
-            expiry_timestamp_ms: Field::get(r, "expiry_timestamp_ms", v)?,
-            max_timestamp_ms: Field::get(r, "max_timestamp_ms", v)?,
-            token_id: Field::get(r, "token_id", v)?,
-            hmac: Field::get(r, "hmac", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.fill(r, "token_requester_principal_type", v);
+            self.token_requester_principal_name.fill(r, "token_requester_principal_name", v);
+        }
+        (self.issue_timestamp_ms, self.expiry_timestamp_ms, self.max_timestamp_ms) =
+            r.run(&["issue_timestamp_ms", "expiry_timestamp_ms", "max_timestamp_ms"]);
+        self.token_id.fill(r, "token_id", v);
+        self.hmac.fill(r, "hmac", v);
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(CreateDelegationTokenRequest, CreatableRenewers, CreateDelegationTokenResponse);
 message!(CreateDelegationTokenRequest, 0, 3, Some(2));
 message!(CreateDelegationTokenResponse, 0, 3, Some(2));
 rpc!(CreateDelegationToken, CreateDelegationTokenRequest, CreateDelegationTokenResponse);

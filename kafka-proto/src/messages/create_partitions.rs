@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsRequest {
     /// The topics.
     pub topics: Vec<CreatePartitionsTopic>,
@@ -24,21 +24,19 @@ pub struct CreatePartitionsRequest {
 
 impl Struct for CreatePartitionsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), timeout_ms: 0, validate_only: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.run(&["timeout_ms", "validate_only"], (self.timeout_ms, self.validate_only));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        (self.timeout_ms, self.validate_only) = r.run(&["timeout_ms", "validate_only"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -56,34 +54,28 @@ pub struct CreatePartitionsTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatePartitionsTopic {
-    fn default() -> Self {
-        Self { name: Str::new(), count: 0, assignments: Some(Vec::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for CreatePartitionsTopic {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { name: Str::new(), count: 0, assignments: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.count.put(s, "count", v)?;
-        self.assignments.put(s, "assignments", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("count", self.count);
+        self.assignments.put(s, "assignments", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            count: Field::get(r, "count", v)?,
-            assignments: Field::get(r, "assignments", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.count = r.fixed("count");
+        self.assignments.fill(r, "assignments", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`CreatePartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsAssignment {
     /// The broker ids.
     pub broker_ids: Int32s,
@@ -93,19 +85,21 @@ pub struct CreatePartitionsAssignment {
 
 impl Struct for CreatePartitionsAssignment {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { broker_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_ids.put(s, "broker_ids", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.broker_ids.put(s, "broker_ids", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { broker_ids: Field::get(r, "broker_ids", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_ids.fill(r, "broker_ids", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`CreatePartitions`](crate::ApiKey::CreatePartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -117,24 +111,23 @@ pub struct CreatePartitionsResponse {
 
 impl Struct for CreatePartitionsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`CreatePartitionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatePartitionsTopicResult {
     /// Its name.
     pub name: Str,
@@ -149,24 +142,31 @@ pub struct CreatePartitionsTopicResult {
 
 impl Struct for CreatePartitionsTopicResult {
     const MIN: usize = 4;
+    const DEFAULT: Self =
+        Self { name: Str::new(), error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+    CreatePartitionsAssignment,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult
+);
 message!(CreatePartitionsRequest, 0, 3, Some(2));
 message!(CreatePartitionsResponse, 0, 3, Some(2));
 rpc!(CreatePartitions, CreatePartitionsRequest, CreatePartitionsResponse);

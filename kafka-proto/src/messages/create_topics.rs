@@ -28,36 +28,38 @@ pub struct CreateTopicsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreateTopicsRequest {
-    fn default() -> Self {
-        Self { topics: Vec::new(), timeout_ms: 60000, validate_only: false, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for CreateTopicsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        timeout_ms: 60000,
+        validate_only: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        if supports(v >= 1, "validate_only", !self.validate_only)? {
-            self.validate_only.put(s, "validate_only", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.fixed("timeout_ms", self.timeout_ms);
+        if v >= 1 {
+            s.fixed("validate_only", self.validate_only);
+        } else {
+            s.absent("validate_only", !self.validate_only);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            validate_only: if v >= 1 { Field::get(r, "validate_only", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.timeout_ms = r.fixed("timeout_ms");
+        if v >= 1 {
+            self.validate_only = r.fixed("validate_only");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`CreateTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableTopic {
     /// Its name.
     pub name: Str,
@@ -75,30 +77,34 @@ pub struct CreatableTopic {
 
 impl Struct for CreatableTopic {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        num_partitions: 0,
+        replication_factor: 0,
+        assignments: Vec::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.num_partitions.put(s, "num_partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.assignments.put(s, "assignments", v)?;
-        self.configs.put(s, "configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["num_partitions", "replication_factor"], (self.num_partitions, self.replication_factor));
+        self.assignments.put(s, "assignments", v);
+        self.configs.put(s, "configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            num_partitions: Field::get(r, "num_partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            assignments: Field::get(r, "assignments", v)?,
-            configs: Field::get(r, "configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.num_partitions, self.replication_factor) = r.run(&["num_partitions", "replication_factor"]);
+        self.assignments.fill(r, "assignments", v);
+        self.configs.fill(r, "configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`CreateTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatableReplicaAssignment {
     /// The partition.
     pub partition_index: i32,
@@ -110,19 +116,19 @@ pub struct CreatableReplicaAssignment {
 
 impl Struct for CreatableReplicaAssignment {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { partition_index: 0, broker_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.broker_ids.put(s, "broker_ids", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.broker_ids.put(s, "broker_ids", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            broker_ids: Field::get(r, "broker_ids", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.broker_ids.fill(r, "broker_ids", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -138,32 +144,26 @@ pub struct CreatableTopicConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopicConfig {
-    fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for CreatableTopicConfig {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`CreateTopics`](crate::ApiKey::CreateTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreateTopicsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -176,21 +176,22 @@ pub struct CreateTopicsResponse {
 
 impl Struct for CreateTopicsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 2 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 2 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -223,70 +224,61 @@ pub struct CreatableTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopicResult {
-    fn default() -> Self {
-        Self {
-            name: Str::new(),
-            topic_id: Uuid::ZERO,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            num_partitions: -1,
-            replication_factor: -1,
-            configs: Some(Vec::new()),
-            topic_config_error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for CreatableTopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        topic_config_error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
         if v >= 7 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.error_code.put(s, "error_code", v)?;
+        s.fixed("error_code", self.error_code);
         if v >= 1 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
         if v >= 5 {
-            self.num_partitions.put(s, "num_partitions", v)?;
-        }
-        if v >= 5 {
-            self.replication_factor.put(s, "replication_factor", v)?;
-        }
-        if v >= 5 {
-            self.configs.put(s, "configs", v)?;
+            s.run(&["num_partitions", "replication_factor"], (self.num_partitions, self.replication_factor));
+            self.configs.put(s, "configs", v);
         }
         let set = [v >= 5 && self.topic_config_error_code != 0];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "topic_config_error_code", &self.topic_config_error_code, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("topic_config_error_code", self.topic_config_error_code)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            name: Field::get(r, "name", v)?,
-            topic_id: if v >= 7 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 1 { Field::get(r, "error_message", v)? } else { Some(Str::new()) },
-            num_partitions: if v >= 5 { Field::get(r, "num_partitions", v)? } else { -1 },
-            replication_factor: if v >= 5 { Field::get(r, "replication_factor", v)? } else { -1 },
-            configs: if v >= 5 { Field::get(r, "configs", v)? } else { Some(Vec::new()) },
-            topic_config_error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["topic_config_error_code"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        if v >= 7 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 1 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        if v >= 5 {
+            (self.num_partitions, self.replication_factor) = r.run(&["num_partitions", "replication_factor"]);
+            self.configs.fill(r, "configs", v);
+        }
+        self.unknown_tags = r.tags(&["topic_config_error_code"], &mut |r, tag| {
             match tag {
-                0 => m.topic_config_error_code = Field::get(r, "topic_config_error_code", v)?,
-                _ => return Ok(false),
+                0 => self.topic_config_error_code = r.fixed("topic_config_error_code"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -309,43 +301,45 @@ pub struct CreatableTopicConfigs {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CreatableTopicConfigs {
-    fn default() -> Self {
-        Self {
-            name: Str::new(),
-            value: Some(Str::new()),
-            read_only: false,
-            config_source: -1,
-            is_sensitive: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for CreatableTopicConfigs {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        value: Some(Str::new()),
+        read_only: false,
+        config_source: -1,
+        is_sensitive: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        self.read_only.put(s, "read_only", v)?;
-        self.config_source.put(s, "config_source", v)?;
-        self.is_sensitive.put(s, "is_sensitive", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.run(
+            &["read_only", "config_source", "is_sensitive"],
+            (self.read_only, self.config_source, self.is_sensitive),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            read_only: Field::get(r, "read_only", v)?,
-            config_source: Field::get(r, "config_source", v)?,
-            is_sensitive: Field::get(r, "is_sensitive", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        (self.read_only, self.config_source, self.is_sensitive) =
+            r.run(&["read_only", "config_source", "is_sensitive"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    CreateTopicsRequest,
+    CreatableTopic,
+    CreatableReplicaAssignment,
+    CreatableTopicConfig,
+    CreateTopicsResponse,
+    CreatableTopicResult,
+    CreatableTopicConfigs
+);
 message!(CreateTopicsRequest, 0, 7, Some(5));
 message!(CreateTopicsResponse, 0, 7, Some(5));
 rpc!(CreateTopics, CreateTopicsRequest, CreateTopicsResponse);

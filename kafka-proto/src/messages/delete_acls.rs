@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsRequest {
     /// The filters.
     pub filters: Vec<DeleteAclsFilter>,
@@ -20,14 +20,16 @@ pub struct DeleteAclsRequest {
 
 impl Struct for DeleteAclsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { filters: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.filters.put(s, "filters", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.filters.put(s, "filters", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { filters: Field::get(r, "filters", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.filters.fill(r, "filters", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -56,53 +58,48 @@ pub struct DeleteAclsFilter {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsFilter {
-    fn default() -> Self {
-        Self {
-            resource_type_filter: 0,
-            resource_name_filter: Some(Str::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(Str::new()),
-            host_filter: Some(Str::new()),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DeleteAclsFilter {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(Str::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(Str::new()),
+        host_filter: Some(Str::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type_filter.put(s, "resource_type_filter", v)?;
-        self.resource_name_filter.put(s, "resource_name_filter", v)?;
-        if supports(v >= 1, "pattern_type_filter", self.pattern_type_filter == 3)? {
-            self.pattern_type_filter.put(s, "pattern_type_filter", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type_filter", self.resource_type_filter);
+        self.resource_name_filter.put(s, "resource_name_filter", v);
+        if v >= 1 {
+            s.fixed("pattern_type_filter", self.pattern_type_filter);
+        } else {
+            s.absent("pattern_type_filter", self.pattern_type_filter == 3);
         }
-        self.principal_filter.put(s, "principal_filter", v)?;
-        self.host_filter.put(s, "host_filter", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.principal_filter.put(s, "principal_filter", v);
+        self.host_filter.put(s, "host_filter", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type_filter: Field::get(r, "resource_type_filter", v)?,
-            resource_name_filter: Field::get(r, "resource_name_filter", v)?,
-            pattern_type_filter: if v >= 1 { Field::get(r, "pattern_type_filter", v)? } else { 3 },
-            principal_filter: Field::get(r, "principal_filter", v)?,
-            host_filter: Field::get(r, "host_filter", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type_filter = r.fixed("resource_type_filter");
+        self.resource_name_filter.fill(r, "resource_name_filter", v);
+        if v >= 1 {
+            self.pattern_type_filter = r.fixed("pattern_type_filter");
+        }
+        self.principal_filter.fill(r, "principal_filter", v);
+        self.host_filter.fill(r, "host_filter", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DeleteAcls`](crate::ApiKey::DeleteAcls).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteAclsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -114,19 +111,19 @@ pub struct DeleteAclsResponse {
 
 impl Struct for DeleteAclsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, filter_results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.filter_results.put(s, "filter_results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.filter_results.put(s, "filter_results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            filter_results: Field::get(r, "filter_results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.filter_results.fill(r, "filter_results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -144,34 +141,27 @@ pub struct DeleteAclsFilterResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsFilterResult {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            matching_acls: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DeleteAclsFilterResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        matching_acls: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.matching_acls.put(s, "matching_acls", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.matching_acls.put(s, "matching_acls", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            matching_acls: Field::get(r, "matching_acls", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.matching_acls.fill(r, "matching_acls", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -202,57 +192,59 @@ pub struct DeleteAclsMatchingAcl {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeleteAclsMatchingAcl {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            pattern_type: 3,
-            principal: Str::new(),
-            host: Str::new(),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DeleteAclsMatchingAcl {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 3,
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        if supports(v >= 1, "pattern_type", self.pattern_type == 3)? {
-            self.pattern_type.put(s, "pattern_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        if v >= 1 {
+            s.fixed("pattern_type", self.pattern_type);
+        } else {
+            s.absent("pattern_type", self.pattern_type == 3);
         }
-        self.principal.put(s, "principal", v)?;
-        self.host.put(s, "host", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.principal.put(s, "principal", v);
+        self.host.put(s, "host", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            pattern_type: if v >= 1 { Field::get(r, "pattern_type", v)? } else { 3 },
-            principal: Field::get(r, "principal", v)?,
-            host: Field::get(r, "host", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        if v >= 1 {
+            self.pattern_type = r.fixed("pattern_type");
+        }
+        self.principal.fill(r, "principal", v);
+        self.host.fill(r, "host", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DeleteAclsRequest,
+    DeleteAclsFilter,
+    DeleteAclsResponse,
+    DeleteAclsFilterResult,
+    DeleteAclsMatchingAcl
+);
 message!(DeleteAclsRequest, 0, 3, Some(2));
 message!(DeleteAclsResponse, 0, 3, Some(2));
 rpc!(DeleteAcls, DeleteAclsRequest, DeleteAclsResponse);

@@ -10,7 +10,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteGroupsRequest {
     /// The groups names.
     pub groups_names: Vec<Str>,
@@ -20,19 +20,21 @@ pub struct DeleteGroupsRequest {
 
 impl Struct for DeleteGroupsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { groups_names: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.groups_names.put(s, "groups_names", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.groups_names.put(s, "groups_names", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { groups_names: Field::get(r, "groups_names", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.groups_names.fill(r, "groups_names", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DeleteGroups`](crate::ApiKey::DeleteGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -44,24 +46,23 @@ pub struct DeleteGroupsResponse {
 
 impl Struct for DeleteGroupsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeletableGroupResult {
     /// The group.
     pub group_id: Str,
@@ -76,26 +77,29 @@ pub struct DeletableGroupResult {
 
 impl Struct for DeletableGroupResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("error_code", self.error_code);
         if v >= 3 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 3 { Field::get(r, "error_message", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.error_code = r.fixed("error_code");
+        if v >= 3 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DeleteGroupsRequest, DeleteGroupsResponse, DeletableGroupResult);
 message!(DeleteGroupsRequest, 0, 3, Some(2));
 message!(DeleteGroupsResponse, 0, 3, Some(2));
 rpc!(DeleteGroups, DeleteGroupsRequest, DeleteGroupsResponse);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsRequest {
     /// The topics.
     pub topics: Vec<DeleteRecordsTopic>,
@@ -21,24 +21,23 @@ pub struct DeleteRecordsRequest {
 
 impl Struct for DeleteRecordsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { topics: Vec::new(), timeout_ms: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.fixed("timeout_ms", self.timeout_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteRecordsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsTopic {
     /// Its name.
     pub name: Str,
@@ -50,24 +49,23 @@ pub struct DeleteRecordsTopic {
 
 impl Struct for DeleteRecordsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteRecordsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsPartition {
     /// The partition.
     pub partition_index: i32,
@@ -79,24 +77,21 @@ pub struct DeleteRecordsPartition {
 
 impl Struct for DeleteRecordsPartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self { partition_index: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.offset.put(s, "offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "offset"], (self.partition_index, self.offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            offset: Field::get(r, "offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.offset) = r.run(&["partition_index", "offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DeleteRecords`](crate::ApiKey::DeleteRecords).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -108,24 +103,23 @@ pub struct DeleteRecordsResponse {
 
 impl Struct for DeleteRecordsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteRecordsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsTopicResult {
     /// Its name.
     pub name: Str,
@@ -137,24 +131,23 @@ pub struct DeleteRecordsTopicResult {
 
 impl Struct for DeleteRecordsTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteRecordsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRecordsPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -168,24 +161,32 @@ pub struct DeleteRecordsPartitionResult {
 
 impl Struct for DeleteRecordsPartitionResult {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { partition_index: 0, low_watermark: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.low_watermark.put(s, "low_watermark", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "low_watermark", "error_code"],
+            (self.partition_index, self.low_watermark, self.error_code),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            low_watermark: Field::get(r, "low_watermark", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.low_watermark, self.error_code) =
+            r.run(&["partition_index", "low_watermark", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+    DeleteRecordsPartition,
+    DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+    DeleteRecordsPartitionResult
+);
 message!(DeleteRecordsRequest, 0, 2, Some(2));
 message!(DeleteRecordsResponse, 0, 2, Some(2));
 rpc!(DeleteRecords, DeleteRecordsRequest, DeleteRecordsResponse);

@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicsRequest {
     /// The topics.
     /// From version 6 on.
@@ -29,30 +29,36 @@ pub struct DeleteTopicsRequest {
 
 impl Struct for DeleteTopicsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { topics: Vec::new(), topic_names: Vec::new(), timeout_ms: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 6, "topics", self.topics.is_empty())? {
-            self.topics.put(s, "topics", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 6 {
+            self.topics.put(s, "topics", v);
+        } else {
+            s.absent("topics", self.topics.is_empty());
         }
         if v <= 5 {
-            self.topic_names.put(s, "topic_names", v)?;
+            self.topic_names.put(s, "topic_names", v);
         }
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("timeout_ms", self.timeout_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: if v >= 6 { Field::get(r, "topics", v)? } else { Vec::new() },
-            topic_names: if v <= 5 { Field::get(r, "topic_names", v)? } else { Vec::new() },
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 6 {
+            self.topics.fill(r, "topics", v);
+        }
+        if v <= 5 {
+            self.topic_names.fill(r, "topic_names", v);
+        }
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DeleteTopicsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicState {
     /// Its name.
     /// May be null.
@@ -65,24 +71,23 @@ pub struct DeleteTopicState {
 
 impl Struct for DeleteTopicState {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self { name: None, topic_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("topic_id", self.topic_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DeleteTopics`](crate::ApiKey::DeleteTopics).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteTopicsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -95,21 +100,23 @@ pub struct DeleteTopicsResponse {
 
 impl Struct for DeleteTopicsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -131,44 +138,42 @@ pub struct DeletableTopicResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DeletableTopicResult {
-    fn default() -> Self {
-        Self {
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            error_code: 0,
-            error_message: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DeletableTopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        some(v >= 6, &self.name, "name")?.put(s, "name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        put_nullable(&self.name, s, "name", v >= 6, v);
         if v >= 6 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.error_code.put(s, "error_code", v)?;
+        s.fixed("error_code", self.error_code);
         if v >= 5 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Nullable::get_nullable(r, "name", v, v >= 6)?,
-            topic_id: if v >= 6 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 5 { Field::get(r, "error_message", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        fill_nullable(&mut self.name, r, "name", v >= 6, v);
+        if v >= 6 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 5 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DeleteTopicsRequest, DeleteTopicState, DeleteTopicsResponse, DeletableTopicResult);
 message!(DeleteTopicsRequest, 0, 6, Some(4));
 message!(DeleteTopicsResponse, 0, 6, Some(4));
 rpc!(DeleteTopics, DeleteTopicsRequest, DeleteTopicsResponse);

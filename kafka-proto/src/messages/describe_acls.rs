@@ -34,48 +34,43 @@ pub struct DescribeAclsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeAclsRequest {
-    fn default() -> Self {
-        Self {
-            resource_type_filter: 0,
-            resource_name_filter: Some(Str::new()),
-            pattern_type_filter: 3,
-            principal_filter: Some(Str::new()),
-            host_filter: Some(Str::new()),
-            operation: 0,
-            permission_type: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeAclsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        resource_type_filter: 0,
+        resource_name_filter: Some(Str::new()),
+        pattern_type_filter: 3,
+        principal_filter: Some(Str::new()),
+        host_filter: Some(Str::new()),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type_filter.put(s, "resource_type_filter", v)?;
-        self.resource_name_filter.put(s, "resource_name_filter", v)?;
-        if supports(v >= 1, "pattern_type_filter", self.pattern_type_filter == 3)? {
-            self.pattern_type_filter.put(s, "pattern_type_filter", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type_filter", self.resource_type_filter);
+        self.resource_name_filter.put(s, "resource_name_filter", v);
+        if v >= 1 {
+            s.fixed("pattern_type_filter", self.pattern_type_filter);
+        } else {
+            s.absent("pattern_type_filter", self.pattern_type_filter == 3);
         }
-        self.principal_filter.put(s, "principal_filter", v)?;
-        self.host_filter.put(s, "host_filter", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.principal_filter.put(s, "principal_filter", v);
+        self.host_filter.put(s, "host_filter", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type_filter: Field::get(r, "resource_type_filter", v)?,
-            resource_name_filter: Field::get(r, "resource_name_filter", v)?,
-            pattern_type_filter: if v >= 1 { Field::get(r, "pattern_type_filter", v)? } else { 3 },
-            principal_filter: Field::get(r, "principal_filter", v)?,
-            host_filter: Field::get(r, "host_filter", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type_filter = r.fixed("resource_type_filter");
+        self.resource_name_filter.fill(r, "resource_name_filter", v);
+        if v >= 1 {
+            self.pattern_type_filter = r.fixed("pattern_type_filter");
+        }
+        self.principal_filter.fill(r, "principal_filter", v);
+        self.host_filter.fill(r, "host_filter", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -95,37 +90,28 @@ pub struct DescribeAclsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeAclsResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resources: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeAclsResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resources: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resources.put(s, "resources", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.resources.put(s, "resources", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resources: Field::get(r, "resources", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.resources.fill(r, "resources", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -145,44 +131,41 @@ pub struct DescribeAclsResource {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeAclsResource {
-    fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            pattern_type: 3,
-            acls: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeAclsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        pattern_type: 3,
+        acls: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        if supports(v >= 1, "pattern_type", self.pattern_type == 3)? {
-            self.pattern_type.put(s, "pattern_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        if v >= 1 {
+            s.fixed("pattern_type", self.pattern_type);
+        } else {
+            s.absent("pattern_type", self.pattern_type == 3);
         }
-        self.acls.put(s, "acls", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.acls.put(s, "acls", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            pattern_type: if v >= 1 { Field::get(r, "pattern_type", v)? } else { 3 },
-            acls: Field::get(r, "acls", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        if v >= 1 {
+            self.pattern_type = r.fixed("pattern_type");
+        }
+        self.acls.fill(r, "acls", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeAclsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AclDescription {
     /// Whom it is about, such as `User:alice`.
     pub principal: Str,
@@ -198,26 +181,30 @@ pub struct AclDescription {
 
 impl Struct for AclDescription {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        principal: Str::new(),
+        host: Str::new(),
+        operation: 0,
+        permission_type: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal.put(s, "principal", v)?;
-        self.host.put(s, "host", v)?;
-        self.operation.put(s, "operation", v)?;
-        self.permission_type.put(s, "permission_type", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal.put(s, "principal", v);
+        self.host.put(s, "host", v);
+        s.run(&["operation", "permission_type"], (self.operation, self.permission_type));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal: Field::get(r, "principal", v)?,
-            host: Field::get(r, "host", v)?,
-            operation: Field::get(r, "operation", v)?,
-            permission_type: Field::get(r, "permission_type", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal.fill(r, "principal", v);
+        self.host.fill(r, "host", v);
+        (self.operation, self.permission_type) = r.run(&["operation", "permission_type"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DescribeAclsRequest, DescribeAclsResponse, DescribeAclsResource, AclDescription);
 message!(DescribeAclsRequest, 0, 3, Some(2));
 message!(DescribeAclsResponse, 0, 3, Some(2));
 rpc!(DescribeAcls, DescribeAclsRequest, DescribeAclsResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeClientQuotas`](crate::ApiKey::DescribeClientQuotas).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClientQuotasRequest {
     /// The components.
     pub components: Vec<ComponentData>,
@@ -20,19 +20,18 @@ pub struct DescribeClientQuotasRequest {
 
 impl Struct for DescribeClientQuotasRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { components: Vec::new(), strict: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.components.put(s, "components", v)?;
-        self.strict.put(s, "strict", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.components.put(s, "components", v);
+        s.fixed("strict", self.strict);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            components: Field::get(r, "components", v)?,
-            strict: Field::get(r, "strict", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.components.fill(r, "components", v);
+        self.strict = r.fixed("strict");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -50,34 +49,27 @@ pub struct ComponentData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ComponentData {
-    fn default() -> Self {
-        Self {
-            entity_type: Str::new(),
-            match_type: 0,
-            match_: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ComponentData {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        entity_type: Str::new(),
+        match_type: 0,
+        match_: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity_type.put(s, "entity_type", v)?;
-        self.match_type.put(s, "match_type", v)?;
-        self.match_.put(s, "match", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity_type.put(s, "entity_type", v);
+        s.fixed("match_type", self.match_type);
+        self.match_.put(s, "match", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: Field::get(r, "entity_type", v)?,
-            match_type: Field::get(r, "match_type", v)?,
-            match_: Field::get(r, "match", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity_type.fill(r, "entity_type", v);
+        self.match_type = r.fixed("match_type");
+        self.match_.fill(r, "match", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -98,42 +90,33 @@ pub struct DescribeClientQuotasResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClientQuotasResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            entries: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeClientQuotasResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        entries: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.entries.put(s, "entries", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.entries.put(s, "entries", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            entries: Field::get(r, "entries", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.entries.fill(r, "entries", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeClientQuotasResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EntryData {
     /// What the entry is about, by type and name.
     pub entity: Vec<EntityData>,
@@ -145,19 +128,18 @@ pub struct EntryData {
 
 impl Struct for EntryData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { entity: Vec::new(), values: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity.put(s, "entity", v)?;
-        self.values.put(s, "values", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity.put(s, "entity", v);
+        self.values.put(s, "values", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity: Field::get(r, "entity", v)?,
-            values: Field::get(r, "values", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity.fill(r, "entity", v);
+        self.values.fill(r, "values", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -173,32 +155,26 @@ pub struct EntityData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EntityData {
-    fn default() -> Self {
-        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for EntityData {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { entity_type: Str::new(), entity_name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.entity_type.put(s, "entity_type", v)?;
-        self.entity_name.put(s, "entity_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.entity_type.put(s, "entity_type", v);
+        self.entity_name.put(s, "entity_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            entity_type: Field::get(r, "entity_type", v)?,
-            entity_name: Field::get(r, "entity_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.entity_type.fill(r, "entity_type", v);
+        self.entity_name.fill(r, "entity_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeClientQuotasResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ValueData {
     /// The key.
     pub key: Str,
@@ -210,22 +186,29 @@ pub struct ValueData {
 
 impl Struct for ValueData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { key: Str::new(), value: 0.0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        s.fixed("value", self.value);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value = r.fixed("value");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeClientQuotasRequest,
+    ComponentData,
+    DescribeClientQuotasResponse,
+    EntryData,
+    EntityData,
+    ValueData
+);
 message!(DescribeClientQuotasRequest, 0, 1, Some(1));
 message!(DescribeClientQuotasResponse, 0, 1, Some(1));
 rpc!(DescribeClientQuotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse);

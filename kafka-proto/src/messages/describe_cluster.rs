@@ -23,38 +23,39 @@ pub struct DescribeClusterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClusterRequest {
-    fn default() -> Self {
-        Self {
-            include_cluster_authorized_operations: false,
-            endpoint_type: 1,
-            include_fenced_brokers: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeClusterRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        include_cluster_authorized_operations: false,
+        endpoint_type: 1,
+        include_fenced_brokers: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.include_cluster_authorized_operations.put(s, "include_cluster_authorized_operations", v)?;
-        if supports(v >= 1, "endpoint_type", self.endpoint_type == 1)? {
-            self.endpoint_type.put(s, "endpoint_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("include_cluster_authorized_operations", self.include_cluster_authorized_operations);
+        if v >= 1 {
+            s.fixed("endpoint_type", self.endpoint_type);
+        } else {
+            s.absent("endpoint_type", self.endpoint_type == 1);
         }
-        if supports(v >= 2, "include_fenced_brokers", !self.include_fenced_brokers)? {
-            self.include_fenced_brokers.put(s, "include_fenced_brokers", v)?;
+        if v >= 2 {
+            s.fixed("include_fenced_brokers", self.include_fenced_brokers);
+        } else {
+            s.absent("include_fenced_brokers", !self.include_fenced_brokers);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            include_cluster_authorized_operations: Field::get(r, "include_cluster_authorized_operations", v)?,
-            endpoint_type: if v >= 1 { Field::get(r, "endpoint_type", v)? } else { 1 },
-            include_fenced_brokers: if v >= 2 { Field::get(r, "include_fenced_brokers", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.include_cluster_authorized_operations = r.fixed("include_cluster_authorized_operations");
+        if v >= 1 {
+            self.endpoint_type = r.fixed("endpoint_type");
+        }
+        if v >= 2 {
+            self.include_fenced_brokers = r.fixed("include_fenced_brokers");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -85,56 +86,51 @@ pub struct DescribeClusterResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeClusterResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: None,
-            endpoint_type: 1,
-            cluster_id: Str::new(),
-            controller_id: -1,
-            brokers: Vec::new(),
-            cluster_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeClusterResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        endpoint_type: 1,
+        cluster_id: Str::new(),
+        controller_id: -1,
+        brokers: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        if supports(v >= 1, "endpoint_type", self.endpoint_type == 1)? {
-            self.endpoint_type.put(s, "endpoint_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        if v >= 1 {
+            s.fixed("endpoint_type", self.endpoint_type);
+        } else {
+            s.absent("endpoint_type", self.endpoint_type == 1);
         }
-        self.cluster_id.put(s, "cluster_id", v)?;
-        self.controller_id.put(s, "controller_id", v)?;
-        self.brokers.put(s, "brokers", v)?;
-        self.cluster_authorized_operations.put(s, "cluster_authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.cluster_id.put(s, "cluster_id", v);
+        s.fixed("controller_id", self.controller_id);
+        self.brokers.put(s, "brokers", v);
+        s.fixed("cluster_authorized_operations", self.cluster_authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            endpoint_type: if v >= 1 { Field::get(r, "endpoint_type", v)? } else { 1 },
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            controller_id: Field::get(r, "controller_id", v)?,
-            brokers: Field::get(r, "brokers", v)?,
-            cluster_authorized_operations: Field::get(r, "cluster_authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        if v >= 1 {
+            self.endpoint_type = r.fixed("endpoint_type");
+        }
+        self.cluster_id.fill(r, "cluster_id", v);
+        self.controller_id = r.fixed("controller_id");
+        self.brokers.fill(r, "brokers", v);
+        self.cluster_authorized_operations = r.fixed("cluster_authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeClusterResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeClusterBroker {
     /// The broker.
     pub broker_id: i32,
@@ -154,30 +150,41 @@ pub struct DescribeClusterBroker {
 
 impl Struct for DescribeClusterBroker {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        broker_id: 0,
+        host: Str::new(),
+        port: 0,
+        rack: None,
+        is_fenced: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.rack.put(s, "rack", v)?;
-        if supports(v >= 2, "is_fenced", !self.is_fenced)? {
-            self.is_fenced.put(s, "is_fenced", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("broker_id", self.broker_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        self.rack.put(s, "rack", v);
+        if v >= 2 {
+            s.fixed("is_fenced", self.is_fenced);
+        } else {
+            s.absent("is_fenced", !self.is_fenced);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: Field::get(r, "rack", v)?,
-            is_fenced: if v >= 2 { Field::get(r, "is_fenced", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_id = r.fixed("broker_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.rack.fill(r, "rack", v);
+        if v >= 2 {
+            self.is_fenced = r.fixed("is_fenced");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DescribeClusterRequest, DescribeClusterResponse, DescribeClusterBroker);
 message!(DescribeClusterRequest, 0, 2, Some(0));
 message!(DescribeClusterResponse, 0, 2, Some(0));
 rpc!(DescribeCluster, DescribeClusterRequest, DescribeClusterResponse);

@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsRequest {
     /// The resources.
     pub resources: Vec<DescribeConfigsResource>,
@@ -27,25 +27,37 @@ pub struct DescribeConfigsRequest {
 
 impl Struct for DescribeConfigsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        resources: Vec::new(),
+        include_synonyms: false,
+        include_documentation: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resources.put(s, "resources", v)?;
-        if supports(v >= 1, "include_synonyms", !self.include_synonyms)? {
-            self.include_synonyms.put(s, "include_synonyms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.resources.put(s, "resources", v);
+        if v >= 1 {
+            s.fixed("include_synonyms", self.include_synonyms);
+        } else {
+            s.absent("include_synonyms", !self.include_synonyms);
         }
-        if supports(v >= 3, "include_documentation", !self.include_documentation)? {
-            self.include_documentation.put(s, "include_documentation", v)?;
+        if v >= 3 {
+            s.fixed("include_documentation", self.include_documentation);
+        } else {
+            s.absent("include_documentation", !self.include_documentation);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: Field::get(r, "resources", v)?,
-            include_synonyms: if v >= 1 { Field::get(r, "include_synonyms", v)? } else { false },
-            include_documentation: if v >= 3 { Field::get(r, "include_documentation", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resources.fill(r, "resources", v);
+        if v >= 1 {
+            self.include_synonyms = r.fixed("include_synonyms");
+        }
+        if v >= 3 {
+            self.include_documentation = r.fixed("include_documentation");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -63,39 +75,32 @@ pub struct DescribeConfigsResource {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsResource {
-    fn default() -> Self {
-        Self {
-            resource_type: 0,
-            resource_name: Str::new(),
-            configuration_keys: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configuration_keys: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.configuration_keys.put(s, "configuration_keys", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.configuration_keys.put(s, "configuration_keys", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            configuration_keys: Field::get(r, "configuration_keys", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.configuration_keys.fill(r, "configuration_keys", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeConfigs`](crate::ApiKey::DescribeConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -107,19 +112,18 @@ pub struct DescribeConfigsResponse {
 
 impl Struct for DescribeConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -141,40 +145,33 @@ pub struct DescribeConfigsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsResult {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            configs: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeConfigsResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.configs.put(s, "configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.configs.put(s, "configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            configs: Field::get(r, "configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.configs.fill(r, "configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -209,62 +206,63 @@ pub struct DescribeConfigsResourceResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsResourceResult {
-    fn default() -> Self {
-        Self {
-            name: Str::new(),
-            value: Some(Str::new()),
-            read_only: false,
-            is_default: false,
-            config_source: -1,
-            is_sensitive: false,
-            synonyms: Vec::new(),
-            config_type: 0,
-            documentation: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeConfigsResourceResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        value: Some(Str::new()),
+        read_only: false,
+        is_default: false,
+        config_source: -1,
+        is_sensitive: false,
+        synonyms: Vec::new(),
+        config_type: 0,
+        documentation: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        self.read_only.put(s, "read_only", v)?;
-        if supports(v == 0, "is_default", !self.is_default)? {
-            self.is_default.put(s, "is_default", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.fixed("read_only", self.read_only);
+        if v == 0 {
+            s.fixed("is_default", self.is_default);
+        } else {
+            s.absent("is_default", !self.is_default);
         }
         if v >= 1 {
-            self.config_source.put(s, "config_source", v)?;
+            s.fixed("config_source", self.config_source);
         }
-        self.is_sensitive.put(s, "is_sensitive", v)?;
+        s.fixed("is_sensitive", self.is_sensitive);
         if v >= 1 {
-            self.synonyms.put(s, "synonyms", v)?;
+            self.synonyms.put(s, "synonyms", v);
         }
         if v >= 3 {
-            self.config_type.put(s, "config_type", v)?;
+            s.fixed("config_type", self.config_type);
+            self.documentation.put(s, "documentation", v);
         }
-        if v >= 3 {
-            self.documentation.put(s, "documentation", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            read_only: Field::get(r, "read_only", v)?,
-            is_default: if v == 0 { Field::get(r, "is_default", v)? } else { false },
-            config_source: if v >= 1 { Field::get(r, "config_source", v)? } else { -1 },
-            is_sensitive: Field::get(r, "is_sensitive", v)?,
-            synonyms: if v >= 1 { Field::get(r, "synonyms", v)? } else { Vec::new() },
-            config_type: if v >= 3 { Field::get(r, "config_type", v)? } else { 0 },
-            documentation: if v >= 3 { Field::get(r, "documentation", v)? } else { Some(Str::new()) },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.read_only = r.fixed("read_only");
+        if v == 0 {
+            self.is_default = r.fixed("is_default");
+        }
+        if v >= 1 {
+            self.config_source = r.fixed("config_source");
+        }
+        self.is_sensitive = r.fixed("is_sensitive");
+        if v >= 1 {
+            self.synonyms.fill(r, "synonyms", v);
+        }
+        if v >= 3 {
+            self.config_type = r.fixed("config_type");
+            self.documentation.fill(r, "documentation", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -282,32 +280,34 @@ pub struct DescribeConfigsSynonym {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeConfigsSynonym {
-    fn default() -> Self {
-        Self { name: Str::new(), value: Some(Str::new()), source: 0, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for DescribeConfigsSynonym {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), value: Some(Str::new()), source: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.value.put(s, "value", v)?;
-        self.source.put(s, "source", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.value.put(s, "value", v);
+        s.fixed("source", self.source);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            value: Field::get(r, "value", v)?,
-            source: Field::get(r, "source", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.value.fill(r, "value", v);
+        self.source = r.fixed("source");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    DescribeConfigsResponse,
+    DescribeConfigsResult,
+    DescribeConfigsResourceResult,
+    DescribeConfigsSynonym
+);
 message!(DescribeConfigsRequest, 0, 4, Some(4));
 message!(DescribeConfigsResponse, 0, 4, Some(4));
 rpc!(DescribeConfigs, DescribeConfigsRequest, DescribeConfigsResponse);

@@ -19,27 +19,23 @@ pub struct DescribeDelegationTokenRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeDelegationTokenRequest {
-    fn default() -> Self {
-        Self { owners: Some(Vec::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for DescribeDelegationTokenRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { owners: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.owners.put(s, "owners", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.owners.put(s, "owners", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { owners: Field::get(r, "owners", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.owners.fill(r, "owners", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeDelegationTokenRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeDelegationTokenOwner {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -51,24 +47,24 @@ pub struct DescribeDelegationTokenOwner {
 
 impl Struct for DescribeDelegationTokenOwner {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeDelegationToken`](crate::ApiKey::DescribeDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -82,26 +78,26 @@ pub struct DescribeDelegationTokenResponse {
 
 impl Struct for DescribeDelegationTokenResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { error_code: 0, tokens: Vec::new(), throttle_time_ms: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.tokens.put(s, "tokens", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.tokens.put(s, "tokens", v);
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            tokens: Field::get(r, "tokens", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.tokens.fill(r, "tokens", v);
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeDelegationTokenResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedDelegationToken {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -131,54 +127,58 @@ pub struct DescribedDelegationToken {
 
 impl Struct for DescribedDelegationToken {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        principal_type: Str::new(),
+        principal_name: Str::new(),
+        token_requester_principal_type: Str::new(),
+        token_requester_principal_name: Str::new(),
+        issue_timestamp: 0,
+        expiry_timestamp: 0,
+        max_timestamp: 0,
+        token_id: Str::new(),
+        hmac: Bytes::new(),
+        renewers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        if supports(v >= 3, "token_requester_principal_type", self.token_requester_principal_type.is_empty())?
-        {
-            self.token_requester_principal_type.put(s, "token_requester_principal_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.put(s, "token_requester_principal_type", v);
+            self.token_requester_principal_name.put(s, "token_requester_principal_name", v);
+        } else {
+            s.absent("token_requester_principal_type", self.token_requester_principal_type.is_empty());
+            s.absent("token_requester_principal_name", self.token_requester_principal_name.is_empty());
         }
-        if supports(v >= 3, "token_requester_principal_name", self.token_requester_principal_name.is_empty())?
-        {
-            self.token_requester_principal_name.put(s, "token_requester_principal_name", v)?;
-        }
-        self.issue_timestamp.put(s, "issue_timestamp", v)?;
-        self.expiry_timestamp.put(s, "expiry_timestamp", v)?;
-        self.max_timestamp.put(s, "max_timestamp", v)?;
-        self.token_id.put(s, "token_id", v)?;
-        self.hmac.put(s, "hmac", v)?;
-        self.renewers.put(s, "renewers", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(
+            &["issue_timestamp", "expiry_timestamp", "max_timestamp"],
+            (self.issue_timestamp, self.expiry_timestamp, self.max_timestamp),
+        );
+        self.token_id.put(s, "token_id", v);
+        self.hmac.put(s, "hmac", v);
+        self.renewers.put(s, "renewers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            token_requester_principal_type: if v >= 3 {
-                Field::get(r, "token_requester_principal_type", v)?
-            } else {
-                Str::new()
-            },
-            token_requester_principal_name: if v >= 3 {
-                Field::get(r, "token_requester_principal_name", v)?
-            } else {
-                Str::new()
-            },
-            issue_timestamp: Field::get(r, "issue_timestamp", v)?,
-            expiry_timestamp: Field::get(r, "expiry_timestamp", v)?,
-            max_timestamp: Field::get(r, "max_timestamp", v)?,
-            token_id: Field::get(r, "token_id", v)?,
-            hmac: Field::get(r, "hmac", v)?,
-            renewers: Field::get(r, "renewers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        if v >= 3 {
+            self.token_requester_principal_type.fill(r, "token_requester_principal_type", v);
+            self.token_requester_principal_name.fill(r, "token_requester_principal_name", v);
+        }
+        (self.issue_timestamp, self.expiry_timestamp, self.max_timestamp) =
+            r.run(&["issue_timestamp", "expiry_timestamp", "max_timestamp"]);
+        self.token_id.fill(r, "token_id", v);
+        self.hmac.fill(r, "hmac", v);
+        self.renewers.fill(r, "renewers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeDelegationTokenResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedDelegationTokenRenewer {
     /// Kind of the principal, such as `User`.
     pub principal_type: Str,
@@ -190,22 +190,29 @@ pub struct DescribedDelegationTokenRenewer {
 
 impl Struct for DescribedDelegationTokenRenewer {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { principal_type: Str::new(), principal_name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.principal_type.put(s, "principal_type", v)?;
-        self.principal_name.put(s, "principal_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.principal_type.put(s, "principal_type", v);
+        self.principal_name.put(s, "principal_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            principal_type: Field::get(r, "principal_type", v)?,
-            principal_name: Field::get(r, "principal_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.principal_type.fill(r, "principal_type", v);
+        self.principal_name.fill(r, "principal_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeDelegationTokenRequest,
+    DescribeDelegationTokenOwner,
+    DescribeDelegationTokenResponse,
+    DescribedDelegationToken,
+    DescribedDelegationTokenRenewer
+);
 message!(DescribeDelegationTokenRequest, 0, 3, Some(2));
 message!(DescribeDelegationTokenResponse, 0, 3, Some(2));
 rpc!(DescribeDelegationToken, DescribeDelegationTokenRequest, DescribeDelegationTokenResponse);

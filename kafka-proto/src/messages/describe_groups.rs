@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeGroupsRequest {
     /// The groups.
     pub groups: Vec<Str>,
@@ -26,30 +26,30 @@ pub struct DescribeGroupsRequest {
 
 impl Struct for DescribeGroupsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { groups: Vec::new(), include_authorized_operations: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.groups.put(s, "groups", v)?;
-        if supports(v >= 3, "include_authorized_operations", !self.include_authorized_operations)? {
-            self.include_authorized_operations.put(s, "include_authorized_operations", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.groups.put(s, "groups", v);
+        if v >= 3 {
+            s.fixed("include_authorized_operations", self.include_authorized_operations);
+        } else {
+            s.absent("include_authorized_operations", !self.include_authorized_operations);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            groups: Field::get(r, "groups", v)?,
-            include_authorized_operations: if v >= 3 {
-                Field::get(r, "include_authorized_operations", v)?
-            } else {
-                false
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.groups.fill(r, "groups", v);
+        if v >= 3 {
+            self.include_authorized_operations = r.fixed("include_authorized_operations");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeGroups`](crate::ApiKey::DescribeGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -62,21 +62,22 @@ pub struct DescribeGroupsResponse {
 
 impl Struct for DescribeGroupsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -105,58 +106,59 @@ pub struct DescribedGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            protocol_type: Str::new(),
-            protocol_data: Str::new(),
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribedGroup {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        protocol_type: Str::new(),
+        protocol_data: Str::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        if supports(v >= 6, "error_message", self.error_message.is_none())? {
-            self.error_message.put(s, "error_message", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        if v >= 6 {
+            self.error_message.put(s, "error_message", v);
+        } else {
+            s.absent("error_message", self.error_message.is_none());
         }
-        self.group_id.put(s, "group_id", v)?;
-        self.group_state.put(s, "group_state", v)?;
-        self.protocol_type.put(s, "protocol_type", v)?;
-        self.protocol_data.put(s, "protocol_data", v)?;
-        self.members.put(s, "members", v)?;
-        if supports(v >= 3, "authorized_operations", self.authorized_operations == i32::MIN)? {
-            self.authorized_operations.put(s, "authorized_operations", v)?;
+        self.group_id.put(s, "group_id", v);
+        self.group_state.put(s, "group_state", v);
+        self.protocol_type.put(s, "protocol_type", v);
+        self.protocol_data.put(s, "protocol_data", v);
+        self.members.put(s, "members", v);
+        if v >= 3 {
+            s.fixed("authorized_operations", self.authorized_operations);
+        } else {
+            s.absent("authorized_operations", self.authorized_operations == i32::MIN);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 6 { Field::get(r, "error_message", v)? } else { None },
-            group_id: Field::get(r, "group_id", v)?,
-            group_state: Field::get(r, "group_state", v)?,
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            protocol_data: Field::get(r, "protocol_data", v)?,
-            members: Field::get(r, "members", v)?,
-            authorized_operations: if v >= 3 { Field::get(r, "authorized_operations", v)? } else { i32::MIN },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        if v >= 6 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.group_id.fill(r, "group_id", v);
+        self.group_state.fill(r, "group_state", v);
+        self.protocol_type.fill(r, "protocol_type", v);
+        self.protocol_data.fill(r, "protocol_data", v);
+        self.members.fill(r, "members", v);
+        if v >= 3 {
+            self.authorized_operations = r.fixed("authorized_operations");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedGroupMember {
     /// The member.
     pub member_id: Str,
@@ -177,32 +179,42 @@ pub struct DescribedGroupMember {
 
 impl Struct for DescribedGroupMember {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        member_metadata: Bytes::new(),
+        member_assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
         if v >= 4 {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+            self.group_instance_id.put(s, "group_instance_id", v);
         }
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.member_metadata.put(s, "member_metadata", v)?;
-        self.member_assignment.put(s, "member_assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.member_metadata.put(s, "member_metadata", v);
+        self.member_assignment.put(s, "member_assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 4 { Field::get(r, "group_instance_id", v)? } else { None },
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            member_metadata: Field::get(r, "member_metadata", v)?,
-            member_assignment: Field::get(r, "member_assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        if v >= 4 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.member_metadata.fill(r, "member_metadata", v);
+        self.member_assignment.fill(r, "member_assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember);
 message!(DescribeGroupsRequest, 0, 6, Some(5));
 message!(DescribeGroupsResponse, 0, 6, Some(5));
 rpc!(DescribeGroups, DescribeGroupsRequest, DescribeGroupsResponse);

@@ -21,27 +21,23 @@ pub struct DescribeLogDirsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeLogDirsRequest {
-    fn default() -> Self {
-        Self { topics: Some(Vec::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for DescribeLogDirsRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { topics: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeLogDirsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribableLogDirTopic {
     /// The topic's name.
     pub topic: Str,
@@ -53,24 +49,24 @@ pub struct DescribableLogDirTopic {
 
 impl Struct for DescribableLogDirTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeLogDirs`](crate::ApiKey::DescribeLogDirs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -85,23 +81,25 @@ pub struct DescribeLogDirsResponse {
 
 impl Struct for DescribeLogDirsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
         if v >= 3 {
-            self.error_code.put(s, "error_code", v)?;
+            s.fixed("error_code", self.error_code);
         }
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: if v >= 3 { Field::get(r, "error_code", v)? } else { 0 },
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        if v >= 3 {
+            self.error_code = r.fixed("error_code");
+        }
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -127,54 +125,47 @@ pub struct DescribeLogDirsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeLogDirsResult {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            log_dir: Str::new(),
-            topics: Vec::new(),
-            total_bytes: -1,
-            usable_bytes: -1,
-            is_cordoned: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeLogDirsResult {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        log_dir: Str::new(),
+        topics: Vec::new(),
+        total_bytes: -1,
+        usable_bytes: -1,
+        is_cordoned: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.log_dir.put(s, "log_dir", v)?;
-        self.topics.put(s, "topics", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.log_dir.put(s, "log_dir", v);
+        self.topics.put(s, "topics", v);
         if v >= 4 {
-            self.total_bytes.put(s, "total_bytes", v)?;
-        }
-        if v >= 4 {
-            self.usable_bytes.put(s, "usable_bytes", v)?;
+            s.run(&["total_bytes", "usable_bytes"], (self.total_bytes, self.usable_bytes));
         }
         if v >= 5 {
-            self.is_cordoned.put(s, "is_cordoned", v)?;
+            s.fixed("is_cordoned", self.is_cordoned);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            log_dir: Field::get(r, "log_dir", v)?,
-            topics: Field::get(r, "topics", v)?,
-            total_bytes: if v >= 4 { Field::get(r, "total_bytes", v)? } else { -1 },
-            usable_bytes: if v >= 4 { Field::get(r, "usable_bytes", v)? } else { -1 },
-            is_cordoned: if v >= 5 { Field::get(r, "is_cordoned", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.log_dir.fill(r, "log_dir", v);
+        self.topics.fill(r, "topics", v);
+        if v >= 4 {
+            (self.total_bytes, self.usable_bytes) = r.run(&["total_bytes", "usable_bytes"]);
+        }
+        if v >= 5 {
+            self.is_cordoned = r.fixed("is_cordoned");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsTopic {
     /// Its name.
     pub name: Str,
@@ -186,24 +177,23 @@ pub struct DescribeLogDirsTopic {
 
 impl Struct for DescribeLogDirsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeLogDirsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeLogDirsPartition {
     /// The partition.
     pub partition_index: i32,
@@ -219,26 +209,37 @@ pub struct DescribeLogDirsPartition {
 
 impl Struct for DescribeLogDirsPartition {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        partition_size: 0,
+        offset_lag: 0,
+        is_future_key: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.partition_size.put(s, "partition_size", v)?;
-        self.offset_lag.put(s, "offset_lag", v)?;
-        self.is_future_key.put(s, "is_future_key", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "partition_size", "offset_lag", "is_future_key"],
+            (self.partition_index, self.partition_size, self.offset_lag, self.is_future_key),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            partition_size: Field::get(r, "partition_size", v)?,
-            offset_lag: Field::get(r, "offset_lag", v)?,
-            is_future_key: Field::get(r, "is_future_key", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.partition_size, self.offset_lag, self.is_future_key) =
+            r.run(&["partition_index", "partition_size", "offset_lag", "is_future_key"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeLogDirsRequest,
+    DescribableLogDirTopic,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
+    DescribeLogDirsTopic,
+    DescribeLogDirsPartition
+);
 message!(DescribeLogDirsRequest, 0, 5, Some(2));
 message!(DescribeLogDirsResponse, 0, 5, Some(2));
 rpc!(DescribeLogDirs, DescribeLogDirsRequest, DescribeLogDirsResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeProducersRequest {
     /// The topics.
     pub topics: Vec<TopicRequest>,
@@ -17,19 +17,21 @@ pub struct DescribeProducersRequest {
 
 impl Struct for DescribeProducersRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeProducersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRequest {
     /// Its name.
     pub name: Str,
@@ -41,24 +43,24 @@ pub struct TopicRequest {
 
 impl Struct for TopicRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeProducers`](crate::ApiKey::DescribeProducers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeProducersResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -70,24 +72,23 @@ pub struct DescribeProducersResponse {
 
 impl Struct for DescribeProducersResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeProducersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResponse {
     /// Its name.
     pub name: Str,
@@ -99,24 +100,23 @@ pub struct TopicResponse {
 
 impl Struct for TopicResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeProducersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResponse {
     /// The partition.
     pub partition_index: i32,
@@ -133,23 +133,26 @@ pub struct PartitionResponse {
 
 impl Struct for PartitionResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        active_producers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.active_producers.put(s, "active_producers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.active_producers.put(s, "active_producers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            active_producers: Field::get(r, "active_producers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.active_producers.fill(r, "active_producers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -175,46 +178,68 @@ pub struct ProducerState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ProducerState {
-    fn default() -> Self {
-        Self {
-            producer_id: 0,
-            producer_epoch: 0,
-            last_sequence: -1,
-            last_timestamp: -1,
-            coordinator_epoch: 0,
-            current_txn_start_offset: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ProducerState {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        last_sequence: -1,
+        last_timestamp: -1,
+        coordinator_epoch: 0,
+        current_txn_start_offset: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.last_sequence.put(s, "last_sequence", v)?;
-        self.last_timestamp.put(s, "last_timestamp", v)?;
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
-        self.current_txn_start_offset.put(s, "current_txn_start_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &[
+                "producer_id",
+                "producer_epoch",
+                "last_sequence",
+                "last_timestamp",
+                "coordinator_epoch",
+                "current_txn_start_offset",
+            ],
+            (
+                self.producer_id,
+                self.producer_epoch,
+                self.last_sequence,
+                self.last_timestamp,
+                self.coordinator_epoch,
+                self.current_txn_start_offset,
+            ),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            last_sequence: Field::get(r, "last_sequence", v)?,
-            last_timestamp: Field::get(r, "last_timestamp", v)?,
-            coordinator_epoch: Field::get(r, "coordinator_epoch", v)?,
-            current_txn_start_offset: Field::get(r, "current_txn_start_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (
+            self.producer_id,
+            self.producer_epoch,
+            self.last_sequence,
+            self.last_timestamp,
+            self.coordinator_epoch,
+            self.current_txn_start_offset,
+        ) = r.run(&[
+            "producer_id",
+            "producer_epoch",
+            "last_sequence",
+            "last_timestamp",
+            "coordinator_epoch",
+            "current_txn_start_offset",
+        ]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeProducersRequest,
+    TopicRequest,
+    DescribeProducersResponse,
+    TopicResponse,
+    PartitionResponse,
+    ProducerState
+);
 message!(DescribeProducersRequest, 0, 0, Some(0));
 message!(DescribeProducersResponse, 0, 0, Some(0));
 rpc!(DescribeProducers, DescribeProducersRequest, DescribeProducersResponse);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeQuorum`](crate::ApiKey::DescribeQuorum).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeQuorumRequest {
     /// The topics.
     pub topics: Vec<TopicData>,
@@ -19,19 +19,21 @@ pub struct DescribeQuorumRequest {
 
 impl Struct for DescribeQuorumRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topics: Field::get(r, "topics", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeQuorumRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -43,24 +45,24 @@ pub struct TopicData {
 
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeQuorumRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -70,14 +72,16 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { partition_index: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -98,46 +102,45 @@ pub struct DescribeQuorumResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeQuorumResponse {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            topics: Vec::new(),
-            nodes: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeQuorumResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        topics: Vec::new(),
+        nodes: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
         if v >= 2 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        self.topics.put(s, "topics", v)?;
-        if supports(v >= 2, "nodes", self.nodes.is_empty())? {
-            self.nodes.put(s, "nodes", v)?;
+        self.topics.put(s, "topics", v);
+        if v >= 2 {
+            self.nodes.put(s, "nodes", v);
+        } else {
+            s.absent("nodes", self.nodes.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 2 { Field::get(r, "error_message", v)? } else { Some(Str::new()) },
-            topics: Field::get(r, "topics", v)?,
-            nodes: if v >= 2 { Field::get(r, "nodes", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        if v >= 2 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.topics.fill(r, "topics", v);
+        if v >= 2 {
+            self.nodes.fill(r, "nodes", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -149,19 +152,19 @@ pub struct TopicResult {
 
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -189,56 +192,49 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            leader_id: 0,
-            leader_epoch: 0,
-            high_watermark: 0,
-            current_voters: Vec::new(),
-            observers: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        leader_id: 0,
+        leader_epoch: 0,
+        high_watermark: 0,
+        current_voters: Vec::new(),
+        observers: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
         if v >= 2 {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.high_watermark.put(s, "high_watermark", v)?;
-        self.current_voters.put(s, "current_voters", v)?;
-        self.observers.put(s, "observers", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(
+            &["leader_id", "leader_epoch", "high_watermark"],
+            (self.leader_id, self.leader_epoch, self.high_watermark),
+        );
+        self.current_voters.put(s, "current_voters", v);
+        self.observers.put(s, "observers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: if v >= 2 { Field::get(r, "error_message", v)? } else { Some(Str::new()) },
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            high_watermark: Field::get(r, "high_watermark", v)?,
-            current_voters: Field::get(r, "current_voters", v)?,
-            observers: Field::get(r, "observers", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        if v >= 2 {
+            self.error_message.fill(r, "error_message", v);
+        }
+        (self.leader_id, self.leader_epoch, self.high_watermark) =
+            r.run(&["leader_id", "leader_epoch", "high_watermark"]);
+        self.current_voters.fill(r, "current_voters", v);
+        self.observers.fill(r, "observers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// The node.
     pub node_id: i32,
@@ -250,24 +246,23 @@ pub struct Node {
 
 impl Struct for Node {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { node_id: 0, listeners: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.listeners.put(s, "listeners", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.listeners.fill(r, "listeners", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeQuorumResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -281,21 +276,21 @@ pub struct Listener {
 
 impl Struct for Listener {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -319,49 +314,59 @@ pub struct ReplicaState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReplicaState {
-    fn default() -> Self {
-        Self {
-            replica_id: 0,
-            replica_directory_id: Uuid::ZERO,
-            log_end_offset: 0,
-            last_fetch_timestamp: -1,
-            last_caught_up_timestamp: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ReplicaState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        log_end_offset: 0,
+        last_fetch_timestamp: -1,
+        last_caught_up_timestamp: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.replica_id.put(s, "replica_id", v)?;
-        if supports(v >= 2, "replica_directory_id", self.replica_directory_id.is_zero())? {
-            self.replica_directory_id.put(s, "replica_directory_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("replica_id", self.replica_id);
+        if v >= 2 {
+            s.fixed("replica_directory_id", self.replica_directory_id);
+        } else {
+            s.absent("replica_directory_id", self.replica_directory_id.is_zero());
         }
-        self.log_end_offset.put(s, "log_end_offset", v)?;
+        s.fixed("log_end_offset", self.log_end_offset);
         if v >= 1 {
-            self.last_fetch_timestamp.put(s, "last_fetch_timestamp", v)?;
+            s.run(
+                &["last_fetch_timestamp", "last_caught_up_timestamp"],
+                (self.last_fetch_timestamp, self.last_caught_up_timestamp),
+            );
         }
-        if v >= 1 {
-            self.last_caught_up_timestamp.put(s, "last_caught_up_timestamp", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: Field::get(r, "replica_id", v)?,
-            replica_directory_id: if v >= 2 { Field::get(r, "replica_directory_id", v)? } else { Uuid::ZERO },
-            log_end_offset: Field::get(r, "log_end_offset", v)?,
-            last_fetch_timestamp: if v >= 1 { Field::get(r, "last_fetch_timestamp", v)? } else { -1 },
-            last_caught_up_timestamp: if v >= 1 { Field::get(r, "last_caught_up_timestamp", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.replica_id = r.fixed("replica_id");
+        if v >= 2 {
+            self.replica_directory_id = r.fixed("replica_directory_id");
+        }
+        self.log_end_offset = r.fixed("log_end_offset");
+        if v >= 1 {
+            (self.last_fetch_timestamp, self.last_caught_up_timestamp) =
+                r.run(&["last_fetch_timestamp", "last_caught_up_timestamp"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeQuorumRequest,
+    TopicData,
+    PartitionData,
+    DescribeQuorumResponse,
+    TopicResult,
+    PartitionResult,
+    Node,
+    Listener,
+    ReplicaState
+);
 message!(DescribeQuorumRequest, 0, 2, Some(0));
 message!(DescribeQuorumResponse, 0, 2, Some(0));
 rpc!(DescribeQuorum, DescribeQuorumRequest, DescribeQuorumResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequest {
     /// The groups.
     pub groups: Vec<DescribeShareGroupOffsetsRequestGroup>,
@@ -18,14 +18,16 @@ pub struct DescribeShareGroupOffsetsRequest {
 
 impl Struct for DescribeShareGroupOffsetsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { groups: Field::get(r, "groups", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -41,32 +43,26 @@ pub struct DescribeShareGroupOffsetsRequestGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeShareGroupOffsetsRequestGroup {
-    fn default() -> Self {
-        Self { group_id: Str::new(), topics: Some(Vec::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for DescribeShareGroupOffsetsRequestGroup {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), topics: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeShareGroupOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -78,24 +74,24 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
 
 impl Struct for DescribeShareGroupOffsetsRequestTopic {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeShareGroupOffsets`](crate::ApiKey::DescribeShareGroupOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -107,24 +103,23 @@ pub struct DescribeShareGroupOffsetsResponse {
 
 impl Struct for DescribeShareGroupOffsetsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseGroup {
     /// The group.
     pub group_id: Str,
@@ -141,28 +136,33 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
 
 impl Struct for DescribeShareGroupOffsetsResponseGroup {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        topics: Vec::new(),
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeShareGroupOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseTopic {
     /// The topic's name.
     pub topic_name: Str,
@@ -176,21 +176,25 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
 
 impl Struct for DescribeShareGroupOffsetsResponseTopic {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -215,48 +219,52 @@ pub struct DescribeShareGroupOffsetsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeShareGroupOffsetsResponsePartition {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            start_offset: 0,
-            leader_epoch: 0,
-            lag: -1,
-            error_code: 0,
-            error_message: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeShareGroupOffsetsResponsePartition {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        start_offset: 0,
+        leader_epoch: 0,
+        lag: -1,
+        error_code: 0,
+        error_message: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "start_offset", "leader_epoch"],
+            (self.partition_index, self.start_offset, self.leader_epoch),
+        );
         if v >= 1 {
-            self.lag.put(s, "lag", v)?;
+            s.fixed("lag", self.lag);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            lag: if v >= 1 { Field::get(r, "lag", v)? } else { -1 },
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.start_offset, self.leader_epoch) =
+            r.run(&["partition_index", "start_offset", "leader_epoch"]);
+        if v >= 1 {
+            self.lag = r.fixed("lag");
+        }
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeShareGroupOffsetsRequest,
+    DescribeShareGroupOffsetsRequestGroup,
+    DescribeShareGroupOffsetsRequestTopic,
+    DescribeShareGroupOffsetsResponse,
+    DescribeShareGroupOffsetsResponseGroup,
+    DescribeShareGroupOffsetsResponseTopic,
+    DescribeShareGroupOffsetsResponsePartition
+);
 message!(DescribeShareGroupOffsetsRequest, 0, 1, Some(0));
 message!(DescribeShareGroupOffsetsResponse, 0, 1, Some(0));
 rpc!(DescribeShareGroupOffsets, DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse);

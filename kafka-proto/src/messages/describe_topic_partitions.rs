@@ -21,39 +21,32 @@ pub struct DescribeTopicPartitionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTopicPartitionsRequest {
-    fn default() -> Self {
-        Self {
-            topics: Vec::new(),
-            response_partition_limit: 2000,
-            cursor: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeTopicPartitionsRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        topics: Vec::new(),
+        response_partition_limit: 2000,
+        cursor: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topics.put(s, "topics", v)?;
-        self.response_partition_limit.put(s, "response_partition_limit", v)?;
-        self.cursor.put(s, "cursor", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topics.put(s, "topics", v);
+        s.fixed("response_partition_limit", self.response_partition_limit);
+        self.cursor.put(s, "cursor", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Field::get(r, "topics", v)?,
-            response_partition_limit: Field::get(r, "response_partition_limit", v)?,
-            cursor: Field::get(r, "cursor", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topics.fill(r, "topics", v);
+        self.response_partition_limit = r.fixed("response_partition_limit");
+        self.cursor.fill(r, "cursor", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeTopicPartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicRequest {
     /// Its name.
     pub name: Str,
@@ -63,19 +56,21 @@ pub struct TopicRequest {
 
 impl Struct for TopicRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeTopicPartitionsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
     /// The topic's name.
     pub topic_name: Str,
@@ -87,24 +82,24 @@ pub struct Cursor {
 
 impl Struct for Cursor {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("partition_index", self.partition_index);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partition_index = r.fixed("partition_index");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeTopicPartitions`](crate::ApiKey::DescribeTopicPartitions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTopicPartitionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -119,21 +114,21 @@ pub struct DescribeTopicPartitionsResponse {
 
 impl Struct for DescribeTopicPartitionsResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, topics: Vec::new(), next_cursor: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.next_cursor.put(s, "next_cursor", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.topics.put(s, "topics", v);
+        self.next_cursor.put(s, "next_cursor", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            next_cursor: Field::get(r, "next_cursor", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.topics.fill(r, "topics", v);
+        self.next_cursor.fill(r, "next_cursor", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -158,43 +153,34 @@ pub struct DescribeTopicPartitionsResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTopicPartitionsResponseTopic {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            is_internal: false,
-            partitions: Vec::new(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeTopicPartitionsResponseTopic {
     const MIN: usize = 26;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.name.put(s, "name", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.is_internal.put(s, "is_internal", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.topic_authorized_operations.put(s, "topic_authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.name.put(s, "name", v);
+        s.run(&["topic_id", "is_internal"], (self.topic_id, self.is_internal));
+        self.partitions.put(s, "partitions", v);
+        s.fixed("topic_authorized_operations", self.topic_authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            name: Field::get(r, "name", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            is_internal: Field::get(r, "is_internal", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            topic_authorized_operations: Field::get(r, "topic_authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.name.fill(r, "name", v);
+        (self.topic_id, self.is_internal) = r.run(&["topic_id", "is_internal"]);
+        self.partitions.fill(r, "partitions", v);
+        self.topic_authorized_operations = r.fixed("topic_authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -226,55 +212,54 @@ pub struct DescribeTopicPartitionsResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeTopicPartitionsResponsePartition {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition_index: 0,
-            leader_id: 0,
-            leader_epoch: -1,
-            replica_nodes: Int32s::new(),
-            isr_nodes: Int32s::new(),
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-            offline_replicas: Int32s::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeTopicPartitionsResponsePartition {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Int32s::new(),
+        isr_nodes: Int32s::new(),
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.replica_nodes.put(s, "replica_nodes", v)?;
-        self.isr_nodes.put(s, "isr_nodes", v)?;
-        self.eligible_leader_replicas.put(s, "eligible_leader_replicas", v)?;
-        self.last_known_elr.put(s, "last_known_elr", v)?;
-        self.offline_replicas.put(s, "offline_replicas", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["error_code", "partition_index", "leader_id", "leader_epoch"],
+            (self.error_code, self.partition_index, self.leader_id, self.leader_epoch),
+        );
+        self.replica_nodes.put(s, "replica_nodes", v);
+        self.isr_nodes.put(s, "isr_nodes", v);
+        self.eligible_leader_replicas.put(s, "eligible_leader_replicas", v);
+        self.last_known_elr.put(s, "last_known_elr", v);
+        self.offline_replicas.put(s, "offline_replicas", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            replica_nodes: Field::get(r, "replica_nodes", v)?,
-            isr_nodes: Field::get(r, "isr_nodes", v)?,
-            eligible_leader_replicas: Field::get(r, "eligible_leader_replicas", v)?,
-            last_known_elr: Field::get(r, "last_known_elr", v)?,
-            offline_replicas: Field::get(r, "offline_replicas", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.error_code, self.partition_index, self.leader_id, self.leader_epoch) =
+            r.run(&["error_code", "partition_index", "leader_id", "leader_epoch"]);
+        self.replica_nodes.fill(r, "replica_nodes", v);
+        self.isr_nodes.fill(r, "isr_nodes", v);
+        self.eligible_leader_replicas.fill(r, "eligible_leader_replicas", v);
+        self.last_known_elr.fill(r, "last_known_elr", v);
+        self.offline_replicas.fill(r, "offline_replicas", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeTopicPartitionsRequest,
+    TopicRequest,
+    Cursor,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponseTopic,
+    DescribeTopicPartitionsResponsePartition
+);
 message!(DescribeTopicPartitionsRequest, 0, 0, Some(0));
 message!(DescribeTopicPartitionsResponse, 0, 0, Some(0));
 rpc!(DescribeTopicPartitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse);

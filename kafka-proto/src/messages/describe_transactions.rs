@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTransactionsRequest {
     /// The transactional ids.
     pub transactional_ids: Vec<Str>,
@@ -17,19 +17,21 @@ pub struct DescribeTransactionsRequest {
 
 impl Struct for DescribeTransactionsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { transactional_ids: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_ids.put(s, "transactional_ids", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_ids.put(s, "transactional_ids", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { transactional_ids: Field::get(r, "transactional_ids", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_ids.fill(r, "transactional_ids", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`DescribeTransactions`](crate::ApiKey::DescribeTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribeTransactionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -41,24 +43,24 @@ pub struct DescribeTransactionsResponse {
 
 impl Struct for DescribeTransactionsResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, transaction_states: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.transaction_states.put(s, "transaction_states", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.transaction_states.put(s, "transaction_states", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            transaction_states: Field::get(r, "transaction_states", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.transaction_states.fill(r, "transaction_states", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionState {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -82,36 +84,52 @@ pub struct TransactionState {
 
 impl Struct for TransactionState {
     const MIN: usize = 28;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        transactional_id: Str::new(),
+        transaction_state: Str::new(),
+        transaction_timeout_ms: 0,
+        transaction_start_time_ms: 0,
+        producer_id: 0,
+        producer_epoch: 0,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.transaction_state.put(s, "transaction_state", v)?;
-        self.transaction_timeout_ms.put(s, "transaction_timeout_ms", v)?;
-        self.transaction_start_time_ms.put(s, "transaction_start_time_ms", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.transactional_id.put(s, "transactional_id", v);
+        self.transaction_state.put(s, "transaction_state", v);
+        s.run(
+            &["transaction_timeout_ms", "transaction_start_time_ms", "producer_id", "producer_epoch"],
+            (
+                self.transaction_timeout_ms,
+                self.transaction_start_time_ms,
+                self.producer_id,
+                self.producer_epoch,
+            ),
+        );
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            transaction_state: Field::get(r, "transaction_state", v)?,
-            transaction_timeout_ms: Field::get(r, "transaction_timeout_ms", v)?,
-            transaction_start_time_ms: Field::get(r, "transaction_start_time_ms", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.transactional_id.fill(r, "transactional_id", v);
+        self.transaction_state.fill(r, "transaction_state", v);
+        (
+            self.transaction_timeout_ms,
+            self.transaction_start_time_ms,
+            self.producer_id,
+            self.producer_epoch,
+        ) = r.run(&["transaction_timeout_ms", "transaction_start_time_ms", "producer_id", "producer_epoch"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic: Str,
@@ -123,22 +141,23 @@ pub struct TopicData {
 
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DescribeTransactionsRequest, DescribeTransactionsResponse, TransactionState, TopicData);
 message!(DescribeTransactionsRequest, 0, 0, Some(0));
 message!(DescribeTransactionsResponse, 0, 0, Some(0));
 rpc!(DescribeTransactions, DescribeTransactionsRequest, DescribeTransactionsResponse);

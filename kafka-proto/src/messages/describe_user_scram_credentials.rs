@@ -16,27 +16,23 @@ pub struct DescribeUserScramCredentialsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeUserScramCredentialsRequest {
-    fn default() -> Self {
-        Self { users: Some(Vec::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for DescribeUserScramCredentialsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { users: Some(Vec::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.users.put(s, "users", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.users.put(s, "users", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { users: Field::get(r, "users", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.users.fill(r, "users", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeUserScramCredentialsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UserName {
     /// Its name.
     pub name: Str,
@@ -46,14 +42,16 @@ pub struct UserName {
 
 impl Struct for UserName {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -73,37 +71,28 @@ pub struct DescribeUserScramCredentialsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeUserScramCredentialsResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            results: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeUserScramCredentialsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            results: Field::get(r, "results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -123,42 +112,35 @@ pub struct DescribeUserScramCredentialsResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribeUserScramCredentialsResult {
-    fn default() -> Self {
-        Self {
-            user: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            credential_infos: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribeUserScramCredentialsResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        user: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        credential_infos: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.user.put(s, "user", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.credential_infos.put(s, "credential_infos", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.user.put(s, "user", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.credential_infos.put(s, "credential_infos", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user: Field::get(r, "user", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            credential_infos: Field::get(r, "credential_infos", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.user.fill(r, "user", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.credential_infos.fill(r, "credential_infos", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`DescribeUserScramCredentialsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CredentialInfo {
     /// The SASL mechanism.
     pub mechanism: i8,
@@ -170,22 +152,26 @@ pub struct CredentialInfo {
 
 impl Struct for CredentialInfo {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { mechanism: 0, iterations: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.mechanism.put(s, "mechanism", v)?;
-        self.iterations.put(s, "iterations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["mechanism", "iterations"], (self.mechanism, self.iterations));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            mechanism: Field::get(r, "mechanism", v)?,
-            iterations: Field::get(r, "iterations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.mechanism, self.iterations) = r.run(&["mechanism", "iterations"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    DescribeUserScramCredentialsRequest,
+    UserName,
+    DescribeUserScramCredentialsResponse,
+    DescribeUserScramCredentialsResult,
+    CredentialInfo
+);
 message!(DescribeUserScramCredentialsRequest, 0, 0, Some(0));
 message!(DescribeUserScramCredentialsResponse, 0, 0, Some(0));
 rpc!(DescribeUserScramCredentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse);

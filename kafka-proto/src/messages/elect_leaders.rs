@@ -24,41 +24,38 @@ pub struct ElectLeadersRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ElectLeadersRequest {
-    fn default() -> Self {
-        Self {
-            election_type: 0,
-            topic_partitions: Some(Vec::new()),
-            timeout_ms: 60000,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ElectLeadersRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        election_type: 0,
+        topic_partitions: Some(Vec::new()),
+        timeout_ms: 60000,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 1, "election_type", self.election_type == 0)? {
-            self.election_type.put(s, "election_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 1 {
+            s.fixed("election_type", self.election_type);
+        } else {
+            s.absent("election_type", self.election_type == 0);
         }
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.fixed("timeout_ms", self.timeout_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            election_type: if v >= 1 { Field::get(r, "election_type", v)? } else { 0 },
-            topic_partitions: Field::get(r, "topic_partitions", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.election_type = r.fixed("election_type");
+        }
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ElectLeadersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's name.
     pub topic: Str,
@@ -70,24 +67,24 @@ pub struct TopicPartitions {
 
 impl Struct for TopicPartitions {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ElectLeaders`](crate::ApiKey::ElectLeaders).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ElectLeadersResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -102,28 +99,36 @@ pub struct ElectLeadersResponse {
 
 impl Struct for ElectLeadersResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        replica_election_results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        if supports(v >= 1, "error_code", self.error_code == 0)? {
-            self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        if v >= 1 {
+            s.fixed("error_code", self.error_code);
+        } else {
+            s.absent("error_code", self.error_code == 0);
         }
-        self.replica_election_results.put(s, "replica_election_results", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.replica_election_results.put(s, "replica_election_results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: if v >= 1 { Field::get(r, "error_code", v)? } else { 0 },
-            replica_election_results: Field::get(r, "replica_election_results", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        if v >= 1 {
+            self.error_code = r.fixed("error_code");
+        }
+        self.replica_election_results.fill(r, "replica_election_results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ElectLeadersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaElectionResult {
     /// The topic's name.
     pub topic: Str,
@@ -135,19 +140,19 @@ pub struct ReplicaElectionResult {
 
 impl Struct for ReplicaElectionResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partition_result: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partition_result.put(s, "partition_result", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partition_result.put(s, "partition_result", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partition_result: Field::get(r, "partition_result", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partition_result.fill(r, "partition_result", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -165,37 +170,29 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self {
-            partition_id: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        partition_id: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_id.put(s, "partition_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_id", "error_code"], (self.partition_id, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_id: Field::get(r, "partition_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_id, self.error_code) = r.run(&["partition_id", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ElectLeadersRequest, TopicPartitions, ElectLeadersResponse, ReplicaElectionResult, PartitionResult);
 message!(ElectLeadersRequest, 0, 2, Some(2));
 message!(ElectLeadersResponse, 0, 2, Some(2));
 rpc!(ElectLeaders, ElectLeadersRequest, ElectLeadersResponse);

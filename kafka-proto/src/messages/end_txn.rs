@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`EndTxn`](crate::ApiKey::EndTxn).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndTxnRequest {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -28,23 +28,28 @@ pub struct EndTxnRequest {
 
 impl Struct for EndTxnRequest {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        committed: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.committed.put(s, "committed", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.run(
+            &["producer_id", "producer_epoch", "committed"],
+            (self.producer_id, self.producer_epoch, self.committed),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            committed: Field::get(r, "committed", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        (self.producer_id, self.producer_epoch, self.committed) =
+            r.run(&["producer_id", "producer_epoch", "committed"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -65,44 +70,34 @@ pub struct EndTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EndTxnResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for EndTxnResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
         if v >= 5 {
-            self.producer_id.put(s, "producer_id", v)?;
+            s.run(&["producer_id", "producer_epoch"], (self.producer_id, self.producer_epoch));
         }
-        if v >= 5 {
-            self.producer_epoch.put(s, "producer_epoch", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            producer_id: if v >= 5 { Field::get(r, "producer_id", v)? } else { -1 },
-            producer_epoch: if v >= 5 { Field::get(r, "producer_epoch", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        if v >= 5 {
+            (self.producer_id, self.producer_epoch) = r.run(&["producer_id", "producer_epoch"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(EndTxnRequest, EndTxnResponse);
 message!(EndTxnRequest, 0, 5, Some(3));
 message!(EndTxnResponse, 0, 5, Some(3));
 rpc!(EndTxn, EndTxnRequest, EndTxnResponse);

@@ -20,39 +20,32 @@ pub struct EnvelopeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EnvelopeRequest {
-    fn default() -> Self {
-        Self {
-            request_data: Bytes::new(),
-            request_principal: Some(Bytes::new()),
-            client_host_address: Bytes::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for EnvelopeRequest {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        request_data: Bytes::new(),
+        request_principal: Some(Bytes::new()),
+        client_host_address: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.request_data.put(s, "request_data", v)?;
-        self.request_principal.put(s, "request_principal", v)?;
-        self.client_host_address.put(s, "client_host_address", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.request_data.put(s, "request_data", v);
+        self.request_principal.put(s, "request_principal", v);
+        self.client_host_address.put(s, "client_host_address", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            request_data: Field::get(r, "request_data", v)?,
-            request_principal: Field::get(r, "request_principal", v)?,
-            client_host_address: Field::get(r, "client_host_address", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.request_data.fill(r, "request_data", v);
+        self.request_principal.fill(r, "request_principal", v);
+        self.client_host_address.fill(r, "client_host_address", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`Envelope`](crate::ApiKey::Envelope).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EnvelopeResponse {
     /// The response data.
     /// May be null.
@@ -65,22 +58,22 @@ pub struct EnvelopeResponse {
 
 impl Struct for EnvelopeResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { response_data: None, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.response_data.put(s, "response_data", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.response_data.put(s, "response_data", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            response_data: Field::get(r, "response_data", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.response_data.fill(r, "response_data", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(EnvelopeRequest, EnvelopeResponse);
 message!(EnvelopeRequest, 0, 0, Some(0));
 message!(EnvelopeResponse, 0, 0, Some(0));
 rpc!(Envelope, EnvelopeRequest, EnvelopeResponse);

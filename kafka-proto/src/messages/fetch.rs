@@ -64,99 +64,93 @@ pub struct FetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchRequest {
-    fn default() -> Self {
-        Self {
-            replica_id: -1,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            max_bytes: i32::MAX,
-            isolation_level: 0,
-            session_id: 0,
-            session_epoch: -1,
-            topics: Vec::new(),
-            forgotten_topics_data: Vec::new(),
-            rack_id: Str::new(),
-            cluster_id: None,
-            replica_state: ReplicaState::default(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for FetchRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        replica_id: -1,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        isolation_level: 0,
+        session_id: 0,
+        session_epoch: -1,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        rack_id: Str::new(),
+        cluster_id: None,
+        replica_state: ReplicaState::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v <= 14, "replica_id", self.replica_id == -1)? {
-            self.replica_id.put(s, "replica_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v <= 14 {
+            s.fixed("replica_id", self.replica_id);
+        } else {
+            s.absent("replica_id", self.replica_id == -1);
         }
-        self.max_wait_ms.put(s, "max_wait_ms", v)?;
-        self.min_bytes.put(s, "min_bytes", v)?;
+        s.run(&["max_wait_ms", "min_bytes"], (self.max_wait_ms, self.min_bytes));
         if v >= 3 {
-            self.max_bytes.put(s, "max_bytes", v)?;
+            s.fixed("max_bytes", self.max_bytes);
         }
         if v >= 4 {
-            self.isolation_level.put(s, "isolation_level", v)?;
+            s.fixed("isolation_level", self.isolation_level);
         }
         if v >= 7 {
-            self.session_id.put(s, "session_id", v)?;
+            s.run(&["session_id", "session_epoch"], (self.session_id, self.session_epoch));
         }
+        self.topics.put(s, "topics", v);
         if v >= 7 {
-            self.session_epoch.put(s, "session_epoch", v)?;
-        }
-        self.topics.put(s, "topics", v)?;
-        if supports(v >= 7, "forgotten_topics_data", self.forgotten_topics_data.is_empty())? {
-            self.forgotten_topics_data.put(s, "forgotten_topics_data", v)?;
+            self.forgotten_topics_data.put(s, "forgotten_topics_data", v);
+        } else {
+            s.absent("forgotten_topics_data", self.forgotten_topics_data.is_empty());
         }
         if v >= 11 {
-            self.rack_id.put(s, "rack_id", v)?;
+            self.rack_id.put(s, "rack_id", v);
         }
         let set = [
             v >= 12 && self.cluster_id.is_some(),
-            tagged(v >= 15, "replica_state", self.replica_state == ReplicaState::default())?,
+            s.sets(v >= 15, "replica_state", self.replica_state == ReplicaState::DEFAULT),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "cluster_id", &self.cluster_id, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "replica_state", &self.replica_state, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.cluster_id.put(s, "cluster_id", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| self.replica_state.put(s, "replica_state", v));
         s.end_tags(2, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            replica_id: if v <= 14 { Field::get(r, "replica_id", v)? } else { -1 },
-            max_wait_ms: Field::get(r, "max_wait_ms", v)?,
-            min_bytes: Field::get(r, "min_bytes", v)?,
-            max_bytes: if v >= 3 { Field::get(r, "max_bytes", v)? } else { i32::MAX },
-            isolation_level: if v >= 4 { Field::get(r, "isolation_level", v)? } else { 0 },
-            session_id: if v >= 7 { Field::get(r, "session_id", v)? } else { 0 },
-            session_epoch: if v >= 7 { Field::get(r, "session_epoch", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            forgotten_topics_data: if v >= 7 {
-                Field::get(r, "forgotten_topics_data", v)?
-            } else {
-                Vec::new()
-            },
-            rack_id: if v >= 11 { Field::get(r, "rack_id", v)? } else { Str::new() },
-            cluster_id: None,
-            replica_state: ReplicaState::default(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["cluster_id", "replica_state"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 14 {
+            self.replica_id = r.fixed("replica_id");
+        }
+        (self.max_wait_ms, self.min_bytes) = r.run(&["max_wait_ms", "min_bytes"]);
+        if v >= 3 {
+            self.max_bytes = r.fixed("max_bytes");
+        }
+        if v >= 4 {
+            self.isolation_level = r.fixed("isolation_level");
+        }
+        if v >= 7 {
+            (self.session_id, self.session_epoch) = r.run(&["session_id", "session_epoch"]);
+        }
+        self.topics.fill(r, "topics", v);
+        if v >= 7 {
+            self.forgotten_topics_data.fill(r, "forgotten_topics_data", v);
+        }
+        if v >= 11 {
+            self.rack_id.fill(r, "rack_id", v);
+        }
+        self.unknown_tags = r.tags(&["cluster_id", "replica_state"], &mut |r, tag| {
             match tag {
-                0 => m.cluster_id = Field::get(r, "cluster_id", v)?,
-                1 if v >= 15 => m.replica_state = Field::get(r, "replica_state", v)?,
-                _ => return Ok(false),
+                0 => self.cluster_id.fill(r, "cluster_id", v),
+                1 if v >= 15 => self.replica_state.fill(r, "replica_state", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchTopic {
     /// The topic's name.
     /// Up to version 12.
@@ -172,25 +166,33 @@ pub struct FetchTopic {
 
 impl Struct for FetchTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
-            self.topic.put(s, "topic", v)?;
+            self.topic.put(s, "topic", v);
         }
         if v >= 13 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if v <= 12 { Field::get(r, "topic", v)? } else { Str::new() },
-            topic_id: if v >= 13 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 12 {
+            self.topic.fill(r, "topic", v);
+        }
+        if v >= 13 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -222,73 +224,69 @@ pub struct FetchPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchPartition {
-    fn default() -> Self {
-        Self {
-            partition: 0,
-            current_leader_epoch: -1,
-            fetch_offset: 0,
-            last_fetched_epoch: -1,
-            log_start_offset: -1,
-            partition_max_bytes: 0,
-            replica_directory_id: Uuid::ZERO,
-            high_watermark: i64::MAX,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for FetchPartition {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: -1,
+        fetch_offset: 0,
+        last_fetched_epoch: -1,
+        log_start_offset: -1,
+        partition_max_bytes: 0,
+        replica_directory_id: Uuid::ZERO,
+        high_watermark: i64::MAX,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition", self.partition);
         if v >= 9 {
-            self.current_leader_epoch.put(s, "current_leader_epoch", v)?;
+            s.fixed("current_leader_epoch", self.current_leader_epoch);
         }
-        self.fetch_offset.put(s, "fetch_offset", v)?;
-        if supports(v >= 12, "last_fetched_epoch", self.last_fetched_epoch == -1)? {
-            self.last_fetched_epoch.put(s, "last_fetched_epoch", v)?;
+        s.fixed("fetch_offset", self.fetch_offset);
+        if v >= 12 {
+            s.fixed("last_fetched_epoch", self.last_fetched_epoch);
+        } else {
+            s.absent("last_fetched_epoch", self.last_fetched_epoch == -1);
         }
         if v >= 5 {
-            self.log_start_offset.put(s, "log_start_offset", v)?;
+            s.fixed("log_start_offset", self.log_start_offset);
         }
-        self.partition_max_bytes.put(s, "partition_max_bytes", v)?;
+        s.fixed("partition_max_bytes", self.partition_max_bytes);
         let set =
             [v >= 17 && !self.replica_directory_id.is_zero(), v >= 18 && self.high_watermark != i64::MAX];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "replica_directory_id", &self.replica_directory_id, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "high_watermark", &self.high_watermark, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("replica_directory_id", self.replica_directory_id));
+        s.tag(set[1], 1, &self.unknown_tags, |s| s.fixed("high_watermark", self.high_watermark));
         s.end_tags(2, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            partition: Field::get(r, "partition", v)?,
-            current_leader_epoch: if v >= 9 { Field::get(r, "current_leader_epoch", v)? } else { -1 },
-            fetch_offset: Field::get(r, "fetch_offset", v)?,
-            last_fetched_epoch: if v >= 12 { Field::get(r, "last_fetched_epoch", v)? } else { -1 },
-            log_start_offset: if v >= 5 { Field::get(r, "log_start_offset", v)? } else { -1 },
-            partition_max_bytes: Field::get(r, "partition_max_bytes", v)?,
-            replica_directory_id: Uuid::ZERO,
-            high_watermark: i64::MAX,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["replica_directory_id", "high_watermark"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition = r.fixed("partition");
+        if v >= 9 {
+            self.current_leader_epoch = r.fixed("current_leader_epoch");
+        }
+        self.fetch_offset = r.fixed("fetch_offset");
+        if v >= 12 {
+            self.last_fetched_epoch = r.fixed("last_fetched_epoch");
+        }
+        if v >= 5 {
+            self.log_start_offset = r.fixed("log_start_offset");
+        }
+        self.partition_max_bytes = r.fixed("partition_max_bytes");
+        self.unknown_tags = r.tags(&["replica_directory_id", "high_watermark"], &mut |r, tag| {
             match tag {
-                0 if v >= 17 => m.replica_directory_id = Field::get(r, "replica_directory_id", v)?,
-                1 if v >= 18 => m.high_watermark = Field::get(r, "high_watermark", v)?,
-                _ => return Ok(false),
+                0 if v >= 17 => self.replica_directory_id = r.fixed("replica_directory_id"),
+                1 if v >= 18 => self.high_watermark = r.fixed("high_watermark"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ForgottenTopic {
     /// The topic's name.
     /// Up to version 12.
@@ -304,25 +302,33 @@ pub struct ForgottenTopic {
 
 impl Struct for ForgottenTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
-            self.topic.put(s, "topic", v)?;
+            self.topic.put(s, "topic", v);
         }
         if v >= 13 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if v <= 12 { Field::get(r, "topic", v)? } else { Str::new() },
-            topic_id: if v >= 13 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 12 {
+            self.topic.fill(r, "topic", v);
+        }
+        if v >= 13 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -339,32 +345,23 @@ pub struct ReplicaState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ReplicaState {
-    fn default() -> Self {
-        Self { replica_id: -1, replica_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for ReplicaState {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { replica_id: -1, replica_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.replica_id.put(s, "replica_id", v)?;
-        self.replica_epoch.put(s, "replica_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["replica_id", "replica_epoch"], (self.replica_id, self.replica_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: Field::get(r, "replica_id", v)?,
-            replica_epoch: Field::get(r, "replica_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.replica_id, self.replica_epoch) = r.run(&["replica_id", "replica_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`Fetch`](crate::ApiKey::Fetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -386,47 +383,51 @@ pub struct FetchResponse {
 
 impl Struct for FetchResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        session_id: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
         if v >= 7 {
-            self.error_code.put(s, "error_code", v)?;
+            s.run(&["error_code", "session_id"], (self.error_code, self.session_id));
+        } else {
+            s.absent("session_id", self.session_id == 0);
         }
-        if supports(v >= 7, "session_id", self.session_id == 0)? {
-            self.session_id.put(s, "session_id", v)?;
-        }
-        self.responses.put(s, "responses", v)?;
-        let set = [tagged(v >= 16, "node_endpoints", self.node_endpoints.is_empty())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "node_endpoints", &self.node_endpoints, &self.unknown_tags, v)?;
+        self.responses.put(s, "responses", v);
+        let set = [s.sets(v >= 16, "node_endpoints", self.node_endpoints.is_empty())];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.node_endpoints.put(s, "node_endpoints", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: if v >= 7 { Field::get(r, "error_code", v)? } else { 0 },
-            session_id: if v >= 7 { Field::get(r, "session_id", v)? } else { 0 },
-            responses: Field::get(r, "responses", v)?,
-            node_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["node_endpoints"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        if v >= 7 {
+            (self.error_code, self.session_id) = r.run(&["error_code", "session_id"]);
+        }
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.tags(&["node_endpoints"], &mut |r, tag| {
             match tag {
-                0 if v >= 16 => m.node_endpoints = Field::get(r, "node_endpoints", v)?,
-                _ => return Ok(false),
+                0 if v >= 16 => self.node_endpoints.fill(r, "node_endpoints", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchableTopicResponse {
     /// The topic's name.
     /// Up to version 12.
@@ -442,25 +443,33 @@ pub struct FetchableTopicResponse {
 
 impl Struct for FetchableTopicResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
-            self.topic.put(s, "topic", v)?;
+            self.topic.put(s, "topic", v);
         }
         if v >= 13 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: if v <= 12 { Field::get(r, "topic", v)? } else { Str::new() },
-            topic_id: if v >= 13 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 12 {
+            self.topic.fill(r, "topic", v);
+        }
+        if v >= 13 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -501,92 +510,85 @@ pub struct PartitionData {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionData {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            high_watermark: 0,
-            last_stable_offset: -1,
-            log_start_offset: -1,
-            aborted_transactions: Some(Vec::new()),
-            preferred_read_replica: -1,
-            records: None,
-            diverging_epoch: EpochEndOffset::default(),
-            current_leader: LeaderIdAndEpoch::default(),
-            snapshot_id: SnapshotId::default(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionData {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        high_watermark: 0,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted_transactions: Some(Vec::new()),
+        preferred_read_replica: -1,
+        records: None,
+        diverging_epoch: EpochEndOffset::DEFAULT,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        snapshot_id: SnapshotId::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.high_watermark.put(s, "high_watermark", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "error_code", "high_watermark"],
+            (self.partition_index, self.error_code, self.high_watermark),
+        );
         if v >= 4 {
-            self.last_stable_offset.put(s, "last_stable_offset", v)?;
+            s.fixed("last_stable_offset", self.last_stable_offset);
         }
         if v >= 5 {
-            self.log_start_offset.put(s, "log_start_offset", v)?;
+            s.fixed("log_start_offset", self.log_start_offset);
         }
         if v >= 4 {
-            self.aborted_transactions.put(s, "aborted_transactions", v)?;
+            self.aborted_transactions.put(s, "aborted_transactions", v);
         }
-        if supports(v >= 11, "preferred_read_replica", self.preferred_read_replica == -1)? {
-            self.preferred_read_replica.put(s, "preferred_read_replica", v)?;
+        if v >= 11 {
+            s.fixed("preferred_read_replica", self.preferred_read_replica);
+        } else {
+            s.absent("preferred_read_replica", self.preferred_read_replica == -1);
         }
-        self.records.put(s, "records", v)?;
+        self.records.put(s, "records", v);
         let set = [
-            tagged(v >= 12, "diverging_epoch", self.diverging_epoch == EpochEndOffset::default())?,
-            tagged(v >= 12, "current_leader", self.current_leader == LeaderIdAndEpoch::default())?,
-            tagged(v >= 12, "snapshot_id", self.snapshot_id == SnapshotId::default())?,
+            s.sets(v >= 12, "diverging_epoch", self.diverging_epoch == EpochEndOffset::DEFAULT),
+            s.sets(v >= 12, "current_leader", self.current_leader == LeaderIdAndEpoch::DEFAULT),
+            s.sets(v >= 12, "snapshot_id", self.snapshot_id == SnapshotId::DEFAULT),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "diverging_epoch", &self.diverging_epoch, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "current_leader", &self.current_leader, &self.unknown_tags, v)?;
-        s.tag(set[2], 2, "snapshot_id", &self.snapshot_id, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.diverging_epoch.put(s, "diverging_epoch", v));
+        s.tag(set[1], 1, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
+        s.tag(set[2], 2, &self.unknown_tags, |s| self.snapshot_id.put(s, "snapshot_id", v));
         s.end_tags(3, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            high_watermark: Field::get(r, "high_watermark", v)?,
-            last_stable_offset: if v >= 4 { Field::get(r, "last_stable_offset", v)? } else { -1 },
-            log_start_offset: if v >= 5 { Field::get(r, "log_start_offset", v)? } else { -1 },
-            aborted_transactions: if v >= 4 {
-                Field::get(r, "aborted_transactions", v)?
-            } else {
-                Some(Vec::new())
-            },
-            preferred_read_replica: if v >= 11 { Field::get(r, "preferred_read_replica", v)? } else { -1 },
-            records: Field::get(r, "records", v)?,
-            diverging_epoch: EpochEndOffset::default(),
-            current_leader: LeaderIdAndEpoch::default(),
-            snapshot_id: SnapshotId::default(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["diverging_epoch", "current_leader", "snapshot_id"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code, self.high_watermark) =
+            r.run(&["partition_index", "error_code", "high_watermark"]);
+        if v >= 4 {
+            self.last_stable_offset = r.fixed("last_stable_offset");
+        }
+        if v >= 5 {
+            self.log_start_offset = r.fixed("log_start_offset");
+        }
+        if v >= 4 {
+            self.aborted_transactions.fill(r, "aborted_transactions", v);
+        }
+        if v >= 11 {
+            self.preferred_read_replica = r.fixed("preferred_read_replica");
+        }
+        self.records.fill(r, "records", v);
+        self.unknown_tags = r.tags(&["diverging_epoch", "current_leader", "snapshot_id"], &mut |r, tag| {
             match tag {
-                0 => m.diverging_epoch = Field::get(r, "diverging_epoch", v)?,
-                1 => m.current_leader = Field::get(r, "current_leader", v)?,
-                2 => m.snapshot_id = Field::get(r, "snapshot_id", v)?,
-                _ => return Ok(false),
+                0 => self.diverging_epoch.fill(r, "diverging_epoch", v),
+                1 => self.current_leader.fill(r, "current_leader", v),
+                2 => self.snapshot_id.fill(r, "snapshot_id", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AbortedTransaction {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -598,19 +600,16 @@ pub struct AbortedTransaction {
 
 impl Struct for AbortedTransaction {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self { producer_id: 0, first_offset: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.first_offset.put(s, "first_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["producer_id", "first_offset"], (self.producer_id, self.first_offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            first_offset: Field::get(r, "first_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.producer_id, self.first_offset) = r.run(&["producer_id", "first_offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -627,27 +626,18 @@ pub struct EpochEndOffset {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EpochEndOffset {
-    fn default() -> Self {
-        Self { epoch: -1, end_offset: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for EpochEndOffset {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { epoch: -1, end_offset: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.end_offset.put(s, "end_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["epoch", "end_offset"], (self.epoch, self.end_offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            end_offset: Field::get(r, "end_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.epoch, self.end_offset) = r.run(&["epoch", "end_offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -664,27 +654,18 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -701,32 +682,23 @@ pub struct SnapshotId {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SnapshotId {
-    fn default() -> Self {
-        Self { end_offset: -1, epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for SnapshotId {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { end_offset: -1, epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.end_offset.put(s, "end_offset", v)?;
-        self.epoch.put(s, "epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["end_offset", "epoch"], (self.end_offset, self.epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            end_offset: Field::get(r, "end_offset", v)?,
-            epoch: Field::get(r, "epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.end_offset, self.epoch) = r.run(&["end_offset", "epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`FetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -743,26 +715,41 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.rack.put(s, "rack", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        self.rack.put(s, "rack", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: Field::get(r, "rack", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.rack.fill(r, "rack", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    FetchRequest,
+    FetchTopic,
+    FetchPartition,
+    ForgottenTopic,
+    ReplicaState,
+    FetchResponse,
+    FetchableTopicResponse,
+    PartitionData,
+    AbortedTransaction,
+    EpochEndOffset,
+    LeaderIdAndEpoch,
+    SnapshotId,
+    NodeEndpoint
+);
 message!(FetchRequest, 0, 18, Some(12));
 message!(FetchResponse, 0, 18, Some(12));
 rpc!(Fetch, FetchRequest, FetchResponse);

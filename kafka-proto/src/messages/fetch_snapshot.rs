@@ -25,53 +25,40 @@ pub struct FetchSnapshotRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FetchSnapshotRequest {
-    fn default() -> Self {
-        Self {
-            replica_id: -1,
-            max_bytes: i32::MAX,
-            topics: Vec::new(),
-            cluster_id: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for FetchSnapshotRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        replica_id: -1,
+        max_bytes: i32::MAX,
+        topics: Vec::new(),
+        cluster_id: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.replica_id.put(s, "replica_id", v)?;
-        self.max_bytes.put(s, "max_bytes", v)?;
-        self.topics.put(s, "topics", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["replica_id", "max_bytes"], (self.replica_id, self.max_bytes));
+        self.topics.put(s, "topics", v);
         let set = [self.cluster_id.is_some()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "cluster_id", &self.cluster_id, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.cluster_id.put(s, "cluster_id", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            replica_id: Field::get(r, "replica_id", v)?,
-            max_bytes: Field::get(r, "max_bytes", v)?,
-            topics: Field::get(r, "topics", v)?,
-            cluster_id: None,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["cluster_id"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.replica_id, self.max_bytes) = r.run(&["replica_id", "max_bytes"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.tags(&["cluster_id"], &mut |r, tag| {
             match tag {
-                0 => m.cluster_id = Field::get(r, "cluster_id", v)?,
-                _ => return Ok(false),
+                0 => self.cluster_id.fill(r, "cluster_id", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicSnapshot {
     /// Its name.
     pub name: Str,
@@ -83,24 +70,23 @@ pub struct TopicSnapshot {
 
 impl Struct for TopicSnapshot {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionSnapshot {
     /// The partition.
     pub partition: i32,
@@ -119,41 +105,41 @@ pub struct PartitionSnapshot {
 
 impl Struct for PartitionSnapshot {
     const MIN: usize = 30;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        current_leader_epoch: 0,
+        snapshot_id: SnapshotId::DEFAULT,
+        position: 0,
+        replica_directory_id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.current_leader_epoch.put(s, "current_leader_epoch", v)?;
-        self.snapshot_id.put(s, "snapshot_id", v)?;
-        self.position.put(s, "position", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition", "current_leader_epoch"], (self.partition, self.current_leader_epoch));
+        self.snapshot_id.put(s, "snapshot_id", v);
+        s.fixed("position", self.position);
         let set = [v >= 1 && !self.replica_directory_id.is_zero()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "replica_directory_id", &self.replica_directory_id, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("replica_directory_id", self.replica_directory_id));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            partition: Field::get(r, "partition", v)?,
-            current_leader_epoch: Field::get(r, "current_leader_epoch", v)?,
-            snapshot_id: Field::get(r, "snapshot_id", v)?,
-            position: Field::get(r, "position", v)?,
-            replica_directory_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["replica_directory_id"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition, self.current_leader_epoch) = r.run(&["partition", "current_leader_epoch"]);
+        self.snapshot_id.fill(r, "snapshot_id", v);
+        self.position = r.fixed("position");
+        self.unknown_tags = r.tags(&["replica_directory_id"], &mut |r, tag| {
             match tag {
-                0 if v >= 1 => m.replica_directory_id = Field::get(r, "replica_directory_id", v)?,
-                _ => return Ok(false),
+                0 if v >= 1 => self.replica_directory_id = r.fixed("replica_directory_id"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchSnapshotRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotId {
     /// Offset behind the last record.
     pub end_offset: i64,
@@ -165,24 +151,21 @@ pub struct SnapshotId {
 
 impl Struct for SnapshotId {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { end_offset: 0, epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.end_offset.put(s, "end_offset", v)?;
-        self.epoch.put(s, "epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["end_offset", "epoch"], (self.end_offset, self.epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            end_offset: Field::get(r, "end_offset", v)?,
-            epoch: Field::get(r, "epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.end_offset, self.epoch) = r.run(&["end_offset", "epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`FetchSnapshot`](crate::ApiKey::FetchSnapshot).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchSnapshotResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -199,39 +182,38 @@ pub struct FetchSnapshotResponse {
 
 impl Struct for FetchSnapshotResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.topics.put(s, "topics", v)?;
-        let set = [tagged(v >= 1, "node_endpoints", self.node_endpoints.is_empty())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "node_endpoints", &self.node_endpoints, &self.unknown_tags, v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.topics.put(s, "topics", v);
+        let set = [s.sets(v >= 1, "node_endpoints", self.node_endpoints.is_empty())];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.node_endpoints.put(s, "node_endpoints", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            topics: Field::get(r, "topics", v)?,
-            node_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["node_endpoints"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.tags(&["node_endpoints"], &mut |r, tag| {
             match tag {
-                0 if v >= 1 => m.node_endpoints = Field::get(r, "node_endpoints", v)?,
-                _ => return Ok(false),
+                0 if v >= 1 => self.node_endpoints.fill(r, "node_endpoints", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicSnapshotResult {
     /// Its name.
     pub name: Str,
@@ -243,24 +225,23 @@ pub struct TopicSnapshotResult {
 
 impl Struct for TopicSnapshotResult {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionSnapshotResult {
     /// The index.
     pub index: i32,
@@ -282,45 +263,45 @@ pub struct PartitionSnapshotResult {
 
 impl Struct for PartitionSnapshotResult {
     const MIN: usize = 37;
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        snapshot_id: SnapshotId::DEFAULT,
+        size: 0,
+        position: 0,
+        unaligned_records: Records::new(),
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.index.put(s, "index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.snapshot_id.put(s, "snapshot_id", v)?;
-        self.size.put(s, "size", v)?;
-        self.position.put(s, "position", v)?;
-        self.unaligned_records.put(s, "unaligned_records", v)?;
-        let set = [self.current_leader != LeaderIdAndEpoch::default()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "current_leader", &self.current_leader, &self.unknown_tags, v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["index", "error_code"], (self.index, self.error_code));
+        self.snapshot_id.put(s, "snapshot_id", v);
+        s.run(&["size", "position"], (self.size, self.position));
+        self.unaligned_records.put(s, "unaligned_records", v);
+        let set = [self.current_leader != LeaderIdAndEpoch::DEFAULT];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            index: Field::get(r, "index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            snapshot_id: Field::get(r, "snapshot_id", v)?,
-            size: Field::get(r, "size", v)?,
-            position: Field::get(r, "position", v)?,
-            unaligned_records: Field::get(r, "unaligned_records", v)?,
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["current_leader"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.index, self.error_code) = r.run(&["index", "error_code"]);
+        self.snapshot_id.fill(r, "snapshot_id", v);
+        (self.size, self.position) = r.run(&["size", "position"]);
+        self.unaligned_records.fill(r, "unaligned_records", v);
+        self.unknown_tags = r.tags(&["current_leader"], &mut |r, tag| {
             match tag {
-                0 => m.current_leader = Field::get(r, "current_leader", v)?,
-                _ => return Ok(false),
+                0 => self.current_leader.fill(r, "current_leader", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -332,24 +313,21 @@ pub struct LeaderIdAndEpoch {
 
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`FetchSnapshotResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -363,24 +341,34 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    FetchSnapshotRequest,
+    TopicSnapshot,
+    PartitionSnapshot,
+    SnapshotId,
+    FetchSnapshotResponse,
+    TopicSnapshotResult,
+    PartitionSnapshotResult,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(FetchSnapshotRequest, 0, 1, Some(0));
 message!(FetchSnapshotResponse, 0, 1, Some(0));
 rpc!(FetchSnapshot, FetchSnapshotRequest, FetchSnapshotResponse);

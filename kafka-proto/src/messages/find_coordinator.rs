@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`FindCoordinator`](crate::ApiKey::FindCoordinator).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FindCoordinatorRequest {
     /// The key.
     /// Up to version 3.
@@ -30,27 +30,39 @@ pub struct FindCoordinatorRequest {
 
 impl Struct for FindCoordinatorRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { key: Str::new(), key_type: 0, coordinator_keys: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v <= 3, "key", self.key.is_empty())? {
-            self.key.put(s, "key", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v <= 3 {
+            self.key.put(s, "key", v);
+        } else {
+            s.absent("key", self.key.is_empty());
         }
-        if supports(v >= 1, "key_type", self.key_type == 0)? {
-            self.key_type.put(s, "key_type", v)?;
+        if v >= 1 {
+            s.fixed("key_type", self.key_type);
+        } else {
+            s.absent("key_type", self.key_type == 0);
         }
-        if supports(v >= 4, "coordinator_keys", self.coordinator_keys.is_empty())? {
-            self.coordinator_keys.put(s, "coordinator_keys", v)?;
+        if v >= 4 {
+            self.coordinator_keys.put(s, "coordinator_keys", v);
+        } else {
+            s.absent("coordinator_keys", self.coordinator_keys.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: if v <= 3 { Field::get(r, "key", v)? } else { Str::new() },
-            key_type: if v >= 1 { Field::get(r, "key_type", v)? } else { 0 },
-            coordinator_keys: if v >= 4 { Field::get(r, "coordinator_keys", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 3 {
+            self.key.fill(r, "key", v);
+        }
+        if v >= 1 {
+            self.key_type = r.fixed("key_type");
+        }
+        if v >= 4 {
+            self.coordinator_keys.fill(r, "coordinator_keys", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -82,64 +94,67 @@ pub struct FindCoordinatorResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FindCoordinatorResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            node_id: 0,
-            host: Str::new(),
-            port: 0,
-            coordinators: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for FindCoordinatorResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        node_id: 0,
+        host: Str::new(),
+        port: 0,
+        coordinators: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        if supports(v <= 3, "error_code", self.error_code == 0)? {
-            self.error_code.put(s, "error_code", v)?;
+        if v <= 3 {
+            s.fixed("error_code", self.error_code);
+        } else {
+            s.absent("error_code", self.error_code == 0);
         }
         if (1..=3).contains(&v) {
-            self.error_message.put(s, "error_message", v)?;
+            self.error_message.put(s, "error_message", v);
         }
-        if supports(v <= 3, "node_id", self.node_id == 0)? {
-            self.node_id.put(s, "node_id", v)?;
+        if v <= 3 {
+            s.fixed("node_id", self.node_id);
+            self.host.put(s, "host", v);
+            s.fixed("port", self.port);
+        } else {
+            s.absent("node_id", self.node_id == 0);
+            s.absent("host", self.host.is_empty());
+            s.absent("port", self.port == 0);
         }
-        if supports(v <= 3, "host", self.host.is_empty())? {
-            self.host.put(s, "host", v)?;
+        if v >= 4 {
+            self.coordinators.put(s, "coordinators", v);
+        } else {
+            s.absent("coordinators", self.coordinators.is_empty());
         }
-        if supports(v <= 3, "port", self.port == 0)? {
-            self.port.put(s, "port", v)?;
-        }
-        if supports(v >= 4, "coordinators", self.coordinators.is_empty())? {
-            self.coordinators.put(s, "coordinators", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: if v <= 3 { Field::get(r, "error_code", v)? } else { 0 },
-            error_message: if (1..=3).contains(&v) {
-                Field::get(r, "error_message", v)?
-            } else {
-                Some(Str::new())
-            },
-            node_id: if v <= 3 { Field::get(r, "node_id", v)? } else { 0 },
-            host: if v <= 3 { Field::get(r, "host", v)? } else { Str::new() },
-            port: if v <= 3 { Field::get(r, "port", v)? } else { 0 },
-            coordinators: if v >= 4 { Field::get(r, "coordinators", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        if v <= 3 {
+            self.error_code = r.fixed("error_code");
+        }
+        if (1..=3).contains(&v) {
+            self.error_message.fill(r, "error_message", v);
+        }
+        if v <= 3 {
+            self.node_id = r.fixed("node_id");
+            self.host.fill(r, "host", v);
+            self.port = r.fixed("port");
+        }
+        if v >= 4 {
+            self.coordinators.fill(r, "coordinators", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -163,46 +178,38 @@ pub struct Coordinator {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for Coordinator {
-    fn default() -> Self {
-        Self {
-            key: Str::new(),
-            node_id: 0,
-            host: Str::new(),
-            port: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for Coordinator {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        key: Str::new(),
+        node_id: 0,
+        host: Str::new(),
+        port: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.run(&["port", "error_code"], (self.port, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        (self.port, self.error_code) = r.run(&["port", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(FindCoordinatorRequest, FindCoordinatorResponse, Coordinator);
 message!(FindCoordinatorRequest, 0, 6, Some(3));
 message!(FindCoordinatorResponse, 0, 6, Some(3));
 rpc!(FindCoordinator, FindCoordinatorRequest, FindCoordinatorResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GetTelemetrySubscriptionsRequest {
     /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
@@ -17,19 +17,21 @@ pub struct GetTelemetrySubscriptionsRequest {
 
 impl Struct for GetTelemetrySubscriptionsRequest {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self { client_instance_id: Uuid::ZERO, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.client_instance_id.put(s, "client_instance_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("client_instance_id", self.client_instance_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { client_instance_id: Field::get(r, "client_instance_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.client_instance_id = r.fixed("client_instance_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`GetTelemetrySubscriptions`](crate::ApiKey::GetTelemetrySubscriptions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GetTelemetrySubscriptionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -55,36 +57,45 @@ pub struct GetTelemetrySubscriptionsResponse {
 
 impl Struct for GetTelemetrySubscriptionsResponse {
     const MIN: usize = 38;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        accepted_compression_types: Int8s::new(),
+        push_interval_ms: 0,
+        telemetry_max_bytes: 0,
+        delta_temporality: false,
+        requested_metrics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.client_instance_id.put(s, "client_instance_id", v)?;
-        self.subscription_id.put(s, "subscription_id", v)?;
-        self.accepted_compression_types.put(s, "accepted_compression_types", v)?;
-        self.push_interval_ms.put(s, "push_interval_ms", v)?;
-        self.telemetry_max_bytes.put(s, "telemetry_max_bytes", v)?;
-        self.delta_temporality.put(s, "delta_temporality", v)?;
-        self.requested_metrics.put(s, "requested_metrics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["throttle_time_ms", "error_code", "client_instance_id", "subscription_id"],
+            (self.throttle_time_ms, self.error_code, self.client_instance_id, self.subscription_id),
+        );
+        self.accepted_compression_types.put(s, "accepted_compression_types", v);
+        s.run(
+            &["push_interval_ms", "telemetry_max_bytes", "delta_temporality"],
+            (self.push_interval_ms, self.telemetry_max_bytes, self.delta_temporality),
+        );
+        self.requested_metrics.put(s, "requested_metrics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            client_instance_id: Field::get(r, "client_instance_id", v)?,
-            subscription_id: Field::get(r, "subscription_id", v)?,
-            accepted_compression_types: Field::get(r, "accepted_compression_types", v)?,
-            push_interval_ms: Field::get(r, "push_interval_ms", v)?,
-            telemetry_max_bytes: Field::get(r, "telemetry_max_bytes", v)?,
-            delta_temporality: Field::get(r, "delta_temporality", v)?,
-            requested_metrics: Field::get(r, "requested_metrics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code, self.client_instance_id, self.subscription_id) =
+            r.run(&["throttle_time_ms", "error_code", "client_instance_id", "subscription_id"]);
+        self.accepted_compression_types.fill(r, "accepted_compression_types", v);
+        (self.push_interval_ms, self.telemetry_max_bytes, self.delta_temporality) =
+            r.run(&["push_interval_ms", "telemetry_max_bytes", "delta_temporality"]);
+        self.requested_metrics.fill(r, "requested_metrics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse);
 message!(GetTelemetrySubscriptionsRequest, 0, 0, Some(0));
 message!(GetTelemetrySubscriptionsResponse, 0, 0, Some(0));
 rpc!(GetTelemetrySubscriptions, GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse);

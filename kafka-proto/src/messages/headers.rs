@@ -29,44 +29,39 @@ pub struct RequestHeader {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RequestHeader {
-    fn default() -> Self {
-        Self {
-            request_api_key: 0,
-            request_api_version: 0,
-            correlation_id: 0,
-            client_id: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for RequestHeader {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        request_api_key: 0,
+        request_api_version: 0,
+        correlation_id: 0,
+        client_id: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.request_api_key.put(s, "request_api_key", v)?;
-        self.request_api_version.put(s, "request_api_version", v)?;
-        self.correlation_id.put(s, "correlation_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["request_api_key", "request_api_version", "correlation_id"],
+            (self.request_api_key, self.request_api_version, self.correlation_id),
+        );
         if v >= 1 {
-            put_classic(s, "client_id", &self.client_id)?;
+            s.classic("client_id", self.client_id.as_ref());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            request_api_key: Field::get(r, "request_api_key", v)?,
-            request_api_version: Field::get(r, "request_api_version", v)?,
-            correlation_id: Field::get(r, "correlation_id", v)?,
-            client_id: if v >= 1 { get_classic(r, "client_id")? } else { Some(Str::new()) },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.request_api_key, self.request_api_version, self.correlation_id) =
+            r.run(&["request_api_key", "request_api_version", "correlation_id"]);
+        if v >= 1 {
+            self.client_id = r.classic("client_id", true);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ResponseHeader`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResponseHeader {
     /// The request's.
     pub correlation_id: i32,
@@ -76,16 +71,19 @@ pub struct ResponseHeader {
 
 impl Struct for ResponseHeader {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { correlation_id: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.correlation_id.put(s, "correlation_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("correlation_id", self.correlation_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { correlation_id: Field::get(r, "correlation_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.correlation_id = r.fixed("correlation_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(RequestHeader, ResponseHeader);
 message!(RequestHeader, 0, 2, Some(2));
 message!(ResponseHeader, 0, 1, Some(1));

@@ -11,7 +11,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`Heartbeat`](crate::ApiKey::Heartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeartbeatRequest {
     /// The group.
     pub group_id: Str,
@@ -28,30 +28,39 @@ pub struct HeartbeatRequest {
 
 impl Struct for HeartbeatRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id: 0,
+        member_id: Str::new(),
+        group_instance_id: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.generation_id.put(s, "generation_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        if supports(v >= 3, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("generation_id", self.generation_id);
+        self.member_id.put(s, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            generation_id: Field::get(r, "generation_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.generation_id = r.fixed("generation_id");
+        self.member_id.fill(r, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`Heartbeat`](crate::ApiKey::Heartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeartbeatResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -64,24 +73,26 @@ pub struct HeartbeatResponse {
 
 impl Struct for HeartbeatResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(HeartbeatRequest, HeartbeatResponse);
 message!(HeartbeatRequest, 0, 4, Some(4));
 message!(HeartbeatResponse, 0, 4, Some(4));
 rpc!(Heartbeat, HeartbeatRequest, HeartbeatResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IncrementalAlterConfigsRequest {
     /// The resources.
     pub resources: Vec<AlterConfigsResource>,
@@ -20,24 +20,24 @@ pub struct IncrementalAlterConfigsRequest {
 
 impl Struct for IncrementalAlterConfigsRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resources: Vec::new(), validate_only: false, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resources.put(s, "resources", v)?;
-        self.validate_only.put(s, "validate_only", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.resources.put(s, "resources", v);
+        s.fixed("validate_only", self.validate_only);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resources: Field::get(r, "resources", v)?,
-            validate_only: Field::get(r, "validate_only", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resources.fill(r, "resources", v);
+        self.validate_only = r.fixed("validate_only");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`IncrementalAlterConfigsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterConfigsResource {
     /// Kind of the resource.
     pub resource_type: i8,
@@ -51,21 +51,25 @@ pub struct AlterConfigsResource {
 
 impl Struct for AlterConfigsResource {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        resource_type: 0,
+        resource_name: Str::new(),
+        configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        self.configs.put(s, "configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        self.configs.put(s, "configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            configs: Field::get(r, "configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.configs.fill(r, "configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -83,39 +87,32 @@ pub struct AlterableConfig {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterableConfig {
-    fn default() -> Self {
-        Self {
-            name: Str::new(),
-            config_operation: 0,
-            value: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterableConfig {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        config_operation: 0,
+        value: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.config_operation.put(s, "config_operation", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("config_operation", self.config_operation);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            config_operation: Field::get(r, "config_operation", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.config_operation = r.fixed("config_operation");
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`IncrementalAlterConfigs`](crate::ApiKey::IncrementalAlterConfigs).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IncrementalAlterConfigsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -127,19 +124,19 @@ pub struct IncrementalAlterConfigsResponse {
 
 impl Struct for IncrementalAlterConfigsResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, responses: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.responses.put(s, "responses", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.responses.put(s, "responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            responses: Field::get(r, "responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.responses.fill(r, "responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -159,40 +156,40 @@ pub struct AlterConfigsResourceResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for AlterConfigsResourceResponse {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            resource_type: 0,
-            resource_name: Str::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for AlterConfigsResourceResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        resource_type: 0,
+        resource_name: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.resource_type.put(s, "resource_type", v)?;
-        self.resource_name.put(s, "resource_name", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.fixed("resource_type", self.resource_type);
+        self.resource_name.put(s, "resource_name", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            resource_type: Field::get(r, "resource_type", v)?,
-            resource_name: Field::get(r, "resource_name", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.resource_type = r.fixed("resource_type");
+        self.resource_name.fill(r, "resource_name", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    IncrementalAlterConfigsRequest,
+    AlterConfigsResource,
+    AlterableConfig,
+    IncrementalAlterConfigsResponse,
+    AlterConfigsResourceResponse
+);
 message!(IncrementalAlterConfigsRequest, 0, 1, Some(1));
 message!(IncrementalAlterConfigsResponse, 0, 1, Some(1));
 rpc!(IncrementalAlterConfigs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse);

@@ -36,51 +36,46 @@ pub struct InitProducerIdRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitProducerIdRequest {
-    fn default() -> Self {
-        Self {
-            transactional_id: Some(Str::new()),
-            transaction_timeout_ms: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            enable2_pc: false,
-            keep_prepared_txn: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for InitProducerIdRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        transactional_id: Some(Str::new()),
+        transaction_timeout_ms: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        enable2_pc: false,
+        keep_prepared_txn: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.transaction_timeout_ms.put(s, "transaction_timeout_ms", v)?;
-        if supports(v >= 3, "producer_id", self.producer_id == -1)? {
-            self.producer_id.put(s, "producer_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.fixed("transaction_timeout_ms", self.transaction_timeout_ms);
+        if v >= 3 {
+            s.run(&["producer_id", "producer_epoch"], (self.producer_id, self.producer_epoch));
+        } else {
+            s.absent("producer_id", self.producer_id == -1);
+            s.absent("producer_epoch", self.producer_epoch == -1);
         }
-        if supports(v >= 3, "producer_epoch", self.producer_epoch == -1)? {
-            self.producer_epoch.put(s, "producer_epoch", v)?;
+        if v >= 6 {
+            s.run(&["enable2_pc", "keep_prepared_txn"], (self.enable2_pc, self.keep_prepared_txn));
+        } else {
+            s.absent("enable2_pc", !self.enable2_pc);
+            s.absent("keep_prepared_txn", !self.keep_prepared_txn);
         }
-        if supports(v >= 6, "enable2_pc", !self.enable2_pc)? {
-            self.enable2_pc.put(s, "enable2_pc", v)?;
-        }
-        if supports(v >= 6, "keep_prepared_txn", !self.keep_prepared_txn)? {
-            self.keep_prepared_txn.put(s, "keep_prepared_txn", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            transaction_timeout_ms: Field::get(r, "transaction_timeout_ms", v)?,
-            producer_id: if v >= 3 { Field::get(r, "producer_id", v)? } else { -1 },
-            producer_epoch: if v >= 3 { Field::get(r, "producer_epoch", v)? } else { -1 },
-            enable2_pc: if v >= 6 { Field::get(r, "enable2_pc", v)? } else { false },
-            keep_prepared_txn: if v >= 6 { Field::get(r, "keep_prepared_txn", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        self.transaction_timeout_ms = r.fixed("transaction_timeout_ms");
+        if v >= 3 {
+            (self.producer_id, self.producer_epoch) = r.run(&["producer_id", "producer_epoch"]);
+        }
+        if v >= 6 {
+            (self.enable2_pc, self.keep_prepared_txn) = r.run(&["enable2_pc", "keep_prepared_txn"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -106,54 +101,47 @@ pub struct InitProducerIdResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for InitProducerIdResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            producer_id: -1,
-            producer_epoch: 0,
-            ongoing_txn_producer_id: -1,
-            ongoing_txn_producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for InitProducerIdResponse {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: -1,
+        producer_epoch: 0,
+        ongoing_txn_producer_id: -1,
+        ongoing_txn_producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        if supports(v >= 6, "ongoing_txn_producer_id", self.ongoing_txn_producer_id == -1)? {
-            self.ongoing_txn_producer_id.put(s, "ongoing_txn_producer_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["throttle_time_ms", "error_code", "producer_id", "producer_epoch"],
+            (self.throttle_time_ms, self.error_code, self.producer_id, self.producer_epoch),
+        );
+        if v >= 6 {
+            s.run(
+                &["ongoing_txn_producer_id", "ongoing_txn_producer_epoch"],
+                (self.ongoing_txn_producer_id, self.ongoing_txn_producer_epoch),
+            );
+        } else {
+            s.absent("ongoing_txn_producer_id", self.ongoing_txn_producer_id == -1);
+            s.absent("ongoing_txn_producer_epoch", self.ongoing_txn_producer_epoch == -1);
         }
-        if supports(v >= 6, "ongoing_txn_producer_epoch", self.ongoing_txn_producer_epoch == -1)? {
-            self.ongoing_txn_producer_epoch.put(s, "ongoing_txn_producer_epoch", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            ongoing_txn_producer_id: if v >= 6 { Field::get(r, "ongoing_txn_producer_id", v)? } else { -1 },
-            ongoing_txn_producer_epoch: if v >= 6 {
-                Field::get(r, "ongoing_txn_producer_epoch", v)?
-            } else {
-                -1
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code, self.producer_id, self.producer_epoch) =
+            r.run(&["throttle_time_ms", "error_code", "producer_id", "producer_epoch"]);
+        if v >= 6 {
+            (self.ongoing_txn_producer_id, self.ongoing_txn_producer_epoch) =
+                r.run(&["ongoing_txn_producer_id", "ongoing_txn_producer_epoch"]);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(InitProducerIdRequest, InitProducerIdResponse);
 message!(InitProducerIdRequest, 0, 6, Some(2));
 message!(InitProducerIdResponse, 0, 6, Some(2));
 rpc!(InitProducerId, InitProducerIdRequest, InitProducerIdResponse);

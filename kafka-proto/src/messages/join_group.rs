@@ -41,60 +41,61 @@ pub struct JoinGroupRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for JoinGroupRequest {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            session_timeout_ms: 0,
-            rebalance_timeout_ms: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            protocol_type: Str::new(),
-            protocols: Vec::new(),
-            reason: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for JoinGroupRequest {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        session_timeout_ms: 0,
+        rebalance_timeout_ms: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        protocol_type: Str::new(),
+        protocols: Vec::new(),
+        reason: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.session_timeout_ms.put(s, "session_timeout_ms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("session_timeout_ms", self.session_timeout_ms);
         if v >= 1 {
-            self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
+            s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
         }
-        self.member_id.put(s, "member_id", v)?;
-        if supports(v >= 5, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+        self.member_id.put(s, "member_id", v);
+        if v >= 5 {
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
-        self.protocol_type.put(s, "protocol_type", v)?;
-        self.protocols.put(s, "protocols", v)?;
+        self.protocol_type.put(s, "protocol_type", v);
+        self.protocols.put(s, "protocols", v);
         if v >= 8 {
-            self.reason.put(s, "reason", v)?;
+            self.reason.put(s, "reason", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            session_timeout_ms: Field::get(r, "session_timeout_ms", v)?,
-            rebalance_timeout_ms: if v >= 1 { Field::get(r, "rebalance_timeout_ms", v)? } else { -1 },
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 5 { Field::get(r, "group_instance_id", v)? } else { None },
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            protocols: Field::get(r, "protocols", v)?,
-            reason: if v >= 8 { Field::get(r, "reason", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.session_timeout_ms = r.fixed("session_timeout_ms");
+        if v >= 1 {
+            self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        }
+        self.member_id.fill(r, "member_id", v);
+        if v >= 5 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.protocol_type.fill(r, "protocol_type", v);
+        self.protocols.fill(r, "protocols", v);
+        if v >= 8 {
+            self.reason.fill(r, "reason", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`JoinGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupRequestProtocol {
     /// Its name.
     pub name: Str,
@@ -106,19 +107,18 @@ pub struct JoinGroupRequestProtocol {
 
 impl Struct for JoinGroupRequestProtocol {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), metadata: Bytes::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.metadata.put(s, "metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.metadata.fill(r, "metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -152,63 +152,62 @@ pub struct JoinGroupResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for JoinGroupResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            generation_id: -1,
-            protocol_type: None,
-            protocol_name: Some(Str::new()),
-            leader: Str::new(),
-            skip_assignment: false,
-            member_id: Str::new(),
-            members: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for JoinGroupResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        generation_id: -1,
+        protocol_type: None,
+        protocol_name: Some(Str::new()),
+        leader: Str::new(),
+        skip_assignment: false,
+        member_id: Str::new(),
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.generation_id.put(s, "generation_id", v)?;
+        s.run(&["error_code", "generation_id"], (self.error_code, self.generation_id));
         if v >= 7 {
-            self.protocol_type.put(s, "protocol_type", v)?;
+            self.protocol_type.put(s, "protocol_type", v);
         }
-        some(v >= 7, &self.protocol_name, "protocol_name")?.put(s, "protocol_name", v)?;
-        self.leader.put(s, "leader", v)?;
-        if supports(v >= 9, "skip_assignment", !self.skip_assignment)? {
-            self.skip_assignment.put(s, "skip_assignment", v)?;
+        put_nullable(&self.protocol_name, s, "protocol_name", v >= 7, v);
+        self.leader.put(s, "leader", v);
+        if v >= 9 {
+            s.fixed("skip_assignment", self.skip_assignment);
+        } else {
+            s.absent("skip_assignment", !self.skip_assignment);
         }
-        self.member_id.put(s, "member_id", v)?;
-        self.members.put(s, "members", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.member_id.put(s, "member_id", v);
+        self.members.put(s, "members", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 2 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            generation_id: Field::get(r, "generation_id", v)?,
-            protocol_type: if v >= 7 { Field::get(r, "protocol_type", v)? } else { None },
-            protocol_name: Nullable::get_nullable(r, "protocol_name", v, v >= 7)?,
-            leader: Field::get(r, "leader", v)?,
-            skip_assignment: if v >= 9 { Field::get(r, "skip_assignment", v)? } else { false },
-            member_id: Field::get(r, "member_id", v)?,
-            members: Field::get(r, "members", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 2 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        (self.error_code, self.generation_id) = r.run(&["error_code", "generation_id"]);
+        if v >= 7 {
+            self.protocol_type.fill(r, "protocol_type", v);
+        }
+        fill_nullable(&mut self.protocol_name, r, "protocol_name", v >= 7, v);
+        self.leader.fill(r, "leader", v);
+        if v >= 9 {
+            self.skip_assignment = r.fixed("skip_assignment");
+        }
+        self.member_id.fill(r, "member_id", v);
+        self.members.fill(r, "members", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`JoinGroupResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinGroupResponseMember {
     /// The member.
     pub member_id: Str,
@@ -223,26 +222,33 @@ pub struct JoinGroupResponseMember {
 
 impl Struct for JoinGroupResponseMember {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        metadata: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
         if v >= 5 {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+            self.group_instance_id.put(s, "group_instance_id", v);
         }
-        self.metadata.put(s, "metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.metadata.put(s, "metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 5 { Field::get(r, "group_instance_id", v)? } else { None },
-            metadata: Field::get(r, "metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        if v >= 5 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.metadata.fill(r, "metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember);
 message!(JoinGroupRequest, 0, 9, Some(6));
 message!(JoinGroupResponse, 0, 9, Some(6));
 rpc!(JoinGroup, JoinGroupRequest, JoinGroupResponse);

@@ -41,68 +41,75 @@ pub struct LeaderAndIsrRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderAndIsrRequest {
-    fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            type_: 0,
-            ungrouped_partition_states: Vec::new(),
-            topic_states: Vec::new(),
-            live_leaders: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for LeaderAndIsrRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        type_: 0,
+        ungrouped_partition_states: Vec::new(),
+        topic_states: Vec::new(),
+        live_leaders: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        if supports(v >= 7, "is_k_raft_controller", !self.is_k_raft_controller)? {
-            self.is_k_raft_controller.put(s, "is_k_raft_controller", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("controller_id", self.controller_id);
+        if v >= 7 {
+            s.fixed("is_k_raft_controller", self.is_k_raft_controller);
+        } else {
+            s.absent("is_k_raft_controller", !self.is_k_raft_controller);
         }
-        self.controller_epoch.put(s, "controller_epoch", v)?;
+        s.fixed("controller_epoch", self.controller_epoch);
         if v >= 2 {
-            self.broker_epoch.put(s, "broker_epoch", v)?;
+            s.fixed("broker_epoch", self.broker_epoch);
         }
-        if supports(v >= 5, "type", self.type_ == 0)? {
-            self.type_.put(s, "type", v)?;
+        if v >= 5 {
+            s.fixed("type", self.type_);
+        } else {
+            s.absent("type", self.type_ == 0);
         }
-        if supports(v <= 1, "ungrouped_partition_states", self.ungrouped_partition_states.is_empty())? {
-            self.ungrouped_partition_states.put(s, "ungrouped_partition_states", v)?;
+        if v <= 1 {
+            self.ungrouped_partition_states.put(s, "ungrouped_partition_states", v);
+        } else {
+            s.absent("ungrouped_partition_states", self.ungrouped_partition_states.is_empty());
         }
-        if supports(v >= 2, "topic_states", self.topic_states.is_empty())? {
-            self.topic_states.put(s, "topic_states", v)?;
+        if v >= 2 {
+            self.topic_states.put(s, "topic_states", v);
+        } else {
+            s.absent("topic_states", self.topic_states.is_empty());
         }
-        self.live_leaders.put(s, "live_leaders", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.live_leaders.put(s, "live_leaders", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            controller_id: Field::get(r, "controller_id", v)?,
-            is_k_raft_controller: if v >= 7 { Field::get(r, "is_k_raft_controller", v)? } else { false },
-            controller_epoch: Field::get(r, "controller_epoch", v)?,
-            broker_epoch: if v >= 2 { Field::get(r, "broker_epoch", v)? } else { -1 },
-            type_: if v >= 5 { Field::get(r, "type", v)? } else { 0 },
-            ungrouped_partition_states: if v <= 1 {
-                Field::get(r, "ungrouped_partition_states", v)?
-            } else {
-                Vec::new()
-            },
-            topic_states: if v >= 2 { Field::get(r, "topic_states", v)? } else { Vec::new() },
-            live_leaders: Field::get(r, "live_leaders", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.controller_id = r.fixed("controller_id");
+        if v >= 7 {
+            self.is_k_raft_controller = r.fixed("is_k_raft_controller");
+        }
+        self.controller_epoch = r.fixed("controller_epoch");
+        if v >= 2 {
+            self.broker_epoch = r.fixed("broker_epoch");
+        }
+        if v >= 5 {
+            self.type_ = r.fixed("type");
+        }
+        if v <= 1 {
+            self.ungrouped_partition_states.fill(r, "ungrouped_partition_states", v);
+        }
+        if v >= 2 {
+            self.topic_states.fill(r, "topic_states", v);
+        }
+        self.live_leaders.fill(r, "live_leaders", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -117,28 +124,34 @@ pub struct LeaderAndIsrTopicState {
 
 impl Struct for LeaderAndIsrTopicState {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
         if v >= 5 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partition_states.put(s, "partition_states", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partition_states.put(s, "partition_states", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: if v >= 5 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partition_states: Field::get(r, "partition_states", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        if v >= 5 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partition_states.fill(r, "partition_states", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrLiveLeader {
     /// The broker.
     pub broker_id: i32,
@@ -152,26 +165,26 @@ pub struct LeaderAndIsrLiveLeader {
 
 impl Struct for LeaderAndIsrLiveLeader {
     const MIN: usize = 9;
+    const DEFAULT: Self =
+        Self { broker_id: 0, host_name: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.broker_id.put(s, "broker_id", v)?;
-        self.host_name.put(s, "host_name", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("broker_id", self.broker_id);
+        self.host_name.put(s, "host_name", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            broker_id: Field::get(r, "broker_id", v)?,
-            host_name: Field::get(r, "host_name", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.broker_id = r.fixed("broker_id");
+        self.host_name.fill(r, "host_name", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderAndIsrRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrPartitionState {
     /// The topic's name.
     /// Up to version 1.
@@ -208,54 +221,73 @@ pub struct LeaderAndIsrPartitionState {
 
 impl Struct for LeaderAndIsrPartitionState {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        partition_index: 0,
+        controller_epoch: 0,
+        leader: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        partition_epoch: 0,
+        replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        is_new: false,
+        leader_recovery_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 1 {
-            self.topic_name.put(s, "topic_name", v)?;
+            self.topic_name.put(s, "topic_name", v);
         }
-        self.partition_index.put(s, "partition_index", v)?;
-        self.controller_epoch.put(s, "controller_epoch", v)?;
-        self.leader.put(s, "leader", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.isr.put(s, "isr", v)?;
-        self.partition_epoch.put(s, "partition_epoch", v)?;
-        self.replicas.put(s, "replicas", v)?;
+        s.run(
+            &["partition_index", "controller_epoch", "leader", "leader_epoch"],
+            (self.partition_index, self.controller_epoch, self.leader, self.leader_epoch),
+        );
+        self.isr.put(s, "isr", v);
+        s.fixed("partition_epoch", self.partition_epoch);
+        self.replicas.put(s, "replicas", v);
         if v >= 3 {
-            self.adding_replicas.put(s, "adding_replicas", v)?;
-        }
-        if v >= 3 {
-            self.removing_replicas.put(s, "removing_replicas", v)?;
+            self.adding_replicas.put(s, "adding_replicas", v);
+            self.removing_replicas.put(s, "removing_replicas", v);
         }
         if v >= 1 {
-            self.is_new.put(s, "is_new", v)?;
+            s.fixed("is_new", self.is_new);
         }
-        if supports(v >= 6, "leader_recovery_state", self.leader_recovery_state == 0)? {
-            self.leader_recovery_state.put(s, "leader_recovery_state", v)?;
+        if v >= 6 {
+            s.fixed("leader_recovery_state", self.leader_recovery_state);
+        } else {
+            s.absent("leader_recovery_state", self.leader_recovery_state == 0);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: if v <= 1 { Field::get(r, "topic_name", v)? } else { Str::new() },
-            partition_index: Field::get(r, "partition_index", v)?,
-            controller_epoch: Field::get(r, "controller_epoch", v)?,
-            leader: Field::get(r, "leader", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            isr: Field::get(r, "isr", v)?,
-            partition_epoch: Field::get(r, "partition_epoch", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            adding_replicas: if v >= 3 { Field::get(r, "adding_replicas", v)? } else { Int32s::new() },
-            removing_replicas: if v >= 3 { Field::get(r, "removing_replicas", v)? } else { Int32s::new() },
-            is_new: if v >= 1 { Field::get(r, "is_new", v)? } else { false },
-            leader_recovery_state: if v >= 6 { Field::get(r, "leader_recovery_state", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 1 {
+            self.topic_name.fill(r, "topic_name", v);
+        }
+        (self.partition_index, self.controller_epoch, self.leader, self.leader_epoch) =
+            r.run(&["partition_index", "controller_epoch", "leader", "leader_epoch"]);
+        self.isr.fill(r, "isr", v);
+        self.partition_epoch = r.fixed("partition_epoch");
+        self.replicas.fill(r, "replicas", v);
+        if v >= 3 {
+            self.adding_replicas.fill(r, "adding_replicas", v);
+            self.removing_replicas.fill(r, "removing_replicas", v);
+        }
+        if v >= 1 {
+            self.is_new = r.fixed("is_new");
+        }
+        if v >= 6 {
+            self.leader_recovery_state = r.fixed("leader_recovery_state");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`LeaderAndIsr`](crate::ApiKey::LeaderAndIsr).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -271,30 +303,42 @@ pub struct LeaderAndIsrResponse {
 
 impl Struct for LeaderAndIsrResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_errors: Vec::new(),
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        if supports(v <= 4, "partition_errors", self.partition_errors.is_empty())? {
-            self.partition_errors.put(s, "partition_errors", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        if v <= 4 {
+            self.partition_errors.put(s, "partition_errors", v);
+        } else {
+            s.absent("partition_errors", self.partition_errors.is_empty());
         }
-        if supports(v >= 5, "topics", self.topics.is_empty())? {
-            self.topics.put(s, "topics", v)?;
+        if v >= 5 {
+            self.topics.put(s, "topics", v);
+        } else {
+            s.absent("topics", self.topics.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            partition_errors: if v <= 4 { Field::get(r, "partition_errors", v)? } else { Vec::new() },
-            topics: if v >= 5 { Field::get(r, "topics", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        if v <= 4 {
+            self.partition_errors.fill(r, "partition_errors", v);
+        }
+        if v >= 5 {
+            self.topics.fill(r, "topics", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderAndIsrResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrTopicError {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -306,24 +350,24 @@ pub struct LeaderAndIsrTopicError {
 
 impl Struct for LeaderAndIsrTopicError {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partition_errors: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partition_errors.put(s, "partition_errors", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partition_errors.put(s, "partition_errors", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partition_errors: Field::get(r, "partition_errors", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partition_errors.fill(r, "partition_errors", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaderAndIsrResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderAndIsrPartitionError {
     /// The topic's name.
     /// Up to version 4.
@@ -338,26 +382,35 @@ pub struct LeaderAndIsrPartitionError {
 
 impl Struct for LeaderAndIsrPartitionError {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 4 {
-            self.topic_name.put(s, "topic_name", v)?;
+            self.topic_name.put(s, "topic_name", v);
         }
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: if v <= 4 { Field::get(r, "topic_name", v)? } else { Str::new() },
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 4 {
+            self.topic_name.fill(r, "topic_name", v);
+        }
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    LeaderAndIsrRequest,
+    LeaderAndIsrTopicState,
+    LeaderAndIsrLiveLeader,
+    LeaderAndIsrPartitionState,
+    LeaderAndIsrResponse,
+    LeaderAndIsrTopicError,
+    LeaderAndIsrPartitionError
+);
 message!(LeaderAndIsrRequest, 0, 7, Some(4));
 message!(LeaderAndIsrResponse, 0, 7, Some(4));
 rpc!(LeaderAndIsr, LeaderAndIsrRequest, LeaderAndIsrResponse);

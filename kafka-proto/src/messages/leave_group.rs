@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaveGroupRequest {
     /// The group.
     pub group_id: Str,
@@ -28,30 +28,42 @@ pub struct LeaveGroupRequest {
 
 impl Struct for LeaveGroupRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        members: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        if supports(v <= 2, "member_id", self.member_id.is_empty())? {
-            self.member_id.put(s, "member_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        if v <= 2 {
+            self.member_id.put(s, "member_id", v);
+        } else {
+            s.absent("member_id", self.member_id.is_empty());
         }
-        if supports(v >= 3, "members", self.members.is_empty())? {
-            self.members.put(s, "members", v)?;
+        if v >= 3 {
+            self.members.put(s, "members", v);
+        } else {
+            s.absent("members", self.members.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: if v <= 2 { Field::get(r, "member_id", v)? } else { Str::new() },
-            members: if v >= 3 { Field::get(r, "members", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        if v <= 2 {
+            self.member_id.fill(r, "member_id", v);
+        }
+        if v >= 3 {
+            self.members.fill(r, "members", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`LeaveGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MemberIdentity {
     /// The member.
     pub member_id: Str,
@@ -67,28 +79,34 @@ pub struct MemberIdentity {
 
 impl Struct for MemberIdentity {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: None,
+        reason: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.group_instance_id.put(s, "group_instance_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.group_instance_id.put(s, "group_instance_id", v);
         if v >= 5 {
-            self.reason.put(s, "reason", v)?;
+            self.reason.put(s, "reason", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: Field::get(r, "group_instance_id", v)?,
-            reason: if v >= 5 { Field::get(r, "reason", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.group_instance_id.fill(r, "group_instance_id", v);
+        if v >= 5 {
+            self.reason.fill(r, "reason", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`LeaveGroup`](crate::ApiKey::LeaveGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaveGroupResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -104,25 +122,31 @@ pub struct LeaveGroupResponse {
 
 impl Struct for LeaveGroupResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, members: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        if supports(v >= 3, "members", self.members.is_empty())? {
-            self.members.put(s, "members", v)?;
+        s.fixed("error_code", self.error_code);
+        if v >= 3 {
+            self.members.put(s, "members", v);
+        } else {
+            s.absent("members", self.members.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            members: if v >= 3 { Field::get(r, "members", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 3 {
+            self.members.fill(r, "members", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -140,37 +164,31 @@ pub struct MemberResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MemberResponse {
-    fn default() -> Self {
-        Self {
-            member_id: Str::new(),
-            group_instance_id: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MemberResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        group_instance_id: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.group_instance_id.put(s, "group_instance_id", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.group_instance_id.put(s, "group_instance_id", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: Field::get(r, "group_instance_id", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.group_instance_id.fill(r, "group_instance_id", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(LeaveGroupRequest, MemberIdentity, LeaveGroupResponse, MemberResponse);
 message!(LeaveGroupRequest, 0, 5, Some(4));
 message!(LeaveGroupResponse, 0, 5, Some(4));
 rpc!(LeaveGroup, LeaveGroupRequest, LeaveGroupResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListConfigResourcesRequest {
     /// The resource types.
     /// From version 1 on.
@@ -19,24 +19,27 @@ pub struct ListConfigResourcesRequest {
 
 impl Struct for ListConfigResourcesRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { resource_types: Int8s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 1, "resource_types", self.resource_types.is_empty())? {
-            self.resource_types.put(s, "resource_types", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 1 {
+            self.resource_types.put(s, "resource_types", v);
+        } else {
+            s.absent("resource_types", self.resource_types.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_types: if v >= 1 { Field::get(r, "resource_types", v)? } else { Int8s::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.resource_types.fill(r, "resource_types", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ListConfigResources`](crate::ApiKey::ListConfigResources).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListConfigResourcesResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -50,21 +53,23 @@ pub struct ListConfigResourcesResponse {
 
 impl Struct for ListConfigResourcesResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        config_resources: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.config_resources.put(s, "config_resources", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.config_resources.put(s, "config_resources", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            config_resources: Field::get(r, "config_resources", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.config_resources.fill(r, "config_resources", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -80,32 +85,29 @@ pub struct ConfigResource {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ConfigResource {
-    fn default() -> Self {
-        Self { resource_name: Str::new(), resource_type: 16, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for ConfigResource {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { resource_name: Str::new(), resource_type: 16, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.resource_name.put(s, "resource_name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.resource_name.put(s, "resource_name", v);
         if v >= 1 {
-            self.resource_type.put(s, "resource_type", v)?;
+            s.fixed("resource_type", self.resource_type);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            resource_name: Field::get(r, "resource_name", v)?,
-            resource_type: if v >= 1 { Field::get(r, "resource_type", v)? } else { 16 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.resource_name.fill(r, "resource_name", v);
+        if v >= 1 {
+            self.resource_type = r.fixed("resource_type");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ListConfigResourcesRequest, ListConfigResourcesResponse, ConfigResource);
 message!(ListConfigResourcesRequest, 0, 1, Some(0));
 message!(ListConfigResourcesResponse, 0, 1, Some(0));
 rpc!(ListConfigResources, ListConfigResourcesRequest, ListConfigResourcesResponse);

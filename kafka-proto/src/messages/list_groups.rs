@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListGroups`](crate::ApiKey::ListGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListGroupsRequest {
     /// The states filter.
     /// From version 4 on.
@@ -26,28 +26,36 @@ pub struct ListGroupsRequest {
 
 impl Struct for ListGroupsRequest {
     const MIN: usize = 0;
+    const DEFAULT: Self =
+        Self { states_filter: Vec::new(), types_filter: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 4, "states_filter", self.states_filter.is_empty())? {
-            self.states_filter.put(s, "states_filter", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 4 {
+            self.states_filter.put(s, "states_filter", v);
+        } else {
+            s.absent("states_filter", self.states_filter.is_empty());
         }
-        if supports(v >= 5, "types_filter", self.types_filter.is_empty())? {
-            self.types_filter.put(s, "types_filter", v)?;
+        if v >= 5 {
+            self.types_filter.put(s, "types_filter", v);
+        } else {
+            s.absent("types_filter", self.types_filter.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            states_filter: if v >= 4 { Field::get(r, "states_filter", v)? } else { Vec::new() },
-            types_filter: if v >= 5 { Field::get(r, "types_filter", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 4 {
+            self.states_filter.fill(r, "states_filter", v);
+        }
+        if v >= 5 {
+            self.types_filter.fill(r, "types_filter", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ListGroups`](crate::ApiKey::ListGroups).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListGroupsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -62,28 +70,30 @@ pub struct ListGroupsResponse {
 
 impl Struct for ListGroupsResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("error_code", self.error_code);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListGroupsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListedGroup {
     /// The group.
     pub group_id: Str,
@@ -101,30 +111,40 @@ pub struct ListedGroup {
 
 impl Struct for ListedGroup {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        protocol_type: Str::new(),
+        group_state: Str::new(),
+        group_type: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.protocol_type.put(s, "protocol_type", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.protocol_type.put(s, "protocol_type", v);
         if v >= 4 {
-            self.group_state.put(s, "group_state", v)?;
+            self.group_state.put(s, "group_state", v);
         }
         if v >= 5 {
-            self.group_type.put(s, "group_type", v)?;
+            self.group_type.put(s, "group_type", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            protocol_type: Field::get(r, "protocol_type", v)?,
-            group_state: if v >= 4 { Field::get(r, "group_state", v)? } else { Str::new() },
-            group_type: if v >= 5 { Field::get(r, "group_type", v)? } else { Str::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.protocol_type.fill(r, "protocol_type", v);
+        if v >= 4 {
+            self.group_state.fill(r, "group_state", v);
+        }
+        if v >= 5 {
+            self.group_type.fill(r, "group_type", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ListGroupsRequest, ListGroupsResponse, ListedGroup);
 message!(ListGroupsRequest, 0, 5, Some(3));
 message!(ListGroupsResponse, 0, 5, Some(3));
 rpc!(ListGroups, ListGroupsRequest, ListGroupsResponse);

@@ -18,7 +18,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ListOffsets`](crate::ApiKey::ListOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsRequest {
     /// The broker that follows the leader; -1 for a consumer.
     pub replica_id: i32,
@@ -36,32 +36,43 @@ pub struct ListOffsetsRequest {
 
 impl Struct for ListOffsetsRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        replica_id: 0,
+        isolation_level: 0,
+        topics: Vec::new(),
+        timeout_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.replica_id.put(s, "replica_id", v)?;
-        if supports(v >= 2, "isolation_level", self.isolation_level == 0)? {
-            self.isolation_level.put(s, "isolation_level", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("replica_id", self.replica_id);
+        if v >= 2 {
+            s.fixed("isolation_level", self.isolation_level);
+        } else {
+            s.absent("isolation_level", self.isolation_level == 0);
         }
-        self.topics.put(s, "topics", v)?;
+        self.topics.put(s, "topics", v);
         if v >= 10 {
-            self.timeout_ms.put(s, "timeout_ms", v)?;
+            s.fixed("timeout_ms", self.timeout_ms);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: Field::get(r, "replica_id", v)?,
-            isolation_level: if v >= 2 { Field::get(r, "isolation_level", v)? } else { 0 },
-            topics: Field::get(r, "topics", v)?,
-            timeout_ms: if v >= 10 { Field::get(r, "timeout_ms", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.replica_id = r.fixed("replica_id");
+        if v >= 2 {
+            self.isolation_level = r.fixed("isolation_level");
+        }
+        self.topics.fill(r, "topics", v);
+        if v >= 10 {
+            self.timeout_ms = r.fixed("timeout_ms");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListOffsetsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsTopic {
     /// Its name.
     pub name: Str,
@@ -73,19 +84,18 @@ pub struct ListOffsetsTopic {
 
 impl Struct for ListOffsetsTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -106,46 +116,45 @@ pub struct ListOffsetsPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListOffsetsPartition {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            current_leader_epoch: -1,
-            timestamp: 0,
-            max_num_offsets: 1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ListOffsetsPartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        current_leader_epoch: -1,
+        timestamp: 0,
+        max_num_offsets: 1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
         if v >= 4 {
-            self.current_leader_epoch.put(s, "current_leader_epoch", v)?;
+            s.fixed("current_leader_epoch", self.current_leader_epoch);
         }
-        self.timestamp.put(s, "timestamp", v)?;
-        if supports(v == 0, "max_num_offsets", self.max_num_offsets == 1)? {
-            self.max_num_offsets.put(s, "max_num_offsets", v)?;
+        s.fixed("timestamp", self.timestamp);
+        if v == 0 {
+            s.fixed("max_num_offsets", self.max_num_offsets);
+        } else {
+            s.absent("max_num_offsets", self.max_num_offsets == 1);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            current_leader_epoch: if v >= 4 { Field::get(r, "current_leader_epoch", v)? } else { -1 },
-            timestamp: Field::get(r, "timestamp", v)?,
-            max_num_offsets: if v == 0 { Field::get(r, "max_num_offsets", v)? } else { 1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        if v >= 4 {
+            self.current_leader_epoch = r.fixed("current_leader_epoch");
+        }
+        self.timestamp = r.fixed("timestamp");
+        if v == 0 {
+            self.max_num_offsets = r.fixed("max_num_offsets");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ListOffsets`](crate::ApiKey::ListOffsets).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -158,26 +167,27 @@ pub struct ListOffsetsResponse {
 
 impl Struct for ListOffsetsResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 2 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 2 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListOffsetsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListOffsetsTopicResponse {
     /// Its name.
     pub name: Str,
@@ -189,19 +199,18 @@ pub struct ListOffsetsTopicResponse {
 
 impl Struct for ListOffsetsTopicResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -228,54 +237,62 @@ pub struct ListOffsetsPartitionResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListOffsetsPartitionResponse {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            error_code: 0,
-            old_style_offsets: Int64s::new(),
-            timestamp: -1,
-            offset: -1,
-            leader_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ListOffsetsPartitionResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        old_style_offsets: Int64s::new(),
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        if supports(v == 0, "old_style_offsets", self.old_style_offsets.is_empty())? {
-            self.old_style_offsets.put(s, "old_style_offsets", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        if v == 0 {
+            self.old_style_offsets.put(s, "old_style_offsets", v);
+        } else {
+            s.absent("old_style_offsets", self.old_style_offsets.is_empty());
         }
-        if supports(v >= 1, "timestamp", self.timestamp == -1)? {
-            self.timestamp.put(s, "timestamp", v)?;
+        if v >= 1 {
+            s.run(&["timestamp", "offset"], (self.timestamp, self.offset));
+        } else {
+            s.absent("timestamp", self.timestamp == -1);
+            s.absent("offset", self.offset == -1);
         }
-        if supports(v >= 1, "offset", self.offset == -1)? {
-            self.offset.put(s, "offset", v)?;
+        if v >= 4 {
+            s.fixed("leader_epoch", self.leader_epoch);
+        } else {
+            s.absent("leader_epoch", self.leader_epoch == -1);
         }
-        if supports(v >= 4, "leader_epoch", self.leader_epoch == -1)? {
-            self.leader_epoch.put(s, "leader_epoch", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            old_style_offsets: if v == 0 { Field::get(r, "old_style_offsets", v)? } else { Int64s::new() },
-            timestamp: if v >= 1 { Field::get(r, "timestamp", v)? } else { -1 },
-            offset: if v >= 1 { Field::get(r, "offset", v)? } else { -1 },
-            leader_epoch: if v >= 4 { Field::get(r, "leader_epoch", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        if v == 0 {
+            self.old_style_offsets.fill(r, "old_style_offsets", v);
+        }
+        if v >= 1 {
+            (self.timestamp, self.offset) = r.run(&["timestamp", "offset"]);
+        }
+        if v >= 4 {
+            self.leader_epoch = r.fixed("leader_epoch");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+    ListOffsetsPartition,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse
+);
 message!(ListOffsetsRequest, 0, 11, Some(6));
 message!(ListOffsetsResponse, 0, 11, Some(6));
 rpc!(ListOffsets, ListOffsetsRequest, ListOffsetsResponse);

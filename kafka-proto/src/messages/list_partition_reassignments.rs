@@ -19,32 +19,25 @@ pub struct ListPartitionReassignmentsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListPartitionReassignmentsRequest {
-    fn default() -> Self {
-        Self { timeout_ms: 60000, topics: None, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for ListPartitionReassignmentsRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { timeout_ms: 60000, topics: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("timeout_ms", self.timeout_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListPartitionReassignmentsRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListPartitionReassignmentsTopics {
     /// Its name.
     pub name: Str,
@@ -56,19 +49,19 @@ pub struct ListPartitionReassignmentsTopics {
 
 impl Struct for ListPartitionReassignmentsTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -88,42 +81,33 @@ pub struct ListPartitionReassignmentsResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListPartitionReassignmentsResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ListPartitionReassignmentsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OngoingTopicReassignment {
     /// Its name.
     pub name: Str,
@@ -135,24 +119,23 @@ pub struct OngoingTopicReassignment {
 
 impl Struct for OngoingTopicReassignment {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListPartitionReassignmentsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OngoingPartitionReassignment {
     /// The partition.
     pub partition_index: i32,
@@ -168,26 +151,38 @@ pub struct OngoingPartitionReassignment {
 
 impl Struct for OngoingPartitionReassignment {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replicas: Int32s::new(),
+        adding_replicas: Int32s::new(),
+        removing_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.replicas.put(s, "replicas", v)?;
-        self.adding_replicas.put(s, "adding_replicas", v)?;
-        self.removing_replicas.put(s, "removing_replicas", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.replicas.put(s, "replicas", v);
+        self.adding_replicas.put(s, "adding_replicas", v);
+        self.removing_replicas.put(s, "removing_replicas", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            adding_replicas: Field::get(r, "adding_replicas", v)?,
-            removing_replicas: Field::get(r, "removing_replicas", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.replicas.fill(r, "replicas", v);
+        self.adding_replicas.fill(r, "adding_replicas", v);
+        self.removing_replicas.fill(r, "removing_replicas", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsTopics,
+    ListPartitionReassignmentsResponse,
+    OngoingTopicReassignment,
+    OngoingPartitionReassignment
+);
 message!(ListPartitionReassignmentsRequest, 0, 0, Some(0));
 message!(ListPartitionReassignmentsResponse, 0, 0, Some(0));
 rpc!(ListPartitionReassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse);

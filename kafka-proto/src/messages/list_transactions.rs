@@ -25,50 +25,47 @@ pub struct ListTransactionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ListTransactionsRequest {
-    fn default() -> Self {
-        Self {
-            state_filters: Vec::new(),
-            producer_id_filters: Int64s::new(),
-            duration_filter: -1,
-            transactional_id_pattern: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ListTransactionsRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        state_filters: Vec::new(),
+        producer_id_filters: Int64s::new(),
+        duration_filter: -1,
+        transactional_id_pattern: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.state_filters.put(s, "state_filters", v)?;
-        self.producer_id_filters.put(s, "producer_id_filters", v)?;
-        if supports(v >= 1, "duration_filter", self.duration_filter == -1)? {
-            self.duration_filter.put(s, "duration_filter", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.state_filters.put(s, "state_filters", v);
+        self.producer_id_filters.put(s, "producer_id_filters", v);
+        if v >= 1 {
+            s.fixed("duration_filter", self.duration_filter);
+        } else {
+            s.absent("duration_filter", self.duration_filter == -1);
         }
-        if supports(v >= 2, "transactional_id_pattern", self.transactional_id_pattern.is_none())? {
-            self.transactional_id_pattern.put(s, "transactional_id_pattern", v)?;
+        if v >= 2 {
+            self.transactional_id_pattern.put(s, "transactional_id_pattern", v);
+        } else {
+            s.absent("transactional_id_pattern", self.transactional_id_pattern.is_none());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            state_filters: Field::get(r, "state_filters", v)?,
-            producer_id_filters: Field::get(r, "producer_id_filters", v)?,
-            duration_filter: if v >= 1 { Field::get(r, "duration_filter", v)? } else { -1 },
-            transactional_id_pattern: if v >= 2 {
-                Field::get(r, "transactional_id_pattern", v)?
-            } else {
-                None
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.state_filters.fill(r, "state_filters", v);
+        self.producer_id_filters.fill(r, "producer_id_filters", v);
+        if v >= 1 {
+            self.duration_filter = r.fixed("duration_filter");
+        }
+        if v >= 2 {
+            self.transactional_id_pattern.fill(r, "transactional_id_pattern", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ListTransactions`](crate::ApiKey::ListTransactions).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListTransactionsResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -84,28 +81,31 @@ pub struct ListTransactionsResponse {
 
 impl Struct for ListTransactionsResponse {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        unknown_state_filters: Vec::new(),
+        transaction_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.unknown_state_filters.put(s, "unknown_state_filters", v)?;
-        self.transaction_states.put(s, "transaction_states", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.unknown_state_filters.put(s, "unknown_state_filters", v);
+        self.transaction_states.put(s, "transaction_states", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_state_filters: Field::get(r, "unknown_state_filters", v)?,
-            transaction_states: Field::get(r, "transaction_states", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.unknown_state_filters.fill(r, "unknown_state_filters", v);
+        self.transaction_states.fill(r, "transaction_states", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ListTransactionsResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionState {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -119,24 +119,29 @@ pub struct TransactionState {
 
 impl Struct for TransactionState {
     const MIN: usize = 11;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        producer_id: 0,
+        transaction_state: Str::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.transaction_state.put(s, "transaction_state", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        s.fixed("producer_id", self.producer_id);
+        self.transaction_state.put(s, "transaction_state", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            transaction_state: Field::get(r, "transaction_state", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        self.producer_id = r.fixed("producer_id");
+        self.transaction_state.fill(r, "transaction_state", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ListTransactionsRequest, ListTransactionsResponse, TransactionState);
 message!(ListTransactionsRequest, 0, 2, Some(0));
 message!(ListTransactionsResponse, 0, 2, Some(0));
 rpc!(ListTransactions, ListTransactionsRequest, ListTransactionsResponse);

@@ -38,60 +38,48 @@ pub struct MetadataRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataRequest {
-    fn default() -> Self {
-        Self {
-            topics: Some(Vec::new()),
-            allow_auto_topic_creation: true,
-            include_cluster_authorized_operations: false,
-            include_topic_authorized_operations: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MetadataRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        topics: Some(Vec::new()),
+        allow_auto_topic_creation: true,
+        include_cluster_authorized_operations: false,
+        include_topic_authorized_operations: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        some(v >= 1, &self.topics, "topics")?.put(s, "topics", v)?;
-        if supports(v >= 4, "allow_auto_topic_creation", self.allow_auto_topic_creation)? {
-            self.allow_auto_topic_creation.put(s, "allow_auto_topic_creation", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        put_nullable(&self.topics, s, "topics", v >= 1, v);
+        if v >= 4 {
+            s.fixed("allow_auto_topic_creation", self.allow_auto_topic_creation);
+        } else {
+            s.absent("allow_auto_topic_creation", self.allow_auto_topic_creation);
         }
-        if supports(
-            (8..=10).contains(&v),
-            "include_cluster_authorized_operations",
-            !self.include_cluster_authorized_operations,
-        )? {
-            self.include_cluster_authorized_operations.put(s, "include_cluster_authorized_operations", v)?;
+        if (8..=10).contains(&v) {
+            s.fixed("include_cluster_authorized_operations", self.include_cluster_authorized_operations);
+        } else {
+            s.absent("include_cluster_authorized_operations", !self.include_cluster_authorized_operations);
         }
-        if supports(v >= 8, "include_topic_authorized_operations", !self.include_topic_authorized_operations)?
-        {
-            self.include_topic_authorized_operations.put(s, "include_topic_authorized_operations", v)?;
+        if v >= 8 {
+            s.fixed("include_topic_authorized_operations", self.include_topic_authorized_operations);
+        } else {
+            s.absent("include_topic_authorized_operations", !self.include_topic_authorized_operations);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topics: Nullable::get_nullable(r, "topics", v, v >= 1)?,
-            allow_auto_topic_creation: if v >= 4 {
-                Field::get(r, "allow_auto_topic_creation", v)?
-            } else {
-                true
-            },
-            include_cluster_authorized_operations: if (8..=10).contains(&v) {
-                Field::get(r, "include_cluster_authorized_operations", v)?
-            } else {
-                false
-            },
-            include_topic_authorized_operations: if v >= 8 {
-                Field::get(r, "include_topic_authorized_operations", v)?
-            } else {
-                false
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        fill_nullable(&mut self.topics, r, "topics", v >= 1, v);
+        if v >= 4 {
+            self.allow_auto_topic_creation = r.fixed("allow_auto_topic_creation");
+        }
+        if (8..=10).contains(&v) {
+            self.include_cluster_authorized_operations = r.fixed("include_cluster_authorized_operations");
+        }
+        if v >= 8 {
+            self.include_topic_authorized_operations = r.fixed("include_topic_authorized_operations");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -108,29 +96,25 @@ pub struct MetadataRequestTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataRequestTopic {
-    fn default() -> Self {
-        Self { topic_id: Uuid::ZERO, name: Some(Str::new()), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for MetadataRequestTopic {
     const MIN: usize = 1;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, name: Some(Str::new()), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        some(v >= 10, &self.name, "name")?.put(s, "name", v)?;
-        s.no_tags(&self.unknown_tags)
+        put_nullable(&self.name, s, "name", v >= 10, v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            name: Nullable::get_nullable(r, "name", v, v >= 10)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        fill_nullable(&mut self.name, r, "name", v >= 10, v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -160,69 +144,66 @@ pub struct MetadataResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            brokers: Vec::new(),
-            cluster_id: None,
-            controller_id: -1,
-            topics: Vec::new(),
-            cluster_authorized_operations: i32::MIN,
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MetadataResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        brokers: Vec::new(),
+        cluster_id: None,
+        controller_id: -1,
+        topics: Vec::new(),
+        cluster_authorized_operations: i32::MIN,
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.brokers.put(s, "brokers", v)?;
+        self.brokers.put(s, "brokers", v);
         if v >= 2 {
-            self.cluster_id.put(s, "cluster_id", v)?;
+            self.cluster_id.put(s, "cluster_id", v);
         }
         if v >= 1 {
-            self.controller_id.put(s, "controller_id", v)?;
+            s.fixed("controller_id", self.controller_id);
         }
-        self.topics.put(s, "topics", v)?;
-        if supports(
-            (8..=10).contains(&v),
-            "cluster_authorized_operations",
-            self.cluster_authorized_operations == i32::MIN,
-        )? {
-            self.cluster_authorized_operations.put(s, "cluster_authorized_operations", v)?;
+        self.topics.put(s, "topics", v);
+        if (8..=10).contains(&v) {
+            s.fixed("cluster_authorized_operations", self.cluster_authorized_operations);
+        } else {
+            s.absent("cluster_authorized_operations", self.cluster_authorized_operations == i32::MIN);
         }
         if v >= 13 {
-            self.error_code.put(s, "error_code", v)?;
+            s.fixed("error_code", self.error_code);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 3 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            brokers: Field::get(r, "brokers", v)?,
-            cluster_id: if v >= 2 { Field::get(r, "cluster_id", v)? } else { None },
-            controller_id: if v >= 1 { Field::get(r, "controller_id", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            cluster_authorized_operations: if (8..=10).contains(&v) {
-                Field::get(r, "cluster_authorized_operations", v)?
-            } else {
-                i32::MIN
-            },
-            error_code: if v >= 13 { Field::get(r, "error_code", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.brokers.fill(r, "brokers", v);
+        if v >= 2 {
+            self.cluster_id.fill(r, "cluster_id", v);
+        }
+        if v >= 1 {
+            self.controller_id = r.fixed("controller_id");
+        }
+        self.topics.fill(r, "topics", v);
+        if (8..=10).contains(&v) {
+            self.cluster_authorized_operations = r.fixed("cluster_authorized_operations");
+        }
+        if v >= 13 {
+            self.error_code = r.fixed("error_code");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`MetadataResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MetadataResponseBroker {
     /// The node.
     pub node_id: i32,
@@ -239,25 +220,27 @@ pub struct MetadataResponseBroker {
 
 impl Struct for MetadataResponseBroker {
     const MIN: usize = 9;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
         if v >= 1 {
-            self.rack.put(s, "rack", v)?;
+            self.rack.put(s, "rack", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: if v >= 1 { Field::get(r, "rack", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        if v >= 1 {
+            self.rack.fill(r, "rack", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -284,53 +267,50 @@ pub struct MetadataResponseTopic {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataResponseTopic {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            name: Some(Str::new()),
-            topic_id: Uuid::ZERO,
-            is_internal: false,
-            partitions: Vec::new(),
-            topic_authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MetadataResponseTopic {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        name: Some(Str::new()),
+        topic_id: Uuid::ZERO,
+        is_internal: false,
+        partitions: Vec::new(),
+        topic_authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        some(v >= 12, &self.name, "name")?.put(s, "name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        put_nullable(&self.name, s, "name", v >= 12, v);
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
         if v >= 1 {
-            self.is_internal.put(s, "is_internal", v)?;
+            s.fixed("is_internal", self.is_internal);
         }
-        self.partitions.put(s, "partitions", v)?;
-        if supports(v >= 8, "topic_authorized_operations", self.topic_authorized_operations == i32::MIN)? {
-            self.topic_authorized_operations.put(s, "topic_authorized_operations", v)?;
+        self.partitions.put(s, "partitions", v);
+        if v >= 8 {
+            s.fixed("topic_authorized_operations", self.topic_authorized_operations);
+        } else {
+            s.absent("topic_authorized_operations", self.topic_authorized_operations == i32::MIN);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            name: Nullable::get_nullable(r, "name", v, v >= 12)?,
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            is_internal: if v >= 1 { Field::get(r, "is_internal", v)? } else { false },
-            partitions: Field::get(r, "partitions", v)?,
-            topic_authorized_operations: if v >= 8 {
-                Field::get(r, "topic_authorized_operations", v)?
-            } else {
-                i32::MIN
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        fill_nullable(&mut self.name, r, "name", v >= 12, v);
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        if v >= 1 {
+            self.is_internal = r.fixed("is_internal");
+        }
+        self.partitions.fill(r, "partitions", v);
+        if v >= 8 {
+            self.topic_authorized_operations = r.fixed("topic_authorized_operations");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -357,53 +337,58 @@ pub struct MetadataResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for MetadataResponsePartition {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition_index: 0,
-            leader_id: 0,
-            leader_epoch: -1,
-            replica_nodes: Int32s::new(),
-            isr_nodes: Int32s::new(),
-            offline_replicas: Int32s::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for MetadataResponsePartition {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition_index: 0,
+        leader_id: 0,
+        leader_epoch: -1,
+        replica_nodes: Int32s::new(),
+        isr_nodes: Int32s::new(),
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["error_code", "partition_index", "leader_id"],
+            (self.error_code, self.partition_index, self.leader_id),
+        );
         if v >= 7 {
-            self.leader_epoch.put(s, "leader_epoch", v)?;
+            s.fixed("leader_epoch", self.leader_epoch);
         }
-        self.replica_nodes.put(s, "replica_nodes", v)?;
-        self.isr_nodes.put(s, "isr_nodes", v)?;
+        self.replica_nodes.put(s, "replica_nodes", v);
+        self.isr_nodes.put(s, "isr_nodes", v);
         if v >= 5 {
-            self.offline_replicas.put(s, "offline_replicas", v)?;
+            self.offline_replicas.put(s, "offline_replicas", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: if v >= 7 { Field::get(r, "leader_epoch", v)? } else { -1 },
-            replica_nodes: Field::get(r, "replica_nodes", v)?,
-            isr_nodes: Field::get(r, "isr_nodes", v)?,
-            offline_replicas: if v >= 5 { Field::get(r, "offline_replicas", v)? } else { Int32s::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.error_code, self.partition_index, self.leader_id) =
+            r.run(&["error_code", "partition_index", "leader_id"]);
+        if v >= 7 {
+            self.leader_epoch = r.fixed("leader_epoch");
+        }
+        self.replica_nodes.fill(r, "replica_nodes", v);
+        self.isr_nodes.fill(r, "isr_nodes", v);
+        if v >= 5 {
+            self.offline_replicas.fill(r, "offline_replicas", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponseTopic,
+    MetadataResponsePartition
+);
 message!(MetadataRequest, 0, 13, Some(9));
 message!(MetadataResponse, 0, 13, Some(9));
 rpc!(Metadata, MetadataRequest, MetadataResponse);

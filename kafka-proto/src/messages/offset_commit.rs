@@ -39,60 +39,55 @@ pub struct OffsetCommitRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitRequest {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            generation_id_or_member_epoch: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            retention_time_ms: -1,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetCommitRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id_or_member_epoch: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        retention_time_ms: -1,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
         if v >= 1 {
-            self.generation_id_or_member_epoch.put(s, "generation_id_or_member_epoch", v)?;
+            s.fixed("generation_id_or_member_epoch", self.generation_id_or_member_epoch);
+            self.member_id.put(s, "member_id", v);
         }
-        if v >= 1 {
-            self.member_id.put(s, "member_id", v)?;
-        }
-        if supports(v >= 7, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+        if v >= 7 {
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
         if (2..=4).contains(&v) {
-            self.retention_time_ms.put(s, "retention_time_ms", v)?;
+            s.fixed("retention_time_ms", self.retention_time_ms);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            generation_id_or_member_epoch: if v >= 1 {
-                Field::get(r, "generation_id_or_member_epoch", v)?
-            } else {
-                -1
-            },
-            member_id: if v >= 1 { Field::get(r, "member_id", v)? } else { Str::new() },
-            group_instance_id: if v >= 7 { Field::get(r, "group_instance_id", v)? } else { None },
-            retention_time_ms: if (2..=4).contains(&v) { Field::get(r, "retention_time_ms", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        if v >= 1 {
+            self.generation_id_or_member_epoch = r.fixed("generation_id_or_member_epoch");
+            self.member_id.fill(r, "member_id", v);
+        }
+        if v >= 7 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        if (2..=4).contains(&v) {
+            self.retention_time_ms = r.fixed("retention_time_ms");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetCommitRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitRequestTopic {
     /// Its name.
     /// Up to version 9.
@@ -108,25 +103,33 @@ pub struct OffsetCommitRequestTopic {
 
 impl Struct for OffsetCommitRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 9 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 9 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -150,49 +153,46 @@ pub struct OffsetCommitRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetCommitRequestPartition {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            commit_timestamp: -1,
-            committed_metadata: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetCommitRequestPartition {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        commit_timestamp: -1,
+        committed_metadata: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.committed_offset.put(s, "committed_offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
         if v >= 6 {
-            self.committed_leader_epoch.put(s, "committed_leader_epoch", v)?;
+            s.fixed("committed_leader_epoch", self.committed_leader_epoch);
         }
-        if supports(v == 1, "commit_timestamp", self.commit_timestamp == -1)? {
-            self.commit_timestamp.put(s, "commit_timestamp", v)?;
+        if v == 1 {
+            s.fixed("commit_timestamp", self.commit_timestamp);
+        } else {
+            s.absent("commit_timestamp", self.commit_timestamp == -1);
         }
-        self.committed_metadata.put(s, "committed_metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.committed_metadata.put(s, "committed_metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            committed_offset: Field::get(r, "committed_offset", v)?,
-            committed_leader_epoch: if v >= 6 { Field::get(r, "committed_leader_epoch", v)? } else { -1 },
-            commit_timestamp: if v == 1 { Field::get(r, "commit_timestamp", v)? } else { -1 },
-            committed_metadata: Field::get(r, "committed_metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.committed_offset) = r.run(&["partition_index", "committed_offset"]);
+        if v >= 6 {
+            self.committed_leader_epoch = r.fixed("committed_leader_epoch");
+        }
+        if v == 1 {
+            self.commit_timestamp = r.fixed("commit_timestamp");
+        }
+        self.committed_metadata.fill(r, "committed_metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`OffsetCommit`](crate::ApiKey::OffsetCommit).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
@@ -205,26 +205,27 @@ pub struct OffsetCommitResponse {
 
 impl Struct for OffsetCommitResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 3 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponseTopic {
     /// Its name.
     /// Up to version 9.
@@ -240,30 +241,38 @@ pub struct OffsetCommitResponseTopic {
 
 impl Struct for OffsetCommitResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 9 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 9 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetCommitResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -275,22 +284,27 @@ pub struct OffsetCommitResponsePartition {
 
 impl Struct for OffsetCommitResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    OffsetCommitRequest,
+    OffsetCommitRequestTopic,
+    OffsetCommitRequestPartition,
+    OffsetCommitResponse,
+    OffsetCommitResponseTopic,
+    OffsetCommitResponsePartition
+);
 message!(OffsetCommitRequest, 0, 10, Some(8));
 message!(OffsetCommitResponse, 0, 10, Some(8));
 rpc!(OffsetCommit, OffsetCommitRequest, OffsetCommitResponse);

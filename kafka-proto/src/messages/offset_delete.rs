@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequest {
     /// The group.
     pub group_id: Str,
@@ -17,20 +17,21 @@ pub struct OffsetDeleteRequest {
 
 impl Struct for OffsetDeleteRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { group_id: Field::get(r, "group_id", v)?, topics: Field::get(r, "topics", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
     }
 }
 
 /// A part of [`OffsetDeleteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequestTopic {
     /// Its name.
     pub name: Str,
@@ -40,20 +41,21 @@ pub struct OffsetDeleteRequestTopic {
 
 impl Struct for OffsetDeleteRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, partitions: Field::get(r, "partitions", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
     }
 }
 
 /// A part of [`OffsetDeleteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteRequestPartition {
     /// The partition.
     pub partition_index: i32,
@@ -61,19 +63,19 @@ pub struct OffsetDeleteRequestPartition {
 
 impl Struct for OffsetDeleteRequestPartition {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { partition_index: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("partition_index", self.partition_index);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { partition_index: Field::get(r, "partition_index", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.partition_index = r.fixed("partition_index");
     }
 }
 
 /// The response of [`OffsetDelete`](crate::ApiKey::OffsetDelete).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -85,25 +87,21 @@ pub struct OffsetDeleteResponse {
 
 impl Struct for OffsetDeleteResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { error_code: 0, throttle_time_ms: 0, topics: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["error_code", "throttle_time_ms"], (self.error_code, self.throttle_time_ms));
+        self.topics.put(s, "topics", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.error_code, self.throttle_time_ms) = r.run(&["error_code", "throttle_time_ms"]);
+        self.topics.fill(r, "topics", v);
     }
 }
 
 /// A part of [`OffsetDeleteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponseTopic {
     /// Its name.
     pub name: Str,
@@ -113,20 +111,21 @@ pub struct OffsetDeleteResponseTopic {
 
 impl Struct for OffsetDeleteResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { name: Field::get(r, "name", v)?, partitions: Field::get(r, "partitions", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
     }
 }
 
 /// A part of [`OffsetDeleteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetDeleteResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -136,21 +135,25 @@ pub struct OffsetDeleteResponsePartition {
 
 impl Struct for OffsetDeleteResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
     }
 }
 
+default!(
+    OffsetDeleteRequest,
+    OffsetDeleteRequestTopic,
+    OffsetDeleteRequestPartition,
+    OffsetDeleteResponse,
+    OffsetDeleteResponseTopic,
+    OffsetDeleteResponsePartition
+);
 message!(OffsetDeleteRequest, 0, 0, None);
 message!(OffsetDeleteResponse, 0, 0, None);
 rpc!(OffsetDelete, OffsetDeleteRequest, OffsetDeleteResponse);

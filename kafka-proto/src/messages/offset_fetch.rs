@@ -35,50 +35,54 @@ pub struct OffsetFetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchRequest {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            topics: Some(Vec::new()),
-            groups: Vec::new(),
-            require_stable: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetFetchRequest {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        topics: Some(Vec::new()),
+        groups: Vec::new(),
+        require_stable: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v <= 7, "group_id", self.group_id.is_empty())? {
-            self.group_id.put(s, "group_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v <= 7 {
+            self.group_id.put(s, "group_id", v);
+            put_nullable(&self.topics, s, "topics", v >= 2, v);
+        } else {
+            s.absent("group_id", self.group_id.is_empty());
+            s.absent("topics", self.topics.as_ref().is_some_and(|x| x.is_empty()));
         }
-        if supports(v <= 7, "topics", self.topics.as_ref().is_some_and(|x| x.is_empty()))? {
-            some(v >= 2, &self.topics, "topics")?.put(s, "topics", v)?;
+        if v >= 8 {
+            self.groups.put(s, "groups", v);
+        } else {
+            s.absent("groups", self.groups.is_empty());
         }
-        if supports(v >= 8, "groups", self.groups.is_empty())? {
-            self.groups.put(s, "groups", v)?;
+        if v >= 7 {
+            s.fixed("require_stable", self.require_stable);
+        } else {
+            s.absent("require_stable", !self.require_stable);
         }
-        if supports(v >= 7, "require_stable", !self.require_stable)? {
-            self.require_stable.put(s, "require_stable", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: if v <= 7 { Field::get(r, "group_id", v)? } else { Str::new() },
-            topics: if v <= 7 { Nullable::get_nullable(r, "topics", v, v >= 2)? } else { Some(Vec::new()) },
-            groups: if v >= 8 { Field::get(r, "groups", v)? } else { Vec::new() },
-            require_stable: if v >= 7 { Field::get(r, "require_stable", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 7 {
+            self.group_id.fill(r, "group_id", v);
+            fill_nullable(&mut self.topics, r, "topics", v >= 2, v);
+        }
+        if v >= 8 {
+            self.groups.fill(r, "groups", v);
+        }
+        if v >= 7 {
+            self.require_stable = r.fixed("require_stable");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequestTopic {
     /// Its name.
     pub name: Str,
@@ -90,19 +94,19 @@ pub struct OffsetFetchRequestTopic {
 
 impl Struct for OffsetFetchRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -124,46 +128,39 @@ pub struct OffsetFetchRequestGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchRequestGroup {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: None,
-            member_epoch: -1,
-            topics: Some(Vec::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetFetchRequestGroup {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: None,
+        member_epoch: -1,
+        topics: Some(Vec::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
         if v >= 9 {
-            self.member_id.put(s, "member_id", v)?;
+            self.member_id.put(s, "member_id", v);
+            s.fixed("member_epoch", self.member_epoch);
         }
-        if v >= 9 {
-            self.member_epoch.put(s, "member_epoch", v)?;
-        }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: if v >= 9 { Field::get(r, "member_id", v)? } else { None },
-            member_epoch: if v >= 9 { Field::get(r, "member_epoch", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        if v >= 9 {
+            self.member_id.fill(r, "member_id", v);
+            self.member_epoch = r.fixed("member_epoch");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchRequestTopics {
     /// Its name.
     /// Up to version 9.
@@ -179,30 +176,38 @@ pub struct OffsetFetchRequestTopics {
 
 impl Struct for OffsetFetchRequestTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_indexes: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 9 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 9 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`OffsetFetch`](crate::ApiKey::OffsetFetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 3 on.
@@ -222,36 +227,53 @@ pub struct OffsetFetchResponse {
 
 impl Struct for OffsetFetchResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        topics: Vec::new(),
+        error_code: 0,
+        groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        if supports(v <= 7, "topics", self.topics.is_empty())? {
-            self.topics.put(s, "topics", v)?;
+        if v <= 7 {
+            self.topics.put(s, "topics", v);
+        } else {
+            s.absent("topics", self.topics.is_empty());
         }
         if (2..=7).contains(&v) {
-            self.error_code.put(s, "error_code", v)?;
+            s.fixed("error_code", self.error_code);
         }
-        if supports(v >= 8, "groups", self.groups.is_empty())? {
-            self.groups.put(s, "groups", v)?;
+        if v >= 8 {
+            self.groups.put(s, "groups", v);
+        } else {
+            s.absent("groups", self.groups.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 3 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            topics: if v <= 7 { Field::get(r, "topics", v)? } else { Vec::new() },
-            error_code: if (2..=7).contains(&v) { Field::get(r, "error_code", v)? } else { 0 },
-            groups: if v >= 8 { Field::get(r, "groups", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        if v <= 7 {
+            self.topics.fill(r, "topics", v);
+        }
+        if (2..=7).contains(&v) {
+            self.error_code = r.fixed("error_code");
+        }
+        if v >= 8 {
+            self.groups.fill(r, "groups", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseTopic {
     /// Its name.
     pub name: Str,
@@ -263,19 +285,18 @@ pub struct OffsetFetchResponseTopic {
 
 impl Struct for OffsetFetchResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -298,47 +319,40 @@ pub struct OffsetFetchResponsePartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchResponsePartition {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            metadata: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetFetchResponsePartition {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.committed_offset.put(s, "committed_offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
         if v >= 5 {
-            self.committed_leader_epoch.put(s, "committed_leader_epoch", v)?;
+            s.fixed("committed_leader_epoch", self.committed_leader_epoch);
         }
-        self.metadata.put(s, "metadata", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.metadata.put(s, "metadata", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            committed_offset: Field::get(r, "committed_offset", v)?,
-            committed_leader_epoch: if v >= 5 { Field::get(r, "committed_leader_epoch", v)? } else { -1 },
-            metadata: Field::get(r, "metadata", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.committed_offset) = r.run(&["partition_index", "committed_offset"]);
+        if v >= 5 {
+            self.committed_leader_epoch = r.fixed("committed_leader_epoch");
+        }
+        self.metadata.fill(r, "metadata", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseGroup {
     /// The group.
     pub group_id: Str,
@@ -352,26 +366,26 @@ pub struct OffsetFetchResponseGroup {
 
 impl Struct for OffsetFetchResponseGroup {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { group_id: Str::new(), topics: Vec::new(), error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetFetchResponseTopics {
     /// Its name.
     /// Up to version 9.
@@ -387,25 +401,33 @@ pub struct OffsetFetchResponseTopics {
 
 impl Struct for OffsetFetchResponseTopics {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 9 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 10 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 9 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 10 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 9 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 10 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -428,43 +450,48 @@ pub struct OffsetFetchResponsePartitions {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetFetchResponsePartitions {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            metadata: Some(Str::new()),
-            error_code: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for OffsetFetchResponsePartitions {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        metadata: Some(Str::new()),
+        error_code: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.committed_offset.put(s, "committed_offset", v)?;
-        self.committed_leader_epoch.put(s, "committed_leader_epoch", v)?;
-        self.metadata.put(s, "metadata", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "committed_offset", "committed_leader_epoch"],
+            (self.partition_index, self.committed_offset, self.committed_leader_epoch),
+        );
+        self.metadata.put(s, "metadata", v);
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            committed_offset: Field::get(r, "committed_offset", v)?,
-            committed_leader_epoch: Field::get(r, "committed_leader_epoch", v)?,
-            metadata: Field::get(r, "metadata", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.committed_offset, self.committed_leader_epoch) =
+            r.run(&["partition_index", "committed_offset", "committed_leader_epoch"]);
+        self.metadata.fill(r, "metadata", v);
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    OffsetFetchRequest,
+    OffsetFetchRequestTopic,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+    OffsetFetchResponseTopic,
+    OffsetFetchResponsePartition,
+    OffsetFetchResponseGroup,
+    OffsetFetchResponseTopics,
+    OffsetFetchResponsePartitions
+);
 message!(OffsetFetchRequest, 0, 10, Some(6));
 message!(OffsetFetchResponse, 0, 10, Some(6));
 rpc!(OffsetFetch, OffsetFetchRequest, OffsetFetchResponse);

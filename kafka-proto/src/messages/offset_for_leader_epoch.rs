@@ -22,34 +22,29 @@ pub struct OffsetForLeaderEpochRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetForLeaderEpochRequest {
-    fn default() -> Self {
-        Self { replica_id: -2, topics: Vec::new(), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for OffsetForLeaderEpochRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { replica_id: -2, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 3 {
-            self.replica_id.put(s, "replica_id", v)?;
+            s.fixed("replica_id", self.replica_id);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            replica_id: if v >= 3 { Field::get(r, "replica_id", v)? } else { -2 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.replica_id = r.fixed("replica_id");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetForLeaderEpochRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderTopic {
     /// The topic's name.
     pub topic: Str,
@@ -61,19 +56,19 @@ pub struct OffsetForLeaderTopic {
 
 impl Struct for OffsetForLeaderTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -91,36 +86,32 @@ pub struct OffsetForLeaderPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for OffsetForLeaderPartition {
-    fn default() -> Self {
-        Self { partition: 0, current_leader_epoch: -1, leader_epoch: 0, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for OffsetForLeaderPartition {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { partition: 0, current_leader_epoch: -1, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition", self.partition);
         if v >= 2 {
-            self.current_leader_epoch.put(s, "current_leader_epoch", v)?;
+            s.fixed("current_leader_epoch", self.current_leader_epoch);
         }
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("leader_epoch", self.leader_epoch);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            current_leader_epoch: if v >= 2 { Field::get(r, "current_leader_epoch", v)? } else { -1 },
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition = r.fixed("partition");
+        if v >= 2 {
+            self.current_leader_epoch = r.fixed("current_leader_epoch");
+        }
+        self.leader_epoch = r.fixed("leader_epoch");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`OffsetForLeaderEpoch`](crate::ApiKey::OffsetForLeaderEpoch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderEpochResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 2 on.
@@ -133,26 +124,27 @@ pub struct OffsetForLeaderEpochResponse {
 
 impl Struct for OffsetForLeaderEpochResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 2 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 2 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 2 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`OffsetForLeaderEpochResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OffsetForLeaderTopicResult {
     /// The topic's name.
     pub topic: Str,
@@ -164,19 +156,19 @@ pub struct OffsetForLeaderTopicResult {
 
 impl Struct for OffsetForLeaderTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -197,42 +189,43 @@ pub struct EpochEndOffset {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for EpochEndOffset {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            partition: 0,
-            leader_epoch: -1,
-            end_offset: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for EpochEndOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        partition: 0,
+        leader_epoch: -1,
+        end_offset: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.partition.put(s, "partition", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["error_code", "partition"], (self.error_code, self.partition));
         if v >= 1 {
-            self.leader_epoch.put(s, "leader_epoch", v)?;
+            s.fixed("leader_epoch", self.leader_epoch);
         }
-        self.end_offset.put(s, "end_offset", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("end_offset", self.end_offset);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            partition: Field::get(r, "partition", v)?,
-            leader_epoch: if v >= 1 { Field::get(r, "leader_epoch", v)? } else { -1 },
-            end_offset: Field::get(r, "end_offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.error_code, self.partition) = r.run(&["error_code", "partition"]);
+        if v >= 1 {
+            self.leader_epoch = r.fixed("leader_epoch");
+        }
+        self.end_offset = r.fixed("end_offset");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderTopic,
+    OffsetForLeaderPartition,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderTopicResult,
+    EpochEndOffset
+);
 message!(OffsetForLeaderEpochRequest, 0, 4, Some(4));
 message!(OffsetForLeaderEpochResponse, 0, 4, Some(4));
 rpc!(OffsetForLeaderEpoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// `DefaultPrincipalData`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DefaultPrincipalData {
     /// The type.
     pub type_: Str,
@@ -21,23 +21,28 @@ pub struct DefaultPrincipalData {
 
 impl Struct for DefaultPrincipalData {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        type_: Str::new(),
+        name: Str::new(),
+        token_authenticated: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.type_.put(s, "type", v)?;
-        self.name.put(s, "name", v)?;
-        self.token_authenticated.put(s, "token_authenticated", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.type_.put(s, "type", v);
+        self.name.put(s, "name", v);
+        s.fixed("token_authenticated", self.token_authenticated);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            type_: Field::get(r, "type", v)?,
-            name: Field::get(r, "name", v)?,
-            token_authenticated: Field::get(r, "token_authenticated", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.type_.fill(r, "type", v);
+        self.name.fill(r, "name", v);
+        self.token_authenticated = r.fixed("token_authenticated");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(DefaultPrincipalData);
 message!(DefaultPrincipalData, 0, 0, Some(0));
 prefixed!(DefaultPrincipalData);

@@ -20,7 +20,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`Produce`](crate::ApiKey::Produce).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProduceRequest {
     /// The producer's name across restarts; null where it has none.
     /// From version 3 on. May be null.
@@ -37,30 +37,37 @@ pub struct ProduceRequest {
 
 impl Struct for ProduceRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        transactional_id: None,
+        acks: 0,
+        timeout_ms: 0,
+        topic_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        if supports(v >= 3, "transactional_id", self.transactional_id.is_none())? {
-            self.transactional_id.put(s, "transactional_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        if v >= 3 {
+            self.transactional_id.put(s, "transactional_id", v);
+        } else {
+            s.absent("transactional_id", self.transactional_id.is_none());
         }
-        self.acks.put(s, "acks", v)?;
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.topic_data.put(s, "topic_data", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.run(&["acks", "timeout_ms"], (self.acks, self.timeout_ms));
+        self.topic_data.put(s, "topic_data", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: if v >= 3 { Field::get(r, "transactional_id", v)? } else { None },
-            acks: Field::get(r, "acks", v)?,
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            topic_data: Field::get(r, "topic_data", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 3 {
+            self.transactional_id.fill(r, "transactional_id", v);
+        }
+        (self.acks, self.timeout_ms) = r.run(&["acks", "timeout_ms"]);
+        self.topic_data.fill(r, "topic_data", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ProduceRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicProduceData {
     /// Its name.
     /// Up to version 12.
@@ -76,30 +83,38 @@ pub struct TopicProduceData {
 
 impl Struct for TopicProduceData {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 13 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partition_data.put(s, "partition_data", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partition_data.put(s, "partition_data", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 12 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 13 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partition_data: Field::get(r, "partition_data", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 12 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 13 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partition_data.fill(r, "partition_data", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ProduceRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionProduceData {
     /// The index.
     pub index: i32,
@@ -112,24 +127,23 @@ pub struct PartitionProduceData {
 
 impl Struct for PartitionProduceData {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { index: 0, records: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.index.put(s, "index", v)?;
-        self.records.put(s, "records", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("index", self.index);
+        self.records.put(s, "records", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            index: Field::get(r, "index", v)?,
-            records: Field::get(r, "records", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.index = r.fixed("index");
+        self.records.fill(r, "records", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`Produce`](crate::ApiKey::Produce).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProduceResponse {
     /// The responses.
     pub responses: Vec<TopicProduceResponse>,
@@ -145,39 +159,41 @@ pub struct ProduceResponse {
 
 impl Struct for ProduceResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self {
+        responses: Vec::new(),
+        throttle_time_ms: 0,
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.responses.put(s, "responses", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.responses.put(s, "responses", v);
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        let set = [tagged(v >= 10, "node_endpoints", self.node_endpoints.is_empty())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "node_endpoints", &self.node_endpoints, &self.unknown_tags, v)?;
+        let set = [s.sets(v >= 10, "node_endpoints", self.node_endpoints.is_empty())];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.node_endpoints.put(s, "node_endpoints", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            responses: Field::get(r, "responses", v)?,
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            node_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["node_endpoints"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.responses.fill(r, "responses", v);
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.unknown_tags = r.tags(&["node_endpoints"], &mut |r, tag| {
             match tag {
-                0 if v >= 10 => m.node_endpoints = Field::get(r, "node_endpoints", v)?,
-                _ => return Ok(false),
+                0 if v >= 10 => self.node_endpoints.fill(r, "node_endpoints", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicProduceResponse {
     /// Its name.
     /// Up to version 12.
@@ -193,25 +209,33 @@ pub struct TopicProduceResponse {
 
 impl Struct for TopicProduceResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_responses: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 12 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 13 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partition_responses.put(s, "partition_responses", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partition_responses.put(s, "partition_responses", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 12 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 13 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partition_responses: Field::get(r, "partition_responses", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 12 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 13 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partition_responses.fill(r, "partition_responses", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -243,73 +267,62 @@ pub struct PartitionProduceResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionProduceResponse {
-    fn default() -> Self {
-        Self {
-            index: 0,
-            error_code: 0,
-            base_offset: 0,
-            log_append_time_ms: -1,
-            log_start_offset: -1,
-            record_errors: Vec::new(),
-            error_message: None,
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionProduceResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        index: 0,
+        error_code: 0,
+        base_offset: 0,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        record_errors: Vec::new(),
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.index.put(s, "index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.base_offset.put(s, "base_offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["index", "error_code", "base_offset"], (self.index, self.error_code, self.base_offset));
         if v >= 2 {
-            self.log_append_time_ms.put(s, "log_append_time_ms", v)?;
+            s.fixed("log_append_time_ms", self.log_append_time_ms);
         }
         if v >= 5 {
-            self.log_start_offset.put(s, "log_start_offset", v)?;
+            s.fixed("log_start_offset", self.log_start_offset);
         }
         if v >= 8 {
-            self.record_errors.put(s, "record_errors", v)?;
+            self.record_errors.put(s, "record_errors", v);
+            self.error_message.put(s, "error_message", v);
         }
-        if v >= 8 {
-            self.error_message.put(s, "error_message", v)?;
-        }
-        let set = [tagged(v >= 10, "current_leader", self.current_leader == LeaderIdAndEpoch::default())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "current_leader", &self.current_leader, &self.unknown_tags, v)?;
+        let set = [s.sets(v >= 10, "current_leader", self.current_leader == LeaderIdAndEpoch::DEFAULT)];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            index: Field::get(r, "index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            base_offset: Field::get(r, "base_offset", v)?,
-            log_append_time_ms: if v >= 2 { Field::get(r, "log_append_time_ms", v)? } else { -1 },
-            log_start_offset: if v >= 5 { Field::get(r, "log_start_offset", v)? } else { -1 },
-            record_errors: if v >= 8 { Field::get(r, "record_errors", v)? } else { Vec::new() },
-            error_message: if v >= 8 { Field::get(r, "error_message", v)? } else { None },
-            current_leader: LeaderIdAndEpoch::default(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["current_leader"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.index, self.error_code, self.base_offset) = r.run(&["index", "error_code", "base_offset"]);
+        if v >= 2 {
+            self.log_append_time_ms = r.fixed("log_append_time_ms");
+        }
+        if v >= 5 {
+            self.log_start_offset = r.fixed("log_start_offset");
+        }
+        if v >= 8 {
+            self.record_errors.fill(r, "record_errors", v);
+            self.error_message.fill(r, "error_message", v);
+        }
+        self.unknown_tags = r.tags(&["current_leader"], &mut |r, tag| {
             match tag {
-                0 if v >= 10 => m.current_leader = Field::get(r, "current_leader", v)?,
-                _ => return Ok(false),
+                0 if v >= 10 => self.current_leader.fill(r, "current_leader", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BatchIndexAndErrorMessage {
     /// The batch index.
     pub batch_index: i32,
@@ -322,19 +335,19 @@ pub struct BatchIndexAndErrorMessage {
 
 impl Struct for BatchIndexAndErrorMessage {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { batch_index: 0, batch_index_error_message: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.batch_index.put(s, "batch_index", v)?;
-        self.batch_index_error_message.put(s, "batch_index_error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("batch_index", self.batch_index);
+        self.batch_index_error_message.put(s, "batch_index_error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            batch_index: Field::get(r, "batch_index", v)?,
-            batch_index_error_message: Field::get(r, "batch_index_error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.batch_index = r.fixed("batch_index");
+        self.batch_index_error_message.fill(r, "batch_index_error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -351,32 +364,23 @@ pub struct LeaderIdAndEpoch {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for LeaderIdAndEpoch {
-    fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: -1, leader_epoch: -1, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ProduceResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -393,26 +397,37 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.rack.put(s, "rack", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        self.rack.put(s, "rack", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: Field::get(r, "rack", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.rack.fill(r, "rack", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ProduceRequest,
+    TopicProduceData,
+    PartitionProduceData,
+    ProduceResponse,
+    TopicProduceResponse,
+    PartitionProduceResponse,
+    BatchIndexAndErrorMessage,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(ProduceRequest, 0, 13, Some(9));
 message!(ProduceResponse, 0, 13, Some(9));
 rpc!(Produce, ProduceRequest, ProduceResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PushTelemetryRequest {
     /// Identifies the client, as the broker told it.
     pub client_instance_id: Uuid,
@@ -25,30 +25,34 @@ pub struct PushTelemetryRequest {
 
 impl Struct for PushTelemetryRequest {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        client_instance_id: Uuid::ZERO,
+        subscription_id: 0,
+        terminating: false,
+        compression_type: 0,
+        metrics: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.client_instance_id.put(s, "client_instance_id", v)?;
-        self.subscription_id.put(s, "subscription_id", v)?;
-        self.terminating.put(s, "terminating", v)?;
-        self.compression_type.put(s, "compression_type", v)?;
-        self.metrics.put(s, "metrics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["client_instance_id", "subscription_id", "terminating", "compression_type"],
+            (self.client_instance_id, self.subscription_id, self.terminating, self.compression_type),
+        );
+        self.metrics.put(s, "metrics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            client_instance_id: Field::get(r, "client_instance_id", v)?,
-            subscription_id: Field::get(r, "subscription_id", v)?,
-            terminating: Field::get(r, "terminating", v)?,
-            compression_type: Field::get(r, "compression_type", v)?,
-            metrics: Field::get(r, "metrics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.client_instance_id, self.subscription_id, self.terminating, self.compression_type) =
+            r.run(&["client_instance_id", "subscription_id", "terminating", "compression_type"]);
+        self.metrics.fill(r, "metrics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`PushTelemetry`](crate::ApiKey::PushTelemetry).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PushTelemetryResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -60,22 +64,20 @@ pub struct PushTelemetryResponse {
 
 impl Struct for PushTelemetryResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(PushTelemetryRequest, PushTelemetryResponse);
 message!(PushTelemetryRequest, 0, 0, Some(0));
 message!(PushTelemetryResponse, 0, 0, Some(0));
 rpc!(PushTelemetry, PushTelemetryRequest, PushTelemetryResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateRequest {
     /// The group.
     pub group_id: Str,
@@ -19,24 +19,23 @@ pub struct ReadShareGroupStateRequest {
 
 impl Struct for ReadShareGroupStateRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -48,24 +47,24 @@ pub struct ReadStateData {
 
 impl Struct for ReadStateData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -77,24 +76,21 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition", "leader_epoch"], (self.partition, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition, self.leader_epoch) = r.run(&["partition", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ReadShareGroupState`](crate::ApiKey::ReadShareGroupState).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateResponse {
     /// The results.
     pub results: Vec<ReadStateResult>,
@@ -104,19 +100,21 @@ pub struct ReadShareGroupStateResponse {
 
 impl Struct for ReadShareGroupStateResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { results: Field::get(r, "results", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -128,24 +126,24 @@ pub struct ReadStateResult {
 
 impl Struct for ReadStateResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition: i32,
@@ -166,32 +164,35 @@ pub struct PartitionResult {
 
 impl Struct for PartitionResult {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        start_offset: 0,
+        state_batches: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.state_epoch.put(s, "state_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.state_batches.put(s, "state_batches", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition", "error_code"], (self.partition, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.run(&["state_epoch", "start_offset"], (self.state_epoch, self.start_offset));
+        self.state_batches.put(s, "state_batches", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            state_epoch: Field::get(r, "state_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            state_batches: Field::get(r, "state_batches", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition, self.error_code) = r.run(&["partition", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        (self.state_epoch, self.start_offset) = r.run(&["state_epoch", "start_offset"]);
+        self.state_batches.fill(r, "state_batches", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StateBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -207,26 +208,38 @@ pub struct StateBatch {
 
 impl Struct for StateBatch {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.delivery_state.put(s, "delivery_state", v)?;
-        self.delivery_count.put(s, "delivery_count", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["first_offset", "last_offset", "delivery_state", "delivery_count"],
+            (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            delivery_state: Field::get(r, "delivery_state", v)?,
-            delivery_count: Field::get(r, "delivery_count", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count) =
+            r.run(&["first_offset", "last_offset", "delivery_state", "delivery_count"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ReadShareGroupStateRequest,
+    ReadStateData,
+    PartitionData,
+    ReadShareGroupStateResponse,
+    ReadStateResult,
+    PartitionResult,
+    StateBatch
+);
 message!(ReadShareGroupStateRequest, 0, 0, Some(0));
 message!(ReadShareGroupStateResponse, 0, 0, Some(0));
 rpc!(ReadShareGroupState, ReadShareGroupStateRequest, ReadShareGroupStateResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateSummaryRequest {
     /// The group.
     pub group_id: Str,
@@ -20,24 +20,23 @@ pub struct ReadShareGroupStateSummaryRequest {
 
 impl Struct for ReadShareGroupStateSummaryRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { group_id: Str::new(), topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateSummaryData {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -49,24 +48,24 @@ pub struct ReadStateSummaryData {
 
 impl Struct for ReadStateSummaryData {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateSummaryRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition: i32,
@@ -78,24 +77,21 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { partition: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition", "leader_epoch"], (self.partition, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition, self.leader_epoch) = r.run(&["partition", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ReadShareGroupStateSummary`](crate::ApiKey::ReadShareGroupStateSummary).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadShareGroupStateSummaryResponse {
     /// The results.
     pub results: Vec<ReadStateSummaryResult>,
@@ -105,19 +101,21 @@ pub struct ReadShareGroupStateSummaryResponse {
 
 impl Struct for ReadShareGroupStateSummaryResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { results: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.results.put(s, "results", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.results.put(s, "results", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { results: Field::get(r, "results", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.results.fill(r, "results", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ReadShareGroupStateSummaryResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadStateSummaryResult {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -129,19 +127,19 @@ pub struct ReadStateSummaryResult {
 
 impl Struct for ReadStateSummaryResult {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -168,51 +166,52 @@ pub struct PartitionResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for PartitionResult {
-    fn default() -> Self {
-        Self {
-            partition: 0,
-            error_code: 0,
-            error_message: None,
-            state_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for PartitionResult {
     const MIN: usize = 24;
+    const DEFAULT: Self = Self {
+        partition: 0,
+        error_code: 0,
+        error_message: None,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition.put(s, "partition", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.state_epoch.put(s, "state_epoch", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition", "error_code"], (self.partition, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.run(
+            &["state_epoch", "leader_epoch", "start_offset"],
+            (self.state_epoch, self.leader_epoch, self.start_offset),
+        );
         if v >= 1 {
-            self.delivery_complete_count.put(s, "delivery_complete_count", v)?;
+            s.fixed("delivery_complete_count", self.delivery_complete_count);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition: Field::get(r, "partition", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            state_epoch: Field::get(r, "state_epoch", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            delivery_complete_count: if v >= 1 { Field::get(r, "delivery_complete_count", v)? } else { -1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition, self.error_code) = r.run(&["partition", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        (self.state_epoch, self.leader_epoch, self.start_offset) =
+            r.run(&["state_epoch", "leader_epoch", "start_offset"]);
+        if v >= 1 {
+            self.delivery_complete_count = r.fixed("delivery_complete_count");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ReadShareGroupStateSummaryRequest,
+    ReadStateSummaryData,
+    PartitionData,
+    ReadShareGroupStateSummaryResponse,
+    ReadStateSummaryResult,
+    PartitionResult
+);
 message!(ReadShareGroupStateSummaryRequest, 0, 1, Some(0));
 message!(ReadShareGroupStateSummaryResponse, 0, 1, Some(0));
 rpc!(ReadShareGroupStateSummary, ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse);

@@ -13,7 +13,7 @@
 use crate::wire::prelude::*;
 
 /// `RemoteLogSegmentMetadataRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataRecord {
     /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentIdEntry,
@@ -44,53 +44,68 @@ pub struct RemoteLogSegmentMetadataRecord {
 
 impl Struct for RemoteLogSegmentMetadataRecord {
     const MIN: usize = 83;
+    const DEFAULT: Self = Self {
+        remote_log_segment_id: RemoteLogSegmentIdEntry::DEFAULT,
+        start_offset: 0,
+        end_offset: 0,
+        broker_id: 0,
+        max_timestamp_ms: 0,
+        event_timestamp_ms: 0,
+        segment_leader_epochs: Vec::new(),
+        segment_size_in_bytes: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        txn_index_empty: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.remote_log_segment_id.put(s, "remote_log_segment_id", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.end_offset.put(s, "end_offset", v)?;
-        self.broker_id.put(s, "broker_id", v)?;
-        self.max_timestamp_ms.put(s, "max_timestamp_ms", v)?;
-        self.event_timestamp_ms.put(s, "event_timestamp_ms", v)?;
-        self.segment_leader_epochs.put(s, "segment_leader_epochs", v)?;
-        self.segment_size_in_bytes.put(s, "segment_size_in_bytes", v)?;
-        self.custom_metadata.put(s, "custom_metadata", v)?;
-        self.remote_log_segment_state.put(s, "remote_log_segment_state", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.remote_log_segment_id.put(s, "remote_log_segment_id", v);
+        s.run(
+            &["start_offset", "end_offset", "broker_id", "max_timestamp_ms", "event_timestamp_ms"],
+            (
+                self.start_offset,
+                self.end_offset,
+                self.broker_id,
+                self.max_timestamp_ms,
+                self.event_timestamp_ms,
+            ),
+        );
+        self.segment_leader_epochs.put(s, "segment_leader_epochs", v);
+        s.fixed("segment_size_in_bytes", self.segment_size_in_bytes);
+        self.custom_metadata.put(s, "custom_metadata", v);
+        s.fixed("remote_log_segment_state", self.remote_log_segment_state);
         let set = [self.txn_index_empty];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "txn_index_empty", &self.txn_index_empty, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("txn_index_empty", self.txn_index_empty));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            remote_log_segment_id: Field::get(r, "remote_log_segment_id", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            end_offset: Field::get(r, "end_offset", v)?,
-            broker_id: Field::get(r, "broker_id", v)?,
-            max_timestamp_ms: Field::get(r, "max_timestamp_ms", v)?,
-            event_timestamp_ms: Field::get(r, "event_timestamp_ms", v)?,
-            segment_leader_epochs: Field::get(r, "segment_leader_epochs", v)?,
-            segment_size_in_bytes: Field::get(r, "segment_size_in_bytes", v)?,
-            custom_metadata: Field::get(r, "custom_metadata", v)?,
-            remote_log_segment_state: Field::get(r, "remote_log_segment_state", v)?,
-            txn_index_empty: false,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["txn_index_empty"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.remote_log_segment_id.fill(r, "remote_log_segment_id", v);
+        (
+            self.start_offset,
+            self.end_offset,
+            self.broker_id,
+            self.max_timestamp_ms,
+            self.event_timestamp_ms,
+        ) = r.run(&["start_offset", "end_offset", "broker_id", "max_timestamp_ms", "event_timestamp_ms"]);
+        self.segment_leader_epochs.fill(r, "segment_leader_epochs", v);
+        self.segment_size_in_bytes = r.fixed("segment_size_in_bytes");
+        self.custom_metadata.fill(r, "custom_metadata", v);
+        self.remote_log_segment_state = r.fixed("remote_log_segment_state");
+        self.unknown_tags = r.tags(&["txn_index_empty"], &mut |r, tag| {
             match tag {
-                0 => m.txn_index_empty = Field::get(r, "txn_index_empty", v)?,
-                _ => return Ok(false),
+                0 => self.txn_index_empty = r.fixed("txn_index_empty"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentIdEntry {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -102,24 +117,27 @@ pub struct RemoteLogSegmentIdEntry {
 
 impl Struct for RemoteLogSegmentIdEntry {
     const MIN: usize = 39;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id_partition.put(s, "topic_id_partition", v)?;
-        self.id.put(s, "id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_id_partition.put(s, "topic_id_partition", v);
+        s.fixed("id", self.id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id_partition: Field::get(r, "topic_id_partition", v)?,
-            id: Field::get(r, "id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id_partition.fill(r, "topic_id_partition", v);
+        self.id = r.fixed("id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicIdPartitionEntry {
     /// Its name.
     pub name: Str,
@@ -133,26 +151,24 @@ pub struct TopicIdPartitionEntry {
 
 impl Struct for TopicIdPartitionEntry {
     const MIN: usize = 22;
+    const DEFAULT: Self =
+        Self { name: Str::new(), id: Uuid::ZERO, partition: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.id.put(s, "id", v)?;
-        self.partition.put(s, "partition", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["id", "partition"], (self.id, self.partition));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            id: Field::get(r, "id", v)?,
-            partition: Field::get(r, "partition", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.id, self.partition) = r.run(&["id", "partition"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RemoteLogSegmentMetadataRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SegmentLeaderEpochEntry {
     /// Grows with each leader of the partition; -1 where not known.
     pub leader_epoch: i32,
@@ -164,24 +180,21 @@ pub struct SegmentLeaderEpochEntry {
 
 impl Struct for SegmentLeaderEpochEntry {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self { leader_epoch: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.offset.put(s, "offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_epoch", "offset"], (self.leader_epoch, self.offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            offset: Field::get(r, "offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_epoch, self.offset) = r.run(&["leader_epoch", "offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemoteLogSegmentMetadataUpdateRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataUpdateRecord {
     /// The remote log segment id.
     pub remote_log_segment_id: RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry,
@@ -200,30 +213,34 @@ pub struct RemoteLogSegmentMetadataUpdateRecord {
 
 impl Struct for RemoteLogSegmentMetadataUpdateRecord {
     const MIN: usize = 54;
+    const DEFAULT: Self = Self {
+        remote_log_segment_id: RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry::DEFAULT,
+        broker_id: 0,
+        event_timestamp_ms: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.remote_log_segment_id.put(s, "remote_log_segment_id", v)?;
-        self.broker_id.put(s, "broker_id", v)?;
-        self.event_timestamp_ms.put(s, "event_timestamp_ms", v)?;
-        self.custom_metadata.put(s, "custom_metadata", v)?;
-        self.remote_log_segment_state.put(s, "remote_log_segment_state", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.remote_log_segment_id.put(s, "remote_log_segment_id", v);
+        s.run(&["broker_id", "event_timestamp_ms"], (self.broker_id, self.event_timestamp_ms));
+        self.custom_metadata.put(s, "custom_metadata", v);
+        s.fixed("remote_log_segment_state", self.remote_log_segment_state);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            remote_log_segment_id: Field::get(r, "remote_log_segment_id", v)?,
-            broker_id: Field::get(r, "broker_id", v)?,
-            event_timestamp_ms: Field::get(r, "event_timestamp_ms", v)?,
-            custom_metadata: Field::get(r, "custom_metadata", v)?,
-            remote_log_segment_state: Field::get(r, "remote_log_segment_state", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.remote_log_segment_id.fill(r, "remote_log_segment_id", v);
+        (self.broker_id, self.event_timestamp_ms) = r.run(&["broker_id", "event_timestamp_ms"]);
+        self.custom_metadata.fill(r, "custom_metadata", v);
+        self.remote_log_segment_state = r.fixed("remote_log_segment_state");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`RemoteLogSegmentMetadataUpdateRecord`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -235,24 +252,27 @@ pub struct RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
 
 impl Struct for RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry {
     const MIN: usize = 39;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id_partition.put(s, "topic_id_partition", v)?;
-        self.id.put(s, "id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_id_partition.put(s, "topic_id_partition", v);
+        s.fixed("id", self.id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id_partition: Field::get(r, "topic_id_partition", v)?,
-            id: Field::get(r, "id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id_partition.fill(r, "topic_id_partition", v);
+        self.id = r.fixed("id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemotePartitionDeleteMetadataRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemotePartitionDeleteMetadataRecord {
     /// The topic id partition.
     pub topic_id_partition: TopicIdPartitionEntry,
@@ -268,28 +288,33 @@ pub struct RemotePartitionDeleteMetadataRecord {
 
 impl Struct for RemotePartitionDeleteMetadataRecord {
     const MIN: usize = 36;
+    const DEFAULT: Self = Self {
+        topic_id_partition: TopicIdPartitionEntry::DEFAULT,
+        broker_id: 0,
+        event_timestamp_ms: 0,
+        remote_partition_delete_state: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id_partition.put(s, "topic_id_partition", v)?;
-        self.broker_id.put(s, "broker_id", v)?;
-        self.event_timestamp_ms.put(s, "event_timestamp_ms", v)?;
-        self.remote_partition_delete_state.put(s, "remote_partition_delete_state", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_id_partition.put(s, "topic_id_partition", v);
+        s.run(
+            &["broker_id", "event_timestamp_ms", "remote_partition_delete_state"],
+            (self.broker_id, self.event_timestamp_ms, self.remote_partition_delete_state),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id_partition: Field::get(r, "topic_id_partition", v)?,
-            broker_id: Field::get(r, "broker_id", v)?,
-            event_timestamp_ms: Field::get(r, "event_timestamp_ms", v)?,
-            remote_partition_delete_state: Field::get(r, "remote_partition_delete_state", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id_partition.fill(r, "topic_id_partition", v);
+        (self.broker_id, self.event_timestamp_ms, self.remote_partition_delete_state) =
+            r.run(&["broker_id", "event_timestamp_ms", "remote_partition_delete_state"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `RemoteLogSegmentMetadataSnapshotRecord`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteLogSegmentMetadataSnapshotRecord {
     /// The segment id.
     pub segment_id: Uuid,
@@ -320,51 +345,90 @@ pub struct RemoteLogSegmentMetadataSnapshotRecord {
 
 impl Struct for RemoteLogSegmentMetadataSnapshotRecord {
     const MIN: usize = 60;
+    const DEFAULT: Self = Self {
+        segment_id: Uuid::ZERO,
+        start_offset: 0,
+        end_offset: 0,
+        broker_id: 0,
+        max_timestamp_ms: 0,
+        event_timestamp_ms: 0,
+        segment_leader_epochs: Vec::new(),
+        segment_size_in_bytes: 0,
+        custom_metadata: None,
+        remote_log_segment_state: 0,
+        txn_index_empty: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.segment_id.put(s, "segment_id", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.end_offset.put(s, "end_offset", v)?;
-        self.broker_id.put(s, "broker_id", v)?;
-        self.max_timestamp_ms.put(s, "max_timestamp_ms", v)?;
-        self.event_timestamp_ms.put(s, "event_timestamp_ms", v)?;
-        self.segment_leader_epochs.put(s, "segment_leader_epochs", v)?;
-        self.segment_size_in_bytes.put(s, "segment_size_in_bytes", v)?;
-        self.custom_metadata.put(s, "custom_metadata", v)?;
-        self.remote_log_segment_state.put(s, "remote_log_segment_state", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &[
+                "segment_id",
+                "start_offset",
+                "end_offset",
+                "broker_id",
+                "max_timestamp_ms",
+                "event_timestamp_ms",
+            ],
+            (
+                self.segment_id,
+                self.start_offset,
+                self.end_offset,
+                self.broker_id,
+                self.max_timestamp_ms,
+                self.event_timestamp_ms,
+            ),
+        );
+        self.segment_leader_epochs.put(s, "segment_leader_epochs", v);
+        s.fixed("segment_size_in_bytes", self.segment_size_in_bytes);
+        self.custom_metadata.put(s, "custom_metadata", v);
+        s.fixed("remote_log_segment_state", self.remote_log_segment_state);
         let set = [self.txn_index_empty];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "txn_index_empty", &self.txn_index_empty, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("txn_index_empty", self.txn_index_empty));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            segment_id: Field::get(r, "segment_id", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            end_offset: Field::get(r, "end_offset", v)?,
-            broker_id: Field::get(r, "broker_id", v)?,
-            max_timestamp_ms: Field::get(r, "max_timestamp_ms", v)?,
-            event_timestamp_ms: Field::get(r, "event_timestamp_ms", v)?,
-            segment_leader_epochs: Field::get(r, "segment_leader_epochs", v)?,
-            segment_size_in_bytes: Field::get(r, "segment_size_in_bytes", v)?,
-            custom_metadata: Field::get(r, "custom_metadata", v)?,
-            remote_log_segment_state: Field::get(r, "remote_log_segment_state", v)?,
-            txn_index_empty: false,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["txn_index_empty"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (
+            self.segment_id,
+            self.start_offset,
+            self.end_offset,
+            self.broker_id,
+            self.max_timestamp_ms,
+            self.event_timestamp_ms,
+        ) = r.run(&[
+            "segment_id",
+            "start_offset",
+            "end_offset",
+            "broker_id",
+            "max_timestamp_ms",
+            "event_timestamp_ms",
+        ]);
+        self.segment_leader_epochs.fill(r, "segment_leader_epochs", v);
+        self.segment_size_in_bytes = r.fixed("segment_size_in_bytes");
+        self.custom_metadata.fill(r, "custom_metadata", v);
+        self.remote_log_segment_state = r.fixed("remote_log_segment_state");
+        self.unknown_tags = r.tags(&["txn_index_empty"], &mut |r, tag| {
             match tag {
-                0 => m.txn_index_empty = Field::get(r, "txn_index_empty", v)?,
-                _ => return Ok(false),
+                0 => self.txn_index_empty = r.fixed("txn_index_empty"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
+default!(
+    RemoteLogSegmentMetadataRecord,
+    RemoteLogSegmentIdEntry,
+    TopicIdPartitionEntry,
+    SegmentLeaderEpochEntry,
+    RemoteLogSegmentMetadataUpdateRecord,
+    RemoteLogSegmentMetadataUpdateRemoteLogSegmentIdEntry,
+    RemotePartitionDeleteMetadataRecord,
+    RemoteLogSegmentMetadataSnapshotRecord
+);
 message!(RemoteLogSegmentMetadataRecord, 0, 0, Some(0));
 message!(RemoteLogSegmentMetadataUpdateRecord, 0, 0, Some(0));
 message!(RemotePartitionDeleteMetadataRecord, 0, 0, Some(0));

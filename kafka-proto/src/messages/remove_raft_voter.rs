@@ -20,34 +20,25 @@ pub struct RemoveRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveRaftVoterRequest {
-    fn default() -> Self {
-        Self {
-            cluster_id: Some(Str::new()),
-            voter_id: 0,
-            voter_directory_id: Uuid::ZERO,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for RemoveRaftVoterRequest {
     const MIN: usize = 22;
+    const DEFAULT: Self = Self {
+        cluster_id: Some(Str::new()),
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.cluster_id.put(s, "cluster_id", v)?;
-        self.voter_id.put(s, "voter_id", v)?;
-        self.voter_directory_id.put(s, "voter_directory_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.cluster_id.put(s, "cluster_id", v);
+        s.run(&["voter_id", "voter_directory_id"], (self.voter_id, self.voter_directory_id));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: Field::get(r, "voter_directory_id", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.cluster_id.fill(r, "cluster_id", v);
+        (self.voter_id, self.voter_directory_id) = r.run(&["voter_id", "voter_directory_id"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -65,37 +56,29 @@ pub struct RemoveRaftVoterResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for RemoveRaftVoterResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for RemoveRaftVoterResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(RemoveRaftVoterRequest, RemoveRaftVoterResponse);
 message!(RemoveRaftVoterRequest, 0, 0, Some(0));
 message!(RemoveRaftVoterResponse, 0, 0, Some(0));
 rpc!(RemoveRaftVoter, RemoveRaftVoterRequest, RemoveRaftVoterResponse);

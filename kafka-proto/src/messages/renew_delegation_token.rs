@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RenewDelegationTokenRequest {
     /// Proves the delegation token.
     pub hmac: Bytes,
@@ -21,24 +21,23 @@ pub struct RenewDelegationTokenRequest {
 
 impl Struct for RenewDelegationTokenRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { hmac: Bytes::new(), renew_period_ms: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.hmac.put(s, "hmac", v)?;
-        self.renew_period_ms.put(s, "renew_period_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.hmac.put(s, "hmac", v);
+        s.fixed("renew_period_ms", self.renew_period_ms);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            hmac: Field::get(r, "hmac", v)?,
-            renew_period_ms: Field::get(r, "renew_period_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.hmac.fill(r, "hmac", v);
+        self.renew_period_ms = r.fixed("renew_period_ms");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`RenewDelegationToken`](crate::ApiKey::RenewDelegationToken).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RenewDelegationTokenResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -52,24 +51,25 @@ pub struct RenewDelegationTokenResponse {
 
 impl Struct for RenewDelegationTokenResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { error_code: 0, expiry_timestamp_ms: 0, throttle_time_ms: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.expiry_timestamp_ms.put(s, "expiry_timestamp_ms", v)?;
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["error_code", "expiry_timestamp_ms", "throttle_time_ms"],
+            (self.error_code, self.expiry_timestamp_ms, self.throttle_time_ms),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            expiry_timestamp_ms: Field::get(r, "expiry_timestamp_ms", v)?,
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.error_code, self.expiry_timestamp_ms, self.throttle_time_ms) =
+            r.run(&["error_code", "expiry_timestamp_ms", "throttle_time_ms"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(RenewDelegationTokenRequest, RenewDelegationTokenResponse);
 message!(RenewDelegationTokenRequest, 0, 2, Some(2));
 message!(RenewDelegationTokenResponse, 0, 2, Some(2));
 rpc!(RenewDelegationToken, RenewDelegationTokenRequest, RenewDelegationTokenResponse);

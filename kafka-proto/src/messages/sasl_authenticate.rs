@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SaslAuthenticate`](crate::ApiKey::SaslAuthenticate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslAuthenticateRequest {
     /// The SASL mechanism's token.
     pub auth_bytes: Bytes,
@@ -19,14 +19,16 @@ pub struct SaslAuthenticateRequest {
 
 impl Struct for SaslAuthenticateRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { auth_bytes: Bytes::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.auth_bytes.put(s, "auth_bytes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.auth_bytes.put(s, "auth_bytes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { auth_bytes: Field::get(r, "auth_bytes", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.auth_bytes.fill(r, "auth_bytes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -47,42 +49,38 @@ pub struct SaslAuthenticateResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for SaslAuthenticateResponse {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: Some(Str::new()),
-            auth_bytes: Bytes::new(),
-            session_lifetime_ms: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for SaslAuthenticateResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: Some(Str::new()),
+        auth_bytes: Bytes::new(),
+        session_lifetime_ms: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.auth_bytes.put(s, "auth_bytes", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.auth_bytes.put(s, "auth_bytes", v);
         if v >= 1 {
-            self.session_lifetime_ms.put(s, "session_lifetime_ms", v)?;
+            s.fixed("session_lifetime_ms", self.session_lifetime_ms);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            auth_bytes: Field::get(r, "auth_bytes", v)?,
-            session_lifetime_ms: if v >= 1 { Field::get(r, "session_lifetime_ms", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.auth_bytes.fill(r, "auth_bytes", v);
+        if v >= 1 {
+            self.session_lifetime_ms = r.fixed("session_lifetime_ms");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(SaslAuthenticateRequest, SaslAuthenticateResponse);
 message!(SaslAuthenticateRequest, 0, 2, Some(2));
 message!(SaslAuthenticateResponse, 0, 2, Some(2));
 rpc!(SaslAuthenticate, SaslAuthenticateRequest, SaslAuthenticateResponse);

@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslHandshakeRequest {
     /// The SASL mechanism.
     pub mechanism: Str,
@@ -16,19 +16,19 @@ pub struct SaslHandshakeRequest {
 
 impl Struct for SaslHandshakeRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { mechanism: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.mechanism.put(s, "mechanism", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.mechanism.put(s, "mechanism", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { mechanism: Field::get(r, "mechanism", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.mechanism.fill(r, "mechanism", v);
     }
 }
 
 /// The response of [`SaslHandshake`](crate::ApiKey::SaslHandshake).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SaslHandshakeResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -38,18 +38,20 @@ pub struct SaslHandshakeResponse {
 
 impl Struct for SaslHandshakeResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { error_code: 0, mechanisms: Vec::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.mechanisms.put(s, "mechanisms", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.mechanisms.put(s, "mechanisms", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { error_code: Field::get(r, "error_code", v)?, mechanisms: Field::get(r, "mechanisms", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.mechanisms.fill(r, "mechanisms", v);
     }
 }
 
+default!(SaslHandshakeRequest, SaslHandshakeResponse);
 message!(SaslHandshakeRequest, 0, 1, None);
 message!(SaslHandshakeResponse, 0, 1, None);
 rpc!(SaslHandshake, SaslHandshakeRequest, SaslHandshakeResponse);

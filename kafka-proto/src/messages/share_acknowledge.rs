@@ -27,47 +27,44 @@ pub struct ShareAcknowledgeRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareAcknowledgeRequest {
-    fn default() -> Self {
-        Self {
-            group_id: None,
-            member_id: Some(Str::new()),
-            share_session_epoch: 0,
-            is_renew_ack: false,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ShareAcknowledgeRequest {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(Str::new()),
+        share_session_epoch: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.share_session_epoch.put(s, "share_session_epoch", v)?;
-        if supports(v >= 2, "is_renew_ack", !self.is_renew_ack)? {
-            self.is_renew_ack.put(s, "is_renew_ack", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("share_session_epoch", self.share_session_epoch);
+        if v >= 2 {
+            s.fixed("is_renew_ack", self.is_renew_ack);
+        } else {
+            s.absent("is_renew_ack", !self.is_renew_ack);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            share_session_epoch: Field::get(r, "share_session_epoch", v)?,
-            is_renew_ack: if v >= 2 { Field::get(r, "is_renew_ack", v)? } else { false },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.share_session_epoch = r.fixed("share_session_epoch");
+        if v >= 2 {
+            self.is_renew_ack = r.fixed("is_renew_ack");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgeTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -79,24 +76,24 @@ pub struct AcknowledgeTopic {
 
 impl Struct for AcknowledgeTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgePartition {
     /// The partition.
     pub partition_index: i32,
@@ -108,24 +105,24 @@ pub struct AcknowledgePartition {
 
 impl Struct for AcknowledgePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, acknowledgement_batches: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.acknowledgement_batches.put(s, "acknowledgement_batches", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.acknowledgement_batches.put(s, "acknowledgement_batches", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            acknowledgement_batches: Field::get(r, "acknowledgement_batches", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.acknowledgement_batches.fill(r, "acknowledgement_batches", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgementBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -139,26 +136,28 @@ pub struct AcknowledgementBatch {
 
 impl Struct for AcknowledgementBatch {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Int8s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.acknowledge_types.put(s, "acknowledge_types", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["first_offset", "last_offset"], (self.first_offset, self.last_offset));
+        self.acknowledge_types.put(s, "acknowledge_types", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            acknowledge_types: Field::get(r, "acknowledge_types", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.first_offset, self.last_offset) = r.run(&["first_offset", "last_offset"]);
+        self.acknowledge_types.fill(r, "acknowledge_types", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ShareAcknowledge`](crate::ApiKey::ShareAcknowledge).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareAcknowledgeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -180,38 +179,41 @@ pub struct ShareAcknowledgeResponse {
 
 impl Struct for ShareAcknowledgeResponse {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
         if v >= 2 {
-            self.acquisition_lock_timeout_ms.put(s, "acquisition_lock_timeout_ms", v)?;
+            s.fixed("acquisition_lock_timeout_ms", self.acquisition_lock_timeout_ms);
         }
-        self.responses.put(s, "responses", v)?;
-        self.node_endpoints.put(s, "node_endpoints", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.responses.put(s, "responses", v);
+        self.node_endpoints.put(s, "node_endpoints", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            acquisition_lock_timeout_ms: if v >= 2 {
-                Field::get(r, "acquisition_lock_timeout_ms", v)?
-            } else {
-                0
-            },
-            responses: Field::get(r, "responses", v)?,
-            node_endpoints: Field::get(r, "node_endpoints", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        if v >= 2 {
+            self.acquisition_lock_timeout_ms = r.fixed("acquisition_lock_timeout_ms");
+        }
+        self.responses.fill(r, "responses", v);
+        self.node_endpoints.fill(r, "node_endpoints", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareAcknowledgeTopicResponse {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -223,24 +225,24 @@ pub struct ShareAcknowledgeTopicResponse {
 
 impl Struct for ShareAcknowledgeTopicResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -257,28 +259,31 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 17;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.current_leader.put(s, "current_leader", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.current_leader.put(s, "current_leader", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            current_leader: Field::get(r, "current_leader", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.current_leader.fill(r, "current_leader", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -290,24 +295,21 @@ pub struct LeaderIdAndEpoch {
 
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareAcknowledgeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -324,26 +326,37 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.rack.put(s, "rack", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        self.rack.put(s, "rack", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: Field::get(r, "rack", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.rack.fill(r, "rack", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ShareAcknowledgeRequest,
+    AcknowledgeTopic,
+    AcknowledgePartition,
+    AcknowledgementBatch,
+    ShareAcknowledgeResponse,
+    ShareAcknowledgeTopicResponse,
+    PartitionData,
+    LeaderIdAndEpoch,
+    NodeEndpoint
+);
 message!(ShareAcknowledgeRequest, 1, 2, Some(1));
 message!(ShareAcknowledgeResponse, 1, 2, Some(1));
 rpc!(ShareAcknowledge, ShareAcknowledgeRequest, ShareAcknowledgeResponse);

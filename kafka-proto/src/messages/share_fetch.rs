@@ -43,70 +43,77 @@ pub struct ShareFetchRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareFetchRequest {
-    fn default() -> Self {
-        Self {
-            group_id: None,
-            member_id: Some(Str::new()),
-            share_session_epoch: 0,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            max_bytes: i32::MAX,
-            max_records: 0,
-            batch_size: 0,
-            share_acquire_mode: 0,
-            is_renew_ack: false,
-            topics: Vec::new(),
-            forgotten_topics_data: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ShareFetchRequest {
     const MIN: usize = 29;
+    const DEFAULT: Self = Self {
+        group_id: None,
+        member_id: Some(Str::new()),
+        share_session_epoch: 0,
+        max_wait_ms: 0,
+        min_bytes: 0,
+        max_bytes: i32::MAX,
+        max_records: 0,
+        batch_size: 0,
+        share_acquire_mode: 0,
+        is_renew_ack: false,
+        topics: Vec::new(),
+        forgotten_topics_data: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.share_session_epoch.put(s, "share_session_epoch", v)?;
-        self.max_wait_ms.put(s, "max_wait_ms", v)?;
-        self.min_bytes.put(s, "min_bytes", v)?;
-        self.max_bytes.put(s, "max_bytes", v)?;
-        self.max_records.put(s, "max_records", v)?;
-        self.batch_size.put(s, "batch_size", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(
+            &["share_session_epoch", "max_wait_ms", "min_bytes", "max_bytes", "max_records", "batch_size"],
+            (
+                self.share_session_epoch,
+                self.max_wait_ms,
+                self.min_bytes,
+                self.max_bytes,
+                self.max_records,
+                self.batch_size,
+            ),
+        );
         if v >= 2 {
-            self.share_acquire_mode.put(s, "share_acquire_mode", v)?;
+            s.run(&["share_acquire_mode", "is_renew_ack"], (self.share_acquire_mode, self.is_renew_ack));
+        } else {
+            s.absent("is_renew_ack", !self.is_renew_ack);
         }
-        if supports(v >= 2, "is_renew_ack", !self.is_renew_ack)? {
-            self.is_renew_ack.put(s, "is_renew_ack", v)?;
-        }
-        self.topics.put(s, "topics", v)?;
-        self.forgotten_topics_data.put(s, "forgotten_topics_data", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        self.forgotten_topics_data.put(s, "forgotten_topics_data", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            share_session_epoch: Field::get(r, "share_session_epoch", v)?,
-            max_wait_ms: Field::get(r, "max_wait_ms", v)?,
-            min_bytes: Field::get(r, "min_bytes", v)?,
-            max_bytes: Field::get(r, "max_bytes", v)?,
-            max_records: Field::get(r, "max_records", v)?,
-            batch_size: Field::get(r, "batch_size", v)?,
-            share_acquire_mode: if v >= 2 { Field::get(r, "share_acquire_mode", v)? } else { 0 },
-            is_renew_ack: if v >= 2 { Field::get(r, "is_renew_ack", v)? } else { false },
-            topics: Field::get(r, "topics", v)?,
-            forgotten_topics_data: Field::get(r, "forgotten_topics_data", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        (
+            self.share_session_epoch,
+            self.max_wait_ms,
+            self.min_bytes,
+            self.max_bytes,
+            self.max_records,
+            self.batch_size,
+        ) = r.run(&[
+            "share_session_epoch",
+            "max_wait_ms",
+            "min_bytes",
+            "max_bytes",
+            "max_records",
+            "batch_size",
+        ]);
+        if v >= 2 {
+            (self.share_acquire_mode, self.is_renew_ack) = r.run(&["share_acquire_mode", "is_renew_ack"]);
+        }
+        self.topics.fill(r, "topics", v);
+        self.forgotten_topics_data.fill(r, "forgotten_topics_data", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -118,24 +125,24 @@ pub struct FetchTopic {
 
 impl Struct for FetchTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchPartition {
     /// The partition.
     pub partition_index: i32,
@@ -147,24 +154,24 @@ pub struct FetchPartition {
 
 impl Struct for FetchPartition {
     const MIN: usize = 6;
+    const DEFAULT: Self =
+        Self { partition_index: 0, acknowledgement_batches: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.acknowledgement_batches.put(s, "acknowledgement_batches", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("partition_index", self.partition_index);
+        self.acknowledgement_batches.put(s, "acknowledgement_batches", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            acknowledgement_batches: Field::get(r, "acknowledgement_batches", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.partition_index = r.fixed("partition_index");
+        self.acknowledgement_batches.fill(r, "acknowledgement_batches", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcknowledgementBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -178,26 +185,28 @@ pub struct AcknowledgementBatch {
 
 impl Struct for AcknowledgementBatch {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        acknowledge_types: Int8s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.acknowledge_types.put(s, "acknowledge_types", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["first_offset", "last_offset"], (self.first_offset, self.last_offset));
+        self.acknowledge_types.put(s, "acknowledge_types", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            acknowledge_types: Field::get(r, "acknowledge_types", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.first_offset, self.last_offset) = r.run(&["first_offset", "last_offset"]);
+        self.acknowledge_types.fill(r, "acknowledge_types", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ForgottenTopic {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -209,24 +218,24 @@ pub struct ForgottenTopic {
 
 impl Struct for ForgottenTopic {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ShareFetch`](crate::ApiKey::ShareFetch).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareFetchResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -247,32 +256,37 @@ pub struct ShareFetchResponse {
 
 impl Struct for ShareFetchResponse {
     const MIN: usize = 14;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        acquisition_lock_timeout_ms: 0,
+        responses: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.acquisition_lock_timeout_ms.put(s, "acquisition_lock_timeout_ms", v)?;
-        self.responses.put(s, "responses", v)?;
-        self.node_endpoints.put(s, "node_endpoints", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.fixed("acquisition_lock_timeout_ms", self.acquisition_lock_timeout_ms);
+        self.responses.put(s, "responses", v);
+        self.node_endpoints.put(s, "node_endpoints", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            acquisition_lock_timeout_ms: Field::get(r, "acquisition_lock_timeout_ms", v)?,
-            responses: Field::get(r, "responses", v)?,
-            node_endpoints: Field::get(r, "node_endpoints", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.acquisition_lock_timeout_ms = r.fixed("acquisition_lock_timeout_ms");
+        self.responses.fill(r, "responses", v);
+        self.node_endpoints.fill(r, "node_endpoints", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareFetchableTopicResponse {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -284,24 +298,24 @@ pub struct ShareFetchableTopicResponse {
 
 impl Struct for ShareFetchableTopicResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -327,36 +341,43 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 22;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        error_message: None,
+        acknowledge_error_code: 0,
+        acknowledge_error_message: None,
+        current_leader: LeaderIdAndEpoch::DEFAULT,
+        records: Records::new(),
+        acquired_records: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.acknowledge_error_code.put(s, "acknowledge_error_code", v)?;
-        self.acknowledge_error_message.put(s, "acknowledge_error_message", v)?;
-        self.current_leader.put(s, "current_leader", v)?;
-        self.records.put(s, "records", v)?;
-        self.acquired_records.put(s, "acquired_records", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.fixed("acknowledge_error_code", self.acknowledge_error_code);
+        self.acknowledge_error_message.put(s, "acknowledge_error_message", v);
+        self.current_leader.put(s, "current_leader", v);
+        self.records.put(s, "records", v);
+        self.acquired_records.put(s, "acquired_records", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            acknowledge_error_code: Field::get(r, "acknowledge_error_code", v)?,
-            acknowledge_error_message: Field::get(r, "acknowledge_error_message", v)?,
-            current_leader: Field::get(r, "current_leader", v)?,
-            records: Field::get(r, "records", v)?,
-            acquired_records: Field::get(r, "acquired_records", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.acknowledge_error_code = r.fixed("acknowledge_error_code");
+        self.acknowledge_error_message.fill(r, "acknowledge_error_message", v);
+        self.current_leader.fill(r, "current_leader", v);
+        self.records.fill(r, "records", v);
+        self.acquired_records.fill(r, "acquired_records", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The leader; -1 where there is none.
     pub leader_id: i32,
@@ -368,24 +389,21 @@ pub struct LeaderIdAndEpoch {
 
 impl Struct for LeaderIdAndEpoch {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { leader_id: 0, leader_epoch: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AcquiredRecords {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -399,26 +417,26 @@ pub struct AcquiredRecords {
 
 impl Struct for AcquiredRecords {
     const MIN: usize = 19;
+    const DEFAULT: Self =
+        Self { first_offset: 0, last_offset: 0, delivery_count: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.delivery_count.put(s, "delivery_count", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["first_offset", "last_offset", "delivery_count"],
+            (self.first_offset, self.last_offset, self.delivery_count),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            delivery_count: Field::get(r, "delivery_count", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.first_offset, self.last_offset, self.delivery_count) =
+            r.run(&["first_offset", "last_offset", "delivery_count"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareFetchResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -435,26 +453,39 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 11;
+    const DEFAULT: Self =
+        Self { node_id: 0, host: Str::new(), port: 0, rack: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        self.rack.put(s, "rack", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        self.rack.put(s, "rack", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            rack: Field::get(r, "rack", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.rack.fill(r, "rack", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ShareFetchRequest,
+    FetchTopic,
+    FetchPartition,
+    AcknowledgementBatch,
+    ForgottenTopic,
+    ShareFetchResponse,
+    ShareFetchableTopicResponse,
+    PartitionData,
+    LeaderIdAndEpoch,
+    AcquiredRecords,
+    NodeEndpoint
+);
 message!(ShareFetchRequest, 1, 2, Some(1));
 message!(ShareFetchResponse, 1, 2, Some(1));
 rpc!(ShareFetch, ShareFetchRequest, ShareFetchResponse);

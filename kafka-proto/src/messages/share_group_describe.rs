@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ShareGroupDescribe`](crate::ApiKey::ShareGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupDescribeRequest {
     /// The groups.
     pub group_ids: Vec<Str>,
@@ -19,24 +19,27 @@ pub struct ShareGroupDescribeRequest {
 
 impl Struct for ShareGroupDescribeRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_ids.put(s, "group_ids", v)?;
-        self.include_authorized_operations.put(s, "include_authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_ids.put(s, "group_ids", v);
+        s.fixed("include_authorized_operations", self.include_authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_ids: Field::get(r, "group_ids", v)?,
-            include_authorized_operations: Field::get(r, "include_authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_ids.fill(r, "group_ids", v);
+        self.include_authorized_operations = r.fixed("include_authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ShareGroupDescribe`](crate::ApiKey::ShareGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupDescribeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -48,19 +51,18 @@ pub struct ShareGroupDescribeResponse {
 
 impl Struct for ShareGroupDescribeResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -91,57 +93,48 @@ pub struct DescribedGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            group_epoch: 0,
-            assignment_epoch: 0,
-            assignor_name: Str::new(),
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribedGroup {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        assignor_name: Str::new(),
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.group_id.put(s, "group_id", v)?;
-        self.group_state.put(s, "group_state", v)?;
-        self.group_epoch.put(s, "group_epoch", v)?;
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
-        self.assignor_name.put(s, "assignor_name", v)?;
-        self.members.put(s, "members", v)?;
-        self.authorized_operations.put(s, "authorized_operations", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.group_id.put(s, "group_id", v);
+        self.group_state.put(s, "group_state", v);
+        s.run(&["group_epoch", "assignment_epoch"], (self.group_epoch, self.assignment_epoch));
+        self.assignor_name.put(s, "assignor_name", v);
+        self.members.put(s, "members", v);
+        s.fixed("authorized_operations", self.authorized_operations);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            group_id: Field::get(r, "group_id", v)?,
-            group_state: Field::get(r, "group_state", v)?,
-            group_epoch: Field::get(r, "group_epoch", v)?,
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            assignor_name: Field::get(r, "assignor_name", v)?,
-            members: Field::get(r, "members", v)?,
-            authorized_operations: Field::get(r, "authorized_operations", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.group_id.fill(r, "group_id", v);
+        self.group_state.fill(r, "group_state", v);
+        (self.group_epoch, self.assignment_epoch) = r.run(&["group_epoch", "assignment_epoch"]);
+        self.assignor_name.fill(r, "assignor_name", v);
+        self.members.fill(r, "members", v);
+        self.authorized_operations = r.fixed("authorized_operations");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// The member.
     pub member_id: Str,
@@ -164,34 +157,42 @@ pub struct Member {
 
 impl Struct for Member {
     const MIN: usize = 12;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        rack_id: None,
+        member_epoch: 0,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        subscribed_topic_names: Vec::new(),
+        assignment: Assignment::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -201,19 +202,21 @@ pub struct Assignment {
 
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -227,24 +230,36 @@ pub struct TopicPartitions {
 
 impl Struct for TopicPartitions {
     const MIN: usize = 19;
+    const DEFAULT: Self = Self {
+        topic_id: Uuid::ZERO,
+        topic_name: Str::new(),
+        partitions: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    ShareGroupDescribeRequest,
+    ShareGroupDescribeResponse,
+    DescribedGroup,
+    Member,
+    Assignment,
+    TopicPartitions
+);
 message!(ShareGroupDescribeRequest, 1, 1, Some(1));
 message!(ShareGroupDescribeResponse, 1, 1, Some(1));
 rpc!(ShareGroupDescribe, ShareGroupDescribeRequest, ShareGroupDescribeResponse);

@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`ShareGroupHeartbeat`](crate::ApiKey::ShareGroupHeartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupHeartbeatRequest {
     /// The group.
     pub group_id: Str,
@@ -27,30 +27,36 @@ pub struct ShareGroupHeartbeatRequest {
 
 impl Struct for ShareGroupHeartbeatRequest {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        member_epoch: 0,
+        rack_id: None,
+        subscribed_topic_names: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.subscribed_topic_names.put(s, "subscribed_topic_names", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.rack_id.put(s, "rack_id", v);
+        self.subscribed_topic_names.put(s, "subscribed_topic_names", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            subscribed_topic_names: Field::get(r, "subscribed_topic_names", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.rack_id.fill(r, "rack_id", v);
+        self.subscribed_topic_names.fill(r, "subscribed_topic_names", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`ShareGroupHeartbeat`](crate::ApiKey::ShareGroupHeartbeat).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareGroupHeartbeatResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -75,34 +81,38 @@ pub struct ShareGroupHeartbeatResponse {
 
 impl Struct for ShareGroupHeartbeatResponse {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: None,
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        assignment: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.heartbeat_interval_ms.put(s, "heartbeat_interval_ms", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(&["member_epoch", "heartbeat_interval_ms"], (self.member_epoch, self.heartbeat_interval_ms));
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            heartbeat_interval_ms: Field::get(r, "heartbeat_interval_ms", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.member_id.fill(r, "member_id", v);
+        (self.member_epoch, self.heartbeat_interval_ms) = r.run(&["member_epoch", "heartbeat_interval_ms"]);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Partitions by topic.
     pub topic_partitions: Vec<TopicPartitions>,
@@ -112,19 +122,21 @@ pub struct Assignment {
 
 impl Struct for Assignment {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { topic_partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_partitions.put(s, "topic_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_partitions.put(s, "topic_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { topic_partitions: Field::get(r, "topic_partitions", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_partitions.fill(r, "topic_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`ShareGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     /// The topic's id.
     pub topic_id: Uuid,
@@ -136,22 +148,23 @@ pub struct TopicPartitions {
 
 impl Struct for TopicPartitions {
     const MIN: usize = 18;
+    const DEFAULT: Self =
+        Self { topic_id: Uuid::ZERO, partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("topic_id", self.topic_id);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: Field::get(r, "topic_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_id = r.fixed("topic_id");
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, Assignment, TopicPartitions);
 message!(ShareGroupHeartbeatRequest, 1, 1, Some(1));
 message!(ShareGroupHeartbeatResponse, 1, 1, Some(1));
 rpc!(ShareGroupHeartbeat, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// `ShareSnapshotKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareSnapshotKey {
     /// The group.
     pub group_id: Str,
@@ -21,20 +21,16 @@ pub struct ShareSnapshotKey {
 
 impl Struct for ShareSnapshotKey {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.run(&["topic_id", "partition"], (self.topic_id, self.partition));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        (self.topic_id, self.partition) = r.run(&["topic_id", "partition"]);
     }
 }
 
@@ -62,65 +58,77 @@ pub struct ShareSnapshotValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareSnapshotValue {
-    fn default() -> Self {
-        Self {
-            snapshot_epoch: 0,
-            state_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            create_timestamp: 0,
-            write_timestamp: 0,
-            state_batches: Vec::new(),
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ShareSnapshotValue {
     const MIN: usize = 38;
+    const DEFAULT: Self = Self {
+        snapshot_epoch: 0,
+        state_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        create_timestamp: 0,
+        write_timestamp: 0,
+        state_batches: Vec::new(),
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.snapshot_epoch.put(s, "snapshot_epoch", v)?;
-        self.state_epoch.put(s, "state_epoch", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.create_timestamp.put(s, "create_timestamp", v)?;
-        self.write_timestamp.put(s, "write_timestamp", v)?;
-        self.state_batches.put(s, "state_batches", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &[
+                "snapshot_epoch",
+                "state_epoch",
+                "leader_epoch",
+                "start_offset",
+                "create_timestamp",
+                "write_timestamp",
+            ],
+            (
+                self.snapshot_epoch,
+                self.state_epoch,
+                self.leader_epoch,
+                self.start_offset,
+                self.create_timestamp,
+                self.write_timestamp,
+            ),
+        );
+        self.state_batches.put(s, "state_batches", v);
         let set = [self.delivery_complete_count != -1];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "delivery_complete_count", &self.delivery_complete_count, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("delivery_complete_count", self.delivery_complete_count)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            snapshot_epoch: Field::get(r, "snapshot_epoch", v)?,
-            state_epoch: Field::get(r, "state_epoch", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            create_timestamp: Field::get(r, "create_timestamp", v)?,
-            write_timestamp: Field::get(r, "write_timestamp", v)?,
-            state_batches: Field::get(r, "state_batches", v)?,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["delivery_complete_count"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (
+            self.snapshot_epoch,
+            self.state_epoch,
+            self.leader_epoch,
+            self.start_offset,
+            self.create_timestamp,
+            self.write_timestamp,
+        ) = r.run(&[
+            "snapshot_epoch",
+            "state_epoch",
+            "leader_epoch",
+            "start_offset",
+            "create_timestamp",
+            "write_timestamp",
+        ]);
+        self.state_batches.fill(r, "state_batches", v);
+        self.unknown_tags = r.tags(&["delivery_complete_count"], &mut |r, tag| {
             match tag {
-                0 => m.delivery_complete_count = Field::get(r, "delivery_complete_count", v)?,
-                _ => return Ok(false),
+                0 => self.delivery_complete_count = r.fixed("delivery_complete_count"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`ShareSnapshotValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StateBatch {
     /// Offset of the first record.
     pub first_offset: i64,
@@ -136,28 +144,31 @@ pub struct StateBatch {
 
 impl Struct for StateBatch {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        first_offset: 0,
+        last_offset: 0,
+        delivery_state: 0,
+        delivery_count: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.first_offset.put(s, "first_offset", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        self.delivery_state.put(s, "delivery_state", v)?;
-        self.delivery_count.put(s, "delivery_count", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["first_offset", "last_offset", "delivery_state", "delivery_count"],
+            (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            first_offset: Field::get(r, "first_offset", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            delivery_state: Field::get(r, "delivery_state", v)?,
-            delivery_count: Field::get(r, "delivery_count", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.first_offset, self.last_offset, self.delivery_state, self.delivery_count) =
+            r.run(&["first_offset", "last_offset", "delivery_state", "delivery_count"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// `ShareUpdateKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShareUpdateKey {
     /// The group.
     pub group_id: Str,
@@ -169,20 +180,16 @@ pub struct ShareUpdateKey {
 
 impl Struct for ShareUpdateKey {
     const MIN: usize = 21;
+    const DEFAULT: Self = Self { group_id: Str::new(), topic_id: Uuid::ZERO, partition: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.topic_id.put(s, "topic_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.run(&["topic_id", "partition"], (self.topic_id, self.partition));
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            topic_id: Field::get(r, "topic_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        (self.topic_id, self.partition) = r.run(&["topic_id", "partition"]);
     }
 }
 
@@ -204,54 +211,46 @@ pub struct ShareUpdateValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for ShareUpdateValue {
-    fn default() -> Self {
-        Self {
-            snapshot_epoch: 0,
-            leader_epoch: 0,
-            start_offset: 0,
-            state_batches: Vec::new(),
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for ShareUpdateValue {
     const MIN: usize = 18;
+    const DEFAULT: Self = Self {
+        snapshot_epoch: 0,
+        leader_epoch: 0,
+        start_offset: 0,
+        state_batches: Vec::new(),
+        delivery_complete_count: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.snapshot_epoch.put(s, "snapshot_epoch", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.start_offset.put(s, "start_offset", v)?;
-        self.state_batches.put(s, "state_batches", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["snapshot_epoch", "leader_epoch", "start_offset"],
+            (self.snapshot_epoch, self.leader_epoch, self.start_offset),
+        );
+        self.state_batches.put(s, "state_batches", v);
         let set = [self.delivery_complete_count != -1];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "delivery_complete_count", &self.delivery_complete_count, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| {
+            s.fixed("delivery_complete_count", self.delivery_complete_count)
+        });
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            snapshot_epoch: Field::get(r, "snapshot_epoch", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            start_offset: Field::get(r, "start_offset", v)?,
-            state_batches: Field::get(r, "state_batches", v)?,
-            delivery_complete_count: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["delivery_complete_count"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.snapshot_epoch, self.leader_epoch, self.start_offset) =
+            r.run(&["snapshot_epoch", "leader_epoch", "start_offset"]);
+        self.state_batches.fill(r, "state_batches", v);
+        self.unknown_tags = r.tags(&["delivery_complete_count"], &mut |r, tag| {
             match tag {
-                0 => m.delivery_complete_count = Field::get(r, "delivery_complete_count", v)?,
-                _ => return Ok(false),
+                0 => self.delivery_complete_count = r.fixed("delivery_complete_count"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
+default!(ShareSnapshotKey, ShareSnapshotValue, StateBatch, ShareUpdateKey, ShareUpdateValue);
 message!(ShareSnapshotKey, 0, 0, None);
 message!(ShareSnapshotValue, 0, 0, Some(0));
 message!(ShareUpdateKey, 0, 0, None);

@@ -39,66 +39,81 @@ pub struct StopReplicaRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StopReplicaRequest {
-    fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            delete_partitions: false,
-            ungrouped_partitions: Vec::new(),
-            topics: Vec::new(),
-            topic_states: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StopReplicaRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        delete_partitions: false,
+        ungrouped_partitions: Vec::new(),
+        topics: Vec::new(),
+        topic_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        if supports(v >= 4, "is_k_raft_controller", !self.is_k_raft_controller)? {
-            self.is_k_raft_controller.put(s, "is_k_raft_controller", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("controller_id", self.controller_id);
+        if v >= 4 {
+            s.fixed("is_k_raft_controller", self.is_k_raft_controller);
+        } else {
+            s.absent("is_k_raft_controller", !self.is_k_raft_controller);
         }
-        self.controller_epoch.put(s, "controller_epoch", v)?;
+        s.fixed("controller_epoch", self.controller_epoch);
         if v >= 1 {
-            self.broker_epoch.put(s, "broker_epoch", v)?;
+            s.fixed("broker_epoch", self.broker_epoch);
         }
-        if supports(v <= 2, "delete_partitions", !self.delete_partitions)? {
-            self.delete_partitions.put(s, "delete_partitions", v)?;
+        if v <= 2 {
+            s.fixed("delete_partitions", self.delete_partitions);
+        } else {
+            s.absent("delete_partitions", !self.delete_partitions);
         }
-        if supports(v == 0, "ungrouped_partitions", self.ungrouped_partitions.is_empty())? {
-            self.ungrouped_partitions.put(s, "ungrouped_partitions", v)?;
+        if v == 0 {
+            self.ungrouped_partitions.put(s, "ungrouped_partitions", v);
+        } else {
+            s.absent("ungrouped_partitions", self.ungrouped_partitions.is_empty());
         }
-        if supports((1..=2).contains(&v), "topics", self.topics.is_empty())? {
-            self.topics.put(s, "topics", v)?;
+        if (1..=2).contains(&v) {
+            self.topics.put(s, "topics", v);
+        } else {
+            s.absent("topics", self.topics.is_empty());
         }
-        if supports(v >= 3, "topic_states", self.topic_states.is_empty())? {
-            self.topic_states.put(s, "topic_states", v)?;
+        if v >= 3 {
+            self.topic_states.put(s, "topic_states", v);
+        } else {
+            s.absent("topic_states", self.topic_states.is_empty());
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            controller_id: Field::get(r, "controller_id", v)?,
-            is_k_raft_controller: if v >= 4 { Field::get(r, "is_k_raft_controller", v)? } else { false },
-            controller_epoch: Field::get(r, "controller_epoch", v)?,
-            broker_epoch: if v >= 1 { Field::get(r, "broker_epoch", v)? } else { -1 },
-            delete_partitions: if v <= 2 { Field::get(r, "delete_partitions", v)? } else { false },
-            ungrouped_partitions: if v == 0 { Field::get(r, "ungrouped_partitions", v)? } else { Vec::new() },
-            topics: if (1..=2).contains(&v) { Field::get(r, "topics", v)? } else { Vec::new() },
-            topic_states: if v >= 3 { Field::get(r, "topic_states", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.controller_id = r.fixed("controller_id");
+        if v >= 4 {
+            self.is_k_raft_controller = r.fixed("is_k_raft_controller");
+        }
+        self.controller_epoch = r.fixed("controller_epoch");
+        if v >= 1 {
+            self.broker_epoch = r.fixed("broker_epoch");
+        }
+        if v <= 2 {
+            self.delete_partitions = r.fixed("delete_partitions");
+        }
+        if v == 0 {
+            self.ungrouped_partitions.fill(r, "ungrouped_partitions", v);
+        }
+        if (1..=2).contains(&v) {
+            self.topics.fill(r, "topics", v);
+        }
+        if v >= 3 {
+            self.topic_states.fill(r, "topic_states", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaPartitionV0 {
     /// The topic's name.
     pub topic_name: Str,
@@ -108,23 +123,21 @@ pub struct StopReplicaPartitionV0 {
 
 impl Struct for StopReplicaPartitionV0 {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { topic_name: Str::new(), partition_index: 0 };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.fixed("partition_index", self.partition_index);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partition_index = r.fixed("partition_index");
     }
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaTopicV1 {
     /// Its name.
     pub name: Str,
@@ -136,24 +149,24 @@ pub struct StopReplicaTopicV1 {
 
 impl Struct for StopReplicaTopicV1 {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StopReplicaRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -165,19 +178,19 @@ pub struct StopReplicaTopicState {
 
 impl Struct for StopReplicaTopicState {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_states: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partition_states.put(s, "partition_states", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partition_states.put(s, "partition_states", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partition_states: Field::get(r, "partition_states", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partition_states.fill(r, "partition_states", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -195,39 +208,32 @@ pub struct StopReplicaPartitionState {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StopReplicaPartitionState {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            leader_epoch: -1,
-            delete_partition: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StopReplicaPartitionState {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        leader_epoch: -1,
+        delete_partition: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.delete_partition.put(s, "delete_partition", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "leader_epoch", "delete_partition"],
+            (self.partition_index, self.leader_epoch, self.delete_partition),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            delete_partition: Field::get(r, "delete_partition", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.leader_epoch, self.delete_partition) =
+            r.run(&["partition_index", "leader_epoch", "delete_partition"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`StopReplica`](crate::ApiKey::StopReplica).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -239,24 +245,24 @@ pub struct StopReplicaResponse {
 
 impl Struct for StopReplicaResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { error_code: 0, partition_errors: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.partition_errors.put(s, "partition_errors", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.partition_errors.put(s, "partition_errors", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            partition_errors: Field::get(r, "partition_errors", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.partition_errors.fill(r, "partition_errors", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StopReplicaResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopReplicaPartitionError {
     /// The topic's name.
     pub topic_name: Str,
@@ -270,24 +276,31 @@ pub struct StopReplicaPartitionError {
 
 impl Struct for StopReplicaPartitionError {
     const MIN: usize = 7;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    StopReplicaRequest,
+    StopReplicaPartitionV0,
+    StopReplicaTopicV1,
+    StopReplicaTopicState,
+    StopReplicaPartitionState,
+    StopReplicaResponse,
+    StopReplicaPartitionError
+);
 message!(StopReplicaRequest, 0, 4, Some(2));
 message!(StopReplicaResponse, 0, 4, Some(2));
 rpc!(StopReplica, StopReplicaRequest, StopReplicaResponse);

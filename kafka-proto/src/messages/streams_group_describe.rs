@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupDescribeRequest {
     /// The groups.
     pub group_ids: Vec<Str>,
@@ -23,32 +23,36 @@ pub struct StreamsGroupDescribeRequest {
 
 impl Struct for StreamsGroupDescribeRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        group_ids: Vec::new(),
+        include_authorized_operations: false,
+        include_topology_description: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_ids.put(s, "group_ids", v)?;
-        self.include_authorized_operations.put(s, "include_authorized_operations", v)?;
-        if supports(v >= 1, "include_topology_description", !self.include_topology_description)? {
-            self.include_topology_description.put(s, "include_topology_description", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_ids.put(s, "group_ids", v);
+        s.fixed("include_authorized_operations", self.include_authorized_operations);
+        if v >= 1 {
+            s.fixed("include_topology_description", self.include_topology_description);
+        } else {
+            s.absent("include_topology_description", !self.include_topology_description);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_ids: Field::get(r, "group_ids", v)?,
-            include_authorized_operations: Field::get(r, "include_authorized_operations", v)?,
-            include_topology_description: if v >= 1 {
-                Field::get(r, "include_topology_description", v)?
-            } else {
-                false
-            },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_ids.fill(r, "group_ids", v);
+        self.include_authorized_operations = r.fixed("include_authorized_operations");
+        if v >= 1 {
+            self.include_topology_description = r.fixed("include_topology_description");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`StreamsGroupDescribe`](crate::ApiKey::StreamsGroupDescribe).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupDescribeResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -60,19 +64,18 @@ pub struct StreamsGroupDescribeResponse {
 
 impl Struct for StreamsGroupDescribeResponse {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, groups: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.groups.put(s, "groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.groups.put(s, "groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            groups: Field::get(r, "groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.groups.fill(r, "groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -113,76 +116,64 @@ pub struct DescribedGroup {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for DescribedGroup {
-    fn default() -> Self {
-        Self {
-            error_code: 0,
-            error_message: None,
-            group_id: Str::new(),
-            group_state: Str::new(),
-            group_epoch: 0,
-            assignment_epoch: 0,
-            topology: None,
-            members: Vec::new(),
-            authorized_operations: i32::MIN,
-            topology_description: None,
-            topology_description_status: 0,
-            assignor_name: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for DescribedGroup {
     const MIN: usize = 20;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        error_message: None,
+        group_id: Str::new(),
+        group_state: Str::new(),
+        group_epoch: 0,
+        assignment_epoch: 0,
+        topology: None,
+        members: Vec::new(),
+        authorized_operations: i32::MIN,
+        topology_description: None,
+        topology_description_status: 0,
+        assignor_name: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.group_id.put(s, "group_id", v)?;
-        self.group_state.put(s, "group_state", v)?;
-        self.group_epoch.put(s, "group_epoch", v)?;
-        self.assignment_epoch.put(s, "assignment_epoch", v)?;
-        self.topology.put(s, "topology", v)?;
-        self.members.put(s, "members", v)?;
-        self.authorized_operations.put(s, "authorized_operations", v)?;
-        if supports(v >= 1, "topology_description", self.topology_description.is_none())? {
-            self.topology_description.put(s, "topology_description", v)?;
-        }
-        if supports(v >= 1, "topology_description_status", self.topology_description_status == 0)? {
-            self.topology_description_status.put(s, "topology_description_status", v)?;
-        }
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        self.group_id.put(s, "group_id", v);
+        self.group_state.put(s, "group_state", v);
+        s.run(&["group_epoch", "assignment_epoch"], (self.group_epoch, self.assignment_epoch));
+        self.topology.put(s, "topology", v);
+        self.members.put(s, "members", v);
+        s.fixed("authorized_operations", self.authorized_operations);
         if v >= 1 {
-            self.assignor_name.put(s, "assignor_name", v)?;
+            self.topology_description.put(s, "topology_description", v);
+            s.fixed("topology_description_status", self.topology_description_status);
+            self.assignor_name.put(s, "assignor_name", v);
+        } else {
+            s.absent("topology_description", self.topology_description.is_none());
+            s.absent("topology_description_status", self.topology_description_status == 0);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            group_id: Field::get(r, "group_id", v)?,
-            group_state: Field::get(r, "group_state", v)?,
-            group_epoch: Field::get(r, "group_epoch", v)?,
-            assignment_epoch: Field::get(r, "assignment_epoch", v)?,
-            topology: Field::get(r, "topology", v)?,
-            members: Field::get(r, "members", v)?,
-            authorized_operations: Field::get(r, "authorized_operations", v)?,
-            topology_description: if v >= 1 { Field::get(r, "topology_description", v)? } else { None },
-            topology_description_status: if v >= 1 {
-                Field::get(r, "topology_description_status", v)?
-            } else {
-                0
-            },
-            assignor_name: if v >= 1 { Field::get(r, "assignor_name", v)? } else { None },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.group_id.fill(r, "group_id", v);
+        self.group_state.fill(r, "group_state", v);
+        (self.group_epoch, self.assignment_epoch) = r.run(&["group_epoch", "assignment_epoch"]);
+        self.topology.fill(r, "topology", v);
+        self.members.fill(r, "members", v);
+        self.authorized_operations = r.fixed("authorized_operations");
+        if v >= 1 {
+            self.topology_description.fill(r, "topology_description", v);
+            self.topology_description_status = r.fixed("topology_description_status");
+            self.assignor_name.fill(r, "assignor_name", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// The epoch.
     pub epoch: i32,
@@ -195,24 +186,23 @@ pub struct Topology {
 
 impl Struct for Topology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.subtopologies.put(s, "subtopologies", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("epoch", self.epoch);
+        self.subtopologies.put(s, "subtopologies", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.epoch = r.fixed("epoch");
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -230,30 +220,36 @@ pub struct Subtopology {
 
 impl Struct for Subtopology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.repartition_sink_topics.put(s, "repartition_sink_topics", v)?;
-        self.state_changelog_topics.put(s, "state_changelog_topics", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.source_topics.put(s, "source_topics", v);
+        self.repartition_sink_topics.put(s, "repartition_sink_topics", v);
+        self.state_changelog_topics.put(s, "state_changelog_topics", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            repartition_sink_topics: Field::get(r, "repartition_sink_topics", v)?,
-            state_changelog_topics: Field::get(r, "state_changelog_topics", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.source_topics.fill(r, "source_topics", v);
+        self.repartition_sink_topics.fill(r, "repartition_sink_topics", v);
+        self.state_changelog_topics.fill(r, "state_changelog_topics", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// The member.
     pub member_id: Str,
@@ -294,50 +290,66 @@ pub struct Member {
 
 impl Struct for Member {
     const MIN: usize = 28;
+    const DEFAULT: Self = Self {
+        member_id: Str::new(),
+        member_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        client_id: Str::new(),
+        client_host: Str::new(),
+        topology_epoch: 0,
+        process_id: Str::new(),
+        user_endpoint: None,
+        client_tags: Vec::new(),
+        task_offsets: Vec::new(),
+        task_end_offsets: Vec::new(),
+        assignment: Assignment::DEFAULT,
+        target_assignment: Assignment::DEFAULT,
+        is_classic: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.client_id.put(s, "client_id", v)?;
-        self.client_host.put(s, "client_host", v)?;
-        self.topology_epoch.put(s, "topology_epoch", v)?;
-        self.process_id.put(s, "process_id", v)?;
-        self.user_endpoint.put(s, "user_endpoint", v)?;
-        self.client_tags.put(s, "client_tags", v)?;
-        self.task_offsets.put(s, "task_offsets", v)?;
-        self.task_end_offsets.put(s, "task_end_offsets", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        self.target_assignment.put(s, "target_assignment", v)?;
-        self.is_classic.put(s, "is_classic", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        s.fixed("member_epoch", self.member_epoch);
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        self.client_id.put(s, "client_id", v);
+        self.client_host.put(s, "client_host", v);
+        s.fixed("topology_epoch", self.topology_epoch);
+        self.process_id.put(s, "process_id", v);
+        self.user_endpoint.put(s, "user_endpoint", v);
+        self.client_tags.put(s, "client_tags", v);
+        self.task_offsets.put(s, "task_offsets", v);
+        self.task_end_offsets.put(s, "task_end_offsets", v);
+        self.assignment.put(s, "assignment", v);
+        self.target_assignment.put(s, "target_assignment", v);
+        s.fixed("is_classic", self.is_classic);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            client_id: Field::get(r, "client_id", v)?,
-            client_host: Field::get(r, "client_host", v)?,
-            topology_epoch: Field::get(r, "topology_epoch", v)?,
-            process_id: Field::get(r, "process_id", v)?,
-            user_endpoint: Field::get(r, "user_endpoint", v)?,
-            client_tags: Field::get(r, "client_tags", v)?,
-            task_offsets: Field::get(r, "task_offsets", v)?,
-            task_end_offsets: Field::get(r, "task_end_offsets", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            target_assignment: Field::get(r, "target_assignment", v)?,
-            is_classic: Field::get(r, "is_classic", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.member_epoch = r.fixed("member_epoch");
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.client_id.fill(r, "client_id", v);
+        self.client_host.fill(r, "client_host", v);
+        self.topology_epoch = r.fixed("topology_epoch");
+        self.process_id.fill(r, "process_id", v);
+        self.user_endpoint.fill(r, "user_endpoint", v);
+        self.client_tags.fill(r, "client_tags", v);
+        self.task_offsets.fill(r, "task_offsets", v);
+        self.task_end_offsets.fill(r, "task_end_offsets", v);
+        self.assignment.fill(r, "assignment", v);
+        self.target_assignment.fill(r, "target_assignment", v);
+        self.is_classic = r.fixed("is_classic");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: Str,
@@ -353,28 +365,31 @@ pub struct TopicInfo {
 
 impl Struct for TopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -386,24 +401,23 @@ pub struct Endpoint {
 
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -415,24 +429,23 @@ pub struct KeyValue {
 
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskOffset {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -446,26 +459,24 @@ pub struct TaskOffset {
 
 impl Struct for TaskOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partition: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        self.offset.put(s, "offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        s.run(&["partition", "offset"], (self.partition, self.offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-            offset: Field::get(r, "offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        (self.partition, self.offset) = r.run(&["partition", "offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// Tasks that the member processes.
     pub active_tasks: Vec<TaskIds>,
@@ -479,26 +490,30 @@ pub struct Assignment {
 
 impl Struct for Assignment {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        active_tasks: Vec::new(),
+        standby_tasks: Vec::new(),
+        warmup_tasks: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescription {
     /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
@@ -510,24 +525,24 @@ pub struct TopologyDescription {
 
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopologies: Vec::new(), global_stores: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopologies.put(s, "subtopologies", v)?;
-        self.global_stores.put(s, "global_stores", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopologies.put(s, "subtopologies", v);
+        self.global_stores.put(s, "global_stores", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            global_stores: Field::get(r, "global_stores", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.global_stores.fill(r, "global_stores", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -539,24 +554,24 @@ pub struct TaskIds {
 
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionSubtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -568,24 +583,24 @@ pub struct TopologyDescriptionSubtopology {
 
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), nodes: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.nodes.put(s, "nodes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.nodes.put(s, "nodes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            nodes: Field::get(r, "nodes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.nodes.fill(r, "nodes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionGlobalStore {
     /// The source.
     pub source: TopologyDescriptionNode,
@@ -597,24 +612,27 @@ pub struct TopologyDescriptionGlobalStore {
 
 impl Struct for TopologyDescriptionGlobalStore {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        source: TopologyDescriptionNode::DEFAULT,
+        processor: TopologyDescriptionNode::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source.put(s, "source", v)?;
-        self.processor.put(s, "processor", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source.put(s, "source", v);
+        self.processor.put(s, "processor", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source: Field::get(r, "source", v)?,
-            processor: Field::get(r, "processor", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source.fill(r, "source", v);
+        self.processor.fill(r, "processor", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupDescribeResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionNode {
     /// Its name.
     pub name: Str,
@@ -635,30 +653,55 @@ pub struct TopologyDescriptionNode {
 
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        node_type: 0,
+        source_topics: Vec::new(),
+        sink_topic: None,
+        stores: Vec::new(),
+        successors: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.node_type.put(s, "node_type", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.sink_topic.put(s, "sink_topic", v)?;
-        self.stores.put(s, "stores", v)?;
-        self.successors.put(s, "successors", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("node_type", self.node_type);
+        self.source_topics.put(s, "source_topics", v);
+        self.sink_topic.put(s, "sink_topic", v);
+        self.stores.put(s, "stores", v);
+        self.successors.put(s, "successors", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            node_type: Field::get(r, "node_type", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            sink_topic: Field::get(r, "sink_topic", v)?,
-            stores: Field::get(r, "stores", v)?,
-            successors: Field::get(r, "successors", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.node_type = r.fixed("node_type");
+        self.source_topics.fill(r, "source_topics", v);
+        self.sink_topic.fill(r, "sink_topic", v);
+        self.stores.fill(r, "stores", v);
+        self.successors.fill(r, "successors", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    StreamsGroupDescribeRequest,
+    StreamsGroupDescribeResponse,
+    DescribedGroup,
+    Topology,
+    Subtopology,
+    Member,
+    TopicInfo,
+    Endpoint,
+    KeyValue,
+    TaskOffset,
+    Assignment,
+    TopologyDescription,
+    TaskIds,
+    TopologyDescriptionSubtopology,
+    TopologyDescriptionGlobalStore,
+    TopologyDescriptionNode
+);
 message!(StreamsGroupDescribeRequest, 0, 1, Some(0));
 message!(StreamsGroupDescribeResponse, 0, 1, Some(0));
 rpc!(StreamsGroupDescribe, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse);

@@ -60,81 +60,76 @@ pub struct StreamsGroupHeartbeatRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupHeartbeatRequest {
-    fn default() -> Self {
-        Self {
-            group_id: Str::new(),
-            member_id: Str::new(),
-            member_epoch: 0,
-            endpoint_information_epoch: 0,
-            instance_id: None,
-            rack_id: None,
-            rebalance_timeout_ms: -1,
-            topology: None,
-            active_tasks: None,
-            standby_tasks: None,
-            warmup_tasks: None,
-            process_id: None,
-            user_endpoint: None,
-            client_tags: None,
-            task_offsets: None,
-            task_end_offsets: None,
-            shutdown_application: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StreamsGroupHeartbeatRequest {
     const MIN: usize = 27;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        member_epoch: 0,
+        endpoint_information_epoch: 0,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        topology: None,
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        process_id: None,
+        user_endpoint: None,
+        client_tags: None,
+        task_offsets: None,
+        task_end_offsets: None,
+        shutdown_application: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.endpoint_information_epoch.put(s, "endpoint_information_epoch", v)?;
-        self.instance_id.put(s, "instance_id", v)?;
-        self.rack_id.put(s, "rack_id", v)?;
-        self.rebalance_timeout_ms.put(s, "rebalance_timeout_ms", v)?;
-        self.topology.put(s, "topology", v)?;
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        self.process_id.put(s, "process_id", v)?;
-        self.user_endpoint.put(s, "user_endpoint", v)?;
-        self.client_tags.put(s, "client_tags", v)?;
-        self.task_offsets.put(s, "task_offsets", v)?;
-        self.task_end_offsets.put(s, "task_end_offsets", v)?;
-        self.shutdown_application.put(s, "shutdown_application", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(
+            &["member_epoch", "endpoint_information_epoch"],
+            (self.member_epoch, self.endpoint_information_epoch),
+        );
+        self.instance_id.put(s, "instance_id", v);
+        self.rack_id.put(s, "rack_id", v);
+        s.fixed("rebalance_timeout_ms", self.rebalance_timeout_ms);
+        self.topology.put(s, "topology", v);
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        self.process_id.put(s, "process_id", v);
+        self.user_endpoint.put(s, "user_endpoint", v);
+        self.client_tags.put(s, "client_tags", v);
+        self.task_offsets.put(s, "task_offsets", v);
+        self.task_end_offsets.put(s, "task_end_offsets", v);
+        s.fixed("shutdown_application", self.shutdown_application);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            endpoint_information_epoch: Field::get(r, "endpoint_information_epoch", v)?,
-            instance_id: Field::get(r, "instance_id", v)?,
-            rack_id: Field::get(r, "rack_id", v)?,
-            rebalance_timeout_ms: Field::get(r, "rebalance_timeout_ms", v)?,
-            topology: Field::get(r, "topology", v)?,
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            process_id: Field::get(r, "process_id", v)?,
-            user_endpoint: Field::get(r, "user_endpoint", v)?,
-            client_tags: Field::get(r, "client_tags", v)?,
-            task_offsets: Field::get(r, "task_offsets", v)?,
-            task_end_offsets: Field::get(r, "task_end_offsets", v)?,
-            shutdown_application: Field::get(r, "shutdown_application", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        (self.member_epoch, self.endpoint_information_epoch) =
+            r.run(&["member_epoch", "endpoint_information_epoch"]);
+        self.instance_id.fill(r, "instance_id", v);
+        self.rack_id.fill(r, "rack_id", v);
+        self.rebalance_timeout_ms = r.fixed("rebalance_timeout_ms");
+        self.topology.fill(r, "topology", v);
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        self.process_id.fill(r, "process_id", v);
+        self.user_endpoint.fill(r, "user_endpoint", v);
+        self.client_tags.fill(r, "client_tags", v);
+        self.task_offsets.fill(r, "task_offsets", v);
+        self.task_end_offsets.fill(r, "task_end_offsets", v);
+        self.shutdown_application = r.fixed("shutdown_application");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// The epoch.
     pub epoch: i32,
@@ -146,24 +141,23 @@ pub struct Topology {
 
 impl Struct for Topology {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { epoch: 0, subtopologies: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.epoch.put(s, "epoch", v)?;
-        self.subtopologies.put(s, "subtopologies", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("epoch", self.epoch);
+        self.subtopologies.put(s, "subtopologies", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            epoch: Field::get(r, "epoch", v)?,
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.epoch = r.fixed("epoch");
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -185,34 +179,42 @@ pub struct Subtopology {
 
 impl Struct for Subtopology {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        subtopology_id: Str::new(),
+        source_topics: Vec::new(),
+        source_topic_regex: Vec::new(),
+        state_changelog_topics: Vec::new(),
+        repartition_sink_topics: Vec::new(),
+        repartition_source_topics: Vec::new(),
+        copartition_groups: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.state_changelog_topics.put(s, "state_changelog_topics", v)?;
-        self.repartition_sink_topics.put(s, "repartition_sink_topics", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        self.copartition_groups.put(s, "copartition_groups", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.state_changelog_topics.put(s, "state_changelog_topics", v);
+        self.repartition_sink_topics.put(s, "repartition_sink_topics", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        self.copartition_groups.put(s, "copartition_groups", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            state_changelog_topics: Field::get(r, "state_changelog_topics", v)?,
-            repartition_sink_topics: Field::get(r, "repartition_sink_topics", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            copartition_groups: Field::get(r, "copartition_groups", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.state_changelog_topics.fill(r, "state_changelog_topics", v);
+        self.repartition_sink_topics.fill(r, "repartition_sink_topics", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.copartition_groups.fill(r, "copartition_groups", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CopartitionGroup {
     /// The source topics.
     pub source_topics: Int16s,
@@ -226,26 +228,30 @@ pub struct CopartitionGroup {
 
 impl Struct for CopartitionGroup {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        source_topics: Int16s::new(),
+        source_topic_regex: Int16s::new(),
+        repartition_source_topics: Int16s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source_topics.put(s, "source_topics", v)?;
-        self.source_topic_regex.put(s, "source_topic_regex", v)?;
-        self.repartition_source_topics.put(s, "repartition_source_topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source_topics.put(s, "source_topics", v);
+        self.source_topic_regex.put(s, "source_topic_regex", v);
+        self.repartition_source_topics.put(s, "repartition_source_topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source_topics: Field::get(r, "source_topics", v)?,
-            source_topic_regex: Field::get(r, "source_topic_regex", v)?,
-            repartition_source_topics: Field::get(r, "repartition_source_topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source_topics.fill(r, "source_topics", v);
+        self.source_topic_regex.fill(r, "source_topic_regex", v);
+        self.repartition_source_topics.fill(r, "repartition_source_topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: Str,
@@ -261,28 +267,31 @@ pub struct TopicInfo {
 
 impl Struct for TopicInfo {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        partitions: 0,
+        replication_factor: 0,
+        topic_configs: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        self.replication_factor.put(s, "replication_factor", v)?;
-        self.topic_configs.put(s, "topic_configs", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.run(&["partitions", "replication_factor"], (self.partitions, self.replication_factor));
+        self.topic_configs.put(s, "topic_configs", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            replication_factor: Field::get(r, "replication_factor", v)?,
-            topic_configs: Field::get(r, "topic_configs", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        (self.partitions, self.replication_factor) = r.run(&["partitions", "replication_factor"]);
+        self.topic_configs.fill(r, "topic_configs", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -294,24 +303,24 @@ pub struct TaskIds {
 
 impl Struct for TaskIds {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// Host name or address.
     pub host: Str,
@@ -323,24 +332,23 @@ pub struct Endpoint {
 
 impl Struct for Endpoint {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self { host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValue {
     /// The key.
     pub key: Str,
@@ -352,24 +360,23 @@ pub struct KeyValue {
 
 impl Struct for KeyValue {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self { key: Str::new(), value: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.key.put(s, "key", v)?;
-        self.value.put(s, "value", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.key.put(s, "key", v);
+        self.value.put(s, "value", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Field::get(r, "key", v)?,
-            value: Field::get(r, "value", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.key.fill(r, "key", v);
+        self.value.fill(r, "value", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskOffset {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -383,21 +390,19 @@ pub struct TaskOffset {
 
 impl Struct for TaskOffset {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), partition: 0, offset: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.partition.put(s, "partition", v)?;
-        self.offset.put(s, "offset", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        s.run(&["partition", "offset"], (self.partition, self.offset));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            partition: Field::get(r, "partition", v)?,
-            offset: Field::get(r, "offset", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        (self.partition, self.offset) = r.run(&["partition", "offset"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -449,92 +454,83 @@ pub struct StreamsGroupHeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for StreamsGroupHeartbeatResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: None,
-            member_id: Str::new(),
-            member_epoch: 0,
-            heartbeat_interval_ms: 0,
-            acceptable_recovery_lag_legacy: 0,
-            task_offset_interval_ms: 0,
-            acceptable_recovery_lag: -1,
-            status: Some(Vec::new()),
-            active_tasks: None,
-            standby_tasks: None,
-            warmup_tasks: None,
-            topology_description_required: false,
-            endpoint_information_epoch: 0,
-            partitions_by_user_endpoint: None,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for StreamsGroupHeartbeatResponse {
     const MIN: usize = 34;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: None,
+        member_id: Str::new(),
+        member_epoch: 0,
+        heartbeat_interval_ms: 0,
+        acceptable_recovery_lag_legacy: 0,
+        task_offset_interval_ms: 0,
+        acceptable_recovery_lag: -1,
+        status: Some(Vec::new()),
+        active_tasks: None,
+        standby_tasks: None,
+        warmup_tasks: None,
+        topology_description_required: false,
+        endpoint_information_epoch: 0,
+        partitions_by_user_endpoint: None,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.member_epoch.put(s, "member_epoch", v)?;
-        self.heartbeat_interval_ms.put(s, "heartbeat_interval_ms", v)?;
-        if supports(v == 0, "acceptable_recovery_lag_legacy", self.acceptable_recovery_lag_legacy == 0)? {
-            self.acceptable_recovery_lag_legacy.put(s, "acceptable_recovery_lag_legacy", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        self.member_id.put(s, "member_id", v);
+        s.run(&["member_epoch", "heartbeat_interval_ms"], (self.member_epoch, self.heartbeat_interval_ms));
+        if v == 0 {
+            s.fixed("acceptable_recovery_lag_legacy", self.acceptable_recovery_lag_legacy);
+        } else {
+            s.absent("acceptable_recovery_lag_legacy", self.acceptable_recovery_lag_legacy == 0);
         }
-        self.task_offset_interval_ms.put(s, "task_offset_interval_ms", v)?;
+        s.fixed("task_offset_interval_ms", self.task_offset_interval_ms);
         if v >= 1 {
-            self.acceptable_recovery_lag.put(s, "acceptable_recovery_lag", v)?;
+            s.fixed("acceptable_recovery_lag", self.acceptable_recovery_lag);
         }
-        self.status.put(s, "status", v)?;
-        self.active_tasks.put(s, "active_tasks", v)?;
-        self.standby_tasks.put(s, "standby_tasks", v)?;
-        self.warmup_tasks.put(s, "warmup_tasks", v)?;
-        if supports(v >= 1, "topology_description_required", !self.topology_description_required)? {
-            self.topology_description_required.put(s, "topology_description_required", v)?;
+        self.status.put(s, "status", v);
+        self.active_tasks.put(s, "active_tasks", v);
+        self.standby_tasks.put(s, "standby_tasks", v);
+        self.warmup_tasks.put(s, "warmup_tasks", v);
+        if v >= 1 {
+            s.fixed("topology_description_required", self.topology_description_required);
+        } else {
+            s.absent("topology_description_required", !self.topology_description_required);
         }
-        self.endpoint_information_epoch.put(s, "endpoint_information_epoch", v)?;
-        self.partitions_by_user_endpoint.put(s, "partitions_by_user_endpoint", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("endpoint_information_epoch", self.endpoint_information_epoch);
+        self.partitions_by_user_endpoint.put(s, "partitions_by_user_endpoint", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            member_epoch: Field::get(r, "member_epoch", v)?,
-            heartbeat_interval_ms: Field::get(r, "heartbeat_interval_ms", v)?,
-            acceptable_recovery_lag_legacy: if v == 0 {
-                Field::get(r, "acceptable_recovery_lag_legacy", v)?
-            } else {
-                0
-            },
-            task_offset_interval_ms: Field::get(r, "task_offset_interval_ms", v)?,
-            acceptable_recovery_lag: if v >= 1 { Field::get(r, "acceptable_recovery_lag", v)? } else { -1 },
-            status: Field::get(r, "status", v)?,
-            active_tasks: Field::get(r, "active_tasks", v)?,
-            standby_tasks: Field::get(r, "standby_tasks", v)?,
-            warmup_tasks: Field::get(r, "warmup_tasks", v)?,
-            topology_description_required: if v >= 1 {
-                Field::get(r, "topology_description_required", v)?
-            } else {
-                false
-            },
-            endpoint_information_epoch: Field::get(r, "endpoint_information_epoch", v)?,
-            partitions_by_user_endpoint: Field::get(r, "partitions_by_user_endpoint", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.member_id.fill(r, "member_id", v);
+        (self.member_epoch, self.heartbeat_interval_ms) = r.run(&["member_epoch", "heartbeat_interval_ms"]);
+        if v == 0 {
+            self.acceptable_recovery_lag_legacy = r.fixed("acceptable_recovery_lag_legacy");
+        }
+        self.task_offset_interval_ms = r.fixed("task_offset_interval_ms");
+        if v >= 1 {
+            self.acceptable_recovery_lag = r.fixed("acceptable_recovery_lag");
+        }
+        self.status.fill(r, "status", v);
+        self.active_tasks.fill(r, "active_tasks", v);
+        self.standby_tasks.fill(r, "standby_tasks", v);
+        self.warmup_tasks.fill(r, "warmup_tasks", v);
+        if v >= 1 {
+            self.topology_description_required = r.fixed("topology_description_required");
+        }
+        self.endpoint_information_epoch = r.fixed("endpoint_information_epoch");
+        self.partitions_by_user_endpoint.fill(r, "partitions_by_user_endpoint", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointToPartitions {
     /// The user endpoint.
     pub user_endpoint: Endpoint,
@@ -548,26 +544,30 @@ pub struct EndpointToPartitions {
 
 impl Struct for EndpointToPartitions {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        user_endpoint: Endpoint::DEFAULT,
+        active_partitions: Vec::new(),
+        standby_partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.user_endpoint.put(s, "user_endpoint", v)?;
-        self.active_partitions.put(s, "active_partitions", v)?;
-        self.standby_partitions.put(s, "standby_partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.user_endpoint.put(s, "user_endpoint", v);
+        self.active_partitions.put(s, "active_partitions", v);
+        self.standby_partitions.put(s, "standby_partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            user_endpoint: Field::get(r, "user_endpoint", v)?,
-            active_partitions: Field::get(r, "active_partitions", v)?,
-            standby_partitions: Field::get(r, "standby_partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.user_endpoint.fill(r, "user_endpoint", v);
+        self.active_partitions.fill(r, "active_partitions", v);
+        self.standby_partitions.fill(r, "standby_partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// The status code.
     pub status_code: i8,
@@ -579,24 +579,24 @@ pub struct Status {
 
 impl Struct for Status {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { status_code: 0, status_detail: Str::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.status_code.put(s, "status_code", v)?;
-        self.status_detail.put(s, "status_detail", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("status_code", self.status_code);
+        self.status_detail.put(s, "status_detail", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            status_code: Field::get(r, "status_code", v)?,
-            status_detail: Field::get(r, "status_detail", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.status_code = r.fixed("status_code");
+        self.status_detail.fill(r, "status_detail", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupHeartbeatResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Str,
@@ -608,22 +608,37 @@ pub struct TopicPartition {
 
 impl Struct for TopicPartition {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partitions: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    StreamsGroupHeartbeatRequest,
+    Topology,
+    Subtopology,
+    CopartitionGroup,
+    TopicInfo,
+    TaskIds,
+    Endpoint,
+    KeyValue,
+    TaskOffset,
+    StreamsGroupHeartbeatResponse,
+    EndpointToPartitions,
+    Status,
+    TopicPartition
+);
 message!(StreamsGroupHeartbeatRequest, 0, 1, Some(0));
 message!(StreamsGroupHeartbeatResponse, 0, 1, Some(0));
 rpc!(StreamsGroupHeartbeat, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse);

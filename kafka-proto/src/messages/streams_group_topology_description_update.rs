@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateRequest {
     /// The group.
     pub group_id: Str,
@@ -23,28 +23,33 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest {
 
 impl Struct for StreamsGroupTopologyDescriptionUpdateRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        member_id: Str::new(),
+        topology_epoch: 0,
+        topology_description: TopologyDescription::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        self.topology_epoch.put(s, "topology_epoch", v)?;
-        self.topology_description.put(s, "topology_description", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        self.member_id.put(s, "member_id", v);
+        s.fixed("topology_epoch", self.topology_epoch);
+        self.topology_description.put(s, "topology_description", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            topology_epoch: Field::get(r, "topology_epoch", v)?,
-            topology_description: Field::get(r, "topology_description", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.member_id.fill(r, "member_id", v);
+        self.topology_epoch = r.fixed("topology_epoch");
+        self.topology_description.fill(r, "topology_description", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescription {
     /// The subtopologies.
     pub subtopologies: Vec<TopologyDescriptionSubtopology>,
@@ -56,24 +61,24 @@ pub struct TopologyDescription {
 
 impl Struct for TopologyDescription {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopologies: Vec::new(), global_stores: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopologies.put(s, "subtopologies", v)?;
-        self.global_stores.put(s, "global_stores", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopologies.put(s, "subtopologies", v);
+        self.global_stores.put(s, "global_stores", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopologies: Field::get(r, "subtopologies", v)?,
-            global_stores: Field::get(r, "global_stores", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopologies.fill(r, "subtopologies", v);
+        self.global_stores.fill(r, "global_stores", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionSubtopology {
     /// The part of the topology.
     pub subtopology_id: Str,
@@ -85,24 +90,24 @@ pub struct TopologyDescriptionSubtopology {
 
 impl Struct for TopologyDescriptionSubtopology {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { subtopology_id: Str::new(), nodes: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.subtopology_id.put(s, "subtopology_id", v)?;
-        self.nodes.put(s, "nodes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.subtopology_id.put(s, "subtopology_id", v);
+        self.nodes.put(s, "nodes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            subtopology_id: Field::get(r, "subtopology_id", v)?,
-            nodes: Field::get(r, "nodes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.subtopology_id.fill(r, "subtopology_id", v);
+        self.nodes.fill(r, "nodes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionGlobalStore {
     /// The source.
     pub source: TopologyDescriptionNode,
@@ -114,24 +119,27 @@ pub struct TopologyDescriptionGlobalStore {
 
 impl Struct for TopologyDescriptionGlobalStore {
     const MIN: usize = 15;
+    const DEFAULT: Self = Self {
+        source: TopologyDescriptionNode::DEFAULT,
+        processor: TopologyDescriptionNode::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.source.put(s, "source", v)?;
-        self.processor.put(s, "processor", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.source.put(s, "source", v);
+        self.processor.put(s, "processor", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            source: Field::get(r, "source", v)?,
-            processor: Field::get(r, "processor", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.source.fill(r, "source", v);
+        self.processor.fill(r, "processor", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`StreamsGroupTopologyDescriptionUpdateRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopologyDescriptionNode {
     /// Its name.
     pub name: Str,
@@ -152,32 +160,39 @@ pub struct TopologyDescriptionNode {
 
 impl Struct for TopologyDescriptionNode {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        node_type: 0,
+        source_topics: Vec::new(),
+        sink_topic: None,
+        stores: Vec::new(),
+        successors: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.node_type.put(s, "node_type", v)?;
-        self.source_topics.put(s, "source_topics", v)?;
-        self.sink_topic.put(s, "sink_topic", v)?;
-        self.stores.put(s, "stores", v)?;
-        self.successors.put(s, "successors", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        s.fixed("node_type", self.node_type);
+        self.source_topics.put(s, "source_topics", v);
+        self.sink_topic.put(s, "sink_topic", v);
+        self.stores.put(s, "stores", v);
+        self.successors.put(s, "successors", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            node_type: Field::get(r, "node_type", v)?,
-            source_topics: Field::get(r, "source_topics", v)?,
-            sink_topic: Field::get(r, "sink_topic", v)?,
-            stores: Field::get(r, "stores", v)?,
-            successors: Field::get(r, "successors", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.node_type = r.fixed("node_type");
+        self.source_topics.fill(r, "source_topics", v);
+        self.sink_topic.fill(r, "sink_topic", v);
+        self.stores.fill(r, "stores", v);
+        self.successors.fill(r, "successors", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`StreamsGroupTopologyDescriptionUpdate`](crate::ApiKey::StreamsGroupTopologyDescriptionUpdate).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -192,24 +207,30 @@ pub struct StreamsGroupTopologyDescriptionUpdateResponse {
 
 impl Struct for StreamsGroupTopologyDescriptionUpdateResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self =
+        Self { throttle_time_ms: 0, error_code: 0, error_message: None, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    StreamsGroupTopologyDescriptionUpdateRequest,
+    TopologyDescription,
+    TopologyDescriptionSubtopology,
+    TopologyDescriptionGlobalStore,
+    TopologyDescriptionNode,
+    StreamsGroupTopologyDescriptionUpdateResponse
+);
 message!(StreamsGroupTopologyDescriptionUpdateRequest, 0, 0, Some(0));
 message!(StreamsGroupTopologyDescriptionUpdateResponse, 0, 0, Some(0));
 rpc!(

@@ -12,7 +12,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`SyncGroup`](crate::ApiKey::SyncGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupRequest {
     /// The group.
     pub group_id: Str,
@@ -37,40 +37,52 @@ pub struct SyncGroupRequest {
 
 impl Struct for SyncGroupRequest {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        group_id: Str::new(),
+        generation_id: 0,
+        member_id: Str::new(),
+        group_instance_id: None,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.group_id.put(s, "group_id", v)?;
-        self.generation_id.put(s, "generation_id", v)?;
-        self.member_id.put(s, "member_id", v)?;
-        if supports(v >= 3, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.group_id.put(s, "group_id", v);
+        s.fixed("generation_id", self.generation_id);
+        self.member_id.put(s, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
         if v >= 5 {
-            self.protocol_type.put(s, "protocol_type", v)?;
+            self.protocol_type.put(s, "protocol_type", v);
+            self.protocol_name.put(s, "protocol_name", v);
         }
-        if v >= 5 {
-            self.protocol_name.put(s, "protocol_name", v)?;
-        }
-        self.assignments.put(s, "assignments", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.assignments.put(s, "assignments", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group_id: Field::get(r, "group_id", v)?,
-            generation_id: Field::get(r, "generation_id", v)?,
-            member_id: Field::get(r, "member_id", v)?,
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            protocol_type: if v >= 5 { Field::get(r, "protocol_type", v)? } else { None },
-            protocol_name: if v >= 5 { Field::get(r, "protocol_name", v)? } else { None },
-            assignments: Field::get(r, "assignments", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.group_id.fill(r, "group_id", v);
+        self.generation_id = r.fixed("generation_id");
+        self.member_id.fill(r, "member_id", v);
+        if v >= 3 {
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        if v >= 5 {
+            self.protocol_type.fill(r, "protocol_type", v);
+            self.protocol_name.fill(r, "protocol_name", v);
+        }
+        self.assignments.fill(r, "assignments", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`SyncGroupRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupRequestAssignment {
     /// The member.
     pub member_id: Str,
@@ -82,24 +94,24 @@ pub struct SyncGroupRequestAssignment {
 
 impl Struct for SyncGroupRequestAssignment {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { member_id: Str::new(), assignment: Bytes::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.member_id.put(s, "member_id", v)?;
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.member_id.put(s, "member_id", v);
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            member_id: Field::get(r, "member_id", v)?,
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.member_id.fill(r, "member_id", v);
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`SyncGroup`](crate::ApiKey::SyncGroup).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncGroupResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     /// From version 1 on.
@@ -120,34 +132,43 @@ pub struct SyncGroupResponse {
 
 impl Struct for SyncGroupResponse {
     const MIN: usize = 3;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        protocol_type: None,
+        protocol_name: None,
+        assignment: Bytes::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v >= 1 {
-            self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
+            s.fixed("throttle_time_ms", self.throttle_time_ms);
         }
-        self.error_code.put(s, "error_code", v)?;
+        s.fixed("error_code", self.error_code);
         if v >= 5 {
-            self.protocol_type.put(s, "protocol_type", v)?;
+            self.protocol_type.put(s, "protocol_type", v);
+            self.protocol_name.put(s, "protocol_name", v);
         }
-        if v >= 5 {
-            self.protocol_name.put(s, "protocol_name", v)?;
-        }
-        self.assignment.put(s, "assignment", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.assignment.put(s, "assignment", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: if v >= 1 { Field::get(r, "throttle_time_ms", v)? } else { 0 },
-            error_code: Field::get(r, "error_code", v)?,
-            protocol_type: if v >= 5 { Field::get(r, "protocol_type", v)? } else { None },
-            protocol_name: if v >= 5 { Field::get(r, "protocol_name", v)? } else { None },
-            assignment: Field::get(r, "assignment", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v >= 1 {
+            self.throttle_time_ms = r.fixed("throttle_time_ms");
+        }
+        self.error_code = r.fixed("error_code");
+        if v >= 5 {
+            self.protocol_type.fill(r, "protocol_type", v);
+            self.protocol_name.fill(r, "protocol_name", v);
+        }
+        self.assignment.fill(r, "assignment", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse);
 message!(SyncGroupRequest, 0, 5, Some(4));
 message!(SyncGroupResponse, 0, 5, Some(4));
 rpc!(SyncGroup, SyncGroupRequest, SyncGroupResponse);

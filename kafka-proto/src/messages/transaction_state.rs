@@ -8,7 +8,7 @@
 use crate::wire::prelude::*;
 
 /// `TransactionLogKey`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TransactionLogKey {
     /// The producer's name across restarts; null where it has none.
     pub transactional_id: Str,
@@ -16,14 +16,14 @@ pub struct TransactionLogKey {
 
 impl Struct for TransactionLogKey {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { transactional_id: Str::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        Ok(())
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { transactional_id: Field::get(r, "transactional_id", v)? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
     }
 }
 
@@ -61,97 +61,78 @@ pub struct TransactionLogValue {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TransactionLogValue {
-    fn default() -> Self {
-        Self {
-            producer_id: 0,
-            producer_epoch: 0,
-            transaction_timeout_ms: 0,
-            transaction_status: 0,
-            transaction_partitions: Some(Vec::new()),
-            transaction_last_update_timestamp_ms: 0,
-            transaction_start_timestamp_ms: 0,
-            previous_producer_id: -1,
-            next_producer_id: -1,
-            client_transaction_version: 0,
-            next_producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for TransactionLogValue {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        transaction_timeout_ms: 0,
+        transaction_status: 0,
+        transaction_partitions: Some(Vec::new()),
+        transaction_last_update_timestamp_ms: 0,
+        transaction_start_timestamp_ms: 0,
+        previous_producer_id: -1,
+        next_producer_id: -1,
+        client_transaction_version: 0,
+        next_producer_epoch: -1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.transaction_timeout_ms.put(s, "transaction_timeout_ms", v)?;
-        self.transaction_status.put(s, "transaction_status", v)?;
-        self.transaction_partitions.put(s, "transaction_partitions", v)?;
-        self.transaction_last_update_timestamp_ms.put(s, "transaction_last_update_timestamp_ms", v)?;
-        self.transaction_start_timestamp_ms.put(s, "transaction_start_timestamp_ms", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["producer_id", "producer_epoch", "transaction_timeout_ms", "transaction_status"],
+            (self.producer_id, self.producer_epoch, self.transaction_timeout_ms, self.transaction_status),
+        );
+        self.transaction_partitions.put(s, "transaction_partitions", v);
+        s.run(
+            &["transaction_last_update_timestamp_ms", "transaction_start_timestamp_ms"],
+            (self.transaction_last_update_timestamp_ms, self.transaction_start_timestamp_ms),
+        );
         let set = [
-            tagged(v >= 1, "previous_producer_id", self.previous_producer_id == -1)?,
-            tagged(v >= 1, "next_producer_id", self.next_producer_id == -1)?,
-            tagged(v >= 1, "client_transaction_version", self.client_transaction_version == 0)?,
-            tagged(v >= 1, "next_producer_epoch", self.next_producer_epoch == -1)?,
+            s.sets(v >= 1, "previous_producer_id", self.previous_producer_id == -1),
+            s.sets(v >= 1, "next_producer_id", self.next_producer_id == -1),
+            s.sets(v >= 1, "client_transaction_version", self.client_transaction_version == 0),
+            s.sets(v >= 1, "next_producer_epoch", self.next_producer_epoch == -1),
         ];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "previous_producer_id", &self.previous_producer_id, &self.unknown_tags, v)?;
-        s.tag(set[1], 1, "next_producer_id", &self.next_producer_id, &self.unknown_tags, v)?;
-        s.tag(
-            set[2],
-            2,
-            "client_transaction_version",
-            &self.client_transaction_version,
-            &self.unknown_tags,
-            v,
-        )?;
-        s.tag(set[3], 3, "next_producer_epoch", &self.next_producer_epoch, &self.unknown_tags, v)?;
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("previous_producer_id", self.previous_producer_id));
+        s.tag(set[1], 1, &self.unknown_tags, |s| s.fixed("next_producer_id", self.next_producer_id));
+        s.tag(set[2], 2, &self.unknown_tags, |s| {
+            s.fixed("client_transaction_version", self.client_transaction_version)
+        });
+        s.tag(set[3], 3, &self.unknown_tags, |s| s.fixed("next_producer_epoch", self.next_producer_epoch));
         s.end_tags(4, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            transaction_timeout_ms: Field::get(r, "transaction_timeout_ms", v)?,
-            transaction_status: Field::get(r, "transaction_status", v)?,
-            transaction_partitions: Field::get(r, "transaction_partitions", v)?,
-            transaction_last_update_timestamp_ms: Field::get(r, "transaction_last_update_timestamp_ms", v)?,
-            transaction_start_timestamp_ms: Field::get(r, "transaction_start_timestamp_ms", v)?,
-            previous_producer_id: -1,
-            next_producer_id: -1,
-            client_transaction_version: 0,
-            next_producer_epoch: -1,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.producer_id, self.producer_epoch, self.transaction_timeout_ms, self.transaction_status) =
+            r.run(&["producer_id", "producer_epoch", "transaction_timeout_ms", "transaction_status"]);
+        self.transaction_partitions.fill(r, "transaction_partitions", v);
+        (self.transaction_last_update_timestamp_ms, self.transaction_start_timestamp_ms) =
+            r.run(&["transaction_last_update_timestamp_ms", "transaction_start_timestamp_ms"]);
+        self.unknown_tags = r.tags(
             &[
                 "previous_producer_id",
                 "next_producer_id",
                 "client_transaction_version",
                 "next_producer_epoch",
             ],
-            |r, tag| {
+            &mut |r, tag| {
                 match tag {
-                    0 => m.previous_producer_id = Field::get(r, "previous_producer_id", v)?,
-                    1 => m.next_producer_id = Field::get(r, "next_producer_id", v)?,
-                    2 => m.client_transaction_version = Field::get(r, "client_transaction_version", v)?,
-                    3 => m.next_producer_epoch = Field::get(r, "next_producer_epoch", v)?,
-                    _ => return Ok(false),
+                    0 => self.previous_producer_id = r.fixed("previous_producer_id"),
+                    1 => self.next_producer_id = r.fixed("next_producer_id"),
+                    2 => self.client_transaction_version = r.fixed("client_transaction_version"),
+                    3 => self.next_producer_epoch = r.fixed("next_producer_epoch"),
+                    _ => return false,
                 }
-                Ok(true)
+                true
             },
-        )?;
-        Ok(m)
+        );
     }
 }
 
 /// A part of [`TransactionLogValue`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionsSchema {
     /// The topic's name.
     pub topic: Str,
@@ -163,22 +144,23 @@ pub struct PartitionsSchema {
 
 impl Struct for PartitionsSchema {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { topic: Str::new(), partition_ids: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic.put(s, "topic", v)?;
-        self.partition_ids.put(s, "partition_ids", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic.put(s, "topic", v);
+        self.partition_ids.put(s, "partition_ids", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic: Field::get(r, "topic", v)?,
-            partition_ids: Field::get(r, "partition_ids", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic.fill(r, "topic", v);
+        self.partition_ids.fill(r, "partition_ids", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(TransactionLogKey, TransactionLogValue, PartitionsSchema);
 message!(TransactionLogKey, 0, 0, None);
 message!(TransactionLogValue, 0, 1, Some(1));
 records! {

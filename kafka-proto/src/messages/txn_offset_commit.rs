@@ -38,64 +38,53 @@ pub struct TxnOffsetCommitRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitRequest {
-    fn default() -> Self {
-        Self {
-            transactional_id: Str::new(),
-            group_id: Str::new(),
-            producer_id: 0,
-            producer_epoch: 0,
-            generation_id_or_member_epoch: -1,
-            member_id: Str::new(),
-            group_instance_id: None,
-            topics: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for TxnOffsetCommitRequest {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        transactional_id: Str::new(),
+        group_id: Str::new(),
+        producer_id: 0,
+        producer_epoch: 0,
+        generation_id_or_member_epoch: -1,
+        member_id: Str::new(),
+        group_instance_id: None,
+        topics: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.transactional_id.put(s, "transactional_id", v)?;
-        self.group_id.put(s, "group_id", v)?;
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        if supports(v >= 3, "generation_id_or_member_epoch", self.generation_id_or_member_epoch == -1)? {
-            self.generation_id_or_member_epoch.put(s, "generation_id_or_member_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.transactional_id.put(s, "transactional_id", v);
+        self.group_id.put(s, "group_id", v);
+        s.run(&["producer_id", "producer_epoch"], (self.producer_id, self.producer_epoch));
+        if v >= 3 {
+            s.fixed("generation_id_or_member_epoch", self.generation_id_or_member_epoch);
+            self.member_id.put(s, "member_id", v);
+            self.group_instance_id.put(s, "group_instance_id", v);
+        } else {
+            s.absent("generation_id_or_member_epoch", self.generation_id_or_member_epoch == -1);
+            s.absent("member_id", self.member_id.is_empty());
+            s.absent("group_instance_id", self.group_instance_id.is_none());
         }
-        if supports(v >= 3, "member_id", self.member_id.is_empty())? {
-            self.member_id.put(s, "member_id", v)?;
-        }
-        if supports(v >= 3, "group_instance_id", self.group_instance_id.is_none())? {
-            self.group_instance_id.put(s, "group_instance_id", v)?;
-        }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            transactional_id: Field::get(r, "transactional_id", v)?,
-            group_id: Field::get(r, "group_id", v)?,
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            generation_id_or_member_epoch: if v >= 3 {
-                Field::get(r, "generation_id_or_member_epoch", v)?
-            } else {
-                -1
-            },
-            member_id: if v >= 3 { Field::get(r, "member_id", v)? } else { Str::new() },
-            group_instance_id: if v >= 3 { Field::get(r, "group_instance_id", v)? } else { None },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.transactional_id.fill(r, "transactional_id", v);
+        self.group_id.fill(r, "group_id", v);
+        (self.producer_id, self.producer_epoch) = r.run(&["producer_id", "producer_epoch"]);
+        if v >= 3 {
+            self.generation_id_or_member_epoch = r.fixed("generation_id_or_member_epoch");
+            self.member_id.fill(r, "member_id", v);
+            self.group_instance_id.fill(r, "group_instance_id", v);
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`TxnOffsetCommitRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitRequestTopic {
     /// Its name.
     /// Up to version 5.
@@ -111,25 +100,33 @@ pub struct TxnOffsetCommitRequestTopic {
 
 impl Struct for TxnOffsetCommitRequestTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 5 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 6 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 5 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 6 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 5 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 6 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -150,44 +147,37 @@ pub struct TxnOffsetCommitRequestPartition {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for TxnOffsetCommitRequestPartition {
-    fn default() -> Self {
-        Self {
-            partition_index: 0,
-            committed_offset: 0,
-            committed_leader_epoch: -1,
-            committed_metadata: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for TxnOffsetCommitRequestPartition {
     const MIN: usize = 13;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        committed_offset: 0,
+        committed_leader_epoch: -1,
+        committed_metadata: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.committed_offset.put(s, "committed_offset", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["partition_index", "committed_offset"], (self.partition_index, self.committed_offset));
         if v >= 2 {
-            self.committed_leader_epoch.put(s, "committed_leader_epoch", v)?;
+            s.fixed("committed_leader_epoch", self.committed_leader_epoch);
         }
-        self.committed_metadata.put(s, "committed_metadata", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.committed_metadata.put(s, "committed_metadata", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            committed_offset: Field::get(r, "committed_offset", v)?,
-            committed_leader_epoch: if v >= 2 { Field::get(r, "committed_leader_epoch", v)? } else { -1 },
-            committed_metadata: Field::get(r, "committed_metadata", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.committed_offset) = r.run(&["partition_index", "committed_offset"]);
+        if v >= 2 {
+            self.committed_leader_epoch = r.fixed("committed_leader_epoch");
+        }
+        self.committed_metadata.fill(r, "committed_metadata", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`TxnOffsetCommit`](crate::ApiKey::TxnOffsetCommit).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -199,24 +189,23 @@ pub struct TxnOffsetCommitResponse {
 
 impl Struct for TxnOffsetCommitResponse {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { throttle_time_ms: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("throttle_time_ms", self.throttle_time_ms);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.throttle_time_ms = r.fixed("throttle_time_ms");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`TxnOffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponseTopic {
     /// Its name.
     /// Up to version 5.
@@ -232,30 +221,38 @@ pub struct TxnOffsetCommitResponseTopic {
 
 impl Struct for TxnOffsetCommitResponseTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partitions: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 5 {
-            self.name.put(s, "name", v)?;
+            self.name.put(s, "name", v);
         }
         if v >= 6 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: if v <= 5 { Field::get(r, "name", v)? } else { Str::new() },
-            topic_id: if v >= 6 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 5 {
+            self.name.fill(r, "name", v);
+        }
+        if v >= 6 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`TxnOffsetCommitResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TxnOffsetCommitResponsePartition {
     /// The partition.
     pub partition_index: i32,
@@ -267,22 +264,27 @@ pub struct TxnOffsetCommitResponsePartition {
 
 impl Struct for TxnOffsetCommitResponsePartition {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestTopic,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitResponse,
+    TxnOffsetCommitResponseTopic,
+    TxnOffsetCommitResponsePartition
+);
 message!(TxnOffsetCommitRequest, 0, 6, Some(3));
 message!(TxnOffsetCommitResponse, 0, 6, Some(3));
 rpc!(TxnOffsetCommit, TxnOffsetCommitRequest, TxnOffsetCommitResponse);

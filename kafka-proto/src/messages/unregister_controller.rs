@@ -7,7 +7,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`UnregisterController`](crate::ApiKey::UnregisterController).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnregisterControllerRequest {
     /// The controller; -1 where not known.
     pub controller_id: i32,
@@ -17,14 +17,16 @@ pub struct UnregisterControllerRequest {
 
 impl Struct for UnregisterControllerRequest {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self { controller_id: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("controller_id", self.controller_id);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { controller_id: Field::get(r, "controller_id", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.controller_id = r.fixed("controller_id");
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -42,37 +44,29 @@ pub struct UnregisterControllerResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UnregisterControllerResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UnregisterControllerResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(UnregisterControllerRequest, UnregisterControllerResponse);
 message!(UnregisterControllerRequest, 0, 0, Some(0));
 message!(UnregisterControllerResponse, 0, 0, Some(0));
 rpc!(UnregisterController, UnregisterControllerRequest, UnregisterControllerResponse);

@@ -23,36 +23,33 @@ pub struct UpdateFeaturesRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateFeaturesRequest {
-    fn default() -> Self {
-        Self {
-            timeout_ms: 60000,
-            feature_updates: Vec::new(),
-            validate_only: false,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdateFeaturesRequest {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self {
+        timeout_ms: 60000,
+        feature_updates: Vec::new(),
+        validate_only: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.timeout_ms.put(s, "timeout_ms", v)?;
-        self.feature_updates.put(s, "feature_updates", v)?;
-        if supports(v >= 1, "validate_only", !self.validate_only)? {
-            self.validate_only.put(s, "validate_only", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("timeout_ms", self.timeout_ms);
+        self.feature_updates.put(s, "feature_updates", v);
+        if v >= 1 {
+            s.fixed("validate_only", self.validate_only);
+        } else {
+            s.absent("validate_only", !self.validate_only);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            timeout_ms: Field::get(r, "timeout_ms", v)?,
-            feature_updates: Field::get(r, "feature_updates", v)?,
-            validate_only: if v >= 1 { Field::get(r, "validate_only", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.timeout_ms = r.fixed("timeout_ms");
+        self.feature_updates.fill(r, "feature_updates", v);
+        if v >= 1 {
+            self.validate_only = r.fixed("validate_only");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -73,41 +70,42 @@ pub struct FeatureUpdateKey {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for FeatureUpdateKey {
-    fn default() -> Self {
-        Self {
-            feature: Str::new(),
-            max_version_level: 0,
-            allow_downgrade: false,
-            upgrade_type: 1,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for FeatureUpdateKey {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        feature: Str::new(),
+        max_version_level: 0,
+        allow_downgrade: false,
+        upgrade_type: 1,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.feature.put(s, "feature", v)?;
-        self.max_version_level.put(s, "max_version_level", v)?;
-        if supports(v == 0, "allow_downgrade", !self.allow_downgrade)? {
-            self.allow_downgrade.put(s, "allow_downgrade", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.feature.put(s, "feature", v);
+        s.fixed("max_version_level", self.max_version_level);
+        if v == 0 {
+            s.fixed("allow_downgrade", self.allow_downgrade);
+        } else {
+            s.absent("allow_downgrade", !self.allow_downgrade);
         }
-        if supports(v >= 1, "upgrade_type", self.upgrade_type == 1)? {
-            self.upgrade_type.put(s, "upgrade_type", v)?;
+        if v >= 1 {
+            s.fixed("upgrade_type", self.upgrade_type);
+        } else {
+            s.absent("upgrade_type", self.upgrade_type == 1);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            feature: Field::get(r, "feature", v)?,
-            max_version_level: Field::get(r, "max_version_level", v)?,
-            allow_downgrade: if v == 0 { Field::get(r, "allow_downgrade", v)? } else { false },
-            upgrade_type: if v >= 1 { Field::get(r, "upgrade_type", v)? } else { 1 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.feature.fill(r, "feature", v);
+        self.max_version_level = r.fixed("max_version_level");
+        if v == 0 {
+            self.allow_downgrade = r.fixed("allow_downgrade");
+        }
+        if v >= 1 {
+            self.upgrade_type = r.fixed("upgrade_type");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -128,39 +126,32 @@ pub struct UpdateFeaturesResponse {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateFeaturesResponse {
-    fn default() -> Self {
-        Self {
-            throttle_time_ms: 0,
-            error_code: 0,
-            error_message: Some(Str::new()),
-            results: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdateFeaturesResponse {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        error_message: Some(Str::new()),
+        results: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        self.error_message.put(s, "error_message", v);
         if v <= 1 {
-            self.results.put(s, "results", v)?;
+            self.results.put(s, "results", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            results: if v <= 1 { Field::get(r, "results", v)? } else { Vec::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.error_message.fill(r, "error_message", v);
+        if v <= 1 {
+            self.results.fill(r, "results", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -178,37 +169,31 @@ pub struct UpdatableFeatureResult {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdatableFeatureResult {
-    fn default() -> Self {
-        Self {
-            feature: Str::new(),
-            error_code: 0,
-            error_message: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdatableFeatureResult {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        feature: Str::new(),
+        error_code: 0,
+        error_message: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.feature.put(s, "feature", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.error_message.put(s, "error_message", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.feature.put(s, "feature", v);
+        s.fixed("error_code", self.error_code);
+        self.error_message.put(s, "error_message", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            feature: Field::get(r, "feature", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            error_message: Field::get(r, "error_message", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.feature.fill(r, "feature", v);
+        self.error_code = r.fixed("error_code");
+        self.error_message.fill(r, "error_message", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(UpdateFeaturesRequest, FeatureUpdateKey, UpdateFeaturesResponse, UpdatableFeatureResult);
 message!(UpdateFeaturesRequest, 0, 2, Some(0));
 message!(UpdateFeaturesResponse, 0, 2, Some(0));
 rpc!(UpdateFeatures, UpdateFeaturesRequest, UpdateFeaturesResponse);

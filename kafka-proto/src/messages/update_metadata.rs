@@ -42,77 +42,76 @@ pub struct UpdateMetadataRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataRequest {
-    fn default() -> Self {
-        Self {
-            controller_id: 0,
-            is_k_raft_controller: false,
-            controller_epoch: 0,
-            broker_epoch: -1,
-            ungrouped_partition_states: Vec::new(),
-            topic_states: Vec::new(),
-            live_brokers: Vec::new(),
-            type_: 0,
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdateMetadataRequest {
     const MIN: usize = 10;
+    const DEFAULT: Self = Self {
+        controller_id: 0,
+        is_k_raft_controller: false,
+        controller_epoch: 0,
+        broker_epoch: -1,
+        ungrouped_partition_states: Vec::new(),
+        topic_states: Vec::new(),
+        live_brokers: Vec::new(),
+        type_: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.controller_id.put(s, "controller_id", v)?;
-        if supports(v >= 8, "is_k_raft_controller", !self.is_k_raft_controller)? {
-            self.is_k_raft_controller.put(s, "is_k_raft_controller", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("controller_id", self.controller_id);
+        if v >= 8 {
+            s.fixed("is_k_raft_controller", self.is_k_raft_controller);
+        } else {
+            s.absent("is_k_raft_controller", !self.is_k_raft_controller);
         }
-        self.controller_epoch.put(s, "controller_epoch", v)?;
+        s.fixed("controller_epoch", self.controller_epoch);
         if v >= 5 {
-            self.broker_epoch.put(s, "broker_epoch", v)?;
+            s.fixed("broker_epoch", self.broker_epoch);
         }
-        if supports(v <= 4, "ungrouped_partition_states", self.ungrouped_partition_states.is_empty())? {
-            self.ungrouped_partition_states.put(s, "ungrouped_partition_states", v)?;
+        if v <= 4 {
+            self.ungrouped_partition_states.put(s, "ungrouped_partition_states", v);
+        } else {
+            s.absent("ungrouped_partition_states", self.ungrouped_partition_states.is_empty());
         }
-        if supports(v >= 5, "topic_states", self.topic_states.is_empty())? {
-            self.topic_states.put(s, "topic_states", v)?;
+        if v >= 5 {
+            self.topic_states.put(s, "topic_states", v);
+        } else {
+            s.absent("topic_states", self.topic_states.is_empty());
         }
-        self.live_brokers.put(s, "live_brokers", v)?;
-        let set = [tagged(v >= 8, "type", self.type_ == 0)?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "type", &self.type_, &self.unknown_tags, v)?;
+        self.live_brokers.put(s, "live_brokers", v);
+        let set = [s.sets(v >= 8, "type", self.type_ == 0)];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| s.fixed("type", self.type_));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            controller_id: Field::get(r, "controller_id", v)?,
-            is_k_raft_controller: if v >= 8 { Field::get(r, "is_k_raft_controller", v)? } else { false },
-            controller_epoch: Field::get(r, "controller_epoch", v)?,
-            broker_epoch: if v >= 5 { Field::get(r, "broker_epoch", v)? } else { -1 },
-            ungrouped_partition_states: if v <= 4 {
-                Field::get(r, "ungrouped_partition_states", v)?
-            } else {
-                Vec::new()
-            },
-            topic_states: if v >= 5 { Field::get(r, "topic_states", v)? } else { Vec::new() },
-            live_brokers: Field::get(r, "live_brokers", v)?,
-            type_: 0,
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["type"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.controller_id = r.fixed("controller_id");
+        if v >= 8 {
+            self.is_k_raft_controller = r.fixed("is_k_raft_controller");
+        }
+        self.controller_epoch = r.fixed("controller_epoch");
+        if v >= 5 {
+            self.broker_epoch = r.fixed("broker_epoch");
+        }
+        if v <= 4 {
+            self.ungrouped_partition_states.fill(r, "ungrouped_partition_states", v);
+        }
+        if v >= 5 {
+            self.topic_states.fill(r, "topic_states", v);
+        }
+        self.live_brokers.fill(r, "live_brokers", v);
+        self.unknown_tags = r.tags(&["type"], &mut |r, tag| {
             match tag {
-                0 if v >= 8 => m.type_ = Field::get(r, "type", v)?,
-                _ => return Ok(false),
+                0 if v >= 8 => self.type_ = r.fixed("type"),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataTopicState {
     /// The topic's name.
     pub topic_name: Str,
@@ -127,23 +126,29 @@ pub struct UpdateMetadataTopicState {
 
 impl Struct for UpdateMetadataTopicState {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        topic_id: Uuid::ZERO,
+        partition_states: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
         if v >= 7 {
-            self.topic_id.put(s, "topic_id", v)?;
+            s.fixed("topic_id", self.topic_id);
         }
-        self.partition_states.put(s, "partition_states", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.partition_states.put(s, "partition_states", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            topic_id: if v >= 7 { Field::get(r, "topic_id", v)? } else { Uuid::ZERO },
-            partition_states: Field::get(r, "partition_states", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        if v >= 7 {
+            self.topic_id = r.fixed("topic_id");
+        }
+        self.partition_states.fill(r, "partition_states", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
@@ -168,53 +173,50 @@ pub struct UpdateMetadataBroker {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateMetadataBroker {
-    fn default() -> Self {
-        Self {
-            id: 0,
-            v0_host: Str::new(),
-            v0_port: 0,
-            endpoints: Vec::new(),
-            rack: Some(Str::new()),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdateMetadataBroker {
     const MIN: usize = 5;
+    const DEFAULT: Self = Self {
+        id: 0,
+        v0_host: Str::new(),
+        v0_port: 0,
+        endpoints: Vec::new(),
+        rack: Some(Str::new()),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.id.put(s, "id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("id", self.id);
         if v == 0 {
-            self.v0_host.put(s, "v0_host", v)?;
-        }
-        if v == 0 {
-            self.v0_port.put(s, "v0_port", v)?;
+            self.v0_host.put(s, "v0_host", v);
+            s.fixed("v0_port", self.v0_port);
         }
         if v >= 1 {
-            self.endpoints.put(s, "endpoints", v)?;
+            self.endpoints.put(s, "endpoints", v);
         }
         if v >= 2 {
-            self.rack.put(s, "rack", v)?;
+            self.rack.put(s, "rack", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: Field::get(r, "id", v)?,
-            v0_host: if v == 0 { Field::get(r, "v0_host", v)? } else { Str::new() },
-            v0_port: if v == 0 { Field::get(r, "v0_port", v)? } else { 0 },
-            endpoints: if v >= 1 { Field::get(r, "endpoints", v)? } else { Vec::new() },
-            rack: if v >= 2 { Field::get(r, "rack", v)? } else { Some(Str::new()) },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.id = r.fixed("id");
+        if v == 0 {
+            self.v0_host.fill(r, "v0_host", v);
+            self.v0_port = r.fixed("v0_port");
+        }
+        if v >= 1 {
+            self.endpoints.fill(r, "endpoints", v);
+        }
+        if v >= 2 {
+            self.rack.fill(r, "rack", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataEndpoint {
     /// Port.
     pub port: i32,
@@ -231,30 +233,37 @@ pub struct UpdateMetadataEndpoint {
 
 impl Struct for UpdateMetadataEndpoint {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        port: 0,
+        host: Str::new(),
+        listener: Str::new(),
+        security_protocol: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.port.put(s, "port", v)?;
-        self.host.put(s, "host", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("port", self.port);
+        self.host.put(s, "host", v);
         if v >= 3 {
-            self.listener.put(s, "listener", v)?;
+            self.listener.put(s, "listener", v);
         }
-        self.security_protocol.put(s, "security_protocol", v)?;
-        s.no_tags(&self.unknown_tags)
+        s.fixed("security_protocol", self.security_protocol);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            port: Field::get(r, "port", v)?,
-            host: Field::get(r, "host", v)?,
-            listener: if v >= 3 { Field::get(r, "listener", v)? } else { Str::new() },
-            security_protocol: Field::get(r, "security_protocol", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.port = r.fixed("port");
+        self.host.fill(r, "host", v);
+        if v >= 3 {
+            self.listener.fill(r, "listener", v);
+        }
+        self.security_protocol = r.fixed("security_protocol");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`UpdateMetadataRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataPartitionState {
     /// The topic's name.
     /// Up to version 4.
@@ -282,42 +291,54 @@ pub struct UpdateMetadataPartitionState {
 
 impl Struct for UpdateMetadataPartitionState {
     const MIN: usize = 23;
+    const DEFAULT: Self = Self {
+        topic_name: Str::new(),
+        partition_index: 0,
+        controller_epoch: 0,
+        leader: 0,
+        leader_epoch: 0,
+        isr: Int32s::new(),
+        zk_version: 0,
+        replicas: Int32s::new(),
+        offline_replicas: Int32s::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
         if v <= 4 {
-            self.topic_name.put(s, "topic_name", v)?;
+            self.topic_name.put(s, "topic_name", v);
         }
-        self.partition_index.put(s, "partition_index", v)?;
-        self.controller_epoch.put(s, "controller_epoch", v)?;
-        self.leader.put(s, "leader", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.isr.put(s, "isr", v)?;
-        self.zk_version.put(s, "zk_version", v)?;
-        self.replicas.put(s, "replicas", v)?;
+        s.run(
+            &["partition_index", "controller_epoch", "leader", "leader_epoch"],
+            (self.partition_index, self.controller_epoch, self.leader, self.leader_epoch),
+        );
+        self.isr.put(s, "isr", v);
+        s.fixed("zk_version", self.zk_version);
+        self.replicas.put(s, "replicas", v);
         if v >= 4 {
-            self.offline_replicas.put(s, "offline_replicas", v)?;
+            self.offline_replicas.put(s, "offline_replicas", v);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: if v <= 4 { Field::get(r, "topic_name", v)? } else { Str::new() },
-            partition_index: Field::get(r, "partition_index", v)?,
-            controller_epoch: Field::get(r, "controller_epoch", v)?,
-            leader: Field::get(r, "leader", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            isr: Field::get(r, "isr", v)?,
-            zk_version: Field::get(r, "zk_version", v)?,
-            replicas: Field::get(r, "replicas", v)?,
-            offline_replicas: if v >= 4 { Field::get(r, "offline_replicas", v)? } else { Int32s::new() },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        if v <= 4 {
+            self.topic_name.fill(r, "topic_name", v);
+        }
+        (self.partition_index, self.controller_epoch, self.leader, self.leader_epoch) =
+            r.run(&["partition_index", "controller_epoch", "leader", "leader_epoch"]);
+        self.isr.fill(r, "isr", v);
+        self.zk_version = r.fixed("zk_version");
+        self.replicas.fill(r, "replicas", v);
+        if v >= 4 {
+            self.offline_replicas.fill(r, "offline_replicas", v);
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`UpdateMetadata`](crate::ApiKey::UpdateMetadata).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateMetadataResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -327,17 +348,27 @@ pub struct UpdateMetadataResponse {
 
 impl Struct for UpdateMetadataResponse {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.fixed("error_code", self.error_code);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { error_code: Field::get(r, "error_code", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        self.error_code = r.fixed("error_code");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    UpdateMetadataRequest,
+    UpdateMetadataTopicState,
+    UpdateMetadataBroker,
+    UpdateMetadataEndpoint,
+    UpdateMetadataPartitionState,
+    UpdateMetadataResponse
+);
 message!(UpdateMetadataRequest, 0, 8, Some(6));
 message!(UpdateMetadataResponse, 0, 8, Some(6));
 rpc!(UpdateMetadata, UpdateMetadataRequest, UpdateMetadataResponse);

@@ -26,48 +26,41 @@ pub struct UpdateRaftVoterRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for UpdateRaftVoterRequest {
-    fn default() -> Self {
-        Self {
-            cluster_id: Some(Str::new()),
-            current_leader_epoch: 0,
-            voter_id: 0,
-            voter_directory_id: Uuid::ZERO,
-            listeners: Vec::new(),
-            k_raft_version_feature: KRaftVersionFeature::default(),
-            unknown_tags: UnknownTags::new(),
-        }
-    }
-}
-
 impl Struct for UpdateRaftVoterRequest {
     const MIN: usize = 32;
+    const DEFAULT: Self = Self {
+        cluster_id: Some(Str::new()),
+        current_leader_epoch: 0,
+        voter_id: 0,
+        voter_directory_id: Uuid::ZERO,
+        listeners: Vec::new(),
+        k_raft_version_feature: KRaftVersionFeature::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.cluster_id.put(s, "cluster_id", v)?;
-        self.current_leader_epoch.put(s, "current_leader_epoch", v)?;
-        self.voter_id.put(s, "voter_id", v)?;
-        self.voter_directory_id.put(s, "voter_directory_id", v)?;
-        self.listeners.put(s, "listeners", v)?;
-        self.k_raft_version_feature.put(s, "k_raft_version_feature", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.cluster_id.put(s, "cluster_id", v);
+        s.run(
+            &["current_leader_epoch", "voter_id", "voter_directory_id"],
+            (self.current_leader_epoch, self.voter_id, self.voter_directory_id),
+        );
+        self.listeners.put(s, "listeners", v);
+        self.k_raft_version_feature.put(s, "k_raft_version_feature", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            current_leader_epoch: Field::get(r, "current_leader_epoch", v)?,
-            voter_id: Field::get(r, "voter_id", v)?,
-            voter_directory_id: Field::get(r, "voter_directory_id", v)?,
-            listeners: Field::get(r, "listeners", v)?,
-            k_raft_version_feature: Field::get(r, "k_raft_version_feature", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.cluster_id.fill(r, "cluster_id", v);
+        (self.current_leader_epoch, self.voter_id, self.voter_directory_id) =
+            r.run(&["current_leader_epoch", "voter_id", "voter_directory_id"]);
+        self.listeners.fill(r, "listeners", v);
+        self.k_raft_version_feature.fill(r, "k_raft_version_feature", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`UpdateRaftVoterRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name.
     pub name: Str,
@@ -81,26 +74,26 @@ pub struct Listener {
 
 impl Struct for Listener {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { name: Str::new(), host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`UpdateRaftVoterRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The min supported version.
     pub min_supported_version: i16,
@@ -112,24 +105,26 @@ pub struct KRaftVersionFeature {
 
 impl Struct for KRaftVersionFeature {
     const MIN: usize = 5;
+    const DEFAULT: Self =
+        Self { min_supported_version: 0, max_supported_version: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.min_supported_version.put(s, "min_supported_version", v)?;
-        self.max_supported_version.put(s, "max_supported_version", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["min_supported_version", "max_supported_version"],
+            (self.min_supported_version, self.max_supported_version),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            min_supported_version: Field::get(r, "min_supported_version", v)?,
-            max_supported_version: Field::get(r, "max_supported_version", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.min_supported_version, self.max_supported_version) =
+            r.run(&["min_supported_version", "max_supported_version"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`UpdateRaftVoter`](crate::ApiKey::UpdateRaftVoter).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpdateRaftVoterResponse {
     /// How long the broker has held, or the client has to hold, the connection back because of a quota, in milliseconds.
     pub throttle_time_ms: i32,
@@ -143,32 +138,30 @@ pub struct UpdateRaftVoterResponse {
 
 impl Struct for UpdateRaftVoterResponse {
     const MIN: usize = 7;
+    const DEFAULT: Self = Self {
+        throttle_time_ms: 0,
+        error_code: 0,
+        current_leader: CurrentLeader::DEFAULT,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.throttle_time_ms.put(s, "throttle_time_ms", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        let set = [self.current_leader != CurrentLeader::default()];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "current_leader", &self.current_leader, &self.unknown_tags, v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["throttle_time_ms", "error_code"], (self.throttle_time_ms, self.error_code));
+        let set = [self.current_leader != CurrentLeader::DEFAULT];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.current_leader.put(s, "current_leader", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            throttle_time_ms: Field::get(r, "throttle_time_ms", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            current_leader: CurrentLeader::default(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["current_leader"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.throttle_time_ms, self.error_code) = r.run(&["throttle_time_ms", "error_code"]);
+        self.unknown_tags = r.tags(&["current_leader"], &mut |r, tag| {
             match tag {
-                0 => m.current_leader = Field::get(r, "current_leader", v)?,
-                _ => return Ok(false),
+                0 => self.current_leader.fill(r, "current_leader", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
@@ -189,34 +182,27 @@ pub struct CurrentLeader {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for CurrentLeader {
-    fn default() -> Self {
-        Self { leader_id: -1, leader_epoch: -1, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for CurrentLeader {
     const MIN: usize = 14;
+    const DEFAULT: Self =
+        Self { leader_id: -1, leader_epoch: -1, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(&["leader_id", "leader_epoch"], (self.leader_id, self.leader_epoch));
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.leader_id, self.leader_epoch) = r.run(&["leader_id", "leader_epoch"]);
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(UpdateRaftVoterRequest, Listener, KRaftVersionFeature, UpdateRaftVoterResponse, CurrentLeader);
 message!(UpdateRaftVoterRequest, 0, 0, Some(0));
 message!(UpdateRaftVoterResponse, 0, 0, Some(0));
 rpc!(UpdateRaftVoter, UpdateRaftVoterRequest, UpdateRaftVoterResponse);

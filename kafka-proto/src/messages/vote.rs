@@ -23,36 +23,32 @@ pub struct VoteRequest {
     pub unknown_tags: UnknownTags,
 }
 
-impl Default for VoteRequest {
-    fn default() -> Self {
-        Self { cluster_id: None, voter_id: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() }
-    }
-}
-
 impl Struct for VoteRequest {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { cluster_id: None, voter_id: -1, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.cluster_id.put(s, "cluster_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.cluster_id.put(s, "cluster_id", v);
         if v >= 1 {
-            self.voter_id.put(s, "voter_id", v)?;
+            s.fixed("voter_id", self.voter_id);
         }
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            cluster_id: Field::get(r, "cluster_id", v)?,
-            voter_id: if v >= 1 { Field::get(r, "voter_id", v)? } else { -1 },
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.cluster_id.fill(r, "cluster_id", v);
+        if v >= 1 {
+            self.voter_id = r.fixed("voter_id");
+        }
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VoteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicData {
     /// The topic's name.
     pub topic_name: Str,
@@ -64,24 +60,24 @@ pub struct TopicData {
 
 impl Struct for TopicData {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VoteRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionData {
     /// The partition.
     pub partition_index: i32,
@@ -108,42 +104,55 @@ pub struct PartitionData {
 
 impl Struct for PartitionData {
     const MIN: usize = 25;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        replica_epoch: 0,
+        replica_id: 0,
+        replica_directory_id: Uuid::ZERO,
+        voter_directory_id: Uuid::ZERO,
+        last_offset_epoch: 0,
+        last_offset: 0,
+        pre_vote: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.replica_epoch.put(s, "replica_epoch", v)?;
-        self.replica_id.put(s, "replica_id", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["partition_index", "replica_epoch", "replica_id"],
+            (self.partition_index, self.replica_epoch, self.replica_id),
+        );
         if v >= 1 {
-            self.replica_directory_id.put(s, "replica_directory_id", v)?;
+            s.run(
+                &["replica_directory_id", "voter_directory_id"],
+                (self.replica_directory_id, self.voter_directory_id),
+            );
         }
-        if v >= 1 {
-            self.voter_directory_id.put(s, "voter_directory_id", v)?;
+        s.run(&["last_offset_epoch", "last_offset"], (self.last_offset_epoch, self.last_offset));
+        if v >= 2 {
+            s.fixed("pre_vote", self.pre_vote);
+        } else {
+            s.absent("pre_vote", !self.pre_vote);
         }
-        self.last_offset_epoch.put(s, "last_offset_epoch", v)?;
-        self.last_offset.put(s, "last_offset", v)?;
-        if supports(v >= 2, "pre_vote", !self.pre_vote)? {
-            self.pre_vote.put(s, "pre_vote", v)?;
-        }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            replica_epoch: Field::get(r, "replica_epoch", v)?,
-            replica_id: Field::get(r, "replica_id", v)?,
-            replica_directory_id: if v >= 1 { Field::get(r, "replica_directory_id", v)? } else { Uuid::ZERO },
-            voter_directory_id: if v >= 1 { Field::get(r, "voter_directory_id", v)? } else { Uuid::ZERO },
-            last_offset_epoch: Field::get(r, "last_offset_epoch", v)?,
-            last_offset: Field::get(r, "last_offset", v)?,
-            pre_vote: if v >= 2 { Field::get(r, "pre_vote", v)? } else { false },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.partition_index, self.replica_epoch, self.replica_id) =
+            r.run(&["partition_index", "replica_epoch", "replica_id"]);
+        if v >= 1 {
+            (self.replica_directory_id, self.voter_directory_id) =
+                r.run(&["replica_directory_id", "voter_directory_id"]);
+        }
+        (self.last_offset_epoch, self.last_offset) = r.run(&["last_offset_epoch", "last_offset"]);
+        if v >= 2 {
+            self.pre_vote = r.fixed("pre_vote");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`Vote`](crate::ApiKey::Vote).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VoteResponse {
     /// What went wrong, see [`ErrorCode`](crate::ErrorCode); 0 for nothing.
     pub error_code: i16,
@@ -158,37 +167,37 @@ pub struct VoteResponse {
 
 impl Struct for VoteResponse {
     const MIN: usize = 4;
+    const DEFAULT: Self = Self {
+        error_code: 0,
+        topics: Vec::new(),
+        node_endpoints: Vec::new(),
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.error_code.put(s, "error_code", v)?;
-        self.topics.put(s, "topics", v)?;
-        let set = [tagged(v >= 1, "node_endpoints", self.node_endpoints.is_empty())?];
-        s.begin_tags(&set, &self.unknown_tags)?;
-        s.tag(set[0], 0, "node_endpoints", &self.node_endpoints, &self.unknown_tags, v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("error_code", self.error_code);
+        self.topics.put(s, "topics", v);
+        let set = [s.sets(v >= 1, "node_endpoints", self.node_endpoints.is_empty())];
+        s.begin_tags(&set, &self.unknown_tags);
+        s.tag(set[0], 0, &self.unknown_tags, |s| self.node_endpoints.put(s, "node_endpoints", v));
         s.end_tags(1, &self.unknown_tags);
-        Ok(())
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        let mut m = Self {
-            error_code: Field::get(r, "error_code", v)?,
-            topics: Field::get(r, "topics", v)?,
-            node_endpoints: Vec::new(),
-            unknown_tags: UnknownTags::new(),
-        };
-        m.unknown_tags = r.tags(&["node_endpoints"], |r, tag| {
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.error_code = r.fixed("error_code");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.tags(&["node_endpoints"], &mut |r, tag| {
             match tag {
-                0 if v >= 1 => m.node_endpoints = Field::get(r, "node_endpoints", v)?,
-                _ => return Ok(false),
+                0 if v >= 1 => self.node_endpoints.fill(r, "node_endpoints", v),
+                _ => return false,
             }
-            Ok(true)
-        })?;
-        Ok(m)
+            true
+        });
     }
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicResult {
     /// The topic's name.
     pub topic_name: Str,
@@ -200,24 +209,24 @@ pub struct TopicResult {
 
 impl Struct for TopicResult {
     const MIN: usize = 3;
+    const DEFAULT: Self =
+        Self { topic_name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.topic_name.put(s, "topic_name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.topic_name.put(s, "topic_name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_name: Field::get(r, "topic_name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.topic_name.fill(r, "topic_name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -235,30 +244,32 @@ pub struct PartitionResult {
 
 impl Struct for PartitionResult {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        partition_index: 0,
+        error_code: 0,
+        leader_id: 0,
+        leader_epoch: 0,
+        vote_granted: false,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        self.leader_id.put(s, "leader_id", v)?;
-        self.leader_epoch.put(s, "leader_epoch", v)?;
-        self.vote_granted.put(s, "vote_granted", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(
+            &["partition_index", "error_code", "leader_id", "leader_epoch", "vote_granted"],
+            (self.partition_index, self.error_code, self.leader_id, self.leader_epoch, self.vote_granted),
+        );
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            leader_id: Field::get(r, "leader_id", v)?,
-            leader_epoch: Field::get(r, "leader_epoch", v)?,
-            vote_granted: Field::get(r, "vote_granted", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code, self.leader_id, self.leader_epoch, self.vote_granted) =
+            r.run(&["partition_index", "error_code", "leader_id", "leader_epoch", "vote_granted"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`VoteResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeEndpoint {
     /// The node.
     pub node_id: i32,
@@ -272,24 +283,24 @@ pub struct NodeEndpoint {
 
 impl Struct for NodeEndpoint {
     const MIN: usize = 8;
+    const DEFAULT: Self = Self { node_id: 0, host: Str::new(), port: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.node_id.put(s, "node_id", v)?;
-        self.host.put(s, "host", v)?;
-        self.port.put(s, "port", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("node_id", self.node_id);
+        self.host.put(s, "host", v);
+        s.fixed("port", self.port);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            node_id: Field::get(r, "node_id", v)?,
-            host: Field::get(r, "host", v)?,
-            port: Field::get(r, "port", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.node_id = r.fixed("node_id");
+        self.host.fill(r, "host", v);
+        self.port = r.fixed("port");
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(VoteRequest, TopicData, PartitionData, VoteResponse, TopicResult, PartitionResult, NodeEndpoint);
 message!(VoteRequest, 0, 2, Some(0));
 message!(VoteResponse, 0, 2, Some(0));
 rpc!(Vote, VoteRequest, VoteResponse);

@@ -9,7 +9,7 @@
 use crate::wire::prelude::*;
 
 /// The request of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteTxnMarkersRequest {
     /// The markers.
     pub markers: Vec<WritableTxnMarker>,
@@ -19,19 +19,21 @@ pub struct WriteTxnMarkersRequest {
 
 impl Struct for WriteTxnMarkersRequest {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.markers.put(s, "markers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.markers.put(s, "markers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { markers: Field::get(r, "markers", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.markers.fill(r, "markers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`WriteTxnMarkersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarker {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -52,34 +54,43 @@ pub struct WritableTxnMarker {
 
 impl Struct for WritableTxnMarker {
     const MIN: usize = 16;
+    const DEFAULT: Self = Self {
+        producer_id: 0,
+        producer_epoch: 0,
+        transaction_result: false,
+        topics: Vec::new(),
+        coordinator_epoch: 0,
+        transaction_version: 0,
+        unknown_tags: UnknownTags::new(),
+    };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.producer_epoch.put(s, "producer_epoch", v)?;
-        self.transaction_result.put(s, "transaction_result", v)?;
-        self.topics.put(s, "topics", v)?;
-        self.coordinator_epoch.put(s, "coordinator_epoch", v)?;
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.run(
+            &["producer_id", "producer_epoch", "transaction_result"],
+            (self.producer_id, self.producer_epoch, self.transaction_result),
+        );
+        self.topics.put(s, "topics", v);
+        s.fixed("coordinator_epoch", self.coordinator_epoch);
         if v >= 2 {
-            self.transaction_version.put(s, "transaction_version", v)?;
+            s.fixed("transaction_version", self.transaction_version);
         }
-        s.no_tags(&self.unknown_tags)
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            producer_epoch: Field::get(r, "producer_epoch", v)?,
-            transaction_result: Field::get(r, "transaction_result", v)?,
-            topics: Field::get(r, "topics", v)?,
-            coordinator_epoch: Field::get(r, "coordinator_epoch", v)?,
-            transaction_version: if v >= 2 { Field::get(r, "transaction_version", v)? } else { 0 },
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        (self.producer_id, self.producer_epoch, self.transaction_result) =
+            r.run(&["producer_id", "producer_epoch", "transaction_result"]);
+        self.topics.fill(r, "topics", v);
+        self.coordinator_epoch = r.fixed("coordinator_epoch");
+        if v >= 2 {
+            self.transaction_version = r.fixed("transaction_version");
+        }
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`WriteTxnMarkersRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerTopic {
     /// Its name.
     pub name: Str,
@@ -91,24 +102,24 @@ pub struct WritableTxnMarkerTopic {
 
 impl Struct for WritableTxnMarkerTopic {
     const MIN: usize = 2;
+    const DEFAULT: Self =
+        Self { name: Str::new(), partition_indexes: Int32s::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partition_indexes.put(s, "partition_indexes", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partition_indexes.put(s, "partition_indexes", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partition_indexes: Field::get(r, "partition_indexes", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partition_indexes.fill(r, "partition_indexes", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// The response of [`WriteTxnMarkers`](crate::ApiKey::WriteTxnMarkers).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WriteTxnMarkersResponse {
     /// The markers.
     pub markers: Vec<WritableTxnMarkerResult>,
@@ -118,19 +129,21 @@ pub struct WriteTxnMarkersResponse {
 
 impl Struct for WriteTxnMarkersResponse {
     const MIN: usize = 1;
+    const DEFAULT: Self = Self { markers: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.markers.put(s, "markers", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.markers.put(s, "markers", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self { markers: Field::get(r, "markers", v)?, unknown_tags: r.no_tags()? })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.markers.fill(r, "markers", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerResult {
     /// The producer; -1 where there is none.
     pub producer_id: i64,
@@ -142,24 +155,23 @@ pub struct WritableTxnMarkerResult {
 
 impl Struct for WritableTxnMarkerResult {
     const MIN: usize = 9;
+    const DEFAULT: Self = Self { producer_id: 0, topics: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.producer_id.put(s, "producer_id", v)?;
-        self.topics.put(s, "topics", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        s.fixed("producer_id", self.producer_id);
+        self.topics.put(s, "topics", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            producer_id: Field::get(r, "producer_id", v)?,
-            topics: Field::get(r, "topics", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.producer_id = r.fixed("producer_id");
+        self.topics.fill(r, "topics", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerTopicResult {
     /// Its name.
     pub name: Str,
@@ -171,24 +183,23 @@ pub struct WritableTxnMarkerTopicResult {
 
 impl Struct for WritableTxnMarkerTopicResult {
     const MIN: usize = 2;
+    const DEFAULT: Self = Self { name: Str::new(), partitions: Vec::new(), unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.name.put(s, "name", v)?;
-        self.partitions.put(s, "partitions", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, v: i16) {
+        self.name.put(s, "name", v);
+        self.partitions.put(s, "partitions", v);
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Field::get(r, "name", v)?,
-            partitions: Field::get(r, "partitions", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, v: i16) {
+        self.name.fill(r, "name", v);
+        self.partitions.fill(r, "partitions", v);
+        self.unknown_tags = r.no_tags();
     }
 }
 
 /// A part of [`WriteTxnMarkersResponse`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WritableTxnMarkerPartitionResult {
     /// The partition.
     pub partition_index: i32,
@@ -200,22 +211,28 @@ pub struct WritableTxnMarkerPartitionResult {
 
 impl Struct for WritableTxnMarkerPartitionResult {
     const MIN: usize = 6;
+    const DEFAULT: Self = Self { partition_index: 0, error_code: 0, unknown_tags: UnknownTags::new() };
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Result<(), EncodeError> {
-        self.partition_index.put(s, "partition_index", v)?;
-        self.error_code.put(s, "error_code", v)?;
-        s.no_tags(&self.unknown_tags)
+    fn write<S: Sink>(&self, s: &mut S, _: i16) {
+        s.run(&["partition_index", "error_code"], (self.partition_index, self.error_code));
+        s.no_tags(&self.unknown_tags);
     }
 
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError> {
-        Ok(Self {
-            partition_index: Field::get(r, "partition_index", v)?,
-            error_code: Field::get(r, "error_code", v)?,
-            unknown_tags: r.no_tags()?,
-        })
+    fn read<R: Source>(&mut self, r: &mut R, _: i16) {
+        (self.partition_index, self.error_code) = r.run(&["partition_index", "error_code"]);
+        self.unknown_tags = r.no_tags();
     }
 }
 
+default!(
+    WriteTxnMarkersRequest,
+    WritableTxnMarker,
+    WritableTxnMarkerTopic,
+    WriteTxnMarkersResponse,
+    WritableTxnMarkerResult,
+    WritableTxnMarkerTopicResult,
+    WritableTxnMarkerPartitionResult
+);
 message!(WriteTxnMarkersRequest, 0, 2, Some(1));
 message!(WriteTxnMarkersResponse, 0, 2, Some(1));
 rpc!(WriteTxnMarkers, WriteTxnMarkersRequest, WriteTxnMarkersResponse);

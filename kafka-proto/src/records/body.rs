@@ -95,7 +95,17 @@ impl BatchBody {
         if records.len() > i32::MAX as usize - HEADER_LEN {
             return Err(RecordsError::TooLarge);
         }
-        Ok(BatchBody { records, compression, level, ..self.clone() })
+        let BatchBody { count, last_offset_delta, base_timestamp, max_timestamp, plain_len, .. } = *self;
+        Ok(BatchBody {
+            records,
+            count,
+            last_offset_delta,
+            base_timestamp,
+            max_timestamp,
+            plain_len,
+            compression,
+            level,
+        })
     }
 
     /// The batch as it goes to a broker. The records are not copied; the checksum is computed in one pass.

@@ -1,9 +1,10 @@
 //! Encoding records into a batch (format 2).
 //!
 //! [`BatchBuilder`] writes each record once, into chunks that are never copied when the batch grows: each is as large as
-//! all before it, up to [`MAX_CHUNK`], so that at most half of the capacity is idle. A record may begin in one chunk and
-//! end in the next, so that no space is lost between them. What an append allocates is known before it ([`BatchBuilder::growth_for`]), which memory accounting relies on. The batch's header is made when
-//! the batch is sealed.
+//! what is expected to come, or as all before it, up to [`MAX_CHUNK`], so that without an expectation at most half of the
+//! capacity is idle. A record may begin in one chunk and end in the next, so that no space is lost between them. What an
+//! append allocates is known before it ([`BatchBuilder::growth_for`]), which memory accounting relies on. The batch's
+//! header is made when the batch is sealed.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -11,14 +12,14 @@ use core::mem;
 use bytes::Bytes;
 
 use super::body::BatchBody;
+#[cfg(feature = "std")]
+use super::chunks::ChunkPool;
+use super::chunks::{MAX_CHUNK, MIN_CHUNK, Source};
 use super::header::HEADER_LEN;
 use super::varint::{MAX_VARINT, Packed, put_varlong, varint_len};
 use super::{Compression, Header, RecordsError};
+use crate::wire::Records;
 
-/// Size of the first chunk in bytes: a lone small record costs no more.
-const MIN_CHUNK: usize = 512;
-/// Size of the largest chunk in bytes, unless one record needs more.
-const MAX_CHUNK: usize = 64 * 1024;
 /// How far behind a record's end registers are stored while it is written, at most.
 const SLACK: usize = 8;
 /// The largest batch in bytes: a chunk less than its length field can say, so that the chunks never exceed that.
@@ -36,6 +37,9 @@ pub struct BatchBuilder {
     /// Bytes of the chunks in `full`.
     full_len: usize,
     capacity: usize,
+    source: Source,
+    /// How many bytes of records the caller thinks there will be.
+    expected: usize,
     count: u32,
     /// -1 before the first record.
     last_offset_delta: i32,
@@ -52,6 +56,8 @@ impl BatchBuilder {
             next: Vec::new(),
             full_len: 0,
             capacity: 0,
+            source: Source::default(),
+            expected: 0,
             count: 0,
             last_offset_delta: -1,
             base_timestamp: None,
@@ -63,6 +69,19 @@ impl BatchBuilder {
     /// they read, with holes and a delete horizon.
     pub fn with_base_timestamp(base_timestamp: i64) -> Self {
         BatchBuilder { base_timestamp: Some(base_timestamp), ..BatchBuilder::new() }
+    }
+
+    /// An empty batch whose chunks come from a pool, and go back to it when nobody holds the sealed batch any more.
+    #[cfg(feature = "std")]
+    pub fn with_pool(pool: &ChunkPool) -> Self {
+        BatchBuilder { source: Source::pool(pool), ..BatchBuilder::new() }
+    }
+
+    /// Tells how many bytes of records are to come, as far as that is known: chunks are then neither more nor larger
+    /// than need be. More may come, and less.
+    pub fn expecting(mut self, bytes: usize) -> Self {
+        self.expected = bytes;
+        self
     }
 
     /// How many bytes this record would take if it were appended next.
@@ -84,7 +103,17 @@ impl BatchBuilder {
         if missing == 0 {
             return 0;
         }
-        missing.max(self.capacity.clamp(MIN_CHUNK, MAX_CHUNK))
+        missing.max(self.next_chunk())
+    }
+
+    /// Size of the next chunk if no record needs more: a power of two, so that pools have few sizes.
+    fn next_chunk(&self) -> usize {
+        let expected = self.expected.saturating_sub(self.capacity).min(MAX_CHUNK);
+        let size = match expected {
+            0 => 1 << self.capacity.max(1).ilog2(),
+            _ => expected.next_power_of_two(),
+        };
+        size.clamp(MIN_CHUNK, MAX_CHUNK)
     }
 
     /// Writes one record with the next offset; gives its index in the batch. Timestamps are milliseconds since 1970.
@@ -156,11 +185,15 @@ impl BatchBuilder {
     /// No more records.
     pub fn finish(mut self) -> BatchBody {
         let plain_len = self.full_len + self.chunk.len();
-        if !self.chunk.is_empty() {
-            self.full.push(mem::take(&mut self.chunk).into());
-        }
+        let last = self.source.share(mem::take(&mut self.chunk));
+        let records = if self.full.is_empty() {
+            Records::from(last)
+        } else {
+            self.full.push(last);
+            self.full.into()
+        };
         BatchBody {
-            records: self.full.into(),
+            records,
             count: self.count,
             last_offset_delta: self.last_offset_delta.max(0),
             base_timestamp: self.base_timestamp.unwrap_or(-1),
@@ -212,13 +245,13 @@ impl BatchBuilder {
         if growth > 0 {
             self.grow(growth);
         }
-        let BatchBuilder { chunk, next, full, full_len, .. } = self;
-        record.write(&mut Tight { chunk, next, full, full_len });
+        let BatchBuilder { chunk, next, full, full_len, source, .. } = self;
+        record.write(&mut Tight { chunk, next, full, full_len, source });
         Ok(())
     }
 
     fn grow(&mut self, growth: usize) {
-        let chunk = Vec::with_capacity(growth);
+        let chunk = self.source.chunk(growth);
         self.capacity += chunk.capacity();
         if self.chunk.is_empty() {
             self.chunk = chunk;
@@ -272,9 +305,9 @@ impl Encoded<'_> {
     fn write_roomy(&self, [first, second]: [Packed; 2], out: &mut Vec<u8>) {
         put_packed(first, out);
         put_packed(second, out);
-        out.extend_from_slice(self.key.unwrap_or_default());
+        put_bytes(self.key.unwrap_or_default(), out);
         put_packed(self.value_len, out);
-        out.extend_from_slice(self.value.unwrap_or_default());
+        put_bytes(self.value.unwrap_or_default(), out);
         if self.headers.is_empty() {
             out.push(0);
         } else {
@@ -301,10 +334,10 @@ fn write_headers(headers: &[Header], out: &mut Vec<u8>) {
     put_packed(Packed::new(headers.len() as i32), out);
     for header in headers {
         put_packed(Packed::length(Some(header.key.as_bytes())), out);
-        out.extend_from_slice(header.key.as_bytes());
+        put_bytes(header.key.as_bytes(), out);
         let value = header.value.as_deref();
         put_packed(Packed::length(value), out);
-        out.extend_from_slice(value.unwrap_or_default());
+        put_bytes(value.unwrap_or_default(), out);
     }
 }
 
@@ -314,6 +347,20 @@ fn put_packed(packed: Packed, out: &mut Vec<u8>) {
     let end = out.len() + packed.len;
     out.extend_from_slice(&packed.bytes.to_le_bytes());
     out.truncate(end);
+}
+
+/// Appends bytes; 8 to 16 of them as two registers that may overlap, which takes no call to copy.
+#[inline(always)]
+fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            let overlap = 16 - bytes.len();
+            out.extend_from_slice(first);
+            out.truncate(out.len() - overlap);
+            out.extend_from_slice(last);
+        }
+        _ => out.extend_from_slice(bytes),
+    }
 }
 
 #[inline(always)]
@@ -338,6 +385,7 @@ struct Tight<'a> {
     next: &'a mut Vec<u8>,
     full: &'a mut Vec<Bytes>,
     full_len: &'a mut usize,
+    source: &'a Source,
 }
 
 impl Tight<'_> {
@@ -362,7 +410,7 @@ impl Tight<'_> {
         if !rest.is_empty() {
             let full = mem::replace(self.chunk, mem::take(self.next));
             *self.full_len += full.len();
-            self.full.push(full.into());
+            self.full.push(self.source.share(full));
             self.chunk.extend_from_slice(rest);
         }
     }

@@ -4,8 +4,8 @@
 //! records are not touched; [`Batch::records`] decompresses if need be and gives a [`RecordSet`], a cursor whose
 //! [`Record`]s are views into the batch, without an allocation a record.
 //!
-//! Writing: [`BatchBuilder`] encodes each record once into chunks of its own; [`BatchBody`] is what becomes of it,
-//! to be compressed and sealed as often as needed.
+//! Writing: [`BatchBuilder`] encodes each record once into chunks of its own, or of a `ChunkPool`; [`BatchBody`] is what
+//! becomes of it, to be compressed and sealed as often as needed.
 //!
 //! Nothing here panics on hostile bytes, or allocates more than they justify and the caller's cap allows.
 //!
@@ -31,6 +31,7 @@
 mod batch;
 mod body;
 mod builder;
+mod chunks;
 pub mod compression;
 mod crc;
 mod down_convert;
@@ -44,6 +45,8 @@ mod varint;
 pub use batch::{Batch, Batches, TimestampType, batches};
 pub use body::{BatchBody, ProducerStamp};
 pub use builder::BatchBuilder;
+#[cfg(feature = "std")]
+pub use chunks::ChunkPool;
 pub use compression::Compression;
 pub use crc::crc32c;
 pub use error::RecordsError;

@@ -1,135 +1,130 @@
 //! How each Rust type of a field is read and written.
 
-use super::{
-    DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Fixed, Int, Ints, Records, Sink, Source, Uuid,
-};
+use super::{EncodeErrorKind, Fixed, Int, Ints, Records, Sink, Source, Uuid};
 use crate::Str;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-type Written = Result<(), EncodeError>;
-
-/// A type that fields have.
+/// A type that fields have. It is read in place, where its default stands.
 pub(crate) trait Field: Sized {
     /// The fewest bytes it takes in any version.
     const MIN: usize;
+    /// Its default. A constant, which is copied as a whole: what is written in pieces stalls the processor that then moves it.
+    const EMPTY: Self;
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written;
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError>;
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16);
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16);
 }
 
 /// A type that may be null where the schema says so.
 pub(crate) trait Nullable: Sized {
     const MIN: usize;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written;
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16);
     /// Reads a value; null is an error where it is not `nullable`.
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        nullable: bool,
-    ) -> Result<Option<Self>, DecodeError>;
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, v: i16) -> Option<Self>;
 }
 
 /// A structure of the schema; generated.
 pub(crate) trait Struct: Sized {
     const MIN: usize;
+    const DEFAULT: Self;
 
-    fn write<S: Sink>(&self, s: &mut S, v: i16) -> Written;
-    fn read<R: Source>(r: &mut R, v: i16) -> Result<Self, DecodeError>;
+    fn write<S: Sink>(&self, s: &mut S, v: i16);
+    /// Reads the fields of the version; the others are left alone.
+    fn read<R: Source>(&mut self, r: &mut R, v: i16);
 }
 
 impl<T: Struct> Field for T {
     const MIN: usize = T::MIN;
+    const EMPTY: Self = T::DEFAULT;
 
     #[inline]
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.structure(name, |s| self.write(s, v))
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        s.structure(name, self, v);
     }
 
     #[inline]
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        r.structure(name, |r| T::read(r, v))
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        r.structure(name, self, v);
     }
 }
 
 impl<T: Struct> Nullable for T {
     const MIN: usize = 1;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.option(name, value, false, v)
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) {
+        s.option(name, value, false, v);
     }
 
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        _: bool,
-    ) -> Result<Option<Self>, DecodeError> {
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, _: bool, v: i16) -> Option<Self> {
         r.option(name, false, v)
     }
 }
 
 impl<T: Nullable> Field for Option<T> {
     const MIN: usize = T::MIN;
+    const EMPTY: Self = None;
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        T::put_nullable(self.as_ref(), s, name, v)
+    #[inline(never)]
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        T::put_option(self.as_ref(), s, name, v);
     }
 
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        T::get_nullable(r, name, v, true)
+    #[inline(never)]
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        *self = T::fill_option(r, name, true, v);
     }
 }
 
 macro_rules! fixed_field {
-    ($($t:ty)*) => {$(
+    ($($t:ty = $default:expr,)*) => {$(
         impl Field for $t {
             const MIN: usize = <$t as Fixed>::SIZE;
+            const EMPTY: Self = $default;
 
             #[inline]
-            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) -> Written {
+            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
                 s.fixed(name, *self);
-                Ok(())
             }
 
             #[inline]
-            fn get<R: Source>(r: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-                r.fixed(name)
+            fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+                *self = r.fixed(name);
             }
         }
     )*};
 }
 
-fixed_field!(bool i8 i16 u16 i32 u32 i64 f64 Uuid);
+fixed_field!(bool = false, i8 = 0, i16 = 0, u16 = 0, i32 = 0, u32 = 0, i64 = 0, f64 = 0.0, Uuid = Uuid::ZERO,);
 
-/// Types that have a length before them.
+/// Types that have a length before them. They stay calls: the code of each structure is small, and there are hundreds.
 macro_rules! sized_field {
-    ($t:ty, $method:ident $(, $g:ident: $bound:ident)?) => {
-        impl<$($g: $bound)?> Nullable for $t {
+    ($t:ty, $method:ident) => {
+        impl Nullable for $t {
             const MIN: usize = 1;
 
-            fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) -> Written {
-                s.$method(name, value)
+            fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) {
+                s.$method(name, value);
             }
 
-            fn get_nullable<R: Source>(
-                r: &mut R, name: &'static str, _: i16, nullable: bool,
-            ) -> Result<Option<Self>, DecodeError> {
+            fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, _: i16) -> Option<Self> {
                 r.$method(name, nullable)
             }
         }
 
-        impl<$($g: $bound)?> Field for $t {
+        impl Field for $t {
             const MIN: usize = 1;
+            const EMPTY: Self = <$t>::new();
 
-            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) -> Written {
-                s.$method(name, Some(self))
+            #[inline(never)]
+            fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
+                s.$method(name, Some(self));
             }
 
-            fn get<R: Source>(r: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-                present(r.$method(name, false)?, name)
+            #[inline(never)]
+            fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+                *self = r.$method(name, false).unwrap_or_default();
             }
         }
     };
@@ -138,89 +133,87 @@ macro_rules! sized_field {
 sized_field!(Str, string);
 sized_field!(Bytes, bytes);
 sized_field!(Records, records);
-sized_field!(Ints<T>, ints, T: Int);
+
+impl<T: Int> Nullable for Ints<T> {
+    const MIN: usize = 1;
+
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, _: i16) {
+        s.ints(name, value);
+    }
+
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, _: i16) -> Option<Self> {
+        let mut ints = Ints::new();
+        r.ints(&mut ints, name, nullable).then_some(ints)
+    }
+}
+
+impl<T: Int> Field for Ints<T> {
+    const MIN: usize = 1;
+    const EMPTY: Self = Ints::new();
+
+    #[inline]
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, _: i16) {
+        s.ints(name, Some(self));
+    }
+
+    #[inline]
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, _: i16) {
+        r.ints(self, name, false);
+    }
+}
 
 impl<T: Field> Nullable for Vec<T> {
     const MIN: usize = 1;
 
-    fn put_nullable<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.array(name, value.map(Vec::as_slice), v)
+    fn put_option<S: Sink>(value: Option<&Self>, s: &mut S, name: &'static str, v: i16) {
+        match value {
+            Some(items) => s.array(name, items, v),
+            None => s.null_array(name),
+        }
     }
 
-    fn get_nullable<R: Source>(
-        r: &mut R,
-        name: &'static str,
-        v: i16,
-        nullable: bool,
-    ) -> Result<Option<Self>, DecodeError> {
-        r.array(name, nullable, v)
+    fn fill_option<R: Source>(r: &mut R, name: &'static str, nullable: bool, v: i16) -> Option<Self> {
+        let mut items = Vec::new();
+        r.array(&mut items, name, nullable, v).then_some(items)
     }
 }
 
 impl<T: Field> Field for Vec<T> {
     const MIN: usize = 1;
+    const EMPTY: Self = Vec::new();
 
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.array(name, Some(self), v)
+    #[inline]
+    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) {
+        s.array(name, self, v);
     }
 
-    fn get<R: Source>(r: &mut R, name: &'static str, v: i16) -> Result<Self, DecodeError> {
-        present(r.array(name, false, v)?, name)
-    }
-}
-
-/// A nullable structure in a tagged field, where the null marker is a varint.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the consumer group's stored records have the only one")]
-pub(crate) struct TaggedOption<T>(pub(crate) T);
-
-impl<T: Struct> Field for TaggedOption<&Option<T>> {
-    const MIN: usize = 1;
-
-    fn put<S: Sink>(&self, s: &mut S, name: &'static str, v: i16) -> Written {
-        s.option(name, self.0.as_ref(), true, v)
-    }
-
-    fn get<R: Source>(_: &mut R, name: &'static str, _: i16) -> Result<Self, DecodeError> {
-        Err(DecodeError::new(name, DecodeErrorKind::Null))
+    #[inline]
+    fn fill<R: Source>(&mut self, r: &mut R, name: &'static str, v: i16) {
+        r.array(self, name, false, v);
     }
 }
 
-fn present<T>(value: Option<T>, name: &'static str) -> Result<T, DecodeError> {
-    value.ok_or_else(|| DecodeError::new(name, DecodeErrorKind::Null))
-}
-
-/// Writes a string that has an int16 length in every version.
-pub(crate) fn put_classic<S: Sink>(s: &mut S, name: &'static str, value: &Option<Str>) -> Written {
-    s.classic(name, value.as_ref())
-}
-
-/// Reads a string that has an int16 length in every version.
-pub(crate) fn get_classic<R: Source>(r: &mut R, name: &'static str) -> Result<Option<Str>, DecodeError> {
-    r.classic(name, true)
-}
-
-/// Checks that a field that only some versions may have null is not null in another.
-pub(crate) fn some<'a, T>(
-    nullable: bool,
-    value: &'a Option<T>,
+/// Writes a field that only some versions may have null.
+pub(crate) fn put_nullable<S: Sink, T: Nullable>(
+    value: &Option<T>,
+    s: &mut S,
     name: &'static str,
-) -> Result<&'a Option<T>, EncodeError> {
+    nullable: bool,
+    v: i16,
+) {
     if value.is_none() && !nullable {
-        return Err(EncodeError::new(name, EncodeErrorKind::Null));
+        return s.fail(name, EncodeErrorKind::Null);
     }
-    Ok(value)
+    value.put(s, name, v);
 }
 
-/// Whether to write a field that only some versions have; a set one that would get lost is an error.
-pub(crate) fn supports(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
-    if !version && !default {
-        return Err(EncodeError::new(name, EncodeErrorKind::UnsupportedField));
-    }
-    Ok(version)
-}
-
-/// Whether to write a tagged field: where it is not at its default.
-pub(crate) fn tagged(version: bool, name: &'static str, default: bool) -> Result<bool, EncodeError> {
-    Ok(supports(version, name, default)? && !default)
+/// Reads a field that only some versions may have null.
+pub(crate) fn fill_nullable<R: Source, T: Nullable>(
+    value: &mut Option<T>,
+    r: &mut R,
+    name: &'static str,
+    nullable: bool,
+    v: i16,
+) {
+    *value = T::fill_option(r, name, nullable, v);
 }

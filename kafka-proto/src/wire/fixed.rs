@@ -3,7 +3,7 @@
 use super::Uuid;
 
 /// A value that always takes `SIZE` bytes.
-pub(crate) trait Fixed: Copy {
+pub(crate) trait Fixed: Copy + Default {
     const SIZE: usize;
     type Bytes: AsRef<[u8]>;
 

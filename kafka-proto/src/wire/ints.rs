@@ -42,9 +42,11 @@ impl Padded {
 
     #[inline]
     fn new(bytes: &[u8; PADDED], len: usize) -> Self {
-        let word = |at: usize| core::array::from_fn(|i| bytes[at + i]);
-        let last = u64::from_le_bytes(word(16)) & (u64::MAX >> 8) | (len as u64) << 56;
-        Self([word(0), word(8), last.to_le_bytes()])
+        let mut words = [[0; 8]; 3];
+        words.as_flattened_mut().copy_from_slice(bytes);
+        let last = u64::from_le_bytes(words[2]) & (u64::MAX >> 8) | (len as u64) << 56;
+        words[2] = last.to_le_bytes();
+        Self(words)
     }
 
     #[inline]
@@ -71,10 +73,15 @@ impl<T: Int> Ints<T> {
         Self(repr, PhantomData)
     }
 
-    /// The first `len` of these bytes, at most `INLINE`.
+    /// Becomes the first `len` of these bytes, at most `INLINE`.
     #[inline]
-    pub(super) fn from_padded(bytes: &[u8; PADDED], len: usize) -> Self {
-        Self(Repr::Inline(Padded::new(bytes, len)), PhantomData)
+    pub(super) fn set_padded(&mut self, bytes: &[u8; PADDED], len: usize) {
+        let padded = Padded::new(bytes, len);
+        match &mut self.0 {
+            // Nearly always so, and then there is nothing to be dropped.
+            Repr::Inline(old) => *old = padded,
+            shared => *shared = Repr::Inline(padded),
+        }
     }
 
     /// Where the elements are inline: their bytes with what is behind them, and how many count.

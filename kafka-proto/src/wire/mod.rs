@@ -2,7 +2,8 @@
 //!
 //! * Strings, byte arrays, records and large integer arrays are slices of the input ([`Bytes`](bytes::Bytes)); nothing is copied.
 //! * No length of the input is believed: an allocation is never larger than the bytes at hand justify.
-//! * An error names the message, its version and the path of the field.
+//! * An error names the message, its version and the path of the field. Reader and writer keep the first one and go on
+//!   with values that have no meaning: the generated code has no exit for each field.
 
 mod decoder;
 mod encoder;
@@ -11,6 +12,7 @@ mod field;
 mod fixed;
 mod ints;
 mod records;
+mod run;
 mod sink;
 mod source;
 mod tags;
@@ -27,13 +29,13 @@ pub use records::Records;
 pub use tags::{UnknownTag, UnknownTags};
 pub use uuid::{ParseUuidError, Uuid};
 
-pub(crate) use field::{
-    Field, Nullable, Struct, TaggedOption, get_classic, put_classic, some, supports, tagged,
-};
+pub(crate) use field::{Field, Struct, fill_nullable, put_nullable};
 pub(crate) use fixed::Fixed;
 #[cfg(feature = "serde")]
 pub(crate) use fixed::JsonScalar;
-use ints::INLINE;
+use ints::{INLINE, PADDED};
+use run::MAX_RUN;
+pub(crate) use run::Run;
 pub(crate) use sink::Sink;
 pub(crate) use source::Source;
 
@@ -48,8 +50,8 @@ pub const MAX_STRING_BYTES: usize = i16::MAX as usize;
 #[allow(unused_imports, reason = "no file needs all of it")]
 pub(crate) mod prelude {
     pub(crate) use super::{
-        DecodeError, EncodeError, Field, Int8s, Int16s, Int32s, Int64s, Nullable, Records, Sink, Source,
-        Struct, TaggedOption, UnknownTags, Uuid, get_classic, put_classic, some, supports, tagged,
+        DecodeError, EncodeError, Field, Int8s, Int16s, Int32s, Int64s, Records, Sink, Source, Struct,
+        UnknownTags, Uuid, fill_nullable, put_nullable,
     };
     pub(crate) use crate::Str;
     pub(crate) use alloc::vec::Vec;

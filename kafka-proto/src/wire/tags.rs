@@ -2,7 +2,7 @@
 //!
 //! Invariant: sorted by tag, no tag twice.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use bytes::Bytes;
 
 /// A tagged field that is not known.
@@ -15,10 +15,10 @@ pub struct UnknownTag {
 }
 
 /// Tagged fields of a structure that the schema does not know. They are written again as they were read.
-/// One pointer where there are none, which is the rule.
+/// One pointer, as there are none as a rule; and a shared one, as the code to drop it is smaller.
 #[derive(Clone, Default, PartialEq, Eq)]
-#[allow(clippy::box_collection, reason = "a thin pointer in each of many thousands of structures")]
-pub struct UnknownTags(Option<Box<Vec<UnknownTag>>>);
+#[allow(clippy::rc_buffer, reason = "a thin pointer in each of many thousands of structures")]
+pub struct UnknownTags(Option<Arc<Vec<UnknownTag>>>);
 
 impl UnknownTags {
     /// No tags.
@@ -28,7 +28,7 @@ impl UnknownTags {
 
     /// Sets a tag; one that is there is replaced.
     pub fn insert(&mut self, tag: u32, value: Bytes) {
-        let tags = self.0.get_or_insert_default();
+        let tags = Arc::make_mut(self.0.get_or_insert_default());
         match tags.binary_search_by_key(&tag, |t| t.tag) {
             Ok(at) => tags[at].value = value,
             Err(at) => tags.insert(at, UnknownTag { tag, value }),

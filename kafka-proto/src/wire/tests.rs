@@ -7,9 +7,20 @@ fn decoder_error<T: core::fmt::Debug>(result: Result<T, DecodeError>) -> DecodeE
     result.unwrap_err().kind().clone()
 }
 
+fn read<T: Field>(input: &Bytes, name: &'static str) -> Result<T, DecodeError> {
+    let (mut input, mut value) = (Decoder::new(input), T::EMPTY);
+    value.fill(&mut input, name, 0);
+    input.finish("", 0).map(|()| value)
+}
+
 #[test]
 fn varints_may_be_longer_than_needed_but_not_than_five_bytes() {
-    let read = |bytes: &'static [u8]| Decoder::new(&Bytes::from_static(bytes)).uvarint("x");
+    let read = |bytes: &'static [u8]| {
+        let bytes = Bytes::from_static(bytes);
+        let mut input = Decoder::new(&bytes);
+        let value = input.uvarint("x");
+        input.finish("", 0).map(|()| value)
+    };
     assert_eq!(read(&[0]).unwrap(), 0);
     assert_eq!(read(&[0x80, 0]).unwrap(), 0);
     assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]).unwrap(), u32::MAX);
@@ -21,24 +32,24 @@ fn varints_may_be_longer_than_needed_but_not_than_five_bytes() {
 #[test]
 fn an_array_cannot_have_more_elements_than_bytes_left() {
     let input = Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff, 1, 2, 3]);
-    let array = Vec::<Str>::get(&mut Decoder::new(&input), "names", 0);
+    let array = read::<Vec<Str>>(&input, "names");
     assert_eq!(decoder_error(array), DecodeErrorKind::TooManyElements(0x7fff_ffff));
-    let ints = <Int32s as Field>::get(&mut Decoder::new(&input), "ids", 0);
+    let ints = read::<Int32s>(&input, "ids");
     assert_eq!(decoder_error(ints), DecodeErrorKind::TooManyElements(0x7fff_ffff));
 }
 
 #[test]
 fn bad_utf8_is_replaced() {
     let input = Bytes::from_static(&[0, 3, b'a', 0xff, b'b']);
-    let text = Str::get(&mut Decoder::new(&input), "name", 0).unwrap();
+    let text = read::<Str>(&input, "name").unwrap();
     assert_eq!(&*text, "a\u{fffd}b");
 }
 
 #[test]
 fn null_is_refused_where_the_type_is_not_an_option() {
     let input = Bytes::from_static(&[0xff, 0xff]);
-    assert_eq!(Option::<Str>::get(&mut Decoder::new(&input), "name", 0).unwrap(), None);
-    let error = Str::get(&mut Decoder::new(&input), "name", 0).unwrap_err();
+    assert_eq!(read::<Option<Str>>(&input, "name").unwrap(), None);
+    let error = read::<Str>(&input, "name").unwrap_err();
     assert_eq!((error.kind(), error.field()), (&DecodeErrorKind::Null, "name"));
 }
 
@@ -48,10 +59,10 @@ fn ints_are_inline_or_shared_and_equal() {
         let values: Vec<i32> = (0..len).map(|i| i * 7 - 3).collect();
         let built = Int32s::from(values.clone());
         let mut out = Encoder::new();
-        built.put(&mut out, "x", 0).unwrap();
+        built.put(&mut out, "x", 0);
         let bytes = out.into_bytes();
         assert_eq!(bytes.len(), 4 + 4 * len as usize);
-        let read = <Int32s as Field>::get(&mut Decoder::new(&bytes), "x", 0).unwrap();
+        let read = read::<Int32s>(&bytes, "x").unwrap();
         assert_eq!(read, built);
         assert_eq!(read.to_vec(), values);
         assert_eq!(read.get(1), values.get(1).copied());
@@ -67,8 +78,8 @@ fn large_payloads_become_segments() {
     let large = Bytes::from(vec![7; SHARE_FROM]);
     let mut out = Encoder::with_capacity(16);
     out.put_slice(b"head");
-    large.put(&mut out, "x", 0).unwrap();
-    Bytes::from_static(b"small").put(&mut out, "y", 0).unwrap();
+    large.put(&mut out, "x", 0);
+    Bytes::from_static(b"small").put(&mut out, "y", 0);
     assert_eq!(out.len(), 4 + 4 + SHARE_FROM + 4 + 5);
     let segments = out.into_segments();
     assert_eq!(segments.len(), 3);
@@ -116,12 +127,13 @@ fn ints_at_the_end_and_before_it() {
             wire.resize(wire.len() + behind, 0xff);
             let wire = Bytes::from(wire);
             let mut input = Decoder::new(&wire);
-            let read: Int16s = input.ints("", false).unwrap().unwrap();
+            let mut read = Int16s::new();
+            assert!(input.ints(&mut read, "", false));
             assert_eq!(input.remaining(), behind);
             let plain: Int16s = (0..count).map(|n| i16::from_be_bytes([n, n ^ 0x55])).collect();
             assert_eq!(read, plain);
             let mut out = Encoder::new();
-            out.ints("", Some(&read)).unwrap();
+            out.ints("", Some(&read));
             assert_eq!(out.into_bytes(), wire[..wire.len() - behind]);
         }
     }
@@ -141,4 +153,49 @@ fn segments_in_order() {
     assert_eq!(out.len(), 3 * SHARE_FROM + 4);
     let own = |bytes| Bytes::from_static(bytes);
     assert_eq!(out.into_segments(), [large.clone(), own(b"abc"), large.clone(), large, own(b"d")]);
+}
+
+/// A tagged field's length is filled in behind it, whatever it takes and whatever is shared inside.
+#[test]
+fn tagged_fields_of_any_length() {
+    let large = Bytes::from(vec![7; SHARE_FROM]);
+    for own in [0, 1, 127, 128, 16_383, 16_384] {
+        for shared in [0, 1, 2] {
+            let mut write = |out: &mut Encoder| {
+                out.put_slice(b"before");
+                out.tag(true, 3, &UnknownTags::new(), |out| {
+                    out.put_slice(&vec![1; own]);
+                    (0..shared).for_each(|_| out.shared(&large));
+                });
+                out.put_slice(b"behind");
+                Ok(())
+            };
+            let counted = Encoder::count(&mut write).unwrap();
+            let mut out = Encoder::new();
+            write(&mut out).unwrap();
+            assert_eq!(out.len(), counted);
+            let bytes = out.into_bytes();
+            let mut input = Decoder::new(&bytes);
+            let before: [i16; 3] = core::array::from_fn(|_| input.fixed(""));
+            assert_eq!(before.map(i16::to_be_bytes).as_flattened(), b"before");
+            let len = own + shared * SHARE_FROM;
+            assert_eq!((input.uvarint("tag"), input.uvarint("size")), (3, len as u32));
+            assert_eq!(input.remaining(), len + b"behind".len());
+            assert_eq!(&bytes[bytes.len() - 6..], b"behind");
+        }
+    }
+}
+
+/// The first error counts; what comes behind it is neither read nor allocated, and says nothing of its own.
+#[test]
+fn after_an_error_nothing_is_left() {
+    let bytes = Bytes::from_static(&[0, 1, 0, 2, 0x7f, 0xff, 0xff, 0xff, 9]);
+    let mut input = Decoder::new(&bytes);
+    let run: (i16, i16, i64) = input.run(&["a", "b", "c"]);
+    assert_eq!(run, (0, 0, 0));
+    let mut names = Vec::<Str>::new();
+    names.fill(&mut input, "names", 0);
+    assert_eq!((names.capacity(), input.remaining()), (0, 0));
+    let error = input.finish("Thing", 4).unwrap_err();
+    assert_eq!(error.to_string(), "Thing v4: c 8 bytes are needed, 5 are left");
 }

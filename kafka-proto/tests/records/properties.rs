@@ -1,7 +1,7 @@
 //! What holds for any records.
 
 use kafka_proto::records::{
-    Batch, BatchBody, BatchBuilder, Compression, Header, ProducerStamp, RecordsError, batches,
+    Batch, BatchBody, BatchBuilder, ChunkPool, Compression, Header, ProducerStamp, RecordsError, batches,
 };
 use kafka_proto::{Bytes, Str};
 use proptest::collection::vec;
@@ -144,6 +144,31 @@ proptest! {
             count += 1;
         }
         prop_assert_eq!(count, records.len());
+    }
+
+    /// Whatever was expected, and whatever stood in the chunks before.
+    #[test]
+    fn a_pool_and_what_is_expected_do_not_show(
+        batches in vec((records(2), prop_oneof![Just(0usize), 0..1000usize, 0..200_000usize]), 1..5),
+    ) {
+        let pool = ChunkPool::new(300 << 10);
+        for (records, expected) in batches {
+            let mut builder = BatchBuilder::with_pool(&pool).expecting(expected);
+            for Owned { timestamp, key, value, headers } in &records {
+                let (key, value) = (key.as_deref(), value.as_deref());
+                let growth = builder.growth_for(builder.record_len(*timestamp, key, value, headers));
+                let capacity = builder.capacity();
+                builder.append(*timestamp, key, value, headers).unwrap();
+                prop_assert_eq!(builder.capacity(), capacity + growth);
+            }
+            let len = builder.encoded_len() - 61;
+            if (len..=64 << 10).contains(&expected) {
+                prop_assert_eq!(builder.capacity(), expected.next_power_of_two().max(512));
+            }
+            let (body, plain) = (builder.finish(), body_of(&records));
+            prop_assert_eq!(body.as_records(), plain.as_records());
+        }
+        prop_assert!(pool.idle_bytes() <= 300 << 10);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct ClusterConfig {
     pub fetch_session_min_idle: Duration,
     /// Largest fetch response, in bytes, whatever the client asks for. Default: 55 MiB.
     pub fetch_max_bytes: i32,
+    /// Whether leaders send consumers to a replica in their rack (2.4+), as with Kafka's RackAwareReplicaSelector. Default: no.
+    pub rack_aware_replicas: bool,
     /// How often retention is applied. Default: 5 min.
     pub retention_check_interval: Duration,
     /// Partitions of the internal topic that decides which node coordinates a group. Default: 50.
@@ -62,6 +64,7 @@ impl Default for ClusterConfig {
             fetch_session_slots: 1000,
             fetch_session_min_idle: Duration::from_secs(120),
             fetch_max_bytes: 55 * 1024 * 1024,
+            rack_aware_replicas: false,
             retention_check_interval: Duration::from_secs(300),
             offsets_topic_partitions: 50,
         }

@@ -52,6 +52,11 @@ impl TopicError {
     pub(crate) fn new(error: ErrorCode, message: &str) -> TopicError {
         TopicError { error, message: Some(message.to_owned()) }
     }
+
+    /// As a test is told.
+    pub(crate) fn of(self, topic: &str) -> ControlError {
+        ControlError::Topic { topic: topic.to_owned(), error: self.error, message: self.message }
+    }
 }
 
 impl From<ConfigError> for TopicError {
@@ -81,13 +86,17 @@ impl ClusterState {
         let configs: Vec<_> =
             configs.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         let topic = self.new_topic(name, Layout::Counts { partitions, replication }, &configs);
-        let failed = |e: TopicError| ControlError::Topic {
-            topic: name.to_owned(),
-            error: e.error,
-            message: e.message,
-        };
-        self.topics.insert(topic.map_err(failed)?);
+        self.topics.insert(topic.map_err(|error| error.of(name))?);
         Ok(())
+    }
+
+    /// Gives a topic more partitions.
+    ///
+    /// # Errors
+    /// As CreatePartitions.
+    pub fn grow_topic(&mut self, name: &str, partitions: i32) -> Result<(), ControlError> {
+        let grown = self.add_partitions(name, partitions, None, false);
+        grown.map_err(|e| ControlError::Topic { topic: name.to_owned(), error: e.error, message: e.message })
     }
 
     /// A topic that is not part of the cluster yet.
@@ -539,28 +548,5 @@ impl ClusterState {
     /// How many fetch sessions a node remembers.
     pub fn fetch_sessions(&self, id: NodeId) -> usize {
         self.nodes.get(&id).map_or(0, |node| node.sessions.len())
-    }
-
-    /// Applies `retention.ms` and `retention.bytes` of all topics now; it also happens every few minutes.
-    pub fn enforce_retention(&mut self) {
-        let (now, release) = (self.now.wall_ms, self.config.release);
-        for (config, partition) in self.topics.partitions_mut().filter(|(config, _)| config.delete) {
-            let oldest = (config.retention_ms >= 0).then(|| now.saturating_sub(config.retention_ms));
-            let max_bytes = u64::try_from(config.retention_bytes).ok();
-            let bound = partition.high_watermark();
-            partition.log.enforce_retention(oldest, max_bytes, bound);
-            let start = partition.log.start_offset();
-            partition.producers.forget_before(start, release);
-        }
-    }
-
-    /// Compacts a partition: of each key only the latest record stays.
-    ///
-    /// # Errors
-    /// [`ControlError::UnknownPartition`].
-    pub fn compact(&mut self, topic: &str, partition: i32) -> Result<(), ControlError> {
-        let compacted = self.topics.partition_mut(topic, partition);
-        compacted.ok_or_else(|| ControlError::UnknownPartition(topic.to_owned(), partition))?.compact();
-        Ok(())
     }
 }

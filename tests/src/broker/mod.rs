@@ -11,6 +11,7 @@
 //! * Replicas of a partition share one log; what differs is who leads it and how far it is replicated.
 //! * The only code shared with any client is `kafka-proto`.
 
+mod administer;
 mod api;
 mod config;
 mod control;
@@ -19,6 +20,7 @@ mod dice;
 mod faults;
 mod lag;
 mod prepared;
+mod racks;
 mod release;
 pub(crate) mod state;
 #[cfg(test)]

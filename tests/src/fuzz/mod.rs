@@ -1,12 +1,13 @@
 //! What the fuzz targets of `fuzz/` do with their input, compiled and tested with the rest of the project.
 //!
 //! Each body takes any bytes. It panics where an invariant is broken: what was read can be written, and is then read as
-//! the same; lengths told beforehand are exact; caps hold. That a single allocation stays within reason is watched from
-//! outside, by the fuzzer's `-malloc_limit_mb`.
+//! the same; lengths told beforehand are exact; caps hold. That memory stays in proportion to the input is watched from
+//! outside, by an allocator that counts: see [`memory`].
 
 pub mod corpus;
 mod frames;
 mod link;
+pub mod memory;
 mod messages;
 mod records;
 mod stored;

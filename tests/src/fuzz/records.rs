@@ -7,7 +7,7 @@ use kafka_proto::records::{
 };
 
 /// What a batch may unpack to, in bytes.
-const CAP: usize = 1 << 20;
+pub(super) const CAP: usize = 1 << 20;
 /// How many records of a batch are looked at.
 const MAX_RECORDS: usize = 10_000;
 

@@ -188,16 +188,19 @@ impl Builder {
         self.source().map(|(version, _)| version)
     }
 
+    /// The jars of the release, fetched if need be: a class path for Kafka's own clients and tools.
+    pub fn jars(mut self) -> Result<Vec<PathBuf>, LaunchError> {
+        let (version, home) = self.source()?;
+        jars::class_path(&self.libs(version, home)?)
+    }
+
     /// Starts the cluster and waits until every broker lists all of them.
     pub fn start(mut self) -> Result<RealCluster, LaunchError> {
         let (version, home) = self.source()?;
         let mode = self.mode.unwrap_or(version.default_mode());
         self.check(version, mode)?;
         let java = find_java(self.java.as_deref())?;
-        let libs = match home {
-            Some(libs) => libs,
-            None => jars::from_maven(&self.cache, version, self.maven.as_deref(), &mut self.progress)?,
-        };
+        let libs = self.libs(version, home)?;
         let jvm = Jvm::new(java, &libs, self.cache.log4j()?, self.heap_mib)?;
         let (jvm, template) = prepare(&self.cache, version, mode, jvm, &mut self.progress)?;
         let name = self.name.clone().unwrap_or_else(unique_name);
@@ -216,6 +219,12 @@ impl Builder {
             timeout: self.timeout,
         };
         plan.launch()
+    }
+
+    /// The folder of the jars: the distribution's, or Maven's.
+    fn libs(&mut self, version: Version, home: Option<PathBuf>) -> Result<PathBuf, LaunchError> {
+        let fetch = || jars::from_maven(&self.cache, version, self.maven.as_deref(), &mut self.progress);
+        home.map_or_else(fetch, Ok)
     }
 
     /// What can be refused before anything is fetched.

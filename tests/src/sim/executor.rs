@@ -103,6 +103,17 @@ impl Executor {
         self.tasks.len()
     }
 
+    /// Drops all tasks, also those that were not begun: they hold the world that holds them.
+    pub(crate) fn clear(&mut self) {
+        loop {
+            self.adopt();
+            let tasks = std::mem::take(&mut self.tasks);
+            if tasks.is_empty() {
+                return;
+            }
+        }
+    }
+
     /// Runs until `done`, or a limit; after each step `check` may look.
     pub(crate) fn run_until(
         &mut self,

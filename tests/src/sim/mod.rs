@@ -1,6 +1,9 @@
 //! The client in a simulator: production code of `kafka-core` on a seeded executor with virtual time and network,
 //! against the embedded broker.
 //!
+//! [`Simulation`] is for tests of what applications do: a cluster and a clock around the test's own code. [`run`] has
+//! applications, faults and checks of its own.
+//!
 //! What holds here:
 //! * One thread; every choice comes from the seed: which ready task goes on, how long bytes take, how many of them a read or
 //!   write takes, what goes wrong and when. The same plan and seed give the same trace, byte for byte.
@@ -10,6 +13,7 @@
 mod asking;
 mod chance;
 mod chaos;
+mod control;
 mod coverage;
 mod errors;
 mod executor;
@@ -24,12 +28,16 @@ mod reading;
 mod report;
 mod run;
 mod runtime;
+mod script;
+mod simulation;
 mod stage;
+mod task;
 mod trace;
 mod watch;
 mod writing;
 
 pub use chaos::FaultKind;
+pub use control::{Machine, SimClient};
 pub use coverage::lacking;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
@@ -38,3 +46,6 @@ pub use plan::{Plan, UnknownPlan};
 pub use report::{Failure, Report};
 pub use run::{Options, run};
 pub use runtime::{SimRuntime, SimStream};
+pub use script::Asked;
+pub use simulation::{Simulation, SimulationBuilder};
+pub use task::Task;

@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::executor::Due;
 use super::names::Names;
 use super::runtime::{World, broker_now};
+use super::script::Script;
 use super::trace::digest;
 use super::watch::Watch;
 use crate::broker::{ClusterState, ConnKey, NodeId, Outcome, Prepared, prepare};
@@ -53,6 +54,8 @@ pub(crate) enum NetEvent {
 #[derive(Debug, Default)]
 struct Conn {
     node: NodeId,
+    /// Where the client is.
+    machine: u32,
     /// What has arrived at the broker and was not looked at.
     inbox: Vec<u8>,
     /// A request is at work.
@@ -99,11 +102,15 @@ pub(crate) struct Network {
     next: u64,
     /// Until then nothing gets through to or from these nodes.
     black: BTreeMap<NodeId, Duration>,
+    /// The same of clients' machines.
+    black_machines: BTreeMap<u32, Duration>,
+    machines: u32,
     /// Until then these nodes refuse connections, as they do while they are down.
     refusing: BTreeMap<NodeId, Duration>,
     pub(crate) down: Vec<NodeId>,
-    pub(crate) names: Names,
     pub(crate) watch: Watch,
+    pub(crate) script: Script,
+    pub(crate) names: Names,
     /// An offset commit was executed since the last look.
     pub(crate) committed: Option<Commit>,
 }
@@ -117,10 +124,13 @@ impl Network {
             conns: BTreeMap::new(),
             next: 0,
             black: BTreeMap::new(),
+            black_machines: BTreeMap::new(),
+            machines: 0,
             refusing: BTreeMap::new(),
             down: Vec::new(),
-            names: Names::default(),
             watch: Watch::default(),
+            script: Script::default(),
+            names: Names::default(),
             committed: None,
         }
     }
@@ -128,6 +138,22 @@ impl Network {
     /// Connections that a client still holds.
     pub(crate) fn open(&self) -> usize {
         self.conns.values().filter(|conn| !conn.client_left).count()
+    }
+
+    /// Those to one node.
+    pub(crate) fn open_to(&self, node: NodeId) -> Vec<u64> {
+        let of_node = |(id, conn): (&u64, &Conn)| (conn.node == node && !conn.client_left).then_some(*id);
+        self.conns.iter().filter_map(of_node).collect()
+    }
+
+    /// The number of another machine that has clients.
+    pub(crate) fn new_machine(&mut self) -> u32 {
+        self.machines += 1;
+        self.machines
+    }
+
+    pub(crate) fn cut_off_machine(&mut self, machine: u32, until: Duration) {
+        self.black_machines.insert(machine, until);
     }
 
     /// Some connection that works, if there is one.
@@ -164,6 +190,7 @@ impl Network {
     pub(crate) fn heal(&mut self) {
         self.names.heal();
         self.black.clear();
+        self.black_machines.clear();
         self.refusing.clear();
     }
 
@@ -171,8 +198,10 @@ impl Network {
         self.chance.between(self.quality.latency.0, self.quality.latency.1)
     }
 
-    fn earliest(&self, now: Duration, node: NodeId) -> Duration {
-        self.black.get(&node).copied().unwrap_or_default().max(now)
+    /// When something that is sent now gets through.
+    fn earliest(&self, now: Duration, node: NodeId, machine: u32) -> Duration {
+        let node = self.black.get(&node).copied().unwrap_or_default();
+        now.max(node).max(self.black_machines.get(&machine).copied().unwrap_or_default())
     }
 
     /// How much of `len` bytes goes at once: at least one, where there is one.
@@ -183,8 +212,8 @@ impl Network {
 
 /// What the world does with its wires.
 pub(crate) trait Wires {
-    fn connect_arrival(&mut self, node: NodeId) -> Duration;
-    fn accept(&mut self, node: NodeId) -> io::Result<u64>;
+    fn connect_arrival(&mut self, node: NodeId, machine: u32) -> Duration;
+    fn accept(&mut self, node: NodeId, machine: u32) -> io::Result<u64>;
     fn poll_read(&mut self, conn: u64, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
     fn poll_write(&mut self, conn: u64, cx: &Context<'_>, buffers: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
@@ -196,11 +225,11 @@ pub(crate) trait Wires {
 }
 
 impl Wires for World {
-    fn connect_arrival(&mut self, node: NodeId) -> Duration {
-        self.net.earliest(self.now, node) + self.net.latency() * 2
+    fn connect_arrival(&mut self, node: NodeId, machine: u32) -> Duration {
+        self.net.earliest(self.now, node, machine) + self.net.latency() * 2
     }
 
-    fn accept(&mut self, node: NodeId) -> io::Result<u64> {
+    fn accept(&mut self, node: NodeId, machine: u32) -> io::Result<u64> {
         let refusing = self.net.refusing.get(&node).is_some_and(|until| *until > self.now);
         if refusing || self.net.down.contains(&node) {
             self.trace.line(self.now, format_args!("node {node} refuses"));
@@ -208,7 +237,7 @@ impl Wires for World {
         }
         self.net.next += 1;
         let id = self.net.next;
-        self.net.conns.insert(id, Conn { node, ..Conn::default() });
+        self.net.conns.insert(id, Conn { node, machine, ..Conn::default() });
         self.trace.line(self.now, format_args!("conn {id} to node {node}"));
         Ok(id)
     }
@@ -245,11 +274,11 @@ impl Wires for World {
             conn.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let node = conn.node;
+        let (node, machine) = (conn.node, conn.machine);
         let there: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let len = self.net.piece(there.min(room));
         let bytes = first_bytes(buffers, len);
-        let at = self.net.earliest(self.now, node) + self.net.latency();
+        let at = self.net.earliest(self.now, node, machine) + self.net.latency();
         let time = self.net.quality.time_for(len);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.flying += len;
@@ -264,13 +293,13 @@ impl Wires for World {
     fn client_left(&mut self, id: u64) {
         let Some(conn) = self.net.conns.get_mut(&id) else { return };
         conn.client_left = true;
-        let (node, gone) = (conn.node, conn.end == Some(End::Reset));
+        let (node, machine, gone) = (conn.node, conn.machine, conn.end == Some(End::Reset));
         self.trace.line(self.now, format_args!("conn {id} closed by client"));
         if gone {
             self.net.conns.remove(&id);
             return;
         }
-        let at = self.net.earliest(self.now, node) + self.net.latency();
+        let at = self.net.earliest(self.now, node, machine) + self.net.latency();
         if let Some(conn) = self.net.conns.get_mut(&id) {
             self.timers.set(conn.last_up.max(at), Due::Net(NetEvent::Fin(id)));
         }
@@ -347,8 +376,14 @@ impl World {
             if conn.busy || conn.closing || self.net.down.contains(&conn.node) {
                 return;
             }
-            let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             let node = conn.node;
+            if !conn.inbox.is_empty()
+                && let Some(says) = self.net.script.stranger(node)
+            {
+                self.send_down(id, says);
+                return self.answer(id, Outcome::Close);
+            }
+            let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             conn.busy = true;
             let prepared = prepare(&frame, self.net.cluster.release_of(node));
             self.arrived(id, node, &frame, &prepared);
@@ -373,6 +408,9 @@ impl World {
         let api = ApiKey::from_code(code);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.asked = api.map(|api| (api, version));
+        }
+        if let Some(api) = api {
+            self.net.script.asked(self.now, node, id, api, frame);
         }
         let name = api.map_or("?", ApiKey::name);
         let hash = digest(frame);
@@ -406,17 +444,18 @@ impl World {
             Outcome::NoAnswer => conn.busy = false,
             Outcome::Close => {
                 conn.closing = true;
-                let node = conn.node;
+                let (node, machine) = (conn.node, conn.machine);
                 self.done(id, None);
                 self.trace.line(self.now, format_args!("conn {id} closed by node"));
-                let at = self.net.earliest(self.now, node) + self.net.latency();
+                let at = self.net.earliest(self.now, node, machine) + self.net.latency();
                 if let Some(conn) = self.net.conns.get_mut(&id) {
                     self.timers.set(conn.last_down.max(at), Due::Net(NetEvent::Close(id)));
                 }
             }
             Outcome::Answer(segments) => {
                 conn.busy = false;
-                let bytes: Bytes = segments.concat().into();
+                let (node, asked) = (conn.node, conn.asked);
+                let bytes = self.net.script.answered(node, asked, segments.concat().into());
                 let hash = digest(&bytes);
                 let len = bytes.len();
                 self.trace.line(self.now, format_args!("conn {id} answered, {len} bytes {hash:016x}"));
@@ -428,9 +467,10 @@ impl World {
 
     fn send_down(&mut self, id: u64, mut bytes: Bytes) {
         while !bytes.is_empty() {
-            let Some(node) = self.net.conns.get(&id).map(|conn| conn.node) else { return };
+            let at = self.net.conns.get(&id).map(|conn| (conn.node, conn.machine));
+            let Some((node, machine)) = at else { return };
             let len = self.net.piece(bytes.len());
-            let at = self.net.earliest(self.now, node) + self.net.latency();
+            let at = self.net.earliest(self.now, node, machine) + self.net.latency();
             let part = bytes.split_to(len);
             let time = self.net.quality.time_for(len);
             if let Some(conn) = self.net.conns.get_mut(&id) {

@@ -15,6 +15,7 @@ use kafka_core::error::{ConnectionError, Error, ErrorKind};
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};
+use super::names::Met;
 use super::network::{Network, Wires};
 use super::trace::Trace;
 
@@ -23,7 +24,10 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 
 /// A simulated world, as tasks in it see it.
 #[derive(Clone, Debug)]
-pub struct SimRuntime(Arc<Inner>);
+pub struct SimRuntime(Arc<Inner>, Machine);
+
+/// The number of the machine whose clients use it.
+type Machine = u32;
 
 #[derive(Debug)]
 struct Inner {
@@ -62,11 +66,16 @@ impl SimRuntime {
             start: Instant::now(),
             world: Mutex::new(world),
         };
-        Self(Arc::new(inner))
+        Self(Arc::new(inner), 0)
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same world, seen from another machine.
+    pub(crate) fn on(&self, machine: Machine) -> SimRuntime {
+        SimRuntime(self.0.clone(), machine)
     }
 
     /// Virtual time since the start.
@@ -201,20 +210,22 @@ impl Runtime for SimRuntime {
     }
 
     async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<SimStream> {
-        let place = self.world().net.names.node_at(address);
-        let Some((node, is_there)) = place else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-        if !is_there {
-            // Nothing answers where the node was.
-            self.sleep_until(deadline).await;
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        let met = self.world().net.names.at(address);
+        let node = match met {
+            Met::Node(node) => node,
+            Met::Refusal => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Met::Silence => {
+                self.sleep_until(deadline).await;
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        };
         let deadline = deadline.saturating_duration_since(self.0.start);
-        let arrival = self.world().connect_arrival(node);
+        let arrival = self.world().connect_arrival(node, self.1);
         self.sleep(arrival.min(deadline).saturating_sub(self.elapsed())).await;
         if arrival > deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let conn = self.world().accept(node)?;
+        let conn = self.world().accept(node, self.1)?;
         Ok(SimStream { runtime: self.clone(), conn })
     }
 

@@ -57,10 +57,13 @@ macro_rules! table {
     )*};
 }
 
-on!(on_tokio, kafka_tokio::Tokio, crate::support::block_on_tokio);
-on!(on_smol, kafka_smol::Smol, smol::block_on);
-on!(on_async_std, kafka_smol::AsyncStd, async_std::task::block_on);
-on!(on_threads, kafka_blocking::Blocking, crate::support::block_on_threads);
+/// Each ends in an error of its own kind, with a hint.
+mod promise_23 {
+    on!(on_tokio, kafka_tokio::Tokio, crate::support::block_on_tokio);
+    on!(on_smol, kafka_smol::Smol, smol::block_on);
+    on!(on_async_std, kafka_smol::AsyncStd, async_std::task::block_on);
+    on!(on_threads, kafka_blocking::Blocking, crate::support::block_on_threads);
+}
 
 /// What only a runtime that can be missing or dropped is asked.
 mod only_tokio {

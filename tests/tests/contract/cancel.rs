@@ -10,7 +10,7 @@ use kafka_core::rt::Event;
 /// No future here is polled more often before it completes; a test that never gets there must end.
 const MANY: usize = 1000;
 
-pub(crate) async fn dropped_sends<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_sends<A: Adapter>(target: &Target) {
     let owner = target.client::<A>().await;
     let topic = target.topic(&owner, "drop-send", 3).await;
     let (mut taken, mut dropped) = (Vec::new(), 0);
@@ -37,7 +37,7 @@ pub(crate) async fn dropped_sends<A: Adapter>(target: &Target) {
     assert_eq!(writer.buffered_bytes(), 0);
 }
 
-pub(crate) async fn dropped_deliveries_and_flushes<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_deliveries_and_flushes<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "drop-delivery", 1).await;
     let writer = client.writer(topic.clone()).build().unwrap();
@@ -59,7 +59,7 @@ pub(crate) async fn dropped_deliveries_and_flushes<A: Adapter>(target: &Target) 
     assert_eq!(logged, (0..count).collect::<Vec<_>>());
 }
 
-pub(crate) async fn dropped_writes<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_writes<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "drop-write", 1).await;
     let writer = client.writer(topic.clone()).batch_bytes(1024).buffer_bytes(2048).build().unwrap();
@@ -83,7 +83,7 @@ pub(crate) async fn dropped_writes<A: Adapter>(target: &Target) {
     }
 }
 
-pub(crate) async fn dropped_reads<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_reads<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "drop-read", 1).await;
     let writer = client.writer(topic.clone()).batch_messages(3).build().unwrap();
@@ -118,7 +118,7 @@ pub(crate) async fn dropped_reads<A: Adapter>(target: &Target) {
     assert_eq!(got, (0..written).collect::<Vec<_>>());
 }
 
-pub(crate) async fn dropped_commits<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_commits<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let (topic, group) = (target.topic(&client, "drop-commit", 1).await, unique("group"));
     write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..100)).await;
@@ -141,7 +141,7 @@ pub(crate) async fn dropped_commits<A: Adapter>(target: &Target) {
     second.close(LONG).await.unwrap();
 }
 
-pub(crate) async fn dropped_calls<A: Adapter>(target: &Target) {
+pub(crate) async fn promise_21_dropped_calls<A: Adapter>(target: &Target) {
     for polls in 1..MANY {
         // A client that knows nothing, each time: connect, then ask.
         let connecting = A::client(&target.bootstrap()).connect();

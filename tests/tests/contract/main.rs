@@ -129,12 +129,12 @@ macro_rules! suite {
                     Embedded try_send_gives_the_message_back,
                     Embedded a_member_survives_its_coordinator;
                 cancel:
-                    Any dropped_sends,
-                    Any dropped_deliveries_and_flushes,
-                    Any dropped_writes,
-                    Any dropped_reads,
-                    Any dropped_commits,
-                    Any dropped_calls;
+                    Any promise_21_dropped_sends,
+                    Any promise_21_dropped_deliveries_and_flushes,
+                    Any promise_21_dropped_writes,
+                    Any promise_21_dropped_reads,
+                    Any promise_21_dropped_commits,
+                    Any promise_21_dropped_calls;
                 embedded:
                     Embedded an_idle_client_keeps_quiet,
                     Embedded one_busy_partition_among_idle_ones,

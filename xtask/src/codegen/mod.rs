@@ -1,13 +1,14 @@
 //! `cargo xtask codegen`: `kafka-proto/schema/*.kp` to Rust.
 //!
 //! `grammar` reads a line, `tree` nests lines, `model` fills in what they leave unsaid, `check` looks for what
-//! cannot be, `rust` and `shapes` print. `layout` is the one layout of the schema files.
+//! cannot be, `rust` (with `body`) and `shapes` print. `layout` is the one layout of the schema files.
 
 /// Appends a line to a `String`, which cannot fail.
 macro_rules! line {
     ($out:expr, $($arg:tt)*) => { writeln!($out, $($arg)*).unwrap_or_default() };
 }
 
+mod body;
 mod check;
 mod docs;
 mod fuzz;

@@ -1,5 +1,6 @@
 //! Rust from the model: one plain file a schema file, and the table of APIs.
 
+use super::body::{self, condition};
 use super::docs;
 use super::grammar::{Literal, UnitKind};
 use super::model::{Base, Field, File, Struct, Unit, Versions};
@@ -16,6 +17,8 @@ pub(crate) fn module(file: &File) -> String {
     for s in &file.structs {
         structure(&mut out, file, s);
     }
+    let names: Vec<_> = file.structs.iter().map(|s| s.name.as_str()).collect();
+    line!(out, "default!({});", names.join(", "));
     for unit in &file.units {
         for message in &unit.messages {
             let flexible = some(message.flexible.and(message.valid));
@@ -61,9 +64,7 @@ fn of_kind(out: &mut String, file: &File, kind: UnitKind, name: &str) {
 
 fn structure(out: &mut String, file: &File, s: &Struct) {
     docs::structure(file, s).iter().for_each(|line| line!(out, "/// {line}"));
-    let derived = s.fields.iter().all(|f| f.default_is_derived(s));
-    let default = if derived { ", Default" } else { "" };
-    line!(out, "#[derive(Debug, Clone, PartialEq{default})]\npub struct {} {{", s.name);
+    line!(out, "#[derive(Debug, Clone, PartialEq)]\npub struct {} {{", s.name);
     for field in &s.fields {
         docs::field(field, s).iter().for_each(|line| line!(out, "/// {line}"));
         line!(out, "pub {}: {},", field.ident(), field.rust_type(s));
@@ -72,163 +73,22 @@ fn structure(out: &mut String, file: &File, s: &Struct) {
         line!(out, "/// Tagged fields that the schema does not know.\npub unknown_tags: UnknownTags,");
     }
     line!(out, "}}\n");
-    if !derived {
-        default_impl(out, s);
-    }
-    line!(out, "impl Struct for {} {{\nconst MIN: usize = {};\n", s.name, min_bytes(file, s));
-    write_fn(out, s);
-    read_fn(out, s);
+    line!(out, "impl Struct for {} {{\nconst MIN: usize = {};", s.name, min_bytes(file, s));
+    default_const(out, s);
+    body::write_fn(out, s);
+    body::read_fn(out, s);
     line!(out, "}}\n");
 }
 
-fn default_impl(out: &mut String, s: &Struct) {
-    line!(out, "impl Default for {} {{\nfn default() -> Self {{\nSelf {{", s.name);
+fn default_const(out: &mut String, s: &Struct) {
+    line!(out, "const DEFAULT: Self = Self {{");
     for field in &s.fields {
         line!(out, "{}: {},", field.ident(), field.default_value(s));
     }
     if s.is_flexible() {
         line!(out, "unknown_tags: UnknownTags::new(),");
     }
-    line!(out, "}}\n}}\n}}\n");
-}
-
-fn write_fn(out: &mut String, s: &Struct) {
-    let sink = if s.fields.is_empty() && !s.is_flexible() { "_" } else { "s" };
-    let version = if s.fields.is_empty() { "_" } else { "v" };
-    line!(out, "fn write<S: Sink>(&self, {sink}: &mut S, {version}: i16) -> Result<(), EncodeError> {{");
-    for field in s.plain() {
-        write_field(out, s, field);
-    }
-    write_tags(out, s);
-    line!(out, "}}\n");
-}
-
-fn write_field(out: &mut String, s: &Struct, field: &Field) {
-    let (name, ident) = (&field.name, field.ident());
-    let put = match (field.classic, field.sometimes_null(s)) {
-        (true, _) => format!("put_classic(s, \"{name}\", &self.{ident})?;"),
-        (_, Some(nullable)) => {
-            format!("some({nullable}, &self.{ident}, \"{name}\")?.put(s, \"{name}\", v)?;")
-        }
-        _ => format!("self.{ident}.put(s, \"{name}\", v)?;"),
-    };
-    match (condition(field.versions, s.used), field.ignorable) {
-        (None, _) => line!(out, "{put}"),
-        (Some(versions), true) => line!(out, "if {versions} {{\n{put}\n}}"),
-        (Some(versions), false) => {
-            let default = field.is_default(s);
-            line!(out, "if supports({versions}, \"{name}\", {default})? {{\n{put}\n}}");
-        }
-    }
-}
-
-fn write_tags(out: &mut String, s: &Struct) {
-    let tagged: Vec<_> = s.tagged().collect();
-    if !s.is_flexible() {
-        line!(out, "Ok(())");
-    } else if tagged.is_empty() {
-        line!(out, "s.no_tags(&self.unknown_tags)");
-    } else {
-        line!(out, "let set = [");
-        for field in &tagged {
-            line!(out, "{},", set_tag(s, field));
-        }
-        line!(out, "];\ns.begin_tags(&set, &self.unknown_tags)?;");
-        for (i, field) in tagged.iter().enumerate() {
-            let value = match field.is_nullable_struct(s) {
-                true => format!("&TaggedOption(&self.{})", field.ident()),
-                false => format!("&self.{}", field.ident()),
-            };
-            line!(out, "s.tag(set[{i}], {i}, \"{}\", {value}, &self.unknown_tags, v)?;", field.name);
-        }
-        line!(out, "s.end_tags({}, &self.unknown_tags);\nOk(())", tagged.len());
-    }
-}
-
-/// Whether a tagged field is written.
-fn set_tag(s: &Struct, field: &Field) -> String {
-    let default = field.is_default(s);
-    match (condition(field.versions, s.used), field.ignorable) {
-        (None, _) => negated(&default),
-        (Some(versions), true) => format!("{versions} && {}", negated(&default)),
-        (Some(versions), false) => format!("tagged({versions}, \"{}\", {default})?", field.name),
-    }
-}
-
-fn negated(condition: &str) -> String {
-    if let Some(place) = condition.strip_suffix(".is_none()") {
-        return format!("{place}.is_some()");
-    }
-    if let Some((place, rest)) = condition.split_once(".is_some_and(|x| ") {
-        return format!("{place}.is_none_or(|x| {})", negated(rest.strip_suffix(')').unwrap_or(rest)));
-    }
-    match (condition.strip_prefix('!'), condition.split_once(" == ")) {
-        (Some(positive), _) => positive.to_owned(),
-        (_, Some((left, right))) => format!("{left} != {right}"),
-        _ => format!("!{condition}"),
-    }
-}
-
-fn read_fn(out: &mut String, s: &Struct) {
-    let source = if s.fields.is_empty() && !s.is_flexible() { "_" } else { "r" };
-    let version = if s.fields.is_empty() { "_" } else { "v" };
-    line!(out, "fn read<R: Source>({source}: &mut R, {version}: i16) -> Result<Self, DecodeError> {{");
-    let tagged: Vec<_> = s.tagged().collect();
-    let (open, close) = if tagged.is_empty() { ("Ok(Self {", "})") } else { ("let mut m = Self {", "};") };
-    line!(out, "{open}");
-    for field in s.plain() {
-        let get = get(s, field);
-        let value = match condition(field.versions, s.used) {
-            None => get,
-            Some(versions) => format!("if {versions} {{ {get} }} else {{ {} }}", field.default_value(s)),
-        };
-        line!(out, "{}: {value},", field.ident());
-    }
-    for field in &tagged {
-        line!(out, "{}: {},", field.ident(), field.default_value(s));
-    }
-    if s.is_flexible() {
-        let tags = if tagged.is_empty() { "r.no_tags()?" } else { "UnknownTags::new()" };
-        line!(out, "unknown_tags: {tags},");
-    }
-    line!(out, "{close}");
-    if !tagged.is_empty() {
-        read_tags(out, s, &tagged);
-    }
-    line!(out, "}}");
-}
-
-fn get(s: &Struct, field: &Field) -> String {
-    let name = &field.name;
-    match (field.classic, field.sometimes_null(s)) {
-        (true, _) => format!("get_classic(r, \"{name}\")?"),
-        (_, Some(nullable)) => format!("Nullable::get_nullable(r, \"{name}\", v, {nullable})?"),
-        _ if field.tag.is_some() && field.is_nullable_struct(s) => format!("r.option(\"{name}\", true, v)?"),
-        _ => format!("Field::get(r, \"{name}\", v)?"),
-    }
-}
-
-fn read_tags(out: &mut String, s: &Struct, tagged: &[&Field]) {
-    let names: Vec<_> = tagged.iter().map(|f| format!("\"{}\"", f.name)).collect();
-    line!(out, "m.unknown_tags = r.tags(&[{}], |r, tag| {{\nmatch tag {{", names.join(", "));
-    for (i, field) in tagged.iter().enumerate() {
-        let guard =
-            condition(field.versions, s.used.and(s.flexible)).map_or(String::new(), |c| format!(" if {c}"));
-        line!(out, "{i}{guard} => m.{} = {},", field.ident(), get(s, field));
-    }
-    line!(out, "_ => return Ok(false),\n}}\nOk(true)\n}})?;\nOk(m)");
-}
-
-/// The test for a range, given that the version is one of `used`; `None` where it always holds.
-fn condition(range: Versions, used: Versions) -> Option<String> {
-    match (range.0 > used.0, range.1 < used.1) {
-        (false, false) => None,
-        (true, false) => Some(format!("v >= {}", range.0)),
-        (false, true) if range.1 == used.0 => Some(format!("v == {}", range.1)),
-        (false, true) => Some(format!("v <= {}", range.1)),
-        (true, true) if range.0 == range.1 => Some(format!("v == {}", range.0)),
-        (true, true) => Some(format!("({}..={}).contains(&v)", range.0, range.1)),
-    }
+    line!(out, "}};\n");
 }
 
 impl Struct {
@@ -264,12 +124,17 @@ impl Field {
         !self.nullable.and(self.versions).and(s.used).is_empty()
     }
 
-    fn is_nullable_struct(&self, s: &Struct) -> bool {
+    /// Whether all its values take the same number of bytes.
+    pub(crate) fn is_fixed(&self) -> bool {
+        !self.array && !matches!(self.base, Base::String | Base::Bytes | Base::Records | Base::Struct)
+    }
+
+    pub(crate) fn is_nullable_struct(&self, s: &Struct) -> bool {
         self.base == Base::Struct && !self.array && self.is_option(s)
     }
 
     /// The test for the versions that may be null, where others of the field's versions may not.
-    fn sometimes_null(&self, s: &Struct) -> Option<String> {
+    pub(crate) fn sometimes_null(&self, s: &Struct) -> Option<String> {
         if self.is_option(s) { condition(self.nullable, self.versions.and(s.used)) } else { None }
     }
 
@@ -304,15 +169,6 @@ impl Field {
         self.is_option(s) && (self.default == Some(Literal::Null) || self.base == Base::Records)
     }
 
-    /// Whether `#[derive(Default)]` gives the right value.
-    fn default_is_derived(&self, s: &Struct) -> bool {
-        match self.default {
-            _ if self.is_option(s) => self.default_is_null(s),
-            None | Some(Literal::Int { value: 0, .. } | Literal::Bool(false)) => true,
-            Some(_) => false,
-        }
-    }
-
     pub(crate) fn default_value(&self, s: &Struct) -> String {
         if self.default_is_null(s) {
             return "None".to_owned();
@@ -335,14 +191,14 @@ impl Field {
             (_, _, Base::String) => "Str::new()",
             (_, _, Base::Bytes) => "Bytes::new()",
             (_, _, Base::Records) => "Records::new()",
-            (_, _, Base::Struct) => return format!("{}::default()", self.type_name),
+            (_, _, Base::Struct) => return format!("{}::DEFAULT", self.type_name),
             _ => "0",
         };
         text.to_owned()
     }
 
     /// A test whether the field is at its default.
-    fn is_default(&self, s: &Struct) -> String {
+    pub(crate) fn is_default(&self, s: &Struct) -> String {
         let place = format!("self.{}", self.ident());
         match (self.is_option(s), self.default_is_null(s)) {
             (true, true) => format!("{place}.is_none()"),

@@ -140,4 +140,35 @@ proptest! {
             prop_assert!(most.copied().unwrap_or(0) - least.copied().unwrap_or(0) <= 1, "{:?}", counts);
         }
     }
+
+    #[test]
+    fn scenario_g3_round_robin_is_even_among_equals(members in 1usize..20, counts in proptest::collection::vec(0usize..30, 1..5)) {
+        let names: Vec<String> = (0..counts.len()).map(|i| format!("t{i}")).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let members: Vec<Member> = (0..members).map(|i| member(&format!("m{i}"), &all)).collect();
+        let topics = topics(&all.iter().copied().zip(counts).collect::<Vec<_>>());
+        let given = RoundRobin.assign(&members, &topics);
+        let counts: Vec<usize> = given.iter().map(Vec::len).collect();
+        prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{:?}", counts);
+    }
+}
+
+/// As many as make a slow assignor miss the rebalance timeout; each member has subscribed to something else.
+#[test]
+fn scenario_g3_hundreds_of_members_share_thousands_of_partitions() {
+    let names: Vec<String> = (0..30).map(|i| format!("t{i}")).collect();
+    let subscribed = |i: usize| names.iter().enumerate().filter(move |(n, _)| !(n + i).is_multiple_of(3));
+    let some = |i: usize| {
+        let topics: Vec<&str> = subscribed(i).map(|(_, name)| name.as_str()).collect();
+        member(&format!("m{i:03}"), &topics)
+    };
+    let members: Vec<Member> = (0..450).map(some).collect();
+    let topics = topics(&names.iter().map(|name| (name.as_str(), 100)).collect::<Vec<_>>());
+    let group = Group { members, topics };
+    for assignor in [&Range as &dyn Assignor, &RoundRobin] {
+        let given = assignor.assign(&group.members, &group.topics);
+        check(&group, &given);
+        let counts: Vec<usize> = given.iter().map(Vec::len).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 3000);
+    }
 }

@@ -16,7 +16,8 @@ pub(super) struct Pulse {
     pub(super) alive: Instant,
     /// The same for the last one that found no rebalance going on.
     pub(super) calm: Instant,
-    /// When the next one is due.
+    /// When the next one is due. While one is open this is what comes after it, so that its answer, which is the common
+    /// case, changes no timer.
     next: Instant,
     failures: u32,
     last_error: Option<Error>,
@@ -30,8 +31,15 @@ impl Membership {
     }
 
     pub(super) fn next_beat(&self) -> Option<Instant> {
-        let pulse = self.pulse.as_ref().filter(|_| !self.is_open(Kind::Heartbeat))?;
-        Some(pulse.next)
+        self.pulse.as_ref().map(|pulse| pulse.next)
+    }
+
+    /// One that is due while another is open waits an interval more: its answer says when the next is due.
+    pub(super) fn put_off_beat(&mut self, now: Instant) {
+        let (interval, is_open) = (self.config.heartbeat_interval, self.is_open(Kind::Heartbeat));
+        if let Some(pulse) = self.pulse.as_mut().filter(|pulse| is_open && pulse.next <= now) {
+            pulse.next = now + interval;
+        }
     }
 
     /// When the session ends, unless a heartbeat is answered. One that is leaving anyway does not mind.
@@ -41,7 +49,8 @@ impl Membership {
     }
 
     pub(super) fn ask_heartbeat(&mut self, now: Instant) -> Option<Ask> {
-        if self.next_beat()? > now {
+        let pulse = self.pulse.as_ref()?;
+        if pulse.next > now || self.is_open(Kind::Heartbeat) {
             return None;
         }
         let request = HeartbeatRequest {
@@ -52,6 +61,9 @@ impl Membership {
             ..Default::default()
         };
         let timeout = self.beat_timeout();
+        if let Some(pulse) = &mut self.pulse {
+            pulse.next = now + self.config.heartbeat_interval;
+        }
         Some(self.ask(Kind::Heartbeat, now, timeout, request.into()))
     }
 

@@ -267,6 +267,7 @@ impl Membership {
         self.check_session(at);
         self.check_revocation(at);
         self.check_leaving(at);
+        self.put_off_beat(at);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and poll again. May change after any other call.

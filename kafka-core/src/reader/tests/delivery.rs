@@ -237,6 +237,7 @@ fn scenario_c26_nothing_is_returned_after_a_revocation() {
     assert!(!rig.machine.is_readable());
     assert!(rig.take().is_none());
     drop(walk);
+    assert!(rig.machine.poll_ended_session().is_some());
     assert!(rig.machine.is_quiescent());
 }
 

@@ -135,6 +135,79 @@ fn truncation_told_by_a_fetch() {
     }
 }
 
+/// Batches of two leader epochs: 0 to 3 of 4, 4 to 7 of 5.
+fn of_two_epochs() -> PartitionData {
+    data(0, &[Batch { epoch: 4, ..Batch::plain(0, 4) }, Batch::plain(4, 8)])
+}
+
+fn last_epoch(plan: &FetchPlan) -> i32 {
+    plan.request.topics[0].partitions[0].last_fetched_epoch
+}
+
+#[test]
+fn what_a_walk_left_is_fetched_again_with_the_epoch_of_what_was_read() {
+    for (read, epoch) in [(1, 4), (4, 4), (5, 5), (7, 5)] {
+        let mut rig = Rig::reading(1, |_| ());
+        rig.fetch(1);
+        rig.brought(1, vec![of_two_epochs()]);
+        let mut walk = rig.take_walk();
+        (0..read).for_each(|offset| assert_eq!(walk.next().unwrap().unwrap().offset(), offset));
+        drop(walk);
+        assert!(rig.take().is_none());
+        let plan = rig.fetch(1);
+        assert_eq!((listed(&plan), last_epoch(&plan)), (vec![(0, read)], epoch), "after {read}");
+    }
+}
+
+/// A truncation is told also where the walk that it happened under is given up above it.
+#[test]
+fn a_truncation_under_a_walk_is_not_forgotten() {
+    let diverging_epoch = EpochEndOffset { epoch: 4, end_offset: 5, ..Default::default() };
+    let truncated = || vec![PartitionData { diverging_epoch: diverging_epoch.clone(), ..caught_up(0, 9) }];
+    for reset in [Reset::Error, Reset::First] {
+        let mut rig = Rig::reading(1, |config| config.reset = reset);
+        rig.fetch(1);
+        rig.brought(1, vec![of_two_epochs()]);
+        let mut walk = rig.take_walk();
+        for _ in 0..7 {
+            walk.next().unwrap().unwrap();
+        }
+        rig.fetch(1);
+        rig.brought(1, truncated());
+        drop(walk);
+        assert!(rig.take().is_none(), "where the walk was is looked at again");
+        if rig.lanes().is_empty() {
+            rig.next_timer();
+        }
+        let plan = rig.fetch(1);
+        assert_eq!((listed(&plan), last_epoch(&plan)), (vec![(0, 7)], 5));
+        rig.brought(1, truncated());
+        match reset {
+            Reset::Error => assert_eq!(rig.take_error().kind(), &ErrorKind::Truncated { to: 5 }),
+            _ => assert_eq!(rig.take_notice().kind(), &ErrorKind::Truncated { to: 5 }),
+        }
+        assert_eq!(rig.machine.position(&tp(0)), Some(if reset == Reset::Error { 7 } else { 5 }));
+    }
+}
+
+/// As above, where the fetch does not tell: the epoch is asked for again.
+#[test]
+fn what_a_walk_left_is_validated_by_brokers_that_are_to_be_asked() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.version = 11;
+    rig.fetch(1);
+    rig.brought(1, vec![of_two_epochs()]);
+    let mut walk = rig.take_walk();
+    for _ in 0..2 {
+        walk.next().unwrap().unwrap();
+    }
+    drop(walk);
+    assert!(rig.take().is_none());
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 11).is_none());
+    let RequestKind::OffsetForLeaderEpoch(request) = rig.ask().unwrap().request else { panic!() };
+    assert_eq!(request.topics[0].partitions[0].leader_epoch, 4);
+}
+
 fn validating(reset: Reset) -> (Rig, u64) {
     let mut rig = Rig::with(|config| config.reset = reset);
     rig.version = 11;

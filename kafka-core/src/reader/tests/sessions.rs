@@ -167,7 +167,7 @@ fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
         assert_eq!(rig.lanes(), [(1, ASIDE)], "at once");
         let plan = rig.aside(1);
         assert_eq!((heading(&plan), listed(&plan)), ((0, -1), vec![(0, round + 1)]));
-        assert_eq!(plan.request.max_wait_ms, 500);
+        assert_eq!(plan.request.max_wait_ms, 484);
         rig.brought_aside(1, vec![data(0, &[batch(round + 1)])]);
     }
     // Together again once the parked fetch is back.
@@ -204,7 +204,7 @@ fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     rig.fetch(1);
     rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
     rig.later(Duration::from_millis(100));
-    assert_eq!(rig.aside(1).request.max_wait_ms, 400, "as long as the main one has left");
+    assert_eq!(rig.aside(1).request.max_wait_ms, 384, "a little less than the main one has left");
     rig.brought(1, vec![data(1, &[Batch::plain(0, 1)])]);
     let plan = rig.fetch(1);
     assert_eq!((listed(&plan), forgotten(&plan)), (vec![(1, 1)], vec![0]));
@@ -213,6 +213,92 @@ fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     assert_eq!(rig.lanes(), []);
     rig.next_timer();
     assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
+}
+
+/// Answers that nothing, each as late as it may be; how long each fetch may wait.
+fn quiet(rig: &mut Rig, fetches: usize) -> Vec<i32> {
+    let mut waits = Vec::new();
+    for _ in 0..fetches {
+        let wait = rig.fetch(1).request.max_wait_ms;
+        waits.push(wait);
+        rig.later(Duration::from_millis(wait as u64));
+        rig.brought(1, vec![]);
+    }
+    waits
+}
+
+#[test]
+fn a_broker_may_wait_longer_while_nothing_comes() {
+    let mut rig = Rig::reading(1, |_| ());
+    assert_eq!(quiet(&mut rig, 6), [500, 1000, 2000, 4000, 4000, 4000]);
+    let plan = rig.fetch(1);
+    assert_eq!(plan.timeout, Duration::from_secs(34));
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
+    rig.read();
+    // There was said to be more, so the broker was not to wait.
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(0, 1)]);
+    assert_eq!(quiet(&mut rig, 2), [500, 1000]);
+}
+
+#[test]
+fn a_broker_that_waits_for_more_than_anything_waits_no_longer_than_it_was_told() {
+    let mut rig = Rig::reading(1, |config| config.min_bytes = 2);
+    assert_eq!(quiet(&mut rig, 4), [500; 4]);
+    let mut rig = Rig::reading(1, |config| config.max_wait = Duration::from_secs(20));
+    assert_eq!(quiet(&mut rig, 3), [20_000; 3]);
+}
+
+#[test]
+fn a_broker_that_never_waits_so_long_is_not_held_off() {
+    let mut rig = Rig::reading(1, |_| ());
+    for _ in 0..10 {
+        rig.fetch(1);
+        rig.later(Duration::from_millis(500));
+        rig.brought(1, vec![]);
+    }
+    assert_eq!(rig.lanes(), [(1, MAIN)]);
+}
+
+#[test]
+fn a_fetch_aside_waits_no_longer_than_it_was_told() {
+    let mut rig = Rig::reading(2, |_| ());
+    quiet(&mut rig, 4);
+    assert_eq!(rig.fetch(1).request.max_wait_ms, 4000);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    assert_eq!(rig.aside(1).request.max_wait_ms, 500);
+}
+
+#[test]
+fn two_fetches_that_end_together_become_one() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.later(Duration::from_millis(100));
+    rig.aside(1);
+    rig.later(Duration::from_millis(384));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), [], "the main one will be back in a moment");
+    rig.later(Duration::from_millis(16));
+    rig.brought(1, vec![]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 5)]);
+    assert_eq!(rig.lanes(), []);
+}
+
+#[test]
+fn a_fetch_that_is_late_is_waited_for_a_moment_only() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.aside(1);
+    rig.later(Duration::from_millis(484));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), []);
+    assert!(rig.next_timer() <= Duration::from_millis(32));
+    rig.aside(1);
+    rig.later(Duration::from_secs(2));
+    rig.brought_aside(1, vec![]);
+    assert_eq!(rig.lanes(), [(1, ASIDE)], "no longer");
 }
 
 #[test]
@@ -255,11 +341,62 @@ fn scenario_c21_an_assignment_that_ends_under_a_parked_fetch_frees_its_lanes_whe
     rig.machine.unassign_all(rig.now);
     assert!(!rig.machine.is_quiescent());
     rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+    assert_eq!(ended(&mut rig), [(1, 77)]);
     assert!(rig.machine.is_quiescent());
     assert!(rig.take().is_none());
     rig.assign([at(3)]);
     let plan = rig.fetch(1);
-    assert_eq!((heading(&plan), listed(&plan)), ((77, 0), vec![(0, 3)]));
+    assert_eq!((heading(&plan), listed(&plan)), ((0, 0), vec![(0, 3)]));
+}
+
+/// The sessions that brokers are told to forget.
+fn ended(rig: &mut Rig) -> Vec<(i32, i32)> {
+    let all = std::iter::from_fn(|| rig.machine.poll_ended_session());
+    let each = |(broker, request): (i32, kafka_proto::messages::fetch::FetchRequest)| {
+        assert_eq!((request.session_epoch, request.topics.len(), request.max_wait_ms), (-1, 0, 0));
+        (broker, request.session_id)
+    };
+    all.map(each).collect()
+}
+
+#[test]
+fn a_session_ends_with_the_last_partition_at_its_broker() {
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5), (1, 5), (2, 5)]);
+    rig.assign([at(0), at(0), at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![]);
+    rig.fetch(2);
+    rig.respond(2, MAIN, response(88, vec![data(2, &[Batch::plain(0, 1)])]));
+    rig.topic(&[(1, 5), (3, 6), (2, 5)]);
+    assert_eq!(ended(&mut rig), [], "broker 1 serves another");
+    rig.machine.pause(rig.now, &tp(2)).unwrap();
+    assert_eq!(ended(&mut rig), [], "paused is not gone");
+    rig.topic(&[(1, 5), (3, 6), (3, 6)]);
+    assert_eq!(ended(&mut rig), [(2, 88)]);
+    // One that is under way is waited for, unless the reader ends.
+    rig.fetch(1);
+    rig.topic(&[(3, 6), (3, 6), (3, 6)]);
+    assert_eq!(ended(&mut rig), []);
+    rig.brought(1, vec![]);
+    assert_eq!(ended(&mut rig), [(1, 77)]);
+    rig.fetch(3);
+    rig.respond(3, MAIN, response(99, vec![data(0, &[Batch::plain(0, 1)])]));
+    rig.fetch(3);
+    rig.machine.end(rig.now);
+    assert_eq!(ended(&mut rig), [(3, 99)]);
+    rig.lost(3, MAIN);
+    assert_eq!(ended(&mut rig), [], "once");
+}
+
+#[test]
+fn a_broker_without_sessions_is_told_of_no_end() {
+    let mut rig = Rig::reading(1, |_| ());
+    rig.version = 4;
+    rig.fetch(1);
+    rig.respond(1, MAIN, response(0, vec![data(0, &[Batch::plain(0, 1)])]));
+    rig.machine.end(rig.now);
+    assert_eq!(ended(&mut rig), []);
 }
 
 #[test]

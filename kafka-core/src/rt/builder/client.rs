@@ -122,8 +122,8 @@ impl<R: Runtime> ClientBuilder<R> {
         };
         config.seed = self.seed.unwrap_or_else(|| runtime.seed());
         config.validate()?;
-        let clock = runtime.clone();
-        let shared = Shared::new(config, move || clock.now());
+        let (clock, wall) = (runtime.clone(), runtime.clone());
+        let shared = Shared::new(config, move || clock.now(), move || wall.wall_ms());
         let budget = DriverWaker::default();
         let handle = Handle::new(shared.clone());
         runtime.spawn(run(runtime.clone(), shared, budget.clone()));

@@ -1,7 +1,9 @@
 //! The producer by hand: records in, requests out, answers as a broker would give them. No client, no socket, no clock.
 
+mod chunks;
 mod order;
 mod outcomes;
+mod scale;
 mod sequences;
 mod timing;
 
@@ -84,14 +86,11 @@ impl Harness {
     pub(super) fn send(&mut self, partition: usize, value: &str) -> Delivery {
         let slot = self.topic.slot(partition).unwrap();
         let message = Message::new(value.to_owned()).key("k");
-        let mut deliveries = Vec::new();
-        let appended = self.accumulator.append(self.now, &self.topic, &slot, [&message], 0, |taken| {
-            deliveries.push(taken.unwrap());
-        });
+        let (appended, delivery) = self.accumulator.append(self.now, &self.topic, &slot, &message, 0);
         if appended.opened || appended.filled {
             self.producer.appended(self.now, slot.index, appended.opened);
         }
-        deliveries.pop().unwrap()
+        delivery.unwrap()
     }
 
     pub(super) fn poll(&mut self) -> Option<Request> {

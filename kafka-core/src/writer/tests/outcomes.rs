@@ -4,7 +4,7 @@ use super::{Harness, acked, failed};
 use crate::client::machine::Answer;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
-use crate::writer::{Acks, Fate, Idempotence, WriterConfig};
+use crate::writer::{Acks, Charge, Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -195,7 +195,7 @@ fn what_may_be_written_stays_so_when_a_retry_is_out_of_order() {
     assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
 }
 
-/// Found by the simulator, rolling_restart 25: who was next in line had its room, and slept on until its delivery timeout.
+/// Who was next in line had its room, and slept on until its delivery timeout.
 #[test]
 fn room_that_was_granted_and_not_needed_wakes_the_next_in_line() {
     #[derive(Default)]
@@ -210,12 +210,17 @@ fn room_that_was_granted_and_not_needed_wakes_the_next_in_line() {
     let memory = &h.accumulator.memory;
     let need = (1 << 20) - memory.used();
     let (mut noop, woken) = (Context::from_waker(Waker::noop()), Arc::new(Woken::default()));
-    let (first, second) = (memory.enqueue(need), memory.enqueue(100));
+    let (first, second) = (
+        memory.enqueue(Charge { partition: 0, bytes: need }),
+        memory.enqueue(Charge { partition: 0, bytes: 100 }),
+    );
     assert!(memory.poll_granted(first, &mut noop).is_ready());
     let waker = Waker::from(woken.clone());
     assert!(memory.poll_granted(second, &mut Context::from_waker(&waker)).is_pending());
     let (slot, message) = (h.topic.slot(0).unwrap(), Message::new("b"));
-    h.accumulator.append(h.now, &h.topic, &slot, [&message], need, |taken| assert!(taken.is_ok()));
+    assert_eq!(memory.taken(first), need);
+    let (_, taken) = h.accumulator.append(h.now, &h.topic, &slot, &message, need);
+    assert!(taken.is_ok());
     assert!(woken.0.load(Ordering::Relaxed), "what was left of the first one's room is the second one's");
     assert!(memory.poll_granted(second, &mut noop).is_ready());
 }

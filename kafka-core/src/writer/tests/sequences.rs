@@ -206,3 +206,35 @@ fn what_a_broker_may_still_execute_is_not_sent_under_another_epoch() {
     h.answer(&third, &[(ErrorCode::None, 9)]);
     assert_eq!(acked(&c), 9);
 }
+
+#[test]
+fn scenario_p11_batches_straddle_the_wrap() {
+    let mut h = Harness::new(
+        1,
+        WriterConfig { batch_messages: 4, linger: Duration::ZERO, ..WriterConfig::default() },
+    );
+    // The first goes alone and takes the identity; the broker has seen all sequences up to three before the last.
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    h.producer.partitions[0].next_sequence = i32::MAX - 2;
+    let sent: Vec<_> = (0..10).map(|i| h.send(0, &i.to_string())).collect();
+    let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
+    let stamps: Vec<_> =
+        requests.iter().flat_map(|r| r.stamps()).map(|(.., base, count)| (base, count)).collect();
+    assert_eq!(stamps.iter().map(|(_, count)| count).sum::<u32>(), 10);
+    let mut next = i64::from(i32::MAX - 2);
+    for (base, count) in stamps {
+        assert_eq!(i64::from(base), next, "sequences go on at 0 after the last");
+        next = (next + i64::from(count)) % (1 << 31);
+    }
+    assert_eq!(next, 7);
+    // One that is sent again keeps its sequence across the wrap.
+    h.answer(&requests[0], &[(ErrorCode::NotEnoughReplicas, -1)]);
+    requests[1..].iter().for_each(|r| h.answer(r, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]));
+    h.next_deadline();
+    let again = h.poll().unwrap();
+    assert_eq!(again.stamps(), requests[0].stamps());
+    assert_eq!(h.producer.stats.epoch_bumps, 0);
+    drop(sent);
+}

@@ -17,6 +17,7 @@ struct Args {
     peer: String,
     table: Option<String>,
     check: bool,
+    json: bool,
 }
 
 fn main() {
@@ -25,14 +26,17 @@ fn main() {
     std::panic::set_hook(Box::new(|_| ())); // what panics is among those skipped
     let groups = groups::groups(&args.only, &mut skipped);
     _ = std::panic::take_hook();
-    println!("not measured:");
-    skipped.lines().for_each(|line| println!("  {line}"));
-    println!();
+    if !args.json {
+        println!("not measured:");
+        skipped.lines().for_each(|line| println!("  {line}"));
+        println!();
+    }
     if args.check {
         return;
     }
     let mut table = String::from(report::TABLE_HEAD);
-    for mut group in groups {
+    let count = groups.len();
+    for (at, mut group) in groups.into_iter().enumerate() {
         group.cases.retain(|case| args.peer.is_empty() || case.name == args.peer);
         if cfg!(feature = "count-alloc") {
             for case in &mut group.cases {
@@ -42,6 +46,10 @@ fn main() {
             continue;
         }
         let rows = harness::measure(group.cases, &args.opts);
+        if args.json {
+            rows.iter().for_each(|row| println!("{}", report::json_line(&group.name, row, at + 1, count)));
+            continue;
+        }
         report::print_rows(&group.name, group.bytes, &rows);
         table += &report::table_line(&group.name, &rows);
     }
@@ -53,7 +61,8 @@ fn main() {
 fn args() -> Args {
     let ms = Duration::from_millis;
     let opts = Opts { rounds: 15, sample: ms(25), warmup: ms(80) };
-    let mut out = Args { opts, only: String::new(), peer: String::new(), table: None, check: false };
+    let mut out =
+        Args { opts, only: String::new(), peer: String::new(), table: None, check: false, json: false };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().expect("a value");
@@ -65,6 +74,7 @@ fn args() -> Args {
             "--peer" => out.peer = value(),
             "--table" => out.table = Some(value()),
             "--check" => out.check = true,
+            "--json" => out.json = true,
             _ => panic!("{arg} is not known; see README.md"),
         }
     }

@@ -19,6 +19,17 @@ pub fn print_rows(group: &str, bytes: usize, rows: &[Row]) {
     }
 }
 
+/// The samples of a case in nanoseconds, for other programs; its group is the `at`th of `of`.
+pub fn json_line(group: &str, row: &Row, at: usize, of: usize) -> String {
+    let samples: Vec<String> = row.samples.iter().map(|ns| format!("{ns:.1}")).collect();
+    // Debug escapes what JSON escapes, as far as names go.
+    format!(
+        r#"{{"work":{group:?},"peer":{:?},"unit":"ns","group":{at},"of":{of},"samples":[{}]}}"#,
+        row.name,
+        samples.join(",")
+    )
+}
+
 /// Ours compared with the floor and with the fastest of the others.
 struct Verdict<'a> {
     ours: f64,

@@ -60,8 +60,5 @@ fn delete(
     if offset < 0 || offset > high_watermark {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    partition.log.delete_before(offset);
-    let start = partition.log.start_offset();
-    partition.producers.forget_before(start, release);
-    Ok(start)
+    Ok(partition.delete_before(offset, release))
 }

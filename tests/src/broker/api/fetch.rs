@@ -28,11 +28,13 @@ pub(crate) struct FetchWait {
     available: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Limits {
     min_bytes: usize,
     max_bytes: usize,
     read_committed: bool,
+    /// Where the consumer is, if it says so.
+    rack: Str,
 }
 
 /// What the request is in the life of a session.
@@ -54,7 +56,9 @@ struct Read {
 impl Read {
     /// Something the client should know at once.
     fn is_urgent(&self) -> bool {
-        self.data.error_code != 0 || self.data.diverging_epoch != EpochEndOffset::default()
+        self.data.error_code != 0
+            || self.data.diverging_epoch != EpochEndOffset::default()
+            || self.data.preferred_read_replica >= 0
     }
 }
 
@@ -63,6 +67,8 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: FetchRequ
         min_bytes: usize::try_from(request.min_bytes).unwrap_or_default(),
         max_bytes: usize::try_from(request.max_bytes.min(cluster.config.fetch_max_bytes)).unwrap_or_default(),
         read_committed: request.isolation_level == 1,
+        // Parked fetches outlive the request.
+        rack: Str::from(&*request.rack_id),
     };
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
     let (context, wanted) = match open_context(cluster, call, &request) {
@@ -72,7 +78,7 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: FetchRequ
             return refuse(&request, call.version, error).into();
         }
     };
-    let reads = read_all(cluster, call, limits, &wanted);
+    let reads = read_all(cluster, call, &limits, &wanted);
     let available: usize = reads.iter().map(|read| read.bytes).sum();
     let urgent = reads.iter().any(Read::is_urgent);
     if max_wait.is_zero() || wanted.is_empty() || urgent || available >= limits.min_bytes {
@@ -105,7 +111,7 @@ pub(crate) fn refuse(request: &FetchRequest, version: i16, error: ErrorCode) -> 
 /// Answers a fetch that has waited long enough, or need wait no longer.
 pub(crate) fn finish(cluster: &mut ClusterState, id: WaitId, call: &Call, wait: FetchWait) -> Reply {
     forget(cluster, id, &wait);
-    let reads = read_all(cluster, call, wait.limits, &wait.wanted);
+    let reads = read_all(cluster, call, &wait.limits, &wait.wanted);
     respond(cluster, call, wait.context, reads)
 }
 
@@ -196,7 +202,7 @@ fn asked_for(request: &FetchRequest) -> impl Iterator<Item = Wanted> {
 
 /// Reads the partitions in their order until the limit is reached. From version 3 on the first batch found
 /// comes whole, however large (KIP-74).
-fn read_all(cluster: &mut ClusterState, call: &Call, limits: Limits, wanted: &[Wanted]) -> Vec<Read> {
+fn read_all(cluster: &mut ClusterState, call: &Call, limits: &Limits, wanted: &[Wanted]) -> Vec<Read> {
     let mut left = limits.max_bytes;
     let mut first_whole = call.version >= 3;
     let read = |wanted: &Wanted| {
@@ -212,7 +218,7 @@ fn read_all(cluster: &mut ClusterState, call: &Call, limits: Limits, wanted: &[W
 fn read_partition(
     cluster: &mut ClusterState,
     call: &Call,
-    limits: Limits,
+    limits: &Limits,
     wanted: &Wanted,
     left: usize,
     first_whole: bool,
@@ -220,6 +226,8 @@ fn read_partition(
     let name = cluster.topic_name(&wanted.key.name, wanted.key.id)?;
     // Since KIP-392 a follower serves consumers as well.
     let followers_too = call.version >= 11 && cluster.config.release >= Release::V2_4;
+    let elsewhere = cluster.replica_near(call.node, &name, wanted.key.partition, &limits.rack);
+    let elsewhere = elsewhere.filter(|_| followers_too);
     let zstd_only = cluster.topics.get(&name).is_some_and(|topic| topic.config.compression == "zstd");
     let (index, epoch) = (wanted.key.partition, wanted.current_leader_epoch);
     let seen =
@@ -258,6 +266,10 @@ fn read_partition(
     }
     if offset < log.start_offset() || offset > log.end_offset() {
         return Err(ErrorCode::OffsetOutOfRange);
+    }
+    if let Some(replica) = elsewhere {
+        data.preferred_read_replica = replica;
+        return Ok((data, 0));
     }
     let max_bytes = left.min(usize::try_from(wanted.max_bytes).unwrap_or_default());
     if max_bytes > 0 || first_whole {

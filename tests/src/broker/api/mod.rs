@@ -193,8 +193,8 @@ impl ClusterState {
         (java_hash(group) & i32::MAX) % self.config.offsets_topic_partitions.max(1)
     }
 
-    /// The node that coordinates a group.
-    fn coordinator(&mut self, group: &str) -> Option<NodeId> {
+    /// The node that coordinates a group; `None` while nobody does.
+    pub fn coordinator(&mut self, group: &str) -> Option<NodeId> {
         self.ensure_offsets_topic();
         self.topics.partition(OFFSETS_TOPIC, self.group_partition(group))?.leader
     }

@@ -8,6 +8,7 @@ use super::log::Log;
 use super::producers::Producers;
 use super::topic_config::TopicConfig;
 use crate::broker::config::NodeId;
+use crate::broker::release::Release;
 use crate::broker::waits::WaitId;
 
 /// The internal topic whose partition leaders coordinate groups.
@@ -69,6 +70,14 @@ impl Partition {
             Some(at) if self.isr.len() > 1 => at.clamp(self.log.start_offset(), self.log.end_offset()),
             _ => self.log.end_offset(),
         }
+    }
+
+    /// Removes what is before an offset; the first offset that is left.
+    pub(crate) fn delete_before(&mut self, offset: i64, release: Release) -> i64 {
+        self.log.delete_before(offset);
+        let start = self.log.start_offset();
+        self.producers.forget_before(start, release);
+        start
     }
 
     /// How far followers in sync have got.

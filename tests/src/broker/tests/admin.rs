@@ -294,3 +294,20 @@ fn the_cluster_describes_itself() {
     let wrong = rig.call(1, 2, DescribeClusterRequest { endpoint_type: 2, ..Default::default() });
     assert_eq!(error(wrong.error_code), ErrorCode::MismatchedEndpointType);
 }
+
+#[test]
+fn a_test_administers_topics_without_a_client() {
+    let mut rig = Rig::new(3);
+    rig.fill("t", 4);
+    assert_eq!(rig.cluster.delete_records("t", 0, 3), Ok(3));
+    assert_eq!(rig.cluster.delete_records("t", 0, 99), Ok(4), "up to the high watermark");
+    assert!(rig.cluster.delete_records("t", 7, 1).is_err());
+    rig.cluster.create_partitions("t", 3).unwrap();
+    assert!(rig.cluster.create_partitions("t", 2).is_err(), "topics only grow");
+    assert_eq!(rig.cluster.offsets("t", 2), Some((0, 0, 0)));
+    rig.cluster.alter_topic("t", &[("retention.ms", Some("1000"))]).unwrap();
+    assert!(rig.cluster.alter_topic("t", &[("no.such.setting", Some("1"))]).is_err());
+    rig.cluster.alter_topic("t", &[("retention.ms", None)]).unwrap();
+    rig.cluster.delete_topic("t").unwrap();
+    assert!(rig.cluster.topic_names().is_empty() && rig.cluster.delete_topic("t").is_err());
+}

@@ -1,5 +1,6 @@
-//! kafka-proto, used as kafka-core uses it: every batch and every message in memory of its own, nothing kept between
-//! two operations. The peers' adapters keep their output buffer where their API allows that.
+//! kafka-proto, used as kafka-core's writer uses it: batches are built in chunks of a pool, which expects each to be as
+//! large as the one before; a message is in memory of its own. The peers' adapters keep their output buffer where their
+//! API allows that.
 
 use super::*;
 use crate::data::{self, BASE_TS, touch, touch_position};
@@ -8,7 +9,7 @@ use ::kafka_proto::messages::fetch::FetchResponse;
 use ::kafka_proto::messages::heartbeat::HeartbeatRequest;
 use ::kafka_proto::messages::metadata::MetadataResponse;
 use ::kafka_proto::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use ::kafka_proto::records::{BatchBuilder, Compression, Header, ProducerStamp, batches};
+use ::kafka_proto::records::{BatchBuilder, ChunkPool, Compression, Header, ProducerStamp, batches};
 use ::kafka_proto::wire::{Decoder, Encoder, Records};
 use ::kafka_proto::{ApiKey, Message, RequestKind, ResponseKind, Str, Uuid, frame};
 use bytes::Buf;
@@ -75,12 +76,30 @@ fn given(recs: &[Rec]) -> Vec<Given> {
     recs.iter().map(one).collect()
 }
 
-fn seal(recs: &[Given], codec: Compression) -> Records {
-    let mut builder = BatchBuilder::new();
-    for r in recs {
-        builder.append(r.timestamp, Some(&r.key), Some(&r.value), &r.headers).unwrap();
+/// What a writer keeps from batch to batch.
+struct Writer {
+    chunks: ChunkPool,
+    /// Bytes of the batch before.
+    expected: usize,
+}
+
+impl Writer {
+    fn new() -> Self {
+        Writer { chunks: ChunkPool::new(4 << 20), expected: 0 }
     }
-    builder.finish().compress(codec, None).unwrap().seal(ProducerStamp::NONE)
+
+    fn seal(&mut self, recs: &[Given], codec: Compression) -> Records {
+        let mut builder = BatchBuilder::with_pool(&self.chunks).expecting(self.expected);
+        for r in recs {
+            builder.append(r.timestamp, Some(&r.key), Some(&r.value), &r.headers).unwrap();
+        }
+        self.expected = builder.encoded_len() - 61;
+        let body = builder.finish();
+        match codec {
+            Compression::None => body.seal(ProducerStamp::NONE),
+            _ => body.compress(codec, None).unwrap().seal(ProducerStamp::NONE),
+        }
+    }
 }
 
 /// Ready to be sent means the segments of a vectored write: that is how batches go to the socket.
@@ -93,14 +112,16 @@ fn encode(recs: &[Rec], codec: Codec) -> Res<Enc> {
         Codec::Lz4 => Compression::Lz4,
         Codec::Zstd => Compression::Zstd,
     };
-    let once = seal(&recs, codec).into_bytes().to_vec();
-    Ok(Enc { once, run: simple(move || seal(black_box(&recs), codec)) })
+    let mut writer = Writer::new();
+    let once = writer.seal(&recs, codec).into_bytes().to_vec();
+    Ok(Enc { once, run: simple(move || writer.seal(black_box(&recs), codec)) })
 }
 
 /// The same, and then copied into one piece, which no part of the client does.
 pub fn encode_one_piece(recs: &[Rec]) -> Run {
     let recs = given(recs);
-    simple(move || seal(black_box(&recs), Compression::None).into_bytes())
+    let mut writer = Writer::new();
+    simple(move || writer.seal(black_box(&recs), Compression::None).into_bytes())
 }
 
 fn metadata_decode(b: &Bytes, v: i16) -> Res<u64> {
@@ -151,10 +172,10 @@ fn fetch_full(b: &Bytes, v: i16) -> Res<u64> {
 }
 
 fn produce_records(parts: &[Vec<Rec>], v: i16) -> Res<Enc> {
-    fn go(parts: &[Vec<Given>], v: i16) -> Vec<Bytes> {
+    fn go(writer: &mut Writer, parts: &[Vec<Given>], v: i16) -> Vec<Bytes> {
         let partition = |(i, recs): (usize, &Vec<Given>)| PartitionProduceData {
             index: i as i32,
-            records: Some(seal(recs, Compression::None)),
+            records: Some(writer.seal(recs, Compression::None)),
             ..Default::default()
         };
         let request = ProduceRequest {
@@ -172,7 +193,9 @@ fn produce_records(parts: &[Vec<Rec>], v: i16) -> Res<Enc> {
         out.into_segments()
     }
     let parts: Vec<Vec<Given>> = parts.iter().map(|p| given(p)).collect();
-    Ok(Enc { once: go(&parts, v).concat(), run: simple(move || go(black_box(&parts), v)) })
+    let mut writer = Writer::new();
+    let once = go(&mut writer, &parts, v).concat();
+    Ok(Enc { once, run: simple(move || go(&mut writer, black_box(&parts), v)) })
 }
 
 fn heartbeat_decode(b: &Bytes) -> Res<u64> {
@@ -180,9 +203,13 @@ fn heartbeat_decode(b: &Bytes) -> Res<u64> {
     let mut acc = 0;
     while !b.is_empty() {
         let len = b.get_i32() as usize;
-        let (id, body) = frame::decode_response(ApiKey::Heartbeat, 4, &b.split_to(len)).map_err(s)?;
-        let ResponseKind::Heartbeat(body) = body else { return Err("another response".into()) };
-        acc += id as u64 + body.throttle_time_ms as u64 + body.error_code as u64;
+        match frame::decode_response(ApiKey::Heartbeat, 4, &b.split_to(len)) {
+            Ok((id, ResponseKind::Heartbeat(body))) => {
+                acc += id as u64 + body.throttle_time_ms as u64 + body.error_code as u64;
+            }
+            Ok(_) => return Err("another response".into()),
+            Err(e) => return Err(s(e)),
+        }
     }
     Ok(acc)
 }

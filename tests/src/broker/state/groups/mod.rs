@@ -267,6 +267,9 @@ impl Group {
             None => Group { id: self.id.clone(), ..Group::default() },
         };
         self.offsets = offsets;
+        for member in &mut self.members {
+            (member.joining, member.syncing, member.has_synced) = (None, None, true);
+        }
         let sessions: Vec<_> = self.members.iter().map(|m| (m.id.clone(), m.session_timeout)).collect();
         for (member, timeout) in sessions {
             self.set_timer(tools, GroupTimer::Session(member), timeout);

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything, on a machine with nothing else to do: builds what is missing, starts Apache Kafka 4.4.0 with one broker, then
+# with three, runs the rounds that are not in results/ yet, and writes results/tables.md. Stopped, it goes on where it was.
+# Arguments go to the rounds: ./full.sh --rounds 7 --only produce-100
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$PWD/../../..
+for peer in rounds null ours barnabas krafka kacrab rdkafka rskafka confluent go-franz go-kafkago go-sarama; do
+  [[ -x target/bin/e2e-$peer || -x target/bin/$peer ]] || ./build.sh "$peer" || true
+done
+for brokers in 1 3; do
+  (cd "$root" && cargo xtask cluster down --all)
+  addresses=$(cd "$root" && cargo xtask cluster up --kafka 4.4.0 --brokers "$brokers" | tail -1)
+  target/bin/rounds --brokers "$addresses" "$@"
+done
+(cd "$root" && cargo xtask cluster down --all)

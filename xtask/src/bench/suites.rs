@@ -1,0 +1,225 @@
+//! Runs the suites, each a workspace of its own: nobody who builds or tests the project waits for what they need.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::Suite;
+use super::series::Series;
+
+/// `None` where there is no such suite in this checkout.
+pub(super) fn run(suite: Suite, rounds: usize, filter: &str) -> Result<Option<Vec<Series>>, Box<dyn Error>> {
+    let folder = match suite {
+        Suite::Codec => "tests/peers/codec",
+        Suite::Micro => "tests/micro",
+        Suite::E2e => "tests/peers/e2e",
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    if !folder.join("Cargo.toml").exists() {
+        println!("{} is not there: skipped", folder.display());
+        return Ok(None);
+    }
+    let series = match suite {
+        Suite::Codec => codec(&folder, rounds, filter),
+        Suite::Micro => micro(&folder, rounds, filter),
+        Suite::E2e => e2e(&folder, rounds),
+    }?;
+    Ok(Some(series))
+}
+
+fn bar(name: &'static str) -> Result<ProgressBar, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{prefix:6} {bar:30} {pos}/{len} {elapsed} {wide_msg}")?;
+    Ok(ProgressBar::new(1).with_style(style).with_prefix(name))
+}
+
+fn build(folder: &Path, args: &[&str]) -> Result<(), Box<dyn Error>> {
+    finished(Command::new("cargo").args(args).current_dir(folder).spawn()?, "cargo")
+}
+
+fn finished(mut child: Child, what: &str) -> Result<(), Box<dyn Error>> {
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("{what}: {status}").into()) }
+}
+
+/// One line of JSON a series, as each is finished.
+fn codec(folder: &Path, rounds: usize, filter: &str) -> Result<Vec<Series>, Box<dyn Error>> {
+    build(folder, &["build", "--release", "--locked"])?;
+    let mut command = Command::new("cargo");
+    command.args(["run", "--release", "--quiet", "--locked", "--", "--json", "--only", filter]);
+    let mut child =
+        command.args(["--rounds", &rounds.to_string()]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
+    let (bar, mut all) = (bar("codec")?, Vec::new());
+    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+        let line = line?;
+        if let Some(series) = Series::from_line(&line) {
+            let value: Value = serde_json::from_str(&line)?;
+            bar.set_length(value["of"].as_u64().unwrap_or(1));
+            bar.set_position(value["group"].as_u64().unwrap_or(1));
+            bar.set_message(series.work.clone());
+            all.push(series);
+        }
+    }
+    bar.finish_and_clear();
+    finished(child, "codec-bench")?;
+    Ok(all)
+}
+
+/// Criterion leaves its samples in files.
+fn micro(folder: &Path, rounds: usize, filter: &str) -> Result<Vec<Series>, Box<dyn Error>> {
+    build(folder, &["bench", "--no-run", "--locked"])?;
+    let found = folder.join("target/criterion");
+    let _ = fs::remove_dir_all(&found); // of an earlier run
+    let mut command = Command::new("cargo");
+    command.args(["bench", "--quiet", "--locked", "--", "--noplot", "--warm-up-time", "0.5"]);
+    command.args(["--measurement-time", "2", "--sample-size", &rounds.max(10).to_string(), filter]);
+    let mut child = command
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let bar = bar("micro")?;
+    bar.set_length(kafka_core::workloads::ALL.len() as u64);
+    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+        let line = line?;
+        if line.contains("time:") {
+            bar.inc(1);
+        }
+        bar.set_message(line);
+    }
+    bar.finish_and_clear();
+    finished(child, "cargo bench")?;
+    criterion(&found)
+}
+
+/// `<name>/new/benchmark.json` and `sample.json`, in the order of the workloads.
+fn criterion(folder: &Path) -> Result<Vec<Series>, Box<dyn Error>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let folder = entry?.path().join("new");
+        let Ok(told) = json(&folder.join("benchmark.json")) else { continue };
+        let sample = json(&folder.join("sample.json"))?;
+        let numbers = |name: &str| -> Vec<f64> {
+            sample[name].as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+        };
+        let (iterations, times) = (numbers("iters"), numbers("times"));
+        let Some(name) = told["full_id"].as_str() else { continue };
+        let workloads = kafka_core::workloads::ALL;
+        let Some(at) = workloads.iter().position(|w| w.name == name) else { continue };
+        let count = workloads[at].count as f64;
+        let samples = times.iter().zip(&iterations).map(|(time, n)| time / n / count).collect();
+        let unit = format!("ns of {}", workloads[at].unit);
+        all.insert(at, Series { work: name.into(), peer: "kafka-core".into(), unit, samples });
+    }
+    Ok(all.into_values().collect())
+}
+
+fn json(file: &PathBuf) -> Result<Value, Box<dyn Error>> {
+    Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
+}
+
+/// Its own script makes clusters and rounds, and leaves lines in `results/`: all of them count, so that a run can be
+/// spread over hours.
+fn e2e(folder: &Path, rounds: usize) -> Result<Vec<Series>, Box<dyn Error>> {
+    let script = folder.join("run");
+    if script.exists() {
+        let bar = bar("e2e")?;
+        bar.set_message("./run");
+        bar.enable_steady_tick(std::time::Duration::from_secs(1));
+        let child =
+            Command::new(&script).args(["--rounds", &rounds.to_string()]).current_dir(folder).spawn()?;
+        let done = finished(child, "tests/peers/e2e/run");
+        bar.finish_and_clear();
+        done?;
+    }
+    let mut lines = String::new();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder.join("results"))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jsonl")) {
+        lines += &fs::read_to_string(file)?;
+    }
+    Ok(e2e_series(&lines))
+}
+
+/// What is told of a run, and in which unit.
+const E2E: [(&str, &str); 6] = [
+    ("cpu_us_rec", "CPU µs a record"),
+    ("rec_s", "records/s"),
+    ("p50_us", "p50, µs"),
+    ("p99_us", "p99, µs"),
+    ("wakeups_s", "wakeups/s"),
+    ("rss_max_mb", "RSS, MB"),
+];
+
+/// A series for each scenario with its settings, figure and client; runs that failed are left out.
+fn e2e_series(lines: &str) -> Vec<Series> {
+    let mut all: Vec<Series> = Vec::new();
+    for line in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        if line["ok"] != Value::Bool(true) {
+            continue;
+        }
+        for (field, unit) in E2E {
+            let Some(sample) = line[field].as_f64() else { continue };
+            let (work, peer) = (format!("{}, {unit}", scenario(&line)), peer(&line));
+            match all.iter_mut().find(|s| s.work == work && s.peer == peer) {
+                Some(series) => series.samples.push(sample),
+                None => all.push(Series { work, peer, unit: unit.into(), samples: vec![sample] }),
+            }
+        }
+    }
+    all
+}
+
+fn text(line: &Value, name: &str) -> String {
+    let value = &line[name];
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn scenario(line: &Value) -> String {
+    let text = |name| text(line, name);
+    let scenario = text("scenario");
+    match scenario.as_str() {
+        "produce" => format!("produce {} B, {}, acks={}", text("size"), text("compression"), text("acks")),
+        "consume" => format!("consume {} B, {}, group {}", text("size"), text("compression"), text("group")),
+        "idle" => format!("idle, group {}", text("group")),
+        _ => format!("{scenario} {} B", text("size")),
+    }
+}
+
+fn peer(line: &Value) -> String {
+    let variant = text(line, "variant");
+    let peer = text(line, "peer");
+    if variant.is_empty() || variant == "null" { peer } else { format!("{peer}:{variant}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_clients_become_series() {
+        let line = |peer, ok, cpu| {
+            format!(
+                r#"{{"scenario":"produce","peer":"{peer}","variant":"tokio","size":100,"compression":"none","acks":"all","ok":{ok},"cpu_us_rec":{cpu},"rec_s":1e6}}"#
+            )
+        };
+        let lines = [
+            line("ours", true, 0.5),
+            line("x", true, 0.7),
+            line("ours", true, 0.6),
+            line("ours", false, 9.0),
+        ];
+        let all = e2e_series(&lines.join("\n"));
+        assert_eq!(all.len(), 4);
+        assert_eq!(all[0].work, "produce 100 B, none, acks=all, CPU µs a record");
+        assert_eq!((&*all[0].peer, &all[0].samples[..]), ("ours:tokio", &[0.5, 0.6][..]));
+        assert!(all[1].more_is_better() && all[1].is_ours() && all[2].is_peer());
+    }
+}
