@@ -63,8 +63,8 @@ pub(crate) struct PartitionSender {
     /// Why its last batch has to be sent again.
     pub(crate) last_error: Option<Error>,
     pub(crate) identity: Option<Identity>,
-    /// The producer id under which the broker has acknowledged a batch.
-    pub(crate) known_id: Option<i64>,
+    /// The producer id under which a batch was acknowledged last, and the broker that did.
+    pub(crate) known_to: Option<(i64, i32)>,
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
@@ -88,7 +88,7 @@ impl PartitionSender {
             failures: 0,
             last_error: None,
             identity: None,
-            known_id: None,
+            known_to: None,
             next_sequence: 0,
             needs_bump: false,
             is_gone: false,
@@ -109,10 +109,16 @@ impl PartitionSender {
         }
         let retrying = self.queue.front().is_some_and(|p| p.attempts > 0);
         // From a producer id that is new to it the broker takes any sequence (2.5+, KIP-360): were the first batch
-        // refused, it would take the second before it. So the first one goes alone.
-        let is_new = self.identity.is_some_and(|identity| self.known_id != Some(identity.id));
-        let limit = if retrying || is_new { 1 } else { max_in_flight };
+        // refused, it would take the second before it. So the first one goes alone. Another leader may lack the records that
+        // tell of the producer, after an unclean election: there as well, and only once the old leader has answered.
+        let limit = if retrying || self.is_new_to_leader() { 1 } else { max_in_flight };
         self.in_flight.len() < limit
+    }
+
+    fn is_new_to_leader(&self) -> bool {
+        self.identity.is_some_and(|identity| {
+            self.known_to.zip(self.leader).is_none_or(|(known, leader)| known != (identity.id, leader))
+        })
     }
 
     /// Takes the next batch: a retry first.
@@ -188,7 +194,7 @@ impl PartitionSender {
         self.needs_bump = true;
         let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
         self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
-        self.known_id = None;
+        self.known_to = None;
     }
 
     /// When the oldest unresolved batch was begun.

@@ -374,6 +374,18 @@ impl ClusterState {
         self.topics.partition(topic, partition).map_or(&[], |partition| &partition.lost)
     }
 
+    /// A node's fetch sessions go one epoch ahead of what their clients know: the next request of each is refused with
+    /// INVALID_FETCH_SESSION_EPOCH, and so is every later one that goes on counting from its own.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownNode`].
+    pub fn skip_session_epochs(&mut self, now: Now, id: NodeId) -> Result<(), ControlError> {
+        self.set_now(now);
+        let node = self.nodes.get_mut(&id).ok_or(ControlError::UnknownNode(id))?;
+        node.sessions.skip_epochs(now.mono);
+        Ok(())
+    }
+
     /// The node that leads a partition; `None` if nobody does or there is no such partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<NodeId> {
         self.topics.partition(topic, partition)?.leader

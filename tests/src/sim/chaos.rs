@@ -64,6 +64,8 @@ pub enum FaultKind {
     Unclean,
     /// A node stops, and comes back in another release.
     Upgrade,
+    /// The fetch sessions of a node are further than their clients know.
+    SkipEpochs,
 }
 
 impl FaultKind {
@@ -93,6 +95,7 @@ impl FaultKind {
         FaultKind::Outdate,
         FaultKind::Unclean,
         FaultKind::Upgrade,
+        FaultKind::SkipEpochs,
     ];
 }
 
@@ -209,6 +212,7 @@ impl Happening<'_> {
                 true
             }
             FaultKind::Outdate => world.net.cluster.fall_behind(node).is_ok(),
+            FaultKind::SkipEpochs => world.net.cluster.skip_session_epochs(now, node).is_ok(),
             FaultKind::Unclean => {
                 let lost = 1 + self.chance.below(30) as i64;
                 let elected = world.net.cluster.elect_unclean(now, TOPIC, partition, node, lost);

@@ -68,8 +68,8 @@ pub(crate) struct History {
     pub(crate) written: BTreeMap<MessageId, Written>,
     authors: u32,
     groups: BTreeMap<usize, Group>,
-    /// How often acknowledged records of a partition were lost by an unclean election.
-    truncations: BTreeMap<i32, u64>,
+    /// From which offsets on acknowledged records of a partition were lost, by one unclean election after the other.
+    truncations: BTreeMap<i32, Vec<i64>>,
     pub(crate) violations: Vec<String>,
     /// The ends of the partitions, once nobody writes any more.
     pub(crate) ends: Option<Vec<i64>>,
@@ -122,7 +122,7 @@ impl History {
 
     /// An unclean election cut a partition's log: what comes there now is new to everybody.
     pub(crate) fn truncated(&mut self, partition: i32, from: i64) {
-        *self.truncations.entry(partition).or_default() += 1;
+        self.truncations.entry(partition).or_default().push(from);
         for group in self.groups.values_mut() {
             let handled = group.handled.entry(partition).or_default();
             handled.below = handled.below.min(from);
@@ -130,8 +130,8 @@ impl History {
         }
     }
 
-    pub(crate) fn truncations(&self, partition: i32) -> u64 {
-        self.truncations.get(&partition).copied().unwrap_or(0)
+    pub(crate) fn truncations(&self, partition: i32) -> &[i64] {
+        self.truncations.get(&partition).map_or(&[], Vec::as_slice)
     }
 
     /// A member was given a partition, or a record of it.
@@ -184,7 +184,7 @@ impl History {
     pub(crate) fn group_is_done(&self, group: usize) -> bool {
         let Some(ends) = &self.ends else { return false };
         (0..).zip(ends).all(|(partition, end)| {
-            let passed = self.truncations(partition) > 0 && self.committed(group, partition) >= *end;
+            let passed = !self.truncations(partition).is_empty() && self.committed(group, partition) >= *end;
             passed || self.first_unhandled(group, partition) >= *end
         })
     }
@@ -216,7 +216,7 @@ impl History {
         if before != offset {
             self.count("commits", 1);
         }
-        if self.truncations(partition) > 0 {
+        if !self.truncations(partition).is_empty() {
             return;
         }
         let of = format!("partition {partition} in group {group}");

@@ -200,7 +200,8 @@ impl Member {
         if history.claimed(self.group, partition) != Some(self.number) {
             history.count("read by two members", 1);
         }
-        let begin = begin.take().filter(|begin| *begin != offset && history.truncations(partition) == 0);
+        let begin =
+            begin.take().filter(|begin| *begin != offset && history.truncations(partition).is_empty());
         if let Some(begin) = begin {
             history.violation(format!("I12: a member begins at {name}, which is committed to {begin}"));
         }

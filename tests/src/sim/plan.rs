@@ -97,6 +97,7 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::NoAnswer,
     FaultKind::ClockJump,
     FaultKind::Unresolved,
+    FaultKind::SkipEpochs,
 ];
 
 const NODES: &[FaultKind] = &[
@@ -111,6 +112,7 @@ const NODES: &[FaultKind] = &[
     FaultKind::StallAcks,
     FaultKind::Reset,
     FaultKind::Readdress,
+    FaultKind::SkipEpochs,
 ];
 
 const GROUPS: &[FaultKind] = &[
@@ -122,8 +124,14 @@ const GROUPS: &[FaultKind] = &[
     FaultKind::Freeze,
 ];
 
-const SLOW: &[FaultKind] =
-    &[FaultKind::Reset, FaultKind::MoveLeader, FaultKind::Delay, FaultKind::SlowDisk, FaultKind::SlowDisk];
+const SLOW: &[FaultKind] = &[
+    FaultKind::Reset,
+    FaultKind::MoveLeader,
+    FaultKind::Delay,
+    FaultKind::SlowDisk,
+    FaultKind::SlowDisk,
+    FaultKind::SkipEpochs,
+];
 
 const MIXED: &[FaultKind] = &[
     FaultKind::Reset,
@@ -157,6 +165,8 @@ const UNCLEAN: &[FaultKind] = &[
     FaultKind::Unclean,
     FaultKind::Unclean,
     FaultKind::MoveLeader,
+    FaultKind::Error,
+    FaultKind::Error,
     FaultKind::Reset,
     FaultKind::Kill,
     FaultKind::CloseAfter,

@@ -18,8 +18,8 @@ use super::stage::{Stage, pause};
 struct Place {
     /// The next offset of each partition.
     positions: Vec<i64>,
-    /// After as many truncations of each partition it went back.
-    truncations: Vec<u64>,
+    /// The truncations of each partition for which it went back.
+    noticed: Vec<BTreeSet<usize>>,
     paused: BTreeSet<i32>,
 }
 
@@ -32,7 +32,8 @@ pub(crate) async fn read(stage: Stage, client: Client<SimRuntime>, mut chance: C
     let mut reader = builder.max_wait(chance.millis(50, 2000)).build().unwrap_or_else(|e| panic!("{e}"));
     let by_batch = chance.per_mille(300);
     let count = stage.partitions as usize;
-    let mut place = Place { positions: vec![0; count], truncations: vec![0; count], paused: BTreeSet::new() };
+    let mut place =
+        Place { positions: vec![0; count], noticed: vec![BTreeSet::new(); count], paused: BTreeSet::new() };
     while !place.is_at_the_end(&stage) {
         place.wander(&stage, &mut reader, &mut chance);
         let patience = if chance.per_mille(200) { chance.millis(0, 20) } else { chance.millis(500, 4000) };
@@ -51,7 +52,7 @@ impl Place {
         let history = stage.history();
         let Some(ends) = &history.ends else { return false };
         (0..).zip(&self.positions).zip(ends).all(|((partition, position), end)| {
-            position == end || (position > end && history.truncations(partition) > 0)
+            position == end || (position > end && !history.truncations(partition).is_empty())
         })
     }
 
@@ -137,14 +138,14 @@ impl Place {
         let mut history = stage.history();
         history.count("read", 1);
         let at = partition as usize;
-        let (Some(position), Some(known)) = (self.positions.get_mut(at), self.truncations.get_mut(at)) else {
+        let (Some(position), Some(noticed)) = (self.positions.get_mut(at), self.noticed.get_mut(at)) else {
             return;
         };
-        // What it had fetched before a truncation may come after it, and only then what is there now.
-        let went_back = history.truncations(partition) > *known && offset < *position;
-        if went_back {
-            *known = history.truncations(partition);
-        }
+        // What it had fetched before a truncation may come after it, perhaps after several; and only then what is there now.
+        let why =
+            if offset < *position { why_back(history.truncations(partition), noticed, offset) } else { None };
+        let went_back = why.is_some();
+        noticed.extend(why);
         if *position != offset && !went_back {
             let what = format!("a reader got offset {offset} of partition {partition} for {position}");
             history.violation(what);
@@ -158,6 +159,13 @@ impl Place {
             history.violation(format!("a reader got a damaged record at {partition}/{offset}"));
         }
     }
+}
+
+/// The truncation for which a reader goes back to this offset, to where the log was cut; to its beginning where a broker is too old
+/// to tell. For each it does once.
+fn why_back(truncations: &[i64], noticed: &BTreeSet<usize>, offset: i64) -> Option<usize> {
+    let mut fresh = truncations.iter().enumerate().filter(|(at, _)| !noticed.contains(at));
+    fresh.find(|(_, from)| **from == offset || offset == 0).map(|(at, _)| at)
 }
 
 fn notice(stage: &Stage, error: &kafka_core::Error) {

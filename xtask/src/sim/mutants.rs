@@ -25,8 +25,7 @@ pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn 
     println!("\n| planted | what it does | seeds | plan | found by |\n|---|---|---|---|---|");
     let mut missed = Vec::new();
     for (name, does) in kafka_testkit::sim::MUTANTS {
-        kafka_testkit::sim::plant(Some(name));
-        match hunt(first, seeds, plans) {
+        match hunt_true(name, (first, seeds), plans) {
             Some((number, failure)) => {
                 let found = failure.violations.first().map(String::as_str).unwrap_or_default();
                 let found: String = found.chars().take(110).collect();
@@ -41,15 +40,39 @@ pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn 
     if missed.is_empty() { Ok(()) } else { Err(format!("not found: {}", missed.join(", ")).into()) }
 }
 
+/// As [`hunt`], but what fails without the bug as well is no find.
+#[cfg(feature = "mutants")]
+fn hunt_true(
+    name: &'static str,
+    (first, seeds): (u64, u64),
+    plans: &[Plan],
+) -> Option<(u64, kafka_testkit::sim::Failure)> {
+    let mut begin = 0;
+    loop {
+        kafka_testkit::sim::plant(Some(name));
+        let (number, failure) = hunt(first, begin..seeds, plans)?;
+        kafka_testkit::sim::plant(None);
+        let Err(real) = super::run(failure.plan, failure.seed, Default::default()) else {
+            return Some((number, failure));
+        };
+        println!("not planted: plan {}, seed {}: {:?}", real.plan, real.seed, real.violations);
+        begin = number + 1;
+    }
+}
+
 /// The first of the seeds that fails, and how.
 #[cfg(feature = "mutants")]
-fn hunt(first: u64, seeds: u64, plans: &[Plan]) -> Option<(u64, kafka_testkit::sim::Failure)> {
+fn hunt(
+    first: u64,
+    seeds: std::ops::Range<u64>,
+    plans: &[Plan],
+) -> Option<(u64, kafka_testkit::sim::Failure)> {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, PoisonError};
 
     use kafka_testkit::sim::{Failure, Options};
 
-    let (next, end) = (AtomicU64::new(0), AtomicU64::new(seeds));
+    let (next, end) = (AtomicU64::new(seeds.start), AtomicU64::new(seeds.end));
     let found: Mutex<Option<(u64, Failure)>> = Mutex::default();
     super::on_all_cores(|| {
         loop {

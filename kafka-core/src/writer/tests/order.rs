@@ -160,3 +160,30 @@ fn the_first_batch_of_a_partition_goes_alone() {
     h.answer(&third, &[(ErrorCode::None, 2)]);
     assert_eq!(sent.iter().map(acked).collect::<Vec<_>>(), [0, 1, 2]);
 }
+
+/// Found by the simulator. After an unclean election the new leader may lack the records that tell of the producer, and takes any
+/// sequence: a batch sent to it while an older one is at the old leader, which refuses it, would be written before it.
+#[test]
+fn a_new_leader_gets_nothing_before_the_old_one_has_answered() {
+    let mut h = Harness::new(1, full_batches());
+    let a = h.send(0, "a");
+    let first = h.poll().unwrap();
+    let b = h.send(0, "b");
+    let c = h.send(0, "c");
+    h.move_leader(1, Some(2));
+    assert!(h.poll_from(2).is_none(), "the first may be refused");
+    h.answer(&first, &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    let again = loop {
+        match h.poll_from(2) {
+            Some(request) => break request,
+            None => h.next_deadline(),
+        }
+    };
+    assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
+    assert!(h.poll_from(2).is_none(), "and it goes alone, as the first of its life");
+    h.answer(&again, &[(ErrorCode::None, 0)]);
+    let (second, third) = (h.poll_from(2).unwrap(), h.poll_from(2).unwrap());
+    h.answer(&second, &[(ErrorCode::None, 1)]);
+    h.answer(&third, &[(ErrorCode::None, 2)]);
+    assert_eq!([&a, &b, &c].map(acked), [0, 1, 2]);
+}

@@ -79,6 +79,11 @@ impl FetchSessions {
         self.sessions.get_mut(&id)
     }
 
+    /// All sessions are one epoch further than who uses them knows.
+    pub(crate) fn skip_epochs(&mut self, now: Duration) {
+        self.sessions.values_mut().for_each(|session| session.use_next_epoch(now));
+    }
+
     pub(crate) fn remove(&mut self, id: i32) {
         self.sessions.remove(&id);
     }

@@ -75,6 +75,12 @@ fn unknown_sessions_and_wrong_epochs_are_refused() {
     let refused = rig.call(0, 13, next(id, 1));
     assert_eq!(error(refused.error_code), ErrorCode::FetchSessionTopicIdError);
     assert_eq!(error(rig.call(0, 12, next(id, 1)).error_code), ErrorCode::None);
+    rig.cluster.skip_session_epochs(rig.now, 0).unwrap();
+    for epoch in [2, 2] {
+        let refused = rig.call(0, 12, next(id, epoch));
+        assert_eq!(error(refused.error_code), ErrorCode::InvalidFetchSessionEpoch, "again and again");
+    }
+    assert_eq!(error(rig.call(0, 12, next(id, 3)).error_code), ErrorCode::None);
     // A node that was down has forgotten.
     rig.cluster.kill(rig.now, 0).unwrap();
     rig.cluster.restart(rig.now, 0).unwrap();
