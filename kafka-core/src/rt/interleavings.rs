@@ -29,7 +29,7 @@ fn world() -> World {
     let (start, clock) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let ms = clock.clone();
     let now = move || Now { instant: start + MS * ms.load(Ordering::SeqCst) as u32, wall_ms: 0 };
-    World { shared: Shared::new(ClientConfig::default(), now), start, clock }
+    World { shared: Shared::new(ClientConfig::default(), now, || 0), start, clock }
 }
 
 impl World {
