@@ -5,24 +5,15 @@ use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader, ReaderBuilder};
 use kafka_core::writer::Manual;
-use kafka_testkit::sim::{SimClient, Simulation, SimulationBuilder};
+use kafka_testkit::sim::{SimClient, Simulation};
 use std::ops::Range;
 use std::time::Duration;
 
+#[path = "../simulated/mod.rs"]
+mod simulated;
+pub(crate) use simulated::{ms, secs, three_nodes};
+
 pub(crate) const GROUP: &str = "g";
-
-pub(crate) fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-pub(crate) fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// Three nodes and the topic `t`.
-pub(crate) fn three_nodes(partitions: i32) -> SimulationBuilder {
-    Simulation::builder().nodes(3).topic("t", partitions)
-}
 
 pub(crate) async fn connected(sim: &Simulation) -> SimClient {
     sim.client().connect().await.unwrap()

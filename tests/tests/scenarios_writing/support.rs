@@ -5,21 +5,12 @@ use kafka_core::rt::WriterBuilder;
 use kafka_core::writer::{Delivery, Manual};
 use kafka_proto::records::{Batch, batches};
 use kafka_proto::{ApiKey, Bytes, RequestKind};
-use kafka_testkit::sim::{SimClient, Simulation, SimulationBuilder};
+use kafka_testkit::sim::{SimClient, Simulation};
 use std::time::Duration;
 
-pub(crate) fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-pub(crate) fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// Three nodes and the topic `t`.
-pub(crate) fn three_nodes(partitions: i32) -> SimulationBuilder {
-    Simulation::builder().nodes(3).topic("t", partitions)
-}
+#[path = "../simulated/mod.rs"]
+mod simulated;
+pub(crate) use simulated::{ms, secs, three_nodes};
 
 /// A writer to `t` each of whose records is a batch, so that several are in flight.
 pub(crate) fn one_by_one(client: &SimClient) -> WriterBuilder {
