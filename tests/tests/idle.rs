@@ -1,7 +1,7 @@
 //! How often the threads of a process wake up that has a client with nothing to do: real runtimes, real sockets.
 //!
-//! Per second a member of a group with one broker has two fetches that the broker holds for half a second, and a third
-//! of a heartbeat; each costs the threads it goes through a few context switches.
+//! At first a member of a group with one broker has two fetches a second, which the broker holds for half a second each, and
+//! a third of a heartbeat; each costs the threads it goes through a few context switches. Later the fetches grow rare.
 #![cfg(target_os = "linux")]
 
 use kafka_core::Message;

@@ -494,6 +494,9 @@ impl Client {
     pub(super) fn reader_answered(&mut self, now: Now, id: u32, answer: Answer) {
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.handle_answer(now, &self.metadata.cluster, answer);
+            if let Some(membership) = self.memberships.get_mut(&id).filter(|_| reading.machine.is_quiet()) {
+                membership.beat_early(now.instant);
+            }
             self.dirty_readers.insert(id);
         }
     }

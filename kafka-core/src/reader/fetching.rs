@@ -39,8 +39,8 @@ mod since {
 
 /// What an answer takes a partition beside records: marks, lengths.
 const PARTITION_OVERHEAD: usize = 64;
-/// The longest wait that a row of answers without records leads to.
-const QUIET_WAIT: Duration = Duration::from_secs(4);
+/// The longest wait that a row of answers without records leads to. A broker that is silently gone is noticed so much later.
+const QUIET_WAIT: Duration = Duration::from_secs(8);
 /// Less is not worth asking for.
 const LEAST: usize = 1024;
 

@@ -24,6 +24,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// So many empty answers in a row make a quiet broker: by default it waits for some seconds by then.
+const QUIET_ANSWERS: u32 = 4;
+
 /// Where reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -319,6 +322,11 @@ impl ReaderMachine {
     /// Whether [`take`](Self::take) has something to give.
     pub fn is_readable(&self) -> bool {
         !self.ready.is_empty() || !self.notices.is_empty()
+    }
+
+    /// Whether the brokers have waited in vain so often that the client seldom wakes.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.brokers.values().all(|broker| broker.placed == 0 || broker.quiet >= QUIET_ANSWERS)
     }
 
     /// Whether nothing is under way, waits to be taken, or will happen by itself.

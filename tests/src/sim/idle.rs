@@ -122,9 +122,10 @@ fn a_member_beats_and_polls_and_refreshes_only() {
     assert_eq!(apis, [ApiKey::Fetch, ApiKey::Metadata, ApiKey::Heartbeat]);
     let (fetches, beats) = (minute.count(ApiKey::Fetch), minute.count(ApiKey::Heartbeat));
     assert_eq!(minute.count(ApiKey::Metadata), 3);
-    assert!((19..=20).contains(&beats), "{minute:?}");
-    // The brokers' waits have grown to 4 s by then.
-    assert!((3 * 14..=3 * 16).contains(&fetches), "{minute:?}");
+    // A fetch that returns shortly before one is due takes it along.
+    assert!((19..=29).contains(&beats), "{minute:?}");
+    // The brokers' waits have grown to 8 s by then.
+    assert!((3 * 7..=3 * 8).contains(&fetches), "{minute:?}");
     assert!(minute.polls <= fetches * BY_ANSWER + (beats + 3) * BY_TIMER, "{minute:?}");
 }
 

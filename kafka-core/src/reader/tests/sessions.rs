@@ -230,9 +230,9 @@ fn quiet(rig: &mut Rig, fetches: usize) -> Vec<i32> {
 #[test]
 fn a_broker_may_wait_longer_while_nothing_comes() {
     let mut rig = Rig::reading(1, |_| ());
-    assert_eq!(quiet(&mut rig, 6), [500, 1000, 2000, 4000, 4000, 4000]);
+    assert_eq!(quiet(&mut rig, 7), [500, 1000, 2000, 4000, 8000, 8000, 8000]);
     let plan = rig.fetch(1);
-    assert_eq!(plan.timeout, Duration::from_secs(34));
+    assert_eq!(plan.timeout, Duration::from_secs(38));
     rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
     rig.read();
     // There was said to be more, so the broker was not to wait.
@@ -264,7 +264,7 @@ fn a_broker_that_never_waits_so_long_is_not_held_off() {
 fn a_fetch_aside_waits_no_longer_than_it_was_told() {
     let mut rig = Rig::reading(2, |_| ());
     quiet(&mut rig, 4);
-    assert_eq!(rig.fetch(1).request.max_wait_ms, 4000);
+    assert_eq!(rig.fetch(1).request.max_wait_ms, 8000);
     rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
     assert_eq!(rig.aside(1).request.max_wait_ms, 500);
 }

@@ -7,6 +7,7 @@ use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::heartbeat::HeartbeatRequest;
 use kafka_proto::messages::join_group::JoinGroupRequest;
+use std::time::Duration;
 
 fn member_id(rig: &Rig) -> String {
     rig.asked::<JoinGroupRequest>(ApiKey::JoinGroup).member_id.to_string()
@@ -23,6 +24,22 @@ fn heartbeats_go_every_three_seconds_and_depend_on_nothing_but_time() {
         rig.answer(heartbeat(ErrorCode::None));
     }
     assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_heartbeat_that_is_due_within_a_third_of_its_interval_goes_with_what_woke_the_client() {
+    let mut rig = Rig::stable();
+    rig.sleep(SECOND);
+    rig.machine.beat_early(rig.now);
+    rig.sleep(SECOND);
+    assert!(rig.asks.is_empty(), "the second before was too early");
+    rig.machine.beat_early(rig.now);
+    rig.sleep(Duration::ZERO);
+    rig.answer(heartbeat(ErrorCode::None));
+    rig.sleep(2 * SECOND);
+    assert!(rig.asks.is_empty());
+    rig.sleep(SECOND);
+    assert_eq!(rig.keys(), [ApiKey::Heartbeat], "an interval after the early one");
 }
 
 #[test]
