@@ -153,7 +153,9 @@ impl Client {
             self.request_failed(now, id, error, taken);
         }
         if planned {
-            if self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
+            // What came while it closed was told to nobody.
+            let wanted = !self.closed && self.wants_lane(now.instant, key);
+            if wanted || self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
                 self.kick(now.instant, key);
             } else if matches!(key.1, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id))
             {

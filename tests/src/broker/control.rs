@@ -347,7 +347,7 @@ impl ClusterState {
     /// election. What it lacks is gone, acknowledged or not.
     ///
     /// # Errors
-    /// If there is no such partition, or the node is down or no replica of it.
+    /// If there is no such partition, or the node is down, no replica of it, or its leader, which lacks nothing.
     pub fn elect_unclean(
         &mut self,
         now: Now,
@@ -360,7 +360,7 @@ impl ClusterState {
         let (alive, release) = (self.is_alive(to), self.config.release);
         let led = self.topics.partition_mut(topic, partition);
         let led = led.ok_or_else(|| ControlError::UnknownPartition(topic.to_owned(), partition))?;
-        if !alive || !led.replicas.contains(&to) {
+        if !alive || !led.replicas.contains(&to) || led.leader == Some(to) {
             return Err(ControlError::CannotLead(to));
         }
         led.elect_unclean(to, lost, release);

@@ -9,6 +9,7 @@ use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
 use super::history::TOPIC;
 use super::network::Wires;
+use super::run::NODES;
 use super::runtime::broker_now;
 use super::stage::Stage;
 use crate::broker::{Fault, FaultRule, NodeId};
@@ -215,14 +216,15 @@ impl Happening<'_> {
             FaultKind::SkipEpochs => world.net.cluster.skip_session_epochs(now, node).is_ok(),
             FaultKind::Unclean => {
                 let lost = 1 + self.chance.below(30) as i64;
-                let elected = world.net.cluster.elect_unclean(now, TOPIC, partition, node, lost);
-                if let Some((from, _)) =
-                    world.net.cluster.lost(TOPIC, partition).last().filter(|_| elected.is_ok())
-                {
+                // The node that leads it cannot, but another.
+                let elected = (0..NODES)
+                    .map(|next| (node + next) % NODES)
+                    .any(|node| world.net.cluster.elect_unclean(now, TOPIC, partition, node, lost).is_ok());
+                if let Some((from, _)) = world.net.cluster.lost(TOPIC, partition).last().filter(|_| elected) {
                     self.stage.history().truncated(partition, *from);
                 }
                 world.settle();
-                elected.is_ok()
+                elected
             }
             FaultKind::Error => {
                 let Some((api, error)) = self.chance.pick(ERRORS) else { return false };

@@ -189,6 +189,19 @@ impl History {
         })
     }
 
+    /// Of groups that are not done: group, partition, its end, what is committed, and the first offset that was not handled.
+    pub(crate) fn groups_open(&self) -> Vec<(usize, i32, i64, i64, i64)> {
+        let ends = self.ends.as_deref().unwrap_or_default();
+        let open = |group| (0..).zip(ends).map(move |(partition, end)| (group, partition, *end));
+        let all = self.groups.keys().copied().filter(|group| !self.group_is_done(*group)).flat_map(open);
+        all.map(|(group, partition, end)| {
+            let (committed, first) =
+                (self.committed(group, partition), self.first_unhandled(group, partition));
+            (group, partition, end, committed, first)
+        })
+        .collect()
+    }
+
     fn first_unhandled(&self, group: usize, partition: i32) -> i64 {
         let handled = self.groups.get(&group).and_then(|group| group.handled.get(&partition));
         handled.map_or(0, |handled| handled.below)

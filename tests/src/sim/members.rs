@@ -130,6 +130,8 @@ impl Member {
                 Some(Ok(Some(event))) => self.event(reader, event, (&mut held, &mut batch), chance).await,
                 Some(Ok(None)) => return self.ended(),
                 Some(Err(error)) => reader_error(&self.stage, &error),
+                // At the end there may be nothing more to handle, and others wait until all is committed.
+                None if self.stage.is_healed() => self.commit(reader, &mut batch, chance).await,
                 None => {}
             }
             if chance.per_mille(50) {

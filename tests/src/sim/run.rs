@@ -23,7 +23,7 @@ use super::trace::Trace;
 use super::writing::write;
 use crate::broker::{ClusterConfig, ClusterState, NodeAddress, NodeId};
 
-const NODES: NodeId = 3;
+pub(super) const NODES: NodeId = 3;
 /// Once all has healed everything ends within this time: the last writer, a session and a rebalance timeout, and handlers.
 const TO_THE_END: Duration = Duration::from_secs(120);
 /// Once the applications have ended nothing is left after this time.
@@ -111,7 +111,9 @@ impl Run {
         match ended {
             Ok(()) => self.end(),
             Err(Stop::Time) => {
-                self.stage.history().violation("I8: the applications do not come to an end".to_owned())
+                let mut history = self.stage.history();
+                let open = history.groups_open();
+                history.violation(format!("I8: the applications do not come to an end: {open:?}"));
             }
             Err(Stop::Steps) => self.stage.history().violation("I14: there is no end of steps".to_owned()),
         }

@@ -276,15 +276,16 @@ fn read_partition(
         let slice = log.read(offset, high_watermark, max_bytes, first_whole);
         // Only consumers before version 3 get a part of a batch and nothing else.
         if call.version < 3 || slice.entries.first().is_some_and(|first| first.size <= slice.bytes) {
-            data.records = Some(records(&slice, call.version)?);
+            data.records = Some(records(&slice, offset, call.version)?);
         }
     }
     let bytes = data.records.as_ref().map_or(0, Records::len);
     Ok((data, bytes))
 }
 
-/// The bytes of a slice in a format that the request's version can read.
-fn records(slice: &Slice<'_>, version: i16) -> Result<Records, ErrorCode> {
+/// The bytes of a slice in a format that the request's version can read. What is converted begins at the offset: cut off at
+/// the limit, it would otherwise never get there.
+fn records(slice: &Slice<'_>, from: i64, version: i16) -> Result<Records, ErrorCode> {
     let newest = match version {
         0 | 1 => 0,
         2 | 3 => 1,
@@ -301,7 +302,7 @@ fn records(slice: &Slice<'_>, version: i16) -> Result<Records, ErrorCode> {
         if entry.magic <= newest {
             segments.extend_from_slice(entry.records.segments());
         } else {
-            segments.extend(convert::down(entry, newest)?);
+            segments.extend(convert::down(entry, from, newest)?);
         }
     }
     let converted = Records::from(segments);

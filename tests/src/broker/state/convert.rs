@@ -32,26 +32,29 @@ fn fill(builder: &mut BatchBuilder, records: &mut RecordSet) -> Result<(), Refus
     Ok(())
 }
 
-/// A stored batch as messages of an older format, for a consumer that knows no newer one.
+/// A stored batch, from an offset on, as messages of an older format, for a consumer that knows no newer one.
 ///
 /// Headers, producer ids and leader epochs are lost on the way. Written without compression: then every
 /// message carries its own offset, which those of a compacted batch need.
-pub(crate) fn down(entry: &Entry, magic: u8) -> Result<Vec<Bytes>, ErrorCode> {
+pub(crate) fn down(entry: &Entry, from: i64, magic: u8) -> Result<Vec<Bytes>, ErrorCode> {
     if entry.compression() == Compression::Zstd {
         return Err(ErrorCode::UnsupportedCompressionType);
     }
     if entry.header.is_control {
         return Ok(Vec::new());
     }
-    down_plain(entry, magic).map_err(|_| ErrorCode::UnknownServerError)
+    down_plain(entry, from, magic).map_err(|_| ErrorCode::UnknownServerError)
 }
 
-fn down_plain(entry: &Entry, magic: u8) -> Result<Vec<Bytes>, RecordsError> {
+fn down_plain(entry: &Entry, from: i64, magic: u8) -> Result<Vec<Bytes>, RecordsError> {
     let mut builder = BatchBuilder::new();
     let mut offsets = Vec::new();
     let Some(mut records) = entry.record_set() else { return Ok(Vec::new()) };
     while let Some(record) = records.next_record() {
         let record = record?;
+        if record.offset < from {
+            continue;
+        }
         offsets.push(record.offset);
         builder.append(record.timestamp, record.key, record.value, &[])?;
     }

@@ -93,6 +93,25 @@ fn old_consumers_get_messages_they_can_read() {
 }
 
 #[test]
+fn an_old_consumer_gets_on_within_a_batch_that_exceeds_its_limit() {
+    let mut rig = Rig::of_release(1, "2.8");
+    let records: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|value| (None, value, 1)).to_vec();
+    for codec in [Compression::None, Compression::Gzip] {
+        rig.produce(0, "t", batch(&records, codec, ProducerStamp::NONE));
+    }
+    for offset in 0..16 {
+        // Room for two messages of the eight of a batch.
+        let mut request = fetch("t", offset, 0);
+        request.topics[0].partitions[0].partition_max_bytes = 80;
+        let data = fetched(rig.call(0, 2, request));
+        assert_eq!(
+            batches(data.records.unwrap().into_bytes()).next().unwrap().unwrap().base_offset(),
+            offset
+        );
+    }
+}
+
+#[test]
 fn a_topic_of_zstd_is_closed_to_those_who_do_not_know_it() {
     let mut rig = Rig::new(1);
     rig.topic("z", 1, &[("compression.type", "zstd")]);
