@@ -23,10 +23,25 @@ pub fn encode_request(
     request: &RequestKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let mut out = Encoder::with_capacity(ROOM);
-    out.begin_frame();
-    request_header(&mut out, request.api_key(), version, correlation_id, client_id)?;
-    request.encode(&mut out, version)?;
-    end(&mut out)
+    write_request(&mut out, correlation_id, client_id, version, request)?;
+    Ok(out.take_segments())
+}
+
+/// Writes a whole request frame with its length behind what the encoder has, so that one may hold many and be used again.
+///
+/// # Errors
+/// As [`encode_request`]; nothing is written then.
+pub fn write_request(
+    out: &mut Encoder,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    version: i16,
+    request: &RequestKind,
+) -> Result<(), EncodeError> {
+    frame(out, |out| {
+        request_header(out, request.api_key(), version, correlation_id, client_id)?;
+        request.encode(out, version)
+    })
 }
 
 /// A whole response frame with its length, in pieces for a vectored write.
@@ -38,12 +53,26 @@ pub fn encode_response(
     version: i16,
     response: &ResponseKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
     let mut out = Encoder::with_capacity(ROOM);
-    out.begin_frame();
-    header.encode(&mut out, response.api_key().response_header_version(version))?;
-    response.encode(&mut out, version)?;
-    end(&mut out)
+    write_response(&mut out, correlation_id, version, response)?;
+    Ok(out.take_segments())
+}
+
+/// Writes a whole response frame with its length behind what the encoder has, so that one may hold many and be used again.
+///
+/// # Errors
+/// As [`encode_request`]; nothing is written then.
+pub fn write_response(
+    out: &mut Encoder,
+    correlation_id: i32,
+    version: i16,
+    response: &ResponseKind,
+) -> Result<(), EncodeError> {
+    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
+    frame(out, |out| {
+        header.encode(out, response.api_key().response_header_version(version))?;
+        response.encode(out, version)
+    })
 }
 
 /// Room that a frame begins with, in bytes: most need no more, payloads not counted.
@@ -67,11 +96,19 @@ fn request_header(
     out.finish(RequestHeader::NAME, header_version)
 }
 
-/// The whole frame, its length filled in: so nothing is counted beforehand.
-fn end(out: &mut Encoder) -> Result<Vec<Bytes>, EncodeError> {
+/// A whole frame, its length filled in at the end: so nothing is counted beforehand.
+#[inline]
+fn frame(
+    out: &mut Encoder,
+    write: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let begin = out.begin_frame();
     let too_long = |len| EncodeError::new("", EncodeErrorKind::TooLong { len, max: i32::MAX as usize });
-    out.end_frame().map_err(too_long)?;
-    Ok(out.take_segments())
+    let written = write(out).and_then(|()| out.end_frame(&begin).map_err(too_long));
+    if written.is_err() {
+        out.back_to(&begin);
+    }
+    written
 }
 
 /// Reads a response frame (without its length): the correlation id, and the response to a request of that API and version.
@@ -113,4 +150,68 @@ fn api_key(header: &RequestHeader) -> Result<ApiKey, DecodeError> {
     ApiKey::from_code(code).ok_or_else(|| {
         DecodeError::new("request_api_key", DecodeErrorKind::UnknownApi(code)).of("RequestHeader", 0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::heartbeat::HeartbeatRequest;
+    use crate::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+    use crate::messages::{metadata::MetadataResponse, produce};
+    use crate::wire::SHARE_FROM;
+
+    fn concat(out: &Encoder) -> Vec<u8> {
+        out.pieces().collect::<Vec<_>>().concat()
+    }
+
+    /// A request whose records are shared.
+    fn produce() -> RequestKind {
+        let records = Bytes::from(alloc::vec![7; SHARE_FROM + 1]);
+        let partition = |index| PartitionProduceData {
+            index,
+            records: Some(records.clone().into()),
+            ..PartitionProduceData::default()
+        };
+        let topic = TopicProduceData {
+            name: "t".into(),
+            partition_data: [0, 1].map(partition).to_vec(),
+            ..TopicProduceData::default()
+        };
+        ProduceRequest { topic_data: alloc::vec![topic], ..ProduceRequest::default() }.into()
+    }
+
+    #[test]
+    fn an_encoder_holds_many_frames_and_is_used_again() {
+        let heartbeat = RequestKind::from(HeartbeatRequest { group_id: "g".into(), ..Default::default() });
+        let requests = [(4, heartbeat.clone()), (9, produce()), (3, heartbeat), (8, produce())];
+        let alone: Vec<Bytes> = (0..)
+            .zip(&requests)
+            .flat_map(|(id, (version, request))| encode_request(id, Some("c"), *version, request).unwrap())
+            .collect();
+        let mut out = Encoder::new();
+        for _ in 0..3 {
+            for (id, (version, request)) in (0..).zip(&requests) {
+                write_request(&mut out, id, Some("c"), *version, request).unwrap();
+            }
+            assert_eq!(concat(&out), alone.concat());
+            assert_eq!(out.len(), alone.concat().len());
+            assert_eq!(out.pieces().filter(|piece| piece.len() == SHARE_FROM + 1).count(), 4);
+            out.clear();
+            assert!(out.is_empty() && out.pieces().next().is_none());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let mut out = Encoder::new();
+        let response = ResponseKind::from(MetadataResponse::default());
+        write_response(&mut out, 1, 12, &response).unwrap();
+        let before = concat(&out);
+        let newest = produce::ProduceRequest::VERSIONS.max;
+        write_request(&mut out, 2, None, newest + 1, &produce()).unwrap_err();
+        write_response(&mut out, 2, 99, &response).unwrap_err();
+        assert_eq!(concat(&out), before);
+        write_response(&mut out, 1, 12, &response).unwrap();
+        assert_eq!(concat(&out), [&before[..], &before[..]].concat());
+    }
 }

@@ -83,19 +83,33 @@ impl Encoder {
         }
     }
 
-    /// Puts a length before all that follows: to be called first, and [`Encoder::end_frame`] last.
-    pub(crate) fn begin_frame(&mut self) {
+    /// Puts a length before all that follows, until [`Encoder::end_frame`].
+    pub(crate) fn begin_frame(&mut self) -> Place {
+        let begin = self.place();
         self.raw(&[0; 4]);
+        begin
     }
 
     /// Fills in the length that [`Encoder::begin_frame`] left open; gives it back if a frame cannot be that long.
-    pub(crate) fn end_frame(&mut self) -> Result<(), usize> {
-        let len = self.len().saturating_sub(4);
+    pub(crate) fn end_frame(&mut self, begin: &Place) -> Result<(), usize> {
+        let len = (self.len() - begin.len).saturating_sub(4);
         let prefix = i32::try_from(len).map_err(|_| len)?.to_be_bytes();
-        if let Some(open) = self.own.first_chunk_mut() {
+        if let Some(open) = self.own.get_mut(begin.own..).and_then(|rest| rest.first_chunk_mut()) {
             *open = prefix;
         }
         Ok(())
+    }
+
+    /// Takes back all that was written since.
+    pub(crate) fn back_to(&mut self, begin: &Place) {
+        self.own.truncate(begin.own);
+        self.shared.truncate(begin.shared);
+        self.shared_len = begin.len - begin.own;
+        self.error = None;
+    }
+
+    fn place(&self) -> Place {
+        Place { own: self.own.len(), shared: self.shared.len(), len: self.len() }
     }
 
     /// Appends bytes as they are, such as a prefix.
@@ -111,6 +125,26 @@ impl Encoder {
     /// True where nothing has been written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What was written, in order, to be given to a vectored write: large payloads where they are, all else in pieces between
+    /// them. With [`clear`](Self::clear) an encoder can be used again and again without allocating.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = 0;
+        let shared = self.shared.iter().flat_map(move |(to, shared)| {
+            let own = self.own.get(core::mem::replace(&mut from, *to)..*to);
+            [own.unwrap_or_default(), &shared[..]]
+        });
+        let last = self.shared.last().map_or(0, |(to, _)| *to);
+        let all = shared.chain(core::iter::once(self.own.get(last..).unwrap_or_default()));
+        all.filter(|piece| !piece.is_empty())
+    }
+
+    /// Forgets what was written, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.own.clear();
+        self.shared.clear();
+        (self.counted, self.shared_len, self.error) = (0, 0, None);
     }
 
     /// What was written, in order; one segment where nothing was shared.
@@ -265,7 +299,7 @@ impl Encoder {
     fn begin_tag(&mut self, tag: u32) -> Place {
         self.uvarint(tag);
         self.raw(&[0]);
-        Place { own: self.own.len(), shared: self.shared.len(), len: self.len() }
+        self.place()
     }
 
     fn end_tag(&mut self, begin: Place) {
@@ -279,8 +313,8 @@ impl Encoder {
     }
 }
 
-/// Where the content of a tagged field begins.
-struct Place {
+/// Where a frame begins, or the content of a tagged field.
+pub(crate) struct Place {
     own: usize,
     shared: usize,
     len: usize,

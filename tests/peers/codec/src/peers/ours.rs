@@ -139,13 +139,16 @@ fn metadata_decode(b: &Bytes, v: i16) -> Res<u64> {
 }
 
 fn metadata_encode(b: &Bytes, v: i16) -> Res<Enc> {
-    fn go(m: &MetadataResponse, v: i16) -> Vec<Bytes> {
-        let mut out = Encoder::new();
-        m.encode(&mut out, v).unwrap();
-        out.into_segments()
+    fn go(out: &mut Encoder, m: &MetadataResponse, v: i16) -> usize {
+        out.clear();
+        m.encode(out, v).unwrap();
+        out.len()
     }
     let m = MetadataResponse::decode(&mut Decoder::new(b), v).map_err(s)?;
-    Ok(Enc { once: go(&m, v).concat(), run: simple(move || go(black_box(&m), v)) })
+    let mut out = Encoder::new();
+    go(&mut out, &m, v);
+    let once = out.pieces().collect::<Vec<_>>().concat();
+    Ok(Enc { once, run: simple(move || go(&mut out, black_box(&m), v)) })
 }
 
 fn fetch_lazy(b: &Bytes, v: i16) -> Res<u64> {
@@ -215,18 +218,25 @@ fn heartbeat_decode(b: &Bytes) -> Res<u64> {
 }
 
 fn heartbeat_encode() -> Res<Enc> {
+    fn go(out: &mut Encoder, id: i32, request: &RequestKind) {
+        out.clear();
+        frame::write_request(out, id, Some(data::CLIENT_ID), 4, request).unwrap();
+    }
     let request = RequestKind::Heartbeat(HeartbeatRequest {
         group_id: Str::from_static(data::GROUP),
         generation_id: data::GENERATION,
         member_id: Str::from_static(data::MEMBER),
         ..Default::default()
     });
-    let go = move |id| frame::encode_request(id, Some(data::CLIENT_ID), 4, black_box(&request)).unwrap();
+    let mut out = Encoder::new();
+    go(&mut out, 7, &request);
+    let once = out.pieces().collect::<Vec<_>>().concat();
     Ok(Enc {
-        once: go(7).concat(),
+        once,
         run: simple(move || {
             for i in 0..data::FRAMES as i32 {
-                black_box(go(i));
+                go(&mut out, i, black_box(&request));
+                black_box(out.pieces().next());
             }
         }),
     })
