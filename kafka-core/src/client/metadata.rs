@@ -39,6 +39,8 @@ pub(crate) struct Metadata {
 #[derive(Debug)]
 struct Missing {
     since: Instant,
+    /// When an answer lacked it last.
+    last: Instant,
     brokers: BTreeSet<i32>,
     code: ErrorCode,
 }
@@ -104,7 +106,7 @@ impl Metadata {
         self.stale |= !mutant!("stale_metadata_trusted");
     }
 
-    pub(crate) fn topic(&self, now: Instant, name: &str, config: &ClientConfig) -> TopicState {
+    pub(crate) fn topic(&self, name: &str, config: &ClientConfig) -> TopicState {
         if let Some(topic) = self.cluster.topic(name) {
             return TopicState::Known(topic.clone());
         }
@@ -112,7 +114,7 @@ impl Metadata {
             return TopicState::Failed(error.clone());
         }
         match self.missing.get(name) {
-            Some(missing) if self.is_gone(now, missing, config) => {
+            Some(missing) if self.is_gone(missing, config) => {
                 let topic = Str::from(name);
                 TopicState::Failed(Error::broker(missing.code).api(ApiKey::Metadata).topic(&topic))
             }
@@ -120,8 +122,9 @@ impl Metadata {
         }
     }
 
-    fn is_gone(&self, now: Instant, missing: &Missing, config: &ClientConfig) -> bool {
-        now.duration_since(missing.since) >= config.unknown_topic_grace
+    /// Only an answer makes it so: who waits for the topic is woken by answers.
+    fn is_gone(&self, missing: &Missing, config: &ClientConfig) -> bool {
+        missing.last.duration_since(missing.since) >= config.unknown_topic_grace
             && missing.brokers.len() >= self.enough_brokers()
     }
 
@@ -289,20 +292,22 @@ impl Metadata {
     fn miss(&mut self, now: Instant, from: i32, name: &Str, code: ErrorCode, changes: &mut Changes) {
         let missing = self.missing.entry(name.clone()).or_insert_with(|| Missing {
             since: now,
+            last: now,
             brokers: BTreeSet::new(),
             code,
         });
+        missing.last = now;
         missing.brokers.insert(from);
         changes.topics.push(name.clone());
     }
 
     /// Topics that were missing for good are forgotten.
-    pub(crate) fn forget_gone(&mut self, now: Instant, config: &ClientConfig) -> Vec<Str> {
+    pub(crate) fn forget_gone(&mut self, config: &ClientConfig) -> Vec<Str> {
         let gone: Vec<Str> = self
             .missing
             .iter()
             .filter(|(name, missing)| {
-                self.cluster.topics.contains_key(*name) && self.is_gone(now, missing, config)
+                self.cluster.topics.contains_key(*name) && self.is_gone(missing, config)
             })
             .map(|(name, _)| name.clone())
             .collect();

@@ -410,8 +410,8 @@ impl Client {
     // ---- metadata ----
 
     /// What is known of a topic; one that is not known is asked for at once where it is [wanted](Self::want_topic).
-    pub fn topic(&self, now: Now, name: &str) -> TopicState {
-        self.metadata.topic(now.instant, name, &self.config)
+    pub fn topic(&self, name: &str) -> TopicState {
+        self.metadata.topic(name, &self.config)
     }
 
     /// Somebody needs the topic from now on.
@@ -467,7 +467,7 @@ impl Client {
         };
         match self.metadata.apply(now.instant, broker, response) {
             Ok(changes) => {
-                let gone = self.metadata.forget_gone(now.instant, &self.config);
+                let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {
                     self.topic_changed(now, &topic);
                 }

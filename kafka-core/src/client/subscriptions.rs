@@ -316,7 +316,7 @@ impl Client {
 
     pub(super) fn pump_reading(&mut self, now: Now, id: u32) {
         self.pump_membership(now, id);
-        self.assign_topic(now, id);
+        self.assign_topic(id);
         self.want_topics(id);
         self.pump_machine(now, id);
     }
@@ -440,11 +440,11 @@ impl Client {
     }
 
     /// A reader of a whole topic gets its partitions once they are known, and later those that it grows by.
-    fn assign_topic(&mut self, now: Now, id: u32) {
+    fn assign_topic(&mut self, id: u32) {
         let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
         let Subscription::Topic(name, start) = &reading.subscription else { return };
         let (name, start) = (name.clone(), *start);
-        match self.metadata.topic(now.instant, &name, &self.config) {
+        match self.metadata.topic(&name, &self.config) {
             super::TopicState::Known(topic) => {
                 // What a partition has that is new to the reader came after the reader began.
                 let start = if reading.assigned > 0 { Start::First } else { start };

@@ -346,7 +346,7 @@ fn scenario_p28_a_new_topic_is_asked_for_at_once() {
     let before = net.now.instant;
     net.client.want_topic(net.now, &Str::from("t"));
     net.settle();
-    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)));
+    assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
     assert_eq!(net.now.instant, before);
 }
 
@@ -358,16 +358,35 @@ fn promise_18_a_topic_missing_from_one_answer_is_not_gone() {
     net.settle();
     let known = std::mem::take(&mut net.topics);
     net.run_for(Duration::from_secs(303));
-    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)), "within its grace");
+    assert!(matches!(net.client.topic("t"), TopicState::Known(_)), "within its grace");
     net.topics = known;
     net.run_for(Duration::from_secs(20));
-    assert!(matches!(net.client.topic(net.now, "t"), TopicState::Known(_)));
+    assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
     net.topics.clear();
     net.run_for(Duration::from_secs(320));
-    match net.client.topic(net.now, "t") {
+    match net.client.topic("t") {
         TopicState::Failed(error) => assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition)),
         other => panic!("gone for good by now: {other:?}"),
     }
+}
+
+/// Whoever waits for the topic is woken by answers, and by nothing else.
+#[test]
+fn no_topic_is_gone_because_of_time_alone() {
+    let mut net = Net::connected();
+    let name = Str::from("t");
+    net.client.want_topic(net.now, &name);
+    net.settle();
+    net.run_for(Duration::from_secs(3));
+    net.dead.extend([BOOTSTRAP, 9001, 9002, 9003]);
+    let open: Vec<ConnId> = net.conns.keys().copied().collect();
+    open.into_iter().for_each(|conn| net.end(conn, ConnectionError::Refused));
+    net.settle();
+    net.run_for(Duration::from_secs(10));
+    assert!(matches!(net.client.topic("t"), TopicState::Pending));
+    net.dead.clear();
+    net.run_for(Duration::from_secs(10));
+    assert!(matches!(net.client.topic("t"), TopicState::Failed(_)));
 }
 
 #[test]

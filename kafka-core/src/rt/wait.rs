@@ -136,12 +136,12 @@ impl<'a> TopicWait<'a> {
         Self { shared, topic: topic.clone(), begun: now.instant, deadline, alarm: None, ticket }
     }
 
-    fn look(&self, now: Now, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
+    fn look(&self, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
         self.shared.with(|state| {
             if state.is_shut_down() {
                 return Poll::Ready(Err(closed()));
             }
-            match state.core.topic(now, &self.topic) {
+            match state.core.topic(&self.topic) {
                 TopicState::Known(topic) => Poll::Ready(Ok(topic)),
                 TopicState::Failed(error) => Poll::Ready(Err(error)),
                 TopicState::Pending => {
@@ -157,8 +157,7 @@ impl Future for TopicWait<'_> {
     type Output = Result<Arc<Topic>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let now = self.shared.now();
-        if let Poll::Ready(result) = self.look(now, cx) {
+        if let Poll::Ready(result) = self.look(cx) {
             return Poll::Ready(result);
         }
         if self.alarm.is_none() {

@@ -341,7 +341,7 @@ impl Inner {
             if !state.core.is_wanted(topic) {
                 state.core.want_topic(now, topic);
             }
-            state.core.topic(now, topic)
+            state.core.topic(topic)
         });
         match state {
             TopicState::Known(_) => self.slots(topic).ok_or(TrySendReason::TopicPending),
