@@ -87,6 +87,9 @@ impl ReaderMachine {
             Ok(fetched) if fetched.error == 0 => {
                 let asked = |_: &Self, cursor| flight.asked.get(&cursor).copied();
                 let brought = self.handle_topics(now, cluster, id, &fetched.nodes, fetched.topics, asked);
+                if let Some(broker) = self.brokers.get_mut(&id) {
+                    broker.quiet_aside = if brought { 0 } else { broker.quiet_aside.saturating_add(1) };
+                }
                 self.fetch_succeeded(now, id, (flight.sent_at, flight.wait), brought);
                 if !brought {
                     self.gather(now, id);
@@ -105,9 +108,9 @@ impl ReaderMachine {
     /// What was aside had nothing, and the main fetch is due: it is waited for, for a moment, so that the next one is of all.
     /// Two fetches that end together would else go on side by side for ever.
     fn gather(&mut self, now: Now, id: i32) {
-        let wait = self.config.max_wait;
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let Some(main) = &broker.main else { return };
+        let wait = main.wait.min(self.config.max_wait);
         let waited = now.instant.saturating_duration_since(main.sent_at);
         if (wait - wait / 16..wait * 2).contains(&waited) {
             let until = now.instant + wait / 16;

@@ -30,6 +30,8 @@ pub(super) struct Broker {
     pub(super) hasty: u32,
     /// Answers of the main connection in a row that the broker waited for and that brought nothing.
     pub(super) quiet: u32,
+    /// The same of fetches aside, whether they might be parked or not.
+    pub(super) quiet_aside: u32,
     /// The trouble it is in since its last answer.
     pub(super) since: Option<Instant>,
     /// The application was told of the broker's trouble.
@@ -57,6 +59,11 @@ pub(super) struct AsideFlight {
 }
 
 impl Broker {
+    /// Whether it leads partitions of which nothing is wanted now: what they had is still to be read.
+    pub(super) fn has_others(&self) -> bool {
+        self.placed > self.wanted.len()
+    }
+
     pub(super) fn wants_main(&self) -> bool {
         self.main.is_none() && !self.wanted.is_empty() && self.retry.at.is_none()
     }

@@ -41,6 +41,8 @@ mod since {
 const PARTITION_OVERHEAD: usize = 64;
 /// The longest wait that a row of answers without records leads to. A broker that is silently gone is noticed so much later.
 const QUIET_WAIT: Duration = Duration::from_secs(8);
+/// The part of the longest wait that waits begin with where they may hold up others.
+const SHORT: u32 = 32;
 /// Less is not worth asking for.
 const LEAST: usize = 1024;
 
@@ -129,7 +131,7 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return request };
         let heading = broker.session.heading(version, by_id);
         let may_park = broker.behind.is_empty();
-        let wait = wait(&self.config, broker.quiet);
+        let wait = wait(&self.config, broker.quiet, broker.has_others());
         if heading.is_full {
             broker.session.members.clear();
             broker.session.forget.clear();
@@ -191,8 +193,9 @@ impl ReaderMachine {
         let until = broker.main.as_ref().map(|main| main.sent_at + main.wait);
         let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now.instant));
         // A main fetch that is overdue must not make this one a spin, nor one that waits long make others wait behind it.
-        let most = self.config.max_wait;
-        let wait = if left < most / 8 { most } else { (left - most / 32).min(most) };
+        let most = broker.main.as_ref().map_or(Duration::MAX, |main| main.wait).min(self.config.max_wait);
+        let wait = if left < most / 8 { self.config.max_wait } else { (left - most / 32).min(most) };
+        let wait = wait.min(self::wait(&self.config, broker.quiet_aside, broker.has_others()));
         let ids = self.within(broker.session.add.iter().copied(), version, bytes);
         let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
         request.topics = topics(members.iter().map(|(_, member)| member), version);
@@ -235,12 +238,17 @@ impl Asked {
 }
 
 /// How long the broker may wait. One that answers as soon as there is anything may wait longer each time that there was
-/// nothing, so that idle readers seldom wake.
-fn wait(config: &ReaderConfig, quiet: u32) -> Duration {
+/// nothing, so that idle readers seldom wake. While the application still has records of the broker's other partitions, which it
+/// will soon have read, the wait begins short: these must not wait for a fetch that waits for something new.
+fn wait(config: &ReaderConfig, quiet: u32, has_others: bool) -> Duration {
+    let longer = 2u32.pow(quiet.min(8));
     if config.min_bytes > 1 {
-        return config.max_wait;
+        config.max_wait
+    } else if has_others {
+        (config.max_wait / SHORT * longer).min(config.max_wait)
+    } else {
+        (config.max_wait * longer).min(QUIET_WAIT).max(config.max_wait)
     }
-    (config.max_wait * 2u32.pow(quiet.min(8))).min(QUIET_WAIT).max(config.max_wait)
 }
 
 /// The partitions in their order; neighbours of one topic go together.

@@ -19,7 +19,7 @@ pub(crate) struct Bench {
     /// Only these. Default: all that are there
     #[arg(long)]
     only: Option<Suite>,
-    /// How often each is measured
+    /// How often each of codec and micro is measured
     #[arg(long, default_value_t = 15)]
     rounds: usize,
     /// Of codec and micro, only what has this in its name
@@ -34,7 +34,7 @@ pub(crate) struct Bench {
     /// Replace what is compared with by what was measured now: at a release
     #[arg(long)]
     save: bool,
-    /// Measure nothing: make table and plots of the samples of the last run
+    /// Measure nothing: make table and plots of the samples that are there
     #[arg(long)]
     again: bool,
 }
@@ -87,6 +87,9 @@ impl Bench {
     /// `None` where the suite is not there.
     fn samples(&self, suite: Suite) -> Result<Option<Vec<Series>>, Box<dyn Error>> {
         let file = self.out.join(suite.name()).with_extension("jsonl");
+        if self.again && suite == Suite::E2e {
+            return suites::e2e_results().map(Some);
+        }
         if !self.again {
             let Some(series) = suites::run(suite, self.rounds, &self.filter)? else { return Ok(None) };
             fs::write(&file, series.iter().map(Series::to_line).collect::<String>())?;

@@ -28,7 +28,7 @@ pub(super) fn run(suite: Suite, rounds: usize, filter: &str) -> Result<Option<Ve
     let series = match suite {
         Suite::Codec => codec(&folder, rounds, filter),
         Suite::Micro => micro(&folder, rounds, filter),
-        Suite::E2e => e2e(&folder, rounds),
+        Suite::E2e => e2e(&folder),
     }?;
     Ok(Some(series))
 }
@@ -123,54 +123,52 @@ fn json(file: &PathBuf) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
 }
 
-/// Its own script makes clusters and rounds, and leaves lines in `results/`: all of them count, so that a run can be
-/// spread over hours.
-fn e2e(folder: &Path, rounds: usize) -> Result<Vec<Series>, Box<dyn Error>> {
-    let script = folder.join("run");
-    if script.exists() {
-        let bar = bar("e2e")?;
-        bar.set_message("./run");
-        bar.enable_steady_tick(std::time::Duration::from_secs(1));
-        let child =
-            Command::new(&script).args(["--rounds", &rounds.to_string()]).current_dir(folder).spawn()?;
-        let done = finished(child, "tests/peers/e2e/run");
-        bar.finish_and_clear();
-        done?;
-    }
-    let mut lines = String::new();
-    let mut files: Vec<PathBuf> = fs::read_dir(folder.join("results"))?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<Result<_, _>>()?;
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jsonl")) {
-        lines += &fs::read_to_string(file)?;
-    }
-    Ok(e2e_series(&lines))
+/// Its own script builds the peers, makes clusters, runs the rounds of its plan that are missing, and has a progress bar.
+fn e2e(folder: &Path) -> Result<Vec<Series>, Box<dyn Error>> {
+    finished(Command::new(folder.join("full.sh")).current_dir(folder).spawn()?, "tests/peers/e2e/full.sh")?;
+    e2e_results()
 }
 
-/// What is told of a run, and in which unit.
-const E2E: [(&str, &str); 6] = [
-    ("cpu_us_rec", "CPU µs a record"),
-    ("rec_s", "records/s"),
-    ("p50_us", "p50, µs"),
-    ("p99_us", "p99, µs"),
-    ("wakeups_s", "wakeups/s"),
-    ("rss_max_mb", "RSS, MB"),
-];
+/// What it has left in `results/`, a file a workload: all of it counts, so that a run can be spread over hours.
+pub(super) fn e2e_results() -> Result<Vec<Series>, Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/e2e/results");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    let mut all = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jsonl")) {
+        let workload = file.file_stem().unwrap_or_default().to_string_lossy();
+        all.extend(e2e_series(&workload, &fs::read_to_string(file)?));
+    }
+    Ok(all)
+}
 
-/// A series for each scenario with its settings, figure and client; runs that failed are left out.
-fn e2e_series(lines: &str) -> Vec<Series> {
+/// What a workload is about: the fields of its lines, and their units.
+fn figures(workload: &str) -> &'static [(&'static str, &'static str)] {
+    match workload {
+        "produce-latency" | "roundtrip" => &[("p50_us", "p50, µs"), ("p99_us", "p99, µs")],
+        "idle" => &[("wakeups_s", "wakeups/s")],
+        "idle-clients" => &[("client_kb", "kB a client")],
+        "first-record-10000" => &[("first_ms", "ms to the first record")],
+        scale if scale.starts_with("scale-") => &[("cpu_us_batch", "CPU µs a batch")],
+        _ => &[("cpu_us_rec", "CPU µs a record"), ("rec_s", "records/s")],
+    }
+}
+
+/// A series for each kind of API, figure and client; runs that failed are left out.
+fn e2e_series(workload: &str, lines: &str) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for line in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         if line["ok"] != Value::Bool(true) {
             continue;
         }
-        for (field, unit) in E2E {
-            let Some(sample) = line[field].as_f64() else { continue };
-            let (work, peer) = (format!("{}, {unit}", scenario(&line)), peer(&line));
+        for (field, unit) in figures(workload) {
+            let Some(sample) = line[*field].as_f64() else { continue };
+            let (kind, peer) = (text(&line, "kind"), text(&line, "spec"));
+            let work = format!("{workload}, {kind}, {unit}");
             match all.iter_mut().find(|s| s.work == work && s.peer == peer) {
                 Some(series) => series.samples.push(sample),
-                None => all.push(Series { work, peer, unit: unit.into(), samples: vec![sample] }),
+                None => all.push(Series { work, peer, unit: (*unit).into(), samples: vec![sample] }),
             }
         }
     }
@@ -182,23 +180,6 @@ fn text(line: &Value, name: &str) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn scenario(line: &Value) -> String {
-    let text = |name| text(line, name);
-    let scenario = text("scenario");
-    match scenario.as_str() {
-        "produce" => format!("produce {} B, {}, acks={}", text("size"), text("compression"), text("acks")),
-        "consume" => format!("consume {} B, {}, group {}", text("size"), text("compression"), text("group")),
-        "idle" => format!("idle, group {}", text("group")),
-        _ => format!("{scenario} {} B", text("size")),
-    }
-}
-
-fn peer(line: &Value) -> String {
-    let variant = text(line, "variant");
-    let peer = text(line, "peer");
-    if variant.is_empty() || variant == "null" { peer } else { format!("{peer}:{variant}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,9 +187,7 @@ mod tests {
     #[test]
     fn runs_of_clients_become_series() {
         let line = |peer, ok, cpu| {
-            format!(
-                r#"{{"scenario":"produce","peer":"{peer}","variant":"tokio","size":100,"compression":"none","acks":"all","ok":{ok},"cpu_us_rec":{cpu},"rec_s":1e6}}"#
-            )
+            format!(r#"{{"spec":"{peer}:tokio","kind":"batch","ok":{ok},"cpu_us_rec":{cpu},"rec_s":1e6}}"#)
         };
         let lines = [
             line("ours", true, 0.5),
@@ -216,9 +195,9 @@ mod tests {
             line("ours", true, 0.6),
             line("ours", false, 9.0),
         ];
-        let all = e2e_series(&lines.join("\n"));
+        let all = e2e_series("produce-100", &lines.join("\n"));
         assert_eq!(all.len(), 4);
-        assert_eq!(all[0].work, "produce 100 B, none, acks=all, CPU µs a record");
+        assert_eq!(all[0].work, "produce-100, batch, CPU µs a record");
         assert_eq!((&*all[0].peer, &all[0].samples[..]), ("ours:tokio", &[0.5, 0.6][..]));
         assert!(all[1].more_is_better() && all[1].is_ours() && all[2].is_peer());
     }

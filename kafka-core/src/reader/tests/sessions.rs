@@ -167,7 +167,9 @@ fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
         assert_eq!(rig.lanes(), [(1, ASIDE)], "at once");
         let plan = rig.aside(1);
         assert_eq!((heading(&plan), listed(&plan)), ((0, -1), vec![(0, round + 1)]));
-        assert_eq!(plan.request.max_wait_ms, 484);
+        // The main fetch was to come back soon, as there was this partition's record to be read.
+        assert_eq!(plan.request.max_wait_ms, if round == 0 { 15 } else { 500 });
+        rig.later(Duration::from_millis(20));
         rig.brought_aside(1, vec![data(0, &[batch(round + 1)])]);
     }
     // Together again once the parked fetch is back.
@@ -179,6 +181,32 @@ fn one_busy_partition_among_a_hundred_idle_ones_keeps_its_rate() {
     fn batch(offset: i64) -> Batch {
         Batch { value: 1024, ..Batch::plain(offset, offset + 1) }
     }
+}
+
+/// Two partitions are at their end, and fetches of both wait for something new, beside each other; the third was full and has been
+/// read: it must not wait for long.
+#[test]
+fn fetches_of_ends_hold_up_no_partition_that_has_more() {
+    let mut rig = Rig::reading(3, |config| config.partition_max_bytes = 1024);
+    let big = |offset| Batch { value: 1024, ..Batch::plain(offset, offset + 1) };
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(0, 0), data(1, &[big(0)]), data(2, &[big(0)])]);
+    let waits: Vec<i32> = (0..8)
+        .map(|_| {
+            let wait = rig.fetch(1).request.max_wait_ms;
+            rig.later(Duration::from_millis(wait as u64));
+            rig.brought(1, vec![]);
+            wait
+        })
+        .collect();
+    assert_eq!(waits, [15, 31, 62, 125, 250, 500, 500, 500], "the application has not read on yet");
+    assert!(rig.fetch(1).request.max_wait_ms == 500);
+    assert_eq!([rig.read(), rig.read()], [[0], [0]]);
+    let aside = rig.aside(1);
+    assert_eq!(listed(&aside), [(1, 1), (2, 1)]);
+    rig.brought_aside(1, vec![caught_up(1, 1), data(2, &[big(1)])]);
+    let aside = rig.aside(1);
+    assert_eq!((listed(&aside), aside.request.max_wait_ms), (vec![(1, 1)], 15));
 }
 
 #[test]

@@ -251,6 +251,7 @@ fn one(args: &Args, run: &Due, topic: Option<&str>) -> Result<Value> {
         json!({ "ok": false, "round": run.round, "failed": format!("no result, {}", output.status) })
     });
     line["spec"] = json!(run.entry.spec);
+    line["kind"] = json!(run.entry.kind.name());
     line["took_s"] = json!((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0);
     let path = file(&args.results, run.workload);
     let mut out = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
