@@ -32,6 +32,8 @@ fn memory_is_in_proportion_to_the_input() {
             limit(target, len)
         );
     }
+    // A frame that claims to be as large as a connection reads ahead.
+    measured("link", fuzz::link, b"\x00\x01\x33\x22\x0c\x01\x00\x00\x22\x00\x0c\xe5\x01\x33\x00", METER);
     hostile_lengths();
     greedy();
 }
