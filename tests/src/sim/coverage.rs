@@ -21,7 +21,7 @@ const REACTIONS: &[(&str, u64)] = &[
     ("pauses", 900),
     ("positions out of range", 5),
     ("read", 400_000),
-    ("read by two members", 1),
+    ("read by two members", 20),
     ("rebootstraps", 7000),
     ("retries of batches", 1600),
     ("retries of calls", 180),
