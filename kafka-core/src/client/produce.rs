@@ -190,8 +190,8 @@ impl Client {
         let version = self.lanes.get(key)?.versions.as_ref()?.version(ApiKey::Produce)?;
         let id = RequestId(self.next_id());
         let writer = self.writers.get_mut(&writer_id)?;
-        let produce = writer.poll_produce(now, id, key.0)?;
         self.dirty_writers.insert(writer_id);
+        let produce = writer.poll_produce(now, id, key.0, version)?;
         let version = if produce.needs_names() { version.min(12) } else { version };
         self.book(
             now.instant,

@@ -214,13 +214,13 @@ impl ReaderMachine {
         let most = self.config.max_bytes.min(self.budget.limit());
         let Some(cursor) = self.cursor_mut(id) else { return };
         let limit = cursor.limit;
-        if limit >= most || size > most {
+        if size > most {
             return self.halt(id, ErrorKind::MessageTooLarge { size, limit: most });
         }
         cursor.limit = limit.saturating_mul(2).max(size).min(most);
         if size <= limit {
-            // It should have fitted; the broker may be at odds with itself.
-            return self.hold_off(now, id);
+            // It should have fitted: the broker is at odds with itself.
+            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError));
         }
         self.update(id);
     }

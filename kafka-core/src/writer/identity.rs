@@ -5,7 +5,7 @@
 
 use super::batch::Fate;
 use super::config::Idempotence;
-use super::partition::Identity;
+use super::partition::{Identity, PartitionSender};
 use super::producer::{IdentityState, Producer};
 use crate::client::machine::{Answer, Ask, Lane, Now, Target};
 use crate::client::requests::unexpected;
@@ -103,13 +103,11 @@ impl Producer {
     /// The cluster gives no producer ids: it is too old, or the user has no right to them.
     fn without_identity(&mut self, now: Now, error: Error) {
         let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
-        let told = Error::new(ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" });
         if too_old && self.accumulator.config.idempotence == Idempotence::IfSupported {
-            self.out.degraded = Some(told.detail(Str::from_static("retries may duplicate records")));
-            self.identity = IdentityState::Off;
+            self.degrade();
             return self.reschedule_all(now.instant);
         }
-        let error = if too_old { told.at(|c| *c = error.context().clone()) } else { error };
+        let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
         // What waits cannot be sent; whatever comes later asks again.
         self.identity = IdentityState::Wanted;
         for index in 0..self.partitions.len() {
@@ -121,4 +119,34 @@ impl Producer {
             }
         }
     }
+
+    /// Writes on without producer ids and sequences.
+    fn degrade(&mut self) {
+        self.out.degraded = Some(not_idempotent().detail(Str::from_static("retries may duplicate records")));
+        self.identity = IdentityState::Off;
+        self.partitions.iter_mut().for_each(PartitionSender::forget_identity);
+    }
+
+    /// A leader is too old for sequences, although another node gave a producer id: as in a cluster that is being upgraded.
+    /// Whether the writer may do without.
+    pub(super) fn do_without_sequences(&mut self, leader: i32) -> bool {
+        if self.identity == IdentityState::Off {
+            return true;
+        }
+        if self.accumulator.config.idempotence == Idempotence::IfSupported {
+            self.degrade();
+            return true;
+        }
+        while let Some(index) = self.brokers.get_mut(&leader).and_then(|broker| broker.ready.pop_front()) {
+            self.partitions[index].is_ready = false;
+            while let Some(pending) = self.partitions[index].next() {
+                self.give_up(index, &pending, not_idempotent());
+            }
+        }
+        false
+    }
+}
+
+fn not_idempotent() -> Error {
+    Error::new(ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" })
 }

@@ -197,6 +197,13 @@ impl PartitionSender {
         self.known_to = None;
     }
 
+    /// From now on batches go without producer id and sequence.
+    pub(crate) fn forget_identity(&mut self) {
+        self.identity = None;
+        let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
+        self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
+    }
+
     /// When the oldest unresolved batch was begun.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let in_flight = self

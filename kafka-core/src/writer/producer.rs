@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 const PACK_INLINE: usize = 32 << 10;
 /// A broker remembers the last five batches of a producer for each partition.
 const MAX_IN_FLIGHT_IDEMPOTENT: usize = 5;
+/// From this version on Produce carries batches, which have producer ids and sequences (0.11).
+const SEQUENCES: i16 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -366,8 +368,18 @@ impl Producer {
         self.brokers.get(&broker).is_some_and(|b| !b.ready.is_empty())
     }
 
-    /// The next Produce request for a broker: one batch a partition, in the order the partitions became ready.
-    pub(crate) fn poll_produce(&mut self, now: Now, id: RequestId, broker: i32) -> Option<Produce> {
+    /// The next Produce request for a broker that takes this version: one batch a partition, in the order the partitions
+    /// became ready.
+    pub(crate) fn poll_produce(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        broker: i32,
+        version: i16,
+    ) -> Option<Produce> {
+        if version < SEQUENCES && !self.do_without_sequences(broker) {
+            return None;
+        }
         let (mut batches, mut items, mut again, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let limit = self.max_in_flight();
         while bytes < self.accumulator.config.request_bytes {

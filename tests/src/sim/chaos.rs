@@ -245,7 +245,8 @@ impl Happening<'_> {
                 true
             }
             FaultKind::Freeze => {
-                world.now += time * 2;
+                // It is over when faults stop.
+                world.now = (world.now + time * 2).min(self.stage.settings.healing);
                 self.stage.runtime.set_clock(world.now);
                 true
             }

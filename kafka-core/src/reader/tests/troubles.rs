@@ -131,6 +131,29 @@ fn a_batch_larger_than_all_limits_is_an_error_not_a_loop() {
 }
 
 #[test]
+fn a_batch_that_is_cut_off_below_the_limit_is_asked_for_again() {
+    let mut rig = Rig::reading(1, |config| (config.partition_max_bytes, config.max_bytes) = (4096, 4096));
+    rig.version = 2;
+    let batch = Batch { value: 300, ..Batch::plain(0, 1) };
+    let mut told = 0;
+    for _ in 0..20 {
+        rig.fetch(1);
+        let cut = PartitionData { records: Some(batch.bytes().slice(..200).into()), ..data(0, &[]) };
+        rig.brought(1, vec![cut]);
+        while let Some(item) = rig.take() {
+            assert!(matches!(item, Item::Notice(_)), "{item:?}");
+            told += 1;
+        }
+        assert_eq!(rig.lanes(), []);
+        rig.next_timer();
+    }
+    assert_eq!(told, 1);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[batch])]);
+    assert_eq!(rig.read(), [0]);
+}
+
+#[test]
 fn answers_that_nobody_asked_for_are_ignored() {
     let mut rig = Rig::reading(1, |_| ());
     rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);

@@ -98,10 +98,14 @@ impl Harness {
     }
 
     pub(super) fn poll_from(&mut self, broker: i32) -> Option<Request> {
+        self.poll_version(broker, 9)
+    }
+
+    pub(super) fn poll_version(&mut self, broker: i32, version: i16) -> Option<Request> {
         self.next += 1;
         let id = RequestId(self.next);
-        let produce: Produce = self.producer.poll_produce(self.now, id, broker)?;
-        let request = super::produce_request(produce, 9).unwrap();
+        let produce: Produce = self.producer.poll_produce(self.now, id, broker, version)?;
+        let request = super::produce_request(produce, version).unwrap();
         let mut found = Vec::new();
         for topic in request.topic_data {
             for data in topic.partition_data {

@@ -1,7 +1,8 @@
 //! The order of a partition, whatever fails.
 
-use super::{Harness, acked};
-use crate::writer::{Idempotence, WriterConfig};
+use super::{BROKER, Harness, acked, failed};
+use crate::error::ErrorKind;
+use crate::writer::{Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
 
@@ -186,4 +187,40 @@ fn a_new_leader_gets_nothing_before_the_old_one_has_answered() {
     h.answer(&second, &[(ErrorCode::None, 1)]);
     h.answer(&third, &[(ErrorCode::None, 2)]);
     assert_eq!([&a, &b, &c].map(acked), [0, 1, 2]);
+}
+
+#[test]
+fn a_leader_without_sequences_takes_one_batch_after_the_other_and_that_is_told() {
+    let mut h = Harness::new(1, full_batches());
+    let (a, b) = (h.send(0, "a"), h.send(0, "b"));
+    let first = h.poll_version(BROKER, 2).unwrap();
+    assert!(h.producer.out.degraded.take().is_some());
+    assert!(h.poll_version(BROKER, 2).is_none(), "one at a time");
+    h.answer(&first, &[(ErrorCode::NotEnoughReplicas, -1)]);
+    h.next_deadline();
+    for (delivery, offset) in [(a, 0), (b, 1)] {
+        let request = h.poll_version(BROKER, 2).unwrap();
+        h.answer(&request, &[(ErrorCode::None, offset)]);
+        assert_eq!(acked(&delivery), offset);
+    }
+    assert!(h.producer.is_quiescent());
+}
+
+#[test]
+fn a_leader_without_sequences_gets_nothing_where_idempotence_is_required() {
+    let config = WriterConfig { idempotence: Idempotence::Required, ..full_batches() };
+    let mut h = Harness::new(1, config);
+    let (a, b) = (h.send(0, "a"), h.send(0, "b"));
+    assert!(h.poll_version(BROKER, 2).is_none());
+    let named = ErrorKind::Unsupported { feature: "idempotent writing", needs: "Kafka 0.11" };
+    for delivery in [a, b] {
+        let error = failed(&delivery);
+        assert_eq!((error.fate, error.error.kind()), (Fate::NotWritten, &named));
+    }
+    assert!(h.producer.is_quiescent());
+    // After the upgrade.
+    let c = h.send(0, "c");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::None, 0)]);
+    assert_eq!(acked(&c), 0);
 }

@@ -7,7 +7,7 @@ use kafka_proto::messages::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
     PartitionData,
 };
-use kafka_proto::records::Compression;
+use kafka_proto::records::{Compression, batches};
 use kafka_proto::wire::Records;
 use kafka_proto::{Bytes, ErrorCode, Str, Uuid};
 
@@ -283,8 +283,8 @@ fn read_partition(
     Ok((data, bytes))
 }
 
-/// The bytes of a slice in a format that the request's version can read. What is converted begins at the offset: cut off at
-/// the limit, it would otherwise never get there.
+/// The bytes of a slice in a format that the request's version can read. What is converted begins at the offset, and with
+/// a whole message, which may be larger than the compressed batch: cut off at the limit, it would otherwise never get on.
 fn records(slice: &Slice<'_>, from: i64, version: i16) -> Result<Records, ErrorCode> {
     let newest = match version {
         0 | 1 => 0,
@@ -309,7 +309,9 @@ fn records(slice: &Slice<'_>, from: i64, version: i16) -> Result<Records, ErrorC
     if version >= 3 || converted.len() <= slice.bytes {
         return Ok(converted);
     }
-    Ok(converted.into_bytes().slice(..slice.bytes).into())
+    let converted = converted.into_bytes();
+    let first = batches(converted.clone()).next().and_then(Result::ok).map_or(0, |batch| batch.size_in_bytes());
+    Ok(converted.slice(..slice.bytes.max(first)).into())
 }
 
 fn failed(partition_index: i32, error: ErrorCode) -> PartitionData {

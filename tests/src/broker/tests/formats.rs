@@ -112,6 +112,15 @@ fn an_old_consumer_gets_on_within_a_batch_that_exceeds_its_limit() {
 }
 
 #[test]
+fn an_old_consumer_gets_a_message_whole_that_was_kept_smaller() {
+    let mut rig = Rig::of_release(1, "2.8");
+    let value = "x".repeat(300);
+    rig.produce(0, "t", batch(&[(None, value.as_str(), 1)], Compression::Gzip, ProducerStamp::NONE));
+    let data = fetched(rig.call(0, 2, fetch("t", 0, 0)));
+    assert_eq!(read(&data), [(0, value)]);
+}
+
+#[test]
 fn a_topic_of_zstd_is_closed_to_those_who_do_not_know_it() {
     let mut rig = Rig::new(1);
     rig.topic("z", 1, &[("compression.type", "zstd")]);
