@@ -5,7 +5,7 @@
 
 use super::batch::Fate;
 use super::config::Idempotence;
-use super::partition::{Identity, PartitionSender};
+use super::partition::Identity;
 use super::producer::{IdentityState, Producer};
 use crate::client::machine::{Answer, Ask, Lane, Now, Target};
 use crate::client::requests::unexpected;
@@ -124,7 +124,7 @@ impl Producer {
     fn degrade(&mut self) {
         self.out.degraded = Some(not_idempotent().detail(Str::from_static("retries may duplicate records")));
         self.identity = IdentityState::Off;
-        self.partitions.iter_mut().for_each(PartitionSender::forget_identity);
+        (0..self.partitions.len()).for_each(|index| self.partitions[index].forget_identity());
     }
 
     /// A leader is too old for sequences, although another node gave a producer id: as in a cluster that is being upgraded.

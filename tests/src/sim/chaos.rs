@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_proto::ApiKey;
+use kafka_proto::{ApiKey, ErrorCode};
 
 use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
@@ -13,6 +13,9 @@ use super::run::NODES;
 use super::runtime::broker_now;
 use super::stage::Stage;
 use crate::broker::{Fault, FaultRule, NodeId};
+
+/// A machine is suspended for longer.
+const SUSPENSION: Duration = Duration::from_secs(5);
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +70,10 @@ pub enum FaultKind {
     Upgrade,
     /// The fetch sessions of a node are further than their clients know.
     SkipEpochs,
+    /// A member's machine stands still for a while, and nothing else.
+    Suspend,
+    /// Who asks where a leader epoch ended is answered with an error.
+    EpochError,
 }
 
 impl FaultKind {
@@ -97,6 +104,8 @@ impl FaultKind {
         FaultKind::Unclean,
         FaultKind::Upgrade,
         FaultKind::SkipEpochs,
+        FaultKind::Suspend,
+        FaultKind::EpochError,
     ];
 }
 
@@ -226,12 +235,18 @@ impl Happening<'_> {
                 world.settle();
                 elected
             }
-            FaultKind::Error => {
-                let Some((api, error)) = self.chance.pick(ERRORS) else { return false };
-                let times = 1 + self.chance.below(4) as u32;
-                world.trace.line(elapsed, format_args!("{times} {} {error:?}", api.name()));
-                world.net.cluster.fail_next(*api, *error, times);
-                true
+            FaultKind::Error => self.fail(world, ERRORS),
+            FaultKind::EpochError => {
+                let of_epochs = ERRORS.iter().filter(|(api, _)| *api == ApiKey::OffsetForLeaderEpoch);
+                self.fail(world, &of_epochs.copied().collect::<Vec<_>>())
+            }
+            FaultKind::Suspend => {
+                let machines = self.stage.settings.groups as u64 * u64::from(self.stage.settings.members);
+                let machine = 1 + self.chance.below(machines) as u32;
+                // Most are beyond their session then. It is over when faults stop.
+                let until = (elapsed + SUSPENSION + time).min(self.stage.settings.healing);
+                world.trace.line(elapsed, format_args!("machine {machine} until {until:?}"));
+                world.suspend(machine, until)
             }
             FaultKind::Delay => self.inject(world, Fault::Delay(time)),
             FaultKind::CloseBefore => self.inject(world, Fault::CloseBefore),
@@ -263,6 +278,14 @@ impl Happening<'_> {
         world.settle();
         world.reset_node(node);
         killed
+    }
+
+    fn fail(&mut self, world: &mut super::runtime::World, errors: &[(ApiKey, ErrorCode)]) -> bool {
+        let Some((api, error)) = self.chance.pick(errors) else { return false };
+        let times = 1 + self.chance.below(4) as u32;
+        world.trace.line(world.now, format_args!("{times} {} {error:?}", api.name()));
+        world.net.cluster.fail_next(*api, *error, times);
+        true
     }
 
     fn inject(&mut self, world: &mut super::runtime::World, fault: Fault) -> bool {

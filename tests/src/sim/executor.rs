@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::chance::Chance;
 use super::network::{NetEvent, Wires};
-use super::runtime::{SimRuntime, Task, broker_now};
+use super::runtime::{Machine, SimRuntime, Task, broker_now};
 
 /// What happens at a time.
 #[derive(Debug)]
 pub(crate) enum Due {
     Wake(Waker),
     Net(NetEvent),
+    Resume(Machine),
 }
 
 /// Events in the order of time, and of being asked for.
@@ -80,6 +81,8 @@ pub(crate) struct Executor {
     tasks: BTreeMap<u64, (Task, Waker)>,
     next: u64,
     ready: Ready,
+    /// Tasks that were woken while their machine was suspended.
+    held: BTreeMap<Machine, Vec<Waker>>,
     pub(crate) steps: u64,
     /// Called when no task is ready, before time goes on.
     pub(crate) on_idle: Option<Box<dyn FnMut()>>,
@@ -93,6 +96,7 @@ impl Executor {
             tasks: BTreeMap::new(),
             next: 0,
             ready: Ready::default(),
+            held: BTreeMap::new(),
             steps: 0,
             on_idle: None,
         }
@@ -154,7 +158,7 @@ impl Executor {
         }
     }
 
-    /// Polls one of the ready tasks.
+    /// Polls one of the ready tasks, or puts it aside where its machine is suspended.
     fn step(&mut self) -> bool {
         let id = {
             let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,9 +169,12 @@ impl Executor {
             ready.remove(at)
         };
         self.steps += 1;
-        if let Some((task, waker)) = self.tasks.get_mut(&id)
-            && let Poll::Ready(()) = task.0.as_mut().poll(&mut Context::from_waker(&waker.clone()))
-        {
+        let Some((task, waker)) = self.tasks.get_mut(&id) else { return true };
+        if self.runtime.on(task.machine).is_suspended() {
+            self.held.entry(task.machine).or_default().push(waker.clone());
+            return true;
+        }
+        if let Poll::Ready(()) = task.future.as_mut().poll(&mut Context::from_waker(&waker.clone())) {
             // Its parts may call the world when they are dropped.
             drop(self.tasks.remove(&id));
         }
@@ -195,6 +202,10 @@ impl Executor {
             match due {
                 Due::Wake(waker) => waker.wake(),
                 Due::Net(event) => world.happen(event),
+                Due::Resume(machine) => {
+                    world.resume(machine);
+                    self.held.remove(&machine).into_iter().flatten().for_each(Waker::wake);
+                }
             }
         }
     }

@@ -30,6 +30,8 @@ pub enum Plan {
     Outdated,
     /// Replicas that lack records become leaders.
     Unclean,
+    /// Machines of members stand still for longer than their sessions last, while the others go on.
+    Suspended,
 }
 
 /// There is no such plan.
@@ -164,6 +166,7 @@ const OUTDATED: &[FaultKind] = &[
 const UNCLEAN: &[FaultKind] = &[
     FaultKind::Unclean,
     FaultKind::Unclean,
+    FaultKind::EpochError,
     FaultKind::MoveLeader,
     FaultKind::Error,
     FaultKind::Error,
@@ -172,9 +175,19 @@ const UNCLEAN: &[FaultKind] = &[
     FaultKind::CloseAfter,
 ];
 
+const SUSPENDED: &[FaultKind] = &[
+    FaultKind::Suspend,
+    FaultKind::Suspend,
+    FaultKind::Suspend,
+    FaultKind::MoveLeader,
+    FaultKind::EpochError,
+    FaultKind::Error,
+    FaultKind::Reset,
+];
+
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 9] = [
+    pub const ALL: [Plan; 10] = [
         Plan::Calm,
         Plan::Flaky,
         Plan::RollingRestart,
@@ -184,6 +197,7 @@ impl Plan {
         Plan::Upgrade,
         Plan::Outdated,
         Plan::Unclean,
+        Plan::Suspended,
     ];
 
     /// As it is given on the command line.
@@ -198,6 +212,7 @@ impl Plan {
             Plan::Upgrade => "upgrade",
             Plan::Outdated => "outdated",
             Plan::Unclean => "unclean",
+            Plan::Suspended => "suspended",
         }
     }
 
@@ -269,6 +284,17 @@ impl Plan {
                 let release = any_release(chance);
                 Settings { faults: UNCLEAN, healing: secs(20), release, newer: release, ..calm }
             }
+            Plan::Suspended => Settings {
+                faults: SUSPENDED,
+                fault_pause: secs(4),
+                healing: secs(40),
+                writers: 1,
+                readers: 0,
+                groups: 2,
+                members: 3,
+                churn: 5,
+                ..calm
+            },
         }
     }
 }

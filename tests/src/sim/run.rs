@@ -214,7 +214,8 @@ async fn play(stage: Stage, most: u64, mut chance: Chance) -> Done {
         reading.push(stage.spawn(read(stage.clone(), client.clone(), chance.fork())));
     }
     for group in 0..stage.settings.groups {
-        for _ in 0..stage.settings.members {
+        for at in 0..stage.settings.members {
+            let stage = stage.on(1 + group as u32 * stage.settings.members + at);
             reading.push(stage.spawn(member(stage.clone(), group, chance.fork())));
         }
     }

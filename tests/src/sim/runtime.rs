@@ -1,5 +1,6 @@
 //! The simulator as a runtime: virtual clock, timers, tasks and sockets for the client's driver.
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 pub struct SimRuntime(Arc<Inner>, Machine);
 
 /// The number of the machine whose clients use it.
-type Machine = u32;
+pub(crate) type Machine = u32;
 
 #[derive(Debug)]
 struct Inner {
@@ -45,11 +46,32 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) timers: Timers,
     pub(crate) spawned: Vec<Task>,
+    /// Machines whose tasks do not run.
+    suspended: BTreeSet<Machine>,
     pub(crate) net: Network,
     pub(crate) trace: Trace,
 }
 
-pub(crate) struct Task(pub(crate) Pin<Box<dyn Future<Output = ()> + Send>>);
+impl World {
+    /// Nothing runs on this machine until then. Whether it was running.
+    pub(crate) fn suspend(&mut self, machine: Machine, until: Duration) -> bool {
+        let was_running = self.suspended.insert(machine);
+        if was_running {
+            self.timers.set(until, Due::Resume(machine));
+        }
+        was_running
+    }
+
+    pub(crate) fn resume(&mut self, machine: Machine) {
+        self.suspended.remove(&machine);
+    }
+}
+
+pub(crate) struct Task {
+    pub(crate) future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Where it runs.
+    pub(crate) machine: Machine,
+}
 
 impl std::fmt::Debug for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +81,8 @@ impl std::fmt::Debug for Task {
 
 impl SimRuntime {
     pub(crate) fn new(net: Network, trace: Trace) -> Self {
-        let world = World { now: Duration::ZERO, timers: Timers::default(), spawned: Vec::new(), net, trace };
+        let (now, timers, spawned) = (Duration::ZERO, Timers::default(), Vec::new());
+        let world = World { now, timers, spawned, suspended: BTreeSet::new(), net, trace };
         let inner = Inner {
             clock: AtomicU64::new(0),
             ahead: AtomicI64::new(0),
@@ -76,6 +99,11 @@ impl SimRuntime {
     /// The same world, seen from another machine.
     pub(crate) fn on(&self, machine: Machine) -> SimRuntime {
         SimRuntime(self.0.clone(), machine)
+    }
+
+    /// Whether nothing runs on this machine now.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.world().suspended.contains(&self.1)
     }
 
     /// Virtual time since the start.
@@ -198,7 +226,7 @@ impl Runtime for SimRuntime {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.world().spawned.push(Task(Box::pin(task)));
+        self.world().spawned.push(Task { future: Box::pin(task), machine: self.1 });
     }
 
     async fn resolve(&self, host: Str, port: u16) -> io::Result<Vec<SocketAddr>> {

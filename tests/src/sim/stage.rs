@@ -11,7 +11,7 @@ use kafka_core::rt::{Client, Probe};
 use super::chance::Chance;
 use super::history::History;
 use super::plan::Settings;
-use super::runtime::SimRuntime;
+use super::runtime::{Machine, SimRuntime};
 
 /// What may be beyond a deadline: a moment of the executor's.
 pub(crate) const SLACK: Duration = Duration::from_millis(100);
@@ -25,12 +25,17 @@ pub(crate) struct Stage {
     pub(crate) settings: Settings,
     pub(crate) partitions: i32,
     history: Arc<Mutex<History>>,
-    clients: Arc<Mutex<Vec<Probe>>>,
+    clients: Arc<Mutex<Vec<(SimRuntime, Probe)>>>,
 }
 
 impl Stage {
     pub(crate) fn new(runtime: SimRuntime, settings: Settings, partitions: i32) -> Stage {
         Stage { runtime, settings, partitions, history: Arc::default(), clients: Arc::default() }
+    }
+
+    /// The same, for who runs on this machine.
+    pub(crate) fn on(&self, machine: Machine) -> Stage {
+        Stage { runtime: self.runtime.on(machine), ..self.clone() }
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
@@ -59,7 +64,7 @@ impl Stage {
             .build();
         // The settings above are within their ranges.
         let client = client.unwrap_or_else(|error| panic!("{error}"));
-        self.clients().push(client.probe());
+        self.clients().push((self.runtime.clone(), client.probe()));
         client
     }
 
@@ -74,7 +79,7 @@ impl Stage {
         join
     }
 
-    fn clients(&self) -> MutexGuard<'_, Vec<Probe>> {
+    fn clients(&self) -> MutexGuard<'_, Vec<(SimRuntime, Probe)>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,8 +87,9 @@ impl Stage {
     pub(crate) fn check_clients(&self) {
         let stuck: Vec<String> = {
             let mut clients = self.clients();
-            clients.retain(|client| !client.is_gone());
-            clients.iter().flat_map(Probe::stuck).collect()
+            clients.retain(|(_, client)| !client.is_gone());
+            let running = clients.iter().filter(|(machine, _)| !machine.is_suspended());
+            running.flat_map(|(_, client)| client.stuck()).collect()
         };
         for why in stuck {
             let now = self.runtime.elapsed();
@@ -93,7 +99,7 @@ impl Stage {
 
     /// How many clients are left in memory.
     pub(crate) fn clients_left(&self) -> usize {
-        self.clients().iter().filter(|client| !client.is_gone()).count()
+        self.clients().iter().filter(|(_, client)| !client.is_gone()).count()
     }
 
     // ---- waiting ----
