@@ -63,9 +63,15 @@ fn the_same_seed_gives_the_same_run_in_another_process() {
 /// it found can be said in one.
 #[test]
 fn seeds_that_found_something() {
-    // A record that became ready while its idle connection closed waited for the next one.
-    // A broker that converts for old consumers gave the same beginning of a batch for ever.
-    for (plan, seeds) in [(Plan::Rebalance, &[302, 698, 1995][..]), (Plan::Upgrade, &[416])] {
+    let found = [
+        // A record that became ready while its idle connection closed waited for the next one; a machine was suspended for
+        // longer than faults last.
+        (Plan::Rebalance, &[302, 698, 1995, 5_000_195][..]),
+        // A broker that converts for old consumers gave the same beginning of a batch for ever, or cut off a message that is
+        // larger than its compressed batch; five requests were in flight to a leader that knows no sequences.
+        (Plan::Upgrade, &[416, 1670, 5_000_056]),
+    ];
+    for (plan, seeds) in found {
         for seed in seeds {
             run(plan, *seed, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
         }
@@ -115,4 +121,9 @@ fn outdated() {
 #[test]
 fn unclean() {
     seeds(Plan::Unclean);
+}
+
+#[test]
+fn suspended() {
+    seeds(Plan::Suspended);
 }

@@ -56,8 +56,8 @@ pub fn lacking(total: &Report, seeds: u64) -> Vec<String> {
     }
     for (api, code) in ERRORS {
         let what = format!("{} {code:?}", api.name());
-        // Truncations are rare, and few of them are asked about while this error waits.
-        let least = if *api == ApiKey::OffsetForLeaderEpoch { 1 } else { 4 };
+        // Few ask about leader epochs.
+        let least = if *api == ApiKey::OffsetForLeaderEpoch { 2 } else { 4 };
         expect(&what, total.happened.get(&what), least);
     }
     for what in ["Delay", "CloseBefore", "CloseAfter", "Throttle", "NoAnswer"] {

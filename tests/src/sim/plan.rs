@@ -180,7 +180,6 @@ const SUSPENDED: &[FaultKind] = &[
     FaultKind::Suspend,
     FaultKind::Suspend,
     FaultKind::MoveLeader,
-    FaultKind::EpochError,
     FaultKind::Error,
     FaultKind::Reset,
 ];
@@ -288,7 +287,8 @@ impl Plan {
                 faults: SUSPENDED,
                 fault_pause: secs(4),
                 healing: secs(40),
-                writers: 1,
+                // Slow enough that messages wait for their handlers when a machine stands still.
+                handling: Duration::from_millis(500),
                 readers: 0,
                 groups: 2,
                 members: 3,
