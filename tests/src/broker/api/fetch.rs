@@ -310,7 +310,8 @@ fn records(slice: &Slice<'_>, from: i64, version: i16) -> Result<Records, ErrorC
         return Ok(converted);
     }
     let converted = converted.into_bytes();
-    let first = batches(converted.clone()).next().and_then(Result::ok).map_or(0, |batch| batch.size_in_bytes());
+    let first =
+        batches(converted.clone()).next().and_then(Result::ok).map_or(0, |batch| batch.size_in_bytes());
     Ok(converted.slice(..slice.bytes.max(first)).into())
 }
 
