@@ -14,6 +14,7 @@ const REACTIONS: &[(&str, u64)] = &[
     ("assignments", 1000),
     ("calls", 2500),
     ("commits", 20_000),
+    ("connection failures", 1000),
     ("dropped futures", 6000),
     ("epoch bumps", 100),
     ("losses", 70),

@@ -14,6 +14,9 @@ use crate::broker::ClusterState;
 /// Once all has healed nothing takes longer: what still waits for something that was lost does.
 const PROMPT: Duration = Duration::from_secs(5);
 
+/// Connections that could not be made, or broke, as clients count them.
+const CONNECTION_FAILURES: &str = "connection failures";
+
 /// The topic of all runs.
 pub(crate) const TOPIC: &str = "t";
 
@@ -148,6 +151,11 @@ impl History {
         self.count("rebootstraps", stats.rebootstraps);
         self.count("throttled", stats.throttled);
         self.count("retries of calls", stats.retries);
+        self.count(CONNECTION_FAILURES, stats.connection_failures);
+    }
+
+    pub(crate) fn connection_failures(&self) -> u64 {
+        self.reactions.get(CONNECTION_FAILURES).copied().unwrap_or(0)
     }
 
     pub(crate) fn reactions(&mut self) -> BTreeMap<&'static str, u64> {
