@@ -143,6 +143,10 @@ impl Producer {
                 pending.stamp = None;
                 self.retry(now, (index, broker), pending, error());
             }
+            // The limit may have been lowered since it was appended: its halves, under other sequences, would be there twice.
+            Verdict::TooLarge if pending.maybe_written && pending.stamp.is_some() => {
+                self.give_up(index, &pending, error());
+            }
             Verdict::TooLarge => match split(&pending) {
                 Some((at, first, second)) => self.go_on_in_two(now, index, &pending, (at, first, second)),
                 None => self.give_up(index, &pending, error()),
@@ -167,7 +171,8 @@ impl Producer {
         partition.give_up(pending);
         partition.slot.limit_batches(pending.batch.body().len() / 2);
         for batch in [&second, &first] {
-            partition.put_back(Pending::new((*batch).clone()));
+            let Pending { maybe_written, unanswered, .. } = *pending;
+            partition.put_back(Pending { maybe_written, unanswered, ..Pending::new((*batch).clone()) });
         }
         let outcome = Outcome::Split { at, first: first.tickets.clone(), second: second.tickets.clone() };
         if pending.batch.tickets.resolve(outcome) {

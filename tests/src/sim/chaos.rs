@@ -8,7 +8,7 @@ use kafka_proto::{ApiKey, ErrorCode};
 use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
 use super::history::TOPIC;
-use super::network::Wires;
+use super::network::{Network, Wires};
 use super::run::NODES;
 use super::runtime::broker_now;
 use super::stage::Stage;
@@ -74,6 +74,14 @@ pub enum FaultKind {
     Suspend,
     /// Who asks where a leader epoch ended is answered with an error.
     EpochError,
+    /// A leader is replaced while what it appended waits for its followers, and the next one takes nothing for a while.
+    Depose,
+    /// A node hears of no change for a while, and knows nothing of another that was down then and leads now.
+    Estrange,
+    /// Batches are appended, but the answer is lost, and when they are sent again their producer is not known any more.
+    Forget,
+    /// Batches are refused as too large.
+    TooLarge,
 }
 
 impl FaultKind {
@@ -106,6 +114,10 @@ impl FaultKind {
         FaultKind::SkipEpochs,
         FaultKind::Suspend,
         FaultKind::EpochError,
+        FaultKind::Depose,
+        FaultKind::Estrange,
+        FaultKind::Forget,
+        FaultKind::TooLarge,
     ];
 }
 
@@ -240,6 +252,37 @@ impl Happening<'_> {
                 let of_epochs = ERRORS.iter().filter(|(api, _)| *api == ApiKey::OffsetForLeaderEpoch);
                 self.fail(world, &of_epochs.copied().collect::<Vec<_>>())
             }
+            FaultKind::Depose => {
+                let stalled = world.net.cluster.stall_acknowledgement(TOPIC, partition).is_ok();
+                let fault = Fault::Error(ErrorCode::NotEnoughReplicas);
+                let refusal = FaultRule { api: Some(ApiKey::Produce), node: Some(node), times: 40, fault };
+                self.later(world, time / 16, move |net, now| {
+                    if net.cluster.move_leader(now, TOPIC, partition, node).is_ok() {
+                        net.cluster.inject(refusal);
+                    }
+                });
+                stalled
+            }
+            FaultKind::Estrange => {
+                let lagging = (node + 1 + self.chance.below(self.nodes as u64 - 1) as NodeId) % self.nodes;
+                let estranged = self.kill(world, node) && world.net.cluster.fall_behind(lagging).is_ok();
+                if estranged {
+                    self.later(world, time / 16, move |net, now| {
+                        net.down.retain(|down| *down != node);
+                        let _ = net.cluster.restart(now, node);
+                        let _ = net.cluster.move_leader(now, TOPIC, partition, node);
+                    });
+                }
+                estranged
+            }
+            FaultKind::Forget => {
+                for fault in [Fault::CloseAfter, Fault::Error(ErrorCode::UnknownProducerId)] {
+                    let api = Some(ApiKey::Produce);
+                    world.net.cluster.inject(FaultRule { api, node: Some(node), times: 1, fault });
+                }
+                true
+            }
+            FaultKind::TooLarge => self.fail(world, &[(ApiKey::Produce, ErrorCode::MessageTooLarge)]),
             FaultKind::Suspend => {
                 let machines = self.stage.settings.groups as u64 * u64::from(self.stage.settings.members);
                 let machine = 1 + self.chance.below(machines) as u32;
@@ -266,6 +309,26 @@ impl Happening<'_> {
                 true
             }
         }
+    }
+
+    /// The second half of a fault, unless all heals before.
+    fn later(
+        &self,
+        world: &mut super::runtime::World,
+        wait: Duration,
+        what: impl FnOnce(&mut Network, crate::broker::Now) + Send + 'static,
+    ) {
+        let stage = self.stage.clone();
+        world.spawn(async move {
+            stage.runtime.sleep(wait).await;
+            let mut world = stage.runtime.world();
+            let world = &mut *world;
+            if world.now < stage.settings.healing {
+                world.trace.line(world.now, format_args!("the second half of a fault"));
+                what(&mut world.net, broker_now(world.now));
+                world.settle();
+            }
+        });
     }
 
     /// One node stays up.

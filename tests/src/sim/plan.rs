@@ -100,6 +100,7 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::ClockJump,
     FaultKind::Unresolved,
     FaultKind::SkipEpochs,
+    FaultKind::Forget,
 ];
 
 const NODES: &[FaultKind] = &[
@@ -115,6 +116,8 @@ const NODES: &[FaultKind] = &[
     FaultKind::Reset,
     FaultKind::Readdress,
     FaultKind::SkipEpochs,
+    FaultKind::Depose,
+    FaultKind::TooLarge,
 ];
 
 const GROUPS: &[FaultKind] = &[
@@ -161,6 +164,7 @@ const OUTDATED: &[FaultKind] = &[
     FaultKind::Readdress,
     FaultKind::Unresolved,
     FaultKind::Reset,
+    FaultKind::Estrange,
 ];
 
 const UNCLEAN: &[FaultKind] = &[

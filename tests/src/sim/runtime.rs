@@ -53,6 +53,11 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A task that no machine runs: what happens by itself.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawned.push(Task { future: Box::pin(task), machine: 0 });
+    }
+
     /// Nothing runs on this machine until then. Whether it was running.
     pub(crate) fn suspend(&mut self, machine: Machine, until: Duration) -> bool {
         let was_running = self.suspended.insert(machine);

@@ -170,6 +170,45 @@ fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
     assert!(h.producer.stats.splits >= 2);
 }
 
+#[test]
+fn what_may_be_written_is_not_split_under_other_sequences() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
+    let again = loop {
+        match h.poll() {
+            Some(request) => break request,
+            None => h.next_deadline(),
+        }
+    };
+    h.answer(&again, &[(ErrorCode::MessageTooLarge, -1)]);
+    assert!(sent.iter().all(|delivery| failed(delivery).fate == Fate::PossiblyWritten));
+    assert!(h.producer.is_quiescent());
+}
+
+#[test]
+fn halves_of_what_may_be_written_may_be_written() {
+    let config = WriterConfig { idempotence: Idempotence::Off, ..WriterConfig::default() };
+    let mut h = Harness::without_identity(1, config);
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    let (a, b) = (h.send(0, "a"), h.send(0, "b"));
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
+    while a.try_get().is_none() || b.try_get().is_none() {
+        match h.poll() {
+            Some(request) => h.answer(&request, &[(ErrorCode::MessageTooLarge, -1)]),
+            None => h.next_deadline(),
+        }
+    }
+    assert_eq!([failed(&a).fate, failed(&b).fate], [Fate::PossiblyWritten; 2]);
+}
+
 /// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more.
 #[test]
 fn what_a_replaced_leader_refused_is_possibly_written() {
