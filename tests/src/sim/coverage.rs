@@ -2,8 +2,8 @@
 
 use kafka_proto::ApiKey;
 
-use super::chaos::FaultKind;
 use super::errors::ERRORS;
+use super::fault::FaultKind;
 use super::report::Report;
 
 /// How many runs of each plan it takes until everything must have come up.

@@ -17,6 +17,8 @@ mod control;
 mod coverage;
 mod errors;
 mod executor;
+mod fault;
+mod happening;
 mod history;
 #[cfg(test)]
 mod idle;
@@ -36,9 +38,9 @@ mod trace;
 mod watch;
 mod writing;
 
-pub use chaos::FaultKind;
 pub use control::{Machine, SimClient};
 pub use coverage::lacking;
+pub use fault::FaultKind;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub use kafka_core::mutants::{ALL as MUTANTS, plant};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::chaos::FaultKind;
+use super::fault::FaultKind;
 use super::network::Quality;
 use crate::broker::Release;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::chaos::FaultKind;
+use super::fault::FaultKind;
 use super::plan::Plan;
 
 /// What a run, or many, did.
