@@ -70,6 +70,10 @@ fn seeds_that_found_something() {
         // A broker that converts for old consumers gave the same beginning of a batch for ever, or cut off a message that is
         // larger than its compressed batch; five requests were in flight to a leader that knows no sequences.
         (Plan::Upgrade, &[416, 1670, 5_000_056]),
+        // A batch that a leader had appended was split when the next attempt was told that it is too large.
+        (Plan::RollingRestart, &[9_000_312]),
+        // A commit that its member had given up arrived after the member had begun again.
+        (Plan::SlowConsumer, &[9096]),
     ];
     for (plan, seeds) in found {
         for seed in seeds {

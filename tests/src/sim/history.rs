@@ -62,6 +62,8 @@ struct Handled {
 struct Group {
     handled: BTreeMap<i32, Handled>,
     committed: BTreeMap<i32, i64>,
+    /// The same without commits that came when their client had given up waiting for them.
+    in_time: BTreeMap<i32, i64>,
     /// The member that had each partition last.
     claimed: BTreeMap<i32, u32>,
 }
@@ -215,7 +217,8 @@ impl History {
         handled.map_or(0, |handled| handled.below)
     }
 
-    /// I6 and I10, after a commit: nothing unhandled is covered, and no offset goes back.
+    /// I6 and I10, after a commit: nothing unhandled is covered, and no offset goes back. A member that was let in again may
+    /// have begun before one of its own commits arrived for which it does not wait any more, and then goes back behind that.
     pub(crate) fn check_commits(
         &mut self,
         cluster: &ClusterState,
@@ -232,9 +235,13 @@ impl History {
     }
 
     fn check_commit(&mut self, (group, partition): (usize, i32), offset: i64, commit: Commit) {
-        let committed = &mut self.groups.entry(group).or_default().committed;
-        let before = committed.insert(partition, offset).unwrap_or(0);
-        if before != offset {
+        let known = self.groups.entry(group).or_default();
+        let has_changed = known.committed.insert(partition, offset) != Some(offset);
+        let before = known.in_time.get(&partition).copied().unwrap_or(0);
+        if has_changed && commit == Commit::InTime {
+            known.in_time.insert(partition, offset);
+        }
+        if has_changed {
             self.count("commits", 1);
         }
         if !self.truncations(partition).is_empty() {
