@@ -236,12 +236,11 @@ impl History {
 
     fn check_commit(&mut self, (group, partition): (usize, i32), offset: i64, commit: Commit) {
         let known = self.groups.entry(group).or_default();
-        let has_changed = known.committed.insert(partition, offset) != Some(offset);
-        let before = known.in_time.get(&partition).copied().unwrap_or(0);
-        if has_changed && commit == Commit::InTime {
-            known.in_time.insert(partition, offset);
-        }
-        if has_changed {
+        let last = known.committed.insert(partition, offset).unwrap_or(0);
+        let in_time = known.in_time.entry(partition).or_default();
+        let before = last.min(*in_time);
+        if last != offset {
+            *in_time = if commit == Commit::InTime { offset } else { *in_time };
             self.count("commits", 1);
         }
         if !self.truncations(partition).is_empty() {
