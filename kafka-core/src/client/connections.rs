@@ -207,8 +207,9 @@ impl Client {
             (LinkState::Up(_), Some(at)) if at <= now.instant => {
                 self.close_conn(now, conn, ConnectionError::ResponseTimeout);
             }
-            (_, Some(at)) => self.timers.set(Timer::Conn(conn), at),
-            (_, None) => {}
+            (LinkState::Up(_), Some(at)) => self.timers.set(Timer::Conn(conn), at),
+            // It is being closed, and its requests fail when its task has reported.
+            _ => {}
         }
     }
 

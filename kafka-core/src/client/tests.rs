@@ -267,6 +267,21 @@ fn scenario_n1_a_request_that_is_never_answered_ends_its_connection_and_goes_els
     assert!(net.client.stats().connection_failures > 0, "the connection to {port} was given up");
 }
 
+/// A machine was suspended: the deadline of a request is over before its connection's task could tell that it has ended.
+#[test]
+fn a_connection_that_is_being_closed_has_no_deadline() {
+    let mut net = Net::connected();
+    net.silent = BTreeSet::from([9001, 9002, 9003]);
+    let call = net.call(Duration::from_secs(50));
+    assert!(net.client.take_call(call).is_none());
+    let reason = ConnectionError::Lost("told to end".into());
+    let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+    conns.into_iter().for_each(|conn| net.client.close_conn(net.now, conn, reason.clone()));
+    net.now.instant += Duration::from_secs(40);
+    net.client.handle_input(net.now, Input::Timeout);
+    assert!(net.client.poll_timeout().is_none_or(|at| at > net.now.instant));
+}
+
 #[test]
 fn scenario_n13_a_call_ends_at_its_deadline() {
     let mut net = Net::new();
