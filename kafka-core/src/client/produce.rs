@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Action, Batches, Client, Event, Job, JobDone, Writers};
 use crate::error::Error;
 use crate::link::{ConnId, Payload, RequestId, Transmit};
-use crate::writer::{Accumulator, Producer, ProducerStats, Tickets, TopicSlots};
+use crate::writer::{Accumulator, BATCHES, Producer, ProducerStats, Tickets, TopicSlots};
 use kafka_proto::messages::produce::ProduceResponse;
 use kafka_proto::{ApiKey, Str};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Client {
     /// Whether all brokers that are connected take record batches (0.11+).
     fn takes_headers(&self) -> bool {
         let versions = self.lanes.lanes.values().filter_map(|l| l.versions.as_ref());
-        versions.filter_map(|v| v.version(ApiKey::Produce)).all(|version| version >= 3)
+        versions.filter_map(|v| v.version(ApiKey::Produce)).all(|version| version >= BATCHES)
     }
 
     /// A record was appended, and opened or filled a batch.

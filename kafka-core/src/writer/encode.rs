@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// From this version on a request names topics by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
-/// Before this version records are message sets.
-const BATCHES: i16 = 3;
+/// Before this version records are message sets, which have no headers, producer ids and sequences (0.11).
+pub(crate) const BATCHES: i16 = 3;
 /// Zstandard needs this version (KIP-110).
 const ZSTD: i16 = 7;
 

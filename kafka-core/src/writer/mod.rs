@@ -26,7 +26,7 @@ pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots};
 pub(crate) use batch::{Batch, Outcome, Tickets};
-pub(crate) use encode::{pack, produce_request};
+pub(crate) use encode::{BATCHES, pack, produce_request};
 pub(crate) use memory::{Charge, Ticket};
 pub(crate) use producer::Producer;
 

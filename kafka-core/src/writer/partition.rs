@@ -192,14 +192,17 @@ impl PartitionSender {
     /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one.
     pub(crate) fn recreated(&mut self) {
         self.needs_bump = true;
-        let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
-        self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
+        self.clear_stamps();
         self.known_to = None;
     }
 
     /// From now on batches go without producer id and sequence.
     pub(crate) fn forget_identity(&mut self) {
         self.identity = None;
+        self.clear_stamps();
+    }
+
+    fn clear_stamps(&mut self) {
         let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
         self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
     }

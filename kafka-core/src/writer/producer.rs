@@ -9,7 +9,7 @@
 use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::{Batch, Fate, Tickets};
 use super::config::{Acks, Idempotence};
-use super::encode::ProduceBatch;
+use super::encode::{BATCHES, ProduceBatch};
 use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use super::table::PartitionTable;
@@ -30,8 +30,6 @@ use std::time::{Duration, Instant};
 const PACK_INLINE: usize = 32 << 10;
 /// A broker remembers the last five batches of a producer for each partition.
 const MAX_IN_FLIGHT_IDEMPOTENT: usize = 5;
-/// From this version on Produce carries batches, which have producer ids and sequences (0.11).
-const SEQUENCES: i16 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -377,7 +375,7 @@ impl Producer {
         broker: i32,
         version: i16,
     ) -> Option<Produce> {
-        if version < SEQUENCES && !self.do_without_sequences(broker) {
+        if version < BATCHES && !self.do_without_sequences(broker) {
             return None;
         }
         let (mut batches, mut items, mut again, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);

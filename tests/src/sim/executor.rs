@@ -170,7 +170,7 @@ impl Executor {
         };
         self.steps += 1;
         let Some((task, waker)) = self.tasks.get_mut(&id) else { return true };
-        if self.runtime.on(task.machine).is_suspended() {
+        if self.runtime.world().is_suspended(task.machine) {
             self.held.entry(task.machine).or_default().push(waker.clone());
             return true;
         }

@@ -67,6 +67,10 @@ impl World {
         was_running
     }
 
+    pub(crate) fn is_suspended(&self, machine: Machine) -> bool {
+        self.suspended.contains(&machine)
+    }
+
     pub(crate) fn resume(&mut self, machine: Machine) {
         self.suspended.remove(&machine);
     }
@@ -108,7 +112,7 @@ impl SimRuntime {
 
     /// Whether nothing runs on this machine now.
     pub(crate) fn is_suspended(&self) -> bool {
-        self.world().suspended.contains(&self.1)
+        self.world().is_suspended(self.1)
     }
 
     /// Virtual time since the start.
