@@ -3,6 +3,7 @@
 mod coverage;
 mod mutants;
 mod summary;
+mod watchdog;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use kafka_testkit::sim::{Failure, Options, Plan, Report, run};
+use kafka_testkit::sim::{Failure, Options, Plan, Report};
 use summary::Summary;
+use watchdog::watched;
 
 /// Run the client against the embedded cluster in virtual time; every choice comes from the seed.
 #[derive(Debug, Args)]
@@ -127,7 +129,7 @@ impl Sim {
 
     fn one(&self, plan: Plan, seed: u64) -> Result<Report, Box<Failure>> {
         let options = Options { trace: self.trace, faults: self.faults };
-        run(plan, seed, options).map_err(|failure| match self.faults {
+        watched(plan, seed, options).map_err(|failure| match self.faults {
             None => shorter(failure, options),
             Some(_) => failure,
         })
@@ -140,7 +142,7 @@ fn shorter(failure: Box<Failure>, options: Options) -> Box<Failure> {
     let mut found = failure;
     while too_few < enough {
         let middle = too_few.midpoint(enough);
-        match run(found.plan, found.seed, Options { faults: Some(middle), ..options }) {
+        match watched(found.plan, found.seed, Options { faults: Some(middle), ..options }) {
             Ok(_) => too_few = middle + 1,
             Err(failure) => (enough, found) = (middle, failure),
         }

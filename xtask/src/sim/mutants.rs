@@ -52,7 +52,7 @@ fn hunt_true(
         kafka_testkit::sim::plant(Some(name));
         let (number, failure) = hunt(first, begin..seeds, plans)?;
         kafka_testkit::sim::plant(None);
-        let Err(real) = super::run(failure.plan, failure.seed, Default::default()) else {
+        let Err(real) = super::watched(failure.plan, failure.seed, Default::default()) else {
             return Some((number, failure));
         };
         println!("not planted: plan {}, seed {}: {:?}", real.plan, real.seed, real.violations);
@@ -81,7 +81,7 @@ fn hunt(
                 return;
             }
             let plan = plans[(number % plans.len() as u64) as usize];
-            let Err(failure) = super::run(plan, first + number, Options::default()) else { continue };
+            let Err(failure) = super::watched(plan, first + number, Options::default()) else { continue };
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             if found.as_ref().is_none_or(|(least, _)| number < *least) {
                 *found = Some((number, *failure));
