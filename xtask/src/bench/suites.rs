@@ -15,12 +15,7 @@ use super::series::Series;
 
 /// `None` where there is no such suite in this checkout.
 pub(super) fn run(suite: Suite, rounds: usize, filter: &str) -> Result<Option<Vec<Series>>, Box<dyn Error>> {
-    let folder = match suite {
-        Suite::Codec => "tests/peers/codec",
-        Suite::Micro => "tests/micro",
-        Suite::E2e => "tests/peers/e2e",
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let folder = folder(suite);
     if !folder.join("Cargo.toml").exists() {
         println!("{} is not there: skipped", folder.display());
         return Ok(None);
@@ -31,6 +26,15 @@ pub(super) fn run(suite: Suite, rounds: usize, filter: &str) -> Result<Option<Ve
         Suite::E2e => e2e(&folder),
     }?;
     Ok(Some(series))
+}
+
+fn folder(suite: Suite) -> PathBuf {
+    let folder = match suite {
+        Suite::Codec => "tests/peers/codec",
+        Suite::Micro => "tests/micro",
+        Suite::E2e => "tests/peers/e2e",
+    };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)
 }
 
 fn bar(name: &'static str) -> Result<ProgressBar, Box<dyn Error>> {
@@ -131,7 +135,7 @@ fn e2e(folder: &Path) -> Result<Vec<Series>, Box<dyn Error>> {
 
 /// What it has left in `results/`, a file a workload: all of it counts, so that a run can be spread over hours.
 pub(super) fn e2e_results() -> Result<Vec<Series>, Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/e2e/results");
+    let folder = folder(Suite::E2e).join("results");
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.sort();

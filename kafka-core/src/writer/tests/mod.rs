@@ -101,6 +101,16 @@ impl Harness {
         self.poll_version(broker, 9)
     }
 
+    /// What is sent once its time has come.
+    pub(super) fn poll_later(&mut self, broker: i32) -> Request {
+        loop {
+            match self.poll_from(broker) {
+                Some(request) => return request,
+                None => self.next_deadline(),
+            }
+        }
+    }
+
     pub(super) fn poll_version(&mut self, broker: i32, version: i16) -> Option<Request> {
         self.next += 1;
         let id = RequestId(self.next);

@@ -79,12 +79,7 @@ fn scenario_p6_a_pipeline_whose_first_fails_goes_again_in_order_without_a_bump()
         h.answer(request, &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
     }
     for expected in 0..5 {
-        let request = loop {
-            match h.poll() {
-                Some(request) => break request,
-                None => h.next_deadline(),
-            }
-        };
+        let request = h.poll_later(BROKER);
         assert_eq!(request.stamps(), [(0, 0, expected, 1)], "same epoch, same sequence, in order");
         h.answer(&request, &[(ErrorCode::None, i64::from(expected))]);
     }
@@ -146,12 +141,7 @@ fn the_first_batch_of_a_partition_goes_alone() {
     assert_eq!(first.stamps(), [(0, 0, 0, 1)]);
     assert!(h.poll().is_none(), "nothing goes beside the first");
     h.answer(&first, &[(ErrorCode::NotLeaderOrFollower, -1)]);
-    let again = loop {
-        match h.poll() {
-            Some(request) => break request,
-            None => h.next_deadline(),
-        }
-    };
+    let again = h.poll_later(BROKER);
     assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
     assert!(h.poll().is_none());
     h.answer(&again, &[(ErrorCode::None, 0)]);
@@ -174,12 +164,7 @@ fn a_new_leader_gets_nothing_before_the_old_one_has_answered() {
     h.move_leader(1, Some(2));
     assert!(h.poll_from(2).is_none(), "the first may be refused");
     h.answer(&first, &[(ErrorCode::NotLeaderOrFollower, -1)]);
-    let again = loop {
-        match h.poll_from(2) {
-            Some(request) => break request,
-            None => h.next_deadline(),
-        }
-    };
+    let again = h.poll_later(2);
     assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
     assert!(h.poll_from(2).is_none(), "and it goes alone, as the first of its life");
     h.answer(&again, &[(ErrorCode::None, 0)]);

@@ -1,6 +1,6 @@
 //! Each record ends exactly once, as what it is.
 
-use super::{Harness, acked, failed};
+use super::{BROKER, Harness, acked, failed};
 use crate::client::machine::Answer;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
@@ -179,12 +179,7 @@ fn what_may_be_written_is_not_split_under_other_sequences() {
     h.answer(&first, &[(ErrorCode::None, 0)]);
     let request = h.poll().unwrap();
     h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
-    let again = loop {
-        match h.poll() {
-            Some(request) => break request,
-            None => h.next_deadline(),
-        }
-    };
+    let again = h.poll_later(BROKER);
     h.answer(&again, &[(ErrorCode::MessageTooLarge, -1)]);
     assert!(sent.iter().all(|delivery| failed(delivery).fate == Fate::PossiblyWritten));
     assert!(h.producer.is_quiescent());

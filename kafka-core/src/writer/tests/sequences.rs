@@ -1,6 +1,6 @@
 //! Sequences and epochs: none is used twice for different records, and no error a broker gives is fatal.
 
-use super::{Harness, acked, failed};
+use super::{BROKER, Harness, acked, failed};
 use crate::writer::{Fate, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
@@ -73,12 +73,7 @@ fn scenario_p8_sequences_are_not_rewritten_under_a_batch_in_flight() {
     h.answer(&requests[1], &[(ErrorCode::MessageTooLarge, -1)]);
     h.answer(&requests[0], &[(ErrorCode::None, 0)]);
     h.answer(&requests[2], &[(ErrorCode::OutOfOrderSequenceNumber, -1)]);
-    let again = loop {
-        match h.poll() {
-            Some(request) => break request,
-            None => h.next_deadline(),
-        }
-    };
+    let again = h.poll_later(BROKER);
     assert_eq!(again.stamps(), [(0, 1, 0, 1)], "begins anew under the next epoch");
     h.answer(&again, &[(ErrorCode::None, 1)]);
     assert_eq!((acked(&sent[0]), acked(&sent[2])), (0, 1));
@@ -145,12 +140,7 @@ fn a_fenced_id_is_replaced() {
     let request = h.poll().unwrap();
     h.answer(&request, &[(ErrorCode::InvalidProducerEpoch, -1)]);
     h.give_identity(8, 0);
-    let again = loop {
-        match h.poll() {
-            Some(request) => break request,
-            None => h.next_deadline(),
-        }
-    };
+    let again = h.poll_later(BROKER);
     assert_eq!(again.batches[0].1.producer_id(), 8);
     assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
     h.answer(&again, &[(ErrorCode::None, 4)]);
