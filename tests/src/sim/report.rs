@@ -70,6 +70,14 @@ pub struct Failure {
     pub report: Report,
 }
 
+impl Failure {
+    /// A run that told nothing but this: it did not come to its end.
+    #[must_use]
+    pub fn without_report(plan: Plan, seed: u64, faults: Option<u64>, violation: String) -> Failure {
+        Failure { plan, seed, faults, violations: vec![violation], report: Report::default() }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { plan, seed, .. } = self;

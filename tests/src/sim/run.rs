@@ -50,8 +50,8 @@ pub fn run(plan: Plan, seed: u64, options: Options) -> Result<Report, Box<Failur
     run.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-        let (violations, report) = (vec![format!("a panic: {said}")], Report::default());
-        Err(Box::new(Failure { plan, seed, faults: options.faults, violations, report }))
+        let violation = format!("a panic: {said}");
+        Err(Box::new(Failure::without_report(plan, seed, options.faults, violation)))
     })
 }
 

@@ -16,8 +16,8 @@ pub(super) fn watched(plan: Plan, seed: u64, options: Options) -> Result<Report,
     thread::scope(|scope| {
         scope.spawn(move || {
             if is_late(&ended, LIMIT) {
-                println!("plan {plan}, seed {seed}: the run has not come back after {LIMIT:?}");
-                println!("replay: cargo run --release -p xtask -- sim --plan {plan} --seed {seed} --trace");
+                let violation = format!("the run has not come back after {LIMIT:?}");
+                println!("{}", Failure::without_report(plan, seed, options.faults, violation));
                 process::exit(1);
             }
         });
