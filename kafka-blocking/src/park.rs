@@ -19,18 +19,17 @@ thread_local! {
 }
 
 /// Runs a future to its end.
-#[inline]
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let parker = Parker::take();
     let mut future = pin!(future);
     loop {
-        let mut deadline = None;
-        // The output goes straight to where the caller has it: a message is large, and each place between is a copy.
-        if let Poll::Ready(output) = parker.poll(future.as_mut(), &mut deadline) {
-            parker.give_back();
-            return output;
+        match parker.poll(future.as_mut()) {
+            (Poll::Ready(output), _) => {
+                parker.give_back();
+                return output;
+            }
+            (Poll::Pending, deadline) => parker.park(deadline),
         }
-        parker.park(deadline);
     }
 }
 
@@ -39,15 +38,14 @@ pub(crate) fn block_until<T>(until: Instant, future: impl Future<Output = T>) ->
     let parker = Parker::take();
     let mut future = pin!(future);
     loop {
-        let mut deadline = None;
-        if let Poll::Ready(output) = parker.poll(future.as_mut(), &mut deadline) {
-            parker.give_back();
-            return Some(output);
+        match parker.poll(future.as_mut()) {
+            (Poll::Ready(output), _) => {
+                parker.give_back();
+                return Some(output);
+            }
+            (Poll::Pending, _) if Instant::now() >= until => return None,
+            (Poll::Pending, deadline) => parker.park(Some(deadline.map_or(until, |other| other.min(until)))),
         }
-        if Instant::now() >= until {
-            return None;
-        }
-        parker.park(Some(deadline.map_or(until, |other| other.min(until))));
     }
 }
 
@@ -87,13 +85,11 @@ impl Parker {
         let _ = IDLE.try_with(|idle| idle.set(Some(self)));
     }
 
-    /// Polls the future; `deadline` is then the time at which it wants to be polled though nobody wakes it.
-    #[inline]
-    fn poll<T>(&self, future: Pin<&mut impl Future<Output = T>>, deadline: &mut Option<Instant>) -> Poll<T> {
+    /// The future's output, or the time at which it wants to be polled though nobody wakes it.
+    fn poll<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> (Poll<T>, Option<Instant>) {
         let outer = DEADLINE.replace(None);
         let output = future.poll(&mut Context::from_waker(&self.waker));
-        *deadline = DEADLINE.replace(outer);
-        output
+        (output, DEADLINE.replace(outer))
     }
 
     fn park(&self, deadline: Option<Instant>) {

@@ -44,7 +44,6 @@ impl Reader {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    #[inline] // a message is large, and each call between moves it once
     pub fn fetch_message(&mut self) -> Result<Option<Message>> {
         block_on(self.0.fetch_message())
     }
@@ -62,7 +61,6 @@ impl Reader {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    #[inline] // a message is large, and each call between moves it once
     pub fn read_message(&mut self) -> Result<Option<Message>> {
         block_on(self.0.read_message())
     }
