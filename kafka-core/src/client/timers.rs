@@ -82,6 +82,11 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// How many timers are due.
+    pub(crate) fn due(&self, now: Instant) -> usize {
+        self.by_time.iter().take_while(|(at, _)| *at <= now).count()
+    }
+
     /// Takes out the earliest timer that is due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         if self.next()? > now {
@@ -90,5 +95,26 @@ impl Timers {
         let (_, timer) = self.by_time.pop_first()?;
         self.by_timer.remove(&timer);
         Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_due_is_counted_and_comes_in_order_of_time() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        timers.set(Timer::Metadata, now);
+        timers.set(Timer::Writer(1), now - Duration::from_millis(1));
+        timers.set(Timer::Reader(1), now + Duration::from_millis(1));
+        assert_eq!(timers.due(now), 2);
+        assert_eq!(timers.pop_due(now), Some(Timer::Writer(1)));
+        timers.set(Timer::Metadata, now + Duration::from_millis(2));
+        assert_eq!(timers.due(now), 0);
+        assert_eq!(timers.pop_due(now), None);
+        assert_eq!(timers.next(), Some(now + Duration::from_millis(1)));
     }
 }

@@ -11,6 +11,7 @@ use crate::writer::{
     TopicSlots, WriterConfig,
 };
 use kafka_proto::Str;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -129,7 +130,7 @@ impl Writer {
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
-    /// order of the messages.
+    /// order of the messages. A topic that does not come is waited for once, not for each of its messages.
     ///
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken some of the messages: the first ones.
@@ -138,10 +139,29 @@ impl Writer {
         messages: impl IntoIterator<Item = Message>,
     ) -> Vec<Result<Delivery, SendError>> {
         let (mut results, rest) = self.send_at_once(messages.into_iter());
+        let mut missing = BTreeMap::new();
         for message in rest {
-            results.push(self.send(message).await);
+            results.push(self.send_one_of(message, &mut missing).await);
         }
         results
+    }
+
+    /// Sends, unless the topic is one of those that did not come.
+    async fn send_one_of(
+        &self,
+        message: Message,
+        missing: &mut BTreeMap<Str, SendError>,
+    ) -> Result<Delivery, SendError> {
+        if let Known::Not(topic) = self.known(&message)? {
+            if let Some(error) = missing.get(&topic) {
+                return Err(error.clone());
+            }
+            if let Err(error) = self.inner.learn(&topic).await {
+                missing.insert(topic, error.clone());
+                return Err(error);
+            }
+        }
+        self.send(message).await
     }
 
     /// What can be taken without waiting, up to the first message that cannot.

@@ -6,7 +6,7 @@ use kafka_core::Message;
 use kafka_core::error::ConnectionError;
 use kafka_core::error::ErrorKind;
 use kafka_core::rt::NewTopic;
-use kafka_core::writer::Manual;
+use kafka_core::writer::{Fate, Manual};
 use kafka_proto::messages::metadata::MetadataResponse;
 use kafka_proto::{ApiKey, ResponseKind};
 use kafka_testkit::sim::{SimClient, Simulation};
@@ -97,6 +97,27 @@ fn scenario_p26_a_topic_in_use_is_not_lost_by_answers_that_do_not_name_it() {
         }
         assert!(sim.requests(ApiKey::Metadata) - before >= 10);
         assert_eq!((logged(&sim, "t", 0).len(), logged(&sim, "u", 0).len()), (31, 31));
+    });
+}
+
+/// Many messages to a topic that does not exist, among those to one that does: it is waited for once.
+#[test]
+fn a_missing_topic_is_waited_for_once_by_a_call() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer_to_any().build().unwrap();
+        let topics = ["gone", "t", "gone", "gone", "t"];
+        let begun = sim.elapsed();
+        let sent = writer.send_all(topics.map(|topic| Message::new("x").topic(topic))).await;
+        let took = sim.elapsed() - begun;
+        // The grace is 5 s, and seen to be over by the next answer.
+        assert!((secs(5)..secs(8)).contains(&took), "{took:?}");
+        for (topic, sent) in topics.into_iter().zip(sent) {
+            match sent {
+                Ok(delivery) => assert_eq!((topic, delivery.await.is_ok()), ("t", true)),
+                Err(error) => assert_eq!((topic, error.fate), ("gone", Fate::NotWritten), "{error}"),
+            }
+        }
     });
 }
 
