@@ -106,10 +106,12 @@ fn command_line(pid: u32) -> Option<String> {
         let ps = Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output().ok()?;
         return Some(String::from_utf8_lossy(&ps.stdout).into_owned());
     }
-    // A process that has just been started has none for a moment, which must not pass for its end.
+    // A process that has just been started shows that of its parent for a moment, while both share their memory, and then
+    // none. Neither must pass for its end.
+    let parents = fs::read("/proc/self/cmdline").unwrap_or_default();
     for _ in 0..200 {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        if !line.is_empty() || has_ended(pid) {
+        if (!line.is_empty() && line != parents) || has_ended(pid) {
             return Some(String::from_utf8_lossy(&line).into_owned());
         }
         std::thread::sleep(Duration::from_millis(5));
