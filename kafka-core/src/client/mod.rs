@@ -319,7 +319,7 @@ impl Client {
     }
 
     /// Rings no more timers than are due on entry: handlers that set timers to what is past must not keep each other
-    /// busy for ever. What they set rings with the next input.
+    /// busy for ever. What is still due then rings with the next input.
     fn expire(&mut self, now: Now) {
         for _ in 0..self.timers.due(now.instant) {
             let Some(timer) = self.timers.pop_due(now.instant) else { break };
