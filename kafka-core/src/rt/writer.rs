@@ -113,20 +113,7 @@ impl Writer {
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken nothing.
     pub async fn send(&self, message: Message) -> Result<Delivery, SendError> {
-        let learned;
-        let slots = match self.known(&message)? {
-            Known::Own(slots) => slots,
-            Known::Other(slots) => {
-                learned = slots;
-                &*learned
-            }
-            Known::Not(topic) => {
-                learned = self.inner.learn(&topic).await?;
-                &*learned
-            }
-        };
-        let slot = self.inner.accumulator.balance(slots, &message)?;
-        self.inner.send_to(slots, &slot, &message).await
+        self.send_one(&message, &mut BTreeMap::new()).await
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
@@ -138,49 +125,61 @@ impl Writer {
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Vec<Result<Delivery, SendError>> {
-        let (mut results, rest) = self.send_at_once(messages.into_iter());
+        let mut messages = messages.into_iter();
+        let mut results = Vec::with_capacity(messages.size_hint().0);
         let mut missing = BTreeMap::new();
-        for message in rest {
-            results.push(self.send_one_of(message, &mut missing).await);
+        while let Some(message) = self.send_at_once(&mut messages, &mut results) {
+            results.push(self.send_one(&message, &mut missing).await);
         }
         results
     }
 
-    /// Sends, unless the topic is one of those that did not come.
-    async fn send_one_of(
+    /// Sends a message, unless its topic is one of those that did not come.
+    async fn send_one(
         &self,
-        message: Message,
+        message: &Message,
         missing: &mut BTreeMap<Str, SendError>,
     ) -> Result<Delivery, SendError> {
-        if let Known::Not(topic) = self.known(&message)? {
-            if let Some(error) = missing.get(&topic) {
-                return Err(error.clone());
+        let learned;
+        let slots = match self.known(message)? {
+            Known::Own(slots) => slots,
+            Known::Other(slots) => {
+                learned = slots;
+                &*learned
             }
-            if let Err(error) = self.inner.learn(&topic).await {
-                missing.insert(topic, error.clone());
-                return Err(error);
+            Known::Not(topic) => {
+                if let Some(error) = missing.get(&topic) {
+                    return Err(error.clone());
+                }
+                match self.inner.learn(&topic).await {
+                    Ok(slots) => learned = slots,
+                    Err(error) => {
+                        missing.insert(topic, error.clone());
+                        return Err(error);
+                    }
+                }
+                &*learned
             }
-        }
-        self.send(message).await
+        };
+        let slot = self.inner.accumulator.balance(slots, message)?;
+        self.inner.send_to(slots, &slot, message).await
     }
 
-    /// What can be taken without waiting, up to the first message that cannot.
+    /// Takes what needs no waiting; gives the first message that does.
     fn send_at_once(
         &self,
-        mut messages: impl Iterator<Item = Message>,
-    ) -> (Vec<Result<Delivery, SendError>>, Vec<Message>) {
+        messages: &mut impl Iterator<Item = Message>,
+        results: &mut Vec<Result<Delivery, SendError>>,
+    ) -> Option<Message> {
         let now = self.inner.handle.now();
-        let mut results = Vec::with_capacity(messages.size_hint().0);
-        while let Some(message) = messages.next() {
+        for message in messages {
             match self.try_take(now, &message) {
                 Ok(delivery) => results.push(Ok(delivery)),
                 Err(TrySendReason::Failed(error)) => results.push(Err(error)),
-                Err(TrySendReason::Full | TrySendReason::TopicPending) => {
-                    return (results, std::iter::once(message).chain(messages).collect());
-                }
+                Err(TrySendReason::Full | TrySendReason::TopicPending) => return Some(message),
             }
         }
-        (results, Vec::new())
+        None
     }
 
     /// Takes the message only if that needs no waiting.
