@@ -24,6 +24,7 @@ mod tree;
 pub use fuzz::fuzz;
 use model::File;
 use std::error::Error;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
@@ -54,8 +55,7 @@ impl Codegen {
         let schema = crate_dir.join("schema");
         let files = load(&schema)?;
         if self.shapes {
-            shapes::shapes(&files).iter().for_each(|line| println!("{line}"));
-            return Ok(());
+            return Ok(print(&shapes::shapes(&files))?);
         }
         let layout = layout(&schema)?;
         if self.fmt {
@@ -67,6 +67,15 @@ impl Codegen {
             return check(&crate_dir, &sources, "codegen");
         }
         write(&crate_dir, &sources)
+    }
+}
+
+fn print(lines: &[String]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match lines.iter().try_for_each(|line| writeln!(out, "{line}")) {
+        // Whoever reads has seen enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
 }
 
