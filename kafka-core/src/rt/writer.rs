@@ -117,7 +117,8 @@ impl Writer {
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
-    /// order of the messages. A topic that does not come is waited for once, not for each of its messages.
+    /// order of the messages. The next message is asked for when the one before it was taken. A topic that does not come is
+    /// waited for once, not for each of its messages.
     ///
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken some of the messages: the first ones.
