@@ -6,6 +6,7 @@ use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Event, NewTopic, Reader, Writer};
 use kafka_core::writer::{Fate, Manual};
 use kafka_testkit::sim::{SimClient, Simulation};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// No future here is polled more often before it completes.
 const MOST: u64 = 300;
@@ -194,7 +195,11 @@ fn scenario_l1_send_all_and_write_messages() {
             let client = sim.client().build().unwrap();
             let writer = client.writer("t").balancer(Manual).batch_messages(3);
             let writer = writer.batch_bytes(1024).buffer_bytes(2048).build().unwrap();
-            let messages = (0..40).map(|number| to(number % 2, number.to_string()));
+            let asked_for = AtomicUsize::new(0);
+            let messages = (0..40).map(|number| {
+                asked_for.fetch_add(1, Relaxed);
+                to(number % 2, number.to_string())
+            });
             let done = if waits {
                 sim.polled(polls, writer.write_messages(messages)).await.transpose().unwrap().is_some()
             } else {
@@ -204,6 +209,9 @@ fn scenario_l1_send_all_and_write_messages() {
                 is_done
             };
             taken_in_order(&sim, &writer, done).await;
+            let taken = logged(&sim, "t", 0).len() + logged(&sim, "t", 1).len();
+            let asked_for = asked_for.into_inner();
+            assert!(asked_for == taken || asked_for == taken + 1, "{taken} of {asked_for} were taken");
             drop((client, writer));
             nothing_is_left(&sim).await;
             done
