@@ -14,6 +14,7 @@ use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -117,8 +118,8 @@ impl Writer {
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
-    /// order of the messages. The next message is asked for when the one before it was taken. A topic that does not come is
-    /// waited for once, not for each of its messages.
+    /// order of the messages. The next message is asked for when the one before it was taken or refused. A topic that does
+    /// not come is waited for once, not for each of its messages.
     ///
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken some of the messages: the first ones.
@@ -141,29 +142,20 @@ impl Writer {
         message: &Message,
         missing: &mut BTreeMap<Str, SendError>,
     ) -> Result<Delivery, SendError> {
-        let learned;
         let slots = match self.known(message)? {
-            Known::Own(slots) => slots,
-            Known::Other(slots) => {
-                learned = slots;
-                &*learned
-            }
+            Known::Slots(slots) => slots,
             Known::Not(topic) => {
                 if let Some(error) = missing.get(&topic) {
                     return Err(error.clone());
                 }
-                match self.inner.learn(&topic).await {
-                    Ok(slots) => learned = slots,
-                    Err(error) => {
-                        missing.insert(topic, error.clone());
-                        return Err(error);
-                    }
-                }
-                &*learned
+                let learned = self.inner.learn(&topic).await;
+                Slots::Other(learned.inspect_err(|error| {
+                    missing.insert(topic, error.clone());
+                })?)
             }
         };
-        let slot = self.inner.accumulator.balance(slots, message)?;
-        self.inner.send_to(slots, &slot, message).await
+        let slot = self.inner.accumulator.balance(&slots, message)?;
+        self.inner.send_to(&slots, &slot, message).await
     }
 
     /// Takes what needs no waiting; gives the first message that does.
@@ -213,17 +205,9 @@ impl Writer {
 
     /// Takes the message if its topic is known and there is room.
     fn try_take(&self, clock: impl Clock, message: &Message) -> Result<Delivery, TrySendReason> {
-        let other;
-        let slots = match self.known(message)? {
-            Known::Own(slots) => slots,
-            Known::Other(slots) => {
-                other = slots;
-                &*other
-            }
-            Known::Not(_) => return Err(TrySendReason::TopicPending),
-        };
-        let slot = self.inner.accumulator.balance(slots, message)?;
-        match self.inner.append(clock, slots, &slot, message, 0) {
+        let Known::Slots(slots) = self.known(message)? else { return Err(TrySendReason::TopicPending) };
+        let slot = self.inner.accumulator.balance(&slots, message)?;
+        match self.inner.append(clock, &slots, &slot, message, 0) {
             Ok(delivery) => Ok(delivery),
             Err(Refused::NoRoom(_)) => Err(TrySendReason::Full),
             Err(Refused::Error(error)) => Err(error.into()),
@@ -319,11 +303,11 @@ impl Writer {
     fn known(&self, message: &Message) -> Result<Known<'_>, SendError> {
         let problem = match (&self.config().topic, &message.topic) {
             (Some(topic), None) => match self.inner.topic.get() {
-                Some(slots) => return Ok(Known::Own(slots)),
+                Some(slots) => return Ok(Known::Slots(Slots::Own(slots))),
                 None => return Ok(Known::Not(topic.clone())),
             },
             (None, Some(topic)) => match self.inner.accumulator.topic(topic) {
-                Some(slots) => return Ok(Known::Other(slots)),
+                Some(slots) => return Ok(Known::Slots(Slots::Other(slots))),
                 None => return Ok(Known::Not(topic.clone())),
             },
             (Some(_), Some(_)) => "both the writer and the message name a topic",
@@ -335,11 +319,27 @@ impl Writer {
 
 /// Whether a topic's partitions are known.
 enum Known<'a> {
-    /// The one topic of the writer.
-    Own(&'a TopicSlots),
-    /// One of several.
-    Other(Arc<TopicSlots>),
+    Slots(Slots<'a>),
     Not(Str),
+}
+
+/// A topic's partitions.
+enum Slots<'a> {
+    /// Of the one topic of the writer.
+    Own(&'a TopicSlots),
+    /// Of one of several.
+    Other(Arc<TopicSlots>),
+}
+
+impl Deref for Slots<'_> {
+    type Target = TopicSlots;
+
+    fn deref(&self) -> &TopicSlots {
+        match self {
+            Slots::Own(slots) => slots,
+            Slots::Other(slots) => slots,
+        }
+    }
 }
 
 impl Inner {
