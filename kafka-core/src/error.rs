@@ -287,6 +287,15 @@ impl Error {
         }
     }
 
+    /// How much it tells of what is to be corrected. What is no connection's failure tells it all.
+    pub(crate) fn telling(&self) -> u8 {
+        match self.kind() {
+            ErrorKind::Connection(error) => error.telling(),
+            ErrorKind::TimedOut { last, .. } => last.as_ref().map_or(0, Self::telling),
+            _ => u8::MAX,
+        }
+    }
+
     /// What to do about it, in a sentence.
     pub fn advice(&self) -> &'static str {
         crate::error_advice::advice(self)

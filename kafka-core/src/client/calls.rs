@@ -1,7 +1,7 @@
 //! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
 
 use super::machine::{Answer, Ask, Lane, Now, Target};
-use super::requests::Owner;
+use super::requests::{Owner, Request};
 use super::timers::Timer;
 use super::{Client, Event};
 use crate::error::{Error, ErrorKind};
@@ -105,7 +105,7 @@ impl Client {
         if call.result.is_some() {
             return;
         }
-        let last = call.last.clone().or_else(|| self.trouble_of(&Owner::Call(id)));
+        let last = self.trouble_of_call(id);
         let after = call.deadline.duration_since(call.started);
         let api = call.spec.request.api_key();
         let fatal = last.clone().filter(|e| !e.is_retriable());
@@ -114,16 +114,25 @@ impl Client {
         self.call_done(id, Err(error));
     }
 
+    /// What a call last met; where any broker could have served it, a connection's failure that tells more.
+    fn trouble_of_call(&self, id: u64) -> Option<Error> {
+        let call = self.calls.get(&id)?;
+        let Some(last) = &call.last else {
+            let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
+            return request.map_or_else(|| self.last_trouble(), |r| self.trouble_of(r));
+        };
+        let anywhere = call.spec.target == Target::Any;
+        let trouble = self.last_trouble().filter(|trouble| anywhere && trouble.telling() > last.telling());
+        trouble.or_else(|| Some(last.clone()))
+    }
+
     /// What stands in the way of a request: the failure of its lane, else the most telling one of any.
-    fn trouble_of(&self, owner: &Owner) -> Option<Error> {
-        let request = self.requests.values().find(|r| r.owner == *owner);
-        match request.and_then(|r| r.key.filter(|_| r.target != Target::Any)) {
-            Some(key) => {
-                let error = self.lanes.get(key)?.last_error.clone()?;
-                Some(Error::from(error).on(self.broker_name(key.0)))
-            }
-            None => self.last_trouble(),
-        }
+    pub(super) fn trouble_of(&self, request: &Request) -> Option<Error> {
+        let Some(key) = request.key.filter(|_| request.target != Target::Any) else {
+            return self.last_trouble();
+        };
+        let error = self.lanes.get(key)?.last_error.clone()?;
+        Some(Error::from(error).on(self.broker_name(key.0)))
     }
 
     /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.

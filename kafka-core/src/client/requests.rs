@@ -425,10 +425,7 @@ impl Client {
         let Some(request) = self.requests.get(&id) else { return };
         let key = request.key;
         let after = request.deadline.duration_since(request.asked);
-        let last = key.and_then(|key| {
-            let lane = self.lanes.get(key)?;
-            Some(Error::from(lane.last_error.clone()?).on(self.broker_name(key.0)))
-        });
+        let last = self.trouble_of(request);
         if let Some(lane) = key.and_then(|key| self.lanes.get_mut(key)) {
             lane.queue.retain(|queued| *queued != id);
         } else {

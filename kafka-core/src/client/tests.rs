@@ -24,6 +24,8 @@ struct Net {
     dead: BTreeSet<u16>,
     /// Ports that accept, set up, and never answer a request.
     silent: BTreeSet<u16>,
+    /// Ports that belong to another cluster.
+    foreign: BTreeSet<u16>,
     conns: BTreeMap<ConnId, u16>,
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
@@ -38,13 +40,18 @@ const BOOTSTRAP: u16 = 9092;
 
 impl Net {
     fn new() -> Self {
+        Self::with_bootstrap("boot:9092")
+    }
+
+    fn with_bootstrap(addresses: &str) -> Self {
         let config =
-            ClientConfig { bootstrap: Address::parse_list("boot:9092").unwrap(), ..ClientConfig::default() };
+            ClientConfig { bootstrap: Address::parse_list(addresses).unwrap(), ..ClientConfig::default() };
         Self {
             now: Now { instant: start(), wall_ms: 0 },
             client: Client::new(config),
             dead: BTreeSet::new(),
             silent: BTreeSet::new(),
+            foreign: BTreeSet::new(),
             conns: BTreeMap::new(),
             log: Vec::new(),
             topics: Vec::new(),
@@ -104,7 +111,7 @@ impl Net {
             if self.silent.contains(&port) {
                 self.unanswered.entry(conn).or_default().push(transmit);
             } else {
-                let response = Answered::Plain(Box::new(self.answer(request)));
+                let response = Answered::Plain(Box::new(self.answer(port, request)));
                 let throttle = self.throttle;
                 self.input(Input::Response { conn, id: transmit.id, response, throttle });
             }
@@ -113,7 +120,7 @@ impl Net {
         false
     }
 
-    fn answer(&self, request: &RequestKind) -> ResponseKind {
+    fn answer(&self, port: u16, request: &RequestKind) -> ResponseKind {
         let RequestKind::Metadata(request) = request else { panic!("{request:?}") };
         let broker = |id: i32| MetadataResponseBroker {
             node_id: id,
@@ -132,8 +139,8 @@ impl Net {
         };
         let told_of = (1..=3).filter(|id| !self.untold.contains(id));
         let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).collect());
-        MetadataResponse { brokers, topics, cluster_id: Some(Str::from("c")), ..MetadataResponse::default() }
-            .into()
+        let cluster_id = Some(Str::from(if self.foreign.contains(&port) { "another" } else { "c" }));
+        MetadataResponse { brokers, topics, cluster_id, ..MetadataResponse::default() }.into()
     }
 
     /// Goes on to the next deadline, if it is within `limit`.
@@ -165,10 +172,14 @@ impl Net {
     }
 
     fn connected() -> Self {
-        let mut net = Self::new();
+        Self::new().connect()
+    }
+
+    fn connect(mut self) -> Self {
+        let net = &mut self;
         let call = net.call(Duration::from_secs(10));
         assert!(net.client.take_call(call).unwrap().is_ok());
-        net
+        self
     }
 
     fn ports(&self) -> BTreeSet<u16> {
@@ -307,6 +318,27 @@ fn promise_23_the_error_at_the_deadline_says_what_stood_in_the_way() {
     net.run_for(Duration::from_secs(2));
     let error = net.client.take_call(call).unwrap().unwrap_err();
     assert!(error.to_string().contains("refused") && error.to_string().contains("boot:9092"), "{error}");
+}
+
+/// It is the metadata that met the other cluster, while the call had lost its broker and waited for another.
+#[test]
+fn promise_23_the_error_at_the_deadline_names_what_is_to_be_corrected() {
+    let mut net = Net::with_bootstrap("boot:9092,elsewhere:9093");
+    net.dead = BTreeSet::from([9093]);
+    let mut net = net.connect();
+    // A refresh may leave at once again.
+    net.run_for(Duration::from_secs(1));
+    net.silent = BTreeSet::from([9001, 9002, 9003]);
+    let call = net.call(Duration::from_secs(2));
+    net.dead = BTreeSet::from([9001, 9002, 9003, BOOTSTRAP]);
+    net.foreign = BTreeSet::from([9093]);
+    let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+    conns.into_iter().for_each(|conn| net.end(conn, ConnectionError::Lost("gone".into())));
+    net.run_for(Duration::from_secs(2));
+    let error = net.client.take_call(call).unwrap().unwrap_err();
+    let other = ConnectionError::OtherCluster { expected: "c".into(), got: "another".into() };
+    assert!(matches!(error.kind(), ErrorKind::Connection(e) if *e == other), "{error}");
+    assert!(error.to_string().contains("elsewhere:9093"), "{error}");
 }
 
 #[test]
