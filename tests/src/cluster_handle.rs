@@ -206,8 +206,8 @@ impl Cluster {
         self.with(|cluster, _| cluster.create_topic(name, partitions, replication, &[]))
     }
 
-    /// Stops a node as if its power had failed: connections are cut, the port refuses new ones, and other
-    /// nodes take over what it led. Its logs stay.
+    /// Stops a node as if its power had failed: connections are cut, the port refuses new ones
+    /// (and is given to no other socket), and other nodes take over what it led. Its logs stay.
     ///
     /// # Errors
     /// [`ControlError::UnknownNode`].

@@ -1,7 +1,7 @@
 //! The embedded broker over real sockets, with a client of a few lines of `std`.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use kafka_proto::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -137,6 +137,19 @@ fn a_killed_node_is_gone_and_comes_back_on_its_port() {
     let answer = &answer.responses[0].partition_responses[0];
     assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::NotLeaderOrFollower);
     assert_eq!(answer.current_leader.leader_id, 1);
+}
+
+/// Else a client under test may meet the broker of another test at the address of one that is down.
+#[test]
+fn the_port_of_a_killed_node_is_given_to_nobody() {
+    let cluster = Cluster::builder().topic("orders", 1).start().unwrap();
+    cluster.kill(0).unwrap();
+    let port = cluster.address_of(0).unwrap().parse::<SocketAddr>().unwrap().port();
+    // Enough for each port of the usual range to come up three times or more.
+    for _ in 0..100_000 {
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert_ne!(other.local_addr().unwrap().port(), port);
+    }
 }
 
 #[test]

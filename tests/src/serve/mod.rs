@@ -62,6 +62,14 @@ struct NodeFront {
     /// `None` while the node is down.
     acceptor: Option<JoinHandle<()>>,
     listening: bool,
+    kept: Option<KeptPort>,
+}
+
+/// A connection to the own port, both its ends: no other socket is given the port while it lasts. So nobody is met at the
+/// address of a node that is down.
+#[derive(Debug)]
+struct KeptPort {
+    _ends: [TcpStream; 2],
 }
 
 impl Front {
@@ -95,7 +103,7 @@ impl Front {
         self.shared.with(change)
     }
 
-    /// Stops listening for a node and cuts its connections; returns when the port is free.
+    /// Stops listening for a node and cuts its connections; returns when the port refuses new ones.
     pub(crate) fn close_node(&self, node: NodeId) {
         let mut state = self.shared.lock();
         state.cut_connections(|slot| slot.node == node);
@@ -108,8 +116,10 @@ impl Front {
 
     /// Listens again for a node that was closed, on the same port.
     pub(crate) fn open_node(&self, node: NodeId) -> io::Result<()> {
-        let state = self.shared.lock();
-        let Some(front) = state.nodes.get(&node).filter(|front| !front.listening) else { return Ok(()) };
+        let mut state = self.shared.lock();
+        let Some(front) = state.nodes.get_mut(&node).filter(|front| !front.listening) else { return Ok(()) };
+        // Not every system lets a port be listened at while it is kept.
+        front.kept = None;
         let address = front.address;
         drop(state);
         listen(&self.shared, node, TcpListener::bind(address)?)
@@ -136,6 +146,20 @@ impl Front {
     }
 }
 
+impl KeptPort {
+    fn of(listener: &TcpListener, address: SocketAddr) -> io::Result<Self> {
+        let near = TcpStream::connect(address)?;
+        let own = near.local_addr()?;
+        loop {
+            // A client that came first finds its connection closed, as when a broker starts.
+            let (far, peer) = listener.accept()?;
+            if peer == own {
+                return Ok(Self { _ends: [near, far] });
+            }
+        }
+    }
+}
+
 impl Drop for Front {
     fn drop(&mut self) {
         self.stop();
@@ -152,7 +176,8 @@ fn join_acceptor(address: SocketAddr, acceptor: Option<JoinHandle<()>>) {
 
 fn listen(shared: &Arc<Shared>, node: NodeId, listener: TcpListener) -> io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr()?.port()));
-    let front = NodeFront { address, acceptor: None, listening: true };
+    let kept = Some(KeptPort::of(&listener, address)?);
+    let front = NodeFront { address, acceptor: None, listening: true, kept };
     let mut state = shared.lock();
     state.nodes.insert(node, front);
     let accepting = shared.clone();

@@ -172,10 +172,9 @@ pub(crate) async fn advertised_address_unreachable<R: Runtime>() {
 }
 
 pub(crate) async fn two_clusters<R: Runtime>() {
-    let mut clusters = [1, 2].map(|seed| {
-        Some(Cluster::builder().configure(|config| config.seed = seed).topic("t", 1).start().unwrap())
-    });
-    let addresses = clusters.each_ref().map(|c| c.as_ref().unwrap().bootstrap());
+    let clusters = [1, 2]
+        .map(|seed| Cluster::builder().configure(|config| config.seed = seed).topic("t", 1).start().unwrap());
+    let addresses = clusters.each_ref().map(Cluster::bootstrap);
     let client = client::<R>(&addresses.join(",")).connect().await.unwrap();
     let first = client.describe_cluster().await.unwrap();
     let address = format!("{}:{}", first.brokers[0].host, first.brokers[0].port);
@@ -183,7 +182,7 @@ pub(crate) async fn two_clusters<R: Runtime>() {
     goes_on(&client, "t").await;
 
     // The other one is met when the first is down.
-    clusters[own] = None;
+    clusters[own].kill(0).unwrap();
     let error = loop {
         match soon::<R, _>(client.describe_cluster()).await {
             Ok(_) => pause::<R>(Duration::from_millis(20)).await,
@@ -193,7 +192,7 @@ pub(crate) async fn two_clusters<R: Runtime>() {
     let ConnectionError::OtherCluster { expected, .. } = connection(&error) else { panic!("{error:?}") };
     assert_eq!(Some(&**expected), first.id.as_deref());
     explains(&error, Fault::Caller, &[&addresses[1 - own]]);
-    let written = clusters[1 - own].as_ref().unwrap().log("t", 0);
+    let written = clusters[1 - own].log("t", 0);
     assert!(written.is_empty(), "the other cluster got messages");
 }
 

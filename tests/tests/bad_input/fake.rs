@@ -71,7 +71,12 @@ pub(crate) fn answering(bytes: &'static [u8]) -> Server {
 
 /// An address on which nobody listens.
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = stream.local_addr().unwrap().to_string();
+    // A port that is an end of a connection is given to no other test while that lasts.
+    std::mem::forget((listener, stream));
+    address
 }
 
 /// What a scripted broker does about a request.
