@@ -14,6 +14,7 @@ pub const ALL: &[(&str, &str)] = &[
         "rest_of_room_wakes_nobody",
         "room that was granted and not needed goes to the next in line, who is not woken",
     ),
+    ("send_all_overtakes", "the message of a list that waits for room is overtaken by the next"),
     ("send_budget_not_returned", "a send that is dropped keeps the room it was granted"),
     ("fetch_budget_not_returned", "the bytes of a fetched frame are never given back"),
     ("flush_forgets_open_batch", "a flush does not wait for the batch that is open"),

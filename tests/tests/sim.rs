@@ -108,6 +108,11 @@ fn slow_consumer() {
 }
 
 #[test]
+fn bulk() {
+    seeds(Plan::Bulk);
+}
+
+#[test]
 fn old_brokers() {
     seeds(Plan::OldBrokers);
 }

@@ -28,6 +28,7 @@ const REACTIONS: &[(&str, u64)] = &[
     ("retries of calls", 180),
     ("revocations", 340),
     ("seeks", 450),
+    ("sends of many that waited", 2300),
     ("sends that found it closed", 1200),
     ("stale marks", 100),
     ("throttled", 400),

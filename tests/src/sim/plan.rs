@@ -22,6 +22,8 @@ pub enum Plan {
     Rebalance,
     /// Handlers and disks are slow, buffers small, wires narrow.
     SlowConsumer,
+    /// Many messages are sent in one call, by writers with little memory, while leaders move and do not acknowledge.
+    Bulk,
     /// The cluster is of any release, from the oldest to the newest.
     OldBrokers,
     /// The nodes are of two releases, and change between them when they start.
@@ -59,6 +61,8 @@ pub(crate) struct Settings {
     /// The longest time a handler takes for a message.
     pub(crate) handling: Duration,
     pub(crate) small_buffers: bool,
+    /// Calls that send many messages.
+    pub(crate) bulk: bool,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,
     /// What the cluster poses as.
@@ -138,6 +142,17 @@ const SLOW: &[FaultKind] = &[
     FaultKind::SkipEpochs,
 ];
 
+const BULK: &[FaultKind] = &[
+    FaultKind::StallAcks,
+    FaultKind::StallAcks,
+    FaultKind::SlowDisk,
+    FaultKind::MoveLeader,
+    FaultKind::Kill,
+    FaultKind::Error,
+    FaultKind::CloseAfter,
+    FaultKind::Reset,
+];
+
 const MIXED: &[FaultKind] = &[
     FaultKind::Reset,
     FaultKind::BlackHole,
@@ -190,12 +205,13 @@ const SUSPENDED: &[FaultKind] = &[
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 10] = [
+    pub const ALL: [Plan; 11] = [
         Plan::Calm,
         Plan::Flaky,
         Plan::RollingRestart,
         Plan::Rebalance,
         Plan::SlowConsumer,
+        Plan::Bulk,
         Plan::OldBrokers,
         Plan::Upgrade,
         Plan::Outdated,
@@ -211,6 +227,7 @@ impl Plan {
             Plan::RollingRestart => "rolling_restart",
             Plan::Rebalance => "rebalance",
             Plan::SlowConsumer => "slow_consumer",
+            Plan::Bulk => "bulk",
             Plan::OldBrokers => "old_brokers",
             Plan::Upgrade => "upgrade",
             Plan::Outdated => "outdated",
@@ -236,6 +253,7 @@ impl Plan {
             churn: 0,
             handling: Duration::from_millis(2),
             small_buffers: false,
+            bulk: false,
             quiet: Duration::ZERO,
             release: Release::NEWEST,
             newer: Release::NEWEST,
@@ -269,6 +287,14 @@ impl Plan {
                 healing: secs(20),
                 handling: Duration::from_millis(100),
                 small_buffers: true,
+                ..calm
+            },
+            Plan::Bulk => Settings {
+                faults: BULK,
+                healing: secs(20),
+                groups: 0,
+                small_buffers: true,
+                bulk: true,
                 ..calm
             },
             Plan::OldBrokers => {

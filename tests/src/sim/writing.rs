@@ -203,8 +203,8 @@ fn pen(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> Pen {
 /// Sends messages, in bursts; gives those whose outcome nobody has waited for.
 async fn write_all(stage: &Stage, pen: &Pen, (author, count): (u32, u32), mut chance: Chance) -> Vec<Sent> {
     let mut open: Vec<Sent> = Vec::new();
-    let mut burst = 0;
-    for at in 0..count {
+    let (mut at, mut burst) = (0, 0);
+    while at < count {
         if pen.stop.load(Ordering::Relaxed) {
             break;
         }
@@ -212,9 +212,15 @@ async fn write_all(stage: &Stage, pen: &Pen, (author, count): (u32, u32), mut ch
             settle(stage, &mut open, usize::MAX, &mut chance).await;
             stage.runtime.sleep(stage.settings.quiet).await;
         }
-        match send(stage, pen, (author, at), &mut chance).await {
-            Ok(sent) => open.extend(sent),
-            Err(Closed) => break,
+        let many = if stage.settings.bulk && chance.per_mille(400) { 2 + chance.below(40) as u32 } else { 1 };
+        let next = at..count.min(at + many);
+        at = next.end;
+        let sent = match next.len() {
+            1 => send(stage, pen, (author, next.start), &mut open, &mut chance).await,
+            _ => send_many(stage, pen, next.map(|at| (author, at)), &mut open, &mut chance).await,
+        };
+        if let Err(Closed) = sent {
+            break;
         }
         if chance.per_mille(20) {
             flush(stage, pen, &mut open, &mut chance).await;
@@ -242,35 +248,95 @@ async fn write_all(stage: &Stage, pen: &Pen, (author, count): (u32, u32), mut ch
 /// The writer takes nothing more.
 struct Closed;
 
-async fn send(stage: &Stage, pen: &Pen, id: MessageId, chance: &mut Chance) -> Result<Option<Sent>, Closed> {
-    let partition = chance.below(stage.partitions as u64) as i32;
+async fn send(
+    stage: &Stage,
+    pen: &Pen,
+    id: MessageId,
+    open: &mut Vec<Sent>,
+    chance: &mut Chance,
+) -> Result<(), Closed> {
     let begun = stage.runtime.elapsed();
-    let (outcome, ended) = (Outcome::Unknown, None);
-    let written = Written { partition, idempotent: pen.idempotent, outcome, begun, ended };
-    stage.history().written.insert(id, written);
-    let message = Message::new(value_of(id)).partition(partition);
+    let message = write_down(stage, pen, id, chance);
     let sent = if !stage.is_healed() && chance.per_mille(30) {
         try_send(pen, message)
     } else {
-        stage.perhaps("a send", chance, pen.writer.send(message)).await.map(|sent| sent.map(Some))
+        stage.perhaps("a send", chance, pen.writer.send(message)).await
     };
-    let now = stage.runtime.elapsed();
-    let mut history = stage.history();
+    check_room(stage, pen);
+    match sent {
+        Some(result) => taken(stage, pen, (id, begun), result, open, chance),
+        // What was dropped before it was ready, or found no room, has taken nothing.
+        None => {
+            stage.history().ended(stage.runtime.elapsed(), id, Outcome::NotWritten);
+            Ok(())
+        }
+    }
+}
+
+/// As [`send`], of many in one call.
+async fn send_many(
+    stage: &Stage,
+    pen: &Pen,
+    ids: impl Iterator<Item = MessageId>,
+    open: &mut Vec<Sent>,
+    chance: &mut Chance,
+) -> Result<(), Closed> {
+    let begun = stage.runtime.elapsed();
+    let (mut asked, mut partitions) = (Vec::new(), chance.fork());
+    let messages = ids.map(|id| {
+        asked.push(id);
+        write_down(stage, pen, id, &mut partitions)
+    });
+    let results = stage.perhaps("a send of many", chance, pen.writer.send_all(messages)).await;
+    check_room(stage, pen);
+    if stage.runtime.elapsed() > begun {
+        stage.history().count("sends of many that waited", 1);
+    }
+    // Of a future that was dropped the first messages are taken, and nobody has their deliveries.
+    let Some(results) = results else { return Ok(()) };
+    if results.len() != asked.len() {
+        stage.violation(format!("{} messages were asked for, {} results given", asked.len(), results.len()));
+    }
+    let mut end = Ok(());
+    for (id, result) in asked.into_iter().zip(results) {
+        end = end.and(taken(stage, pen, (id, begun), result, open, chance));
+    }
+    end
+}
+
+/// A message that is going to be sent, somewhere.
+fn write_down(stage: &Stage, pen: &Pen, id: MessageId, chance: &mut Chance) -> Message {
+    let partition = chance.below(stage.partitions as u64) as i32;
+    let (begun, outcome, ended) = (stage.runtime.elapsed(), Outcome::Unknown, None);
+    let written = Written { partition, idempotent: pen.idempotent, outcome, begun, ended };
+    stage.history().written.insert(id, written);
+    Message::new(value_of(id)).partition(partition)
+}
+
+fn check_room(stage: &Stage, pen: &Pen) {
     let held = pen.writer.buffered_bytes();
     if held > pen.buffer_bytes {
-        history.violation(format!("I11: a writer holds {held} bytes of {}", pen.buffer_bytes));
+        stage.violation(format!("I11: a writer holds {held} bytes of {}", pen.buffer_bytes));
     }
-    match sent {
-        Some(Ok(Some(_))) if begun < stage.settings.settled() && chance.per_mille(30) => {
-            history.count("dropped futures", 1);
+}
+
+/// The writer took a message, whose delivery somebody may wait for, or refused it.
+fn taken(
+    stage: &Stage,
+    pen: &Pen,
+    (id, begun): (MessageId, Duration),
+    result: Result<Delivery, SendError>,
+    open: &mut Vec<Sent>,
+    chance: &mut Chance,
+) -> Result<(), Closed> {
+    let now = stage.runtime.elapsed();
+    match result {
+        Ok(_) if begun < stage.settings.settled() && chance.per_mille(30) => {
+            stage.history().count("dropped futures", 1);
         }
-        Some(Ok(Some(delivery))) => {
-            let deadline = now + pen.delivery_timeout;
-            return Ok(Some(Sent { id, delivery, deadline }));
-        }
-        // What was dropped before it was ready, or found no room, has taken nothing.
-        Some(Ok(None)) | None => history.ended(now, id, Outcome::NotWritten),
-        Some(Err(error)) => {
+        Ok(delivery) => open.push(Sent { id, delivery, deadline: now + pen.delivery_timeout }),
+        Err(error) => {
+            let mut history = stage.history();
             history.error(&error.error);
             history.ended(now, id, History::outcome_of(error.fate));
             if matches!(error.error.kind(), ErrorKind::Closed) {
@@ -278,15 +344,15 @@ async fn send(stage: &Stage, pen: &Pen, id: MessageId, chance: &mut Chance) -> R
             }
         }
     }
-    Ok(None)
+    Ok(())
 }
 
-fn try_send(pen: &Pen, message: Message) -> Option<Result<Option<Delivery>, SendError>> {
+fn try_send(pen: &Pen, message: Message) -> Option<Result<Delivery, SendError>> {
     match pen.writer.try_send(message) {
-        Ok(delivery) => Some(Ok(Some(delivery))),
+        Ok(delivery) => Some(Ok(delivery)),
         Err(error) => match error.reason {
             TrySendReason::Failed(error) => Some(Err(error)),
-            _ => Some(Ok(None)),
+            _ => None,
         },
     }
 }
