@@ -10,6 +10,7 @@ use kafka_proto::messages::{
 use kafka_proto::wire::{DecodeError, Decoder, Encoder};
 use kafka_proto::{Bytes, Message, Prefixed};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -57,7 +58,8 @@ impl Vector {
 }
 
 fn vectors() -> impl Iterator<Item = Vector> {
-    let paths = ["rpc", "data", "stored"].into_iter().flat_map(files);
+    let edges = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/edges/messages.jsonl.gz");
+    let paths = ["rpc", "data", "stored"].into_iter().flat_map(files).chain([edges]);
     paths.flat_map(|path| lines(&path).collect::<Vec<_>>()).map(|line| {
         let version = line["version"].as_i64().unwrap() as i16;
         let name = line["name"].as_str().unwrap();
@@ -83,16 +85,22 @@ fn every_message_of_every_version() {
         }
         count += 1;
     }
-    assert_eq!(count, 2_181);
+    assert_eq!(count, 2_181 + 1_710);
 }
 
 #[test]
 fn every_version_of_every_message_is_there() {
-    let all: Vec<_> = vectors().filter(|v| v.line["case"] == "filled").collect();
+    let all: BTreeSet<_> =
+        vectors().map(|v| (v.kind.name, v.version, v.line["case"].as_str().unwrap().to_owned())).collect();
     for kind in MessageType::ALL {
         for version in kind.versions.iter() {
-            let there = all.iter().any(|v| v.kind.name == kind.name && v.version == version);
-            assert!(there, "{} v{version}", kind.name);
+            for case in ["filled", "nulls", "extremes"] {
+                assert!(
+                    all.contains(&(kind.name, version, case.to_owned())),
+                    "{} v{version} {case}",
+                    kind.name
+                );
+            }
         }
     }
 }

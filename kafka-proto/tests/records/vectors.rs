@@ -12,10 +12,13 @@ use serde_json::Value;
 
 use crate::CAP;
 
-const MAGIC: [&[u8]; 3] = [
-    include_bytes!("../vectors/records/magic0.jsonl.gz"),
-    include_bytes!("../vectors/records/magic1.jsonl.gz"),
-    include_bytes!("../vectors/records/magic2.jsonl.gz"),
+const MAGIC: [&[&[u8]]; 3] = [
+    &[include_bytes!("../vectors/records/magic0.jsonl.gz")],
+    &[include_bytes!("../vectors/records/magic1.jsonl.gz")],
+    &[
+        include_bytes!("../vectors/records/magic2.jsonl.gz"),
+        include_bytes!("../vectors/edges/batches.jsonl.gz"),
+    ],
 ];
 const CRC32C: &[u8] = include_bytes!("../vectors/records/crc32c.jsonl.gz");
 
@@ -33,7 +36,8 @@ fn hex(value: &Value) -> Bytes {
 /// Every vector of a format, with its name for messages of failed tests.
 fn cases(magic: usize) -> Vec<(String, Value, Bytes)> {
     let name = |line: &Value| format!("magic {magic} {} {}", line["case"], line["codec"]);
-    lines(MAGIC[magic]).into_iter().map(|line| (name(&line), line.clone(), hex(&line["hex"]))).collect()
+    let lines = MAGIC[magic].iter().flat_map(|packed| lines(packed));
+    lines.map(|line| (name(&line), line.clone(), hex(&line["hex"]))).collect()
 }
 
 fn all_cases() -> impl Iterator<Item = (String, Value, Bytes)> {
@@ -53,7 +57,7 @@ fn every_field_and_record_is_read() {
         assert_eq!(read.trailing_bytes() as u64, line["trailingBytes"].as_u64().unwrap(), "{name}");
         count += 1;
     }
-    assert_eq!(count, 113);
+    assert_eq!(count, 133);
 }
 
 fn check_batch(name: &str, batch: &Batch, expected: &Value) {
