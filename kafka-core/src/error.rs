@@ -287,12 +287,12 @@ impl Error {
         }
     }
 
-    /// How much it tells of what is to be corrected. What is no connection's failure tells it all.
-    pub(crate) fn telling(&self) -> u8 {
+    /// A connection's failure that may have any cause.
+    pub(crate) fn is_symptom(&self) -> bool {
         match self.kind() {
-            ErrorKind::Connection(error) => error.telling(),
-            ErrorKind::TimedOut { last, .. } => last.as_ref().map_or(0, Self::telling),
-            _ => u8::MAX,
+            ErrorKind::Connection(error) => error.telling() < 2,
+            ErrorKind::TimedOut { last, .. } => last.as_ref().is_none_or(Self::is_symptom),
+            _ => false,
         }
     }
 

@@ -105,25 +105,29 @@ impl Client {
         if call.result.is_some() {
             return;
         }
-        let last = self.trouble_of_call(id);
+        let met = call.last.clone().or_else(|| self.trouble_of_call(id));
         let after = call.deadline.duration_since(call.started);
-        let api = call.spec.request.api_key();
-        let fatal = last.clone().filter(|e| !e.is_retriable());
-        let error = fatal.unwrap_or_else(|| Error::new(ErrorKind::TimedOut { after, last }).api(api));
+        let error = match met {
+            Some(fatal) if !fatal.is_retriable() => fatal,
+            met => {
+                let last = self.more_telling(&call.spec.target, met);
+                Error::new(ErrorKind::TimedOut { after, last }).api(call.spec.request.api_key())
+            }
+        };
         self.cancel_requests(|owner| *owner == Owner::Call(id));
         self.call_done(id, Err(error));
     }
 
-    /// What a call last met; where any broker could have served it, a connection's failure that tells more.
+    /// A symptom gives way to what tells more, where another broker could have served the call.
+    fn more_telling(&self, target: &Target, met: Option<Error>) -> Option<Error> {
+        let is_symptom = *target == Target::Any && met.as_ref().is_some_and(Error::is_symptom);
+        let trouble = self.last_trouble().filter(|trouble| is_symptom && !trouble.is_symptom());
+        trouble.or(met)
+    }
+
     fn trouble_of_call(&self, id: u64) -> Option<Error> {
-        let call = self.calls.get(&id)?;
-        let Some(last) = &call.last else {
-            let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
-            return request.map_or_else(|| self.last_trouble(), |r| self.trouble_of(r));
-        };
-        let anywhere = call.spec.target == Target::Any;
-        let trouble = self.last_trouble().filter(|trouble| anywhere && trouble.telling() > last.telling());
-        trouble.or_else(|| Some(last.clone()))
+        let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
+        request.map_or_else(|| self.last_trouble(), |request| self.trouble_of(request))
     }
 
     /// What stands in the way of a request: the failure of its lane, else the most telling one of any.

@@ -337,7 +337,8 @@ fn promise_23_the_error_at_the_deadline_names_what_is_to_be_corrected() {
     net.run_for(Duration::from_secs(2));
     let error = net.client.take_call(call).unwrap().unwrap_err();
     let other = ConnectionError::OtherCluster { expected: "c".into(), got: "another".into() };
-    assert!(matches!(error.kind(), ErrorKind::Connection(e) if *e == other), "{error}");
+    let ErrorKind::TimedOut { last: Some(last), .. } = error.kind() else { panic!("{error}") };
+    assert!(matches!(last.kind(), ErrorKind::Connection(e) if *e == other), "{error}");
     assert!(error.to_string().contains("elsewhere:9093"), "{error}");
 }
 
