@@ -162,7 +162,10 @@ impl Producer {
             .entry(topic.name.clone())
             .or_insert(TopicEntry { id: topic.id, first_index: Vec::new() });
         let is_new = entry.id != topic.id && !entry.id.is_zero() && !topic.id.is_zero();
-        entry.id = topic.id;
+        // A broker that tells no id tells of no other topic.
+        if !topic.id.is_zero() {
+            entry.id = topic.id;
+        }
         let gone = entry.first_index.split_off(topic.partitions.len().min(entry.first_index.len()));
         let known = entry.first_index.len();
         let mut next = self.partitions.len();
@@ -175,7 +178,8 @@ impl Producer {
         let fresh: Vec<usize> = indexes[known..].to_vec();
         let all: Vec<usize> = indexes.clone();
         if is_new {
-            all.iter().filter(|at| **at < next).for_each(|at| self.partitions[*at].recreated());
+            // Those behind are made below, and begin with new sequences anyway.
+            all[..known].iter().for_each(|at| self.partitions[*at].recreated());
         }
         gone.into_iter().for_each(|index| self.bury(now.instant, index));
         for (partition, index) in (known..).zip(fresh) {

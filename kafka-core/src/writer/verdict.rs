@@ -37,6 +37,8 @@ pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
         NotLeaderOrFollower | KafkaStorageError => {
             Verdict::Retry { appended: !mutant!("appended_told_as_not"), refresh: code.refreshes_metadata() }
         }
+        // Azure Event Hubs says so where others throttle; nothing is written then.
+        PolicyViolation => Verdict::Retry { appended: false, refresh: false },
         UnknownServerError => Verdict::Fail(Fate::PossiblyWritten),
         code if code.is_retriable() => Verdict::Retry { appended: false, refresh: code.refreshes_metadata() },
         _ => Verdict::Fail(Fate::NotWritten),

@@ -160,6 +160,12 @@ impl Harness {
         self.producer.handle_timeout(self.now);
     }
 
+    /// Metadata tells another id and count of partitions.
+    pub(super) fn make_anew(&mut self, id: u128, partitions: i32) {
+        let anew = Topic { id: Uuid(id.to_be_bytes()), ..topic(partitions, Some(BROKER)) };
+        self.topic = self.producer.update_topic(self.now, &anew, true);
+    }
+
     pub(super) fn move_leader(&mut self, partitions: i32, leader: Option<i32>) {
         self.producer.update_topic(self.now, &topic(partitions, leader), true);
     }

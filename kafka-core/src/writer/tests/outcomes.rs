@@ -258,3 +258,51 @@ fn room_that_was_granted_and_not_needed_wakes_the_next_in_line() {
     assert!(woken.0.load(Ordering::Relaxed), "what was left of the first one's room is the second one's");
     assert!(memory.poll_granted(second, &mut noop).is_ready());
 }
+
+/// Writes one record to each partition and has it acknowledged.
+fn write_to_all(h: &mut Harness, partitions: usize) {
+    for partition in 0..partitions {
+        let delivery = h.send(partition, "x");
+        let request = h.poll_later(BROKER);
+        h.answer(&request, &[(ErrorCode::None, 5)]);
+        assert_eq!(acked(&delivery), 5);
+    }
+}
+
+#[test]
+fn case_d6_a_topic_made_anew_with_other_counts_of_partitions_is_usable() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    for (id, partitions) in [(1, 1), (2, 2), (3, 5), (4, 1), (5, 3), (5, 4), (6, 2)] {
+        h.make_anew(id, partitions);
+        write_to_all(&mut h, partitions as usize);
+    }
+}
+
+#[test]
+fn case_d7_an_answer_without_an_id_does_not_hide_that_the_topic_was_made_anew() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    let mut first_sequence = |id| {
+        h.make_anew(id, 1);
+        let delivery = h.send(0, "x");
+        let request = h.poll_later(BROKER);
+        h.answer(&request, &[(ErrorCode::None, 0)]);
+        assert_eq!(acked(&delivery), 0);
+        request.batches[0].1.base_sequence()
+    };
+    assert_eq!([first_sequence(1), first_sequence(0), first_sequence(1)], [0, 1, 2]);
+    assert_eq!([first_sequence(0), first_sequence(2)], [3, 0]);
+}
+
+#[test]
+fn case_c6_throttling_told_as_a_policy_violation_is_tried_again() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    let delivery = h.send(0, "x");
+    for _ in 0..3 {
+        let request = h.poll_later(BROKER);
+        h.answer(&request, &[(ErrorCode::PolicyViolation, -1)]);
+        assert!(delivery.try_get().is_none());
+    }
+    let request = h.poll_later(BROKER);
+    h.answer(&request, &[(ErrorCode::None, 3)]);
+    assert_eq!(acked(&delivery), 3);
+}
