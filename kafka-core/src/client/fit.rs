@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use kafka_proto::Str;
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_proto::messages::list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
+use kafka_proto::messages::metadata::MetadataResponse;
 use kafka_proto::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
@@ -52,6 +53,7 @@ pub(crate) fn lift(response: ResponseKind, version: i16) -> ResponseKind {
         ResponseKind::FindCoordinator(response) if version < 4 => lift_find_coordinator(response).into(),
         ResponseKind::OffsetFetch(response) if version < 8 => lift_offset_fetch(response).into(),
         ResponseKind::ListOffsets(response) if version < 1 => lift_list_offsets(response).into(),
+        ResponseKind::Metadata(response) if version < 9 => without_epochs(response).into(),
         other => other,
     }
 }
@@ -158,6 +160,14 @@ fn lift_list_offsets(mut response: ListOffsetsResponse) -> ListOffsetsResponse {
     response
 }
 
+/// Brokers below 2.4, which answer with Metadata below 9, may tell leader epochs that are not those of the leaders (KAFKA-9212).
+fn without_epochs(mut response: MetadataResponse) -> MetadataResponse {
+    for partition in response.topics.iter_mut().flat_map(|t| &mut t.partitions) {
+        partition.leader_epoch = -1;
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +175,20 @@ mod tests {
         OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponsePartition,
         OffsetFetchResponseTopic,
     };
+
+    #[test]
+    fn case_m2_epochs_of_old_metadata_are_not_kept() {
+        use kafka_proto::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
+        let partition = MetadataResponsePartition { leader_epoch: 7, leader_id: 1, ..Default::default() };
+        let topic = MetadataResponseTopic { partitions: vec![partition; 2], ..Default::default() };
+        let told = MetadataResponse { topics: vec![topic], ..Default::default() };
+        for (version, kept) in [(0, -1), (6, -1), (7, -1), (8, -1), (9, 7), (13, 7)] {
+            let ResponseKind::Metadata(lifted) = lift(told.clone().into(), version) else { panic!() };
+            let epochs: Vec<i32> = lifted.topics[0].partitions.iter().map(|p| p.leader_epoch).collect();
+            assert_eq!(epochs, [kept, kept], "{version}");
+            assert_eq!(lifted.topics[0].partitions[0].leader_id, 1);
+        }
+    }
 
     /// Before version 8 a request and an answer are of one group, which the answer does not name.
     #[test]

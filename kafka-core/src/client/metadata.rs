@@ -1,30 +1,37 @@
 //! When metadata is asked for, and what of an answer is believed.
 //!
 //! Invariants
-//! * A topic that one answer lacks changes nothing until it has been missing for the grace period, on two brokers where there are two.
-//! * A partition never goes back to an older leader epoch of the same topic id.
-//! * A hint refreshes at once, but not more often than the retry backoff allows.
+//! * What an answer takes back of what is known (a topic, partitions, a newer leader epoch, a topic id) changes nothing until
+//!   answers agree, see [`doubts`](super::doubts). A zero topic id is no other id; no leader is no older leader.
+//! * A hint refreshes at once, but not more often than the retry backoff allows; a topic that was never asked for may pass it
+//!   once. What was asked for and is lacking in an answer is asked for again, with growing waits.
 
 use super::cluster::{Cluster, Node, Partition, Topic};
 use super::config::ClientConfig;
+use super::doubts::{Claim, Doubts, Subject, Witness};
 use super::random::Random;
 use crate::error::{ConnectionError, Error};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) cluster: Cluster,
     /// Topics somebody needs, with the number of those who do.
     wanted: BTreeMap<Str, usize>,
-    /// Topics that answers lacked.
-    missing: BTreeMap<Str, Missing>,
+    /// Those of them that no request has named yet.
+    news: BTreeSet<Str>,
+    /// Those that the request under way names.
+    asked: BTreeSet<Str>,
+    pub(crate) doubts: Doubts,
+    /// Brokers that did not answer when they were asked last.
+    silent: BTreeSet<i32>,
     /// Topics that answers refused for good.
     refused: BTreeMap<Str, Error>,
     in_flight: bool,
@@ -34,15 +41,6 @@ pub(crate) struct Metadata {
     last_success: Option<Instant>,
     /// Attempts in a row that left something open.
     attempts: u32,
-}
-
-#[derive(Debug)]
-struct Missing {
-    since: Instant,
-    /// When an answer lacked it last.
-    last: Instant,
-    brokers: BTreeSet<i32>,
-    code: ErrorCode,
 }
 
 /// What is known of a topic that a call needs.
@@ -68,6 +66,7 @@ impl Metadata {
     pub(crate) fn want(&mut self, topic: &Str) {
         *self.wanted.entry(topic.clone()).or_default() += 1;
         if !self.cluster.topics.contains_key(topic) {
+            self.news.insert(topic.clone());
             self.stale = true;
         }
     }
@@ -85,7 +84,8 @@ impl Metadata {
         *count -= 1;
         if *count == 0 {
             self.wanted.remove(topic);
-            self.missing.remove(topic);
+            self.news.remove(topic);
+            self.doubts.forget_topic(topic);
             self.refused.remove(topic);
             // Nobody keeps it fresh any more: who needs it next asks anew.
             if let Some(known) = self.cluster.topics.remove(topic) {
@@ -113,33 +113,30 @@ impl Metadata {
         if let Some(error) = self.refused.get(name) {
             return TopicState::Failed(error.clone());
         }
-        match self.missing.get(name) {
-            Some(missing) if self.is_gone(missing, config) => {
-                let topic = Str::from(name);
-                TopicState::Failed(Error::broker(missing.code).api(ApiKey::Metadata).topic(&topic))
+        let subject = Subject::Topic(Str::from(name));
+        match self.doubts.claim(&subject) {
+            Some(Claim::Missing(code)) if self.is_agreed(&subject, config.unknown_topic_grace) => {
+                let error = Error::broker(*code).api(ApiKey::Metadata);
+                TopicState::Failed(error.topic(&Str::from(name)))
             }
             _ => TopicState::Pending,
         }
     }
 
-    /// Only an answer makes it so: who waits for the topic is woken by answers.
-    fn is_gone(&self, missing: &Missing, config: &ClientConfig) -> bool {
-        missing.last.duration_since(missing.since) >= config.unknown_topic_grace
-            && missing.brokers.len() >= self.enough_brokers()
+    /// Whether enough brokers have said something else than is known, for long enough.
+    pub(crate) fn is_agreed(&self, subject: &Subject, grace: Duration) -> bool {
+        self.doubts.is_agreed(subject, self.enough_brokers(), grace)
     }
 
     fn enough_brokers(&self) -> usize {
         self.cluster.nodes.len().min(2)
     }
 
-    /// The brokers to ask next where a topic is missing that only others have missed so far.
+    /// The brokers to ask next where something is doubted that only others have spoken about so far.
     pub(crate) fn second_opinions(&self) -> impl Iterator<Item = i32> {
-        let doubted = self.missing.iter().find(|(name, missing)| {
-            self.wanted.contains_key(*name) && missing.brokers.len() < self.enough_brokers()
-        });
-        let asked = doubted.map(|(_, missing)| &missing.brokers);
-        let nodes = self.cluster.nodes.keys().copied();
-        nodes.filter(move |node| asked.is_some_and(|asked| !asked.contains(node)))
+        let heard = self.doubts.heard(self.enough_brokers());
+        let nodes = self.cluster.nodes.keys().copied().filter(|node| !self.silent.contains(node));
+        nodes.filter(move |node| heard.is_some_and(|heard| !heard.contains(node)))
     }
 
     /// When the next request is due; `None` while one is under way.
@@ -165,22 +162,15 @@ impl Metadata {
         }
         let Some(last) = self.last_attempt else { return true };
         let rested = now.duration_since(last) >= config.retry_backoff;
-        // The first question about something new leaves at once.
-        self.stale && self.attempts == 0 && (rested || self.has_news())
-    }
-
-    fn has_news(&self) -> bool {
-        self.wanted.keys().any(|t| {
-            !self.cluster.topics.contains_key(t)
-                && !self.missing.contains_key(t)
-                && !self.refused.contains_key(t)
-        })
+        self.stale && self.attempts == 0 && (rested || !self.news.is_empty())
     }
 
     pub(crate) fn request(&mut self, now: Instant, config: &ClientConfig) -> MetadataRequest {
         self.in_flight = true;
         self.stale = false;
         self.last_attempt = Some(now);
+        self.news.clear();
+        self.asked = self.wanted.keys().cloned().collect();
         let topics = self
             .wanted
             .keys()
@@ -192,8 +182,15 @@ impl Metadata {
         }
     }
 
-    pub(crate) fn failed(&mut self) {
+    /// The request failed, at this broker if it had come so far.
+    pub(crate) fn failed(&mut self, broker: Option<i32>) {
         self.in_flight = false;
+        self.silent.extend(broker);
+        self.left_open();
+    }
+
+    /// Something is left open that another answer may settle.
+    pub(crate) fn left_open(&mut self) {
         self.stale = true;
         self.attempts = self.attempts.saturating_add(1);
     }
@@ -207,32 +204,69 @@ impl Metadata {
         now: Instant,
         from: i32,
         response: MetadataResponse,
+        config: &ClientConfig,
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
-        self.check_cluster(&response).inspect_err(|_| self.failed())?;
+        self.check_cluster(&response).inspect_err(|_| self.failed(Some(from)))?;
+        let mut changes = Changes::default();
+        if response.error_code != 0 {
+            // It says nothing but that it cannot say.
+            self.left_open();
+            return Ok(changes);
+        }
         self.last_success = Some(now);
-        let told = response.brokers.iter().filter_map(node).collect();
-        let before = match response.brokers.is_empty() {
-            true => BTreeMap::new(),
-            false => std::mem::replace(&mut self.cluster.nodes, told),
-        };
+        self.silent.remove(&from);
+        let before = self.apply_brokers(&response);
+        let witness = Witness { now, broker: from };
+        let mut open = false;
+        let mut lacking = std::mem::take(&mut self.asked);
+        for topic in response.topics {
+            if let Some(name) = &topic.name {
+                lacking.remove(name);
+            }
+            open |= self.apply_topic(witness, topic, config, &mut changes);
+        }
+        open |= self.lack(&lacking, witness, &mut changes);
+        open |= self.keep_leaders(&before);
+        match open {
+            true => self.left_open(),
+            false => {
+                self.attempts = 0;
+                self.silent.clear();
+            }
+        }
+        self.stale |= !self.news.is_empty();
+        Ok(changes)
+    }
+
+    /// What an answer says of brokers, controller and cluster. The brokers that were known before.
+    fn apply_brokers(&mut self, response: &MetadataResponse) -> BTreeMap<i32, Node> {
         if response.controller_id >= 0 {
             self.cluster.controller = Some(response.controller_id);
         }
         if response.cluster_id.is_some() {
-            self.cluster.id = response.cluster_id;
+            self.cluster.id.clone_from(&response.cluster_id);
         }
-        let mut changes = Changes::default();
+        let told = response.brokers.iter().filter_map(node).collect();
+        match response.brokers.is_empty() {
+            true => BTreeMap::new(),
+            false => std::mem::replace(&mut self.cluster.nodes, told),
+        }
+    }
+
+    /// An answer does not even name topics that it was asked for. Whether there are any.
+    fn lack(&mut self, topics: &BTreeSet<Str>, witness: Witness, changes: &mut Changes) -> bool {
         let mut open = false;
-        for topic in response.topics {
-            open |= self.apply_topic(now, from, topic, &mut changes);
+        for name in topics {
+            if !self.wanted.contains_key(name) {
+                continue;
+            }
+            open = true;
+            if !self.cluster.topics.contains_key(name) {
+                self.miss(witness, name, ErrorCode::UnknownTopicOrPartition, changes);
+            }
         }
-        open |= self.keep_leaders(&before);
-        if open || self.has_news() {
-            self.stale = true;
-        }
-        self.attempts = if open { self.attempts.saturating_add(1) } else { 0 };
-        Ok(changes)
+        open
     }
 
     /// A leader that is known better than the answer knows keeps its address, as far as it is known. Whether there is one.
@@ -260,22 +294,22 @@ impl Metadata {
     /// Whether the topic has to be asked for again soon.
     fn apply_topic(
         &mut self,
-        now: Instant,
-        from: i32,
+        witness: Witness,
         topic: MetadataResponseTopic,
+        config: &ClientConfig,
         changes: &mut Changes,
     ) -> bool {
         let Some(name) = topic.name.clone() else { return false };
         let code = ErrorCode::from(topic.error_code);
         match code {
             ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
-                self.missing.remove(&name);
+                self.doubts.end(&Subject::Topic(name.clone()));
                 self.refused.remove(&name);
-                self.adopt(&name, topic, changes)
+                self.adopt(witness, &name, topic, config, changes)
             }
             ErrorCode::None | ErrorCode::LeaderNotAvailable => true,
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
-                self.miss(now, from, &name, code, changes);
+                self.miss(witness, &name, code, changes);
                 true
             }
             code if code.is_retriable() => true,
@@ -289,28 +323,18 @@ impl Metadata {
         }
     }
 
-    fn miss(&mut self, now: Instant, from: i32, name: &Str, code: ErrorCode, changes: &mut Changes) {
-        let missing = self.missing.entry(name.clone()).or_insert_with(|| Missing {
-            since: now,
-            last: now,
-            brokers: BTreeSet::new(),
-            code,
-        });
-        missing.last = now;
-        missing.brokers.insert(from);
+    fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
+        self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }
 
-    /// Topics that were missing for good are forgotten.
+    /// Topics that were missing for good are forgotten, with the epochs of their leaders.
     pub(crate) fn forget_gone(&mut self, config: &ClientConfig) -> Vec<Str> {
-        let gone: Vec<Str> = self
-            .missing
-            .iter()
-            .filter(|(name, missing)| {
-                self.cluster.topics.contains_key(*name) && self.is_gone(missing, config)
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
+        let is_gone = |name: &&Str| {
+            let subject = Subject::Topic((*name).clone());
+            self.cluster.topics.contains_key(*name) && self.is_agreed(&subject, config.unknown_topic_grace)
+        };
+        let gone: Vec<Str> = self.doubts.missing().filter(is_gone).cloned().collect();
         for name in &gone {
             if let Some(topic) = self.cluster.topics.remove(name) {
                 self.cluster.names.remove(&topic.id);
@@ -319,30 +343,34 @@ impl Metadata {
         gone
     }
 
-    fn adopt(&mut self, name: &Str, told: MetadataResponseTopic, changes: &mut Changes) -> bool {
+    /// Takes over what an answer says of a topic, as far as it is believed. Whether something of it is doubted or open.
+    fn adopt(
+        &mut self,
+        witness: Witness,
+        name: &Str,
+        mut told: MetadataResponseTopic,
+        config: &ClientConfig,
+        changes: &mut Changes,
+    ) -> bool {
+        told.partitions.sort_by_key(|p| p.partition_index);
+        if (0..).zip(&told.partitions).any(|(index, p)| p.partition_index != index) {
+            // A hole in the numbers: not to be believed; what is known stays.
+            return true;
+        }
         let old = self.cluster.topics.get(name).cloned();
-        let same = old.as_ref().filter(|old| old.id == told.topic_id);
-        let mut partitions: Vec<Partition> = Vec::with_capacity(told.partitions.len());
+        let Some(id) = self.believed_id(witness, name, old.as_deref(), told.topic_id) else { return true };
+        // The epochs of another topic of that name count from the beginning.
+        let same = old.as_deref().filter(|old| old.id == id || old.id.is_zero());
         let mut open = false;
-        let mut told_partitions = told.partitions;
-        told_partitions.sort_by_key(|p| p.partition_index);
-        for told in &told_partitions {
-            if usize::try_from(told.partition_index) != Ok(partitions.len()) {
-                // A hole in the numbers: not to be believed; what is known stays.
-                return true;
-            }
+        let mut partitions: Vec<Partition> = Vec::with_capacity(told.partitions.len());
+        for told in &told.partitions {
             let known = same.and_then(|old| old.partitions.get(partitions.len()));
-            let partition = partition(told, known);
-            open |= partition.leader.is_none();
+            let (partition, is_doubted) = self.believed_partition(witness, name, told, known, config);
+            open |= is_doubted || partition.leader.is_none();
             partitions.push(partition);
         }
-        if let Some(old) = same.filter(|old| old.partitions.len() > partitions.len()) {
-            // Partitions never become fewer; a lagging broker told.
-            partitions.extend(old.partitions[partitions.len()..].iter().cloned());
-            open = true;
-        }
-        let topic =
-            Topic { name: name.clone(), id: told.topic_id, is_internal: told.is_internal, partitions };
+        open |= self.keep_partitions(witness, name, &mut partitions, same, config);
+        let topic = Topic { name: name.clone(), id, is_internal: told.is_internal, partitions };
         if old.as_ref().is_none_or(|old| **old != topic) {
             crate::trace::leaders(old.as_deref(), &topic);
             if !topic.id.is_zero() {
@@ -352,6 +380,74 @@ impl Metadata {
             changes.topics.push(name.clone());
         }
         open
+    }
+
+    /// The topic's id after an answer; `None` where it speaks of another topic of that name, and is not believed yet.
+    fn believed_id(&mut self, witness: Witness, name: &Str, old: Option<&Topic>, told: Uuid) -> Option<Uuid> {
+        let Some(known) = old.map(|old| old.id).filter(|id| !id.is_zero()) else { return Some(told) };
+        let subject = Subject::Id(name.clone());
+        if told.is_zero() {
+            // A broker that does not know ids yet: no other topic.
+            return Some(known);
+        }
+        if told != known {
+            self.doubts.raise(subject.clone(), Claim::Id(told), witness);
+            if !self.is_agreed(&subject, Duration::ZERO) {
+                return None;
+            }
+            self.doubts.forget_topic(name);
+        }
+        self.doubts.end(&subject);
+        Some(told)
+    }
+
+    /// A partition after an answer, and whether the answer is doubted.
+    fn believed_partition(
+        &mut self,
+        witness: Witness,
+        name: &Str,
+        told: &MetadataResponsePartition,
+        known: Option<&Partition>,
+        config: &ClientConfig,
+    ) -> (Partition, bool) {
+        let subject = Subject::Leader(name.clone(), told.partition_index);
+        let mut told = partition(told);
+        let Some(known) = known else { return (told, false) };
+        if told.leader_epoch < 0 && told.leader.is_none() {
+            // It knows of no leader, which is no older one.
+            told.leader_epoch = known.leader_epoch;
+        }
+        if (0..known.leader_epoch).contains(&told.leader_epoch) {
+            let claim = Claim::Leader(told.leader, told.leader_epoch);
+            self.doubts.raise(subject.clone(), claim, witness);
+            if !self.is_agreed(&subject, config.unknown_topic_grace) {
+                return (known.clone(), true);
+            }
+        }
+        self.doubts.end(&subject);
+        (told, false)
+    }
+
+    /// Partitions become fewer only where the topic was made anew: the surplus stays until answers agree. Whether there is one.
+    fn keep_partitions(
+        &mut self,
+        witness: Witness,
+        name: &Str,
+        told: &mut Vec<Partition>,
+        known: Option<&Topic>,
+        config: &ClientConfig,
+    ) -> bool {
+        let subject = Subject::Partitions(name.clone());
+        let surplus = known.and_then(|known| known.partitions.get(told.len()..)).unwrap_or_default();
+        if !surplus.is_empty() {
+            self.doubts.raise(subject.clone(), Claim::Partitions(told.len()), witness);
+            if !self.is_agreed(&subject, config.unknown_topic_grace) {
+                told.extend_from_slice(surplus);
+                return true;
+            }
+        }
+        self.doubts.end(&subject);
+        false
     }
 
     /// A response told the new leader (KIP-951): believed where its epoch is newer. Whether anything changed.
@@ -376,6 +472,7 @@ impl Metadata {
         if newer {
             let partition = &mut Arc::make_mut(old).partitions[index];
             (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
+            self.doubts.end(&Subject::Leader(Str::from(topic), index as i32));
             crate::trace::leader_moved(topic, index as i32, leader, leader_epoch);
         }
         newer
@@ -388,17 +485,12 @@ fn node(broker: &kafka_proto::messages::metadata::MetadataResponseBroker) -> Opt
     Some((broker.node_id, node))
 }
 
-fn partition(told: &MetadataResponsePartition, known: Option<&Partition>) -> Partition {
-    let leader = (told.leader_id >= 0).then_some(told.leader_id);
-    let told = Partition {
-        leader,
+fn partition(told: &MetadataResponsePartition) -> Partition {
+    Partition {
+        leader: (told.leader_id >= 0).then_some(told.leader_id),
         leader_epoch: told.leader_epoch,
         replicas: told.replica_nodes.to_vec(),
         isr: told.isr_nodes.to_vec(),
         offline: told.offline_replicas.to_vec(),
-    };
-    match known {
-        Some(known) if told.leader_epoch >= 0 && told.leader_epoch < known.leader_epoch => known.clone(),
-        _ => told,
     }
 }

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod config;
 mod connections;
 mod coordinators;
+mod doubts;
 pub(crate) mod fit;
 mod lanes;
 pub mod machine;
@@ -465,10 +466,10 @@ impl Client {
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
         let Answer { broker, result, .. } = answer;
         let (Ok(ResponseKind::Metadata(response)), Some(broker)) = (result, broker) else {
-            self.metadata.failed();
+            self.metadata.failed(broker);
             return self.plan_metadata_retry();
         };
-        match self.metadata.apply(now.instant, broker, response) {
+        match self.metadata.apply(now.instant, broker, response, &self.config) {
             Ok(changes) => {
                 let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {

@@ -1,5 +1,7 @@
 //! The cluster brain by hand: inputs in, orders and requests out, on a network of three brokers that a test can kill.
 
+mod belief;
+
 use super::address::Address;
 use super::config::ClientConfig;
 use super::machine::{Now, Target};
@@ -30,6 +32,12 @@ struct Net {
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
     topics: Vec<MetadataResponseTopic>,
+    /// What the broker at a port says instead.
+    told_by: BTreeMap<u16, Vec<MetadataResponseTopic>>,
+    /// Metadata names no topics, whatever it was asked for.
+    is_mute: bool,
+    /// The error of Metadata as a whole.
+    metadata_error: i16,
     /// Brokers that metadata does not tell of.
     untold: BTreeSet<i32>,
     unanswered: BTreeMap<ConnId, Vec<Transmit>>,
@@ -55,6 +63,9 @@ impl Net {
             conns: BTreeMap::new(),
             log: Vec::new(),
             topics: Vec::new(),
+            told_by: BTreeMap::new(),
+            is_mute: false,
+            metadata_error: 0,
             untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             throttle: Duration::ZERO,
@@ -129,7 +140,8 @@ impl Net {
             ..MetadataResponseBroker::default()
         };
         let asked = request.topics.iter().flatten().filter_map(|t| t.name.clone());
-        let told = |name: Str| match self.topics.iter().find(|t| t.name.as_ref() == Some(&name)) {
+        let topics = self.told_by.get(&port).unwrap_or(&self.topics);
+        let told = |name: Str| match topics.iter().find(|t| t.name.as_ref() == Some(&name)) {
             Some(topic) => topic.clone(),
             None => MetadataResponseTopic {
                 name: Some(name),
@@ -138,9 +150,10 @@ impl Net {
             },
         };
         let told_of = (1..=3).filter(|id| !self.untold.contains(id));
-        let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).collect());
+        let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).filter(|_| !self.is_mute));
         let cluster_id = Some(Str::from(if self.foreign.contains(&port) { "another" } else { "c" }));
-        MetadataResponse { brokers, topics, cluster_id, ..MetadataResponse::default() }.into()
+        let (topics, error_code) = (topics.collect(), self.metadata_error);
+        MetadataResponse { brokers, topics, cluster_id, error_code, ..MetadataResponse::default() }.into()
     }
 
     /// Goes on to the next deadline, if it is within `limit`.
@@ -180,6 +193,51 @@ impl Net {
         let call = net.call(Duration::from_secs(10));
         assert!(net.client.take_call(call).unwrap().is_ok());
         self
+    }
+
+    /// A client that needs topic `t`, of which it was told this.
+    fn knowing(topic: MetadataResponseTopic) -> Self {
+        let mut net = Self::connected();
+        net.topics = vec![topic];
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+        assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
+        net
+    }
+
+    /// All brokers say this of topic `t` from now on.
+    fn tell(&mut self, topic: MetadataResponseTopic) {
+        self.topics = vec![topic];
+        self.ask_anew();
+    }
+
+    /// Somebody finds that what is known is out of date, and one answer comes.
+    fn ask_anew(&mut self) {
+        let before = self.asked();
+        self.client.refresh_metadata();
+        self.input(Input::Timeout);
+        self.settle();
+        let limit = self.now.instant + Duration::from_secs(10);
+        while self.asked() == before && self.step(limit) {}
+        assert_eq!(self.asked(), before + 1, "one answer at a time");
+    }
+
+    /// How often Metadata was asked for.
+    fn asked(&self) -> usize {
+        self.log.iter().filter(|(_, api)| *api == ApiKey::Metadata).count()
+    }
+
+    /// The port that was asked last.
+    fn asked_last(&self) -> u16 {
+        self.log.last().unwrap().0
+    }
+
+    fn leader(&self) -> Option<(i32, i32)> {
+        self.client.cluster().leader("t", 0)
+    }
+
+    fn partitions(&self) -> usize {
+        self.client.cluster().topic("t").map_or(0, |t| t.partitions.len())
     }
 
     fn ports(&self) -> BTreeSet<u16> {
@@ -462,6 +520,7 @@ fn a_leader_that_a_lagging_broker_does_not_know_keeps_its_address() {
     net.run_for(Duration::from_secs(301));
     assert_eq!(net.client.cluster().leader("t", 0), Some((3, 5)));
     assert!(net.client.cluster().nodes.contains_key(&3), "{:?}", net.client.cluster().nodes);
+    net.topics = vec![topic("t", 3, 5)];
     net.log.clear();
     net.run_for(Duration::from_secs(10));
     assert!(net.log.len() > 5, "it asks on for what it was not told: {:?}", net.log);

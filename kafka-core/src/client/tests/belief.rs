@@ -1,0 +1,238 @@
+//! What makes the client change its mind, and what does not: brokers that lag, and topics that are made anew.
+
+use super::{BOOTSTRAP, Net, topic};
+use crate::client::TopicState;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::metadata::MetadataResponseTopic;
+use kafka_proto::{Str, Uuid};
+use std::time::Duration;
+
+const GRACE: Duration = Duration::from_secs(5);
+/// Enough for the grace and the waits between answers.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// Topic `t` without an id, as brokers below 2.8 tell it.
+fn nameless(leader: i32, leader_epoch: i32, partitions: usize) -> MetadataResponseTopic {
+    with_id(0, leader, leader_epoch, partitions)
+}
+
+fn with_id(id: u8, leader: i32, leader_epoch: i32, partitions: usize) -> MetadataResponseTopic {
+    let mut topic = topic("t", leader, leader_epoch);
+    topic.topic_id = Uuid([id; 16]);
+    let first = topic.partitions[0].clone();
+    let partition = |index: usize| {
+        let mut partition = first.clone();
+        partition.partition_index = index as i32;
+        partition
+    };
+    topic.partitions = (0..partitions).map(partition).collect();
+    topic
+}
+
+fn id(net: &Net) -> Uuid {
+    net.client.cluster().topic("t").unwrap().id
+}
+
+// ---- leaders ----
+
+/// One broker tells of a leader that dies before anybody else has heard of it.
+#[test]
+fn case_m1a_what_all_others_say_for_longer_than_the_grace_is_believed() {
+    let mut net = Net::knowing(topic("t", 2, 9));
+    net.dead.insert(9002);
+    net.tell(topic("t", 1, 8));
+    assert_eq!(net.leader(), Some((2, 9)), "one answer alone");
+    net.run_for(GRACE / 2);
+    assert_eq!(net.leader(), Some((2, 9)), "within the grace");
+    net.run_for(SETTLED);
+    assert_eq!(net.leader(), Some((1, 8)));
+    net.log.clear();
+    net.run_for(Duration::from_secs(60));
+    assert_eq!(net.asked(), 0, "it is settled");
+}
+
+#[test]
+fn case_m1a_one_broker_alone_is_believed_in_the_end() {
+    let mut net = Net::knowing(topic("t", 2, 9));
+    net.silent.extend([9002, 9003, BOOTSTRAP]);
+    net.tell(topic("t", 1, 8));
+    net.run_for(Duration::from_secs(400));
+    assert_eq!(net.leader(), Some((1, 8)));
+}
+
+#[test]
+fn case_m1a_a_broker_that_lags_is_not_believed_beside_one_that_does_not() {
+    let mut net = Net::knowing(topic("t", 2, 9));
+    let lagging = net.asked_last();
+    net.told_by.insert(lagging, vec![topic("t", 1, 8)]);
+    net.log.clear();
+    for _ in 0..300 {
+        net.ask_anew();
+        assert_eq!(net.leader(), Some((2, 9)));
+    }
+    let from_it = net.log.iter().filter(|(port, _)| *port == lagging).count();
+    assert!(from_it > 3, "it was asked: {from_it}");
+}
+
+#[test]
+fn case_m1b_epochs_count_from_the_beginning_once_the_topic_was_gone() {
+    let mut net = Net::knowing(nameless(2, 3, 1));
+    net.topics.clear();
+    net.ask_anew();
+    net.run_for(SETTLED);
+    assert!(matches!(net.client.topic("t"), TopicState::Failed(_)));
+    net.tell(nameless(1, 0, 1));
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(net.leader(), Some((1, 0)));
+}
+
+#[test]
+fn case_m1b_epochs_count_from_the_beginning_of_a_topic_that_was_never_seen_to_be_gone() {
+    for (leader, epoch) in [(1, 0), (2, 0), (2, 2), (3, 1)] {
+        let mut net = Net::knowing(nameless(2, 3, 1));
+        net.tell(nameless(leader, epoch, 1));
+        net.run_for(SETTLED);
+        assert_eq!(net.leader(), Some((leader, epoch)));
+    }
+}
+
+#[test]
+fn case_m1c_no_leader_is_no_older_leader() {
+    let mut net = Net::knowing(topic("t", 2, 7));
+    net.tell(topic("t", -1, -1));
+    assert_eq!(net.leader(), None);
+    net.tell(topic("t", 1, 5));
+    assert_eq!(net.leader(), None, "it has led before");
+    net.tell(topic("t", 2, 8));
+    assert_eq!(net.leader(), Some((2, 8)));
+}
+
+#[test]
+fn case_m1c_an_election_without_a_winner_counts() {
+    let mut net = Net::knowing(topic("t", 2, 7));
+    net.tell(topic("t", -1, 8));
+    net.tell(topic("t", 2, 7));
+    assert_eq!(net.leader(), None);
+    net.tell(topic("t", 3, 9));
+    assert_eq!(net.leader(), Some((3, 9)));
+}
+
+// ---- partitions ----
+
+#[test]
+fn case_m8_partitions_become_fewer_once_answers_agree() {
+    for (known, told) in [(5, 2), (2, 1), (300, 299)] {
+        let mut net = Net::knowing(nameless(2, 3, known));
+        net.tell(nameless(2, 3, told));
+        assert_eq!(net.partitions(), known, "one answer alone");
+        net.run_for(SETTLED);
+        assert_eq!(net.partitions(), told);
+    }
+}
+
+#[test]
+fn case_m8_an_answer_with_all_partitions_ends_the_doubt() {
+    let mut net = Net::knowing(nameless(2, 3, 5));
+    for _ in 0..20 {
+        net.tell(nameless(2, 3, 2));
+        net.run_for(GRACE / 4);
+        net.tell(nameless(2, 3, 5));
+        net.run_for(GRACE / 4);
+        assert_eq!(net.partitions(), 5);
+    }
+}
+
+// ---- ids ----
+
+#[test]
+fn case_d7_a_zero_id_is_no_other_id() {
+    let mut net = Net::knowing(with_id(1, 2, 5, 3));
+    net.tell(with_id(0, 2, 5, 2));
+    assert_eq!((id(&net), net.partitions()), (Uuid([1; 16]), 3));
+    net.tell(with_id(0, 1, 4, 3));
+    assert_eq!((id(&net), net.leader()), (Uuid([1; 16]), Some((2, 5))), "it lags");
+    net.tell(with_id(0, 1, 6, 3));
+    assert_eq!((id(&net), net.leader()), (Uuid([1; 16]), Some((1, 6))));
+    net.run_for(Duration::from_secs(600));
+    assert_eq!(id(&net), Uuid([1; 16]), "not even after a long time");
+}
+
+#[test]
+fn case_d7_an_id_that_comes_with_the_upgrade_changes_nothing_else() {
+    let mut net = Net::knowing(with_id(0, 2, 5, 3));
+    net.tell(with_id(1, 1, 4, 3));
+    assert_eq!((id(&net), net.leader()), (Uuid([1; 16]), Some((2, 5))), "the same topic: its epochs hold");
+}
+
+#[test]
+fn case_d7_another_id_is_believed_when_two_brokers_tell_it() {
+    let mut net = Net::knowing(with_id(1, 2, 5, 3));
+    net.told_by.insert(net.asked_last(), vec![with_id(2, 1, 0, 1)]);
+    for _ in 0..100 {
+        net.ask_anew();
+        assert_eq!((id(&net), net.partitions()), (Uuid([1; 16]), 3), "one broker alone");
+    }
+    net.told_by.clear();
+    net.tell(with_id(2, 1, 0, 1));
+    net.run_for(Duration::from_secs(2));
+    assert_eq!((id(&net), net.leader(), net.partitions()), (Uuid([2; 16]), Some((1, 0)), 1));
+}
+
+// ---- what is asked for again, and how often ----
+
+#[test]
+fn case_m7_an_answer_without_what_was_asked_is_asked_for_less_and_less_often() {
+    let mut net = Net::connected();
+    net.is_mute = true;
+    net.topics = vec![topic("t", 1, 0)];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    net.log.clear();
+    net.run_for(Duration::from_secs(60));
+    assert!((20..120).contains(&net.asked()), "{} a minute", net.asked());
+    let TopicState::Failed(error) = net.client.topic("t") else { panic!("silent for ever") };
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+    net.is_mute = false;
+    net.run_for(Duration::from_secs(2));
+    assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
+}
+
+#[test]
+fn case_m7_a_known_topic_is_not_lost_by_answers_that_do_not_name_it() {
+    let mut net = Net::knowing(topic("t", 1, 0));
+    net.is_mute = true;
+    net.ask_anew();
+    net.log.clear();
+    net.run_for(Duration::from_secs(60));
+    assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
+    assert!((20..120).contains(&net.asked()), "{} a minute", net.asked());
+}
+
+#[test]
+fn case_m7_an_error_of_the_whole_answer_is_an_error() {
+    for code in [129, 7, 41, -1] {
+        let mut net = Net::knowing(topic("t", 1, 3));
+        net.metadata_error = code;
+        net.tell(topic("t", 2, 4));
+        net.log.clear();
+        net.run_for(Duration::from_secs(60));
+        assert_eq!(net.leader(), Some((1, 3)), "nothing else of it counts");
+        assert!((20..120).contains(&net.asked()), "{} a minute", net.asked());
+        net.metadata_error = 0;
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(net.leader(), Some((2, 4)));
+    }
+}
+
+#[test]
+fn case_m7_news_do_not_pass_the_backoff() {
+    let mut net = Net::connected();
+    net.is_mute = true;
+    net.log.clear();
+    for name in 0..600 {
+        net.client.want_topic(net.now, &Str::from(format!("t{name}")));
+        net.settle();
+        net.run_for(Duration::from_millis(100));
+    }
+    assert!(net.asked() < 120, "{} a minute", net.asked());
+}
