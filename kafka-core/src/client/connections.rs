@@ -4,7 +4,9 @@
 //! * A lane with something to do is connecting, up, waiting for its reconnect timer, or closing: never silent.
 //! * A lane that failed waits before it tries again, longer with each failure in a row; a response ends the row.
 //! * A planned close (idle, no longer needed) is no failure.
+//! * A connection to an address that its broker has left is used no more once answers agree on another one.
 
+use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneKey, LaneState, LinkState};
 use super::machine::{Lane, Now};
 use super::timers::Timer;
@@ -13,6 +15,7 @@ use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
 use kafka_proto::ApiKey;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +39,7 @@ impl Client {
     }
 
     fn connect(&mut self, now: Instant, key: LaneKey) {
-        let Some(Address { host, port }) = self.address_of(key.0) else {
+        let Some(address) = self.address_of(key.0) else {
             return self.fail_queued(
                 now,
                 key,
@@ -47,7 +50,8 @@ impl Client {
         let deadline = now + self.connect_timeout(key.0);
         let lane = self.lane(now, key);
         let api_versions = lane.api_versions;
-        (lane.link, lane.is_accepted) = (LinkState::Connecting(conn), false);
+        (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
+        lane.address = Some(address.clone());
         self.lanes.conns.insert(conn, key);
         self.timers.set(Timer::Conn(conn), deadline);
         let link = LinkConfig {
@@ -56,6 +60,7 @@ impl Client {
             api_versions,
         };
         self.stats.connects += 1;
+        let Address { host, port } = address;
         self.actions.push_back(Action::Connect { conn, host, port, deadline, link });
     }
 
@@ -233,6 +238,43 @@ impl Client {
         } else {
             let at = due.max(now.instant + self.config.connections_max_idle / 10);
             self.timers.set(Timer::Idle(key.0, key.1), at);
+        }
+    }
+
+    /// A broker told where brokers are to be found. Connections to one that has moved end once answers agree: the old
+    /// listener may live on, and lag for ever.
+    pub(super) fn check_addresses(&mut self, now: Now, witness: Option<i32>, is_told: impl Fn(i32) -> bool) {
+        let Some(broker) = witness else { return };
+        let witness = Witness { now: now.instant, broker };
+        let elsewhere = self.lanes.led_elsewhere(|broker| self.address_of(broker));
+        let moved: BTreeSet<i32> = elsewhere.iter().map(|key| key.0).filter(|b| is_told(*b)).collect();
+        let settled = self.metadata.cluster.nodes.keys().filter(|b| is_told(**b) && !moved.contains(b));
+        settled.for_each(|broker| self.metadata.doubts.end(&Subject::Address(*broker)));
+        for broker in moved {
+            let Some(address) = self.address_of(broker) else { continue };
+            let subject = Subject::Address(broker);
+            self.metadata.doubts.raise(subject.clone(), Claim::Address(address), witness);
+            if self.metadata.is_agreed(&subject, Duration::ZERO) {
+                self.metadata.doubts.end(&subject);
+                elsewhere.iter().filter(|key| key.0 == broker).for_each(|key| self.drain(now, *key));
+            } else {
+                self.metadata.left_open();
+            }
+        }
+    }
+
+    /// Ends a connection as soon as nothing is in flight on it.
+    fn drain(&mut self, now: Now, key: LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.is_draining = true;
+        }
+        self.close_drained(now, key);
+    }
+
+    pub(super) fn close_drained(&mut self, now: Now, key: LaneKey) {
+        let drained = self.lanes.get(key).filter(|lane| lane.is_draining && lane.in_flight.is_empty());
+        if let Some(conn) = drained.and_then(LaneState::up) {
+            self.close_conn(now, conn, ConnectionError::ClosedByClient);
         }
     }
 

@@ -5,6 +5,7 @@
 //! * Nothing is refused for ever: what lasts for its grace and is said by two brokers, or by the only one that answers, is believed.
 //! * An answer that confirms what is known ends the doubt; one that says yet another thing begins it anew.
 
+use super::address::Address;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ pub(crate) enum Claim {
     Id(Uuid),
     Partitions(usize),
     Leader(Option<i32>, i32),
-    Address(Str, u16),
+    Address(Address),
 }
 
 /// Which broker said something, and when.

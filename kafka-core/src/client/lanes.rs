@@ -2,6 +2,7 @@
 //!
 //! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
 
+use super::address::Address;
 use super::machine::Lane;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
@@ -26,6 +27,10 @@ pub(crate) struct LaneState {
     pub(crate) is_hopeless: bool,
     /// While it connects: the other side has accepted.
     pub(crate) is_accepted: bool,
+    /// Where its connection leads, or the last one led.
+    pub(crate) address: Option<Address>,
+    /// The broker has moved: what is in flight is waited for, then the connection ends.
+    pub(crate) is_draining: bool,
     pub(crate) versions: Option<Arc<BrokerVersions>>,
     pub(crate) throttled_until: Option<Instant>,
     pub(crate) last_used: Instant,
@@ -55,6 +60,8 @@ impl LaneState {
             last_error: None,
             is_hopeless: false,
             is_accepted: false,
+            address: None,
+            is_draining: false,
             versions: None,
             throttled_until: None,
             last_used: now,
@@ -124,6 +131,14 @@ impl Lanes {
 
     pub(crate) fn get_mut(&mut self, key: LaneKey) -> Option<&mut LaneState> {
         self.lanes.get_mut(&key)
+    }
+
+    /// The brokers with an open connection to another address than theirs.
+    pub(crate) fn led_elsewhere(&self, address_of: impl Fn(i32) -> Option<Address>) -> Vec<LaneKey> {
+        let up = self.lanes.iter().filter(|(_, lane)| lane.up().is_some() && !lane.is_draining);
+        let moved =
+            up.filter(|((broker, _), lane)| address_of(*broker).is_some_and(|a| lane.address != Some(a)));
+        moved.map(|(key, _)| *key).collect()
     }
 
     /// Whether a broker is connected to, by whatever lane.

@@ -475,6 +475,7 @@ impl Client {
                 for topic in changes.topics.into_iter().chain(gone) {
                     self.topic_changed(now, &topic);
                 }
+                self.check_addresses(now, Some(broker), |_| true);
                 if !self.metadata.cluster.nodes.is_empty() {
                     self.close_bootstrap(now);
                 }

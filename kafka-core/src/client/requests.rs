@@ -145,7 +145,8 @@ impl Client {
     }
 
     pub(super) fn coordinator_found(&mut self, now: Now, kind: CoordinatorKind, key: &Str, answer: Answer) {
-        let found = answer.result.and_then(|response| {
+        let Answer { broker: witness, result, .. } = answer;
+        let found = result.and_then(|response| {
             let ResponseKind::FindCoordinator(response) = response else { return Err(unexpected(&response)) };
             let Some(coordinator) = response.coordinators.into_iter().next() else {
                 return Err(Error::broker(ErrorCode::CoordinatorNotAvailable).api(ApiKey::FindCoordinator));
@@ -158,6 +159,7 @@ impl Client {
         match found {
             Ok(found) => {
                 self.learn_node(found.node_id, &found.host, found.port);
+                self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let coordinator = self.coordinators.entry(kind, key);
                 (coordinator.broker, coordinator.looking, coordinator.attempts) =
                     (Some(found.node_id), false, 0);
@@ -187,15 +189,11 @@ impl Client {
         }
     }
 
-    /// A broker that metadata has not told of yet.
+    /// Where a broker is to be found, as another API than Metadata tells it.
     fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
-        let Some(port) = u16::try_from(port).ok().filter(|_| id >= 0) else { return };
-        self.metadata.cluster.nodes.entry(id).or_insert_with(|| super::cluster::Node {
-            id,
-            host: host.clone(),
-            port,
-            rack: None,
-        });
+        let Some(port) = u16::try_from(port).ok().filter(|port| id >= 0 && *port > 0) else { return };
+        let rack = self.metadata.cluster.nodes.get(&id).and_then(|node| node.rack.clone());
+        self.metadata.cluster.nodes.insert(id, super::cluster::Node { id, host: host.clone(), port, rack });
     }
 
     /// The next request for a connection; `None` when there is nothing, and the task has to wait for
@@ -214,7 +212,11 @@ impl Client {
     fn next_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
         let max_in_flight = self.config.max_in_flight;
         let (key, lane) = self.lanes.by_conn(conn)?;
-        if lane.up() != Some(conn) || lane.is_muted(now.instant) || lane.in_flight.len() >= max_in_flight {
+        if lane.up() != Some(conn)
+            || lane.is_draining
+            || lane.is_muted(now.instant)
+            || lane.in_flight.len() >= max_in_flight
+        {
             return None;
         }
         while let Some(id) = self.lanes.get_mut(key)?.queue.pop_front() {
@@ -322,6 +324,9 @@ impl Client {
 
     /// A lane that has more to send is told so, since its in-flight limit may have held it back.
     pub(super) fn after_response(&mut self, now: Now, key: LaneKey) {
+        if self.lanes.get(key).is_some_and(|l| l.is_draining) {
+            return self.close_drained(now, key);
+        }
         let more =
             self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.wants_lane(now.instant, key);
         if more {

@@ -1,6 +1,7 @@
 //! Who serves a partition: what metadata, errors and leaders themselves say about it.
 //!
-//! A partition moves on a fresh or equal leader epoch, never on a stale one, and what metadata leaves out changes nothing.
+//! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
+//! leader that a broker named. What metadata leaves out changes nothing.
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
@@ -89,10 +90,8 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor(id) else { return };
         let known = cluster.partition(cursor.topic(), cursor.tp.partition);
         let epoch = known.map_or(-1, |partition| partition.leader_epoch);
-        let is_stale = epoch >= 0 && epoch < cursor.leader_epoch;
-        match known {
-            Some(partition) if !is_stale => self.lead(id, partition.leader, epoch),
-            _ => {}
+        if let Some(partition) = known {
+            self.lead(id, partition.leader, epoch);
         }
         let Some(cursor) = self.cursor(id) else { return };
         if cursor.leader.is_none() && cursor.stage != Stage::Halted && cursor.retry.at.is_none() {

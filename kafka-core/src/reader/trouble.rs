@@ -35,8 +35,8 @@ impl ReaderMachine {
                 self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, problem });
                 self.hold_off_long(now, id);
             }
-            _ if code.is_retriable() || code == ErrorCode::UnknownServerError || is_of_topic_id(code) => {
-                if code.refreshes_metadata() || is_of_topic_id(code) {
+            _ if code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code) => {
+                if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hint_refresh(&topic);
                 }
                 self.struggle(now, id, Error::broker(code));
@@ -88,7 +88,8 @@ impl ReaderMachine {
     }
 }
 
-/// The broker knows the topic by another id, or not by ours yet: metadata is to settle it.
-fn is_of_topic_id(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::UnknownTopicId | ErrorCode::InconsistentTopicId)
+/// The broker knows the topic by another id, or not by ours yet, or not our leader epoch: metadata is to settle it.
+fn doubts_metadata(code: ErrorCode) -> bool {
+    use ErrorCode::{InconsistentTopicId, UnknownLeaderEpoch, UnknownTopicId};
+    matches!(code, UnknownTopicId | InconsistentTopicId | UnknownLeaderEpoch)
 }

@@ -2,6 +2,8 @@
 
 use super::{BOOTSTRAP, Net, topic};
 use crate::client::TopicState;
+use crate::client::machine::Target;
+use crate::error::ConnectionError;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::MetadataResponseTopic;
 use kafka_proto::{Str, Uuid};
@@ -176,6 +178,73 @@ fn case_d7_another_id_is_believed_when_two_brokers_tell_it() {
     net.tell(with_id(2, 1, 0, 1));
     net.run_for(Duration::from_secs(2));
     assert_eq!((id(&net), net.leader(), net.partitions()), (Uuid([2; 16]), Some((1, 0)), 1));
+}
+
+// ---- addresses ----
+
+/// The old listener lives on.
+#[test]
+fn case_m3_a_broker_is_met_at_its_new_address_once_answers_agree() {
+    for broker in 1..=3 {
+        let mut net = Net::knowing(topic("t", 2, 3));
+        assert_eq!(net.call_broker(broker), 9000 + broker as u16);
+        net.moved.insert(broker, 9500);
+        net.ask_anew();
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(net.call_broker(broker), 9500);
+        assert!(!net.ports().contains(&(9000 + broker as u16)), "{:?}", net.ports());
+        net.log.clear();
+        net.run_for(Duration::from_secs(60));
+        assert_eq!(net.asked(), 0, "it is settled");
+    }
+}
+
+#[test]
+fn case_m3_one_broker_that_lags_closes_nothing() {
+    let mut net = Net::knowing(topic("t", 2, 3));
+    net.call_broker(3);
+    let lagging = net.asked_last();
+    net.moved.insert(2, 9500);
+    net.lagging.insert(lagging);
+    net.ask_anew();
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(net.call_broker(2), 9500);
+    for _ in 0..100 {
+        net.ask_anew();
+        assert_eq!(net.call_broker(2), 9500);
+    }
+    assert!(net.log.iter().filter(|(port, _)| *port == lagging).count() > 3, "{:?}", net.log);
+}
+
+/// What the broker does at its old address is not cut off.
+#[test]
+fn case_m3_what_is_in_flight_at_the_old_address_is_waited_for() {
+    let mut net = Net::knowing(topic("t", 1, 3));
+    (1..=3).for_each(|broker| _ = net.call_broker(broker));
+    net.silent.insert(9002);
+    let call = net.call_of(Target::Broker(2), Duration::from_secs(20));
+    net.settle();
+    net.moved.insert(2, 9500);
+    net.ask_anew();
+    net.run_for(Duration::from_secs(5));
+    assert!(net.ports().contains(&9002), "it is in flight");
+    net.answer_all(9002);
+    assert!(net.client.take_call(call).unwrap().is_ok());
+    assert!(!net.ports().contains(&9002), "{:?}", net.ports());
+    assert_eq!(net.call_broker(2), 9500);
+}
+
+#[test]
+fn case_m3_an_address_that_fails_is_left_at_once() {
+    let mut net = Net::knowing(topic("t", 1, 3));
+    net.call_broker(2);
+    net.moved.insert(2, 9500);
+    net.dead.insert(9002);
+    let open: Vec<_> = net.conns.iter().filter(|(_, port)| **port == 9002).map(|(conn, _)| *conn).collect();
+    open.into_iter().for_each(|conn| net.end(conn, ConnectionError::Refused));
+    net.settle();
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(net.call_broker(2), 9500);
 }
 
 // ---- what is asked for again, and how often ----

@@ -34,6 +34,9 @@ struct Net {
     topics: Vec<MetadataResponseTopic>,
     /// What the broker at a port says instead.
     told_by: BTreeMap<u16, Vec<MetadataResponseTopic>>,
+    /// The ports that brokers have moved to, according to all but those at `lagging`.
+    moved: BTreeMap<i32, u16>,
+    lagging: BTreeSet<u16>,
     /// Metadata names no topics, whatever it was asked for.
     is_mute: bool,
     /// The error of Metadata as a whole.
@@ -64,6 +67,8 @@ impl Net {
             log: Vec::new(),
             topics: Vec::new(),
             told_by: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            lagging: BTreeSet::new(),
             is_mute: false,
             metadata_error: 0,
             untold: BTreeSet::new(),
@@ -131,12 +136,25 @@ impl Net {
         false
     }
 
+    /// Answers what a silent port has left open.
+    fn answer_all(&mut self, port: u16) {
+        let conns: Vec<ConnId> = self.conns.iter().filter(|(_, p)| **p == port).map(|(c, _)| *c).collect();
+        for conn in conns {
+            for transmit in self.unanswered.remove(&conn).unwrap_or_default() {
+                let Payload::Plain(request) = &transmit.payload else { panic!("plain requests only") };
+                let response = Answered::Plain(Box::new(self.answer(port, request)));
+                self.input(Input::Response { conn, id: transmit.id, response, throttle: Duration::ZERO });
+            }
+        }
+        self.settle();
+    }
+
     fn answer(&self, port: u16, request: &RequestKind) -> ResponseKind {
         let RequestKind::Metadata(request) = request else { panic!("{request:?}") };
         let broker = |id: i32| MetadataResponseBroker {
             node_id: id,
             host: Str::from("broker"),
-            port: 9000 + id,
+            port: i32::from(self.port_of(id, port)),
             ..MetadataResponseBroker::default()
         };
         let asked = request.topics.iter().flatten().filter_map(|t| t.name.clone());
@@ -154,6 +172,12 @@ impl Net {
         let cluster_id = Some(Str::from(if self.foreign.contains(&port) { "another" } else { "c" }));
         let (topics, error_code) = (topics.collect(), self.metadata_error);
         MetadataResponse { brokers, topics, cluster_id, error_code, ..MetadataResponse::default() }.into()
+    }
+
+    /// The port of a broker, as the one at port `teller` knows it.
+    fn port_of(&self, broker: i32, teller: u16) -> u16 {
+        let moved = self.moved.get(&broker).filter(|_| !self.lagging.contains(&teller));
+        moved.copied().unwrap_or(9000 + broker as u16)
     }
 
     /// Goes on to the next deadline, if it is within `limit`.
@@ -176,9 +200,20 @@ impl Net {
     }
 
     fn call(&mut self, timeout: Duration) -> u64 {
+        self.call_of(Target::Any, timeout)
+    }
+
+    /// Asks a broker for something; the port that was asked.
+    fn call_broker(&mut self, broker: i32) -> u16 {
+        let call = self.call_of(Target::Broker(broker), Duration::from_secs(10));
+        self.run_for(Duration::from_millis(1));
+        assert!(self.client.take_call(call).unwrap().is_ok());
+        self.asked_last()
+    }
+
+    fn call_of(&mut self, target: Target, timeout: Duration) -> u64 {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
-        let spec =
-            CallSpec { target: Target::Any, request: request.into(), timeout: Some(timeout), code: no_code };
+        let spec = CallSpec { target, request: request.into(), timeout: Some(timeout), code: no_code };
         let id = self.client.call(self.now, spec);
         self.settle();
         id

@@ -56,10 +56,8 @@ fn a_leader_that_cannot_be_reached_is_not_taken_from_an_error() {
 }
 
 #[test]
-fn scenario_c16_moves_on_fresh_and_equal_epochs_not_on_stale_ones() {
+fn scenario_c16_moves_with_the_metadata_and_ahead_of_it_on_newer_epochs_only() {
     let mut rig = Rig::reading(1, |_| ());
-    rig.topic(&[(2, 4)]);
-    assert_eq!(rig.lanes(), [(1, MAIN)], "stale");
     rig.topic(&[(2, 5)]);
     assert_eq!(rig.lanes(), [(2, MAIN)], "equal");
     rig.topic(&[(3, 6)]);
@@ -73,6 +71,33 @@ fn scenario_c16_moves_on_fresh_and_equal_epochs_not_on_stale_ones() {
     rig.fetch(1);
     rig.brought(1, vec![led_by(2, 7, ErrorCode::FencedLeaderEpoch)]);
     assert_eq!(rig.lanes(), [], "an equal epoch of an error must not make us go to and fro");
+}
+
+/// The metadata has its reasons, see `client::doubts`; the reader has no second rule.
+#[test]
+fn case_m1_where_metadata_goes_back_to_an_older_epoch_the_reader_does_too() {
+    for (leader, epoch) in [(2, 4), (1, 0), (3, 0), (2, -1)] {
+        let mut rig = Rig::reading(1, |_| ());
+        rig.topic(&[(leader, epoch)]);
+        assert_eq!(rig.lanes(), [(leader, MAIN)]);
+        let plan = rig.fetch(leader);
+        assert_eq!(plan.request.topics[0].partitions[0].current_leader_epoch, epoch);
+        rig.brought(leader, vec![data(0, &[Batch::plain(0, 5)])]);
+        assert_eq!(rig.read(), [0, 1, 2, 3, 4]);
+    }
+}
+
+/// A broker that lags, or a topic made anew whose epochs count from the beginning: metadata will tell.
+#[test]
+fn case_m1_an_epoch_that_the_leader_does_not_know_lets_ask_for_metadata() {
+    let mut rig = Rig::reading(1, |_| ());
+    for _ in 0..5 {
+        rig.fetch(1);
+        rig.brought(1, vec![failed(0, ErrorCode::UnknownLeaderEpoch)]);
+        assert_eq!(rig.hints(), [Hint::Refresh(t())]);
+        let wait = rig.next_timer();
+        rig.later(wait);
+    }
 }
 
 #[test]
