@@ -78,6 +78,12 @@ impl Producer {
     pub(crate) fn handle_answer(&mut self, now: Now, answer: Answer) {
         let error = match answer.result {
             Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
+                ErrorCode::None if response.producer_id < 0 || response.producer_epoch < 0 => {
+                    // The broker would take batches under it for such without idempotence.
+                    let (id, epoch) = (response.producer_id, response.producer_epoch);
+                    let text = format!("producer id {id} with epoch {epoch}, and no error");
+                    Error::new(ErrorKind::Decode(text)).api(ApiKey::InitProducerId)
+                }
                 ErrorCode::None => {
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
                     self.identity_failures = 0;
@@ -90,7 +96,7 @@ impl Producer {
             Err(error) => error,
         };
         self.trouble = Some(error.clone());
-        if error.is_retriable() {
+        if error.is_retriable() || matches!(error.kind(), ErrorKind::Decode(_)) {
             let (min, max) = self.retry_backoff;
             let wait = self.random.backoff(self.identity_failures.min(10), min, max);
             self.identity_failures = self.identity_failures.saturating_add(1);
@@ -103,11 +109,12 @@ impl Producer {
     /// The cluster gives no producer ids: it is too old, or the user has no right to them.
     fn without_identity(&mut self, now: Now, error: Error) {
         let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
-        if too_old && self.accumulator.config.idempotence == Idempotence::IfSupported {
-            self.degrade();
+        let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
+        let may_do_without = too_old || error.code().is_some_and(ErrorCode::is_authorization);
+        if may_do_without && self.accumulator.config.idempotence == Idempotence::IfSupported {
+            self.degrade(error);
             return self.reschedule_all(now.instant);
         }
-        let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
         // What waits cannot be sent; whatever comes later asks again.
         self.identity = IdentityState::Wanted;
         for index in 0..self.partitions.len() {
@@ -120,9 +127,11 @@ impl Producer {
         }
     }
 
-    /// Writes on without producer ids and sequences.
-    fn degrade(&mut self) {
-        self.out.degraded = Some(not_idempotent().detail(Str::from_static("retries may duplicate records")));
+    /// Writes on without producer ids and sequences, for this reason.
+    fn degrade(&mut self, reason: Error) {
+        self.out.degraded = Some(
+            reason.detail(Str::from_static("written without idempotence: retries may duplicate records")),
+        );
         self.identity = IdentityState::Off;
         (0..self.partitions.len()).for_each(|index| self.partitions[index].forget_identity());
     }
@@ -134,7 +143,7 @@ impl Producer {
             return true;
         }
         if self.accumulator.config.idempotence == Idempotence::IfSupported {
-            self.degrade();
+            self.degrade(not_idempotent());
             return true;
         }
         while let Some(index) = self.brokers.get_mut(&leader).and_then(|broker| broker.ready.pop_front()) {

@@ -4,6 +4,7 @@
 //! * The log order of acknowledged batches is their order of being opened: a batch that failed goes back to its place,
 //!   and nothing newer is sent before what failed is resolved.
 //! * A batch keeps its sequence for as long as it may have been written with it.
+//! * A partition that was gone, as far as metadata told, goes on under a bumped epoch.
 //! * A sequence that may be used up by a batch that was given up is never used again: the epoch is bumped first.
 
 use super::accumulator::Slot;
@@ -194,6 +195,13 @@ impl PartitionSender {
         self.needs_bump = true;
         self.clear_stamps();
         self.known_to = None;
+    }
+
+    /// The partition was gone and is there again, or another one of its number: its broker may know the sequences of the former
+    /// sender, and take those of this one for duplicates.
+    pub(crate) fn succeed(&mut self, former: &Self) {
+        self.identity = former.identity;
+        self.needs_bump = former.identity.is_some();
     }
 
     /// From now on batches go without producer id and sequence.

@@ -103,6 +103,8 @@ pub(super) enum IdentityState {
 pub(super) struct TopicEntry {
     id: Uuid,
     first_index: Vec<usize>,
+    /// The last sender of each partition that ceased to exist, by partition.
+    buried: BTreeMap<usize, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -157,10 +159,11 @@ impl Producer {
 
     /// Takes over a topic's snapshot: new partitions, moved leaders.
     pub(crate) fn update_topic(&mut self, now: Now, topic: &Topic, headers: bool) -> Arc<TopicSlots> {
-        let entry = self
-            .topics
-            .entry(topic.name.clone())
-            .or_insert(TopicEntry { id: topic.id, first_index: Vec::new() });
+        let entry = self.topics.entry(topic.name.clone()).or_insert(TopicEntry {
+            id: topic.id,
+            first_index: Vec::new(),
+            buried: BTreeMap::new(),
+        });
         let is_new = entry.id != topic.id && !entry.id.is_zero() && !topic.id.is_zero();
         // A broker that tells no id tells of no other topic.
         if !topic.id.is_zero() {
@@ -168,6 +171,7 @@ impl Producer {
         }
         let gone = entry.first_index.split_off(topic.partitions.len().min(entry.first_index.len()));
         let known = entry.first_index.len();
+        entry.buried.extend((known..).zip(gone.iter().copied()));
         let mut next = self.partitions.len();
         let indexes = &mut entry.first_index;
         let slots = self.accumulator.update_topic(topic, headers, self.random.next(), |_| {
@@ -177,15 +181,20 @@ impl Producer {
         });
         let fresh: Vec<usize> = indexes[known..].to_vec();
         let all: Vec<usize> = indexes.clone();
+        let before: Vec<Option<usize>> = (known..all.len()).map(|p| entry.buried.get(&p).copied()).collect();
         if is_new {
             // Those behind are made below, and begin with new sequences anyway.
             all[..known].iter().for_each(|at| self.partitions[*at].recreated());
         }
         gone.into_iter().for_each(|index| self.bury(now.instant, index));
-        for (partition, index) in (known..).zip(fresh) {
+        for ((partition, index), before) in (known..).zip(fresh).zip(before) {
             if let Some(slot) = slots.slot(partition) {
                 debug_assert_eq!(index, self.partitions.len());
-                self.partitions.push(PartitionSender::new(slot, None));
+                let mut sender = PartitionSender::new(slot, None);
+                if let Some(before) = before {
+                    sender.succeed(&self.partitions[before]);
+                }
+                self.partitions.push(sender);
             }
         }
         for (told, index) in topic.partitions.iter().zip(all) {

@@ -83,6 +83,13 @@ impl Harness {
         }
     }
 
+    pub(super) fn refuse_identity(&mut self, code: ErrorCode) {
+        assert!(self.producer.poll_ask().is_some());
+        let response = InitProducerIdResponse { error_code: code.code(), ..Default::default() };
+        let answer = Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) };
+        self.producer.handle_answer(self.now, answer);
+    }
+
     pub(super) fn send(&mut self, partition: usize, value: &str) -> Delivery {
         let slot = self.topic.slot(partition).unwrap();
         let message = Message::new(value.to_owned()).key("k");

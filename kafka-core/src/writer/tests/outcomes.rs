@@ -293,6 +293,96 @@ fn case_d7_an_answer_without_an_id_does_not_hide_that_the_topic_was_made_anew() 
     assert_eq!([first_sequence(0), first_sequence(2)], [3, 0]);
 }
 
+/// A partition that one answer lacked, or that was away for longer: the broker remembers its sequences.
+#[test]
+fn case_d7_a_partition_that_comes_back_goes_on_under_a_bumped_epoch() {
+    for (id, ways) in [(0, &[1, 3][..]), (1, &[1, 2, 3]), (1, &[0, 3]), (0, &[1, 3, 1, 2, 3])] {
+        let mut h = Harness::new(3, WriterConfig::default());
+        h.make_anew(id, 3);
+        let mut seen = Vec::new();
+        write_and_note(&mut h, &mut seen);
+        for count in ways {
+            h.make_anew(id, *count);
+            if *count == 3 {
+                write_and_note(&mut h, &mut seen);
+            }
+        }
+        let mut once = seen.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), seen.len(), "an epoch and sequence twice: {seen:?}");
+    }
+}
+
+/// Writes two records to partition 2 that the broker remembers, by epoch and sequence.
+fn write_and_note(h: &mut Harness, seen: &mut Vec<(i16, i32)>) {
+    for _ in 0..2 {
+        let delivery = h.send(2, "x");
+        let request = h.poll_later(BROKER);
+        h.answer(&request, &[(ErrorCode::None, seen.len() as i64)]);
+        assert_eq!(acked(&delivery), seen.len() as i64);
+        seen.extend(request.stamps().into_iter().map(|(_, epoch, sequence, _)| (epoch, sequence)));
+    }
+}
+
+#[test]
+fn case_d8_a_producer_id_that_is_none_is_asked_for_again() {
+    for (id, epoch) in [(-1, 0), (7, -1), (-1, -1), (i64::MIN, 3), (7, i16::MIN)] {
+        let mut h = Harness::without_identity(1, WriterConfig::default());
+        let delivery = h.send(0, "x");
+        for _ in 0..3 {
+            h.give_identity(id, epoch);
+            assert!(h.poll().is_none(), "{id} {epoch}");
+            assert!(h.producer.poll_ask().is_none(), "not without a wait");
+            h.next_deadline();
+        }
+        h.give_identity(7, 0);
+        let request = h.poll_later(BROKER);
+        assert_eq!(request.stamps(), [(0, 0, 0, 1)]);
+        h.answer(&request, &[(ErrorCode::None, 0)]);
+        assert_eq!(acked(&delivery), 0);
+    }
+}
+
+#[test]
+fn case_d8_what_cannot_be_sent_says_that_the_id_is_none() {
+    let mut h = Harness::without_identity(1, WriterConfig::default());
+    let delivery = h.send(0, "x");
+    while delivery.try_get().is_none() {
+        h.give_identity(-1, 5);
+        h.next_deadline();
+    }
+    let error = failed(&delivery).error.to_string();
+    assert!(error.contains("producer id -1 with epoch 5"), "{error}");
+}
+
+#[test]
+fn case_c7_without_the_right_to_be_idempotent_it_writes_without_and_says_why() {
+    use ErrorCode::{ClusterAuthorizationFailed, TransactionalIdAuthorizationFailed};
+    for code in [ClusterAuthorizationFailed, TransactionalIdAuthorizationFailed] {
+        let mut h = Harness::without_identity(1, WriterConfig::default());
+        let delivery = h.send(0, "x");
+        h.refuse_identity(code);
+        let request = h.poll_later(BROKER);
+        assert_eq!(request.stamps(), [(0, -1, -1, 1)]);
+        h.answer(&request, &[(ErrorCode::None, 0)]);
+        assert_eq!(acked(&delivery), 0);
+        let told = h.producer.out.degraded.take().unwrap();
+        assert_eq!(told.code(), Some(code), "{told}");
+        assert!(told.to_string().contains("without idempotence"), "{told}");
+    }
+}
+
+#[test]
+fn case_c7_where_idempotence_is_required_it_fails() {
+    let config = WriterConfig { idempotence: Idempotence::Required, ..WriterConfig::default() };
+    let mut h = Harness::without_identity(1, config);
+    let delivery = h.send(0, "x");
+    h.refuse_identity(ErrorCode::ClusterAuthorizationFailed);
+    assert_eq!(failed(&delivery).error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
+    assert!(h.producer.out.degraded.is_none() && h.poll().is_none());
+}
+
 #[test]
 fn case_c6_throttling_told_as_a_policy_violation_is_tried_again() {
     let mut h = Harness::new(1, WriterConfig::default());
