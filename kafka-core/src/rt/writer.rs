@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
     Accumulator, Charge, Clock, Delivered, Delivery, ProducerStats, Refused, SendError, Slot, Ticket,
-    TopicSlots, WriterConfig,
+    TopicSlots, Waited, WriterConfig,
 };
 use kafka_proto::Str;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
 ///
@@ -147,20 +147,21 @@ impl Writer {
         message: &Message,
         missing: &mut BTreeMap<Str, SendError>,
     ) -> Result<Delivery, SendError> {
+        let mut patience = Patience::default();
         let slots = match self.known(message)? {
             Known::Slots(slots) => slots,
             Known::Not(topic) => {
                 if let Some(error) = missing.get(&topic) {
                     return Err(error.clone());
                 }
-                let learned = self.inner.learn(&topic).await;
+                let learned = self.inner.learn(&topic, &mut patience).await;
                 Slots::Other(learned.inspect_err(|error| {
                     missing.insert(topic, error.clone());
                 })?)
             }
         };
         let slot = self.inner.accumulator.balance(&slots, message)?;
-        self.inner.send_to(&slots, &slot, message).await
+        self.inner.send_to(&slots, &slot, message, patience).await
     }
 
     /// Takes what needs no waiting; gives the first message that does.
@@ -348,8 +349,8 @@ impl Deref for Slots<'_> {
 }
 
 impl Inner {
-    async fn learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, SendError> {
-        let deadline = self.handle.now().instant + self.accumulator.config.delivery_timeout;
+    async fn learn(&self, topic: &Str, patience: &mut Patience) -> Result<Arc<TopicSlots>, SendError> {
+        let deadline = patience.begin(self) + self.accumulator.config.delivery_timeout;
         // It keeps the topic wanted until the writer itself does.
         let mut wait = pin!(TopicWait::new(self.handle.shared(), topic, deadline));
         wait.as_mut().await.map_err(SendError::not_written)?;
@@ -389,14 +390,20 @@ impl Inner {
         slots: &TopicSlots,
         slot: &Slot,
         message: &Message,
+        mut patience: Patience,
     ) -> Result<Delivery, SendError> {
         let mut granted = 0;
+        let clock = self.handle.shared().as_ref();
         loop {
-            match self.append(self.handle.shared().as_ref(), slots, slot, message, granted) {
+            let taken = match patience.since {
+                Some(since) => self.append(Waited { clock, since }, slots, slot, message, granted),
+                None => self.append(clock, slots, slot, message, granted),
+            };
+            match taken {
                 Ok(delivery) => return Ok(delivery),
                 Err(Refused::Error(error)) => return Err(error),
                 Err(Refused::NoRoom(need)) => {
-                    granted = self.wait_for_room(slot, need).await?;
+                    granted = self.wait_for_room(slot, need, &mut patience).await?;
                 }
             }
         }
@@ -412,7 +419,7 @@ impl Inner {
         granted: usize,
     ) -> Result<Delivery, Refused> {
         let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
-        if appended.opened || appended.filled {
+        if appended.opened || appended.filled || appended.aged {
             let now = clock.now();
             self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
         }
@@ -425,15 +432,20 @@ impl Inner {
     }
 
     /// The bytes that were granted: none where the writer was closed.
-    async fn wait_for_room(&self, slot: &Slot, need: usize) -> Result<usize, SendError> {
-        let now = self.handle.now();
+    async fn wait_for_room(
+        &self,
+        slot: &Slot,
+        need: usize,
+        patience: &mut Patience,
+    ) -> Result<usize, SendError> {
+        let since = patience.begin(self);
         let memory = &self.accumulator.memory;
         let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
         let mut ticket = MemoryTicket { accumulator: &self.accumulator, place: Some(place) };
         self.pressure();
         let timeout = self.accumulator.config.delivery_timeout;
         let granted = poll_fn(|cx| memory.poll_granted(place, cx));
-        match until(self.handle.shared(), now.instant + timeout, granted).await {
+        match until(self.handle.shared(), since + timeout, granted).await {
             Some(()) => {
                 ticket.place = None;
                 Ok(memory.taken(place))
@@ -443,6 +455,19 @@ impl Inner {
                 Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
             }
         }
+    }
+}
+
+/// Since when a message waits, if it does: metadata, room and the answer share one delivery timeout.
+#[derive(Default)]
+struct Patience {
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// The message has to wait: from now on, or since it had to for the first time.
+    fn begin(&mut self, inner: &Inner) -> Instant {
+        *self.since.get_or_insert_with(|| inner.handle.now().instant)
     }
 }
 

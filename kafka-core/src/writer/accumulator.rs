@@ -19,7 +19,7 @@ use kafka_proto::records::{BatchBuilder, ChunkPool};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
@@ -88,7 +88,10 @@ struct Queue {
 struct Open {
     builder: BatchBuilder,
     number: u64,
+    /// When its oldest record was sent.
     created: Instant,
+    /// Its first record had waited for long to be taken: its delivery timeout is over long before that of newer ones.
+    is_late: bool,
     tickets: Arc<Tickets>,
     /// Memory charged for it: the capacity of its chunks.
     charged: Charge,
@@ -101,6 +104,8 @@ pub(crate) struct Appended {
     pub(crate) opened: bool,
     /// A batch was sealed, since it was full.
     pub(crate) filled: bool,
+    /// The open batch is older than it was, by a record that had waited to be taken.
+    pub(crate) aged: bool,
 }
 
 /// The slot that was picked, in the view it was picked from.
@@ -117,6 +122,32 @@ pub(crate) trait Clock: Copy {
 
     /// The wall clock alone, in ms since the epoch.
     fn wall_ms(self) -> i64;
+
+    /// Since when the record has waited to be taken, if it has.
+    fn waited_since(self) -> Option<Instant> {
+        None
+    }
+}
+
+/// The clock of a record that was sent at `since`, and had to wait to be taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Waited<C> {
+    pub(crate) clock: C,
+    pub(crate) since: Instant,
+}
+
+impl<C: Clock> Clock for Waited<C> {
+    fn now(self) -> Now {
+        self.clock.now()
+    }
+
+    fn wall_ms(self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    fn waited_since(self) -> Option<Instant> {
+        Some(self.since)
+    }
 }
 
 /// A time that stands still.
@@ -254,11 +285,14 @@ impl Accumulator {
     ) -> Result<Delivery, Refused> {
         let timestamp = message.timestamp.unwrap_or_else(|| clock.wall_ms());
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
+        let waited_since = clock.waited_since();
         if let Some(open) = &mut queue.open {
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
             let full = open.builder.encoded_len() + len > queue.limit.unwrap_or(self.config.batch_bytes)
-                || open.builder.count() >= self.config.batch_messages;
+                || open.builder.count() >= self.config.batch_messages
+                || !open.may_join(waited_since, self.slack());
             if !full {
+                appended.aged = waited_since.is_some_and(|since| open.age(since));
                 return open.append(timestamp, message, len, granted);
             }
             queue.seal_open(&slot.topic);
@@ -267,13 +301,20 @@ impl Accumulator {
         let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
         self.check_size(topic, len + BATCH_OVERHEAD)?;
         let builder = self.builder(queue.last_bytes);
-        let mut open = Open::new(slot, builder, queue.next_number, clock.now().instant);
+        let now = clock.now().instant;
+        let mut open = Open::new(slot, builder, queue.next_number, waited_since.unwrap_or(now));
+        open.is_late = now.saturating_duration_since(open.created) > self.slack();
         // Where nothing goes in no batch is kept either: an empty one must not linger.
         let delivery = open.append(timestamp, message, len, granted)?;
         queue.open = Some(open);
         queue.next_number += NUMBERS;
         appended.opened = true;
         Ok(delivery)
+    }
+
+    /// What the records of one batch may differ in when they were sent, where some waited to be taken.
+    fn slack(&self) -> Duration {
+        self.config.delivery_timeout / 16
     }
 
     /// With large chunks for large batches, unless memory is short: then it grows as records come.
@@ -399,10 +440,16 @@ impl Slot {
         queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
     }
 
-    /// When the oldest batch that was not taken was begun.
+    /// When the oldest record that was not taken was sent. One that waited may be older than those before it.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let queue = self.lock();
-        queue.sealed.front().map(|b| b.created).or(queue.open.as_ref().map(|o| o.created))
+        let open = queue.open.as_ref().map(|o| o.created);
+        queue.sealed.iter().map(|b| b.created).chain(open).min()
+    }
+
+    /// When the oldest record of the open batch was sent.
+    pub(crate) fn open_since(&self) -> Option<Instant> {
+        self.lock().open.as_ref().map(|o| o.created)
     }
 
     pub(crate) fn has_sealed(&self) -> bool {
@@ -427,7 +474,22 @@ impl Open {
     fn new(slot: &Slot, builder: BatchBuilder, number: u64, created: Instant) -> Self {
         let tickets = Arc::new(Tickets::new(slot.partition));
         let charged = Charge { partition: slot.index, bytes: 0 };
-        Self { builder, number, created, tickets, charged }
+        Self { builder, number, created, is_late: false, tickets, charged }
+    }
+
+    /// Whether a record, which may have waited since then, can share the batch's delivery timeout.
+    fn may_join(&self, waited_since: Option<Instant>, slack: Duration) -> bool {
+        match waited_since {
+            None => !self.is_late,
+            Some(since) => since.max(self.created).duration_since(since.min(self.created)) <= slack,
+        }
+    }
+
+    /// A record of then joins; whether the batch is older by that.
+    fn age(&mut self, since: Instant) -> bool {
+        let is_older = since < self.created;
+        self.created = self.created.min(since);
+        is_older
     }
 
     /// Takes a record whose length is known.
@@ -459,7 +521,7 @@ impl Open {
 
 impl Queue {
     fn seal_open(&mut self, topic: &Str) {
-        let Some(Open { builder, number, created, tickets, charged }) = self.open.take() else { return };
+        let Some(Open { builder, number, created, tickets, charged, .. }) = self.open.take() else { return };
         self.last_bytes = builder.encoded_len() - BATCH_OVERHEAD;
         let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());
         self.sealed.push_back(Arc::new(batch));

@@ -24,7 +24,7 @@ pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
-pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots};
+pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots, Waited};
 pub(crate) use batch::{Batch, Outcome, Tickets};
 pub(crate) use encode::{BATCHES, pack, produce_request};
 pub(crate) use memory::{Charge, Ticket};

@@ -215,15 +215,28 @@ impl PartitionSender {
         self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
     }
 
-    /// When the oldest unresolved batch was begun.
+    /// When the oldest unresolved record was sent.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let in_flight = self
             .in_flight
             .iter()
             .filter(|(_, p)| !p.batch.tickets.is_resolved())
             .map(|(_, p)| p.batch.created);
-        let queued = self.queue.front().map(|p| p.batch.created);
+        let queued = (0..self.queue.len()).filter(|at| self.may_expire(*at));
+        let queued = queued.map(|at| self.queue[at].batch.created);
         in_flight.chain(queued).chain(self.slot.oldest()).min()
+    }
+
+    /// Takes a batch that waits in vain.
+    pub(crate) fn take_expired(&mut self, due: impl Fn(Instant) -> bool) -> Option<Pending> {
+        let is_due = |at: &usize| self.may_expire(*at) && due(self.queue[*at].batch.created);
+        let at = (0..self.queue.len()).find(is_due)?;
+        self.queue.remove(at)
+    }
+
+    /// Sequences are given up in their order: what stands behind others has to wait for them, unless it has none yet.
+    fn may_expire(&self, at: usize) -> bool {
+        at == 0 || self.queue[at].stamp.is_none()
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -236,12 +236,13 @@ impl Producer {
 
     // ---- the application's side ----
 
-    /// A record was appended: a batch of this partition was opened, or filled, or both.
+    /// A record was appended: a batch of this partition was opened, filled, or is older than it was.
     pub(crate) fn appended(&mut self, now: Now, index: usize, opened: bool) {
         if opened {
             self.watch_expiry(now.instant, index);
             self.opened(now.instant, index);
         }
+        self.watch_late(now.instant, index);
         self.schedule(now.instant, index);
     }
 

@@ -57,6 +57,18 @@ impl Producer {
         self.expiring.insert((at, index));
     }
 
+    /// A record that waited to be taken may be the first whose delivery timeout is over.
+    pub(super) fn watch_late(&mut self, now: Instant, index: usize) {
+        let partition = &mut self.partitions[index];
+        let Some(since) = partition.slot.open_since() else { return };
+        let at = (since + self.accumulator.config.delivery_timeout).max(now);
+        if let Some(expiry) = partition.expiry.filter(|expiry| at < *expiry) {
+            self.expiring.remove(&(expiry, index));
+            self.expiring.insert((at, index));
+            partition.expiry = Some(at);
+        }
+    }
+
     /// Batches of a partition whose delivery timeout is over.
     fn expire(&mut self, now: Instant, index: usize) {
         let after = self.accumulator.config.delivery_timeout;
@@ -71,7 +83,7 @@ impl Producer {
         let last = self.trouble_of(&self.partitions[index]);
         let error =
             Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Produce).partition(&topic, number);
-        while let Some(pending) = pop_if(&mut self.partitions[index].queue, |p| due(p.batch.created)) {
+        while let Some(pending) = self.partitions[index].take_expired(due) {
             self.give_up(index, &pending, error.clone());
         }
         let late: Vec<Arc<Batch>> = self.partitions[index]

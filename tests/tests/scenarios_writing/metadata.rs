@@ -265,6 +265,48 @@ fn scenario_p23_a_lone_replica_that_restarts_is_waited_for() {
     });
 }
 
+/// Whatever a record waits for, its delivery timeout counts from `send`: for metadata first, and then for a leader.
+#[test]
+fn case_w2_late_metadata_leaves_less_time_for_the_rest() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let (own, begun) = (sim.clone(), sim.elapsed());
+        change_metadata(&sim, 10_000, move |metadata| {
+            for topic in &mut metadata.topics {
+                match own.elapsed() - begun < secs(40) {
+                    true => (topic.error_code, topic.partitions) = (5, Vec::new()),
+                    false => topic.partitions.iter_mut().for_each(|p| p.leader_id = -1),
+                }
+            }
+        });
+        let writer = one_by_one(&client).delivery_timeout(secs(60)).build().unwrap();
+        let taken = writer.send(to(0, "x")).await.unwrap();
+        assert!(sim.elapsed() - begun >= secs(40), "{:?}", sim.elapsed() - begun);
+        taken.await.unwrap_err();
+        assert_eq!(sim.elapsed() - begun, secs(60));
+    });
+}
+
+#[test]
+fn case_w2_waiting_for_room_leaves_less_time_for_the_rest() {
+    Simulation::builder().nodes(1).topic("t", 1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = one_by_one(&client).batch_bytes(1024).buffer_bytes(1024).delivery_timeout(secs(60));
+        let writer = writer.build().unwrap();
+        writer.write_messages([to(0, "warm")]).await.unwrap();
+        sim.kill(0);
+        let big = || to(0, vec![b'x'; 900]);
+        let first = writer.send(big()).await.unwrap();
+        sim.sleep(secs(20)).await;
+        let begun = sim.elapsed();
+        let second = writer.send(big()).await.unwrap();
+        assert_eq!(sim.elapsed() - begun, secs(40), "there is room when the first is given up");
+        first.await.unwrap_err();
+        second.await.unwrap_err();
+        assert_eq!(sim.elapsed() - begun, secs(60));
+    });
+}
+
 /// A hint of a new leader (KIP-951) and a broker that joins leave the connections to others alone.
 #[test]
 fn scenario_n6_a_change_of_brokers_breaks_no_connection() {

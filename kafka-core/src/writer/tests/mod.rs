@@ -7,7 +7,7 @@ mod scale;
 mod sequences;
 mod timing;
 
-use super::accumulator::{Accumulator, TopicSlots};
+use super::accumulator::{Accumulator, Clock, TopicSlots, Waited};
 use super::batch::{Delivered, Delivery, SendError};
 use super::config::WriterConfig;
 use super::producer::Producer;
@@ -91,10 +91,20 @@ impl Harness {
     }
 
     pub(super) fn send(&mut self, partition: usize, value: &str) -> Delivery {
+        self.send_by(self.now, partition, value)
+    }
+
+    /// A record is taken that has waited for so long.
+    pub(super) fn send_waited(&mut self, partition: usize, waited: Duration) -> Delivery {
+        let since = self.now.instant - waited;
+        self.send_by(Waited { clock: self.now, since }, partition, "waited")
+    }
+
+    fn send_by(&mut self, clock: impl Clock, partition: usize, value: &str) -> Delivery {
         let slot = self.topic.slot(partition).unwrap();
         let message = Message::new(value.to_owned()).key("k");
-        let (appended, delivery) = self.accumulator.append(self.now, &self.topic, &slot, &message, 0);
-        if appended.opened || appended.filled {
+        let (appended, delivery) = self.accumulator.append(clock, &self.topic, &slot, &message, 0);
+        if appended.opened || appended.filled || appended.aged {
             self.producer.appended(self.now, slot.index, appended.opened);
         }
         delivery.unwrap()
