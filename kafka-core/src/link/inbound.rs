@@ -19,6 +19,8 @@ pub struct LinkInbound {
     frames: FrameReader,
     any_frame: bool,
     any_response: bool,
+    /// The correlation id up to which answers came, or need not come any more.
+    answered: i32,
 }
 
 /// What came in.
@@ -42,7 +44,7 @@ pub enum Received {
 impl LinkInbound {
     pub(super) fn new(shared: Shared) -> Self {
         let frames = FrameReader::new(shared.config.max_response_bytes);
-        Self { shared, frames, any_frame: false, any_response: false }
+        Self { shared, frames, any_frame: false, any_response: false, answered: 0 }
     }
 
     /// Where the next bytes of the socket go; never empty.
@@ -63,21 +65,36 @@ impl LinkInbound {
         if !self.any_frame {
             recognize(self.frames.pending())?;
         }
-        let Some(frame) = self.next_frame()? else { return Ok(None) };
-        self.any_frame = true;
-        let in_flight = {
-            let mut state = self.shared.lock();
-            if !state.setup.is_done() {
-                let ready = state.setup.handle(&frame)?;
-                return Ok(Some(ready.map_or(Received::SetupGoesOn, Received::Ready)));
+        while let Some(frame) = self.next_frame()? {
+            self.any_frame = true;
+            if let Some(received) = self.take(frame)? {
+                return Ok(Some(received));
             }
-            let oldest = state.in_flight.iter().position(|r| r.answered);
-            oldest.and_then(|at| state.in_flight.remove(at))
-        };
-        let Some(in_flight) = in_flight else {
+        }
+        Ok(None)
+    }
+
+    /// What a frame says; `None` for an answer to a request that asked for none.
+    fn take(&mut self, frame: Bytes) -> Result<Option<Received>, ConnectionError> {
+        let got = correlation_id_of(&frame);
+        let mut state = self.shared.lock();
+        if !state.setup.is_done() {
+            let ready = state.setup.handle(&frame)?;
+            self.answered = got;
+            return Ok(Some(ready.map_or(Received::SetupGoesOn, Received::Ready)));
+        }
+        let oldest = state.in_flight.iter().position(|r| r.answered);
+        let expected = oldest.map_or(state.next_correlation_id, |at| state.in_flight[at].correlation_id);
+        if is_between(self.answered, got, expected) {
+            // Azure Event Hubs answers Produce with acks of none.
+            self.answered = got;
+            return Ok(None);
+        }
+        let Some(in_flight) = oldest.and_then(|at| state.in_flight.remove(at)) else {
             return Err(ConnectionError::NotKafka("a response that nobody asked for".into()));
         };
-        self.any_response = true;
+        drop(state);
+        (self.any_response, self.answered) = (true, expected);
         answer(in_flight, frame).map(Some)
     }
 
@@ -121,7 +138,7 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
         None => frame,
     };
     // The correlation id is looked at first: the body of another response may decode as anything.
-    let got = frame.first_chunk::<4>().map_or(0, |b| i32::from_be_bytes(*b));
+    let got = correlation_id_of(&frame);
     if got != correlation_id {
         return Err(ConnectionError::Correlation { expected: correlation_id, got });
     }
@@ -133,6 +150,16 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
         other => Answered::Plain(Box::new(fit::lift(other, version))),
     };
     Ok(Received::Response { id, response, throttle })
+}
+
+fn correlation_id_of(frame: &[u8]) -> i32 {
+    frame.first_chunk::<4>().map_or(0, |b| i32::from_be_bytes(*b))
+}
+
+/// Whether an id was given out after `last` and before `next`; ids wrap.
+pub(super) fn is_between(last: i32, id: i32, next: i32) -> bool {
+    let after = |id: i32| id.wrapping_sub(last).cast_unsigned();
+    (1..after(next)).contains(&after(id))
 }
 
 /// From the version on that says so the client has to keep silent; before, the broker delayed its answer.

@@ -6,7 +6,7 @@
 //!
 //! Invariants
 //! * Responses come in the order of requests (a broker serves one request of a connection at a time); the correlation
-//!   id is a check, and one that does not fit ends the connection.
+//!   id is a check, and one that does not fit ends the connection. An answer to a request that asked for none is passed over.
 //! * A request of which the socket did not take every byte cannot have been executed.
 //! * Nothing but ApiVersions is sent before the versions are known.
 

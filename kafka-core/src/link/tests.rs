@@ -6,6 +6,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::frame::{decode_request, encode_response};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
+use kafka_proto::messages::produce::ProduceResponse;
 use kafka_proto::{Bytes, ResponseKind};
 use std::io::IoSlice;
 use std::time::Duration;
@@ -66,6 +67,74 @@ fn ready() -> (LinkInbound, LinkOutbound) {
 fn heartbeat(id: u64) -> Transmit {
     let request = HeartbeatRequest { group_id: "g".into(), ..HeartbeatRequest::default() };
     Transmit { id: RequestId(id), version: 2, payload: Payload::Plain(Box::new(request.into())) }
+}
+
+/// A Produce request without batches; with acks of none no answer is asked for.
+fn produce(id: u64, acks: i16) -> Transmit {
+    let produce = Produce { acks, timeout_ms: 1000, batches: Vec::new() };
+    Transmit { id: RequestId(id), version: 9, payload: Payload::Produce(produce) }
+}
+
+/// Queues requests: their correlation ids.
+fn queue(outbound: &mut LinkOutbound, requests: impl IntoIterator<Item = Transmit>) -> Vec<i32> {
+    requests
+        .into_iter()
+        .map(|request| {
+            outbound.queue(request).unwrap();
+            request_in(&take(outbound)).0.correlation_id
+        })
+        .collect()
+}
+
+fn answered(inbound: &mut LinkInbound) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while let Some(Received::Response { id, .. }) = inbound.poll().unwrap() {
+        ids.push(id.0);
+    }
+    ids
+}
+
+#[test]
+fn case_c2_an_answer_to_acks_of_none_is_passed_over() {
+    let produced = || ProduceResponse::default();
+    // Only some of them are answered.
+    for told in [&[0, 1, 2, 3, 4][..], &[1, 3], &[4], &[0], &[]] {
+        let (mut inbound, mut outbound) = ready();
+        let ids = queue(&mut outbound, (0..5).map(|id| produce(id, 0)));
+        told.iter().for_each(|at| respond(&mut inbound, ids[*at], 9, produced()));
+        assert!(answered(&mut inbound).is_empty());
+        let ids = queue(&mut outbound, [produce(5, -1), produce(6, 0), produce(7, 1), heartbeat(8)]);
+        let answers = ids.iter().map(|id| respond(&mut inbound, *id, 9, produced()));
+        assert_eq!(answers.take(3).count(), 3);
+        respond(&mut inbound, ids[3], 2, HeartbeatResponse::default());
+        assert_eq!(answered(&mut inbound), [5, 7, 8]);
+        assert!(inbound.finish().is_empty());
+    }
+}
+
+#[test]
+fn case_c2_an_answer_that_comes_late_or_twice_ends_the_connection() {
+    for wrong in [0, 1, 3] {
+        let (mut inbound, mut outbound) = ready();
+        let ids = queue(&mut outbound, [produce(0, 0), produce(1, -1), produce(2, 0), produce(3, -1)]);
+        respond(&mut inbound, ids[1], 9, ProduceResponse::default());
+        assert_eq!(answered(&mut inbound), [1]);
+        let passed = ids[2];
+        respond(&mut inbound, passed, 9, ProduceResponse::default());
+        assert!(answered(&mut inbound).is_empty());
+        let wrong = if wrong == 3 { ids[3] + 1 } else { ids[wrong] };
+        respond(&mut inbound, wrong, 9, ProduceResponse::default());
+        let error = inbound.poll().unwrap_err();
+        assert_eq!(error, ConnectionError::Correlation { expected: ids[3], got: wrong });
+    }
+}
+
+#[test]
+fn case_c2_ids_wrap() {
+    use super::inbound::is_between;
+    assert!(is_between(i32::MAX - 1, i32::MAX, i32::MIN) && is_between(i32::MAX, i32::MIN, i32::MIN + 2));
+    assert!(!is_between(i32::MAX, i32::MIN + 2, i32::MIN + 2) && !is_between(i32::MAX, i32::MAX, i32::MIN));
+    assert!(!is_between(5, 5, 6) && !is_between(5, 4, 6) && !is_between(5, 6, 6) && is_between(5, 6, 7));
 }
 
 #[test]

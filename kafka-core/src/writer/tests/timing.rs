@@ -25,8 +25,7 @@ fn the_delivery_timeout_bounds_a_record_nobody_can_send() {
 /// How long each of these records, in this order, waits for its end from now on where nobody can send them. Each comes with
 /// the seconds that it has waited to be taken.
 fn ends(timeout: u64, waited: &[u64]) -> Vec<u64> {
-    let config =
-        WriterConfig { delivery_timeout: Duration::from_secs(timeout), ..WriterConfig::default() };
+    let config = WriterConfig { delivery_timeout: Duration::from_secs(timeout), ..WriterConfig::default() };
     let mut h = Harness::new(1, config);
     h.move_leader(1, None);
     let mut sent = Vec::new();
