@@ -174,6 +174,10 @@ pub enum ConnectionError {
     /// The broker told its versions and closed at the very first request: often a SASL listener.
     #[error("closed by the broker at the first request; is this a SASL listener?")]
     ClosedAfterSetup,
+    /// The broker closed a connection that had served before, with a request unanswered: it went down, or takes only smaller
+    /// requests, or a proxy before it does.
+    #[error("closed by the broker in place of an answer")]
+    ClosedUnanswered,
     /// What answers there speaks TLS.
     #[error("the other side speaks TLS, the client plaintext")]
     TlsListener,
@@ -378,7 +382,7 @@ impl ConnectionError {
             Self::TooManyOpenFiles => 4,
             Self::ClosedDuringSetup | Self::ClosedAfterSetup => 3,
             Self::SetupTimeout | Self::ResponseTimeout => 2,
-            Self::Lost(_) | Self::ClosedByClient => 0,
+            Self::Lost(_) | Self::ClosedUnanswered | Self::ClosedByClient => 0,
             _ => 1,
         }
     }

@@ -112,6 +112,13 @@ impl Client {
     ) {
         let Some(key) = self.lanes.conns.remove(&conn) else { return };
         self.timers.stop(&Timer::Conn(conn));
+        let error = match error {
+            // No SASL listener, since it has served without.
+            ConnectionError::ClosedAfterSetup if self.lanes.has_served(key.0) => {
+                ConnectionError::ClosedUnanswered
+            }
+            error => error,
+        };
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let mut falls_back = false;
         let error = match std::mem::replace(&mut lane.link, LinkState::Idle) {

@@ -32,6 +32,8 @@ pub(crate) struct LaneState {
     /// The broker has moved: what is in flight is waited for, then the connection ends.
     pub(crate) is_draining: bool,
     pub(crate) versions: Option<Arc<BrokerVersions>>,
+    /// The broker has answered a request over it, once.
+    pub(crate) has_served: bool,
     pub(crate) throttled_until: Option<Instant>,
     pub(crate) last_used: Instant,
     /// The version of ApiVersions to begin the next connection with.
@@ -63,6 +65,7 @@ impl LaneState {
             address: None,
             is_draining: false,
             versions: None,
+            has_served: false,
             throttled_until: None,
             last_used: now,
             api_versions,
@@ -139,6 +142,12 @@ impl Lanes {
         let moved =
             up.filter(|((broker, _), lane)| address_of(*broker).is_some_and(|a| lane.address != Some(a)));
         moved.map(|(key, _)| *key).collect()
+    }
+
+    /// Whether a broker has answered requests, over whatever lane.
+    pub(crate) fn has_served(&self, broker: i32) -> bool {
+        let lanes = self.lanes.range((broker, Lane::Other)..);
+        lanes.take_while(|((of, _), _)| *of == broker).any(|(_, lane)| lane.has_served)
     }
 
     /// Whether a broker is connected to, by whatever lane.

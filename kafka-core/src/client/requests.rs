@@ -297,7 +297,7 @@ impl Client {
             if !lane.answered(id) {
                 return;
             }
-            (lane.failures, lane.last_error) = (0, None);
+            (lane.failures, lane.last_error, lane.has_served) = (0, None, true);
             lane.last_used = now.instant;
             if lane.in_flight.is_empty() {
                 self.timers.stop(&Timer::Conn(conn));

@@ -117,8 +117,11 @@ impl LinkInbound {
         if !self.frames.pending().is_empty() {
             return ConnectionError::Lost("closed by the broker in the middle of a response".into());
         }
-        if !self.any_response && state.in_flight.iter().any(|r| r.answered) {
-            return ConnectionError::ClosedAfterSetup;
+        if state.in_flight.iter().any(|r| r.answered) {
+            return match self.any_response {
+                true => ConnectionError::ClosedUnanswered,
+                false => ConnectionError::ClosedAfterSetup,
+            };
         }
         ConnectionError::Lost("closed by the broker".into())
     }

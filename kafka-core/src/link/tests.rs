@@ -294,7 +294,7 @@ fn how_a_connection_ended_tells_what_may_be_behind_it() {
     respond(&mut inbound, header.correlation_id, 2, HeartbeatResponse::default());
     inbound.poll().unwrap();
     outbound.queue(heartbeat(2)).unwrap();
-    assert!(matches!(inbound.end_of_stream(), ConnectionError::Lost(_)));
+    assert_eq!(inbound.end_of_stream(), ConnectionError::ClosedUnanswered);
 }
 
 #[test]

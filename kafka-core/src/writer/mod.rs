@@ -9,6 +9,7 @@ mod encode;
 mod identity;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod limit;
 mod memory;
 mod outcomes;
 mod partition;

@@ -1,13 +1,14 @@
 //! What became of a Produce request, batch by batch: acknowledged, sent again, given up.
 
 use super::batch::{Batch, Fate, Outcome, SendError};
+use super::limit::RequestLimit;
 use super::partition::{Identity, Pending};
 use super::producer::{IdentityState, Producer, Sent};
 use super::split::split;
 use super::verdict::{Verdict, verdict};
 use crate::client::cluster::Node;
 use crate::client::machine::{Hint, Now};
-use crate::error::{Error, ErrorKind};
+use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::RequestId;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
@@ -21,6 +22,8 @@ impl Producer {
         let Some(sent) = self.requests.remove(&id) else { return };
         if let Some(queue) = self.brokers.get_mut(&sent.broker) {
             queue.last_error = None;
+            let most = self.accumulator.config.request_bytes;
+            RequestLimit::answered(&mut queue.request_limit, sent.bytes, most);
         }
         self.hint_leaders(&sent, &response);
         let mut at = 0;
@@ -47,6 +50,10 @@ impl Producer {
     /// A Produce request failed: `taken` tells whether the socket took all of it.
     pub(crate) fn failed(&mut self, now: Now, id: RequestId, error: &Error, taken: bool) {
         let Some(sent) = self.requests.remove(&id) else { return };
+        if sent.items.len() > 1 && ended_by_broker(error) {
+            let queue = self.brokers.entry(sent.broker).or_default();
+            RequestLimit::lower(&mut queue.request_limit, sent.bytes);
+        }
         self.ended(now, id, sent, error, taken);
     }
 
@@ -311,6 +318,12 @@ pub(super) fn fate(maybe_written: bool) -> Fate {
     } else {
         Fate::NotWritten
     }
+}
+
+/// The broker, or what stands before it, closed the connection instead of answering: the request may have been too large for it.
+fn ended_by_broker(error: &Error) -> bool {
+    use ConnectionError::{ClosedAfterSetup, ClosedUnanswered, Lost};
+    matches!(error.kind(), ErrorKind::Connection(Lost(_) | ClosedUnanswered | ClosedAfterSetup))
 }
 
 /// A request that could not be encoded fails the same way again; whatever else went wrong may heal.

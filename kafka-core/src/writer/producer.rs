@@ -10,6 +10,7 @@ use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::{Batch, Fate, Tickets};
 use super::config::{Acks, Idempotence};
 use super::encode::{BATCHES, ProduceBatch};
+use super::limit::RequestLimit;
 use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use super::table::PartitionTable;
@@ -113,6 +114,8 @@ pub(super) struct BrokerQueue {
     /// Partitions with an open batch that leaves when the lane is idle, whatever its linger; each is there once at most.
     pub(super) gathering: Vec<usize>,
     pub(super) in_flight: usize,
+    /// Where it closed connections on requests.
+    pub(super) request_limit: Option<RequestLimit>,
     /// Why its lane is down.
     pub(super) last_error: Option<Error>,
 }
@@ -120,6 +123,8 @@ pub(super) struct BrokerQueue {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) broker: i32,
+    /// The batches before compression.
+    pub(super) bytes: usize,
     pub(super) items: Vec<(Str, Uuid, i32, usize)>,
 }
 
@@ -394,7 +399,9 @@ impl Producer {
         }
         let (mut batches, mut items, mut again, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let limit = self.max_in_flight();
-        while bytes < self.accumulator.config.request_bytes {
+        let most = self.brokers.get(&broker).and_then(|queue| queue.request_limit.as_ref());
+        let most = most.map_or(self.accumulator.config.request_bytes, RequestLimit::bytes);
+        while bytes < most {
             let Some(index) = self.brokers.get_mut(&broker).and_then(|b| b.ready.pop_front()) else { break };
             let partition = &mut self.partitions[index];
             if partition.leader != Some(broker) || !std::mem::replace(&mut partition.is_ready, false) {
@@ -423,7 +430,7 @@ impl Producer {
         if batches.is_empty() {
             return None;
         }
-        self.requests.insert(id, Sent { broker, items });
+        self.requests.insert(id, Sent { broker, bytes, items });
         self.brokers.entry(broker).or_default().in_flight += 1;
         again.into_iter().for_each(|index| self.schedule(now.instant, index));
         let timeout_ms = i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX);

@@ -165,6 +165,11 @@ impl Harness {
         self.producer.failed(self.now, request.id, &error, taken);
     }
 
+    /// The connection ends with the request unanswered.
+    pub(super) fn end(&mut self, request: &Request, error: ConnectionError) {
+        self.producer.failed(self.now, request.id, &error.into(), true);
+    }
+
     pub(super) fn wait(&mut self, time: Duration) {
         self.now.instant += time;
         self.producer.handle_timeout(self.now);

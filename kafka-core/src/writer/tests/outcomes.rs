@@ -2,7 +2,7 @@
 
 use super::{BROKER, Harness, acked, failed};
 use crate::client::machine::Answer;
-use crate::error::{Error, ErrorKind};
+use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{Acks, Charge, Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
@@ -291,6 +291,61 @@ fn case_d7_an_answer_without_an_id_does_not_hide_that_the_topic_was_made_anew() 
     };
     assert_eq!([first_sequence(1), first_sequence(0), first_sequence(1)], [0, 1, 2]);
     assert_eq!([first_sequence(0), first_sequence(2)], [3, 0]);
+}
+
+/// A broker, or a proxy before it, closes the connection on requests that are too large for it.
+#[test]
+fn case_c3_requests_become_smaller_until_they_are_answered() {
+    for most in [1, 2, 3, 7] {
+        let mut h = Harness::new(20, WriterConfig::default());
+        let sent: Vec<_> = (0..20).map(|partition| h.send(partition, &"x".repeat(1000))).collect();
+        let mut refused = 0;
+        while sent.iter().any(|delivery| delivery.try_get().is_none()) {
+            let request = h.poll_later(BROKER);
+            if request.batches.len() > most {
+                h.end(&request, ConnectionError::ClosedUnanswered);
+                refused += 1;
+            } else {
+                h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+            }
+        }
+        assert!(refused <= 6, "{refused} connections ended for {most} batches a request");
+        assert!(sent.iter().all(|delivery| acked(delivery) == 0));
+    }
+}
+
+#[test]
+fn case_c3_after_a_restart_requests_are_soon_as_large_as_before() {
+    let mut h = Harness::new(20, WriterConfig::default());
+    let mut ended = false;
+    let mut largest = Vec::new();
+    for _ in 0..30 {
+        let sent: Vec<_> = (0..20).map(|partition| h.send(partition, &"x".repeat(1000))).collect();
+        let mut most = 0;
+        while sent.iter().any(|delivery| delivery.try_get().is_none()) {
+            let request = h.poll_later(BROKER);
+            most = most.max(request.batches.len());
+            if request.batches.len() > 1 && !std::mem::replace(&mut ended, true) {
+                h.end(&request, ConnectionError::Lost("reset".into()));
+            } else {
+                h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+            }
+        }
+        largest.push(most);
+    }
+    assert_eq!((largest[0], largest[1], largest[29]), (19, 10, 19), "{largest:?}");
+}
+
+#[test]
+fn case_c3_what_is_no_end_by_the_broker_lowers_nothing() {
+    for error in [ConnectionError::ResponseTimeout, ConnectionError::ClosedByClient, ConnectionError::Refused]
+    {
+        let mut h = Harness::new(20, WriterConfig::default());
+        (0..20).for_each(|partition| drop(h.send(partition, &"x".repeat(1000))));
+        let request = h.poll_later(BROKER);
+        h.end(&request, error);
+        assert!(h.poll_later(BROKER).batches.len() > 10);
+    }
 }
 
 /// A partition that one answer lacked, or that was away for longer: the broker remembers its sequences.
