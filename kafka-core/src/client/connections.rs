@@ -4,10 +4,11 @@
 //! * A lane with something to do is connecting, up, waiting for its reconnect timer, or closing: never silent.
 //! * A lane that failed waits before it tries again, longer with each failure in a row; a response ends the row.
 //! * A planned close (idle, no longer needed) is no failure.
+//! * A connection that replaces another one carries nothing before its broker has told the id of the client's cluster.
 //! * A connection to an address that its broker has left is used no more once answers agree on another one.
 
 use super::doubts::{Claim, Subject, Witness};
-use super::lanes::{LaneKey, LaneState, LinkState};
+use super::lanes::{LaneKey, LaneState, LinkState, Proof};
 use super::machine::{Lane, Now};
 use super::timers::Timer;
 use super::{Action, Client, Event};
@@ -48,10 +49,14 @@ impl Client {
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);
+        let (is_known, is_estranged) =
+            (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.0));
         let lane = self.lane(now, key);
         let api_versions = lane.api_versions;
         (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
-        lane.address = Some(address.clone());
+        let is_first = lane.address.replace(address.clone()).is_none();
+        let is_open = is_known && (!is_first || is_estranged);
+        lane.proof = if is_open { Proof::Wanted } else { Proof::NotNeeded };
         self.lanes.conns.insert(conn, key);
         self.timers.set(Timer::Conn(conn), deadline);
         let link = LinkConfig {
@@ -283,6 +288,17 @@ impl Client {
         if let Some(conn) = drained.and_then(LaneState::up) {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         }
+    }
+
+    /// A broker turned out to belong to another cluster: nothing more goes to it, by whatever lane, until a new connection has
+    /// proven that it leads to the client's own. The other brokers are asked before anything more goes to them.
+    pub(super) fn part_from(&mut self, now: Now, broker: i32, error: &ConnectionError) {
+        let is_news = !self.lanes.is_estranged(broker);
+        for conn in self.lanes.conns_of(broker) {
+            self.close_conn(now, conn, error.clone());
+        }
+        let others = if is_news { self.lanes.doubt_all() } else { Vec::new() };
+        others.into_iter().for_each(|key| self.kick(now.instant, key));
     }
 
     /// The connections to bootstrap addresses have done their work once brokers are known.

@@ -32,6 +32,8 @@ pub(crate) struct LaneState {
     /// The broker has moved: what is in flight is waited for, then the connection ends.
     pub(crate) is_draining: bool,
     pub(crate) versions: Option<Arc<BrokerVersions>>,
+    /// Whether its connection is known to lead to the client's cluster.
+    pub(crate) proof: Proof,
     /// The broker has answered a request over it, once.
     pub(crate) has_served: bool,
     pub(crate) throttled_until: Option<Instant>,
@@ -52,6 +54,16 @@ pub(crate) enum LinkState {
     Closing(ConnId, ConnectionError),
 }
 
+/// Whether a connection leads to the cluster that this client began with: behind a name there may be another one by now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Proof {
+    NotNeeded,
+    /// Nothing is sent before the broker was asked for its cluster.
+    Wanted,
+    /// Nothing is sent before it has told.
+    Asked,
+}
+
 impl LaneState {
     pub(crate) fn new(now: Instant, api_versions: i16) -> Self {
         Self {
@@ -65,6 +77,7 @@ impl LaneState {
             address: None,
             is_draining: false,
             versions: None,
+            proof: Proof::NotNeeded,
             has_served: false,
             throttled_until: None,
             last_used: now,
@@ -144,16 +157,40 @@ impl Lanes {
         moved.map(|(key, _)| *key).collect()
     }
 
+    fn of(&self, broker: i32) -> impl Iterator<Item = &LaneState> {
+        let lanes = self.lanes.range((broker, Lane::Other)..);
+        lanes.take_while(move |((of, _), _)| *of == broker).map(|(_, lane)| lane)
+    }
+
+    /// The connections to a broker that nobody has told to end.
+    pub(crate) fn conns_of(&self, broker: i32) -> Vec<ConnId> {
+        let lanes = self.of(broker).filter(|lane| !matches!(lane.link, LinkState::Closing(..)));
+        lanes.filter_map(LaneState::conn).collect()
+    }
+
+    /// Wants a proof of each open connection.
+    pub(crate) fn doubt_all(&mut self) -> Vec<LaneKey> {
+        let up = self.lanes.iter_mut().filter(|(_, l)| l.up().is_some() && l.proof == Proof::NotNeeded);
+        up.map(|(key, lane)| {
+            lane.proof = Proof::Wanted;
+            *key
+        })
+        .collect()
+    }
+
+    /// Whether a broker was found to belong to another cluster, and not to have come back since.
+    pub(crate) fn is_estranged(&self, broker: i32) -> bool {
+        self.of(broker).any(|lane| matches!(lane.last_error, Some(ConnectionError::OtherCluster { .. })))
+    }
+
     /// Whether a broker has answered requests, over whatever lane.
     pub(crate) fn has_served(&self, broker: i32) -> bool {
-        let lanes = self.lanes.range((broker, Lane::Other)..);
-        lanes.take_while(|((of, _), _)| *of == broker).any(|(_, lane)| lane.has_served)
+        self.of(broker).any(|lane| lane.has_served)
     }
 
     /// Whether a broker is connected to, by whatever lane.
     pub(crate) fn is_any_up(&self, broker: i32) -> bool {
-        let lanes = self.lanes.range((broker, Lane::Other)..);
-        lanes.take_while(|((of, _), _)| *of == broker).any(|(_, lane)| lane.up().is_some())
+        self.of(broker).any(|lane| lane.up().is_some())
     }
 
     pub(crate) fn by_conn(&mut self, conn: ConnId) -> Option<(LaneKey, &mut LaneState)> {

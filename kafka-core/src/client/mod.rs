@@ -382,7 +382,7 @@ impl Client {
                 answer.tag = tag;
                 self.group_answered(now, id, answer);
             }
-            Owner::Fetch(_) | Owner::Produce(_) | Owner::Nobody => {}
+            Owner::Fetch(_) | Owner::Produce(_) | Owner::Proof | Owner::Nobody => {}
         }
     }
 
@@ -481,12 +481,7 @@ impl Client {
                 }
                 self.kick_idle(now.instant);
             }
-            Err(error) => {
-                let conn = self.lanes.get((broker, Lane::Other)).and_then(|l| l.conn());
-                if let Some(conn) = conn {
-                    self.close_conn(now, conn, error);
-                }
-            }
+            Err(error) => self.part_from(now, broker, &error),
         }
         self.plan_metadata_retry();
     }
@@ -564,7 +559,7 @@ impl Client {
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
         self.calls.is_empty()
-            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata | Owner::Nobody))
+            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
             && self.writers.values().all(Producer::is_quiescent)
             && self.answers.is_empty()
     }

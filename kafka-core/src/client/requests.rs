@@ -5,16 +5,20 @@
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
 use super::coordinators::find;
-use super::lanes::{LaneKey, LaneState, LinkState};
+use super::lanes::{LaneKey, LinkState, Proof};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
 use super::{Client, Event};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
 use std::time::{Duration, Instant};
+
+/// The first version of Metadata that tells the cluster's id.
+const CLUSTER_ID_SINCE: i16 = 2;
 
 /// Who gets the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,8 @@ pub(crate) enum Owner {
     Fetch(u32),
     /// A Produce request of a writer, built when it is handed out.
     Produce(u32),
+    /// The lane itself: which cluster its connection leads to.
+    Proof,
     /// Nobody: a broker is told that something of ours is over.
     Nobody,
 }
@@ -219,6 +225,11 @@ impl Client {
         {
             return None;
         }
+        match lane.proof {
+            Proof::NotNeeded => {}
+            Proof::Wanted => return self.ask_for_proof(now.instant, key, conn),
+            Proof::Asked => return None,
+        }
         while let Some(id) = self.lanes.get_mut(key)?.queue.pop_front() {
             if let Some(transmit) = self.hand_out(now, key, conn, id) {
                 return Some(transmit);
@@ -229,6 +240,18 @@ impl Client {
             Lane::Fetch(_) | Lane::FetchAside(_) => self.next_fetch(now, key, conn),
             Lane::Other | Lane::Group(_) => None,
         }
+    }
+
+    /// Asks a broker for nothing but its cluster's id.
+    fn ask_for_proof(&mut self, now: Instant, key: LaneKey, conn: ConnId) -> Option<Transmit> {
+        let lane = self.lanes.get_mut(key)?;
+        let version = lane.versions.as_ref()?.version(ApiKey::Metadata).filter(|v| *v >= CLUSTER_ID_SINCE);
+        lane.proof = if version.is_some() { Proof::Asked } else { Proof::NotNeeded };
+        let Some(version) = version else { return self.next_transmit(Now { instant: now, wall_ms: 0 }, conn) };
+        let id = RequestId(self.next_id());
+        self.book(now, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
+        let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+        Some(Transmit { id, version, payload: Payload::Plain(Box::new(request.into())) })
     }
 
     fn hand_out(&mut self, now: Now, key: LaneKey, conn: ConnId, id: RequestId) -> Option<Transmit> {
@@ -367,14 +390,17 @@ impl Client {
         response: ResponseKind,
     ) -> Result<ResponseKind, Error> {
         let ResponseKind::Metadata(metadata) = &response else { return Ok(response) };
-        let Err(error) = self.metadata.check_cluster(metadata) else { return Ok(response) };
+        let Err(error) = self.metadata.check_cluster(metadata) else {
+            if let Some(lane) = self.lanes.get_mut(key).filter(|_| *owner == Owner::Proof) {
+                lane.proof = Proof::NotNeeded;
+            }
+            return Ok(response);
+        };
         // The metadata's own answer is looked at where it is applied.
         if *owner == Owner::Metadata {
             return Ok(response);
         }
-        if let Some(conn) = self.lanes.get(key).and_then(LaneState::conn) {
-            self.close_conn(now, conn, error.clone());
-        }
+        self.part_from(now, key.0, &error);
         Err(Error::from(error).api(ApiKey::Metadata).on(self.broker_name(key.0)))
     }
 

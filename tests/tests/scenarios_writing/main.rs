@@ -8,6 +8,7 @@ mod black_holes;
 mod closing;
 mod connections;
 mod fates;
+mod foreign;
 mod futures;
 mod metadata;
 mod retries;
