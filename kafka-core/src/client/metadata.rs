@@ -209,15 +209,17 @@ impl Metadata {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed(Some(from)))?;
         let mut changes = Changes::default();
+        let witness = Witness { now, broker: from };
         if response.error_code != 0 {
-            // It says nothing but that it cannot say.
+            // It says nothing but what cannot be said.
+            let refused = response.topics.into_iter().filter(|topic| topic.error_code != 0);
+            refused.for_each(|topic| _ = self.apply_topic(witness, topic, config, &mut changes));
             self.left_open();
             return Ok(changes);
         }
         self.last_success = Some(now);
         self.silent.remove(&from);
         let before = self.apply_brokers(&response);
-        let witness = Witness { now, broker: from };
         let mut open = false;
         let mut lacking = std::mem::take(&mut self.asked);
         for topic in response.topics {

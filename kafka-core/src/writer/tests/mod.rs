@@ -1,5 +1,6 @@
 //! The producer by hand: records in, requests out, answers as a broker would give them. No client, no socket, no clock.
 
+mod anew;
 mod chunks;
 mod order;
 mod outcomes;
@@ -184,8 +185,11 @@ impl Harness {
 
     /// Metadata tells another id and count of partitions.
     pub(super) fn make_anew(&mut self, id: u128, partitions: i32) {
-        let anew = Topic { id: Uuid(id.to_be_bytes()), ..topic(partitions, Some(BROKER)) };
-        self.topic = self.producer.update_topic(self.now, &anew, true);
+        self.update(&Topic { id: Uuid(id.to_be_bytes()), ..topic(partitions, Some(BROKER)) });
+    }
+
+    pub(super) fn update(&mut self, topic: &Topic) {
+        self.topic = self.producer.update_topic(self.now, topic, true);
     }
 
     pub(super) fn move_leader(&mut self, partitions: i32, leader: Option<i32>) {

@@ -1,0 +1,196 @@
+//! Topics that are made anew, and metadata that lags or knows no ids, in any order: what is acknowledged is in the log, once.
+
+use super::{BROKER, Harness, Request};
+use crate::client::cluster::Topic;
+use crate::writer::{Delivery, WriterConfig};
+use kafka_proto::Uuid;
+use kafka_proto::error_code::ErrorCode;
+use kafka_proto::records::{Batch, Record};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The topic is deleted and made again with so many partitions.
+    Anew(usize),
+    /// Partitions are added.
+    Grow(usize),
+    /// Metadata tells it, without its id, or without some of its partitions.
+    Tell { without_id: bool, lacking: usize },
+    Send(usize),
+    /// The next request is executed, and answered or not.
+    Serve { is_answered: bool },
+    Sleep(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (1usize..6).prop_map(Step::Anew),
+        1 => (1usize..3).prop_map(Step::Grow),
+        4 => (any::<bool>(), 0usize..4).prop_map(|(without_id, lacking)| Step::Tell { without_id, lacking }),
+        8 => (0usize..6).prop_map(Step::Send),
+        8 => (0u8..6).prop_map(|dice| Step::Serve { is_answered: dice > 0 }),
+        2 => (1u64..3000).prop_map(Step::Sleep),
+    ]
+}
+
+/// What a broker knows of a partition: the values in its log, and the last batches of the producer.
+#[derive(Default)]
+struct Log {
+    values: Vec<String>,
+    epoch: i16,
+    next: Option<i32>,
+    last: Vec<(i32, ErrorCode)>,
+}
+
+impl Log {
+    /// As Kafka does: duplicates of the last five batches are known, other sequences have to go on where the log ends.
+    fn append(&mut self, batch: &Batch) -> ErrorCode {
+        let (epoch, sequence) = (batch.producer_epoch(), batch.base_sequence());
+        let count = batch.record_count().unwrap() as i32;
+        if self.next.is_some() && epoch < self.epoch {
+            return ErrorCode::InvalidProducerEpoch;
+        }
+        if epoch == self.epoch && self.last.iter().any(|(known, _)| *known == sequence) {
+            return ErrorCode::DuplicateSequenceNumber;
+        }
+        let is_new = self.next.is_none() || epoch > self.epoch;
+        let goes_on = if is_new { self.next.is_none() || sequence == 0 } else { self.next == Some(sequence) };
+        if !goes_on {
+            return ErrorCode::OutOfOrderSequenceNumber;
+        }
+        if is_new {
+            (self.epoch, self.last) = (epoch, Vec::new());
+        }
+        self.next = Some(sequence + count);
+        self.last.push((sequence, ErrorCode::None));
+        let surplus = self.last.len().saturating_sub(5);
+        self.last.drain(..surplus);
+        self.values.extend(values(batch));
+        ErrorCode::None
+    }
+}
+
+fn values(batch: &Batch) -> Vec<String> {
+    let value = |record: &Record<'_>| String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+    let mut records = batch.records(1 << 20).unwrap();
+    std::iter::from_fn(|| records.next_record().map(|record| value(&record.unwrap()))).collect()
+}
+
+struct World {
+    h: Harness,
+    id: u128,
+    count: usize,
+    /// How many partitions the producer was told of.
+    told: usize,
+    logs: BTreeMap<usize, Log>,
+    /// All that was ever in a log, with how often.
+    written: BTreeMap<String, u32>,
+    sent: Vec<(String, Delivery)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut h = Harness::without_identity(1, WriterConfig::default());
+        h.give_identity(7, 0);
+        let mut world = Self {
+            h,
+            id: 1,
+            count: 1,
+            told: 1,
+            logs: BTreeMap::new(),
+            written: BTreeMap::new(),
+            sent: Vec::new(),
+        };
+        world.tell(false, 0);
+        world
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Anew(count) => {
+                (self.id, self.count) = (self.id + 1, count);
+                self.logs.clear();
+            }
+            Step::Grow(more) => self.count += more,
+            Step::Tell { without_id, lacking } => self.tell(without_id, lacking),
+            Step::Send(partition) => {
+                let value = self.sent.len().to_string();
+                let delivery = self.h.send(partition % self.told, &value);
+                self.sent.push((value, delivery));
+            }
+            Step::Serve { is_answered } => {
+                if let Some(request) = self.h.poll() {
+                    self.serve(&request, is_answered);
+                }
+            }
+            Step::Sleep(ms) => self.h.wait(Duration::from_millis(ms)),
+        }
+        self.h.give_identity(7, 0);
+    }
+
+    fn tell(&mut self, without_id: bool, lacking: usize) {
+        self.told = self.count.saturating_sub(lacking).max(1);
+        let id = if without_id { Uuid::ZERO } else { Uuid(self.id.to_be_bytes()) };
+        let topic = Topic { id, ..super::topic(self.told as i32, Some(BROKER)) };
+        self.h.update(&topic);
+    }
+
+    fn serve(&mut self, request: &Request, is_answered: bool) {
+        let mut codes = Vec::new();
+        for (partition, batch) in &request.batches {
+            let partition = *partition as usize;
+            if partition >= self.count {
+                codes.push((ErrorCode::UnknownTopicOrPartition, -1));
+                continue;
+            }
+            let log = self.logs.entry(partition).or_default();
+            let code = log.append(batch);
+            if code == ErrorCode::None {
+                values(batch).into_iter().for_each(|value| *self.written.entry(value).or_default() += 1);
+            }
+            codes.push((code, 0));
+        }
+        match is_answered {
+            true => self.h.answer(request, &codes),
+            false => self.h.lose(request, true),
+        }
+    }
+
+    /// Metadata tells the truth, and the broker answers: everything ends.
+    fn heal(&mut self) {
+        self.tell(false, 0);
+        while self.sent.iter().any(|(_, delivery)| delivery.try_get().is_none()) {
+            match self.h.poll() {
+                Some(request) => self.serve(&request, true),
+                None => self.h.next_deadline(),
+            }
+            self.h.give_identity(7, 0);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn case_d6_d7_what_is_acknowledged_is_in_the_log_once(steps in proptest::collection::vec(step(), 1..80)) {
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.take(step));
+        world.heal();
+        for (value, delivery) in &world.sent {
+            let times = world.written.get(value).copied().unwrap_or_default();
+            match delivery.try_get().unwrap() {
+                Ok(_) => prop_assert!(times > 0, "{value} is acknowledged and in no log"),
+                Err(error) if times > 0 => prop_assert_ne!(error.fate, crate::writer::Fate::NotWritten),
+                Err(_) => {}
+            }
+        }
+        // Afterwards every partition can be written to.
+        let from = world.sent.len();
+        (0..world.count).for_each(|partition| world.take(&Step::Send(partition)));
+        world.heal();
+        for (value, delivery) in &world.sent[from..] {
+            prop_assert!(delivery.try_get().unwrap().is_ok(), "{value}: {:?}", delivery.try_get());
+        }
+    }
+}
