@@ -47,6 +47,7 @@ use metadata::Metadata;
 use random::Random;
 use requests::{Owner, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use subscriptions::{CommitResults, Commits, Reading};
@@ -186,7 +187,14 @@ pub enum Event {
     Memory(Writers),
     /// Something the cluster cannot do and the client does without; told once.
     Degraded(Error),
+    /// Something that must be dropped outside the lock.
+    Garbage(Garbage),
 }
+
+/// What the client has no more use for. Dropping it can call wakers, run code of the application (assignors, balancers) or
+/// free much memory, so it must not happen under a lock.
+#[derive(Debug)]
+pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Debug + Send>);
 
 /// Batches whose waiters are to be woken outside the lock.
 #[derive(Debug)]
@@ -557,6 +565,10 @@ impl Client {
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    fn discard(&mut self, waste: impl Debug + Send + 'static) {
+        self.announce(Event::Garbage(Garbage(Box::new(waste))));
     }
 
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.

@@ -26,6 +26,7 @@ impl Client {
         self.abort_writer(id, error);
         if let Some(writer) = self.writers.remove(&id) {
             writer.topics().for_each(|topic| self.metadata.unwant(topic));
+            self.discard(writer);
         }
         self.timers.stop(&Timer::Writer(id));
         self.cancel_requests(|owner| matches!(owner, Owner::Writer(writer, _) if *writer == id));

@@ -288,7 +288,9 @@ impl Client {
     }
 
     pub(crate) fn remove_reader(&mut self, now: Now, id: u32) {
-        self.memberships.remove(&id);
+        if let Some(membership) = self.memberships.remove(&id) {
+            self.discard(membership);
+        }
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.end(now);
         }
@@ -303,6 +305,7 @@ impl Client {
         });
         if let Some(reading) = self.readings.remove(&id) {
             reading.wanted.iter().for_each(|topic| self.metadata.unwant(topic));
+            self.discard(reading);
             self.announce(Event::ReaderClosed(id));
         }
         let lost: Vec<(u32, u64)> =
@@ -333,6 +336,10 @@ impl Client {
         }
         let lanes: Vec<LaneKey> = reading.machine.lanes().iter().copied().collect();
         let (timeout, readable) = (reading.machine.poll_timeout(), reading.machine.is_readable());
+        let dropped = reading.machine.take_dropped();
+        if !dropped.is_empty() {
+            self.discard(dropped);
+        }
         self.timers.set_option(Timer::Reader(id), timeout);
         if readable {
             self.announce(Event::Readable(id));

@@ -5,6 +5,7 @@ mod order;
 mod outcomes;
 mod scale;
 mod sequences;
+mod tickets;
 mod timing;
 
 use super::accumulator::{Accumulator, TopicSlots};
