@@ -9,6 +9,7 @@ use super::cluster::{Cluster, Node, Partition, Topic};
 use super::config::ClientConfig;
 use super::random::Random;
 use crate::error::{ConnectionError, Error};
+use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
@@ -34,6 +35,7 @@ pub(crate) struct Metadata {
     last_success: Option<Instant>,
     /// Attempts in a row that left something open.
     attempts: u32,
+    pub(super) traces: Traces,
 }
 
 #[derive(Debug)]
@@ -344,7 +346,7 @@ impl Metadata {
         let topic =
             Topic { name: name.clone(), id: told.topic_id, is_internal: told.is_internal, partitions };
         if old.as_ref().is_none_or(|old| **old != topic) {
-            crate::trace::leaders(old.as_deref(), &topic);
+            self.traces.leaders(old.as_deref(), &topic);
             if !topic.id.is_zero() {
                 self.cluster.names.insert(topic.id, name.clone());
             }
@@ -376,7 +378,8 @@ impl Metadata {
         if newer {
             let partition = &mut Arc::make_mut(old).partitions[index];
             (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
-            crate::trace::leader_moved(topic, index as i32, leader, leader_epoch);
+            let (topic, partition) = (old.name.clone(), index as i32);
+            self.traces.push(|| Told::LeaderMoved { topic, partition, leader, leader_epoch });
         }
         newer
     }

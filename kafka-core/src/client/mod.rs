@@ -33,6 +33,7 @@ use crate::error::{ConnectionError, Error};
 use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
+use crate::trace::{Trace, Traces};
 use crate::writer::{Batch, Producer, Tickets, pack};
 use calls::Call;
 use cluster::{Cluster, Topic};
@@ -189,6 +190,8 @@ pub enum Event {
     Degraded(Error),
     /// Something that must be dropped outside the lock.
     Garbage(Garbage),
+    /// An event for `tracing`, to be emitted outside the lock.
+    Trace(Trace),
 }
 
 /// What the client has no more use for. Dropping it can call wakers, run code of the application (assignors, balancers) or
@@ -243,6 +246,7 @@ pub struct Client {
     dirty_readers: BTreeSet<u32>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
+    traces: Traces,
     degraded: Vec<Error>,
     next: u64,
     next_machine: u32,
@@ -274,6 +278,7 @@ impl Client {
             dirty_readers: BTreeSet::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
+            traces: Traces::default(),
             degraded: Vec::new(),
             next: 0,
             next_machine: 0,
@@ -409,7 +414,11 @@ impl Client {
     /// The next hint.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.poll_trace().map(Event::Trace))
+    }
+
+    fn poll_trace(&mut self) -> Option<Trace> {
+        self.traces.pop().or_else(|| self.metadata.traces.pop())
     }
 
     /// When [`Input::Timeout`] is due; may change with each input and call.

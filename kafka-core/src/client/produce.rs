@@ -44,6 +44,7 @@ impl Client {
         let Some(writer) = self.writers.get_mut(&id) else { return };
         writer.abort(error);
         let resolved = std::mem::take(&mut writer.out.resolved);
+        self.traces.append(std::mem::take(&mut writer.out.traces));
         let accumulator = writer.accumulator.clone();
         self.announce(Event::Resolved(Batches(resolved)));
         self.announce(Event::Memory(Writers(accumulator)));
@@ -116,6 +117,7 @@ impl Client {
         let (accumulator, config) = (writer.accumulator.clone(), &writer.accumulator.config);
         let (compression, level) = (config.compression, config.compression_level);
         self.timers.set_option(Timer::Writer(id), timeout);
+        self.traces.append(out.traces);
         for (partition, batch) in out.jobs {
             self.actions.push_back(Action::Run(Job { writer: id, partition, batch, compression, level }));
         }
@@ -123,11 +125,8 @@ impl Client {
             self.announce(Event::Resolved(Batches(out.resolved)));
             self.announce(Event::Memory(Writers(accumulator)));
         }
-        if let Some(error) = out.degraded
-            && !self.degraded.contains(&error)
-        {
-            self.degraded.push(error.clone());
-            self.announce(Event::Degraded(error));
+        if let Some(error) = out.degraded {
+            self.announce_degraded(error);
         }
         if let Some(ask) = ask {
             self.ask(now.instant, Owner::Writer(id, ask.tag), ask);
@@ -141,6 +140,14 @@ impl Client {
         if self.orphans.contains(&id) && self.writers.get(&id).is_some_and(Producer::is_quiescent) {
             self.orphans.remove(&id);
             self.remove_writer(id, &Error::new(crate::error::ErrorKind::Closed));
+        }
+    }
+
+    /// Reports, once, what the client does without.
+    pub(crate) fn announce_degraded(&mut self, error: Error) {
+        if !self.degraded.contains(&error) {
+            self.degraded.push(error.clone());
+            self.announce(Event::Degraded(error));
         }
     }
 

@@ -11,6 +11,7 @@ use super::timers::Timer;
 use super::{Client, Event};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
+use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
@@ -312,7 +313,8 @@ impl Client {
     /// The broker asked for silence on this lane (KIP-219).
     fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
-        crate::trace::throttled(&self.broker_name(key.0), key.1, throttle);
+        let (broker, lane) = (self.broker_name(key.0), key.1);
+        self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
         let until = now + throttle;
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.throttled_until = Some(until);

@@ -395,6 +395,9 @@ impl Client {
     }
 
     fn group_event(&mut self, now: Now, id: u32, event: GroupEvent) {
+        if let Some(Subscription::Group(group, _)) = self.readings.get(&id).map(|r| &r.subscription) {
+            self.traces.group(&group.group_id, &event);
+        }
         let item = match event {
             GroupEvent::Assigned { assignment, partitions, .. } => {
                 let Some(reading) = self.readings.get_mut(&id) else { return };

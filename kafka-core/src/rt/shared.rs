@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::link::ConnId;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::trace::Trace;
 use crate::writer::Clock;
 use kafka_proto::Str;
 use std::collections::btree_map::Entry;
@@ -123,12 +124,13 @@ impl Shared {
     }
 
     fn finish(&self, after: After) {
-        let mut calls = Vec::new();
+        let (mut calls, mut traces) = (Vec::new(), Vec::new());
         for event in after.events {
             match event {
                 Event::Resolved(batches) => batches.wake(),
                 Event::Memory(writers) => writers.wake(),
                 Event::Assignor(reader, call) => calls.push((reader, call)),
+                Event::Trace(trace) => traces.push(trace),
                 // Garbage is dropped here.
                 _ => {}
             }
@@ -136,6 +138,7 @@ impl Shared {
         after.hooks.into_iter().for_each(|hook| hook());
         after.wakers.into_iter().for_each(Waker::wake);
         // Last, since it may take its time.
+        traces.into_iter().for_each(Trace::emit);
         for (reader, call) in calls {
             self.input(Input::Assigned { reader, answer: call.run() });
         }
@@ -278,10 +281,12 @@ impl State {
                         .wakers
                         .extend(self.topics.remove(&topic).into_iter().flat_map(BTreeMap::into_values));
                 }
-                Event::Resolved(_) | Event::Memory(_) | Event::Assignor(..) | Event::Garbage(_) => {
-                    after.events.push(event)
-                }
-                Event::Degraded(error) => crate::trace::degraded(&error),
+                Event::Degraded(error) => after.events.push(Event::Trace(Trace::degraded(error))),
+                Event::Resolved(_)
+                | Event::Memory(_)
+                | Event::Assignor(..)
+                | Event::Garbage(_)
+                | Event::Trace(_) => after.events.push(event),
             }
         }
         self.notify_driver();

@@ -9,6 +9,7 @@ use crate::client::cluster::Node;
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
 use crate::link::RequestId;
+use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use kafka_proto::{ApiKey, Str, Uuid};
@@ -215,8 +216,13 @@ impl Producer {
             return self.give_up(index, &pending, error);
         }
         let wait = self.back_off(now, index, broker);
-        let batch = &pending.batch;
-        crate::trace::batch_retried(&batch.topic, batch.partition, pending.attempts, &error, wait);
+        self.out.traces.push(|| Told::BatchRetried {
+            topic: pending.batch.topic.clone(),
+            partition: pending.batch.partition,
+            attempt: pending.attempts,
+            error: error.clone(),
+            retry: wait,
+        });
         let partition = &mut self.partitions[index];
         partition.last_error = Some(error);
         if mutant!("sequence_not_rewound") {
@@ -264,8 +270,9 @@ impl Producer {
 
     pub(super) fn resolve_failed(&mut self, batch: &Arc<Batch>, error: Error, fate: Fate) {
         if self.resolve(batch, Outcome::Failed(SendError { fate, error: error.clone() })) {
-            crate::trace::batch_failed(&batch.topic, batch.partition, batch.count(), fate, &error);
-            self.stats.records_failed += u64::from(batch.count());
+            let (topic, partition, records) = (batch.topic.clone(), batch.partition, batch.count());
+            self.out.traces.push(|| Told::BatchFailed { topic, partition, records, fate, error });
+            self.stats.records_failed += u64::from(records);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::client::machine::{Hint, Lane, Now};
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
+use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
 use kafka_proto::{ApiKey, Str, Uuid};
@@ -66,6 +67,7 @@ pub(crate) struct Out {
     pub(crate) jobs: Vec<(usize, Arc<Batch>)>,
     /// What the writer does without, told once.
     pub(crate) degraded: Option<Error>,
+    pub(crate) traces: Traces,
 }
 
 /// Counters of a writer.

@@ -295,9 +295,7 @@ impl Membership {
     /// What happened. May change after any call.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<GroupEvent> {
-        let event = self.events.pop_front()?;
-        crate::trace::group(&self.config.group_id, &event);
-        Some(event)
+        self.events.pop_front()
     }
 
     /// The application has given up the partitions of this assignment: its answer to [`GroupEvent::Revoking`]. Commits made

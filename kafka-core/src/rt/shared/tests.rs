@@ -1,4 +1,8 @@
-//! Nothing of others runs under the client's lock: no waker is called or dropped there, no hook, no bytes of a chunk.
+//! Nothing of others runs under the client's lock: no waker is called or dropped there, no hook, no bytes of a chunk, no
+//! subscriber.
+
+#[cfg(feature = "tracing")]
+mod traced;
 
 use super::super::wait::Alarm;
 use super::*;
