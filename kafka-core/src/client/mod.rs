@@ -34,14 +34,13 @@ use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
-use crate::writer::{Batch, Producer, Tickets, pack};
+use crate::writer::{Producer, Tickets, Work, Worked};
 use calls::Call;
 use cluster::{Cluster, Topic};
 use config::ClientConfig;
 use coordinators::Coordinators;
 use kafka_proto::ResponseKind;
 use kafka_proto::Str;
-use kafka_proto::records::Compression;
 use lanes::{LaneKey, Lanes};
 use machine::{Answer, Ask, Hint, Lane, Now, Target};
 use metadata::Metadata;
@@ -139,29 +138,27 @@ pub enum Action {
     Run(Job),
 }
 
-/// A batch to compress.
+/// A batch to compress or to split.
 #[derive(Debug)]
 pub struct Job {
     writer: u32,
     partition: usize,
-    batch: Arc<Batch>,
-    compression: Compression,
-    level: Option<i32>,
+    work: Work,
 }
 
-/// A job that was run; its result is kept in the batch.
+/// A job that was run.
 #[derive(Debug)]
 pub struct JobDone {
     writer: u32,
     partition: usize,
+    worked: Worked,
 }
 
 impl Job {
     /// Runs the job.
     pub fn run(self) -> JobDone {
-        // A failure is kept in the batch as well, and met again when it is encoded.
-        let _ = pack(&self.batch, self.compression, self.level);
-        JobDone { writer: self.writer, partition: self.partition }
+        let Self { writer, partition, work } = self;
+        JobDone { writer, partition, worked: work.run() }
     }
 }
 
@@ -323,7 +320,7 @@ impl Client {
             Input::Sent { conn, id } => self.request_sent(now, conn, id),
             Input::Refused { conn, id, error } => self.refused(now, conn, id, &error),
             Input::Closed { conn, error, unanswered } => self.closed(now, conn, error, unanswered),
-            Input::JobDone(done) => self.job_done(now, &done),
+            Input::JobDone(done) => self.job_done(now, done),
             Input::Timeout => self.expire(now),
             Input::BudgetFreed => self.budget_freed(now),
             Input::Assigned { reader, answer } => self.assignor_answered(now, reader, answer),

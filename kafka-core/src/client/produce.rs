@@ -114,12 +114,11 @@ impl Client {
         let ask = writer.poll_ask();
         let timeout = writer.poll_timeout();
         let out = std::mem::take(&mut writer.out);
-        let (accumulator, config) = (writer.accumulator.clone(), &writer.accumulator.config);
-        let (compression, level) = (config.compression, config.compression_level);
+        let accumulator = writer.accumulator.clone();
         self.timers.set_option(Timer::Writer(id), timeout);
         self.traces.append(out.traces);
-        for (partition, batch) in out.jobs {
-            self.actions.push_back(Action::Run(Job { writer: id, partition, batch, compression, level }));
+        for (partition, work) in out.jobs {
+            self.actions.push_back(Action::Run(Job { writer: id, partition, work }));
         }
         if !out.resolved.is_empty() {
             self.announce(Event::Resolved(Batches(out.resolved)));
@@ -165,9 +164,9 @@ impl Client {
         }
     }
 
-    pub(super) fn job_done(&mut self, now: Now, done: &JobDone) {
+    pub(super) fn job_done(&mut self, now: Now, done: JobDone) {
         if let Some(writer) = self.writers.get_mut(&done.writer) {
-            writer.packed(now, done.partition);
+            writer.worked(now, done.partition, done.worked);
             self.dirty_writers.insert(done.writer);
         }
     }
