@@ -18,6 +18,7 @@ mod coordinators;
 pub(crate) mod fit;
 mod lanes;
 pub mod machine;
+mod marks;
 mod metadata;
 mod produce;
 pub(crate) mod random;
@@ -26,6 +27,7 @@ mod subscriptions;
 mod timers;
 
 pub use calls::CallSpec;
+pub(crate) use marks::{Mark, Marks};
 pub use metadata::TopicState;
 pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
 
@@ -347,6 +349,7 @@ impl Client {
                 Timer::Writer(id) => self.writer_timeout(now, id),
                 Timer::Reader(id) => self.reader_timeout(now, id),
                 Timer::Group(id) => self.group_timeout(now, id),
+                Timer::Marks(id) => self.commit_marks(now, id),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::lanes::LaneKey;
 use super::machine::{Answer, Ask, Lane, Now, Target};
 use super::requests::Owner;
 use super::timers::Timer;
-use super::{Client, Event};
+use super::{Client, Event, Marks};
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, CommitOffset, GroupConfig, GroupEvent, Membership};
@@ -85,6 +85,8 @@ pub(super) struct Reading {
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
+    /// What the application has handled.
+    marks: Arc<Marks>,
     budget: Arc<Budget>,
     wanted: Vec<Str>,
     closing: bool,
@@ -116,7 +118,13 @@ impl Client {
     }
 
     /// Takes in a reader; its number.
-    pub(crate) fn add_reader(&mut self, now: Now, spec: ReaderSpec, urgent: Arc<AtomicBool>) -> u32 {
+    pub(crate) fn add_reader(
+        &mut self,
+        now: Now,
+        spec: ReaderSpec,
+        urgent: Arc<AtomicBool>,
+        marks: Arc<Marks>,
+    ) -> u32 {
         let id = self.machine_id();
         let budget = Budget::new(spec.config.buffer);
         let machine = ReaderMachine::new(id, spec.config, budget.clone(), self.random.next());
@@ -128,6 +136,7 @@ impl Client {
             told: false,
             queue: VecDeque::new(),
             urgent,
+            marks,
             budget,
             wanted: Vec::new(),
             closing: false,
@@ -158,6 +167,14 @@ impl Client {
         self.readings.get(&id).map(|r| r.budget.clone())
     }
 
+    pub(super) fn reader_marks(&self, id: u32) -> Option<&Arc<Marks>> {
+        self.readings.get(&id).map(|r| &r.marks)
+    }
+
+    pub(super) fn reader_subscription(&self, id: u32) -> Option<&Subscription> {
+        self.readings.get(&id).map(|r| &r.subscription)
+    }
+
     /// The next item for a reader's application.
     pub(crate) fn reader_take(&mut self, now: Now, id: u32) -> Option<ReaderItem> {
         let reading = self.readings.get_mut(&id)?;
@@ -176,8 +193,9 @@ impl Client {
         item
     }
 
-    /// The application answered a `Revoking`.
+    /// The application answered a `Revoking`. What it has handled is committed first.
     pub(crate) fn reader_revoked(&mut self, now: Now, id: u32, assignment: u32) {
+        self.commit_marks(now, id);
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.unassign_all(now);
         }
@@ -269,8 +287,9 @@ impl Client {
         self.commit_results.remove(&commit);
     }
 
-    /// Stops reading; with a group, leaves it. [`Event::ReaderClosed`] tells when that is done.
+    /// Stops reading; with a group, commits what was handled and leaves it. [`Event::ReaderClosed`] tells when that is done.
     pub(crate) fn close_reader(&mut self, now: Now, id: u32) {
+        self.commit_marks(now, id);
         let Some(reading) = self.readings.get_mut(&id) else { return };
         reading.closing = true;
         reading.machine.unassign_all(now);
@@ -297,6 +316,7 @@ impl Client {
         self.end_sessions(now, id);
         self.timers.stop(&Timer::Reader(id));
         self.timers.stop(&Timer::Group(id));
+        self.timers.stop(&Timer::Marks(id));
         self.cancel_requests(
             |owner| matches!(owner, Owner::Reader(reader, _) | Owner::Group(reader, _) if *reader == id),
         );

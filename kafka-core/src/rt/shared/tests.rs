@@ -7,7 +7,7 @@ mod traced;
 use super::super::wait::Alarm;
 use super::*;
 use crate::client::cluster::TopicPartition;
-use crate::client::{Action, ReaderSpec, Subscription};
+use crate::client::{Action, Marks, ReaderSpec, Subscription};
 use crate::link::{Answered, BrokerVersions, Payload};
 use crate::reader::{ReaderConfig, Reservation, Start, digest};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
@@ -196,7 +196,9 @@ impl Reading {
         let places = (0..2).map(|p| (tp(p), Start::At { offset: 0, leader_epoch: -1 })).collect();
         let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
         let now = shared.now();
-        let id = shared.with(|state| state.core.add_reader(now, spec, Arc::new(AtomicBool::new(false))));
+        let marks = Arc::new(Marks::new(Duration::ZERO));
+        let urgent = Arc::new(AtomicBool::new(false));
+        let id = shared.with(|state| state.core.add_reader(now, spec, urgent, marks));
         let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
         budget.register(Spy::waker(&shared, &seen));
         Self { shared, id, seen, offset: 0 }
