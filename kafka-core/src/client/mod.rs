@@ -36,7 +36,7 @@ use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
-use crate::writer::{Producer, Tickets, Work, Worked};
+use crate::writer::{Producer, ProducerStats, Tickets, Work, Worked};
 use calls::Call;
 use cluster::{Cluster, Topic};
 use config::ClientConfig;
@@ -236,6 +236,8 @@ pub struct Client {
     commit_results: CommitResults,
     orphans: BTreeSet<u32>,
     writers: BTreeMap<u32, Producer>,
+    /// The counters of writers that are closed, for as long as they have handles.
+    final_stats: BTreeMap<u32, ProducerStats>,
     readings: BTreeMap<u32, Reading>,
     memberships: BTreeMap<u32, Membership>,
     /// Answers that were not given to their owners yet.
@@ -270,6 +272,7 @@ impl Client {
             commit_results: BTreeMap::new(),
             orphans: BTreeSet::new(),
             writers: BTreeMap::new(),
+            final_stats: BTreeMap::new(),
             readings: BTreeMap::new(),
             memberships: BTreeMap::new(),
             answers: VecDeque::new(),

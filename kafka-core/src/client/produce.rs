@@ -21,11 +21,12 @@ impl Client {
         id
     }
 
-    /// Gives up a writer; what it has not delivered is resolved with `error`.
+    /// Gives up a writer; what it has not delivered is resolved with `error`. Its counters stay until it is an orphan.
     pub(crate) fn remove_writer(&mut self, id: u32, error: &Error) {
         self.abort_writer(id, error);
         if let Some(writer) = self.writers.remove(&id) {
             writer.topics().for_each(|topic| self.metadata.unwant(topic));
+            self.final_stats.insert(id, writer.stats.clone());
             self.discard(writer);
         }
         self.timers.stop(&Timer::Writer(id));
@@ -38,6 +39,7 @@ impl Client {
             self.orphans.insert(id);
             self.writer_flush(now, id);
         }
+        self.final_stats.remove(&id);
     }
 
     pub(super) fn abort_writer(&mut self, id: u32, error: &Error) {
@@ -106,7 +108,7 @@ impl Client {
 
     /// A writer's counters.
     pub(crate) fn writer_stats(&self, id: u32) -> Option<ProducerStats> {
-        self.writers.get(&id).map(|w| w.stats.clone())
+        self.writers.get(&id).map(|w| &w.stats).or_else(|| self.final_stats.get(&id)).cloned()
     }
 
     pub(super) fn pump_writer(&mut self, now: Now, id: u32) {
@@ -139,6 +141,7 @@ impl Client {
         if self.orphans.contains(&id) && self.writers.get(&id).is_some_and(Producer::is_quiescent) {
             self.orphans.remove(&id);
             self.remove_writer(id, &Error::new(crate::error::ErrorKind::Closed));
+            self.final_stats.remove(&id);
         }
     }
 

@@ -299,3 +299,53 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
         });
     }
 }
+
+/// The numbers of a writer are there for as long as a handle of it is.
+#[test]
+fn case_u5_statistics_outlive_the_close() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        let clone = writer.clone();
+        writer.write_messages((0..10).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        let before = writer.stats();
+        assert_eq!((before.records_acked, before.records_failed), (10, 0));
+        assert!(writer.close(secs(1)).await.is_clean());
+        assert_eq!([writer.stats(), clone.stats()], [before.clone(), before.clone()]);
+        // Closing again changes nothing, nor does the end of the client.
+        assert!(clone.close(secs(1)).await.is_clean());
+        client.close(secs(1)).await;
+        drop(client);
+        assert_eq!(clone.stats(), before);
+    });
+}
+
+#[test]
+fn case_u5_what_the_close_gave_up_is_counted() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        writer.write_messages([to(0, "x")]).await.unwrap();
+        (0..3).for_each(|node| sim.kill(node));
+        for n in 0..5 {
+            drop(writer.send(to(1, n.to_string())).await.unwrap());
+        }
+        let report = writer.close(secs(1)).await;
+        assert_eq!(report.not_written + report.possibly_written, 5);
+        assert_eq!((writer.stats().records_acked, writer.stats().records_failed), (1, 5));
+    });
+}
+
+#[test]
+fn case_u5_statistics_outlive_the_client() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        writer.write_messages((0..7).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        drop(writer.send(to(0, "8")).await.unwrap());
+        client.close(secs(1)).await;
+        assert_eq!((writer.stats().records_acked, writer.stats().records_failed), (8, 0));
+        assert!(writer.close(secs(1)).await.is_clean());
+        assert_eq!(writer.stats().records_acked, 8);
+    });
+}
