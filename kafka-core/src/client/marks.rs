@@ -114,16 +114,18 @@ impl Client {
     /// Commits what a reader's application has handled. The outcome is not waited for; a commit that failed is made good
     /// by the next.
     pub(crate) fn commit_marks(&mut self, now: Now, id: u32) {
+        let _ = self.send_marks(now, id);
+    }
+
+    /// As [`commit_marks`](Self::commit_marks); the membership's number of the commit.
+    pub(super) fn send_marks(&mut self, now: Now, id: u32) -> Option<u64> {
         self.timers.stop(&Timer::Marks(id));
-        let Some((assignment, offsets)) = self.reader_marks(id).and_then(|marks| marks.take()) else {
-            return;
-        };
-        let Some(Subscription::Group(config, _)) = self.reader_subscription(id) else { return };
+        let (assignment, offsets) = self.reader_marks(id)?.take()?;
+        let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
         let deadline = now.instant + config.commit_timeout;
-        if let Some(membership) = self.memberships.get_mut(&id) {
-            membership.commit(now, assignment, offsets, deadline);
-            self.dirty_readers.insert(id);
-        }
+        let commit = self.memberships.get_mut(&id)?.commit(now, assignment, offsets, deadline);
+        self.dirty_readers.insert(id);
+        Some(commit)
     }
 }
 

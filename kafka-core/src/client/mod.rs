@@ -11,6 +11,7 @@ pub mod address;
 mod alarms;
 mod calls;
 mod check;
+mod closing;
 pub mod cluster;
 pub mod config;
 mod connections;
@@ -27,6 +28,7 @@ mod subscriptions;
 mod timers;
 
 pub use calls::CallSpec;
+pub(crate) use closing::Leaving;
 pub(crate) use marks::{Mark, Marks};
 pub use metadata::TopicState;
 pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
@@ -187,6 +189,8 @@ pub enum Event {
     Memory(Writers),
     /// Something the cluster cannot do and the client does without; told once.
     Degraded(Error),
+    /// The client that nobody held any more has ended.
+    Ended,
     /// Something that must be dropped outside the lock.
     Garbage(Garbage),
     /// An event for `tracing`, to be emitted outside the lock.
@@ -251,6 +255,8 @@ pub struct Client {
     degraded: Vec<Error>,
     next: u64,
     next_machine: u32,
+    /// Nobody holds the client any more.
+    is_retiring: bool,
     closed: bool,
     stats: Stats,
 }
@@ -284,6 +290,7 @@ impl Client {
             degraded: Vec::new(),
             next: 0,
             next_machine: 0,
+            is_retiring: false,
             closed: false,
             stats: Stats::default(),
         }
@@ -353,6 +360,7 @@ impl Client {
                 Timer::Reader(id) => self.reader_timeout(now, id),
                 Timer::Group(id) => self.group_timeout(now, id),
                 Timer::Marks(id) => self.commit_marks(now, id),
+                Timer::Retire => self.end(now),
             }
         }
     }
@@ -378,6 +386,7 @@ impl Client {
             }
         }
         self.plan_metadata(now);
+        self.end_retired(now);
     }
 
     fn give_answer(&mut self, now: Now, owner: Owner, mut answer: Answer) {

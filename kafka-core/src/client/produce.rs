@@ -100,12 +100,6 @@ impl Client {
         batches
     }
 
-    /// As [`writer_flush`](Self::writer_flush), of all writers.
-    pub(crate) fn flush_all(&mut self, now: Now) -> Vec<Arc<Tickets>> {
-        let ids: Vec<u32> = self.writers.keys().copied().collect();
-        ids.into_iter().flat_map(|id| self.writer_flush(now, id)).collect()
-    }
-
     /// A writer's counters.
     pub(crate) fn writer_stats(&self, id: u32) -> Option<ProducerStats> {
         self.writers.get(&id).map(|w| &w.stats).or_else(|| self.final_stats.get(&id)).cloned()

@@ -268,12 +268,18 @@ impl Client {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
         let inner = membership.commit(now, assignment, offsets, deadline);
-        let commit = self.next_id();
-        self.commits.insert((id, inner), commit);
-        self.commit_results.insert(commit, None);
+        let commit = self.expect_commit(id, inner);
         self.dirty_readers.insert(id);
         self.settle(now);
         Ok(commit)
+    }
+
+    /// Somebody will take the outcome of a membership's commit.
+    pub(super) fn expect_commit(&mut self, id: u32, inner: u64) -> u64 {
+        let commit = self.next_id();
+        self.commits.insert((id, inner), commit);
+        self.commit_results.insert(commit, None);
+        commit
     }
 
     /// The outcome of a commit, once.

@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     Group(u32),
     /// What a reader's application has handled is to be committed.
     Marks(u32),
+    /// A client that nobody holds any more must end.
+    Retire,
 }
 
 #[derive(Debug, Default)]

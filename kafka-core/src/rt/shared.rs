@@ -6,7 +6,8 @@
 //! * Wakers are neither called nor dropped under the lock: a dropped one can be the last that keeps a task, and with it
 //!   futures of this client, alive.
 //! * Who waits registers under the same lock under which it found nothing, so that no wake-up is lost.
-//! * Nothing but the driver's and connections' tasks keeps working once the last handle is gone: they end.
+//! * Nothing but the driver's and connections' tasks keeps working once the last handle is gone: they end as soon as the
+//!   client's groups are left.
 
 use crate::client::config::ClientConfig;
 use crate::client::machine::Now;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     calls: BTreeMap<u64, Waker>,
     commits: BTreeMap<u64, Waker>,
     readers: BTreeMap<u32, Waker>,
+    /// Who waits for all readers to end, by ticket.
+    closers: BTreeMap<u64, Waker>,
     topics: BTreeMap<Str, BTreeMap<u64, Waker>>,
     next_ticket: u64,
     shut_down: bool,
@@ -89,6 +92,7 @@ impl Shared {
             calls: BTreeMap::new(),
             commits: BTreeMap::new(),
             readers: BTreeMap::new(),
+            closers: BTreeMap::new(),
             topics: BTreeMap::new(),
             next_ticket: 0,
             shut_down: false,
@@ -144,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Ends everything: called when the last handle is gone, or the client is closed.
+    /// Ends everything at once: the client is closed, or its driver was dropped.
     pub(crate) fn shut_down(&self) {
         let now = self.now();
         self.with(|state| {
@@ -165,7 +169,8 @@ impl Shared {
 
     fn drop_handle(&self) {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shut_down();
+            let now = self.now();
+            self.with(|state| state.core.retire(now));
         }
     }
 }
@@ -273,9 +278,12 @@ impl State {
                 Event::Committed(_) if mutant!("commit_not_woken") => {}
                 Event::Committed(id) => after.wakers.extend(self.commits.remove(&id)),
                 Event::Readable(_) if mutant!("reader_not_woken") => {}
-                Event::Readable(id) | Event::ReaderClosed(id) => {
-                    after.wakers.extend(self.readers.remove(&id))
+                Event::Readable(id) => after.wakers.extend(self.readers.remove(&id)),
+                Event::ReaderClosed(id) => {
+                    after.wakers.extend(self.readers.remove(&id));
+                    after.wakers.extend(std::mem::take(&mut self.closers).into_values());
                 }
+                Event::Ended => self.shut_down = true,
                 Event::Topic(topic) => {
                     after
                         .wakers
@@ -314,6 +322,7 @@ impl State {
         after.wakers.extend(std::mem::take(&mut self.calls).into_values());
         after.wakers.extend(std::mem::take(&mut self.commits).into_values());
         after.wakers.extend(std::mem::take(&mut self.readers).into_values());
+        after.wakers.extend(std::mem::take(&mut self.closers).into_values());
         let topics = std::mem::take(&mut self.topics).into_values();
         after.wakers.extend(topics.flat_map(BTreeMap::into_values));
     }
@@ -357,6 +366,14 @@ impl State {
 
     pub(crate) fn await_reader(&mut self, id: u32, cx: &Context<'_>) {
         keep(&mut self.readers, id, cx, &mut self.after.stale_wakers);
+    }
+
+    pub(crate) fn await_closed_reader(&mut self, ticket: u64, cx: &Context<'_>) {
+        keep(&mut self.closers, ticket, cx, &mut self.after.stale_wakers);
+    }
+
+    pub(crate) fn forget_closer(&mut self, ticket: u64) {
+        self.after.stale_wakers.extend(self.closers.remove(&ticket));
     }
 
     pub(crate) fn ticket(&mut self) -> u64 {

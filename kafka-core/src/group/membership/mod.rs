@@ -395,6 +395,11 @@ impl Membership {
         }
     }
 
+    /// Whether the coordinator knows it, as far as was told.
+    pub(crate) fn is_member(&self) -> bool {
+        !self.member_id.is_empty()
+    }
+
     fn look_up(&mut self) {
         let hint = Hint::NotCoordinator(CoordinatorKind::Group, self.config.group_id.clone());
         if !self.hints.contains(&hint) {
