@@ -4,6 +4,9 @@
 //! Nothing secret is in them: no keys, values, headers or credentials, only names and numbers that brokers log as well.
 //! They are rare: none is told a record or a request that went well.
 //!
+//! A subscriber is code of the application, which may use the client itself. So the machines only keep what they tell
+//! ([`Traces`]); it leaves the client as [`Trace`]s, which are emitted once the client's lock is released.
+//!
 //! | event | level | fields | when |
 //! |---|---|---|---|
 //! | `connected` | DEBUG | `broker`, `lane` | a connection is set up |
@@ -26,80 +29,167 @@ use crate::client::machine::Lane;
 use crate::error::{ConnectionError, Error};
 use crate::group::GroupEvent;
 use crate::writer::Fate;
-use kafka_proto::ApiKey;
+use kafka_proto::{ApiKey, Str};
 use std::time::Duration;
+
+/// One event, to be emitted outside of all locks.
+#[derive(Debug)]
+pub struct Trace(Told);
+
+impl Trace {
+    pub(crate) fn degraded(error: Error) -> Self {
+        Self(Told::Degraded(error))
+    }
+
+    /// Gives the event to the subscriber, whose code runs now. Does nothing without the feature `tracing`.
+    pub fn emit(self) {
+        emit(self.0);
+    }
+}
+
+/// The events of one machine that were not taken yet. Nothing is kept while there is no subscriber.
+#[derive(Debug, Default)]
+pub(crate) struct Traces {
+    #[cfg(feature = "tracing")]
+    told: std::collections::VecDeque<Told>,
+}
+
+#[cfg(feature = "tracing")]
+impl Traces {
+    pub(crate) fn push(&mut self, told: impl FnOnce() -> Told) {
+        // The one question that no subscriber is asked for.
+        if tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF {
+            self.told.push_back(told());
+        }
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.told.append(&mut other.told);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Trace> {
+        self.told.pop_front().map(Trace)
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+impl Traces {
+    pub(crate) fn push(&mut self, _: impl FnOnce() -> Told) {}
+
+    pub(crate) fn append(&mut self, _: Self) {}
+
+    pub(crate) fn pop(&mut self) -> Option<Trace> {
+        None
+    }
+}
+
+impl Traces {
+    /// Of each partition whose leader or its epoch is another than before; `old` is the topic before, if it was known.
+    pub(crate) fn leaders(&mut self, old: Option<&Topic>, new: &Topic) {
+        if !cfg!(feature = "tracing") {
+            return;
+        }
+        for (index, partition) in (0..).zip(&new.partitions) {
+            let before = old.and_then(|old| old.partitions.get(index));
+            let moved = before
+                .is_some_and(|b| (b.leader, b.leader_epoch) != (partition.leader, partition.leader_epoch));
+            if moved {
+                self.push(|| Told::LeaderMoved {
+                    topic: new.name.clone(),
+                    partition: index as i32,
+                    leader: partition.leader.unwrap_or(-1),
+                    leader_epoch: partition.leader_epoch,
+                });
+            }
+        }
+    }
+
+    pub(crate) fn group(&mut self, group: &Str, event: &GroupEvent) {
+        let told = match event {
+            GroupEvent::Assigned { assignment, generation, partitions } => GroupTold::Assigned {
+                assignment: *assignment,
+                generation: *generation,
+                partitions: partitions.len(),
+            },
+            GroupEvent::Revoking { assignment, .. } => GroupTold::Revoking { assignment: *assignment },
+            GroupEvent::Lost { assignment, error } => {
+                GroupTold::Lost { assignment: *assignment, error: error.clone() }
+            }
+            GroupEvent::Failed(error) => GroupTold::JoinFailed { error: error.clone() },
+            GroupEvent::Committed { .. } | GroupEvent::Left => return,
+        };
+        self.push(|| Told::Group(group.clone(), told));
+    }
+}
+
+/// What the machines tell.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Connected { broker: String, lane: Lane },
+    ConnectionLost { broker: String, lane: Lane, error: ConnectionError, retry: Duration },
+    CallRetried { api: ApiKey, attempt: u32, error: Error, retry: Duration },
+    BatchRetried { topic: Str, partition: i32, attempt: u32, error: Error, retry: Duration },
+    BatchFailed { topic: Str, partition: i32, records: u32, fate: Fate, error: Error },
+    LeaderMoved { topic: Str, partition: i32, leader: i32, leader_epoch: i32 },
+    Throttled { broker: String, lane: Lane, silence: Duration },
+    Group(Str, GroupTold),
+    Degraded(Error),
+}
+
+#[derive(Debug)]
+pub(crate) enum GroupTold {
+    Assigned { assignment: u32, generation: i32, partitions: usize },
+    Revoking { assignment: u32 },
+    Lost { assignment: u32, error: Error },
+    JoinFailed { error: Error },
+}
 
 /// An event whose name is its message too, since not every subscriber shows names. Nothing at all without the feature.
 macro_rules! event {
-    ($level:ident, $name:literal, $($fields:tt)*) => {
+    ($level:ident, $name:literal, $($fields:tt)*) => {{
         #[cfg(feature = "tracing")]
         tracing::event!(name: $name, target: "kafka", tracing::Level::$level, $($fields)*, $name);
-    };
+    }};
 }
 
-pub(crate) fn connected(broker: &str, lane: Lane) {
-    event!(DEBUG, "connected", broker, lane = ?lane);
-}
-
-pub(crate) fn connection_lost(broker: &str, lane: Lane, error: &ConnectionError, retry: Duration) {
-    event!(INFO, "connection_lost", broker, lane = ?lane, %error, retry_ms = ms(retry));
-}
-
-pub(crate) fn call_retried(api: ApiKey, attempt: u32, error: &Error, retry: Duration) {
-    event!(DEBUG, "call_retried", api = api.name(), attempt, %error, retry_ms = ms(retry));
-}
-
-pub(crate) fn batch_retried(topic: &str, partition: i32, attempt: u32, error: &Error, retry: Duration) {
-    event!(DEBUG, "batch_retried", topic, partition, attempt, %error, retry_ms = ms(retry));
-}
-
-pub(crate) fn batch_failed(topic: &str, partition: i32, records: u32, fate: Fate, error: &Error) {
-    event!(WARN, "batch_failed", topic, partition, records, fate = ?fate, %error);
-}
-
-/// Of each partition whose leader or its epoch is another than before; `old` is the topic before, if it was known.
-pub(crate) fn leaders(old: Option<&Topic>, new: &Topic) {
-    if !cfg!(feature = "tracing") {
-        return;
-    }
-    for (index, partition) in (0..).zip(&new.partitions) {
-        let before = old.and_then(|old| old.partitions.get(index));
-        let moved =
-            before.is_some_and(|b| (b.leader, b.leader_epoch) != (partition.leader, partition.leader_epoch));
-        if moved {
-            leader_moved(&new.name, index as i32, partition.leader.unwrap_or(-1), partition.leader_epoch);
+fn emit(told: Told) {
+    match told {
+        Told::Connected { broker, lane } => event!(DEBUG, "connected", broker, lane = ?lane),
+        Told::ConnectionLost { broker, lane, error, retry } => {
+            event!(INFO, "connection_lost", broker, lane = ?lane, %error, retry_ms = ms(retry));
         }
+        Told::CallRetried { api, attempt, error, retry } => {
+            event!(DEBUG, "call_retried", api = api.name(), attempt, %error, retry_ms = ms(retry));
+        }
+        Told::BatchRetried { topic, partition, attempt, error, retry } => {
+            let topic: &str = &topic;
+            event!(DEBUG, "batch_retried", topic, partition, attempt, %error, retry_ms = ms(retry));
+        }
+        Told::BatchFailed { topic, partition, records, fate, error } => {
+            let topic: &str = &topic;
+            event!(WARN, "batch_failed", topic, partition, records, fate = ?fate, %error);
+        }
+        Told::LeaderMoved { topic, partition, leader, leader_epoch } => {
+            let topic: &str = &topic;
+            event!(INFO, "leader_moved", topic, partition, leader, leader_epoch);
+        }
+        Told::Throttled { broker, lane, silence } => {
+            event!(INFO, "throttled", broker, lane = ?lane, ms = ms(silence));
+        }
+        Told::Group(group, told) => emit_group(&group, told),
+        Told::Degraded(error) => event!(WARN, "degraded", %error),
     }
 }
 
-pub(crate) fn leader_moved(topic: &str, partition: i32, leader: i32, leader_epoch: i32) {
-    event!(INFO, "leader_moved", topic, partition, leader, leader_epoch);
-}
-
-pub(crate) fn throttled(broker: &str, lane: Lane, silence: Duration) {
-    event!(INFO, "throttled", broker, lane = ?lane, ms = ms(silence));
-}
-
-pub(crate) fn group(group: &str, event: &GroupEvent) {
-    match event {
-        GroupEvent::Assigned { assignment, generation, partitions } => {
-            event!(INFO, "assigned", group, assignment, generation, partitions = partitions.len());
+fn emit_group(group: &str, told: GroupTold) {
+    match told {
+        GroupTold::Assigned { assignment, generation, partitions } => {
+            event!(INFO, "assigned", group, assignment, generation, partitions);
         }
-        GroupEvent::Revoking { assignment, .. } => {
-            event!(INFO, "revoking", group, assignment);
-        }
-        GroupEvent::Lost { assignment, error } => {
-            event!(WARN, "lost", group, assignment, %error);
-        }
-        GroupEvent::Failed(error) => {
-            event!(WARN, "join_failed", group, %error);
-        }
-        GroupEvent::Committed { .. } | GroupEvent::Left => {}
+        GroupTold::Revoking { assignment } => event!(INFO, "revoking", group, assignment),
+        GroupTold::Lost { assignment, error } => event!(WARN, "lost", group, assignment, %error),
+        GroupTold::JoinFailed { error } => event!(WARN, "join_failed", group, %error),
     }
-}
-
-pub(crate) fn degraded(error: &Error) {
-    event!(WARN, "degraded", %error);
 }
 
 #[cfg(feature = "tracing")]

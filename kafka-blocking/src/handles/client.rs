@@ -6,7 +6,7 @@ use crate::park::block_on;
 use crate::runtime::Blocking;
 use kafka_core::client::cluster::Topic;
 use kafka_core::reader::Start;
-use kafka_core::rt::{self, ClusterDescription, NewTopic, ReaderBuilder, WriterBuilder};
+use kafka_core::rt::{self, ClientCloseReport, ClusterDescription, NewTopic, ReaderBuilder, WriterBuilder};
 use kafka_core::stats::Stats;
 use kafka_core::{Error, Result, Str};
 use std::sync::Arc;
@@ -152,8 +152,9 @@ impl Client {
         self.0.degraded()
     }
 
-    /// Delivers what the writers took until `deadline`, then ends everything: connections, threads, other handles.
-    pub fn close(&self, deadline: Duration) {
-        block_on(self.0.close(deadline));
+    /// Delivers what the writers took, commits what was handled and leaves the groups until `deadline`, then ends
+    /// everything: connections, threads, other handles. See [`rt::Client::close`].
+    pub fn close(&self, deadline: Duration) -> ClientCloseReport {
+        block_on(self.0.close(deadline))
     }
 }

@@ -56,8 +56,8 @@ impl Reader {
         within(timeout, self.0.fetch_message())
     }
 
-    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval
-    /// as long as calls wait for messages. See [`rt::Reader::read_message`].
+    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval. See
+    /// [`rt::Reader::read_message`].
     ///
     /// # Errors
     /// As [`next`](Self::next).

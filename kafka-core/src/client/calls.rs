@@ -5,6 +5,7 @@ use super::requests::{Owner, Request};
 use super::timers::Timer;
 use super::{Client, Event};
 use crate::error::{Error, ErrorKind};
+use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{RequestKind, ResponseKind};
 use std::time::{Duration, Instant};
@@ -95,7 +96,8 @@ impl Client {
         let attempt = call.attempts - 1;
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
-        crate::trace::call_retried(call.spec.request.api_key(), call.attempts, &error, wait);
+        let (api, attempt) = (call.spec.request.api_key(), call.attempts);
+        self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.instant + wait);
     }

@@ -15,6 +15,7 @@ use super::{Action, Client, Event};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
+use crate::trace::Told;
 use kafka_proto::ApiKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,8 +50,7 @@ impl Client {
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);
-        let (is_known, is_estranged) =
-            (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.0));
+        let (is_known, is_estranged) = (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.0));
         let lane = self.lane(now, key);
         let api_versions = lane.api_versions;
         (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
@@ -101,7 +101,8 @@ impl Client {
         (lane.last_used, lane.is_hopeless) = (now.instant, false);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
-        crate::trace::connected(&self.broker_name(key.0), key.1);
+        let (broker, lane) = (self.broker_name(key.0), key.1);
+        self.traces.push(|| Told::Connected { broker, lane });
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
         self.kick(now.instant, key);
@@ -162,7 +163,8 @@ impl Client {
                 self.config.reconnect_backoff_max,
             );
             self.timers.set(Timer::Reconnect(key.0, key.1), now.instant + wait);
-            crate::trace::connection_lost(&self.broker_name(key.0), key.1, error, wait);
+            let (broker, error) = (self.broker_name(key.0), error.clone());
+            self.traces.push(|| Told::ConnectionLost { broker, lane: key.1, error, retry: wait });
         }
         for (id, _) in in_flight {
             // What the task does not list was never given to the socket.

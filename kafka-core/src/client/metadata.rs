@@ -11,6 +11,7 @@ use super::config::ClientConfig;
 use super::doubts::{Claim, Doubts, Subject, Witness};
 use super::random::Random;
 use crate::error::{ConnectionError, Error};
+use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
@@ -41,6 +42,7 @@ pub(crate) struct Metadata {
     last_success: Option<Instant>,
     /// Attempts in a row that left something open.
     attempts: u32,
+    pub(super) traces: Traces,
 }
 
 /// What is known of a topic that a call needs.
@@ -374,7 +376,7 @@ impl Metadata {
         open |= self.keep_partitions(witness, name, &mut partitions, same, config);
         let topic = Topic { name: name.clone(), id, is_internal: told.is_internal, partitions };
         if old.as_ref().is_none_or(|old| **old != topic) {
-            crate::trace::leaders(old.as_deref(), &topic);
+            self.traces.leaders(old.as_deref(), &topic);
             if !topic.id.is_zero() {
                 self.cluster.names.insert(topic.id, name.clone());
             }
@@ -474,8 +476,9 @@ impl Metadata {
         if newer {
             let partition = &mut Arc::make_mut(old).partitions[index];
             (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
-            self.doubts.end(&Subject::Leader(Str::from(topic), index as i32));
-            crate::trace::leader_moved(topic, index as i32, leader, leader_epoch);
+            let (topic, partition) = (old.name.clone(), index as i32);
+            self.doubts.end(&Subject::Leader(topic.clone(), partition));
+            self.traces.push(|| Told::LeaderMoved { topic, partition, leader, leader_epoch });
         }
         newer
     }

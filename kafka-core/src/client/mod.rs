@@ -11,6 +11,7 @@ pub mod address;
 mod alarms;
 mod calls;
 mod check;
+mod closing;
 pub mod cluster;
 pub mod config;
 mod connections;
@@ -19,6 +20,7 @@ mod doubts;
 pub(crate) mod fit;
 mod lanes;
 pub mod machine;
+mod marks;
 mod metadata;
 mod produce;
 pub(crate) mod random;
@@ -27,6 +29,8 @@ mod subscriptions;
 mod timers;
 
 pub use calls::CallSpec;
+pub(crate) use closing::Leaving;
+pub(crate) use marks::{Mark, Marks};
 pub use metadata::TopicState;
 pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
 
@@ -34,20 +38,21 @@ use crate::error::{ConnectionError, Error};
 use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::stats::Stats;
-use crate::writer::{Batch, Producer, Tickets, pack};
+use crate::trace::{Trace, Traces};
+use crate::writer::{Producer, ProducerStats, Tickets, Work, Worked};
 use calls::Call;
 use cluster::{Cluster, Topic};
 use config::ClientConfig;
 use coordinators::Coordinators;
 use kafka_proto::ResponseKind;
 use kafka_proto::Str;
-use kafka_proto::records::Compression;
 use lanes::{LaneKey, Lanes};
 use machine::{Answer, Ask, Hint, Lane, Now, Target};
 use metadata::Metadata;
 use random::Random;
 use requests::{Owner, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use subscriptions::{CommitResults, Commits, Reading};
@@ -138,29 +143,27 @@ pub enum Action {
     Run(Job),
 }
 
-/// A batch to compress.
+/// A batch to compress or to split.
 #[derive(Debug)]
 pub struct Job {
     writer: u32,
     partition: usize,
-    batch: Arc<Batch>,
-    compression: Compression,
-    level: Option<i32>,
+    work: Work,
 }
 
-/// A job that was run; its result is kept in the batch.
+/// A job that was run.
 #[derive(Debug)]
 pub struct JobDone {
     writer: u32,
     partition: usize,
+    worked: Worked,
 }
 
 impl Job {
     /// Runs the job.
     pub fn run(self) -> JobDone {
-        // A failure is kept in the batch as well, and met again when it is encoded.
-        let _ = pack(&self.batch, self.compression, self.level);
-        JobDone { writer: self.writer, partition: self.partition }
+        let Self { writer, partition, work } = self;
+        JobDone { writer, partition, worked: work.run() }
     }
 }
 
@@ -187,7 +190,18 @@ pub enum Event {
     Memory(Writers),
     /// Something the cluster cannot do and the client does without; told once.
     Degraded(Error),
+    /// The client that nobody held any more has ended.
+    Ended,
+    /// Something that must be dropped outside the lock.
+    Garbage(Garbage),
+    /// An event for `tracing`, to be emitted outside the lock.
+    Trace(Trace),
 }
+
+/// What the client has no more use for. Dropping it can call wakers, run code of the application (assignors, balancers) or
+/// free much memory, so it must not happen under a lock.
+#[derive(Debug)]
+pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Debug + Send>);
 
 /// Batches whose waiters are to be woken outside the lock.
 #[derive(Debug)]
@@ -227,6 +241,8 @@ pub struct Client {
     commit_results: CommitResults,
     orphans: BTreeSet<u32>,
     writers: BTreeMap<u32, Producer>,
+    /// The counters of writers that are closed, for as long as they have handles.
+    final_stats: BTreeMap<u32, ProducerStats>,
     readings: BTreeMap<u32, Reading>,
     memberships: BTreeMap<u32, Membership>,
     /// Answers that were not given to their owners yet.
@@ -236,9 +252,12 @@ pub struct Client {
     dirty_readers: BTreeSet<u32>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
+    traces: Traces,
     degraded: Vec<Error>,
     next: u64,
     next_machine: u32,
+    /// Nobody holds the client any more.
+    is_retiring: bool,
     closed: bool,
     stats: Stats,
 }
@@ -260,6 +279,7 @@ impl Client {
             commit_results: BTreeMap::new(),
             orphans: BTreeSet::new(),
             writers: BTreeMap::new(),
+            final_stats: BTreeMap::new(),
             readings: BTreeMap::new(),
             memberships: BTreeMap::new(),
             answers: VecDeque::new(),
@@ -267,9 +287,11 @@ impl Client {
             dirty_readers: BTreeSet::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
+            traces: Traces::default(),
             degraded: Vec::new(),
             next: 0,
             next_machine: 0,
+            is_retiring: false,
             closed: false,
             stats: Stats::default(),
         }
@@ -311,7 +333,7 @@ impl Client {
             Input::Sent { conn, id } => self.request_sent(now, conn, id),
             Input::Refused { conn, id, error } => self.refused(now, conn, id, &error),
             Input::Closed { conn, error, unanswered } => self.closed(now, conn, error, unanswered),
-            Input::JobDone(done) => self.job_done(now, &done),
+            Input::JobDone(done) => self.job_done(now, done),
             Input::Timeout => self.expire(now),
             Input::BudgetFreed => self.budget_freed(now),
             Input::Assigned { reader, answer } => self.assignor_answered(now, reader, answer),
@@ -338,6 +360,8 @@ impl Client {
                 Timer::Writer(id) => self.writer_timeout(now, id),
                 Timer::Reader(id) => self.reader_timeout(now, id),
                 Timer::Group(id) => self.group_timeout(now, id),
+                Timer::Marks(id) => self.commit_marks(now, id),
+                Timer::Retire => self.end(now),
             }
         }
     }
@@ -363,6 +387,7 @@ impl Client {
             }
         }
         self.plan_metadata(now);
+        self.end_retired(now);
     }
 
     fn give_answer(&mut self, now: Now, owner: Owner, mut answer: Answer) {
@@ -402,7 +427,11 @@ impl Client {
     /// The next hint.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.poll_trace().map(Event::Trace))
+    }
+
+    fn poll_trace(&mut self) -> Option<Trace> {
+        self.traces.pop().or_else(|| self.metadata.traces.pop())
     }
 
     /// When [`Input::Timeout`] is due; may change with each input and call.
@@ -556,10 +585,17 @@ impl Client {
         self.closed
     }
 
+    fn discard(&mut self, waste: impl Debug + Send + 'static) {
+        self.announce(Event::Garbage(Garbage(Box::new(waste))));
+    }
+
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
         self.calls.is_empty()
-            && self.requests.values().all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
+            && self
+                .requests
+                .values()
+                .all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
             && self.writers.values().all(Producer::is_quiescent)
             && self.answers.is_empty()
     }

@@ -21,11 +21,13 @@ impl Client {
         id
     }
 
-    /// Gives up a writer; what it has not delivered is resolved with `error`.
+    /// Gives up a writer; what it has not delivered is resolved with `error`. Its counters stay until it is an orphan.
     pub(crate) fn remove_writer(&mut self, id: u32, error: &Error) {
         self.abort_writer(id, error);
         if let Some(writer) = self.writers.remove(&id) {
             writer.topics().for_each(|topic| self.metadata.unwant(topic));
+            self.final_stats.insert(id, writer.stats.clone());
+            self.discard(writer);
         }
         self.timers.stop(&Timer::Writer(id));
         self.cancel_requests(|owner| matches!(owner, Owner::Writer(writer, _) if *writer == id));
@@ -37,12 +39,14 @@ impl Client {
             self.orphans.insert(id);
             self.writer_flush(now, id);
         }
+        self.final_stats.remove(&id);
     }
 
     pub(super) fn abort_writer(&mut self, id: u32, error: &Error) {
         let Some(writer) = self.writers.get_mut(&id) else { return };
         writer.abort(error);
         let resolved = std::mem::take(&mut writer.out.resolved);
+        self.traces.append(std::mem::take(&mut writer.out.traces));
         let accumulator = writer.accumulator.clone();
         self.announce(Event::Resolved(Batches(resolved)));
         self.announce(Event::Memory(Writers(accumulator)));
@@ -96,15 +100,9 @@ impl Client {
         batches
     }
 
-    /// As [`writer_flush`](Self::writer_flush), of all writers.
-    pub(crate) fn flush_all(&mut self, now: Now) -> Vec<Arc<Tickets>> {
-        let ids: Vec<u32> = self.writers.keys().copied().collect();
-        ids.into_iter().flat_map(|id| self.writer_flush(now, id)).collect()
-    }
-
     /// A writer's counters.
     pub(crate) fn writer_stats(&self, id: u32) -> Option<ProducerStats> {
-        self.writers.get(&id).map(|w| w.stats.clone())
+        self.writers.get(&id).map(|w| &w.stats).or_else(|| self.final_stats.get(&id)).cloned()
     }
 
     pub(super) fn pump_writer(&mut self, now: Now, id: u32) {
@@ -112,21 +110,18 @@ impl Client {
         let ask = writer.poll_ask();
         let timeout = writer.poll_timeout();
         let out = std::mem::take(&mut writer.out);
-        let (accumulator, config) = (writer.accumulator.clone(), &writer.accumulator.config);
-        let (compression, level) = (config.compression, config.compression_level);
+        let accumulator = writer.accumulator.clone();
         self.timers.set_option(Timer::Writer(id), timeout);
-        for (partition, batch) in out.jobs {
-            self.actions.push_back(Action::Run(Job { writer: id, partition, batch, compression, level }));
+        self.traces.append(out.traces);
+        for (partition, work) in out.jobs {
+            self.actions.push_back(Action::Run(Job { writer: id, partition, work }));
         }
         if !out.resolved.is_empty() {
             self.announce(Event::Resolved(Batches(out.resolved)));
             self.announce(Event::Memory(Writers(accumulator)));
         }
-        if let Some(error) = out.degraded
-            && !self.degraded.contains(&error)
-        {
-            self.degraded.push(error.clone());
-            self.announce(Event::Degraded(error));
+        if let Some(error) = out.degraded {
+            self.announce_degraded(error);
         }
         if let Some(ask) = ask {
             self.ask(now.instant, Owner::Writer(id, ask.tag), ask);
@@ -140,6 +135,15 @@ impl Client {
         if self.orphans.contains(&id) && self.writers.get(&id).is_some_and(Producer::is_quiescent) {
             self.orphans.remove(&id);
             self.remove_writer(id, &Error::new(crate::error::ErrorKind::Closed));
+            self.final_stats.remove(&id);
+        }
+    }
+
+    /// Reports, once, what the client does without.
+    pub(crate) fn announce_degraded(&mut self, error: Error) {
+        if !self.degraded.contains(&error) {
+            self.degraded.push(error.clone());
+            self.announce(Event::Degraded(error));
         }
     }
 
@@ -157,9 +161,9 @@ impl Client {
         }
     }
 
-    pub(super) fn job_done(&mut self, now: Now, done: &JobDone) {
+    pub(super) fn job_done(&mut self, now: Now, done: JobDone) {
         if let Some(writer) = self.writers.get_mut(&done.writer) {
-            writer.packed(now, done.partition);
+            writer.worked(now, done.partition, done.worked);
             self.dirty_writers.insert(done.writer);
         }
     }

@@ -11,6 +11,7 @@ use super::timers::Timer;
 use super::{Client, Event};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
+use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
@@ -247,7 +248,9 @@ impl Client {
         let lane = self.lanes.get_mut(key)?;
         let version = lane.versions.as_ref()?.version(ApiKey::Metadata).filter(|v| *v >= CLUSTER_ID_SINCE);
         lane.proof = if version.is_some() { Proof::Asked } else { Proof::NotNeeded };
-        let Some(version) = version else { return self.next_transmit(Now { instant: now, wall_ms: 0 }, conn) };
+        let Some(version) = version else {
+            return self.next_transmit(Now { instant: now, wall_ms: 0 }, conn);
+        };
         let id = RequestId(self.next_id());
         self.book(now, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
@@ -337,7 +340,8 @@ impl Client {
     /// The broker asked for silence on this lane (KIP-219).
     fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
-        crate::trace::throttled(&self.broker_name(key.0), key.1, throttle);
+        let (broker, lane) = (self.broker_name(key.0), key.1);
+        self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
         let until = now + throttle;
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.throttled_until = Some(until);

@@ -8,7 +8,7 @@ use super::lanes::LaneKey;
 use super::machine::{Answer, Ask, Lane, Now, Target};
 use super::requests::Owner;
 use super::timers::Timer;
-use super::{Client, Event};
+use super::{Client, Event, Marks};
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, CommitOffset, GroupConfig, GroupEvent, Membership};
@@ -85,6 +85,8 @@ pub(super) struct Reading {
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
+    /// What the application has handled.
+    marks: Arc<Marks>,
     budget: Arc<Budget>,
     wanted: Vec<Str>,
     closing: bool,
@@ -116,7 +118,13 @@ impl Client {
     }
 
     /// Takes in a reader; its number.
-    pub(crate) fn add_reader(&mut self, now: Now, spec: ReaderSpec, urgent: Arc<AtomicBool>) -> u32 {
+    pub(crate) fn add_reader(
+        &mut self,
+        now: Now,
+        spec: ReaderSpec,
+        urgent: Arc<AtomicBool>,
+        marks: Arc<Marks>,
+    ) -> u32 {
         let id = self.machine_id();
         let budget = Budget::new(spec.config.buffer);
         let machine = ReaderMachine::new(id, spec.config, budget.clone(), self.random.next());
@@ -128,6 +136,7 @@ impl Client {
             told: false,
             queue: VecDeque::new(),
             urgent,
+            marks,
             budget,
             wanted: Vec::new(),
             closing: false,
@@ -158,6 +167,14 @@ impl Client {
         self.readings.get(&id).map(|r| r.budget.clone())
     }
 
+    pub(super) fn reader_marks(&self, id: u32) -> Option<&Arc<Marks>> {
+        self.readings.get(&id).map(|r| &r.marks)
+    }
+
+    pub(super) fn reader_subscription(&self, id: u32) -> Option<&Subscription> {
+        self.readings.get(&id).map(|r| &r.subscription)
+    }
+
     /// The next item for a reader's application.
     pub(crate) fn reader_take(&mut self, now: Now, id: u32) -> Option<ReaderItem> {
         let reading = self.readings.get_mut(&id)?;
@@ -176,8 +193,9 @@ impl Client {
         item
     }
 
-    /// The application answered a `Revoking`.
+    /// The application answered a `Revoking`. What it has handled is committed first.
     pub(crate) fn reader_revoked(&mut self, now: Now, id: u32, assignment: u32) {
+        self.commit_marks(now, id);
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.unassign_all(now);
         }
@@ -250,12 +268,18 @@ impl Client {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
         let inner = membership.commit(now, assignment, offsets, deadline);
-        let commit = self.next_id();
-        self.commits.insert((id, inner), commit);
-        self.commit_results.insert(commit, None);
+        let commit = self.expect_commit(id, inner);
         self.dirty_readers.insert(id);
         self.settle(now);
         Ok(commit)
+    }
+
+    /// Somebody will take the outcome of a membership's commit.
+    pub(super) fn expect_commit(&mut self, id: u32, inner: u64) -> u64 {
+        let commit = self.next_id();
+        self.commits.insert((id, inner), commit);
+        self.commit_results.insert(commit, None);
+        commit
     }
 
     /// The outcome of a commit, once.
@@ -269,8 +293,9 @@ impl Client {
         self.commit_results.remove(&commit);
     }
 
-    /// Stops reading; with a group, leaves it. [`Event::ReaderClosed`] tells when that is done.
+    /// Stops reading; with a group, commits what was handled and leaves it. [`Event::ReaderClosed`] tells when that is done.
     pub(crate) fn close_reader(&mut self, now: Now, id: u32) {
+        self.commit_marks(now, id);
         let Some(reading) = self.readings.get_mut(&id) else { return };
         reading.closing = true;
         reading.machine.unassign_all(now);
@@ -288,13 +313,16 @@ impl Client {
     }
 
     pub(crate) fn remove_reader(&mut self, now: Now, id: u32) {
-        self.memberships.remove(&id);
+        if let Some(membership) = self.memberships.remove(&id) {
+            self.discard(membership);
+        }
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.end(now);
         }
         self.end_sessions(now, id);
         self.timers.stop(&Timer::Reader(id));
         self.timers.stop(&Timer::Group(id));
+        self.timers.stop(&Timer::Marks(id));
         self.cancel_requests(
             |owner| matches!(owner, Owner::Reader(reader, _) | Owner::Group(reader, _) if *reader == id),
         );
@@ -303,6 +331,7 @@ impl Client {
         });
         if let Some(reading) = self.readings.remove(&id) {
             reading.wanted.iter().for_each(|topic| self.metadata.unwant(topic));
+            self.discard(reading);
             self.announce(Event::ReaderClosed(id));
         }
         let lost: Vec<(u32, u64)> =
@@ -333,6 +362,10 @@ impl Client {
         }
         let lanes: Vec<LaneKey> = reading.machine.lanes().iter().copied().collect();
         let (timeout, readable) = (reading.machine.poll_timeout(), reading.machine.is_readable());
+        let dropped = reading.machine.take_dropped();
+        if !dropped.is_empty() {
+            self.discard(dropped);
+        }
         self.timers.set_option(Timer::Reader(id), timeout);
         if readable {
             self.announce(Event::Readable(id));
@@ -388,6 +421,9 @@ impl Client {
     }
 
     fn group_event(&mut self, now: Now, id: u32, event: GroupEvent) {
+        if let Some(Subscription::Group(group, _)) = self.readings.get(&id).map(|r| &r.subscription) {
+            self.traces.group(&group.group_id, &event);
+        }
         let item = match event {
             GroupEvent::Assigned { assignment, partitions, .. } => {
                 let Some(reading) = self.readings.get_mut(&id) else { return };

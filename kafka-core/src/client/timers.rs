@@ -35,6 +35,10 @@ pub(crate) enum Timer {
     Reader(u32),
     /// A group membership's own timers.
     Group(u32),
+    /// What a reader's application has handled is to be committed.
+    Marks(u32),
+    /// A client that nobody holds any more must end.
+    Retire,
 }
 
 #[derive(Debug, Default)]

@@ -38,6 +38,9 @@ pub enum Received {
         response: Answered,
         /// How long the broker asks for silence on this connection (KIP-219); zero where the broker itself delayed.
         throttle: Duration,
+        /// The frame of the response to a fetch. It keeps the reader's memory charged and must outlive the handling of
+        /// the response: giving memory back calls a waker, which must not happen under a lock.
+        frame: Option<Bytes>,
     },
 }
 
@@ -148,11 +151,11 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
     let (_, response) = decode_response(api, version, &frame)
         .map_err(|error| ConnectionError::Undecodable(format!("{} {version}: {error}", api.name())))?;
     let throttle = throttle(&response, version);
-    let response = match response {
-        ResponseKind::Fetch(response) => Answered::Fetched(Box::new(digest(response))),
-        other => Answered::Plain(Box::new(fit::lift(other, version))),
+    let (response, frame) = match response {
+        ResponseKind::Fetch(response) => (Answered::Fetched(Box::new(digest(response))), Some(frame)),
+        other => (Answered::Plain(Box::new(fit::lift(other, version))), None),
     };
-    Ok(Received::Response { id, response, throttle })
+    Ok(Received::Response { id, response, throttle, frame })
 }
 
 fn correlation_id_of(frame: &[u8]) -> i32 {

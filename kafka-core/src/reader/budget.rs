@@ -42,7 +42,8 @@ impl Budget {
     /// Whom to wake when bytes are given back after somebody was refused. It may be called while any lock is held, so it must
     /// do no more than schedule.
     pub fn register(&self, waker: Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+        let stale = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        drop(stale);
     }
 
     /// Reserves `bytes`, or nothing if there are not as many left; then the waker is called once there are more.

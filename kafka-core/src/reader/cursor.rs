@@ -232,20 +232,23 @@ impl Cursor {
         Some(item)
     }
 
-    /// Drops the chunks that wait, to be fetched again.
-    pub(super) fn shed(&mut self) {
+    /// Gives up the chunks that wait, to be fetched again.
+    #[must_use = "chunks are not dropped under the lock"]
+    pub(super) fn shed(&mut self) -> VecDeque<Item> {
         let start = self.first_chunk().map(|chunk| (chunk.start, chunk.ticket.epoch()));
         let Some((position, epoch)) = start.filter(|(position, _)| *position != self.position) else {
-            return;
+            return VecDeque::new();
         };
-        self.clear_queue();
+        let dropped = self.clear_queue();
         self.go_back_to(position, epoch);
         self.stage = Stage::Fetching;
+        dropped
     }
 
-    pub(super) fn clear_queue(&mut self) {
-        self.queue.clear();
+    #[must_use = "chunks are not dropped under the lock"]
+    pub(super) fn clear_queue(&mut self) -> VecDeque<Item> {
         self.queued = 0;
+        std::mem::take(&mut self.queue)
     }
 }
 

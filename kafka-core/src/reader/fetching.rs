@@ -4,7 +4,7 @@ use super::broker::{AsideFlight, MainFlight};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
-use super::machine::ReaderMachine;
+use super::machine::{ReaderMachine, Timer};
 use super::session::{Asked, Heading, Member};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Lane, Now};
@@ -65,7 +65,7 @@ impl ReaderMachine {
         let by_id = version >= since::TOPIC_IDS && self.without_id == 0;
         let version = if by_id { version } else { version.min(since::TOPIC_IDS - 1) };
         let is_main = lane == Lane::Fetch(self.id);
-        let reservation = self.reserve(broker, is_main, version)?;
+        let reservation = self.reserve(now, broker, is_main, version)?;
         self.flights += 1;
         let mut request = match is_main {
             true => self.main_request(now, broker, version, by_id, reservation.bytes()),
@@ -88,7 +88,7 @@ impl ReaderMachine {
     }
 
     /// Room for an answer: half of the budget is shared by the leaders' fetches, the other half holds what they brought.
-    fn reserve(&mut self, broker: i32, is_main: bool, version: i16) -> Option<Reservation> {
+    fn reserve(&mut self, now: Now, broker: i32, is_main: bool, version: i16) -> Option<Reservation> {
         let state = self.brokers.get(&broker)?;
         let first = if is_main { state.wanted.values().next() } else { state.session.add.first() };
         let first = first.and_then(|id| self.cursor(*id)).map_or(0, |cursor| cursor.limit);
@@ -103,22 +103,24 @@ impl ReaderMachine {
         }
         let least = if version < since::MAX_BYTES { first } else { most.min(config.partition_max_bytes) };
         let reservation = self.budget.reserve_between(least, most);
-        reservation.or_else(|| self.reserve_under_pressure(least, most))
+        reservation.or_else(|| self.reserve_under_pressure(now, least))
     }
 
-    /// What paused partitions have buffered can be fetched again, so it goes first. Where nothing is left but what the application
-    /// itself holds while it waits for more, the budget is overdrawn by one small fetch.
-    fn reserve_under_pressure(&mut self, least: usize, most: usize) -> Option<Reservation> {
+    /// What paused partitions have buffered can be fetched again, so it goes first. It is dropped once the lock is released,
+    /// and a timer tries again. Where nothing is left but what the application itself holds while it waits for more, the
+    /// budget is overdrawn by one small fetch.
+    fn reserve_under_pressure(&mut self, now: Now, least: usize) -> Option<Reservation> {
+        let before = self.dropped.len();
         for id in std::mem::take(&mut self.shelved) {
             if let Some(cursor) = self.cursor_mut(id) {
-                cursor.shed();
+                let dropped = cursor.shed();
+                self.dropped.extend(dropped);
             }
             self.update(id);
         }
-        if let Some(reservation) = self.budget.reserve_between(least, most) {
-            return Some(reservation);
-        }
-        if self.hungry && self.flights == 0 && !self.is_readable() {
+        if self.dropped.len() > before {
+            self.timers.insert((now.instant, Timer::Budget));
+        } else if self.hungry && self.flights == 0 && !self.is_readable() {
             return Some(self.budget.overdraw(least));
         }
         self.starved = true;

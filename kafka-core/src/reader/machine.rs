@@ -5,6 +5,9 @@
 //!
 //! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
 //!
+//! A chunk that is given up is kept until it is taken as [dropped](ReaderMachine::take_dropped): its drop gives memory back,
+//! which calls a waker, and must not happen under the lock.
+//!
 //! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
 //! to be polled, something waiting to be taken, or has told an error; or the budget is used up, and its waker set.
 
@@ -101,6 +104,8 @@ pub struct ReaderMachine {
     /// Paused partitions that something waits for.
     pub(super) shelved: BTreeSet<CursorId>,
     pub(super) notices: VecDeque<Item>,
+    /// To be dropped outside the lock.
+    pub(super) dropped: Vec<Item>,
     pub(super) out: Option<Out>,
     pub(super) turn: u64,
     /// The budget refused; nothing is fetched until it has room again.
@@ -131,6 +136,8 @@ pub(super) enum Timer {
     Gather(i32),
     /// There is something to ask.
     Ask,
+    /// What was given up has given its memory back.
+    Budget,
 }
 
 /// The chunk that the application has.
@@ -169,6 +176,7 @@ impl ReaderMachine {
             ready: BTreeMap::new(),
             shelved: BTreeSet::new(),
             notices: VecDeque::new(),
+            dropped: Vec::new(),
             out: None,
             turn: 0,
             starved: false,
@@ -207,7 +215,7 @@ impl ReaderMachine {
             out.ticket.revoke();
         }
         self.first += self.cursors.len() as CursorId;
-        self.cursors.clear();
+        self.dropped.extend(self.cursors.drain(..).flat_map(|cursor| cursor.queue));
         self.topics.clear();
         self.names.clear();
         self.without_id = 0;
@@ -249,9 +257,10 @@ impl ReaderMachine {
         self.clear_retry(id);
         let limit = self.config.partition_max_bytes;
         if let Some(cursor) = self.cursor_mut(id) {
-            cursor.clear_queue();
+            let dropped = cursor.clear_queue();
             (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
             cursor.recover();
+            self.dropped.extend(dropped);
         }
         self.begin(id, start);
         Ok(())
@@ -403,6 +412,12 @@ impl ReaderMachine {
         self.ended.pop_front()
     }
 
+    /// What was given up and is to be dropped outside of all locks.
+    #[must_use]
+    pub fn take_dropped(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
     pub fn visits(&self) -> u64 {
         self.visits
@@ -416,9 +431,10 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor_mut(out.cursor) else { return };
         cursor.cut = false;
         if has_failed || position < out.end {
-            cursor.clear_queue();
+            let dropped = cursor.clear_queue();
             cursor.go_back_to(position, out.ticket.epoch());
             cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
+            self.dropped.extend(dropped);
         }
         self.update(out.cursor);
     }

@@ -175,10 +175,11 @@ impl ReaderMachine {
         if goes_on {
             // The end of what both logs have is a better position than any other.
             let position = cursor.undelivered().min(to).max(0);
-            cursor.clear_queue();
+            let dropped = cursor.clear_queue();
             (cursor.stage, cursor.position) = (Stage::Fetching, position);
             cursor.last_epoch = if position == to { epoch } else { -1 };
             cursor.queue.push_back(Item::Notice(error));
+            self.dropped.extend(dropped);
             self.hold_off(now, id);
         } else {
             cursor.stage = Stage::Halted;

@@ -47,6 +47,7 @@ impl ReaderMachine {
                     self.update(id);
                 }
                 Timer::Replica(id) => self.leave_replica(id),
+                Timer::Budget => self.budget_freed(now),
             }
         }
     }

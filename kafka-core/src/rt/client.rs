@@ -4,11 +4,11 @@ use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{TopicWait, after, call, until};
+use super::wait::{BatchWait, LeaveWait, TopicWait, after, call, until};
 use crate::client::cluster::Topic;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stats::Stats;
 use kafka_proto::Str;
 use kafka_proto::messages::metadata::MetadataRequest;
@@ -20,7 +20,8 @@ use std::time::Duration;
 /// A client of one cluster: many writers, readers and calls share its connections and what it knows.
 ///
 /// Clones are handles of the same client. It lives until the last handle of it, and of its writers and readers, is
-/// dropped; nothing is waited for then. [`close`](Self::close) ends it earlier.
+/// dropped. Nobody waits for anything then: what is not delivered is given up, and groups are left in the background, for
+/// as long as the runtime lives. [`close`](Self::close) ends it earlier and waits.
 pub struct Client<R> {
     pub(super) handle: Handle,
     budget: DriverWaker,
@@ -91,17 +92,62 @@ impl<R> Client<R> {
         self.handle.with(|state| state.core.degraded().to_vec())
     }
 
-    /// Ends the client: delivers what its writers took until `deadline`, then ends everything. Other handles find it closed.
-    pub async fn close(&self, deadline: Duration) {
+    /// Closes the client and all its writers and readers: delivers what the writers took, commits what was marked or came
+    /// back from [`read_message`](super::Reader::read_message), leaves the groups, and ends everything at the latest when
+    /// `deadline` has passed. Returns what could not be done by then. Other handles find the client closed.
+    ///
+    /// The message that `read_message` gave out last is not committed: only [`Reader::close`](super::Reader::close) counts
+    /// it as handled.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the writers and readers closing and the client open.
+    pub async fn close(&self, deadline: Duration) -> ClientCloseReport {
         let now = self.handle.now();
-        let batches = self.handle.with(|state| state.core.flush_all(now));
+        let begun = self.handle.with(|state| {
+            let is_open = !state.is_shut_down();
+            is_open.then(|| (state.core.close_writers(now), state.core.close_readers(now)))
+        });
+        let Some((batches, leaving)) = begun else { return ClientCloseReport::default() };
+        let waiting = batches.clone();
         let all = async {
-            for batch in batches {
-                super::wait::BatchWait::new(batch).await;
+            for batch in waiting {
+                BatchWait::new(batch).await;
             }
+            LeaveWait::new(&self.handle, &leaving).await;
         };
         let _ = until(self.handle.shared(), after(now, deadline), all).await;
+        let groups = self.handle.with(|state| {
+            leaving.iter().filter_map(|leaving| state.core.not_left(leaving, deadline)).collect()
+        });
         self.handle.shut_down();
+        let mut report = ClientCloseReport { groups, ..ClientCloseReport::default() };
+        // By now each has its outcome.
+        for batch in batches {
+            let (not_written, possibly_written) = BatchWait::new(batch).await;
+            report.not_written += not_written;
+            report.possibly_written += possibly_written;
+        }
+        report
+    }
+}
+
+/// What [`Client::close`] could not do in time.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ClientCloseReport {
+    /// Records that are not in the log and never will be.
+    pub not_written: u64,
+    /// Records that may be in the log.
+    pub possibly_written: u64,
+    /// Groups that were not left, or in which what was handled was not committed, each with the reason: the other members
+    /// wait for the session timeout, or read again what was not committed.
+    pub groups: Vec<Error>,
+}
+
+impl ClientCloseReport {
+    /// Whether everything was delivered, committed and left.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::link::{ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Trans
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// Bytes handed to a socket ahead of its taking them; what is not handed out can still expire or move.
 const TRANSMIT_BUDGET: usize = 256 << 10;
@@ -55,13 +55,16 @@ impl Inbound {
         }
         self.link.received(len);
         while let Some(received) = self.link.poll()? {
+            // What the client keeps nothing of ends with the frame, outside of the lock.
+            let mut _frame = None;
             let input = match received {
                 Received::Ready(versions) => Input::Connected { conn: self.conn, versions },
                 Received::SetupGoesOn => {
                     self.wake_writer();
                     continue;
                 }
-                Received::Response { id, response, throttle } => {
+                Received::Response { id, response, throttle, frame } => {
+                    _frame = frame;
                     Input::Response { conn: self.conn, id, response, throttle }
                 }
             };
@@ -85,16 +88,12 @@ impl Inbound {
 
     /// The writing half may sleep without knowing that it may go on.
     fn wake_writer(&self) {
-        if let Some(waker) = self.shared.with(|state| state.take_conn_waker(self.conn)) {
-            waker.wake();
-        }
+        self.shared.with(|state| state.wake_conn(self.conn));
     }
 
     /// The reading half has ended, so the writing half shall: it is woken, and what [`Outbound::on_end`] was given is run.
     pub fn end(&self) {
-        let (waker, hook) = self.shared.with(|state| state.end_conn(self.conn));
-        hook.into_iter().for_each(|hook| hook());
-        waker.into_iter().for_each(Waker::wake);
+        self.shared.with(|state| state.end_conn(self.conn));
     }
 
     /// Ends the link: what was handed out and not answered.
@@ -112,9 +111,7 @@ impl Outbound {
     /// For adapters whose threads wait inside the socket and cannot be woken: the hook shuts it down.
     pub fn on_end(&self, hook: impl FnOnce() + Send + 'static) {
         let hook: EndHook = Box::new(hook);
-        if let Some(hook) = self.shared.with(|state| state.on_end(self.conn, hook)) {
-            hook();
-        }
+        self.shared.with(|state| state.on_end(self.conn, hook));
     }
 
     /// Ready when there is something to write.

@@ -11,7 +11,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Instant;
 
 /// Why the driver woke up.
@@ -85,11 +85,7 @@ fn carry_out<R: Runtime>(runtime: &R, shared: &Arc<Shared>, action: Action) {
             let attempt = Attempt { conn, host, port, deadline, link };
             runtime.spawn(connection(runtime.clone(), shared.clone(), attempt));
         }
-        Action::Close(conn) => {
-            let (waker, hook) = shared.with(|state| state.end_conn(conn));
-            hook.into_iter().for_each(|hook| hook());
-            waker.into_iter().for_each(Waker::wake);
-        }
+        Action::Close(conn) => shared.with(|state| state.end_conn(conn)),
         Action::Run(job) => {
             let shared = shared.clone();
             runtime.offload(move || shared.input(Input::JobDone(job.run())));

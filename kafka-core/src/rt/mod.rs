@@ -22,7 +22,7 @@ pub(crate) use builder::AUTO_COMMIT_INTERVAL;
 
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
-pub use client::Client;
+pub use client::{Client, ClientCloseReport};
 pub use conn::{Inbound, Outbound, drive_poll};
 #[doc(hidden)]
 pub use probe::Probe;

@@ -1,10 +1,9 @@
 //! The handle that reads.
 
 use super::shared::{BudgetWaker, DriverWaker, Handle, closed};
-use super::wait::{Alarm, after, until};
+use super::wait::{after, until};
 use crate::client::cluster::TopicPartition;
-use crate::client::machine::Now;
-use crate::client::{ReaderItem, ReaderSpec, Subscription};
+use crate::client::{Mark, Marks, ReaderItem, ReaderSpec, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
 use crate::message::Message;
@@ -18,12 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-/// The clock is looked at once in so many messages.
-const CLOCK_EVERY: u32 = 64;
-
-/// They are numbered from 1.
-const NO_ASSIGNMENT: u32 = 0;
 
 /// Reads messages: of partitions it was told, or of those that its group gives it.
 ///
@@ -40,7 +33,11 @@ pub struct Reader {
     walk: Option<Walk>,
     /// An assignment whose revocation the next call answers.
     revoking: Option<u32>,
-    auto: AutoCommit,
+    marks: Arc<Marks>,
+    /// Where the mark of the partition in hand is.
+    place: Option<usize>,
+    /// The message in the application's hands: its place, and the mark it will have once it is handled.
+    last: Option<(usize, Mark)>,
     closed: bool,
 }
 
@@ -69,29 +66,6 @@ pub struct Revoking {
     pub deadline: Instant,
 }
 
-/// What will be committed without a call.
-#[derive(Debug)]
-struct AutoCommit {
-    interval: Duration,
-    assignment: u32,
-    /// The position after the last message that was handled, by partition.
-    marks: BTreeMap<TopicPartition, (i64, i32)>,
-    /// The message in the application's hands.
-    last: Option<Mark>,
-    /// When the marks are due, once there are some.
-    due: Option<Instant>,
-    alarm: Option<Pin<Box<Alarm>>>,
-    count: u32,
-}
-
-#[derive(Debug)]
-struct Mark {
-    topic: Str,
-    partition: i32,
-    next: i64,
-    leader_epoch: i32,
-}
-
 impl Reader {
     pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
         let urgent = Arc::new(AtomicBool::new(false));
@@ -101,20 +75,12 @@ impl Reader {
             Subscription::Group(group, _) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone()));
+        let marks = Arc::new(Marks::new(interval));
+        let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone(), marks.clone()));
         if let Some(shared) = handle.with(|state| state.core.reader_budget(id)) {
             let waker = BudgetWaker(Arc::downgrade(handle.shared()), budget.clone());
             shared.register(Waker::from(Arc::new(waker)));
         }
-        let auto = AutoCommit {
-            interval,
-            assignment: NO_ASSIGNMENT,
-            marks: BTreeMap::new(),
-            last: None,
-            due: None,
-            alarm: None,
-            count: 0,
-        };
         Self {
             handle,
             id,
@@ -124,7 +90,9 @@ impl Reader {
             urgent,
             walk: None,
             revoking: None,
-            auto,
+            marks,
+            place: None,
+            last: None,
             closed: false,
         }
     }
@@ -276,7 +244,8 @@ impl Reader {
     }
 
     fn begin(&mut self, chunk: Chunk) {
-        self.auto.assignment = chunk.assignment();
+        self.marks.begin(chunk.assignment());
+        self.place = None;
         self.walk = Some(Walk::new(chunk, &self.config));
     }
 
@@ -287,9 +256,7 @@ impl Reader {
         let now = self.handle.now();
         let (id, revoked) = (self.id, self.revoking.take());
         if revoked.is_some() {
-            self.commit_marks();
             self.walk = None;
-            self.auto.forget();
         }
         let item = self.handle.with(|state| {
             if let Some(assignment) = revoked {
@@ -304,11 +271,11 @@ impl Reader {
             state.await_reader(id, cx);
             Poll::Pending
         });
-        match &item {
-            Poll::Pending => self.commit_when_due(cx),
-            Poll::Ready(Some(ReaderItem::Assigned { assignment, .. })) => self.auto.assignment = *assignment,
-            Poll::Ready(Some(ReaderItem::Lost { .. })) => self.auto.forget(),
-            Poll::Ready(_) => {}
+        if revoked.is_some() || matches!(item, Poll::Ready(Some(ReaderItem::Lost { .. }))) {
+            self.forget_marks();
+        }
+        if let Poll::Ready(Some(ReaderItem::Assigned { assignment, .. })) = &item {
+            self.marks.begin(*assignment);
         }
         item
     }
@@ -329,7 +296,7 @@ impl Reader {
     }
 
     /// Marks these messages and all before them in their partitions as handled: they are committed within the auto-commit
-    /// interval by the reader's next calls, when partitions are given up, and when the reader is closed or dropped.
+    /// interval, when partitions are given up, and when the reader or the client is closed or the reader dropped.
     ///
     /// # Errors
     /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended;
@@ -339,14 +306,12 @@ impl Reader {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         }
         let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
-        if assignment != self.auto.assignment {
+        if !self.marks.is_of(assignment) {
             return Err(Error::new(ErrorKind::StaleCommit));
         }
         for CommitOffset { partition, offset, leader_epoch, .. } in offsets {
-            self.auto.marks.insert(partition, (offset, leader_epoch));
+            self.set_mark(self.marks.place(partition), (offset, leader_epoch));
         }
-        self.begin_interval();
-        self.commit_in_passing();
         Ok(())
     }
 
@@ -384,73 +349,41 @@ impl Reader {
 
     /// The message that was read last counts as handled.
     fn handled(&mut self) {
-        if let Some(mark) = self.auto.last.take() {
-            let partition = TopicPartition::new(mark.topic, mark.partition);
-            self.auto.marks.insert(partition, (mark.next, mark.leader_epoch));
-            self.begin_interval();
-        }
-        self.commit_in_passing();
-    }
-
-    /// Commits what is due; the clock is looked at now and then.
-    fn commit_in_passing(&mut self) {
-        self.auto.count += 1;
-        if self.auto.count >= CLOCK_EVERY {
-            self.auto.count = 0;
-            let now = self.handle.now().instant;
-            if self.auto.due.is_some_and(|due| due <= now) {
-                self.commit_marks();
-            }
+        if let Some((place, mark)) = self.last.take() {
+            self.set_mark(place, mark);
         }
     }
 
-    fn begin_interval(&mut self) {
-        if self.auto.due.is_none() {
-            self.auto.due = Some(self.handle.now().instant + self.auto.interval);
+    fn set_mark(&self, place: usize, mark: Mark) {
+        if self.marks.set(place, mark) {
+            let now = self.handle.now();
+            self.handle.with(|state| state.core.reader_marked(now, self.id));
         }
     }
 
     fn hand_over(&mut self, message: &Message) {
+        if !self.in_group {
+            return;
+        }
         let (Some(topic), Some(partition), Some(offset)) =
             (&message.topic, message.partition, message.offset)
         else {
             return;
         };
+        let place = *self
+            .place
+            .get_or_insert_with(|| self.marks.place(TopicPartition::new(topic.clone(), partition)));
         let leader_epoch = message.origin.map_or(-1, |o| o.leader_epoch);
-        if self.in_group {
-            self.auto.last = Some(Mark { topic: topic.clone(), partition, next: offset + 1, leader_epoch });
-        }
+        self.last = Some((place, (offset + 1, leader_epoch)));
         if mutant!("commit_covers_unhandled") {
             self.handled();
         }
     }
 
-    /// Sends what was handled; its outcome is not waited for, and a failed one is made good by the next.
-    fn commit_marks(&mut self) {
-        self.auto.due = None;
-        self.auto.alarm = None;
-        if self.auto.marks.is_empty() || !self.in_group {
-            return;
-        }
-        let offsets = std::mem::take(&mut self.auto.marks).into_iter().map(commit_offset).collect();
-        let now = self.handle.now();
-        let (id, assignment) = (self.id, self.auto.assignment);
-        let deadline = now.instant + self.commit_timeout;
-        self.handle.with(|state| {
-            if let Ok(commit) = state.core.reader_commit(now, id, assignment, offsets, deadline) {
-                state.core.forget_commit(commit);
-            }
-        });
-    }
-
-    /// While there is nothing to read the marks must not wait for the next message.
-    fn commit_when_due(&mut self, cx: &mut Context<'_>) {
-        let Some(due) = self.auto.due else { return };
-        let shared = self.handle.shared().clone();
-        let alarm = self.auto.alarm.get_or_insert_with(|| Box::pin(Alarm::new(&shared, due)));
-        if alarm.as_mut().poll(cx).is_ready() {
-            self.commit_marks();
-        }
+    /// The assignment is over.
+    fn forget_marks(&mut self) {
+        self.marks.forget();
+        (self.place, self.last) = (None, None);
     }
 
     // ---- positions ----
@@ -506,7 +439,6 @@ impl Reader {
             return Ok(());
         }
         self.handled();
-        self.commit_marks();
         (self.closed, self.walk) = (true, None);
         let now = self.handle.now();
         self.handle.with(|state| state.core.close_reader(now, self.id));
@@ -531,15 +463,6 @@ impl Reader {
     }
 }
 
-impl AutoCommit {
-    /// The assignment is over: nothing of it can be committed any more, and no message of it marked.
-    fn forget(&mut self) {
-        self.marks.clear();
-        self.assignment = NO_ASSIGNMENT;
-        (self.last, self.due, self.alarm) = (None, None, None);
-    }
-}
-
 fn commit_offset((partition, (offset, leader_epoch)): (TopicPartition, (i64, i32))) -> CommitOffset {
     CommitOffset { partition, offset, leader_epoch, metadata: None }
 }
@@ -547,8 +470,7 @@ fn commit_offset((partition, (offset, leader_epoch)): (TopicPartition, (i64, i32
 impl Drop for Reader {
     fn drop(&mut self) {
         if !self.closed {
-            self.commit_marks();
-            let now: Now = self.handle.now();
+            let now = self.handle.now();
             self.handle.with(|state| state.core.close_reader(now, self.id));
         }
     }

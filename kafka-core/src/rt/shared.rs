@@ -2,9 +2,12 @@
 //!
 //! Invariants
 //! * [`Shared::with`] is the only place that locks. No `.await`, no I/O, no job, no user code runs under the lock.
-//! * Wakers are called after the lock is released.
+//! * What leaves the lock goes through [`After`], whose parts are called, run and dropped once the lock is released.
+//! * Wakers are neither called nor dropped under the lock: a dropped one can be the last that keeps a task, and with it
+//!   futures of this client, alive.
 //! * Who waits registers under the same lock under which it found nothing, so that no wake-up is lost.
-//! * Nothing but the driver's and connections' tasks keeps working once the last handle is gone: they end.
+//! * Nothing but the driver's and connections' tasks keeps working once the last handle is gone: they end as soon as the
+//!   client's groups are left.
 
 use crate::client::config::ClientConfig;
 use crate::client::machine::Now;
@@ -13,8 +16,10 @@ use crate::error::Error;
 use crate::link::ConnId;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::trace::Trace;
 use crate::writer::Clock;
 use kafka_proto::Str;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -43,9 +48,12 @@ pub(crate) struct State {
     calls: BTreeMap<u64, Waker>,
     commits: BTreeMap<u64, Waker>,
     readers: BTreeMap<u32, Waker>,
+    /// Who waits for all readers to end, by ticket.
+    closers: BTreeMap<u64, Waker>,
     topics: BTreeMap<Str, BTreeMap<u64, Waker>>,
     next_ticket: u64,
     shut_down: bool,
+    after: After,
 }
 
 /// Run once a connection is told to end.
@@ -57,12 +65,15 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-/// What is to be done once the lock is free.
+/// The outbox: everything that must wait until the lock is released. Empty, it costs no allocation.
 #[derive(Default)]
 struct After {
     wakers: Vec<Waker>,
     events: Vec<Event>,
     hooks: Vec<EndHook>,
+    /// Wakers and hooks that nobody needs any more.
+    stale_wakers: Vec<Waker>,
+    stale_hooks: Vec<EndHook>,
 }
 
 impl Shared {
@@ -81,9 +92,11 @@ impl Shared {
             calls: BTreeMap::new(),
             commits: BTreeMap::new(),
             readers: BTreeMap::new(),
+            closers: BTreeMap::new(),
             topics: BTreeMap::new(),
             next_ticket: 0,
             shut_down: false,
+            after: After::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -102,34 +115,40 @@ impl Shared {
         self.with(|state| state.core.handle_input(now, input));
     }
 
-    /// Takes the lock, runs `f`, and wakes whoever has work because of it once the lock is free.
+    /// Takes the lock and runs `f`; what has to be done because of it is done once the lock is released.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        let mut after = After::default();
-        let result = {
+        let (result, after) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = f(&mut state);
-            state.collect(&mut after);
-            result
+            state.collect();
+            (result, std::mem::take(&mut state.after))
         };
-        let mut calls = Vec::new();
+        self.finish(after);
+        result
+    }
+
+    fn finish(&self, after: After) {
+        let (mut calls, mut traces) = (Vec::new(), Vec::new());
         for event in after.events {
             match event {
                 Event::Resolved(batches) => batches.wake(),
                 Event::Memory(writers) => writers.wake(),
                 Event::Assignor(reader, call) => calls.push((reader, call)),
+                Event::Trace(trace) => traces.push(trace),
+                // Garbage is dropped here.
                 _ => {}
             }
         }
         after.hooks.into_iter().for_each(|hook| hook());
         after.wakers.into_iter().for_each(Waker::wake);
         // Last, since it may take its time.
+        traces.into_iter().for_each(Trace::emit);
         for (reader, call) in calls {
             self.input(Input::Assigned { reader, answer: call.run() });
         }
-        result
     }
 
-    /// Ends everything: called when the last handle is gone, or the client is closed.
+    /// Ends everything at once: the client is closed, or its driver was dropped.
     pub(crate) fn shut_down(&self) {
         let now = self.now();
         self.with(|state| {
@@ -138,13 +157,20 @@ impl Shared {
         });
     }
 
+    /// Whether somebody holds the lock.
+    #[cfg(all(test, not(shuttle)))]
+    fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
+    }
+
     fn add_handle(&self) {
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
     fn drop_handle(&self) {
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shut_down();
+            let now = self.now();
+            self.with(|state| state.core.retire(now));
         }
     }
 }
@@ -201,8 +227,7 @@ impl std::ops::Deref for Handle {
     }
 }
 
-/// Tells the client that a reader's budget has room again. Memory is given back anywhere, also under the lock, so this
-/// only wakes the driver.
+/// Tells the client that a reader's budget has room again. Memory is given back anywhere, so this only wakes the driver.
 pub(crate) struct BudgetWaker(pub(crate) std::sync::Weak<Shared>, pub(crate) DriverWaker);
 
 /// A way to wake the driver without the client's lock.
@@ -227,7 +252,10 @@ impl DriverWaker {
         if std::mem::take(&mut slot.0) {
             return true;
         }
-        slot.1 = Some(cx.waker().clone());
+        let stale = slot.1.replace(cx.waker().clone());
+        // Its drop is code of others, which may come back here.
+        drop(slot);
+        drop(stale);
         false
     }
 }
@@ -241,7 +269,8 @@ impl Wake for BudgetWaker {
 }
 
 impl State {
-    fn collect(&mut self, after: &mut After) {
+    fn collect(&mut self) {
+        let after = &mut self.after;
         while let Some(event) = self.core.poll_event() {
             match event {
                 Event::Transmit(conn) => after.wakers.extend(self.conns.remove(&conn)),
@@ -249,25 +278,32 @@ impl State {
                 Event::Committed(_) if mutant!("commit_not_woken") => {}
                 Event::Committed(id) => after.wakers.extend(self.commits.remove(&id)),
                 Event::Readable(_) if mutant!("reader_not_woken") => {}
-                Event::Readable(id) | Event::ReaderClosed(id) => {
-                    after.wakers.extend(self.readers.remove(&id))
+                Event::Readable(id) => after.wakers.extend(self.readers.remove(&id)),
+                Event::ReaderClosed(id) => {
+                    after.wakers.extend(self.readers.remove(&id));
+                    after.wakers.extend(std::mem::take(&mut self.closers).into_values());
                 }
+                Event::Ended => self.shut_down = true,
                 Event::Topic(topic) => {
                     after
                         .wakers
                         .extend(self.topics.remove(&topic).into_iter().flat_map(BTreeMap::into_values));
                 }
-                Event::Resolved(_) | Event::Memory(_) | Event::Assignor(..) => after.events.push(event),
-                Event::Degraded(error) => crate::trace::degraded(&error),
+                Event::Degraded(error) => after.events.push(Event::Trace(Trace::degraded(error))),
+                Event::Resolved(_)
+                | Event::Memory(_)
+                | Event::Assignor(..)
+                | Event::Garbage(_)
+                | Event::Trace(_) => after.events.push(event),
             }
         }
-        self.notify_driver(after);
+        self.notify_driver();
         if self.shut_down {
-            self.wake_all(after);
+            self.wake_all();
         }
     }
 
-    fn notify_driver(&mut self, after: &mut After) {
+    fn notify_driver(&mut self) {
         let earlier = match (self.core.poll_timeout(), self.armed) {
             (Some(at), Some(armed)) => at < armed,
             (at, None) => at.is_some(),
@@ -275,16 +311,18 @@ impl State {
         };
         if earlier || self.core.has_actions() || self.shut_down {
             self.driver.notified = true;
-            after.wakers.extend(self.driver.waker.take());
+            self.after.wakers.extend(self.driver.waker.take());
         }
     }
 
-    fn wake_all(&mut self, after: &mut After) {
+    fn wake_all(&mut self) {
+        let after = &mut self.after;
         after.hooks.extend(std::mem::take(&mut self.hooks).into_values());
         after.wakers.extend(std::mem::take(&mut self.conns).into_values());
         after.wakers.extend(std::mem::take(&mut self.calls).into_values());
         after.wakers.extend(std::mem::take(&mut self.commits).into_values());
         after.wakers.extend(std::mem::take(&mut self.readers).into_values());
+        after.wakers.extend(std::mem::take(&mut self.closers).into_values());
         let topics = std::mem::take(&mut self.topics).into_values();
         after.wakers.extend(topics.flat_map(BTreeMap::into_values));
     }
@@ -302,30 +340,40 @@ impl State {
     }
 
     /// Whether the driver was called; else its waker is kept.
-    pub(crate) fn driver_called(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn driver_called(&mut self, cx: &Context<'_>) -> bool {
         if std::mem::take(&mut self.driver.notified) {
             return true;
         }
-        self.driver.waker = Some(cx.waker().clone());
+        if !self.driver.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.after.stale_wakers.extend(self.driver.waker.replace(cx.waker().clone()));
+        }
         false
     }
 
     // ---- waiting, always after having found nothing under the same lock ----
 
     pub(crate) fn await_transmit(&mut self, conn: ConnId, cx: &Context<'_>) {
-        self.conns.insert(conn, cx.waker().clone());
+        keep(&mut self.conns, conn, cx, &mut self.after.stale_wakers);
     }
 
     pub(crate) fn await_call(&mut self, id: u64, cx: &Context<'_>) {
-        self.calls.insert(id, cx.waker().clone());
+        keep(&mut self.calls, id, cx, &mut self.after.stale_wakers);
     }
 
     pub(crate) fn await_commit(&mut self, id: u64, cx: &Context<'_>) {
-        self.commits.insert(id, cx.waker().clone());
+        keep(&mut self.commits, id, cx, &mut self.after.stale_wakers);
     }
 
     pub(crate) fn await_reader(&mut self, id: u32, cx: &Context<'_>) {
-        self.readers.insert(id, cx.waker().clone());
+        keep(&mut self.readers, id, cx, &mut self.after.stale_wakers);
+    }
+
+    pub(crate) fn await_closed_reader(&mut self, ticket: u64, cx: &Context<'_>) {
+        keep(&mut self.closers, ticket, cx, &mut self.after.stale_wakers);
+    }
+
+    pub(crate) fn forget_closer(&mut self, ticket: u64) {
+        self.after.stale_wakers.extend(self.closers.remove(&ticket));
     }
 
     pub(crate) fn ticket(&mut self) -> u64 {
@@ -334,12 +382,13 @@ impl State {
     }
 
     pub(crate) fn await_topic(&mut self, topic: &Str, ticket: u64, cx: &Context<'_>) {
-        self.topics.entry(topic.clone()).or_default().insert(ticket, cx.waker().clone());
+        let waiters = self.topics.entry(topic.clone()).or_default();
+        keep(waiters, ticket, cx, &mut self.after.stale_wakers);
     }
 
     pub(crate) fn forget_topic_waiter(&mut self, topic: &Str, ticket: u64) {
         if let Some(waiters) = self.topics.get_mut(topic) {
-            waiters.remove(&ticket);
+            self.after.stale_wakers.extend(waiters.remove(&ticket));
             if waiters.is_empty() {
                 self.topics.remove(topic);
             }
@@ -347,33 +396,35 @@ impl State {
     }
 
     pub(crate) fn forget_call(&mut self, id: u64) {
-        self.calls.remove(&id);
+        self.after.stale_wakers.extend(self.calls.remove(&id));
         self.core.cancel_call(id);
     }
 
     pub(crate) fn forget_commit(&mut self, id: u64) {
-        self.commits.remove(&id);
+        self.after.stale_wakers.extend(self.commits.remove(&id));
     }
 
-    pub(crate) fn take_conn_waker(&mut self, conn: ConnId) -> Option<Waker> {
-        self.conns.remove(&conn)
+    /// Wakes the task that writes to a connection.
+    pub(crate) fn wake_conn(&mut self, conn: ConnId) {
+        self.after.wakers.extend(self.conns.remove(&conn));
     }
 
     // ---- the end of connections ----
 
-    /// Tells a connection to end; the waker and the hook are the caller's to call once the lock is free.
-    pub(crate) fn end_conn(&mut self, conn: ConnId) -> (Option<Waker>, Option<EndHook>) {
+    /// Tells a connection to end.
+    pub(crate) fn end_conn(&mut self, conn: ConnId) {
         self.ending.insert(conn);
-        (self.conns.remove(&conn), self.hooks.remove(&conn))
+        self.after.wakers.extend(self.conns.remove(&conn));
+        self.after.hooks.extend(self.hooks.remove(&conn));
     }
 
-    /// Keeps the hook, or gives it back where the connection is told to end already.
-    pub(crate) fn on_end(&mut self, conn: ConnId, hook: EndHook) -> Option<EndHook> {
+    /// Keeps the hook, or runs it where the connection is told to end already.
+    pub(crate) fn on_end(&mut self, conn: ConnId, hook: EndHook) {
         if self.is_ending(conn) {
-            return Some(hook);
+            self.after.hooks.push(hook);
+        } else {
+            self.after.stale_hooks.extend(self.hooks.insert(conn, hook));
         }
-        self.hooks.insert(conn, hook);
-        None
     }
 
     pub(crate) fn is_ending(&self, conn: ConnId) -> bool {
@@ -382,8 +433,19 @@ impl State {
 
     pub(crate) fn conn_gone(&mut self, conn: ConnId) {
         self.ending.remove(&conn);
-        self.conns.remove(&conn);
-        self.hooks.remove(&conn);
+        self.after.stale_wakers.extend(self.conns.remove(&conn));
+        self.after.stale_hooks.extend(self.hooks.remove(&conn));
+    }
+}
+
+/// Keeps a task's waker in place of the one before.
+fn keep<K: Ord>(wakers: &mut BTreeMap<K, Waker>, key: K, cx: &Context<'_>, stale: &mut Vec<Waker>) {
+    match wakers.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(cx.waker().clone());
+        }
+        Entry::Occupied(entry) if entry.get().will_wake(cx.waker()) => {}
+        Entry::Occupied(mut entry) => stale.push(entry.insert(cx.waker().clone())),
     }
 }
 
@@ -391,3 +453,6 @@ impl State {
 pub(crate) fn closed() -> Error {
     Error::new(crate::error::ErrorKind::Closed)
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests;

@@ -4,7 +4,7 @@ use super::shared::{Shared, closed};
 use crate::client::cluster::Topic;
 use crate::client::config::LONGEST;
 use crate::client::machine::Now;
-use crate::client::{CallSpec, TopicState};
+use crate::client::{CallSpec, Leaving, TopicState};
 use crate::error::{Error, ErrorKind};
 use crate::writer::{Fate, Outcome, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
@@ -182,6 +182,40 @@ impl Drop for TopicWait<'_> {
             state.core.unwant_topic(&self.topic);
             state.forget_topic_waiter(&self.topic, self.ticket);
         });
+    }
+}
+
+/// Waits until the readers are out of their groups, or the client is closed.
+pub(crate) struct LeaveWait<'a> {
+    shared: &'a Shared,
+    leaving: &'a [Leaving],
+    ticket: u64,
+}
+
+impl<'a> LeaveWait<'a> {
+    pub(crate) fn new(shared: &'a Shared, leaving: &'a [Leaving]) -> Self {
+        Self { shared, leaving, ticket: shared.with(|state| state.ticket()) }
+    }
+}
+
+impl Future for LeaveWait<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.with(|state| {
+            let all = self.leaving.iter().all(|leaving| state.core.has_left(leaving));
+            if all || state.is_shut_down() {
+                return Poll::Ready(());
+            }
+            state.await_closed_reader(self.ticket, cx);
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for LeaveWait<'_> {
+    fn drop(&mut self) {
+        self.shared.with(|state| state.forget_closer(self.ticket));
     }
 }
 

@@ -295,7 +295,7 @@ impl Writer {
         self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
     }
 
-    /// Counters since the writer was made.
+    /// Counters since the writer was made; the final ones once it is closed.
     pub fn stats(&self) -> ProducerStats {
         self.inner.handle.with(|state| state.core.writer_stats(self.inner.id)).unwrap_or_default()
     }

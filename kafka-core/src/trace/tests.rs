@@ -1,5 +1,6 @@
 //! The table of events is what is told: names, levels, fields. And the machine tells it.
 
+use super::Told as Kept;
 use super::*;
 use crate::client::address::Address;
 use crate::client::cluster::Partition;
@@ -75,6 +76,10 @@ fn told_by(run: impl FnOnce()) -> Vec<Told> {
     listener.0.lock().unwrap().clone()
 }
 
+fn emit_all(traces: &mut Traces) {
+    std::iter::from_fn(|| traces.pop()).for_each(Trace::emit);
+}
+
 /// Name, level and fields of an event, as the table has them.
 type Row = (String, String, BTreeSet<String>);
 
@@ -109,20 +114,44 @@ fn topic(leaders: &[(i32, i32)]) -> Topic {
 fn each_event_is_as_the_table_says() {
     let error = Error::broker(ErrorCode::NotLeaderOrFollower);
     let wait = Duration::from_millis(100);
+    let (broker, lane) = (|| "1 at b:9092".to_owned(), Lane::Produce);
+    let topic = || Str::from_static("orders");
     let told = told_by(|| {
-        connected("1 at b:9092", Lane::Produce);
-        connection_lost("1 at b:9092", Lane::Produce, &ConnectionError::Refused, wait);
-        call_retried(ApiKey::Metadata, 1, &error, wait);
-        batch_retried("orders", 0, 1, &error, wait);
-        batch_failed("orders", 0, 10, Fate::PossiblyWritten, &error);
-        leader_moved("orders", 0, 2, 7);
-        throttled("1 at b:9092", Lane::Other, wait);
-        group("g", &GroupEvent::Assigned { assignment: 1, generation: 3, partitions: Vec::new() });
-        group("g", &GroupEvent::Revoking { assignment: 1, deadline: epoch() });
-        group("g", &GroupEvent::Lost { assignment: 1, error: error.clone() });
-        group("g", &GroupEvent::Failed(error.clone()));
-        group("g", &GroupEvent::Left);
-        degraded(&Error::new(ErrorKind::Unsupported { feature: "idempotence", needs: "Kafka 0.11" }));
+        let mut traces = Traces::default();
+        traces.push(|| Kept::Connected { broker: broker(), lane });
+        let lost = ConnectionError::Refused;
+        traces.push(|| Kept::ConnectionLost { broker: broker(), lane, error: lost, retry: wait });
+        let (api, retry) = (ApiKey::Metadata, wait);
+        traces.push(|| Kept::CallRetried { api, attempt: 1, error: error.clone(), retry });
+        traces.push(|| Kept::BatchRetried {
+            topic: topic(),
+            partition: 0,
+            attempt: 1,
+            error: error.clone(),
+            retry,
+        });
+        let fate = Fate::PossiblyWritten;
+        traces.push(|| Kept::BatchFailed {
+            topic: topic(),
+            partition: 0,
+            records: 10,
+            fate,
+            error: error.clone(),
+        });
+        traces.push(|| Kept::LeaderMoved { topic: topic(), partition: 0, leader: 2, leader_epoch: 7 });
+        traces.push(|| Kept::Throttled { broker: broker(), lane, silence: wait });
+        for event in [
+            GroupEvent::Assigned { assignment: 1, generation: 3, partitions: Vec::new() },
+            GroupEvent::Revoking { assignment: 1, deadline: epoch() },
+            GroupEvent::Lost { assignment: 1, error: error.clone() },
+            GroupEvent::Failed(error.clone()),
+            GroupEvent::Left,
+        ] {
+            traces.group(&"g".into(), &event);
+        }
+        emit_all(&mut traces);
+        let kind = ErrorKind::Unsupported { feature: "idempotence", needs: "Kafka 0.11" };
+        Trace::degraded(Error::new(kind)).emit();
     });
     assert_eq!(told.iter().map(row).collect::<Vec<_>>(), table());
     assert!(told.iter().all(|t| t.field("message") == t.name), "{told:?}");
@@ -132,8 +161,10 @@ fn each_event_is_as_the_table_says() {
 fn only_leaders_that_moved_are_told() {
     let (old, new) = (topic(&[(1, 4), (2, 4), (3, 4)]), topic(&[(1, 4), (3, 5), (-1, 5), (1, 0)]));
     let told = told_by(|| {
-        leaders(None, &old);
-        leaders(Some(&old), &new);
+        let mut traces = Traces::default();
+        traces.leaders(None, &old);
+        traces.leaders(Some(&old), &new);
+        emit_all(&mut traces);
     });
     let moved: Vec<(&str, &str)> = told.iter().map(|t| (t.field("partition"), t.field("leader"))).collect();
     assert_eq!(moved, [("1", "3"), ("2", "-1")]);
@@ -176,6 +207,11 @@ fn the_client_tells_of_its_connections() {
             now,
             Input::Closed { conn, error: ConnectionError::ClosedByClient, unanswered: vec![] },
         );
+        while let Some(event) = client.poll_event() {
+            if let crate::client::Event::Trace(trace) = event {
+                trace.emit();
+            }
+        }
     });
     let names: Vec<&str> = told.iter().map(|t| t.name).collect();
     assert_eq!(names, ["connection_lost", "connected", "throttled"], "{told:?}");

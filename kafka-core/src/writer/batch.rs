@@ -1,7 +1,8 @@
 //! A batch on its way, and the tickets that wait for it.
 //!
 //! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
-//! once; whoever waits is woken outside all locks.
+//! once; whoever waits is woken outside all locks. Wakers are dropped outside the tickets' lock as well: a task that ends
+//! with its waker may hold deliveries of the same batch.
 
 use super::memory::Charge;
 use crate::error::{Error, ErrorKind};
@@ -179,24 +180,27 @@ impl Tickets {
         if let Some(outcome) = self.outcome.get() {
             return Poll::Ready(outcome);
         }
-        match place.and_then(|place| waiters.get_mut(place)) {
-            Some(Some(waker)) => waker.clone_from(cx.waker()),
-            Some(empty) => *empty = Some(cx.waker().clone()),
+        let stale = match place.and_then(|place| waiters.get_mut(place)) {
+            Some(Some(waker)) if waker.will_wake(cx.waker()) => None,
+            Some(waiter) => waiter.replace(cx.waker().clone()),
             None => {
                 *place = Some(waiters.len());
                 waiters.push(Some(cx.waker().clone()));
+                None
             }
-        }
+        };
+        drop(waiters);
+        drop(stale);
         Poll::Pending
     }
 
     /// Who waited in this place does so no more.
     pub(crate) fn leave(&self, place: usize) {
         let mut waiters = self.waiters();
-        if let Some(waiter) = waiters.get_mut(place) {
-            *waiter = None;
-        }
+        let stale = waiters.get_mut(place).and_then(Option::take);
         while waiters.pop_if(|waiter| waiter.is_none()).is_some() {}
+        drop(waiters);
+        drop(stale);
     }
 
     /// Wakes whoever waits; called outside all locks, once there is an outcome.

@@ -5,6 +5,7 @@
 //! * A partition that holds bytes gets more only while it holds no more than remain free. So one that nobody takes records of
 //!   has half of the memory at most, two of them have two thirds, and what remains is for the others. Where a writer has one
 //!   partition, that may hold all.
+//! * Wakers are called and dropped outside the lock: a task that ends with its waker may hold a place in a line.
 //! * Among those within their share the one that has waited longest is next, however much it needs.
 
 use crate::sync::{Mutex, MutexGuard};
@@ -93,31 +94,36 @@ impl Memory {
 
     /// Ready once the bytes of this ticket are its own.
     pub(crate) fn poll_granted(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<()> {
-        match self.lock().waiting(ticket) {
-            Some(waiter) => {
-                waiter.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
-        }
+        let mut state = self.lock();
+        let Some(waiter) = state.waiting(ticket) else { return Poll::Ready(()) };
+        let stale = waiter.waker.replace(cx.waker().clone());
+        drop(state);
+        drop(stale);
+        Poll::Pending
     }
 
     /// The bytes of this ticket are put to use: how many; none where the writer was closed.
     pub(crate) fn taken(&self, ticket: Ticket) -> usize {
-        self.lock().granted.remove(&ticket.number).map_or(0, |waiter| waiter.need.bytes)
+        let waiter = self.lock().granted.remove(&ticket.number);
+        waiter.map_or(0, |waiter| waiter.need.bytes)
     }
 
     /// Leaves the line; what was granted meanwhile goes to the next.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
-        match state.granted.remove(&ticket.number) {
-            Some(_) if mutant!("send_budget_not_returned") => {}
-            Some(waiter) => state.give_back(waiter.need),
+        let granted = state.granted.remove(&ticket.number);
+        let left = match &granted {
+            Some(_) if mutant!("send_budget_not_returned") => None,
+            Some(waiter) => {
+                state.give_back(waiter.need);
+                None
+            }
             None => state.leave(ticket),
-        }
+        };
         state.grant(self.limit);
         let wake = state.take_wakers();
         drop(state);
+        drop((granted, left));
         wake.into_iter().for_each(Waker::wake);
     }
 
@@ -215,12 +221,14 @@ impl State {
         line.get_mut(at)
     }
 
-    fn leave(&mut self, ticket: Ticket) {
-        let Some(line) = self.lines.get_mut(&ticket.partition) else { return };
-        line.retain(|waiter| waiter.ticket != ticket.number);
+    fn leave(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let line = self.lines.get_mut(&ticket.partition)?;
+        let at = line.binary_search_by_key(&ticket.number, |waiter| waiter.ticket).ok();
+        let left = at.and_then(|at| line.remove(at));
         if line.is_empty() {
             self.lines.remove(&ticket.partition);
         }
+        left
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
@@ -238,6 +246,36 @@ mod tests {
 
     fn is_granted(memory: &Memory, ticket: Ticket) -> bool {
         memory.poll_granted(ticket, &mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn case_f5_a_waker_that_is_dropped_may_hold_a_place_in_the_line() {
+        struct Task(std::sync::Arc<Memory>, Ticket);
+        impl std::task::Wake for Task {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
+        impl Drop for Task {
+            fn drop(&mut self) {
+                self.0.leave(self.1);
+            }
+        }
+        let memory = std::sync::Arc::new(Memory::new(100));
+        assert!(memory.try_reserve(of(0, 100)));
+        let owner = || {
+            let task = Task(memory.clone(), memory.enqueue(of(0, 10)));
+            Waker::from(std::sync::Arc::new(task))
+        };
+        // Replaced, left behind in the line, left behind with a grant.
+        let ticket = memory.enqueue(of(0, 10));
+        assert!(memory.poll_granted(ticket, &mut Context::from_waker(&owner())).is_pending());
+        assert!(memory.poll_granted(ticket, &mut Context::from_waker(&owner())).is_pending());
+        memory.leave(ticket);
+        let ticket = memory.enqueue(of(0, 10));
+        assert!(memory.poll_granted(ticket, &mut Context::from_waker(&owner())).is_pending());
+        memory.release(of(0, 100));
+        assert_eq!(memory.taken(ticket), 10);
+        memory.release(of(0, 10));
+        assert_eq!(memory.used(), 0, "all places were left");
     }
 
     #[test]

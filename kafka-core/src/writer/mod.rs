@@ -18,6 +18,7 @@ mod split;
 mod table;
 mod timing;
 mod verdict;
+mod work;
 
 pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
 pub use batch::{Delivered, Delivery, Fate, SendError};
@@ -26,10 +27,13 @@ pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots, Waited};
-pub(crate) use batch::{Batch, Outcome, Tickets};
-pub(crate) use encode::{BATCHES, pack, produce_request};
+#[cfg(all(test, shuttle))]
+pub(crate) use batch::Batch;
+pub(crate) use batch::{Outcome, Tickets};
+pub(crate) use encode::{BATCHES, produce_request};
 pub(crate) use memory::{Charge, Ticket};
 pub(crate) use producer::Producer;
+pub(crate) use work::{Work, Worked};
 
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,13 @@ use super::batch::{Batch, Fate, Outcome, SendError};
 use super::limit::RequestLimit;
 use super::partition::{Identity, Pending};
 use super::producer::{IdentityState, Producer, Sent};
-use super::split::split;
+use super::split::{Halves, can_split};
 use super::verdict::{Verdict, verdict};
 use crate::client::cluster::Node;
 use crate::client::machine::{Hint, Now};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::RequestId;
+use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use kafka_proto::{ApiKey, Str, Uuid};
@@ -154,10 +155,8 @@ impl Producer {
             Verdict::TooLarge if pending.maybe_written && pending.stamp.is_some() => {
                 self.give_up(index, &pending, error());
             }
-            Verdict::TooLarge => match split(&pending) {
-                Some((at, first, second)) => self.go_on_in_two(now, index, &pending, (at, first, second)),
-                None => self.give_up(index, &pending, error()),
-            },
+            Verdict::TooLarge if !can_split(&batch) => self.give_up(index, &pending, error()),
+            Verdict::TooLarge => self.split_later(index, pending, error()),
             Verdict::Fail(fate_of) => {
                 pending.maybe_written |= fate_of == Fate::PossiblyWritten;
                 self.give_up(index, &pending, error());
@@ -165,35 +164,35 @@ impl Producer {
         }
     }
 
-    /// A batch that is too large for the broker goes on as two, in its place (KIP-126).
-    fn go_on_in_two(
-        &mut self,
-        now: Instant,
-        index: usize,
-        pending: &Pending,
-        (at, first, second): (u32, Batch, Batch),
-    ) {
-        let (first, second) = (Arc::new(first), Arc::new(second));
+    /// A batch that is too large for the broker goes back to its place, to be split.
+    fn split_later(&mut self, index: usize, pending: Pending, error: Error) {
         let partition = &mut self.partitions[index];
-        partition.give_up(pending);
+        partition.give_up(&pending);
         partition.slot.limit_batches(pending.batch.body().len() / 2);
-        for batch in [&second, &first] {
-            let Pending { maybe_written, unanswered, .. } = *pending;
-            partition.put_back(Pending { maybe_written, unanswered, ..Pending::new((*batch).clone()) });
-        }
+        partition.last_error = Some(error.clone());
+        partition.put_back(Pending { stamp: None, too_large: Some(error), ..pending });
+    }
+
+    /// A batch was split: it goes on as two, in its place (KIP-126), unless it was given up meanwhile.
+    pub(super) fn went_in_two(&mut self, index: usize, batch: &Arc<Batch>, halves: Option<Box<Halves>>) {
+        let queue = &mut self.partitions[index].queue;
+        let at = queue.iter().position(|p| Arc::ptr_eq(&p.batch, batch));
+        let Some(mut pending) = at.and_then(|at| queue.remove(at)) else { return };
+        let error = pending.too_large.take().unwrap_or_else(|| Error::broker(ErrorCode::MessageTooLarge));
+        let Some(halves) = halves else { return self.give_up(index, &pending, error) };
+        let Halves { at, first, second } = *halves;
+        let (first, second) = (Arc::new(first), Arc::new(second));
         let outcome = Outcome::Split { at, first: first.tickets.clone(), second: second.tickets.clone() };
-        if pending.batch.tickets.resolve(outcome) {
-            self.out.resolved.push(pending.batch.tickets.clone());
-        } else {
-            // It was given up meanwhile, and its memory returned: nobody waits for the two.
-            let kind = ErrorKind::Closed;
-            for batch in [first, second] {
-                batch.tickets.resolve(Outcome::Failed(SendError::not_written(Error::new(kind.clone()))));
-            }
-            self.partitions[index].queue.retain(|p| !p.batch.tickets.is_resolved());
+        if !batch.tickets.resolve(outcome) {
+            return;
         }
+        self.out.resolved.push(batch.tickets.clone());
         self.stats.splits += 1;
-        self.schedule(now, index);
+        for batch in [second, first] {
+            let Pending { maybe_written, unanswered, .. } = pending;
+            let half = Pending { maybe_written, unanswered, ..Pending::new(batch) };
+            self.partitions[index].put_back(half);
+        }
     }
 
     /// What is queued goes on under the next identity, or is given up where a broker may still execute it under its old one.
@@ -222,8 +221,13 @@ impl Producer {
             return self.give_up(index, &pending, error);
         }
         let wait = self.back_off(now, index, broker);
-        let batch = &pending.batch;
-        crate::trace::batch_retried(&batch.topic, batch.partition, pending.attempts, &error, wait);
+        self.out.traces.push(|| Told::BatchRetried {
+            topic: pending.batch.topic.clone(),
+            partition: pending.batch.partition,
+            attempt: pending.attempts,
+            error: error.clone(),
+            retry: wait,
+        });
         let partition = &mut self.partitions[index];
         partition.last_error = Some(error);
         if mutant!("sequence_not_rewound") {
@@ -271,8 +275,9 @@ impl Producer {
 
     pub(super) fn resolve_failed(&mut self, batch: &Arc<Batch>, error: Error, fate: Fate) {
         if self.resolve(batch, Outcome::Failed(SendError { fate, error: error.clone() })) {
-            crate::trace::batch_failed(&batch.topic, batch.partition, batch.count(), fate, &error);
-            self.stats.records_failed += u64::from(batch.count());
+            let (topic, partition, records) = (batch.topic.clone(), batch.partition, batch.count());
+            self.out.traces.push(|| Told::BatchFailed { topic, partition, records, fate, error });
+            self.stats.records_failed += u64::from(records);
         }
     }
 

@@ -33,11 +33,13 @@ pub(crate) struct Pending {
     pub(crate) maybe_written: bool,
     /// A request with it was taken by a socket and never answered: a broker may still come to execute it.
     pub(crate) unanswered: bool,
+    /// The broker's refusal of its size: it is split before it is sent again.
+    pub(crate) too_large: Option<Error>,
 }
 
 impl Pending {
     pub(crate) fn new(batch: Arc<Batch>) -> Self {
-        Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false }
+        Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false, too_large: None }
     }
 }
 
@@ -56,8 +58,8 @@ pub(crate) struct PartitionSender {
     pub(crate) is_gathering: bool,
     /// When its oldest batch is to be looked at.
     pub(crate) expiry: Option<Instant>,
-    /// A batch of it is being compressed elsewhere.
-    pub(crate) is_packing: bool,
+    /// Its oldest batch is being compressed or split elsewhere.
+    pub(crate) has_work: bool,
     /// Nothing is sent before.
     pub(crate) backoff_until: Option<Instant>,
     pub(crate) failures: u32,
@@ -84,7 +86,7 @@ impl PartitionSender {
             is_ready: false,
             is_gathering: false,
             expiry: None,
-            is_packing: false,
+            has_work: false,
             backoff_until: None,
             failures: 0,
             last_error: None,
@@ -105,7 +107,7 @@ impl PartitionSender {
 
     /// Whether the next batch may be handed out now, its leader and identity left aside.
     pub(crate) fn may_send(&self, now: Instant, max_in_flight: usize) -> bool {
-        if self.is_packing || self.backoff_until.is_some_and(|until| now < until) {
+        if self.has_work || self.is_too_large() || self.backoff_until.is_some_and(|until| now < until) {
             return false;
         }
         let retrying = self.queue.front().is_some_and(|p| p.attempts > 0);
@@ -120,6 +122,11 @@ impl PartitionSender {
         self.identity.is_some_and(|identity| {
             self.known_to.zip(self.leader).is_none_or(|(known, leader)| known != (identity.id, leader))
         })
+    }
+
+    /// Whether the next batch is to be split first.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.queue.front().is_some_and(|p| p.too_large.is_some())
     }
 
     /// Takes the next batch: a retry first.

@@ -14,12 +14,14 @@ use super::limit::RequestLimit;
 use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use super::table::PartitionTable;
+use super::work::{Work, Worked};
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
 use crate::client::machine::{Hint, Lane, Now};
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
+use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
 use kafka_proto::{ApiKey, Str, Uuid};
@@ -63,10 +65,11 @@ pub(crate) struct Out {
     pub(crate) kicks: BTreeSet<i32>,
     pub(crate) resolved: Vec<Arc<Tickets>>,
     pub(crate) hints: Vec<Hint>,
-    /// Batches to compress, by partition index.
-    pub(crate) jobs: Vec<(usize, Arc<Batch>)>,
+    /// What is to be done elsewhere, by partition index.
+    pub(crate) jobs: Vec<(usize, Work)>,
     /// What the writer does without, told once.
     pub(crate) degraded: Option<Error>,
+    pub(crate) traces: Traces,
 }
 
 /// Counters of a writer.
@@ -324,6 +327,9 @@ impl Producer {
             return self.give_up_gone(index);
         }
         let limit = self.max_in_flight();
+        if partition.is_too_large() && !partition.has_work {
+            return self.split_next(index);
+        }
         if partition.is_ready || !partition.may_send(now, limit) || !partition.has_due() {
             return;
         }
@@ -357,16 +363,29 @@ impl Producer {
         if small || batch.is_packed() {
             return true;
         }
-        partition.is_packing = true;
-        self.out.jobs.push((index, batch));
+        partition.has_work = true;
+        let config = &self.accumulator.config;
+        let (compression, level) = (config.compression, config.compression_level);
+        self.out.jobs.push((index, Work::Pack { batch, compression, level }));
         false
     }
 
-    pub(crate) fn packed(&mut self, now: Now, index: usize) {
-        if let Some(partition) = self.partitions.get_mut(index) {
-            partition.is_packing = false;
-            self.schedule(now.instant, index);
+    /// A batch that is too large is split elsewhere before it is sent again.
+    fn split_next(&mut self, index: usize) {
+        let partition = &mut self.partitions[index];
+        let Some(pending) = partition.queue.front() else { return };
+        self.out.jobs.push((index, Work::Split(pending.batch.clone())));
+        partition.has_work = true;
+    }
+
+    /// A partition's work was done.
+    pub(crate) fn worked(&mut self, now: Now, index: usize, worked: Worked) {
+        let Some(partition) = self.partitions.get_mut(index) else { return };
+        partition.has_work = false;
+        if let Worked::Split(batch, halves) = worked {
+            self.went_in_two(index, &batch, halves);
         }
+        self.schedule(now.instant, index);
     }
 
     pub(super) fn make_due(&mut self, now: Instant, index: usize, number: u64) {

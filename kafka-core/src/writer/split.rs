@@ -2,27 +2,36 @@
 
 use super::batch::{Batch, Tickets};
 use super::memory::Charge;
-use super::partition::Pending;
 use kafka_proto::records::{BatchBody, BatchBuilder, Header, Record};
 use std::sync::Arc;
 
-/// The halves of a batch with the index at which the second begins; `None` where there is nothing to part.
-pub(super) fn split(pending: &Pending) -> Option<(u32, Batch, Batch)> {
-    let batch = &pending.batch;
-    let at = batch.count() / 2;
-    if at == 0 {
+/// The two batches that one becomes.
+#[derive(Debug)]
+pub(crate) struct Halves {
+    /// The index of the record at which the second begins.
+    pub(super) at: u32,
+    pub(super) first: Batch,
+    pub(super) second: Batch,
+}
+
+/// Whether a batch can be parted: it has two records, and two numbers.
+pub(super) fn can_split(batch: &Batch) -> bool {
+    batch.count() > 1 && batch.span > 1
+}
+
+/// The halves of a batch; `None` where there is nothing to part. Decodes and encodes every record: not under a lock.
+pub(super) fn split(batch: &Batch) -> Option<Halves> {
+    if !can_split(batch) {
         return None;
     }
+    let at = batch.count() / 2;
     let (first, second) = halves(batch.body(), at)?;
     // Batches are numbered far enough apart that a half finds its place between its neighbours.
     let (low, span) = (batch.number, batch.span / 2);
-    if span == 0 {
-        return None;
-    }
     let bytes = batch.charged.bytes / 2;
     let first = half(batch, (low, span, bytes), first);
     let second = half(batch, (low + span, span, batch.charged.bytes - bytes), second);
-    Some((at, first, second))
+    Some(Halves { at, first, second })
 }
 
 fn half(of: &Batch, (number, span, bytes): (u64, u64, usize), body: BatchBody) -> Batch {

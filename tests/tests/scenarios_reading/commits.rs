@@ -166,6 +166,96 @@ fn promise_03_what_is_committed_was_handled() {
     });
 }
 
+/// What was handled is committed within the interval, however slow the application is and whatever it calls.
+#[test]
+fn case_f6_a_slow_handler_commits_within_the_interval() {
+    three_nodes(1).run(|sim| async move {
+        let client = connected(&sim).await;
+        fill(&client, 0, 0..100).await;
+        let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
+        for at in 0..40 {
+            assert_eq!(number(&reader.read_message().await.unwrap().unwrap()), at);
+            sim.sleep(secs(1)).await;
+            let now = committed(&sim, 0).unwrap_or(0);
+            assert!((at - 6..=at).contains(&now), "{now} is committed, {at} is handled");
+        }
+    });
+}
+
+#[test]
+fn case_f6_marks_are_committed_without_another_call() {
+    three_nodes(2).run(|sim| async move {
+        let client = connected(&sim).await;
+        fill(&client, 0, 0..10).await;
+        fill(&client, 1, 0..10).await;
+        let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
+        let read = messages(&mut reader, 20).await;
+        let of = |partition: i32, at: usize| {
+            let mut of = read.iter().filter(move |m| m.partition == Some(partition));
+            of.nth(at).unwrap().clone()
+        };
+        reader.mark([&of(0, 3)]).unwrap();
+        sim.sleep(secs(3)).await;
+        reader.mark([&of(0, 6), &of(1, 1)]).unwrap();
+        assert_eq!([0, 1].map(|p| committed(&sim, p)), [None; 2], "not at once");
+        sim.sleep(ms(2100)).await;
+        assert_eq!([0, 1].map(|p| committed(&sim, p)), [Some(7), Some(2)]);
+        // The next interval begins with the next mark.
+        sim.sleep(secs(20)).await;
+        reader.mark([&of(1, 9)]).unwrap();
+        sim.sleep(ms(4900)).await;
+        assert_eq!(committed(&sim, 1), Some(2));
+        sim.sleep(ms(200)).await;
+        assert_eq!(committed(&sim, 1), Some(10));
+    });
+}
+
+/// The message in the application's hands is not handled, however long it is there; and what was handled is, although the
+/// application asks for nothing more.
+#[test]
+fn case_f6_what_is_in_hand_is_never_committed() {
+    three_nodes(1).run(|sim| async move {
+        let client = connected(&sim).await;
+        fill(&client, 0, 0..10).await;
+        sim.record(ApiKey::OffsetCommit);
+        let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
+        for _ in 0..3 {
+            reader.read_message().await.unwrap().unwrap();
+        }
+        sim.sleep(secs(60)).await;
+        assert_eq!(committed(&sim, 0), Some(2));
+        assert_eq!(sim.recorded(ApiKey::OffsetCommit).len(), 1, "nothing is committed twice");
+        // A call that is given up asked for the next message all the same.
+        drop(reader.read_message());
+        assert!(sim.within(ms(0), reader.read_message()).await.is_some());
+        sim.sleep(secs(6)).await;
+        assert_eq!(committed(&sim, 0), Some(3));
+        drop(reader);
+        sim.sleep(secs(6)).await;
+        assert_eq!(committed(&sim, 0), Some(3), "what was in hand at the end comes again");
+    });
+}
+
+/// An assignment that is lost while the application is busy takes its marks along.
+#[test]
+fn case_f6_marks_do_not_outlive_their_assignment() {
+    three_nodes(1).run(|sim| async move {
+        let client = connected(&sim).await;
+        fill(&client, 0, 0..20).await;
+        let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
+        for _ in 0..11 {
+            reader.read_message().await.unwrap().unwrap();
+        }
+        sim.fail_next(ApiKey::Heartbeat, ErrorCode::UnknownMemberId, 1);
+        sim.sleep(secs(4)).await;
+        assert_eq!(committed(&sim, 0), None);
+        sim.sleep(secs(10)).await;
+        assert_eq!(committed(&sim, 0), None, "the assignment was lost before they were due");
+        let again = reader.read_message().await.unwrap().unwrap();
+        assert_eq!(number(&again), 0);
+    });
+}
+
 /// Brokers that know no leader epochs: commits say -1, and the group goes on where it was.
 #[test]
 fn scenario_c16_marks_and_commits_work_without_leader_epochs() {

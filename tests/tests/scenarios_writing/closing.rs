@@ -7,7 +7,7 @@ use kafka_core::rt::{Client, Event, Reader, TrySendReason, Writer};
 use kafka_core::writer::{Balancer, Manual, Partitions};
 use kafka_core::{ErrorCode, Message, Result};
 use kafka_proto::ApiKey;
-use kafka_testkit::sim::{SimClient, SimRuntime};
+use kafka_testkit::sim::{SimClient, SimRuntime, Simulation};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -298,4 +298,172 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
             assert_eq!(sim.with(|cluster, _| cluster.committed("g", "t", 0)), None);
         });
     }
+}
+
+/// The numbers of a writer are there for as long as a handle of it is.
+#[test]
+fn case_u5_statistics_outlive_the_close() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        let clone = writer.clone();
+        writer.write_messages((0..10).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        let before = writer.stats();
+        assert_eq!((before.records_acked, before.records_failed), (10, 0));
+        assert!(writer.close(secs(1)).await.is_clean());
+        assert_eq!([writer.stats(), clone.stats()], [before.clone(), before.clone()]);
+        // Closing again changes nothing, nor does the end of the client.
+        assert!(clone.close(secs(1)).await.is_clean());
+        client.close(secs(1)).await;
+        drop(client);
+        assert_eq!(clone.stats(), before);
+    });
+}
+
+#[test]
+fn case_u5_what_the_close_gave_up_is_counted() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        writer.write_messages([to(0, "x")]).await.unwrap();
+        (0..3).for_each(|node| sim.kill(node));
+        for n in 0..5 {
+            drop(writer.send(to(1, n.to_string())).await.unwrap());
+        }
+        let report = writer.close(secs(1)).await;
+        assert_eq!(report.not_written + report.possibly_written, 5);
+        assert_eq!((writer.stats().records_acked, writer.stats().records_failed), (1, 5));
+    });
+}
+
+#[test]
+fn case_u5_statistics_outlive_the_client() {
+    three_nodes(2).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        writer.write_messages((0..7).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        drop(writer.send(to(0, "8")).await.unwrap());
+        client.close(secs(1)).await;
+        assert_eq!((writer.stats().records_acked, writer.stats().records_failed), (8, 0));
+        assert!(writer.close(secs(1)).await.is_clean());
+        assert_eq!(writer.stats().records_acked, 8);
+    });
+}
+
+/// The next member of the group gets its partition at once, and goes on where the one before it was.
+async fn goes_on_at(sim: &Simulation, offset: i64) {
+    assert_eq!(sim.with(|cluster, _| cluster.committed("g", "t", 0)), Some(offset));
+    let client = sim.client().connect().await.unwrap();
+    let mut next = client.reader("t").group("g").reset(Reset::First).build().unwrap();
+    let message = sim.within(secs(5), next.fetch_message()).await.expect("the group was not left");
+    assert_eq!(message.unwrap().unwrap().offset, Some(offset));
+}
+
+/// A member of `g` that has read 10 of 20 records of a partition and marked 7.
+async fn busy_member(sim: &Simulation) -> (SimClient, Reader) {
+    let client = sim.client().connect().await.unwrap();
+    let writer = client.writer("t").balancer(Manual).build().unwrap();
+    writer.write_messages((0..20).map(|n| to(0, n.to_string()))).await.unwrap();
+    let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
+    for number in 0..10 {
+        let message = reader.fetch_message().await.unwrap().unwrap();
+        if number == 6 {
+            reader.mark([&message]).unwrap();
+        }
+    }
+    (client, reader)
+}
+
+#[test]
+fn case_u2_closing_the_client_commits_and_leaves() {
+    three_nodes(1).run(|sim| async move {
+        let (client, mut reader) = busy_member(&sim).await;
+        let report = client.close(secs(10)).await;
+        assert!(report.is_clean(), "{report:?}");
+        assert!(sim.elapsed() < secs(6));
+        assert!(reader.next().await.unwrap().is_none(), "its readers are closed");
+        reader.close(secs(1)).await.unwrap();
+        drop((client, reader));
+        goes_on_at(&sim, 7).await;
+    });
+}
+
+/// Whichever handle is dropped last.
+#[test]
+fn case_u2_dropping_everything_commits_and_leaves() {
+    for reader_last in [false, true] {
+        three_nodes(1).run(move |sim| async move {
+            let (client, reader) = busy_member(&sim).await;
+            if reader_last {
+                drop(client);
+                drop(reader);
+            } else {
+                drop(reader);
+                drop(client);
+            }
+            sim.sleep(ms(100)).await;
+            assert_eq!(sim.tasks(), 1, "nothing is left of the client");
+            goes_on_at(&sim, 7).await;
+        });
+    }
+}
+
+/// A client that nobody holds any more does not try for ever to leave its groups.
+#[test]
+fn case_u2_what_cannot_be_left_is_given_up() {
+    three_nodes(1).run(|sim| async move {
+        let (client, reader) = busy_member(&sim).await;
+        (0..3).for_each(|node| sim.kill(node));
+        drop(reader);
+        drop(client);
+        sim.sleep(secs(6)).await;
+        assert_eq!(sim.tasks(), 1);
+    });
+}
+
+#[test]
+fn case_u2_what_was_not_done_is_reported() {
+    for limit in [Duration::ZERO, secs(2)] {
+        three_nodes(1).run(move |sim| async move {
+            let (client, _reader) = busy_member(&sim).await;
+            let writer = client.writer("t").balancer(Manual).build().unwrap();
+            writer.write_messages([to(0, "x")]).await.unwrap();
+            (0..3).for_each(|node| sim.kill(node));
+            for n in 0..3 {
+                drop(writer.send(to(0, n.to_string())).await.unwrap());
+            }
+            let begun = sim.elapsed();
+            let report = client.close(limit).await;
+            assert_eq!(sim.elapsed() - begun, limit);
+            assert!(!report.is_clean());
+            assert_eq!(report.not_written + report.possibly_written, 3);
+            assert_eq!(report.groups.len(), 1, "{report:?}");
+            assert_eq!(report.groups[0].context().group.as_deref(), Some("g"));
+        });
+    }
+}
+
+/// Tasks that read and write meanwhile end too, with nothing lost that was taken.
+#[test]
+fn case_u2_a_close_under_way_ends_what_others_wait_for() {
+    three_nodes(1).run(|sim| async move {
+        let (client, mut reader) = busy_member(&sim).await;
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        let reads = sim.spawn(async move { while reader.next().await.unwrap().is_some() {} });
+        let writes = sim.spawn(async move {
+            let mut taken = 0;
+            while writer.send(to(0, "x")).await.is_ok() {
+                taken += 1;
+            }
+            taken
+        });
+        sim.sleep(ms(50)).await;
+        let report = client.close(secs(10)).await;
+        assert!(report.is_clean(), "{report:?}");
+        sim.within(ms(1), reads).await.expect("the reader waits");
+        let taken: usize = sim.within(ms(1), writes).await.expect("the writer goes on");
+        assert_eq!(logged(&sim, "t", 0).len(), 20 + taken);
+        drop(client);
+        goes_on_at(&sim, 7).await;
+    });
 }

@@ -295,9 +295,7 @@ impl Membership {
     /// What happened. May change after any call.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<GroupEvent> {
-        let event = self.events.pop_front()?;
-        crate::trace::group(&self.config.group_id, &event);
-        Some(event)
+        self.events.pop_front()
     }
 
     /// The application has given up the partitions of this assignment: its answer to [`GroupEvent::Revoking`]. Commits made
@@ -395,6 +393,11 @@ impl Membership {
             self.reported.push(error.clone());
             self.events.push_back(GroupEvent::Failed(error));
         }
+    }
+
+    /// Whether the coordinator knows it, as far as was told.
+    pub(crate) fn is_member(&self) -> bool {
+        !self.member_id.is_empty()
     }
 
     fn look_up(&mut self) {

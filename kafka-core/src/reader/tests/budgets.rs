@@ -99,11 +99,35 @@ fn what_paused_partitions_hold_gives_way() {
     rig.brought(1, parts);
     rig.machine.pause(rig.now, &tp(1)).unwrap();
     assert!(rig.budget.used() > 60 * KIB);
+    assert!(
+        rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none(),
+        "only when that is dropped"
+    );
+    drop(rig.machine.take_dropped());
+    assert_eq!(rig.machine.poll_timeout(), Some(rig.now.instant));
+    rig.machine.handle_timeout(rig.now);
     assert_eq!(rig.fetch(1).reservation.bytes(), 8 * KIB);
     assert!(rig.budget.used() < 20 * KIB);
     rig.machine.resume(rig.now, &tp(1)).unwrap();
     assert!(rig.take().is_none());
     assert_eq!(rig.machine.position(&tp(1)), Some(0), "and is fetched again");
+}
+
+/// The application has slices of the frame that the paused chunk is of: nothing comes back, and no waker is called.
+#[test]
+fn what_gives_way_without_giving_anything_back_stops_nothing() {
+    let mut rig = Rig::reading(2, small);
+    let plan = rig.fetch(1);
+    let parts = charged(plan.reservation, &[(1, 0)], 60 * KIB);
+    let kept = parts.clone();
+    rig.brought(1, parts);
+    rig.machine.pause(rig.now, &tp(1)).unwrap();
+    assert!(rig.take().is_none(), "the application waits");
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none());
+    drop(rig.machine.take_dropped());
+    rig.machine.handle_timeout(rig.now);
+    rig.fetch(1);
+    drop(kept);
 }
 
 #[test]

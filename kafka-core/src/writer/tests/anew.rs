@@ -17,10 +17,15 @@ enum Step {
     /// Partitions are added.
     Grow(usize),
     /// Metadata tells it, without its id, or without some of its partitions.
-    Tell { without_id: bool, lacking: usize },
+    Tell {
+        without_id: bool,
+        lacking: usize,
+    },
     Send(usize),
     /// The next request is executed, and answered or not.
-    Serve { is_answered: bool },
+    Serve {
+        is_answered: bool,
+    },
     Sleep(u64),
 }
 

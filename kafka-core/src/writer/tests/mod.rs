@@ -6,6 +6,7 @@ mod order;
 mod outcomes;
 mod scale;
 mod sequences;
+mod tickets;
 mod timing;
 
 use super::accumulator::{Accumulator, Clock, TopicSlots, Waited};
@@ -144,7 +145,23 @@ impl Harness {
         Some(Request { id, batches: found })
     }
 
+    /// Answers, and does the work that comes of it.
     pub(super) fn answer(&mut self, request: &Request, codes: &[(ErrorCode, i64)]) {
+        self.answer_only(request, codes);
+        self.work();
+    }
+
+    /// Does what is to be done outside of the lock; how much there was.
+    pub(super) fn work(&mut self) -> usize {
+        let mut done = 0;
+        while let Some((index, work)) = self.producer.out.jobs.pop() {
+            self.producer.worked(self.now, index, work.run());
+            done += 1;
+        }
+        done
+    }
+
+    pub(super) fn answer_only(&mut self, request: &Request, codes: &[(ErrorCode, i64)]) {
         let told =
             request.batches.iter().zip(codes).map(|((index, _), (code, offset))| PartitionProduceResponse {
                 index: *index,

@@ -171,6 +171,84 @@ fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
 }
 
 #[test]
+fn case_f3_a_batch_is_split_outside_the_lock() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    drop(h.send(0, "first"));
+    let first = h.poll().unwrap();
+    let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
+    h.answer(&first, &[(ErrorCode::None, 0)]);
+    let large = h.poll().unwrap();
+    let newer = h.send(0, "newer");
+    h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
+    h.producer.flush(h.now);
+    assert!(h.poll().is_none(), "nothing overtakes what is being split");
+    assert!(sent.iter().all(|delivery| delivery.try_get().is_none()));
+    assert_eq!(h.work(), 1);
+    let mut offset = 1;
+    while let Some(request) = h.poll() {
+        let count = i64::from(request.batches[0].1.record_count().unwrap());
+        h.answer(&request, &[(ErrorCode::None, offset)]);
+        offset += count;
+    }
+    assert_eq!(sent.iter().chain([&newer]).map(acked).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!((h.producer.stats.splits, h.producer.accumulator.memory.used()), (1, 0));
+}
+
+#[test]
+fn case_f3_batches_in_flight_that_are_too_large_are_split_in_turn() {
+    let config = WriterConfig { batch_messages: 2, ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
+    h.producer.flush(h.now);
+    let requests = [h.poll().unwrap(), h.poll().unwrap()];
+    for request in requests.iter().rev() {
+        h.answer_only(request, &[(ErrorCode::MessageTooLarge, -1)]);
+    }
+    assert!(h.poll().is_none());
+    assert_eq!(h.work(), 2);
+    let mut offset = 0;
+    while sent.iter().any(|delivery| delivery.try_get().is_none()) {
+        let request = h.poll_later(BROKER);
+        h.answer(&request, &[(ErrorCode::None, offset)]);
+        offset += i64::from(request.batches[0].1.record_count().unwrap());
+    }
+    assert_eq!(sent.iter().map(acked).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+/// Between the refusal and the halves the batch may expire, or its writer be closed.
+#[test]
+fn case_f3_what_is_given_up_while_it_is_split_stays_so() {
+    for closes in [false, true] {
+        let mut h = Harness::new(1, WriterConfig::default());
+        drop(h.send(0, "first"));
+        let first = h.poll().unwrap();
+        let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
+        h.answer(&first, &[(ErrorCode::None, 0)]);
+        let large = h.poll().unwrap();
+        h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
+        if closes {
+            h.producer.abort(&Error::new(crate::error::ErrorKind::Closed));
+        } else {
+            h.wait(WriterConfig::default().delivery_timeout);
+        }
+        assert!(sent.iter().all(|delivery| failed(delivery).fate == Fate::NotWritten));
+        assert_eq!(h.work(), 1);
+        assert!(h.poll().is_none() && h.producer.is_quiescent());
+        assert_eq!(h.producer.accumulator.memory.used(), 0);
+    }
+}
+
+#[test]
+fn case_f3_a_record_that_is_too_large_alone_is_no_work() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    let alone = h.send(0, "large");
+    let request = h.poll().unwrap();
+    h.answer_only(&request, &[(ErrorCode::MessageTooLarge, -1)]);
+    assert_eq!(failed(&alone).error.code(), Some(ErrorCode::MessageTooLarge));
+    assert_eq!(h.work(), 0);
+}
+
+#[test]
 fn what_may_be_written_is_not_split_under_other_sequences() {
     let mut h = Harness::new(1, WriterConfig::default());
     drop(h.send(0, "first"));

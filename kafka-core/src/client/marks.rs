@@ -1,0 +1,178 @@
+//! What a reader's application has handled, and its commit without a call.
+//!
+//! Invariants
+//! * A message is handled once the application marks it or asks for the one after it, never before.
+//! * What is handled is committed within the interval of its first mark by the client's timer, whatever the application does.
+//! * Marks belong to one assignment and do not outlive it.
+//! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
+
+use super::Client;
+use super::machine::Now;
+use super::subscriptions::Subscription;
+use super::timers::Timer;
+use crate::client::cluster::TopicPartition;
+use crate::group::CommitOffset;
+use crate::sync::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// They are numbered from 1.
+const NO_ASSIGNMENT: u32 = 0;
+
+/// What the handle marks and the client commits.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    interval: Duration,
+    state: Mutex<State>,
+}
+
+/// The offset after the last message that was handled, with the leader epoch of that message.
+pub(crate) type Mark = (i64, i32);
+
+#[derive(Debug)]
+struct State {
+    assignment: u32,
+    /// The timer is set.
+    is_armed: bool,
+    places: BTreeMap<TopicPartition, usize>,
+    /// By place; `None` where nothing was handled since the last commit.
+    marks: Vec<Option<Mark>>,
+}
+
+impl Marks {
+    pub(crate) fn new(interval: Duration) -> Self {
+        let state =
+            State { assignment: NO_ASSIGNMENT, is_armed: false, places: BTreeMap::new(), marks: Vec::new() };
+        Self { interval, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages of this assignment come from now on.
+    pub(crate) fn begin(&self, assignment: u32) {
+        self.lock().assignment = assignment;
+    }
+
+    /// The assignment is over: nothing of it can be committed any more, and no message of it marked.
+    pub(crate) fn forget(&self) {
+        let mut state = self.lock();
+        state.assignment = NO_ASSIGNMENT;
+        state.places.clear();
+        state.marks.clear();
+    }
+
+    pub(crate) fn is_of(&self, assignment: u32) -> bool {
+        self.lock().assignment == assignment
+    }
+
+    /// Where a partition's mark is, until the marks are [forgotten](Self::forget).
+    pub(crate) fn place(&self, partition: TopicPartition) -> usize {
+        let mut state = self.lock();
+        let next = state.marks.len();
+        let place = *state.places.entry(partition).or_insert(next);
+        if place == next {
+            state.marks.push(None);
+        }
+        place
+    }
+
+    /// Marks the messages before this offset as handled. Returns whether the timer must be set.
+    #[must_use]
+    pub(crate) fn set(&self, place: usize, mark: Mark) -> bool {
+        let mut state = self.lock();
+        let Some(kept) = state.marks.get_mut(place) else { return false };
+        *kept = Some(mark);
+        !std::mem::replace(&mut state.is_armed, true)
+    }
+
+    /// What was handled since the last time, and the assignment it is of. The next mark sets the timer anew.
+    fn take(&self) -> Option<(u32, Vec<CommitOffset>)> {
+        let mut state = self.lock();
+        let State { assignment, is_armed, places, marks } = &mut *state;
+        *is_armed = false;
+        let taken = places.iter().filter_map(|(partition, place)| {
+            let (offset, leader_epoch) = marks.get_mut(*place)?.take()?;
+            Some(CommitOffset { partition: partition.clone(), offset, leader_epoch, metadata: None })
+        });
+        let taken: Vec<CommitOffset> = taken.collect();
+        (!taken.is_empty()).then_some((*assignment, taken))
+    }
+}
+
+impl Client {
+    /// A reader has its first mark since the last commit.
+    pub(crate) fn reader_marked(&mut self, now: Now, id: u32) {
+        if let Some(marks) = self.reader_marks(id) {
+            let due = now.instant + marks.interval;
+            self.timers.set(Timer::Marks(id), due);
+        }
+    }
+
+    /// Commits what a reader's application has handled. The outcome is not waited for; a commit that failed is made good
+    /// by the next.
+    pub(crate) fn commit_marks(&mut self, now: Now, id: u32) {
+        let _ = self.send_marks(now, id);
+    }
+
+    /// As [`commit_marks`](Self::commit_marks); the membership's number of the commit.
+    pub(super) fn send_marks(&mut self, now: Now, id: u32) -> Option<u64> {
+        self.timers.stop(&Timer::Marks(id));
+        let (assignment, offsets) = self.reader_marks(id)?.take()?;
+        let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
+        let deadline = now.instant + config.commit_timeout;
+        let commit = self.memberships.get_mut(&id)?.commit(now, assignment, offsets, deadline);
+        self.dirty_readers.insert(id);
+        Some(commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition::new("t", partition)
+    }
+
+    /// Partition, offset, leader epoch.
+    type Taken = (i32, i64, i32);
+
+    fn taken(marks: &Marks) -> Option<(u32, Vec<Taken>)> {
+        let (assignment, offsets) = marks.take()?;
+        let offsets = offsets.into_iter().map(|o| (o.partition.partition, o.offset, o.leader_epoch));
+        Some((assignment, offsets.collect()))
+    }
+
+    #[test]
+    fn case_f6_the_timer_is_set_once_in_an_interval() {
+        let marks = Marks::new(Duration::ZERO);
+        marks.begin(1);
+        let (one, two) = (marks.place(tp(1)), marks.place(tp(2)));
+        assert_eq!(marks.place(tp(1)), one);
+        assert!(marks.set(one, (5, 3)));
+        assert!(!marks.set(two, (9, -1)) && !marks.set(one, (6, 4)));
+        assert_eq!(taken(&marks), Some((1, vec![(1, 6, 4), (2, 9, -1)])));
+        assert_eq!(taken(&marks), None);
+        assert!(marks.set(two, (10, -1)));
+        assert_eq!(taken(&marks), Some((1, vec![(2, 10, -1)])));
+    }
+
+    #[test]
+    fn case_f6_nothing_is_left_of_an_assignment_that_is_over() {
+        let marks = Marks::new(Duration::ZERO);
+        marks.begin(1);
+        let one = marks.place(tp(1));
+        assert!(marks.set(one, (5, 3)));
+        marks.forget();
+        assert!(!marks.is_of(1));
+        assert!(!marks.set(one, (6, 3)), "the place is gone");
+        assert_eq!(taken(&marks), None);
+        marks.begin(2);
+        let two = marks.place(tp(2));
+        assert!(marks.set(two, (1, 0)));
+        assert_eq!(taken(&marks), Some((2, vec![(2, 1, 0)])));
+    }
+}

@@ -1,0 +1,334 @@
+//! Nothing of others runs under the client's lock: no waker is called or dropped there, no hook, no bytes of a chunk, no
+//! subscriber.
+
+#[cfg(feature = "tracing")]
+mod traced;
+
+use super::super::wait::Alarm;
+use super::*;
+use crate::client::cluster::TopicPartition;
+use crate::client::{Action, Marks, ReaderSpec, Subscription};
+use crate::link::{Answered, BrokerVersions, Payload};
+use crate::reader::{ReaderConfig, Reservation, Start, digest};
+use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kafka_proto::messages::metadata::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_proto::records::{BatchBuilder, ProducerStamp};
+use kafka_proto::{Bytes, Uuid};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex as StdMutex;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+#[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
+fn shared() -> Arc<Shared> {
+    let now = Now { instant: Instant::now(), wall_ms: 0 };
+    let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
+    Shared::new(ClientConfig { bootstrap, ..ClientConfig::default() }, move || now, || 0)
+}
+
+/// What was done to a [`Spy`], and whether the client's lock was held then.
+type Seen = Arc<StdMutex<Vec<(&'static str, bool)>>>;
+
+/// A waker that looks at the client's lock whenever it is called or dropped.
+struct Spy {
+    shared: Weak<Shared>,
+    seen: Seen,
+}
+
+impl Spy {
+    fn of(shared: &Arc<Shared>, seen: &Seen) -> Self {
+        Self { shared: Arc::downgrade(shared), seen: seen.clone() }
+    }
+
+    fn waker(shared: &Arc<Shared>, seen: &Seen) -> Waker {
+        Waker::from(Arc::new(Self::of(shared, seen)))
+    }
+
+    fn saw(&self, what: &'static str) {
+        let is_locked = self.shared.upgrade().is_some_and(|shared| shared.is_locked());
+        self.seen.lock().unwrap().push((what, is_locked));
+    }
+}
+
+impl Wake for Spy {
+    fn wake(self: Arc<Self>) {
+        self.saw("called");
+    }
+}
+
+impl Drop for Spy {
+    fn drop(&mut self) {
+        self.saw("dropped");
+    }
+}
+
+/// Each of `what` was seen, in this order, and never under the lock.
+#[track_caller]
+fn saw(seen: &Seen, what: &[&str]) {
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(seen.iter().map(|(what, _)| *what).collect::<Vec<_>>(), what);
+    assert!(seen.iter().all(|(_, is_locked)| !is_locked), "under the lock: {seen:?}");
+}
+
+/// One way to wait, and one to have the waker forgotten.
+type Wait = fn(&mut State, &Context<'_>);
+
+const WAITS: [(&str, Wait, Wait); 6] = [
+    ("call", |s, cx| s.await_call(1, cx), |s, _| s.forget_call(1)),
+    ("commit", |s, cx| s.await_commit(1, cx), |s, _| s.forget_commit(1)),
+    ("reader", |s, cx| s.await_reader(1, cx), |s, cx| s.await_reader(1, cx)),
+    (
+        "topic",
+        |s, cx| s.await_topic(&Str::from_static("t"), 1, cx),
+        |s, _| s.forget_topic_waiter(&Str::from_static("t"), 1),
+    ),
+    ("transmit", |s, cx| s.await_transmit(ConnId(1), cx), |s, _| s.conn_gone(ConnId(1))),
+    ("driver", |s, cx| assert!(!s.driver_called(cx)), |s, cx| assert!(!s.driver_called(cx))),
+];
+
+#[test]
+fn case_f5_wakers_that_are_replaced_or_forgotten_are_dropped_outside_the_lock() {
+    for (name, wait, forget) in WAITS {
+        let (shared, seen) = (shared(), Seen::default());
+        let first = Spy::waker(&shared, &seen);
+        shared.with(|state| wait(state, &Context::from_waker(&first)));
+        drop(first);
+        let second = Spy::waker(&shared, &seen);
+        shared.with(|state| wait(state, &Context::from_waker(&second)));
+        shared.with(|state| wait(state, &Context::from_waker(&second)));
+        drop(second);
+        println!("{name}");
+        saw(&seen, &["dropped"]);
+        shared.with(|state| forget(state, &Context::from_waker(Waker::noop())));
+        saw(&seen, &["dropped"]);
+    }
+}
+
+#[test]
+fn case_f5_connections_end_outside_the_lock() {
+    let (shared, seen) = (shared(), Seen::default());
+    let hook = || {
+        let spy = Spy::of(&shared, &seen);
+        Box::new(move || spy.saw("run"))
+    };
+    // Told to end: the hook runs and the waker is called.
+    let waker = Spy::waker(&shared, &seen);
+    shared.with(|state| {
+        state.await_transmit(ConnId(1), &Context::from_waker(&waker));
+        state.on_end(ConnId(1), hook());
+    });
+    drop(waker);
+    shared.with(|state| state.end_conn(ConnId(1)));
+    saw(&seen, &["run", "dropped", "called", "dropped"]);
+    // Too late: it runs at once.
+    shared.with(|state| state.on_end(ConnId(1), hook()));
+    saw(&seen, &["run", "dropped"]);
+    // Gone without being told: the hook is only dropped. So is one that is replaced.
+    shared.with(|state| state.on_end(ConnId(2), hook()));
+    shared.with(|state| state.on_end(ConnId(2), hook()));
+    saw(&seen, &["dropped"]);
+    shared.with(|state| state.conn_gone(ConnId(2)));
+    saw(&seen, &["dropped"]);
+}
+
+#[test]
+fn case_f5_a_waker_may_own_a_wait_of_the_same_client() {
+    struct Task(#[expect(dead_code, reason = "dropped with the task")] StdMutex<Alarm>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let shared = shared();
+    let at = shared.now().instant + Duration::from_secs(1);
+    let mut alarm = pin!(Alarm::new(&shared, at));
+    let owner = Waker::from(Arc::new(Task(StdMutex::new(Alarm::new(&shared, at)))));
+    assert!(alarm.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());
+    drop(owner);
+    // Drops the other alarm, which takes the lock.
+    assert!(alarm.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// The driver's waker is called where memory is given back, and dropped where it is replaced.
+#[test]
+fn case_f5_a_waker_that_the_budget_keeps_is_dropped_outside_its_lock() {
+    struct Task(DriverWaker);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.0.notify();
+        }
+    }
+    let driver = DriverWaker::default();
+    let owner = Waker::from(Arc::new(Task(driver.clone())));
+    assert!(!driver.poll(&mut Context::from_waker(&owner)));
+    drop(owner);
+    assert!(!driver.poll(&mut Context::from_waker(Waker::noop())));
+    assert!(driver.poll(&mut Context::from_waker(Waker::noop())), "the task that was dropped called");
+}
+
+// ---- what readers drop ----
+
+/// A reader of two partitions of one broker, by hand.
+struct Reading {
+    shared: Arc<Shared>,
+    id: u32,
+    seen: Seen,
+    offset: i64,
+}
+
+const LIMIT: usize = 4096;
+
+impl Reading {
+    fn new() -> Self {
+        let (shared, seen) = (shared(), Seen::default());
+        let config = ReaderConfig {
+            buffer: LIMIT,
+            max_bytes: LIMIT,
+            partition_max_bytes: LIMIT / 2,
+            ..ReaderConfig::default()
+        };
+        let places = (0..2).map(|p| (tp(p), Start::At { offset: 0, leader_epoch: -1 })).collect();
+        let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
+        let now = shared.now();
+        let marks = Arc::new(Marks::new(Duration::ZERO));
+        let urgent = Arc::new(AtomicBool::new(false));
+        let id = shared.with(|state| state.core.add_reader(now, spec, urgent, marks));
+        let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
+        budget.register(Spy::waker(&shared, &seen));
+        Self { shared, id, seen, offset: 0 }
+    }
+
+    /// Connects what is to be connected, and answers what is asked but fetches; the next fetch.
+    fn next_fetch(&mut self) -> Option<(ConnId, crate::link::RequestId, Reservation)> {
+        let now = self.shared.now();
+        while let Some(action) = self.shared.with(|state| state.core.poll_action()) {
+            if let Action::Connect { conn, .. } = action {
+                self.shared.input(Input::Connected { conn, versions: versions() });
+            }
+        }
+        for conn in (0..20).map(ConnId) {
+            let Some(transmit) = self.shared.with(|state| state.core.poll_transmit(now, conn)) else {
+                continue;
+            };
+            match transmit.payload {
+                Payload::Fetch(_, reservation) => return Some((conn, transmit.id, reservation)),
+                _ => {
+                    let response = Answered::Plain(Box::new(metadata().into()));
+                    let throttle = Duration::ZERO;
+                    self.shared.input(Input::Response { conn, id: transmit.id, response, throttle });
+                    return self.next_fetch();
+                }
+            }
+        }
+        None
+    }
+
+    /// Answers a fetch with a record of each partition, as a connection's task does.
+    fn answer(&mut self, (conn, id, reservation): (ConnId, crate::link::RequestId, Reservation)) {
+        let response = Answered::Fetched(Box::new(digest(self.records(reservation))));
+        self.shared.input(Input::Response { conn, id, response, throttle: Duration::ZERO });
+    }
+
+    fn records(&mut self, reservation: Reservation) -> FetchResponse {
+        let mut batch = BatchBuilder::new();
+        batch.append(0, None, Some(&[7; 1500]), &[]).unwrap();
+        let sealed = batch.finish().seal(ProducerStamp::NONE).into_bytes();
+        let mut batch = sealed.to_vec();
+        batch[..8].copy_from_slice(&self.offset.to_be_bytes());
+        self.offset += 1;
+        let frame = reservation.charge(Bytes::from(batch));
+        let data = PartitionData {
+            partition_index: 0,
+            high_watermark: 100,
+            records: Some(frame.into()),
+            ..PartitionData::default()
+        };
+        let topic =
+            FetchableTopicResponse { topic: "t".into(), partitions: vec![data], ..Default::default() };
+        FetchResponse { responses: vec![topic], ..FetchResponse::default() }
+    }
+
+    /// Reads until the budget has no more room: then whatever gives some back calls the waker.
+    fn fill(&mut self) {
+        while let Some(fetch) = self.next_fetch() {
+            self.answer(fetch);
+        }
+        let budget = self.shared.with(|state| state.core.reader_budget(self.id)).unwrap();
+        assert!(budget.reserve(LIMIT).is_none(), "{budget:?}");
+        saw(&self.seen, &[]);
+    }
+
+    fn used(&self) -> usize {
+        self.shared.with(|state| state.core.reader_budget(self.id)).map_or(0, |budget| budget.used())
+    }
+}
+
+fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+fn versions() -> Arc<BrokerVersions> {
+    let api = |api_key, max_version| ApiVersion { api_key, max_version, ..ApiVersion::default() };
+    let api_keys = vec![api(1, 12), api(3, 12)];
+    Arc::new(BrokerVersions::from_response(&ApiVersionsResponse { api_keys, ..Default::default() }))
+}
+
+fn metadata() -> MetadataResponse {
+    let broker = MetadataResponseBroker { node_id: 1, host: "b".into(), port: 9092, ..Default::default() };
+    let partition = |partition_index| MetadataResponsePartition {
+        partition_index,
+        leader_id: 1,
+        replica_nodes: vec![1].into(),
+        isr_nodes: vec![1].into(),
+        ..Default::default()
+    };
+    let topic = MetadataResponseTopic {
+        name: Some("t".into()),
+        topic_id: Uuid::ZERO,
+        partitions: (0..2).map(partition).collect(),
+        ..Default::default()
+    };
+    MetadataResponse { brokers: vec![broker], topics: vec![topic], ..Default::default() }
+}
+
+#[test]
+fn case_f4_a_seek_frees_chunks_outside_the_lock() {
+    let mut reading = Reading::new();
+    reading.fill();
+    let (shared, id) = (reading.shared.clone(), reading.id);
+    let start = Start::At { offset: 50, leader_epoch: -1 };
+    shared.with(|state| state.core.reader_seek(shared.now(), id, &tp(0), start)).unwrap();
+    saw(&reading.seen, &["called"]);
+    assert!(reading.used() < LIMIT / 2, "{}", reading.used());
+}
+
+#[test]
+fn case_f4_a_reader_that_is_closed_frees_chunks_outside_the_lock() {
+    let mut reading = Reading::new();
+    reading.fill();
+    let (shared, id) = (reading.shared.clone(), reading.id);
+    shared.with(|state| state.core.close_reader(shared.now(), id));
+    saw(&reading.seen, &["called", "dropped"]);
+}
+
+/// What is paused gives way to what is not, which then goes on by itself.
+#[test]
+fn case_f4_a_paused_partition_frees_chunks_outside_the_lock() {
+    let mut reading = Reading::new();
+    reading.fill();
+    let (shared, id) = (reading.shared.clone(), reading.id);
+    shared.with(|state| state.core.reader_pause(shared.now(), id, &tp(0))).unwrap();
+    shared.input(Input::BudgetFreed);
+    assert!(reading.next_fetch().is_none());
+    saw(&reading.seen, &["called"]);
+    shared.input(Input::Timeout);
+    let (_, _, reservation) = reading.next_fetch().expect("the other partition is fetched");
+    assert!(reading.used() <= LIMIT, "{}", reading.used());
+    drop(reservation);
+}

@@ -1,0 +1,42 @@
+//! What is too heavy for the client's lock: compressing a batch, and parting one. It is run anywhere else; its result comes
+//! back by [`Producer::worked`](super::producer::Producer::worked).
+//!
+//! Invariant: a partition has one piece of work at a time, on its oldest batch, and sends nothing until that is done.
+
+use super::batch::Batch;
+use super::encode::pack;
+use super::split::{Halves, split};
+use kafka_proto::records::Compression;
+use std::sync::Arc;
+
+/// One piece of work.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Pack { batch: Arc<Batch>, compression: Compression, level: Option<i32> },
+    Split(Arc<Batch>),
+}
+
+/// Its result.
+#[derive(Debug)]
+pub(crate) enum Worked {
+    /// The compressed form is kept in the batch.
+    Packed,
+    /// `None` where there is nothing to part.
+    Split(Arc<Batch>, Option<Box<Halves>>),
+}
+
+impl Work {
+    pub(crate) fn run(self) -> Worked {
+        match self {
+            Self::Pack { batch, compression, level } => {
+                // A failure is kept in the batch as well, and met again when it is encoded.
+                let _ = pack(&batch, compression, level);
+                Worked::Packed
+            }
+            Self::Split(batch) => {
+                let halves = split(&batch).map(Box::new);
+                Worked::Split(batch, halves)
+            }
+        }
+    }
+}
