@@ -132,6 +132,17 @@ pub enum ErrorKind {
         /// The first offset that differs.
         to: i64,
     },
+    /// What the application keeps of a reader's messages takes up the buffer, so that the reader fetches little at a time. A
+    /// message shares the memory of everything that was fetched with it until [`Message::detach`](crate::Message::detach).
+    #[error("kept messages hold {kept} bytes, for {lasted:?} now; the reader's buffer is {limit} bytes")]
+    BufferKept {
+        /// How many bytes of fetched answers are kept.
+        kept: usize,
+        /// The size of the buffer in bytes.
+        limit: usize,
+        /// For how long at least half of the buffer has been kept and fetches found no room.
+        lasted: Duration,
+    },
     /// A commit of a generation that has ended, or of another reader's message.
     #[error("the commit is of an assignment that has ended, or of another reader's message")]
     StaleCommit,
@@ -268,6 +279,7 @@ impl Error {
             Balancer(_) | Assignor(_) | StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => {
                 Fault::Caller
             }
+            BufferKept { .. } => Fault::Caller,
             Connection(error) => error.fault(),
             Broker(code) => code_fault(*code),
             TimedOut { last, .. } => last.as_ref().map_or(Fault::Environment, Error::fault),

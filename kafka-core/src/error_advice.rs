@@ -32,6 +32,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::Truncated { .. } => {
             "seek to the first offset that differs, or choose an offset reset policy"
         }
+        ErrorKind::BufferKept { .. } => {
+            "drop messages that are no longer needed, keep copies of the others by Message::detach, or raise buffer_bytes"
+        }
         ErrorKind::StaleCommit => {
             "commit with the reader that gave the message, before the partition is given up; its new owner reads the records again"
         }

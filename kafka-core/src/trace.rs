@@ -17,6 +17,7 @@
 //! | `revoking` | INFO | `group`, `assignment` | they are to be given up |
 //! | `lost` | WARN | `group`, `assignment`, `error` | they were lost |
 //! | `join_failed` | WARN | `group`, `error` | a group cannot be joined for the moment |
+//! | `buffer_kept` | WARN | `error` | messages that the application keeps take up a reader's buffer |
 //! | `degraded` | WARN | `error` | the brokers are too old for something; once |
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
@@ -96,6 +97,10 @@ pub(crate) fn group(group: &str, event: &GroupEvent) {
         }
         GroupEvent::Committed { .. } | GroupEvent::Left => {}
     }
+}
+
+pub(crate) fn buffer_kept(error: &Error) {
+    event!(WARN, "buffer_kept", %error);
 }
 
 pub(crate) fn degraded(error: &Error) {

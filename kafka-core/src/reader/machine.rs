@@ -6,13 +6,15 @@
 //! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
 //!
 //! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
-//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, and its waker set.
+//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, its waker set, and the
+//! application has something to take or has not asked for more.
 
 use super::broker::Broker;
 use super::budget::Budget;
 use super::config::ReaderConfig;
 use super::cursor::{Cursor, CursorId, Question, Stage, Want};
 use super::delivery::{Chunk, Ticket};
+use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::client::cluster::{Topic, TopicPartition};
 use crate::client::machine::{Hint, Lane, Now};
@@ -103,10 +105,11 @@ pub struct ReaderMachine {
     pub(super) notices: VecDeque<Item>,
     pub(super) out: Option<Out>,
     pub(super) turn: u64,
-    /// The budget refused; nothing is fetched until it has room again.
+    /// The budget refused; nothing is fetched until it has room again, or [`end_starving`](Self::end_starving).
     pub(super) starved: bool,
     /// The application asked for more and there was nothing.
     pub(super) hungry: bool,
+    pub(super) pressure: Pressure,
     /// How often a partition was looked at.
     pub(super) visits: u64,
 }
@@ -173,6 +176,7 @@ impl ReaderMachine {
             turn: 0,
             starved: false,
             hungry: false,
+            pressure: Pressure::default(),
             visits: 0,
         }
     }
@@ -305,7 +309,8 @@ impl ReaderMachine {
             return Some(notice);
         }
         let Some((_, id)) = self.ready.pop_first() else {
-            self.hunger();
+            self.hungry = true;
+            self.end_starving();
             return None;
         };
         let cursor = self.cursor_mut(id)?;
@@ -421,16 +426,6 @@ impl ReaderMachine {
             cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
         }
         self.update(out.cursor);
-    }
-
-    /// The application waits. If the budget has no room although nothing is under way, then it is the application that holds all
-    /// of it: rather than wait for ever, one small fetch is allowed.
-    fn hunger(&mut self) {
-        self.hungry = true;
-        if self.starved && self.flights == 0 {
-            self.starved = false;
-            self.refresh_all_lanes();
-        }
     }
 
     fn begin(&mut self, id: CursorId, start: Start) {

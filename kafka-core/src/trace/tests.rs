@@ -122,6 +122,8 @@ fn each_event_is_as_the_table_says() {
         group("g", &GroupEvent::Lost { assignment: 1, error: error.clone() });
         group("g", &GroupEvent::Failed(error.clone()));
         group("g", &GroupEvent::Left);
+        let (kept, limit, lasted) = (2, 1, wait);
+        buffer_kept(&Error::new(ErrorKind::BufferKept { kept, limit, lasted }));
         degraded(&Error::new(ErrorKind::Unsupported { feature: "idempotence", needs: "Kafka 0.11" }));
     });
     assert_eq!(told.iter().map(row).collect::<Vec<_>>(), table());
