@@ -38,15 +38,31 @@ pub enum Start {
     Last,
     /// At this offset.
     At {
-        /// The offset.
+        /// The offset. It cannot be negative.
         offset: i64,
         /// The leader epoch of the record before it, so that a truncation is noticed; -1 if unknown.
         leader_epoch: i32,
     },
-    /// At the first record of this time or later, in ms since the epoch; at the end where there is none.
+    /// At the first record of this time or later, in ms since 1970; at the end where there is none. It cannot be negative.
     Time(i64),
     /// At the committed offset with its leader epoch; where nothing was committed, as [`ReaderConfig::reset`] says.
     Committed(Option<(i64, i32)>),
+}
+
+impl Start {
+    /// Returns whether this is a place: a negative time would be the end, the beginning or something else to a broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if the offset or time is negative, or the leader epoch is below -1.
+    pub fn validate(self) -> Result<(), Error> {
+        let problem = match self {
+            Self::Time(..0) => "a time to read from cannot be negative",
+            Self::At { offset: ..0, .. } => "an offset to read from cannot be negative",
+            Self::At { leader_epoch: ..-1, .. } => "a leader epoch cannot be below -1",
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Misuse(problem)))
+    }
 }
 
 /// What [`ReaderMachine::take`] gives.
@@ -243,10 +259,7 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
     pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        if matches!(start, Start::At { offset: ..0, .. } | Start::Time(..0)) {
-            let error = Error::new(ErrorKind::Misuse("an offset or time to seek cannot be negative"));
-            return Err(error.partition(&tp.topic, tp.partition));
-        }
+        start.validate().map_err(|error| error.partition(&tp.topic, tp.partition))?;
         if let Some(out) = self.out.take_if(|out| out.cursor == id) {
             out.ticket.revoke();
         }
@@ -429,17 +442,17 @@ impl ReaderMachine {
     }
 
     fn begin(&mut self, id: CursorId, start: Start) {
+        if let Err(error) = start.validate() {
+            return self.halt(id, error.kind().clone());
+        }
         let resolve = |want| (Stage::Resolving(want), -1, -1);
         let (stage, position, epoch) = match start {
             Start::First => resolve(Want::First),
             Start::Last => resolve(Want::Last),
             Start::Time(ms) => resolve(Want::Time(ms)),
-            Start::At { offset, leader_epoch } | Start::Committed(Some((offset, leader_epoch)))
-                if offset >= 0 =>
-            {
-                (Stage::Fetching, offset, leader_epoch)
-            }
-            Start::At { .. } | Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
+            Start::At { offset, leader_epoch } => (Stage::Fetching, offset, leader_epoch),
+            Start::Committed(Some((offset @ 0.., leader_epoch))) => (Stage::Fetching, offset, leader_epoch),
+            Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
         };
         if let Some(cursor) = self.cursor_mut(id) {
             (cursor.stage, cursor.position, cursor.last_epoch) = (stage, position, epoch);

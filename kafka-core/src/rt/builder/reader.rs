@@ -81,7 +81,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin without a group. Default the first offset.
+    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -257,6 +257,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         let [topic] = &self.topics[..] else {
             return Err(Error::config("topic", "several topics need a group"));
         };
+        self.start.validate().map_err(|error| Error::config("start", error.kind().to_string()))?;
         if self.partitions.iter().any(|p| *p < 0) {
             return Err(Error::config("partition", "must not be negative"));
         }
