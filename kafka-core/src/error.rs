@@ -110,10 +110,12 @@ pub enum ErrorKind {
     #[error("the assignor {0}")]
     Assignor(String),
     /// A batch that was read is damaged or cannot be decompressed.
-    #[error("records at offset {offset} cannot be read: {problem}")]
+    #[error("records at offset {offset} cannot be read{}: {problem}", behind(.next))]
     Corrupt {
         /// The offset at which reading stopped.
         offset: i64,
+        /// The first offset behind the damaged batch: a seek to it passes all of the damage. `None` where it is not known.
+        next: Option<i64>,
         /// What is wrong.
         problem: String,
     },
@@ -431,6 +433,11 @@ fn code_fault(code: ErrorCode) -> Fault {
         | InvalidRecord => Fault::Caller,
         _ => Fault::Broker,
     }
+}
+
+/// How far damage reaches, for its text.
+fn behind(next: &Option<i64>) -> String {
+    next.map_or(String::new(), |next| format!(", the next batch begins at {next}"))
 }
 
 fn last_error(last: &Option<Error>) -> String {

@@ -23,7 +23,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "correct the assignor: each partition of a topic goes to one member that subscribes to it"
         }
         ErrorKind::Corrupt { .. } => {
-            "seek past the damaged records, or read another replica; raise max_decompressed where they are only large"
+            "seek to the next batch, or read another replica; raise max_decompressed where the records are only large"
         }
         ErrorKind::OffsetOutOfRange { .. } => {
             "seek to a position that exists, or choose an offset reset policy"
