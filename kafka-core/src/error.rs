@@ -110,10 +110,12 @@ pub enum ErrorKind {
     #[error("the assignor {0}")]
     Assignor(String),
     /// A batch that was read is damaged or cannot be decompressed.
-    #[error("records at offset {offset} cannot be read: {problem}")]
+    #[error("records at offset {offset} cannot be read{}: {problem}", behind(.next))]
     Corrupt {
         /// The offset at which reading stopped.
         offset: i64,
+        /// The first offset behind the damaged batch: a seek to it passes all of the damage. `None` where it is not known.
+        next: Option<i64>,
         /// What is wrong.
         problem: String,
     },
@@ -131,6 +133,17 @@ pub enum ErrorKind {
     Truncated {
         /// The first offset that differs.
         to: i64,
+    },
+    /// What the application keeps of a reader's messages takes up the buffer, so that the reader fetches little at a time. A
+    /// message shares the memory of everything that was fetched with it until [`Message::detach`](crate::Message::detach).
+    #[error("kept messages hold {kept} bytes, for {lasted:?} now; the reader's buffer is {limit} bytes")]
+    BufferKept {
+        /// How many bytes of fetched answers are kept.
+        kept: usize,
+        /// The size of the buffer in bytes.
+        limit: usize,
+        /// For how long at least half of the buffer has been kept and fetches found no room.
+        lasted: Duration,
     },
     /// A commit of a generation that has ended, or of another reader's message.
     #[error("the commit is of an assignment that has ended, or of another reader's message")]
@@ -272,6 +285,7 @@ impl Error {
             Balancer(_) | Assignor(_) | StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => {
                 Fault::Caller
             }
+            BufferKept { .. } => Fault::Caller,
             Connection(error) => error.fault(),
             Broker(code) => code_fault(*code),
             TimedOut { last, .. } => last.as_ref().map_or(Fault::Environment, Error::fault),
@@ -423,6 +437,11 @@ fn code_fault(code: ErrorCode) -> Fault {
         | InvalidRecord => Fault::Caller,
         _ => Fault::Broker,
     }
+}
+
+/// How far damage reaches, for its text.
+fn behind(next: &Option<i64>) -> String {
+    next.map_or(String::new(), |next| format!(", the next batch begins at {next}"))
 }
 
 fn last_error(last: &Option<Error>) -> String {

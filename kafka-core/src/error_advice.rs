@@ -23,7 +23,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "correct the assignor: each partition of a topic goes to one member that subscribes to it"
         }
         ErrorKind::Corrupt { .. } => {
-            "seek past the damaged records, or read another replica; raise max_decompressed where they are only large"
+            "seek to the next batch, or read another replica; raise max_decompressed where the records are only large"
         }
         ErrorKind::OffsetOutOfRange { .. } => {
             "seek to a position that exists, or choose an offset reset policy"
@@ -31,6 +31,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::NoOffset => "choose where to begin: first, last, or a time",
         ErrorKind::Truncated { .. } => {
             "seek to the first offset that differs, or choose an offset reset policy"
+        }
+        ErrorKind::BufferKept { .. } => {
+            "drop messages that are no longer needed, keep copies of the others by Message::detach, or raise buffer_bytes"
         }
         ErrorKind::StaleCommit => {
             "commit with the reader that gave the message, before the partition is given up; its new owner reads the records again"

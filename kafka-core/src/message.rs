@@ -7,6 +7,12 @@ use kafka_proto::{Bytes, Str};
 ///
 /// On writing, `partition` and `offset` are ignored unless the writer's balancer is manual; on reading all fields are filled.
 /// `None` as value is a tombstone, which is not the same as an empty value.
+///
+/// # Memory
+/// Key, value and headers of a message that was read are slices of what was fetched with it, or of its decompressed batch.
+/// Nothing is copied, but one that is kept, or a clone of its key alone, keeps all of that in memory: by default up to 16 MiB.
+/// Uncompressed bytes also stay counted in the reader's [`buffer_bytes`](crate::rt::ReaderBuilder::buffer_bytes). Messages that
+/// are kept for longer than it takes to handle them should be [detached](Self::detach).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The topic; on writing only where the writer has none.
@@ -72,6 +78,23 @@ impl Message {
     pub fn timestamp(mut self, ms: i64) -> Self {
         self.timestamp = Some(ms);
         self
+    }
+
+    /// Copies key, value and headers into memory of their own, so that the message keeps nothing else alive. It can still be
+    /// committed.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let header = |header: &Header| Header {
+            key: Str::from(header.key.to_string()),
+            value: header.value.as_ref().map(copy),
+        };
+        Self {
+            key: self.key.as_ref().map(copy),
+            value: self.value.as_ref().map(copy),
+            headers: self.headers.iter().map(header).collect(),
+            ..self
+        }
     }
 
     /// Adds a header.

@@ -17,6 +17,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("send_all_overtakes", "the message of a list that waits for room is overtaken by the next"),
     ("send_budget_not_returned", "a send that is dropped keeps the room it was granted"),
     ("fetch_budget_not_returned", "the bytes of a fetched frame are never given back"),
+    ("fetch_starves", "a fetch waits for room although the application waits and keeps what it has"),
     ("flush_forgets_open_batch", "a flush does not wait for the batch that is open"),
     ("stale_metadata_trusted", "a broker that says it is not the leader changes nothing"),
     ("session_epoch_not_reset", "a fetch session that was refused goes on"),

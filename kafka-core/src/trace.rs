@@ -20,6 +20,7 @@
 //! | `revoking` | INFO | `group`, `assignment` | they are to be given up |
 //! | `lost` | WARN | `group`, `assignment`, `error` | they were lost |
 //! | `join_failed` | WARN | `group`, `error` | a group cannot be joined for the moment |
+//! | `buffer_kept` | WARN | `error` | messages that the application keeps take up a reader's buffer |
 //! | `degraded` | WARN | `error` | the brokers are too old for something; once |
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
@@ -133,6 +134,7 @@ pub(crate) enum Told {
     LeaderMoved { topic: Str, partition: i32, leader: i32, leader_epoch: i32 },
     Throttled { broker: String, lane: Lane, silence: Duration },
     Group(Str, GroupTold),
+    BufferKept(Error),
     Degraded(Error),
 }
 
@@ -177,6 +179,7 @@ fn emit(told: Told) {
             event!(INFO, "throttled", broker, lane = ?lane, ms = ms(silence));
         }
         Told::Group(group, told) => emit_group(&group, told),
+        Told::BufferKept(error) => event!(WARN, "buffer_kept", %error),
         Told::Degraded(error) => event!(WARN, "degraded", %error),
     }
 }

@@ -136,3 +136,8 @@ fn unclean() {
 fn suspended() {
     seeds(Plan::Suspended);
 }
+
+#[test]
+fn keeping() {
+    seeds(Plan::Keeping);
+}

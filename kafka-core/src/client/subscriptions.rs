@@ -363,6 +363,7 @@ impl Client {
         let lanes: Vec<LaneKey> = reading.machine.lanes().iter().copied().collect();
         let (timeout, readable) = (reading.machine.poll_timeout(), reading.machine.is_readable());
         let dropped = reading.machine.take_dropped();
+        self.traces.append(std::mem::take(&mut reading.machine.traces));
         if !dropped.is_empty() {
             self.discard(dropped);
         }

@@ -47,6 +47,8 @@ pub(super) struct MainFlight {
     pub(super) wait: Duration,
     /// No partition in it was known to have records, so it may be parked.
     pub(super) may_park: bool,
+    /// The bytes its answer may bring.
+    pub(super) reserved: usize,
 }
 
 /// A fetch under way beside it.
@@ -56,12 +58,20 @@ pub(super) struct AsideFlight {
     /// How long the broker may wait.
     pub(super) wait: Duration,
     pub(super) asked: BTreeMap<CursorId, Asked>,
+    /// The bytes its answer may bring.
+    pub(super) reserved: usize,
 }
 
 impl Broker {
     /// Whether it leads partitions of which nothing is wanted now: what they had is still to be read.
     pub(super) fn has_others(&self) -> bool {
         self.placed > self.wanted.len()
+    }
+
+    /// The bytes that the answers under way may bring.
+    pub(super) fn reserved(&self) -> usize {
+        let main = self.main.as_ref().map_or(0, |main| main.reserved);
+        main + self.aside.as_ref().map_or(0, |aside| aside.reserved)
     }
 
     pub(super) fn wants_main(&self) -> bool {

@@ -14,7 +14,7 @@ use std::task::Waker;
 /// Bytes that may be held, and that are.
 ///
 /// What is held can exceed the limit in two cases: a batch that is larger than what was asked for comes whole (KIP-74), so by one
-/// batch a request under way; and [`Budget::overdraw`].
+/// batch a request under way; and [`Budget::overdraw`], where the application waits and keeps what it has.
 pub struct Budget {
     limit: usize,
     used: AtomicUsize,

@@ -55,8 +55,11 @@ impl ReaderMachine {
 
     fn stuck_fetch(&self, id: CursorId, cursor: &Cursor, broker: Option<&Broker>) -> Option<&'static str> {
         let (Some(broker), Some(home)) = (broker, cursor.home) else { return Some("it stands at no broker") };
-        if cursor.aside || broker.retry.at.is_some() || self.starved {
+        if cursor.aside || broker.retry.at.is_some() {
             return None;
+        }
+        if self.starved {
+            return self.may_overdraw().then_some("it waits for room although the application waits for it");
         }
         if cursor.cut {
             return self.out.is_none().then_some("it waits for a walk that is over");

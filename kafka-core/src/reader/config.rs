@@ -44,7 +44,8 @@ pub struct ReaderConfig {
     /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
     /// anything, so its wait becomes longer while nothing comes, up to 8 s. Java: `fetch.max.wait.ms`.
     pub max_wait: Duration,
-    /// The byte budget of all that is fetched and not dropped, compressed as it came. Default 32 MiB.
+    /// The byte budget of all that is fetched and not dropped, compressed as it came. Default 32 MiB. What the application
+    /// keeps counts; while it waits for more, reading goes on beyond the budget by one small fetch per connection.
     pub buffer: usize,
     /// Which records of transactions are read. Default all. Java: `isolation.level`.
     pub isolation: Isolation,

@@ -51,6 +51,11 @@ impl Ticket {
         self.live.store(false, Ordering::Release);
     }
 
+    /// The walk met something that cannot be read.
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Whether the walk met something that cannot be read.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -218,6 +223,7 @@ pub struct Walk {
     position: i64,
     check_crcs: bool,
     max_decompressed: usize,
+    log_end: Option<i64>,
     done: bool,
 }
 
@@ -250,6 +256,7 @@ impl Walk {
             position: start,
             check_crcs: config.check_crcs,
             max_decompressed: config.max_decompressed,
+            log_end: data.log_end,
             done: false,
         }
     }
@@ -284,7 +291,8 @@ impl Walk {
     /// sought since.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] naming the position, or [`ErrorKind::Unsupported`] for a codec that was left out of this build.
+    /// [`ErrorKind::Corrupt`] naming the position and the next batch, or [`ErrorKind::Unsupported`] for a codec that was left out of this
+    /// build.
     #[inline]
     #[allow(clippy::should_implement_trait)] // a record borrows from the walk
     pub fn next(&mut self) -> Option<Result<RecordView<'_>, Error>> {
@@ -292,19 +300,22 @@ impl Walk {
             return Some(Err(error));
         }
         // The borrow of the record goes out, so the fields are taken one by one.
-        let Self { open, ticket, position, done, topic, partition, .. } = self;
-        let Open { records, first, last, leader_epoch, .. } = open.as_mut()?;
-        let record = match records.next_record()? {
-            Ok(record) if (first.unwrap_or(i64::MIN)..=*last).contains(&record.offset) => record,
-            Ok(record) => {
-                let problem = format!("a record of offset {} is outside of its batch", record.offset);
-                return Some(Err(fail(done, ticket, (topic, *partition), *position, problem)));
+        let Self { open, ticket, position, done, topic, partition, batches, log_end, .. } = self;
+        let Open { records, first, last, next, leader_epoch } = open.as_mut()?;
+        let problem = match records.next_record()? {
+            Ok(record) if (first.unwrap_or(i64::MIN)..=*last).contains(&record.offset) => {
+                *position = (*position).max(record.offset.saturating_add(1));
+                ticket.position.store(*position, Ordering::Release);
+                let leader_epoch = *leader_epoch;
+                return Some(Ok(RecordView { topic, partition: *partition, leader_epoch, record }));
             }
-            Err(error) => return Some(Err(fail_with(done, ticket, (topic, *partition), *position, error))),
+            Ok(record) => Problem::outside(record.offset),
+            Err(error) => Problem::from(error),
         };
-        *position = (*position).max(record.offset.saturating_add(1));
-        ticket.position.store(*position, Ordering::Release);
-        Some(Ok(RecordView { topic, partition: *partition, leader_epoch: *leader_epoch, record }))
+        *done = true;
+        ticket.fail();
+        let next = behind_damage(batches, *log_end, *position, Some(*next));
+        Some(Err(problem.error(*position, next).partition(topic, *partition)))
     }
 
     /// The next record as a message whose key and value are slices of the batch, which they keep alive.
@@ -327,7 +338,8 @@ impl Walk {
         };
         // It was not delivered.
         self.set_position(offset.max(before));
-        Some(Err(self.fail(error)))
+        let claimed = self.open.as_ref().map(|open| open.next);
+        Some(Err(self.fail(error, claimed)))
     }
 
     /// Goes on to the next record that is to be returned, opening batches as need be.
@@ -347,6 +359,7 @@ impl Walk {
             if let Some(open) = self.open.take() {
                 self.set_position(self.position.max(open.next));
             }
+            let claimed = self.batches.claimed_end().filter(|end| *end > self.position);
             let opened = match self.batches.next() {
                 None => {
                     self.set_position(self.position.max(self.end));
@@ -356,7 +369,7 @@ impl Walk {
                 Some(batch) => batch.and_then(|batch| self.open(batch)),
             };
             if let Err(error) = opened {
-                return Some(Err(self.fail(error)));
+                return Some(Err(self.fail(error, claimed)));
             }
             match &self.open {
                 _ if !self.ticket.is_live() => return None,
@@ -399,38 +412,66 @@ impl Walk {
         self.ticket.position.store(position, Ordering::Release);
     }
 
-    fn fail(&mut self, error: RecordsError) -> Error {
-        fail_with(&mut self.done, &self.ticket, (&self.topic, self.partition), self.position, error)
+    /// Ends the walk at a batch that says that it ends before `claimed`.
+    #[cold]
+    fn fail(&mut self, error: RecordsError, claimed: Option<i64>) -> Error {
+        self.done = true;
+        self.ticket.fail();
+        let next = behind_damage(&self.batches, self.log_end, self.position, claimed);
+        Problem::from(error).error(self.position, next).partition(&self.topic, self.partition)
     }
 }
 
-#[cold]
-fn fail_with(done: &mut bool, ticket: &Ticket, at: (&Str, i32), position: i64, error: RecordsError) -> Error {
-    let missing = match &error {
-        RecordsError::CompressionDisabled(compression) => Some(compression.name()),
-        _ => None,
-    };
-    let corrupt = fail(done, ticket, at, position, error.to_string());
-    match missing {
-        Some(feature) => {
-            let kind = ErrorKind::Unsupported { feature, needs: "the feature of that name of this library" };
-            Error::new(kind).partition(at.0, at.1)
+/// Why a walk cannot go on.
+enum Problem {
+    Corrupt(String),
+    /// A feature is not compiled in.
+    Missing(&'static str),
+}
+
+impl Problem {
+    #[cold]
+    fn outside(offset: i64) -> Self {
+        Self::Corrupt(format!("a record of offset {offset} is outside of its batch"))
+    }
+
+    #[cold]
+    fn error(self, offset: i64, next: Option<i64>) -> Error {
+        match self {
+            Self::Corrupt(problem) => Error::new(ErrorKind::Corrupt { offset, next, problem }),
+            Self::Missing(feature) => {
+                let needs = "the feature of that name of this library";
+                let error = Error::new(ErrorKind::Unsupported { feature, needs });
+                match next {
+                    Some(next) => {
+                        error.detail(format!("records at offset {offset}, the next batch begins at {next}"))
+                    }
+                    None => error,
+                }
+            }
         }
-        None => corrupt,
     }
 }
 
+impl From<RecordsError> for Problem {
+    #[cold]
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::CompressionDisabled(compression) => Self::Missing(compression.name()),
+            error => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+/// Returns the first offset behind a damaged batch. What the batch claims may be part of the damage, so it counts only where
+/// it does not reach beyond the next batch or the end of the log.
 #[cold]
-fn fail(
-    done: &mut bool,
-    ticket: &Ticket,
-    (topic, partition): (&Str, i32),
-    offset: i64,
-    problem: String,
-) -> Error {
-    *done = true;
-    ticket.failed.store(true, Ordering::Release);
-    Error::new(ErrorKind::Corrupt { offset, problem }).partition(topic, partition)
+fn behind_damage(rest: &Batches, log_end: Option<i64>, position: i64, claimed: Option<i64>) -> Option<i64> {
+    let following = rest.clone().next().and_then(Result::ok).filter(|batch| batch.base_offset() > position);
+    let limit = following.as_ref().map(Batch::base_offset).or(log_end);
+    let claimed = claimed.filter(|next| *next >= position && limit.is_none_or(|limit| *next <= limit));
+    // Wrappers of the old formats tell their last offset only.
+    claimed.or_else(|| following.filter(|batch| batch.magic() >= 2).map(|batch| batch.base_offset()))
 }
 
 /// Whether [`RecordSet::next_record`] would give something.

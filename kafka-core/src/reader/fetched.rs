@@ -66,6 +66,8 @@ pub(super) struct Data {
     pub(super) leader_epoch: i32,
     /// Aborted transactions by their first offsets, ascending: first offset and producer id.
     pub(super) aborted: Vec<(i64, i64)>,
+    /// The end of the log, where the broker told it.
+    pub(super) log_end: Option<i64>,
     /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) tells of it when it gets there.
     pub(super) broken: bool,
 }
@@ -92,8 +94,12 @@ fn node(node: NodeEndpoint) -> Option<Node> {
     Some(Node { id: node.node_id, host: own(&node.host), port, rack: node.rack.as_ref().map(own) })
 }
 
+/// A number that is -1 where there is none.
+fn some<N: PartialOrd + From<i8>>(number: N) -> Option<N> {
+    (number >= N::from(0)).then_some(number)
+}
+
 fn partition(p: PartitionData) -> FetchedPartition {
-    let some = |id: i32| (id >= 0).then_some(id);
     let marks =
         Watermarks { high: p.high_watermark, stable: p.last_stable_offset, log_start: p.log_start_offset };
     let mut out = FetchedPartition {
@@ -115,7 +121,7 @@ fn partition(p: PartitionData) -> FetchedPartition {
             .collect();
         aborted.sort_unstable(); // not every broker sorts them
         match data(bytes, aborted) {
-            Ok(data) => out.data = Some(data),
+            Ok(data) => out.data = Some(Data { log_end: some(p.high_watermark), ..data }),
             Err(size) => out.cut_off = Some(size),
         }
     }

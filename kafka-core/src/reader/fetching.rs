@@ -28,13 +28,13 @@ pub struct FetchPlan {
 }
 
 /// Versions of Fetch by what they brought.
-mod since {
+pub(super) mod since {
     /// A limit of the whole answer; before, only each partition has one (KIP-74).
-    pub(super) const MAX_BYTES: i16 = 3;
+    pub(in crate::reader) const MAX_BYTES: i16 = 3;
     /// Positions are compared with the leader's epochs (KIP-595).
-    pub(super) const LAST_EPOCH: i16 = 12;
+    pub(in crate::reader) const LAST_EPOCH: i16 = 12;
     /// Topics go by id (KIP-516).
-    pub(super) const TOPIC_IDS: i16 = 13;
+    pub(in crate::reader) const TOPIC_IDS: i16 = 13;
 }
 
 /// What an answer takes a partition beside records: marks, lengths.
@@ -43,8 +43,6 @@ const PARTITION_OVERHEAD: usize = 64;
 const QUIET_WAIT: Duration = Duration::from_secs(8);
 /// The part of the longest wait that waits begin with where they may hold up others.
 const SHORT: u32 = 32;
-/// Less is not worth asking for.
-const LEAST: usize = 1024;
 
 impl ReaderMachine {
     /// The fetch to be sent to a broker by a lane, with the version that was negotiated for that connection. Gives nothing for
@@ -87,53 +85,10 @@ impl ReaderMachine {
         }
     }
 
-    /// Room for an answer: half of the budget is shared by the leaders' fetches, the other half holds what they brought.
-    fn reserve(&mut self, now: Now, broker: i32, is_main: bool, version: i16) -> Option<Reservation> {
-        let state = self.brokers.get(&broker)?;
-        let first = if is_main { state.wanted.values().next() } else { state.session.add.first() };
-        let first = first.and_then(|id| self.cursor(*id)).map_or(0, |cursor| cursor.limit);
-        let count = if is_main { state.wanted.len() } else { state.session.add.len() };
-
-        let config = &self.config;
-        let share = self.budget.limit() / (2 * self.leaders.max(1));
-        let useful = count.saturating_mul(config.partition_max_bytes).max(first);
-        let mut most = config.max_bytes.min(share).min(useful).max(LEAST);
-        if version < since::MAX_BYTES {
-            most = most.max(first); // there is no less than one partition
-        }
-        let least = if version < since::MAX_BYTES { first } else { most.min(config.partition_max_bytes) };
-        let reservation = self.budget.reserve_between(least, most);
-        reservation.or_else(|| self.reserve_under_pressure(now, least))
-    }
-
-    /// What paused partitions have buffered can be fetched again, so it goes first. It is dropped once the lock is released,
-    /// and a timer tries again. Where nothing is left but what the application itself holds while it waits for more, the
-    /// budget is overdrawn by one small fetch.
-    fn reserve_under_pressure(&mut self, now: Now, least: usize) -> Option<Reservation> {
-        let before = self.dropped.len();
-        for id in std::mem::take(&mut self.shelved) {
-            if let Some(cursor) = self.cursor_mut(id) {
-                let dropped = cursor.shed();
-                self.dropped.extend(dropped);
-            }
-            self.update(id);
-        }
-        if self.dropped.len() > before {
-            self.timers.insert((now.instant, Timer::Budget));
-        } else if self.hungry && self.flights == 0 && !self.is_readable() {
-            return Some(self.budget.overdraw(least));
-        }
-        self.starved = true;
-        self.refresh_all_lanes();
-        None
-    }
-
     fn main_request(&mut self, now: Now, id: i32, version: i16, by_id: bool, bytes: usize) -> FetchRequest {
         let mut request = FetchRequest::default();
         let Some(broker) = self.brokers.get_mut(&id) else { return request };
         let heading = broker.session.heading(version, by_id);
-        let may_park = broker.behind.is_empty();
-        let wait = wait(&self.config, broker.quiet, broker.has_others());
         if heading.is_full {
             broker.session.members.clear();
             broker.session.forget.clear();
@@ -151,10 +106,15 @@ impl ReaderMachine {
             session.add.remove(&id);
             session.members.insert(id, member);
         }
+        // An old broker is asked for no more than fits, so those that have records are perhaps not among these.
+        let may_park = !broker.behind.iter().any(|id| session.members.contains_key(id));
+        let has_others = broker.has_others() || !broker.session.add.is_empty();
+        let wait = wait(&self.config, broker.quiet, has_others);
+        let session = &broker.session;
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
         request.max_wait_ms = millis(wait);
         request.max_bytes = max_bytes(bytes, session.members.len());
-        broker.main = Some(MainFlight { heading, sent_at: now.instant, wait, may_park });
+        broker.main = Some(MainFlight { heading, sent_at: now.instant, wait, may_park, reserved: bytes });
         request
     }
 
@@ -213,7 +173,7 @@ impl ReaderMachine {
             self.update(*id);
         }
         if let Some(broker) = self.brokers.get_mut(&id) {
-            broker.aside = Some(AsideFlight { sent_at: now.instant, wait, asked });
+            broker.aside = Some(AsideFlight { sent_at: now.instant, wait, asked, reserved: bytes });
         }
         request
     }

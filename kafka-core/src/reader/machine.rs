@@ -9,18 +9,21 @@
 //! which calls a waker, and must not happen under the lock.
 //!
 //! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
-//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, and its waker set.
+//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, its waker set, and the
+//! application has something to take or has not asked for more.
 
 use super::broker::Broker;
 use super::budget::Budget;
 use super::config::ReaderConfig;
 use super::cursor::{Cursor, CursorId, Question, Stage, Want};
 use super::delivery::{Chunk, Ticket};
+use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::client::cluster::{Topic, TopicPartition};
 use crate::client::machine::{Hint, Lane, Now};
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
+use crate::trace::Traces;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,15 +42,31 @@ pub enum Start {
     Last,
     /// At this offset.
     At {
-        /// The offset.
+        /// The offset. It cannot be negative.
         offset: i64,
         /// The leader epoch of the record before it, so that a truncation is noticed; -1 if unknown.
         leader_epoch: i32,
     },
-    /// At the first record of this time or later, in ms since the epoch; at the end where there is none.
+    /// At the first record of this time or later, in ms since 1970; at the end where there is none. It cannot be negative.
     Time(i64),
     /// At the committed offset with its leader epoch; where nothing was committed, as [`ReaderConfig::reset`] says.
     Committed(Option<(i64, i32)>),
+}
+
+impl Start {
+    /// Returns whether this is a place: a negative time would be the end, the beginning or something else to a broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if the offset or time is negative, or the leader epoch is below -1.
+    pub fn validate(self) -> Result<(), Error> {
+        let problem = match self {
+            Self::Time(..0) => "a time to read from cannot be negative",
+            Self::At { offset: ..0, .. } => "an offset to read from cannot be negative",
+            Self::At { leader_epoch: ..-1, .. } => "a leader epoch cannot be below -1",
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Misuse(problem)))
+    }
 }
 
 /// What [`ReaderMachine::take`] gives.
@@ -106,12 +125,14 @@ pub struct ReaderMachine {
     pub(super) notices: VecDeque<Item>,
     /// To be dropped outside the lock.
     pub(super) dropped: Vec<Item>,
+    pub(crate) traces: Traces,
     pub(super) out: Option<Out>,
     pub(super) turn: u64,
-    /// The budget refused; nothing is fetched until it has room again.
+    /// The budget refused; nothing is fetched until it has room again, or [`end_starving`](Self::end_starving).
     pub(super) starved: bool,
     /// The application asked for more and there was nothing.
     pub(super) hungry: bool,
+    pub(super) pressure: Pressure,
     /// How often a partition was looked at.
     pub(super) visits: u64,
 }
@@ -177,10 +198,12 @@ impl ReaderMachine {
             shelved: BTreeSet::new(),
             notices: VecDeque::new(),
             dropped: Vec::new(),
+            traces: Traces::default(),
             out: None,
             turn: 0,
             starved: false,
             hungry: false,
+            pressure: Pressure::default(),
             visits: 0,
         }
     }
@@ -247,10 +270,7 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
     pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        if matches!(start, Start::At { offset: ..0, .. } | Start::Time(..0)) {
-            let error = Error::new(ErrorKind::Misuse("an offset or time to seek cannot be negative"));
-            return Err(error.partition(&tp.topic, tp.partition));
-        }
+        start.validate().map_err(|error| error.partition(&tp.topic, tp.partition))?;
         if let Some(out) = self.out.take_if(|out| out.cursor == id) {
             out.ticket.revoke();
         }
@@ -314,7 +334,8 @@ impl ReaderMachine {
             return Some(notice);
         }
         let Some((_, id)) = self.ready.pop_first() else {
-            self.hunger();
+            self.hungry = true;
+            self.end_starving();
             return None;
         };
         let cursor = self.cursor_mut(id)?;
@@ -439,28 +460,18 @@ impl ReaderMachine {
         self.update(out.cursor);
     }
 
-    /// The application waits. If the budget has no room although nothing is under way, then it is the application that holds all
-    /// of it: rather than wait for ever, one small fetch is allowed.
-    fn hunger(&mut self) {
-        self.hungry = true;
-        if self.starved && self.flights == 0 {
-            self.starved = false;
-            self.refresh_all_lanes();
-        }
-    }
-
     fn begin(&mut self, id: CursorId, start: Start) {
+        if let Err(error) = start.validate() {
+            return self.halt(id, error.kind().clone());
+        }
         let resolve = |want| (Stage::Resolving(want), -1, -1);
         let (stage, position, epoch) = match start {
             Start::First => resolve(Want::First),
             Start::Last => resolve(Want::Last),
             Start::Time(ms) => resolve(Want::Time(ms)),
-            Start::At { offset, leader_epoch } | Start::Committed(Some((offset, leader_epoch)))
-                if offset >= 0 =>
-            {
-                (Stage::Fetching, offset, leader_epoch)
-            }
-            Start::At { .. } | Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
+            Start::At { offset, leader_epoch } => (Stage::Fetching, offset, leader_epoch),
+            Start::Committed(Some((offset @ 0.., leader_epoch))) => (Stage::Fetching, offset, leader_epoch),
+            Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
         };
         if let Some(cursor) = self.cursor_mut(id) {
             (cursor.stage, cursor.position, cursor.last_epoch) = (stage, position, epoch);

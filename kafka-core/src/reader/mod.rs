@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `config` | settings |
 //! | `budget` | the bytes that may be held |
+//! | `pressure` | room for answers, and what happens without |
 //! | `machine` | assignment, seeking, pausing, taking |
 //! | `update` | what follows from a change; timers |
 //! | `cursor`, `broker`, `session` | a partition, a broker, a fetch session |
@@ -29,6 +30,7 @@ mod fetching;
 mod machine;
 mod offsets;
 mod placing;
+mod pressure;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ impl ReaderMachine {
             ErrorCode::CorruptMessage => {
                 let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
-                self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, problem });
+                self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, next: None, problem });
                 self.hold_off_long(now, id);
             }
             _ if code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code) => {

@@ -168,6 +168,7 @@ impl ReaderMachine {
             (Some(turn), false) => {
                 cursor.ready = None;
                 self.ready.remove(&turn);
+                self.end_starving();
             }
             _ => {}
         }

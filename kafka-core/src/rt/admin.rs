@@ -157,10 +157,11 @@ impl<R> Client<R> {
     /// The partition does not exist, or its leader did not answer within the call timeout.
     pub async fn list_offset(&self, topic: impl Into<Str>, partition: i32, at: Start) -> Result<Option<i64>> {
         let topic = topic.into();
+        at.validate().map_err(|error| error.partition(&topic, partition))?;
         let timestamp = match at {
             Start::First => -2,
             Start::Last => -1,
-            Start::Time(ms) if ms >= 0 => ms,
+            Start::Time(ms) => ms,
             Start::At { offset, .. } => return Ok(Some(offset)),
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };

@@ -22,6 +22,10 @@ use std::time::{Duration, Instant};
 ///
 /// Rebalances are values in the stream ([`next`](Self::next)); [`fetch_message`](Self::fetch_message) and
 /// [`read_message`](Self::read_message) answer them by themselves. Heartbeats do not depend on any call.
+///
+/// A [`Message`] shares the memory of all that was fetched with it. Messages that are kept should be
+/// [detached](Message::detach): otherwise they fill the reader's buffer, and it can only fetch little at a time. It
+/// [reports](ErrorKind::BufferKept) that as a notice and a `tracing` event.
 pub struct Reader {
     handle: Handle,
     id: u32,

@@ -149,6 +149,8 @@ fn each_event_is_as_the_table_says() {
         ] {
             traces.group(&"g".into(), &event);
         }
+        let (kept, limit, lasted) = (2, 1, wait);
+        traces.push(|| Kept::BufferKept(Error::new(ErrorKind::BufferKept { kept, limit, lasted })));
         emit_all(&mut traces);
         let kind = ErrorKind::Unsupported { feature: "idempotence", needs: "Kafka 0.11" };
         Trace::degraded(Error::new(kind)).emit();

@@ -12,6 +12,8 @@ use crate::wire::Records;
 
 /// Where the magic byte is, in every format.
 const MAGIC_AT: usize = 16;
+/// Where the last offset, counted from the first, is in format 2.
+const LAST_OFFSET_DELTA_AT: usize = 23;
 /// The smallest size field of all: of a message of format 0.
 const MIN_SIZE: i32 = 14;
 
@@ -47,6 +49,17 @@ impl Batches {
     /// Bytes not consumed yet; once the iteration has ended those of a cut-off batch.
     pub fn trailing_bytes(&self) -> usize {
         self.rest.len()
+    }
+
+    /// Returns the offset after the batch that comes next, as its header says, also where the batch cannot be read. The header
+    /// may be part of the damage then.
+    pub fn claimed_end(&self) -> Option<i64> {
+        let base = i64::from_be_bytes(*self.rest.first_chunk()?);
+        let last_offset_delta = match self.rest.get(MAGIC_AT)? {
+            0 | 1 => 0,
+            _ => i32::from_be_bytes(*self.rest.get(LAST_OFFSET_DELTA_AT..)?.first_chunk()?),
+        };
+        base.checked_add(i64::from(last_offset_delta.max(-1)) + 1)
     }
 
     /// The size of the batch that comes next, or `None` if it is not whole.

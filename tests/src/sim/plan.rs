@@ -34,6 +34,8 @@ pub enum Plan {
     Unclean,
     /// Machines of members stand still for longer than their sessions last, while the others go on.
     Suspended,
+    /// Readers keep messages, and with them all that was fetched at the same time, until their buffers have no room.
+    Keeping,
 }
 
 /// There is no such plan.
@@ -63,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) small_buffers: bool,
     /// Calls that send many messages.
     pub(crate) bulk: bool,
+    /// How often of a thousand a reader keeps a message.
+    pub(crate) keeping: u64,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,
     /// What the cluster poses as.
@@ -205,7 +209,7 @@ const SUSPENDED: &[FaultKind] = &[
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 11] = [
+    pub const ALL: [Plan; 12] = [
         Plan::Calm,
         Plan::Flaky,
         Plan::RollingRestart,
@@ -217,6 +221,7 @@ impl Plan {
         Plan::Outdated,
         Plan::Unclean,
         Plan::Suspended,
+        Plan::Keeping,
     ];
 
     /// As it is given on the command line.
@@ -233,6 +238,7 @@ impl Plan {
             Plan::Outdated => "outdated",
             Plan::Unclean => "unclean",
             Plan::Suspended => "suspended",
+            Plan::Keeping => "keeping",
         }
     }
 
@@ -254,6 +260,7 @@ impl Plan {
             handling: Duration::from_millis(2),
             small_buffers: false,
             bulk: false,
+            keeping: 0,
             quiet: Duration::ZERO,
             release: Release::NEWEST,
             newer: Release::NEWEST,
@@ -297,6 +304,20 @@ impl Plan {
                 bulk: true,
                 ..calm
             },
+            Plan::Keeping => {
+                let release = any_release(chance);
+                Settings {
+                    faults: MIXED,
+                    healing: secs(20),
+                    readers: 3,
+                    groups: 0,
+                    small_buffers: true,
+                    keeping: 400,
+                    release,
+                    newer: release,
+                    ..calm
+                }
+            }
             Plan::OldBrokers => {
                 let release = any_release(chance);
                 Settings { faults: MIXED, healing: secs(20), churn: 5, release, newer: release, ..calm }

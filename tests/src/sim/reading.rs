@@ -21,7 +21,14 @@ struct Place {
     /// The truncations of each partition for which it went back.
     noticed: Vec<BTreeSet<usize>>,
     paused: BTreeSet<i32>,
+    /// What the application keeps.
+    kept: Vec<Message>,
+    /// It never drops anything.
+    keeps_all: bool,
 }
+
+/// So many messages keep more in memory than small buffers may hold.
+const KEEPS: usize = 30;
 
 pub(crate) async fn read(stage: Stage, client: Client<SimRuntime>, mut chance: Chance) {
     let small = stage.settings.small_buffers || chance.per_mille(300);
@@ -30,10 +37,11 @@ pub(crate) async fn read(stage: Stage, client: Client<SimRuntime>, mut chance: C
         builder = builder.buffer_bytes(8 << 10).max_bytes(4 << 10).partition_max_bytes(2 << 10);
     }
     let mut reader = builder.max_wait(chance.millis(50, 2000)).build().unwrap_or_else(|e| panic!("{e}"));
-    let by_batch = chance.per_mille(300);
+    let by_batch = stage.settings.keeping == 0 && chance.per_mille(300);
     let count = stage.partitions as usize;
-    let mut place =
-        Place { positions: vec![0; count], noticed: vec![BTreeSet::new(); count], paused: BTreeSet::new() };
+    let (positions, noticed) = (vec![0; count], vec![BTreeSet::new(); count]);
+    let keeps_all = stage.settings.keeping > 0 && chance.per_mille(500);
+    let mut place = Place { positions, noticed, paused: BTreeSet::new(), kept: Vec::new(), keeps_all };
     while !place.is_at_the_end(&stage) {
         place.wander(&stage, &mut reader, &mut chance);
         let patience = if chance.per_mille(200) { chance.millis(0, 20) } else { chance.millis(500, 4000) };
@@ -103,6 +111,7 @@ impl Place {
         match stage.within("the next message", patience, reader.next()).await {
             Some(Ok(Some(Event::Message(message)))) => {
                 self.check(stage, &message);
+                self.keep(stage, message, chance);
                 pause(stage, chance).await;
             }
             Some(Ok(Some(Event::Notice(error)))) => notice(stage, &error),
@@ -110,6 +119,22 @@ impl Place {
             Some(Ok(None)) => stage.violation("a reader ended by itself".to_owned()),
             Some(Err(error)) => reader_error(stage, &error),
         }
+    }
+
+    fn keep(&mut self, stage: &Stage, message: Message, chance: &mut Chance) {
+        if stage.settings.keeping == 0 || !chance.per_mille(stage.settings.keeping) {
+            return;
+        }
+        if self.kept.len() == KEEPS {
+            match chance.below(3) {
+                _ if self.keeps_all => return,
+                0 => self.kept.clear(),
+                1 => drop(self.kept.remove(0)),
+                _ => return,
+            }
+        }
+        self.kept.push(message);
+        stage.history().count("messages kept", 1);
     }
 
     async fn read_batch(&mut self, stage: &Stage, reader: &mut Reader, patience: Duration) {
@@ -172,6 +197,7 @@ fn notice(stage: &Stage, error: &kafka_core::Error) {
     let mut history = stage.history();
     match error.kind() {
         ErrorKind::Truncated { .. } => history.count("truncations noticed", 1),
+        ErrorKind::BufferKept { .. } => history.count("reports of kept messages", 1),
         ErrorKind::OffsetOutOfRange { .. } => history.count("positions out of range", 1),
         _ => {}
     }

@@ -397,6 +397,9 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("buffer_bytes", |r| r.buffer_bytes(1));
     refused("max_wait", |r| r.max_wait(Duration::MAX));
     refused("reset", |r| r.reset(Reset::Time(-1)));
+    refused("start", |r| r.start(Start::Time(-3)));
+    refused("start", |r| r.start(Start::Time(-1)).partition(0));
+    refused("start", |r| r.start(Start::At { offset: -1, leader_epoch: -1 }));
     refused("auto_commit_interval", |r| r.auto_commit_interval(Duration::MAX));
     refused("group_id", |r| r.group(""));
     refused("assignors", |r| r.group("g").assignors(Vec::new()));

@@ -207,3 +207,34 @@ fn promise_20_a_fetch_that_hangs_leaves_the_group_alone() {
         });
     }
 }
+
+/// The application keeps every message, or one of each fetch; what is kept takes up the buffer on several brokers.
+#[test]
+fn case_u1_kept_messages_do_not_stop_the_reader() {
+    for (partitions, buffer, size, kept_of) in
+        [(2, 2 << 20, 10_000, 1), (3, 1 << 20, 3_000, 50), (6, 256 << 10, 10_000, 7)]
+    {
+        three_nodes(partitions).run(move |sim| async move {
+            let client = connected(&sim).await;
+            let writer = client.writer("t").balancer(Manual).batch_messages(1).build().unwrap();
+            let big = |n: usize| Message::new(vec![b'v'; size]).partition(n as i32 % partitions);
+            writer.write_messages((0..800).map(big)).await.unwrap();
+            let share = (buffer / 4).min(1 << 20);
+            let reader = client.reader("t").buffer_bytes(buffer).max_bytes(share).partition_max_bytes(share);
+            let mut reader = reader.build().unwrap();
+            let begun = sim.elapsed();
+            let mut kept = Vec::new();
+            for n in 0..800 {
+                let message = sim.within(secs(1), message(&mut reader)).await;
+                let message = message.unwrap_or_else(|| panic!("nothing after {n} messages"));
+                if n % kept_of == 0 {
+                    kept.push(message);
+                }
+            }
+            assert!(sim.elapsed() - begun < secs(20), "{:?}", sim.elapsed() - begun);
+            // And what comes later comes at once.
+            writer.write_messages([big(0)]).await.unwrap();
+            assert!(sim.within(ms(100), message(&mut reader)).await.is_some());
+        });
+    }
+}

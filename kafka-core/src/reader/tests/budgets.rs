@@ -2,6 +2,8 @@
 
 use super::*;
 use kafka_proto::messages::fetch::PartitionData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
 
 const KIB: usize = 1024;
 
@@ -181,4 +183,217 @@ fn old_brokers_are_asked_for_no_more_partitions_than_fit() {
         rig.respond(1, MAIN, response(0, listed(&plan).iter().map(|(p, _)| caught_up(*p, 0)).collect()));
     }
     assert_eq!(seen.len(), 10, "all have their turn");
+}
+
+/// Brokers that answer at once where they have something and park a fetch where they have not, and an application that
+/// always waits for more and keeps what it got.
+struct Keeper {
+    rig: Rig,
+    /// How many records each partition has.
+    ends: Vec<i64>,
+    size: usize,
+    flights: Vec<(std::time::Instant, i32, Lane, FetchPlan)>,
+    kept: Vec<crate::message::Message>,
+    notices: Vec<Error>,
+    freed: Arc<Freed>,
+}
+
+#[derive(Default)]
+struct Freed(AtomicBool);
+
+impl Wake for Freed {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Keeper {
+    /// One partition on each of these leaders, with so many records of so many bytes.
+    fn new(leaders: &[i32], ends: &[i64], size: usize) -> Self {
+        let mut rig = Rig::with(small);
+        rig.topic(&leaders.iter().map(|leader| (*leader, 5)).collect::<Vec<_>>());
+        rig.assign(vec![at(0); leaders.len()]);
+        let freed = Arc::new(Freed::default());
+        rig.budget.register(Waker::from(Arc::clone(&freed)));
+        let (flights, kept, notices) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rig, ends: ends.to_vec(), size, flights, kept, notices, freed }
+    }
+
+    /// Goes on for so long.
+    fn run(&mut self, time: Duration) {
+        let end = self.rig.now.instant + time;
+        loop {
+            while self.take() | self.send() | self.answer() {}
+            let at =
+                self.flights.iter().map(|(until, ..)| *until).chain(self.rig.machine.poll_timeout()).min();
+            let at = at.expect("nothing would ever happen again");
+            if at > end {
+                return self.rig.later(end - self.rig.now.instant);
+            }
+            let wait = at.saturating_duration_since(self.rig.now.instant);
+            self.rig.later(wait);
+            self.end_waits();
+        }
+    }
+
+    fn take(&mut self) -> bool {
+        let before = self.kept.len();
+        while let Some(item) = self.rig.take() {
+            match item {
+                Item::Chunk(chunk) => {
+                    let mut walk = Walk::new(chunk, &self.rig.config);
+                    self.kept.extend(std::iter::from_fn(|| walk.next_message()).map(Result::unwrap));
+                }
+                Item::Notice(error) => self.notices.push(error),
+                Item::Error(error) => panic!("{error:?}"),
+            }
+        }
+        self.kept.len() > before
+    }
+
+    fn send(&mut self) -> bool {
+        if self.freed.0.swap(false, Ordering::SeqCst) {
+            self.rig.machine.budget_freed(self.rig.now);
+        }
+        let mut is_any = false;
+        for (broker, lane) in self.rig.lanes() {
+            let version = self.rig.version;
+            let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, broker, lane, version);
+            if let Some(plan) = plan {
+                let wait = Duration::from_millis(plan.request.max_wait_ms as u64);
+                self.flights.push((self.rig.now.instant + wait, broker, lane, plan));
+                is_any = true;
+            }
+        }
+        self.rig.check();
+        is_any
+    }
+
+    /// A broker that has something answers, with one record.
+    fn answer(&mut self) -> bool {
+        let has = |(_, _, _, plan): &(_, _, _, FetchPlan)| {
+            listed(plan).into_iter().find(|(p, offset)| *offset < self.ends[*p as usize])
+        };
+        let found = self.flights.iter().enumerate().find_map(|(at, flight)| Some((at, has(flight)?)));
+        let Some((at, part)) = found else { return false };
+        let (_, broker, lane, plan) = self.flights.remove(at);
+        let parts = charged(plan.reservation, &[part], self.size);
+        self.rig.respond(broker, lane, response(0, parts));
+        true
+    }
+
+    fn end_waits(&mut self) {
+        let now = self.rig.now.instant;
+        while let Some(at) = self.flights.iter().position(|(until, ..)| *until <= now) {
+            let (_, broker, lane, plan) = self.flights.remove(at);
+            let empty: Vec<_> = listed(&plan).iter().map(|(p, offset)| caught_up(*p, *offset)).collect();
+            drop(plan);
+            self.rig.respond(broker, lane, response(0, empty));
+        }
+    }
+
+    /// How many messages of each partition the application has.
+    fn kept_of(&self) -> Vec<i64> {
+        let of = |partition| self.kept.iter().filter(|m| m.partition == Some(partition)).count() as i64;
+        (0..self.ends.len() as i32).map(of).collect()
+    }
+}
+
+#[test]
+fn case_u1_kept_messages_never_stop_the_reader() {
+    for leaders in [&[1, 2][..], &[2, 1], &[1, 2, 3], &[3, 1, 2], &[1, 1], &[2, 1, 1], &[1, 1, 1]] {
+        for version in [12, 4, 2] {
+            // One has little and the others much, whichever it is.
+            for little in 0..leaders.len() {
+                let ends: Vec<_> = (0..leaders.len()).map(|p| if p == little { 3 } else { 40 }).collect();
+                let mut keeper = Keeper::new(leaders, &ends, 7 * KIB);
+                keeper.rig.version = version;
+                keeper.run(Duration::from_secs(2));
+                assert_eq!(keeper.kept_of(), ends, "{leaders:?}, Fetch {version}");
+                assert!(keeper.rig.budget.used() > 2 * keeper.rig.budget.limit());
+            }
+        }
+    }
+}
+
+#[test]
+fn case_u1_what_comes_while_all_is_kept_comes_at_once() {
+    for leaders in [[1, 2], [2, 1], [1, 1]] {
+        let mut keeper = Keeper::new(&leaders, &[20, 20], 7 * KIB);
+        for step in 0..20 {
+            keeper.run(Duration::from_millis(if step % 7 == 6 { 60_000 } else { 700 }));
+            assert_eq!(keeper.kept_of(), keeper.ends, "step {step}, {leaders:?}");
+            keeper.ends[step % 2] += 1;
+        }
+    }
+}
+
+#[test]
+fn case_u1_a_lost_connection_takes_nobodys_place() {
+    let mut keeper = Keeper::new(&[1, 2, 3], &[5, 5, 5], 7 * KIB);
+    for step in 0..30 {
+        keeper.run(Duration::from_secs(3));
+        assert_eq!(keeper.kept_of(), keeper.ends, "step {step}");
+        let (_, broker, lane, plan) = keeper.flights.remove(step % 3);
+        drop(plan);
+        keeper.rig.lost(broker, lane);
+        keeper.ends[step % 2] += 3;
+    }
+}
+
+#[test]
+fn case_u1_a_pause_of_what_was_ready_frees_its_room() {
+    let mut rig = Rig::with(small);
+    rig.topic(&[(1, 5), (2, 5)]);
+    rig.assign([at(0); 2]);
+    assert!(rig.take().is_none());
+    let plan = rig.fetch(1);
+    rig.brought(1, charged(plan.reservation, &[(0, 0)], 60 * KIB));
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(), "something is to be taken");
+    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.check();
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(), "it is to be dropped first");
+    drop(rig.machine.take_dropped());
+    rig.machine.handle_timeout(rig.now);
+    rig.fetch(2);
+}
+
+#[test]
+fn case_u1_what_is_kept_is_reported_once() {
+    let mut keeper = Keeper::new(&[1, 2], &[40, 3], 7 * KIB);
+    keeper.run(Duration::from_secs(4));
+    assert_eq!(keeper.notices, [], "not before the grace");
+    for _ in 0..30 {
+        keeper.run(Duration::from_secs(2));
+        keeper.ends[0] += 1;
+    }
+    let [error] = &keeper.notices[..] else { panic!("{:?}", keeper.notices) };
+    let ErrorKind::BufferKept { kept, limit, lasted } = *error.kind() else { panic!("{error:?}") };
+    assert!((43 * 7 * KIB..80 * 7 * KIB).contains(&kept), "{kept}");
+    assert_eq!(limit, 64 * KIB);
+    assert!((5..15).contains(&lasted.as_secs()), "{lasted:?}");
+
+    // Once there was room again it is another time.
+    keeper.kept.clear();
+    keeper.ends[0] += 5;
+    keeper.run(Duration::from_secs(20));
+    assert_eq!(keeper.notices.len(), 1);
+    keeper.ends[1] += 30;
+    keeper.run(Duration::from_secs(20));
+    keeper.ends[1] += 1;
+    keeper.run(Duration::from_secs(20));
+    assert_eq!(keeper.notices.len(), 2);
+}
+
+#[test]
+fn case_u1_a_detached_message_holds_nothing_of_the_budget() {
+    let mut keeper = Keeper::new(&[1, 2, 1], &[5, 0, 4], 7 * KIB);
+    keeper.run(Duration::from_secs(1));
+    let kept = std::mem::take(&mut keeper.kept);
+    let copies: Vec<_> = kept.iter().cloned().map(crate::Message::detach).collect();
+    assert_eq!(copies, kept);
+    drop(kept);
+    keeper.flights.clear();
+    assert_eq!(keeper.rig.budget.used(), 0);
+    assert_eq!(copies[3].headers[0].value.as_deref(), Some(&b"1"[..]));
 }

@@ -186,6 +186,82 @@ fn scenario_c12_what_cannot_be_decompressed_is_told_once_without_a_spin() {
     assert!(rig.machine.is_quiescent());
 }
 
+/// The fields that damage is put into: whether the batch can still tell where it ends, and what is told.
+#[test]
+fn case_r1_one_seek_passes_a_damaged_batch() {
+    const SIZE: usize = 11; // the last byte of it
+    const MAGIC: usize = 16;
+    const ATTRIBUTES: usize = 22;
+    const LAST_DELTA: usize = 23;
+    const VALUE: usize = 300;
+    let damaged = |at: usize, bit: u8, compression| {
+        let mut bytes = Batch { compression, ..Batch::plain(3, 503) }.bytes().to_vec();
+        bytes[at] ^= bit;
+        bytes
+    };
+    let behind = || Batch { deltas: vec![5], last: 9, ..Batch::plain(503, 504) }.bytes();
+    for (at, bit, followed, next) in [
+        (VALUE, 1, true, Some(503)),
+        (VALUE, 1, false, Some(503)),
+        // It seems to end far behind the next one, or behind the log, or before its own beginning.
+        (LAST_DELTA, 0x40, true, Some(503)),
+        (LAST_DELTA, 0x40, false, None),
+        (LAST_DELTA, 0x80, true, Some(503)),
+        (ATTRIBUTES, 7, false, Some(503)),
+        (MAGIC, 0x40, true, Some(503)),
+        (SIZE - 3, 0x80, true, Some(503)),
+    ] {
+        for compression in [Compression::None, Compression::Gzip] {
+            let mut rig = Rig::reading(1, |_| ());
+            rig.fetch(1);
+            let mut bytes = Batch::plain(0, 3).bytes().to_vec();
+            bytes.extend_from_slice(&damaged(at, bit, compression));
+            if followed {
+                bytes.extend_from_slice(&behind());
+            }
+            let part =
+                PartitionData { high_watermark: 513, records: Some(bytes.into_records()), ..data(0, &[]) };
+            rig.brought(1, vec![part]);
+            let mut walk = rig.take_walk();
+            (0..3).for_each(|_| assert!(walk.next().unwrap().is_ok()));
+            let error = walk.next().unwrap().unwrap_err();
+            let ErrorKind::Corrupt { offset: 3, next: told, .. } = *error.kind() else { panic!("{error:?}") };
+            assert_eq!(told, next, "byte {at}");
+            let Some(next) = next else { continue };
+            assert!(error.to_string().contains("the next batch begins at 503"), "{error}");
+            rig.machine.seek(rig.now, &tp(0), super::at(next)).unwrap();
+            assert!(rig.take().is_none());
+            assert_eq!(listed(&rig.fetch(1)), [(0, 503)]);
+            rig.brought(1, vec![data(0, &[Batch::plain(503, 504)])]);
+            assert_eq!(rig.read(), [503]);
+        }
+    }
+}
+
+/// Damage inside of a batch whose checksum is right or not looked at; a codec that does not exist; too much of it.
+#[test]
+fn case_r1_the_end_is_told_whatever_is_wrong_with_the_batch() {
+    let plain = |compression| Batch { compression, ..Batch::plain(0, 4) }.bytes().to_vec();
+    let mut broken = plain(Compression::Gzip);
+    broken[75] ^= 0xff;
+    let mut unknown = plain(Compression::None);
+    unknown[22] |= 7;
+    let mut count = plain(Compression::None);
+    count[60] = 9;
+    let bomb = Batch { compression: Compression::Gzip, value: 20_000, ..Batch::plain(0, 4) }.bytes().to_vec();
+    let mut negative = plain(Compression::None);
+    negative[57] |= 0x80;
+    for bytes in [broken, unknown, count, negative, bomb] {
+        let mut rig = Rig::reading(1, |c| (c.check_crcs, c.max_decompressed) = (false, 10_000));
+        rig.fetch(1);
+        let records = Some(bytes.into_records());
+        rig.brought(1, vec![PartitionData { high_watermark: 4, records, ..data(0, &[]) }]);
+        let mut walk = rig.take_walk();
+        let error = std::iter::from_fn(|| walk.next().map(|r| r.err())).flatten().next().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt { next: Some(4), .. }), "{error:?}");
+    }
+}
+
 #[test]
 fn a_wrong_checksum_is_an_error_where_checksums_are_compared() {
     let mut bytes = Batch::plain(0, 4).bytes().to_vec();

@@ -265,6 +265,28 @@ fn scenario_c13_errors_and_empty_answers_move_no_position() {
     assert_eq!(rig.machine.consumed(&tp(0)), Some(3));
 }
 
+/// ListOffsets has other meanings for negative times: -1 is the end, -2 the beginning, -3 the largest timestamp.
+#[test]
+fn case_d5_a_time_before_1970_is_never_asked_for() {
+    for start in [Start::Time(-1), Start::Time(-3), Start::Time(i64::MIN), at(-1), at(-7)] {
+        let mut rig = Rig::with(|config| config.reset = Reset::First);
+        rig.topic(&[(1, 5)]);
+        rig.assign([start]);
+        assert!(matches!(rig.take_error().kind(), ErrorKind::Misuse(_)), "{start:?}");
+        assert!(rig.ask().is_none() && rig.lanes().is_empty());
+        // It has stopped until it is sought.
+        assert!(rig.machine.seek(rig.now, &tp(0), start).is_err());
+        rig.machine.seek(rig.now, &tp(0), at(3)).unwrap();
+        assert!(rig.ask().is_none());
+        assert_eq!(listed(&rig.fetch(1)), [(0, 3)]);
+    }
+    let epoch = Start::At { offset: 5, leader_epoch: -2 };
+    assert!(epoch.validate().is_err());
+    for start in [Start::Time(0), at(0), at(i64::MAX), Start::Committed(None), Start::First, Start::Last] {
+        assert!(start.validate().is_ok());
+    }
+}
+
 #[test]
 fn misuse_is_an_error() {
     let mut rig = Rig::reading(1, |_| ());

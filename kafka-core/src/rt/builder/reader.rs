@@ -81,7 +81,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin without a group. Default the first offset.
+    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -200,7 +200,9 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// The byte budget of what is fetched and not dropped. Default 32 MiB.
+    /// The byte budget of what is fetched and not dropped. Default 32 MiB. Messages that the application keeps count with
+    /// everything that was fetched with them until they are [detached](crate::Message::detach). Where they take up the budget the
+    /// reader goes on with small fetches beyond it, and [reports](crate::ErrorKind::BufferKept) how much is kept.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer = bytes;
         self
@@ -255,6 +257,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         let [topic] = &self.topics[..] else {
             return Err(Error::config("topic", "several topics need a group"));
         };
+        self.start.validate().map_err(|error| Error::config("start", error.kind().to_string()))?;
         if self.partitions.iter().any(|p| *p < 0) {
             return Err(Error::config("partition", "must not be negative"));
         }
