@@ -1,4 +1,6 @@
 //! JoinGroup: asking to be a member, and as leader getting to know the others.
+//!
+//! The leader sees each member id once, in order of the ids, whatever the coordinator lists.
 
 use super::{Kind, Membership, State, unexpected};
 use crate::client::cluster::Cluster;
@@ -12,7 +14,7 @@ use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::{ApiKey, Str};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,7 +110,7 @@ impl Membership {
             self.state = State::Syncing { assignments: Some(Vec::new()) };
             return;
         }
-        match response.members.into_iter().map(member).collect() {
+        match members(response.members) {
             Ok(members) => {
                 let round = Round { members, assignor, skip: response.skip_assignment };
                 self.lead(now, cluster, round);
@@ -130,6 +132,13 @@ impl Membership {
         let until = now + METADATA_WAIT.min(self.config.rebalance_timeout / 4);
         self.state = State::Assigning { round: Some(round), until };
     }
+}
+
+/// One entry per member id, by id: assignments go out by id, so that the share of a second entry would be read by nobody.
+fn members(listed: Vec<JoinGroupResponseMember>) -> Result<Vec<Member>, Error> {
+    let by_id: BTreeMap<Str, JoinGroupResponseMember> =
+        listed.into_iter().map(|wire| (wire.member_id.clone(), wire)).collect();
+    by_id.into_values().map(member).collect()
 }
 
 fn member(wire: JoinGroupResponseMember) -> Result<Member, Error> {

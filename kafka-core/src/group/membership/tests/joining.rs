@@ -11,7 +11,7 @@ use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponseMember};
 use kafka_proto::messages::offset_fetch::OffsetFetchRequest;
-use kafka_proto::messages::sync_group::SyncGroupRequest;
+use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kafka_proto::{ApiKey, Bytes, Str};
 use std::sync::Arc;
 
@@ -231,6 +231,36 @@ fn scenario_g18_a_cut_subscription_of_another_member_is_an_error_naming_it() {
         "{events:?}"
     );
     assert!(rig.asks.is_empty());
+}
+
+/// What the leader, `m`, hands out when the group has these members besides.
+fn handed_out(others: Vec<JoinGroupResponseMember>) -> Vec<(String, Vec<i32>)> {
+    let mut rig = Rig::new();
+    add_topic(&mut rig.cluster, "t", 4);
+    let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
+    answer.members.extend(others);
+    rig.answer(answer.into());
+    let sync: SyncGroupRequest = rig.asked(ApiKey::SyncGroup);
+    let each = |a: &SyncGroupRequestAssignment| {
+        let partitions = Assignment::decode(&a.assignment).unwrap().partitions;
+        (a.member_id.to_string(), partitions.iter().map(|p| p.partition).collect())
+    };
+    sync.assignments.iter().map(each).collect()
+}
+
+fn other(id: &str, metadata: Bytes) -> JoinGroupResponseMember {
+    JoinGroupResponseMember { member_id: id.into(), metadata, ..Default::default() }
+}
+
+#[test]
+fn case_d2_a_member_that_is_listed_twice_gets_one_share() {
+    let t = || subscription(&["t"]);
+    let fair = [("m".to_owned(), vec![0, 1]), ("n".to_owned(), vec![2, 3])];
+    assert_eq!(handed_out(vec![other("n", t()), other("n", t())]), fair, "another one, side by side");
+    assert_eq!(handed_out(vec![other("n", t()), other("m", t())]), fair, "the leader, and apart");
+    assert_eq!(handed_out(vec![other("n", t()), other("m", t()), other("n", t())]), fair, "both");
+    let changed = handed_out(vec![other("n", subscription(&["u"])), other("n", t())]);
+    assert_eq!(changed, fair, "its latest subscription counts");
 }
 
 #[test]
