@@ -17,6 +17,7 @@
 //! | `revoking` | INFO | `group`, `assignment` | they are to be given up |
 //! | `lost` | WARN | `group`, `assignment`, `error` | they were lost |
 //! | `join_failed` | WARN | `group`, `error` | a group cannot be joined for the moment |
+//! | `group_notice` | WARN | `group`, `error` | a member cannot be given partitions |
 //! | `degraded` | WARN | `error` | the brokers are too old for something; once |
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
@@ -93,6 +94,9 @@ pub(crate) fn group(group: &str, event: &GroupEvent) {
         }
         GroupEvent::Failed(error) => {
             event!(WARN, "join_failed", group, %error);
+        }
+        GroupEvent::Notice(error) => {
+            event!(WARN, "group_notice", group, %error);
         }
         GroupEvent::Committed { .. } | GroupEvent::Left => {}
     }

@@ -408,6 +408,7 @@ impl Client {
             }
             GroupEvent::Committed { id: commit, result } => return self.commit_ended((id, commit), result),
             GroupEvent::Failed(error) => ReaderItem::Error(error),
+            GroupEvent::Notice(error) => ReaderItem::Notice(error),
             GroupEvent::Left => return self.remove_reader(now, id),
         };
         self.push_item(id, item);

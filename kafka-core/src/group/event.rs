@@ -69,6 +69,9 @@ pub enum GroupEvent {
     /// assigned again. It goes on trying, each `join_backoff`; only after `FENCED_INSTANCE_ID` it does not, because another
     /// member has taken over its instance id and both would push each other out for ever.
     Failed(Error),
+    /// Something that the application may want to know and that needs nothing of it: another member that cannot be given
+    /// partitions.
+    Notice(Error),
     /// The group was left, or given up because the coordinator could not be reached in time.
     Left,
 }

@@ -121,6 +121,7 @@ fn each_event_is_as_the_table_says() {
         group("g", &GroupEvent::Revoking { assignment: 1, deadline: epoch() });
         group("g", &GroupEvent::Lost { assignment: 1, error: error.clone() });
         group("g", &GroupEvent::Failed(error.clone()));
+        group("g", &GroupEvent::Notice(error.clone()));
         group("g", &GroupEvent::Left);
         degraded(&Error::new(ErrorKind::Unsupported { feature: "idempotence", needs: "Kafka 0.11" }));
     });

@@ -69,6 +69,8 @@ pub struct Membership {
     layout: Option<BTreeMap<Str, usize>>,
     /// Metadata changed since the layout was last looked at.
     layout_news: bool,
+    /// As leader: members whose subscriptions could not be read in the last round.
+    unreadable: BTreeSet<Str>,
     held: Option<Held>,
     assignments: u32,
     pulse: Option<Pulse>,
@@ -168,6 +170,7 @@ impl Membership {
             protocol: Str::default(),
             layout: None,
             layout_news: false,
+            unreadable: BTreeSet::new(),
             held: None,
             assignments: 0,
             pulse: None,

@@ -218,21 +218,6 @@ fn scenario_g18_a_cut_assignment_is_an_error_and_never_fewer_partitions() {
     assert_eq!(rig.keys(), [ApiKey::JoinGroup]);
 }
 
-#[test]
-fn scenario_g18_a_cut_subscription_of_another_member_is_an_error_naming_it() {
-    let mut rig = Rig::new();
-    let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
-    let metadata = subscription(&["t"]).slice(..7);
-    answer.members.push(JoinGroupResponseMember { member_id: "bad".into(), metadata, ..Default::default() });
-    rig.answer(answer.into());
-    let events = rig.events();
-    assert!(
-        matches!(&events[..], [GroupEvent::Failed(e)] if e.to_string().contains("member bad")),
-        "{events:?}"
-    );
-    assert!(rig.asks.is_empty());
-}
-
 /// What the leader, `m`, hands out when the group has these members besides.
 fn handed_out(others: Vec<JoinGroupResponseMember>) -> Vec<(String, Vec<i32>)> {
     let mut rig = Rig::new();
@@ -261,6 +246,47 @@ fn case_d2_a_member_that_is_listed_twice_gets_one_share() {
     assert_eq!(handed_out(vec![other("n", t()), other("m", t()), other("n", t())]), fair, "both");
     let changed = handed_out(vec![other("n", subscription(&["u"])), other("n", t())]);
     assert_eq!(changed, fair, "its latest subscription counts");
+}
+
+#[test]
+fn case_g_a_blobs_that_end_early_cost_nothing_or_their_own_member() {
+    let hex = |bytes: &'static [u8]| Bytes::from_static(bytes);
+    let fair = [("m".to_owned(), vec![0, 1]), ("n".to_owned(), vec![2, 3])];
+    let sarama = hex(&[0, 1, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff]);
+    assert_eq!(handed_out(vec![other("n", sarama)]), fair, "version 1 without owned partitions");
+    assert_eq!(handed_out(vec![other("n", hex(&[0, 0, 0, 0, 0, 1, 0, 1, b't']))]), fair, "without user data");
+
+    let alone = [("m".to_owned(), vec![0, 1, 2, 3]), ("n".to_owned(), vec![])];
+    for unreadable in [Bytes::new(), hex(&[0]), subscription(&["t"]).slice(..7), hex(&[0xff; 6])] {
+        assert_eq!(handed_out(vec![other("n", unreadable)]), alone);
+    }
+}
+
+#[test]
+fn case_g_a_a_blob_that_cannot_be_read_is_reported_once_naming_its_member() {
+    let mut rig = Rig::new();
+    let joined = |bad: &[&str]| {
+        let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
+        answer.members.extend(bad.iter().map(|id| other(id, subscription(&["t"]).slice(..7))));
+        ResponseKind::from(answer)
+    };
+    let mut reported = |bad: &[&str]| {
+        rig.answer(joined(bad));
+        rig.answer(sync_error(ErrorCode::RebalanceInProgress));
+        rig.sleep(2 * SECOND);
+        let told = |event: &GroupEvent| match event {
+            GroupEvent::Notice(error) if matches!(error.kind(), ErrorKind::Decode(_)) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        rig.events().iter().map(told).collect::<Vec<_>>().join(" ")
+    };
+    let first = reported(&["n"]);
+    assert!(first.contains("member n") && first.contains("(group g"), "{first}");
+    assert_eq!(reported(&["n"]), "");
+    let second = reported(&["n", "o"]);
+    assert!(second.contains("member o") && !second.contains("member n"), "{second}");
+    assert_eq!(reported(&[]), "");
+    assert!(reported(&["n"]).contains("member n"), "it was away, or well, in between");
 }
 
 #[test]

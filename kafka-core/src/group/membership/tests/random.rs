@@ -206,6 +206,7 @@ impl Run {
                 }
                 GroupEvent::Committed { id, .. } => assert!(seen.waiting.remove(&id), "two outcomes"),
                 GroupEvent::Failed(error) => seen.fenced |= error.code() == Some(ErrorCode::FencedInstanceId),
+                GroupEvent::Notice(_) => {}
                 GroupEvent::Left => {
                     assert!(seen.leaving, "left without being asked");
                     (seen.held, seen.revoking, seen.leaving) = (None, false, false);

@@ -154,7 +154,7 @@ impl App {
                 self.lost += 1;
             }
             GroupEvent::Committed { result, .. } => result.unwrap(),
-            GroupEvent::Failed(error) => panic!("{error:?}"),
+            GroupEvent::Failed(error) | GroupEvent::Notice(error) => panic!("{error:?}"),
             GroupEvent::Left => {
                 self.owns.clear();
                 self.left = true;
