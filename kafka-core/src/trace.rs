@@ -14,10 +14,11 @@
 //! | `leader_moved` | INFO | `topic`, `partition`, `leader`, `leader_epoch` | another broker leads a partition, or none (-1) |
 //! | `throttled` | INFO | `broker`, `lane`, `ms` | a broker asked for silence |
 //! | `assigned` | INFO | `group`, `assignment`, `generation`, `partitions` | a member has so many partitions |
+//! | `assigned_more` | INFO | `group`, `assignment`, `partitions` | so many more, whose offsets are known only now |
 //! | `revoking` | INFO | `group`, `assignment` | they are to be given up |
 //! | `lost` | WARN | `group`, `assignment`, `error` | they were lost |
 //! | `join_failed` | WARN | `group`, `error` | a group cannot be joined for the moment |
-//! | `group_notice` | WARN | `group`, `error` | a member cannot be given partitions |
+//! | `group_notice` | WARN | `group`, `error` | a member cannot be given partitions, or a trouble lasts |
 //! | `degraded` | WARN | `error` | the brokers are too old for something; once |
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
@@ -85,6 +86,9 @@ pub(crate) fn group(group: &str, event: &GroupEvent) {
     match event {
         GroupEvent::Assigned { assignment, generation, partitions } => {
             event!(INFO, "assigned", group, assignment, generation, partitions = partitions.len());
+        }
+        GroupEvent::AssignedMore { assignment, partitions } => {
+            event!(INFO, "assigned_more", group, assignment, partitions = partitions.len());
         }
         GroupEvent::Revoking { assignment, .. } => {
             event!(INFO, "revoking", group, assignment);

@@ -6,6 +6,9 @@ use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
 
+/// A trouble that should pass by itself is told once it has lasted for so long, as readers without a group do.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
 /// What to do about an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {

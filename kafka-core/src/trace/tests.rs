@@ -118,6 +118,7 @@ fn each_event_is_as_the_table_says() {
         leader_moved("orders", 0, 2, 7);
         throttled("1 at b:9092", Lane::Other, wait);
         group("g", &GroupEvent::Assigned { assignment: 1, generation: 3, partitions: Vec::new() });
+        group("g", &GroupEvent::AssignedMore { assignment: 1, partitions: Vec::new() });
         group("g", &GroupEvent::Revoking { assignment: 1, deadline: epoch() });
         group("g", &GroupEvent::Lost { assignment: 1, error: error.clone() });
         group("g", &GroupEvent::Failed(error.clone()));

@@ -29,10 +29,11 @@ pub use self::calls::{AssignorAnswer, AssignorCall};
 
 use self::heartbeat::Pulse;
 use self::join::Round;
+use self::restore::Unrestored;
 use super::commits::Commits;
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
-use super::retry::{Backoff, Verdict};
+use super::retry::{self, Backoff, Verdict};
 use crate::client::cluster::{Cluster, TopicPartition};
 use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use crate::error::{Error, ErrorKind};
@@ -72,6 +73,8 @@ pub struct Membership {
     /// As leader: members whose subscriptions could not be read in the last round.
     unreadable: BTreeSet<Str>,
     held: Option<Held>,
+    /// Partitions of the assignment of which the application was not told yet.
+    unrestored: Option<Unrestored>,
     assignments: u32,
     pulse: Option<Pulse>,
     /// Failures of join, sync and restore in a row.
@@ -94,35 +97,19 @@ enum State {
     /// Not subscribed, left, or fenced.
     Idle,
     /// JoinGroup is to be sent at this time, once the assignors have said what to offer, or is open.
-    Joining {
-        at: Instant,
-        offers: Option<Vec<JoinGroupRequestProtocol>>,
-    },
+    Joining { at: Instant, offers: Option<Vec<JoinGroupRequestProtocol>> },
     /// The leader waits for the metadata of all topics, then for its assignor, which has the round meanwhile.
-    Assigning {
-        round: Option<Round>,
-        until: Instant,
-    },
+    Assigning { round: Option<Round>, until: Instant },
     /// SyncGroup is to be sent, or is open (`None`).
-    Syncing {
-        assignments: Option<Vec<SyncGroupRequestAssignment>>,
-    },
-    /// OffsetFetch is to be sent at this time, or is open.
-    Restoring {
-        partitions: Vec<TopicPartition>,
-        at: Instant,
-    },
+    Syncing { assignments: Option<Vec<SyncGroupRequestAssignment>> },
+    /// The offsets of the partitions are asked for; nothing was told yet.
+    Restoring,
+    /// An assignment was told. Offsets of some of its partitions may still be asked for.
     Stable,
     /// The application gives its partitions up; when it has, its commits are still waited for.
-    Revoking {
-        deadline: Instant,
-        answered: bool,
-    },
+    Revoking { deadline: Instant, answered: bool },
     /// Commits are waited for (`until` not set), then LeaveGroup is to be sent at `at`, or is open.
-    Leaving {
-        until: Option<Instant>,
-        at: Instant,
-    },
+    Leaving { until: Option<Instant>, at: Instant },
 }
 
 /// The assignment the application was told of.
@@ -172,6 +159,7 @@ impl Membership {
             layout_news: false,
             unreadable: BTreeSet::new(),
             held: None,
+            unrestored: None,
             assignments: 0,
             pulse: None,
             failures: 0,
@@ -201,7 +189,7 @@ impl Membership {
         }
         match self.state {
             State::Idle => self.rejoin(now.instant),
-            State::Restoring { .. } if !self.subscription_is_current() => self.rejoin(now.instant),
+            State::Restoring if !self.subscription_is_current() => self.rejoin(now.instant),
             State::Stable if !self.subscription_is_current() => self.revoke(now.instant, now.instant),
             _ => {}
         }
@@ -280,13 +268,15 @@ impl Membership {
             State::Joining { .. } | State::Assigning { .. } if self.calling => None,
             State::Joining { at, .. } if !self.is_open(Kind::Join) => Some(*at),
             State::Assigning { until, .. } => Some(*until),
-            State::Restoring { at, .. } if !self.is_open(Kind::Restore) => Some(*at),
             State::Revoking { deadline, .. } => Some(*deadline),
             State::Leaving { until: Some(until), at } if self.may_leave() => Some((*until).min(*at)),
             State::Leaving { until: Some(until), .. } => Some(*until),
             _ => None,
         };
-        [step, self.next_beat(), self.session_end(), self.commits.next_timeout()].into_iter().flatten().min()
+        [step, self.next_restore(), self.next_beat(), self.session_end(), self.commits.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the client should know of coordinators and topics. May change after any call.
@@ -368,6 +358,7 @@ impl Membership {
         self.generation = -1;
         self.pulse = None;
         self.layout = None;
+        self.unrestored = None;
         self.turn += 1;
     }
 
@@ -393,10 +384,23 @@ impl Membership {
 
     /// Tells an error, once until the next assignment.
     fn report(&mut self, error: Error) {
+        self.report_as(GroupEvent::Failed, error);
+    }
+
+    /// Tells a trouble that should pass, if it has lasted for a while; an unknown topic is an error then, anything else a notice.
+    fn report_lasting(&mut self, now: Instant, since: Instant, error: Error) {
+        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
+        let is_unknown = error.code().is_some_and(|code| unknown.contains(&code));
+        if now >= since + retry::GRACE {
+            self.report_as(if is_unknown { GroupEvent::Failed } else { GroupEvent::Notice }, error);
+        }
+    }
+
+    fn report_as(&mut self, event: fn(Error) -> GroupEvent, error: Error) {
         let known = |e: &Error| e.kind() == error.kind() && e.context().topic == error.context().topic;
         if !self.reported.iter().any(known) && self.reported.len() < 16 {
             self.reported.push(error.clone());
-            self.events.push_back(GroupEvent::Failed(error));
+            self.events.push_back(event(error));
         }
     }
 

@@ -12,7 +12,7 @@ impl Membership {
         let calm = self.pulse.as_ref().map_or(now, |pulse| pulse.calm);
         match self.state {
             State::Stable => self.revoke(now, calm),
-            State::Restoring { .. } => self.rejoin(now),
+            State::Restoring => self.rejoin(now),
             _ => {}
         }
     }

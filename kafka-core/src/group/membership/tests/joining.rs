@@ -378,6 +378,98 @@ fn missing_rights_for_a_topic_are_told_naming_it_and_tried_again() {
         if e.code() == Some(denied) && e.context().topic.as_deref() == Some("t") && e.context().partition == Some(0)));
 }
 
+/// A follower that was assigned `t-0` and `u-0`, and asks for their offsets.
+fn restoring_two_topics() -> Rig {
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    add_topic(&mut rig.cluster, "u", 1);
+    rig.subscribe(&["t", "u"]);
+    rig.answer(join_ok("m", 1, false, &["t", "u"]));
+    rig.answer(sync_ok(blob(&[("t", 0), ("u", 0)])));
+    rig
+}
+
+fn u_failed(error: ErrorCode) -> ResponseKind {
+    offsets_with(&[("t", 0, 4, ErrorCode::None), ("u", 0, -1, error)], ErrorCode::None)
+}
+
+/// The partitions that the open OffsetFetch asks for.
+fn asked_offsets(rig: &Rig) -> Vec<(String, Vec<i32>)> {
+    let fetch: OffsetFetchRequest = rig.asked(ApiKey::OffsetFetch);
+    let topics = fetch.groups[0].topics.clone().unwrap();
+    topics.iter().map(|t| (t.name.to_string(), t.partition_indexes.to_vec())).collect()
+}
+
+#[test]
+fn case_m5_one_bad_topic_does_not_stall_the_others() {
+    let denied = ErrorCode::TopicAuthorizationFailed;
+    let mut rig = restoring_two_topics();
+    rig.answer(u_failed(denied));
+    let events = rig.events();
+    assert_eq!(events[0], assigned(1, 1, &[("t", 0, Some(4))]));
+    assert!(matches!(&events[1..], [GroupEvent::Failed(e)]
+        if e.code() == Some(denied) && e.context().topic.as_deref() == Some("u")));
+    rig.commit(1, &[(0, 5)]);
+    rig.answer(committed(&[(0, ErrorCode::None)]));
+    for _ in 0..3 {
+        rig.sleep(5 * SECOND);
+        rig.answer(heartbeat(ErrorCode::None));
+        assert_eq!(asked_offsets(&rig), [("u".to_owned(), vec![0])]);
+        rig.answer(offsets_with(&[("u", 0, -1, denied)], ErrorCode::None));
+    }
+    assert_eq!(rig.events().len(), 1, "the commit, and nothing is told again");
+    rig.sleep(5 * SECOND);
+    rig.answer(offsets(&[("u", 0, 7)]));
+    let [GroupEvent::AssignedMore { assignment: 1, partitions }] = &rig.events()[..] else { panic!() };
+    assert_eq!((&*partitions[0].0.topic, partitions[0].1.as_ref().map(|c| c.offset)), ("u", Some(7)));
+    assert!(!rig.keys().contains(&ApiKey::OffsetFetch));
+}
+
+#[test]
+fn case_m5_what_should_pass_is_waited_for_a_moment_and_told_when_it_lasts() {
+    for (error, is_error) in [
+        (ErrorCode::UnknownTopicId, true),
+        (ErrorCode::UnknownTopicOrPartition, true),
+        (ErrorCode::UnstableOffsetCommit, false),
+    ] {
+        let mut rig = restoring_two_topics();
+        let (mut asked, mut events) = (0, Vec::new());
+        for _ in 0..600 {
+            rig.sleep(100 * MS);
+            if rig.keys().contains(&ApiKey::Heartbeat) {
+                rig.answer(heartbeat(ErrorCode::None));
+            }
+            if rig.keys().contains(&ApiKey::OffsetFetch) {
+                asked += 1;
+                rig.answer(u_failed(error));
+            }
+            events.extend(rig.events());
+        }
+        assert_eq!(events[0], assigned(1, 1, &[("t", 0, Some(4))]), "{error:?}");
+        match &events[1..] {
+            [GroupEvent::Failed(e)] => assert!(is_error && e.code() == Some(error)),
+            [GroupEvent::Notice(e)] => assert!(!is_error && e.code() == Some(error)),
+            other => panic!("{error:?}: {other:?}"),
+        }
+        assert!(asked < 30, "{error:?}: asked {asked} times in a minute");
+    }
+}
+
+#[test]
+fn case_m5_partitions_that_wait_for_their_offsets_go_with_their_assignment() {
+    let mut rig = restoring_two_topics();
+    rig.answer(u_failed(ErrorCode::TopicAuthorizationFailed));
+    rig.events();
+    rig.rebalance();
+    assert!(matches!(rig.events()[..], [GroupEvent::Revoking { assignment: 1, .. }]));
+    rig.sleep(10 * SECOND);
+    assert!(!rig.keys().contains(&ApiKey::OffsetFetch));
+    rig.revoked(1);
+    rig.answer(join_ok("m", 2, false, &["t", "u"]));
+    rig.answer(sync_ok(blob(&[("u", 0)])));
+    rig.answer(offsets(&[("u", 0, 7)]));
+    assert_eq!(rig.events(), [assigned(2, 2, &[("u", 0, Some(7))])]);
+}
+
 #[test]
 fn a_changed_subscription_rejoins_wherever_the_machine_is() {
     let mut rig = Rig::new();

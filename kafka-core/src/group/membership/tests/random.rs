@@ -196,6 +196,9 @@ impl Run {
                     // One without partitions ends without notice.
                     seen.held = (!partitions.is_empty()).then_some(assignment);
                 }
+                GroupEvent::AssignedMore { assignment, partitions } => {
+                    assert!(seen.held == Some(assignment) && !seen.revoking && !partitions.is_empty());
+                }
                 GroupEvent::Revoking { assignment, .. } => {
                     assert!(seen.held == Some(assignment) && !seen.revoking);
                     seen.revoking = true;

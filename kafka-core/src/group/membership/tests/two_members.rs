@@ -144,6 +144,7 @@ impl App {
                 };
                 self.owns = partitions.into_iter().map(start).collect();
             }
+            GroupEvent::AssignedMore { .. } => panic!("all offsets can be had"),
             GroupEvent::Revoking { assignment, .. } if !self.sleeps => {
                 self.owns.clear();
                 member.revoked(now, assignment);
