@@ -105,6 +105,11 @@ impl Commits {
         self.batch.as_ref().is_some_and(|batch| !batch.ended)
     }
 
+    /// Since when the request that is on its way, or is to be sent again, is wanted.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.batch.as_ref().and_then(|batch| batch.commits.first()).map(|commit| commit.since)
+    }
+
     pub(super) fn next_outcome(&mut self) -> Option<(u64, Result<(), Error>)> {
         self.ledger.outcomes.pop_front()
     }

@@ -107,7 +107,6 @@ impl Membership {
         };
         self.generation = response.generation_id;
         self.protocol = name;
-        self.failures = 0;
         if response.leader != self.member_id {
             self.watch_own_topics();
             self.state = State::Syncing { assignments: Some(Vec::new()) };

@@ -12,6 +12,8 @@
 //! * Of each kind of request at most one is open. A step's answer counts only in the `turn` it was asked in.
 //! * While subscribed, something is always open, timed, asked of an assignor, or waiting for the application.
 //! * `pulse` is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next JoinGroup.
+//! * A step that is repeated waits: the more often it failed since the last assignment, the longer.
+//! * What should pass by itself and lasts (steps, heartbeats, commits) is told once, until it is over.
 //! * An assignment that was told is ended by `Revoking` + `revoked`, or `Lost`, before another is told.
 
 mod calls;
@@ -33,7 +35,7 @@ use self::restore::Unrestored;
 use super::commits::Commits;
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
-use super::retry::{self, Backoff, Verdict};
+use super::retry::{self, Backoff, Trouble, Verdict};
 use crate::client::cluster::{Cluster, TopicPartition};
 use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use crate::error::{Error, ErrorKind};
@@ -88,6 +90,9 @@ pub struct Membership {
     hints: VecDeque<Hint>,
     events: VecDeque<GroupEvent>,
     reported: Vec<Error>,
+    /// Of steps towards an assignment.
+    trouble: Trouble,
+    commit_trouble: Trouble,
     /// Assignors were asked in this turn, and have not answered.
     calling: bool,
 }
@@ -170,6 +175,8 @@ impl Membership {
             hints: VecDeque::new(),
             events: VecDeque::new(),
             reported: Vec::new(),
+            trouble: Trouble::default(),
+            commit_trouble: Trouble::default(),
             calling: false,
         }
     }
@@ -341,13 +348,16 @@ impl Membership {
                 if lookup {
                     self.look_up();
                 }
+                self.struggle(now, error);
                 now + self.pause()
             }
-            Verdict::UnknownMember => {
-                self.member_id = Str::default();
+            _ => {
+                if verdict == Verdict::UnknownMember {
+                    self.member_id = Str::default();
+                }
+                self.struggle(now, error);
                 self.soon(now)
             }
-            _ => self.soon(now),
         };
         self.rejoin(at);
     }
@@ -360,6 +370,13 @@ impl Membership {
         self.layout = None;
         self.unrestored = None;
         self.turn += 1;
+    }
+
+    /// A step towards an assignment failed, for a reason that should pass.
+    fn struggle(&mut self, now: Instant, error: Error) {
+        if self.trouble.lasts(now, now) {
+            self.events.push_back(GroupEvent::Notice(error.group(&self.config.group_id)));
+        }
     }
 
     /// Our instance id belongs to another now.

@@ -167,6 +167,7 @@ impl Membership {
         self.held = Some(Held { number: assignment, partitions: names.collect() });
         self.state = State::Stable;
         (self.failures, self.haste) = (0, 0);
+        self.trouble.is_over();
         self.reported.clear();
         self.events.push_back(GroupEvent::Assigned { assignment, generation, partitions });
     }

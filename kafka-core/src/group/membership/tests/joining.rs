@@ -85,7 +85,7 @@ fn scenario_g16_a_coordinator_that_moves_is_never_told_while_joining() {
 
         rig.answer(sync_error(error));
         assert_eq!(rig.told_to_look_up(), moved);
-        rig.sleep(200 * MS);
+        rig.sleep(400 * MS);
         assert_eq!(&*rig.asked::<JoinGroupRequest>(ApiKey::JoinGroup).member_id, "m");
         rig.answer(join_ok("m", 2, false, &["t"]));
         rig.answer(sync_ok(blob(&[("t", 0)])));
@@ -275,10 +275,13 @@ fn case_g_a_a_blob_that_cannot_be_read_is_reported_once_naming_its_member() {
         rig.answer(sync_error(ErrorCode::RebalanceInProgress));
         rig.sleep(2 * SECOND);
         let told = |event: &GroupEvent| match event {
-            GroupEvent::Notice(error) if matches!(error.kind(), ErrorKind::Decode(_)) => error.to_string(),
+            GroupEvent::Notice(error) if matches!(error.kind(), ErrorKind::Decode(_)) => {
+                Some(error.to_string())
+            }
+            GroupEvent::Notice(error) if error.code() == Some(ErrorCode::RebalanceInProgress) => None,
             other => panic!("{other:?}"),
         };
-        rig.events().iter().map(told).collect::<Vec<_>>().join(" ")
+        rig.events().iter().filter_map(told).collect::<Vec<_>>().join(" ")
     };
     let first = reported(&["n"]);
     assert!(first.contains("member n") && first.contains("(group g"), "{first}");
@@ -468,6 +471,90 @@ fn case_m5_partitions_that_wait_for_their_offsets_go_with_their_assignment() {
     rig.answer(sync_ok(blob(&[("u", 0)])));
     rig.answer(offsets(&[("u", 0, 7)]));
     assert_eq!(rig.events(), [assigned(2, 2, &[("u", 0, Some(7))])]);
+}
+
+/// Answers whatever is asked for so many seconds: this API with this error, the others well. How often it was asked.
+fn struggle(rig: &mut Rig, key: ApiKey, error: ErrorCode, seconds: u32) -> u32 {
+    let mut asked = 0;
+    for _ in 0..seconds * 20 {
+        for open in rig.keys() {
+            asked += u32::from(open == key);
+            rig.answer(match open {
+                ApiKey::JoinGroup if key == open => join_error(error),
+                ApiKey::SyncGroup if key == open => sync_error(error),
+                ApiKey::OffsetFetch if key == open => offsets_with(&[], error),
+                ApiKey::Heartbeat if key == open => heartbeat(error),
+                ApiKey::OffsetCommit if key == open => committed(&[(0, error)]),
+                ApiKey::JoinGroup => join_ok("m", 1, false, &["t"]),
+                ApiKey::SyncGroup => sync_ok(blob(&[("t", 0)])),
+                ApiKey::OffsetFetch => offsets(&[("t", 0, 4)]),
+                ApiKey::Heartbeat => heartbeat(ErrorCode::None),
+                other => panic!("{other:?}"),
+            });
+        }
+        rig.sleep(50 * MS);
+    }
+    asked
+}
+
+fn notices(rig: &mut Rig) -> Vec<Option<ErrorCode>> {
+    let notice = |event: &GroupEvent| match event {
+        GroupEvent::Notice(error) => Some(error.code()),
+        _ => None,
+    };
+    rig.events().iter().filter_map(notice).collect()
+}
+
+#[test]
+fn case_g_c_a_step_that_fails_for_long_is_reported_once_and_not_hurried() {
+    let steps = [
+        (ApiKey::JoinGroup, ErrorCode::CoordinatorNotAvailable),
+        (ApiKey::JoinGroup, ErrorCode::UnknownMemberId),
+        (ApiKey::SyncGroup, ErrorCode::NotCoordinator),
+        (ApiKey::SyncGroup, ErrorCode::RebalanceInProgress),
+        (ApiKey::SyncGroup, ErrorCode::IllegalGeneration),
+        (ApiKey::OffsetFetch, ErrorCode::UnstableOffsetCommit),
+        (ApiKey::OffsetFetch, ErrorCode::CoordinatorLoadInProgress),
+    ];
+    for (key, error) in steps {
+        let mut rig = Rig::new();
+        struggle(&mut rig, key, error, 4);
+        assert_eq!(notices(&mut rig), [], "{key:?} {error:?}: it may pass");
+        let asked = struggle(&mut rig, key, error, 596);
+        assert_eq!(notices(&mut rig), [Some(error)], "{key:?} {error:?}");
+        assert!((100..800).contains(&asked), "{key:?} {error:?}: asked {asked} times in ten minutes");
+        struggle(&mut rig, ApiKey::LeaveGroup, error, 20);
+        assert!(matches!(rig.events()[..], [GroupEvent::Assigned { .. }]), "{key:?} {error:?}");
+    }
+}
+
+#[test]
+fn case_g_c_what_fails_again_after_it_was_well_is_reported_again() {
+    let mut rig = Rig::new();
+    for _ in 0..2 {
+        struggle(&mut rig, ApiKey::SyncGroup, ErrorCode::RebalanceInProgress, 20);
+        assert_eq!(notices(&mut rig), [Some(ErrorCode::RebalanceInProgress)]);
+        struggle(&mut rig, ApiKey::LeaveGroup, ErrorCode::None, 20);
+        rig.sleep(3 * SECOND);
+        rig.answer(heartbeat(ErrorCode::UnknownMemberId));
+        rig.events();
+    }
+}
+
+#[test]
+fn case_g_c_heartbeats_and_commits_that_fail_for_long_are_reported_once() {
+    for error in [ErrorCode::CoordinatorNotAvailable, ErrorCode::NotCoordinator] {
+        let mut rig = Rig::stable();
+        for _ in 0..2 {
+            struggle(&mut rig, ApiKey::Heartbeat, error, 20);
+            assert_eq!(notices(&mut rig), [Some(error)], "heartbeats");
+            struggle(&mut rig, ApiKey::LeaveGroup, error, 10);
+        }
+        let mut rig = Rig::stable();
+        rig.commit(1, &[(0, 1)]);
+        struggle(&mut rig, ApiKey::OffsetCommit, error, 20);
+        assert_eq!(notices(&mut rig), [Some(error)], "commits");
+    }
 }
 
 #[test]
