@@ -68,8 +68,9 @@ impl Membership {
             ResponseKind::OffsetCommit(response) => Ok(response),
             _ => Err(unexpected(ApiKey::OffsetCommit)),
         });
+        let hurried = matches!(self.state, State::Revoking { .. } | State::Leaving { .. });
         let (of_held, since) = (self.commits.is_of_held(), self.commits.since().unwrap_or(now));
-        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff);
+        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff, hurried);
         self.take_outcomes(now);
         let Some(error) = error else { return self.commit_trouble.is_over() };
         if !of_held {

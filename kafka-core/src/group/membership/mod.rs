@@ -32,7 +32,7 @@ pub use self::calls::{AssignorAnswer, AssignorCall};
 use self::heartbeat::Pulse;
 use self::join::Round;
 use self::restore::Unrestored;
-use super::commits::Commits;
+use super::commits::{self, Commits};
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
 use super::retry::{self, Backoff, Trouble, Verdict};
@@ -72,6 +72,8 @@ pub struct Membership {
     layout: Option<BTreeMap<Str, usize>>,
     /// Metadata changed since the layout was last looked at.
     layout_news: bool,
+    /// Topics whose metadata was there to be had before the last assignment: those still missing do not exist.
+    looked_for: BTreeSet<Str>,
     /// As leader: members whose subscriptions could not be read in the last round.
     unreadable: BTreeSet<Str>,
     held: Option<Held>,
@@ -162,6 +164,7 @@ impl Membership {
             protocol: Str::default(),
             layout: None,
             layout_news: false,
+            looked_for: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             held: None,
             unrestored: None,
@@ -406,9 +409,8 @@ impl Membership {
 
     /// Tells a trouble that should pass, if it has lasted for a while; an unknown topic is an error then, anything else a notice.
     fn report_lasting(&mut self, now: Instant, since: Instant, error: Error) {
-        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
-        let is_unknown = error.code().is_some_and(|code| unknown.contains(&code));
         if now >= since + retry::GRACE {
+            let is_unknown = commits::is_of_unknown_topic(&error);
             self.report_as(if is_unknown { GroupEvent::Failed } else { GroupEvent::Notice }, error);
         }
     }
@@ -430,9 +432,7 @@ impl Membership {
 
     /// A topic that the coordinator does not know may have been made anew, under another id.
     fn doubt_topic(&mut self, error: &Error) {
-        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
-        let topic =
-            error.context().topic.clone().filter(|_| error.code().is_some_and(|c| unknown.contains(&c)));
+        let topic = error.context().topic.clone().filter(|_| commits::is_of_unknown_topic(error));
         let hint = topic.map(Hint::Refresh).filter(|hint| !self.hints.contains(hint));
         self.hints.extend(hint);
     }

@@ -168,6 +168,7 @@ impl Membership {
         self.state = State::Stable;
         (self.failures, self.haste) = (0, 0);
         self.trouble.is_over();
+        self.looked_for = self.watched.iter().cloned().collect();
         self.reported.clear();
         self.events.push_back(GroupEvent::Assigned { assignment, generation, partitions });
     }

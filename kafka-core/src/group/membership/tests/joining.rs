@@ -331,6 +331,26 @@ fn the_leader_does_not_wait_for_ever_for_a_topic_that_does_not_exist() {
 }
 
 #[test]
+fn case_g_b_a_deleted_topic_that_is_still_subscribed_adds_no_wait() {
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    add_topic(&mut rig.cluster, "u", 1);
+    rig.subscribe(&["t", "u"]);
+    rig.answer(join_ok("m", 1, true, &["t", "u"]));
+    for generation in 2..4 {
+        rig.answer(sync_ok(blob(&[("t", 0)])));
+        rig.answer(offsets(&[("t", 0, 1)]));
+        rig.cluster.topics.remove("u");
+        rig.rebalance();
+        rig.revoked(generation - 1);
+        rig.answer(join_ok("m", generation as i32, true, &["t", "u"]));
+        assert_eq!(rig.keys(), [ApiKey::SyncGroup], "at once, generation {generation}");
+    }
+    rig.answer(sync_error(ErrorCode::RebalanceInProgress));
+    rig.answer(join_ok("m", 5, true, &["t", "u", "new"]));
+    assert!(rig.keys().is_empty(), "what it never looked for is waited for");
+}
+
+#[test]
 fn scenario_g21_a_static_leader_told_to_skip_sends_an_empty_assignment() {
     let mut rig = Rig::new();
     let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
