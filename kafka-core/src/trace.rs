@@ -17,9 +17,11 @@
 //! | `leader_moved` | INFO | `topic`, `partition`, `leader`, `leader_epoch` | another broker leads a partition, or none (-1) |
 //! | `throttled` | INFO | `broker`, `lane`, `ms` | a broker asked for silence |
 //! | `assigned` | INFO | `group`, `assignment`, `generation`, `partitions` | a member has so many partitions |
+//! | `assigned_more` | INFO | `group`, `assignment`, `partitions` | so many more, whose offsets are known only now |
 //! | `revoking` | INFO | `group`, `assignment` | they are to be given up |
 //! | `lost` | WARN | `group`, `assignment`, `error` | they were lost |
 //! | `join_failed` | WARN | `group`, `error` | a group cannot be joined for the moment |
+//! | `group_notice` | WARN | `group`, `error` | a member cannot be given partitions, or a trouble lasts |
 //! | `buffer_kept` | WARN | `error` | messages that the application keeps take up a reader's buffer |
 //! | `degraded` | WARN | `error` | the brokers are too old for something; once |
 
@@ -112,11 +114,15 @@ impl Traces {
                 generation: *generation,
                 partitions: partitions.len(),
             },
+            GroupEvent::AssignedMore { assignment, partitions } => {
+                GroupTold::AssignedMore { assignment: *assignment, partitions: partitions.len() }
+            }
             GroupEvent::Revoking { assignment, .. } => GroupTold::Revoking { assignment: *assignment },
             GroupEvent::Lost { assignment, error } => {
                 GroupTold::Lost { assignment: *assignment, error: error.clone() }
             }
             GroupEvent::Failed(error) => GroupTold::JoinFailed { error: error.clone() },
+            GroupEvent::Notice(error) => GroupTold::Notice { error: error.clone() },
             GroupEvent::Committed { .. } | GroupEvent::Left => return,
         };
         self.push(|| Told::Group(group.clone(), told));
@@ -141,9 +147,11 @@ pub(crate) enum Told {
 #[derive(Debug)]
 pub(crate) enum GroupTold {
     Assigned { assignment: u32, generation: i32, partitions: usize },
+    AssignedMore { assignment: u32, partitions: usize },
     Revoking { assignment: u32 },
     Lost { assignment: u32, error: Error },
     JoinFailed { error: Error },
+    Notice { error: Error },
 }
 
 /// An event whose name is its message too, since not every subscriber shows names. Nothing at all without the feature.
@@ -189,9 +197,13 @@ fn emit_group(group: &str, told: GroupTold) {
         GroupTold::Assigned { assignment, generation, partitions } => {
             event!(INFO, "assigned", group, assignment, generation, partitions);
         }
+        GroupTold::AssignedMore { assignment, partitions } => {
+            event!(INFO, "assigned_more", group, assignment, partitions);
+        }
         GroupTold::Revoking { assignment } => event!(INFO, "revoking", group, assignment),
         GroupTold::Lost { assignment, error } => event!(WARN, "lost", group, assignment, %error),
         GroupTold::JoinFailed { error } => event!(WARN, "join_failed", group, %error),
+        GroupTold::Notice { error } => event!(WARN, "group_notice", group, %error),
     }
 }
 

@@ -11,7 +11,7 @@ use super::timers::Timer;
 use super::{Client, Event, Marks};
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
-use crate::group::{AssignorAnswer, CommitOffset, GroupConfig, GroupEvent, Membership};
+use crate::group::{AssignorAnswer, CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
 use kafka_proto::{ApiKey, Str};
@@ -45,7 +45,7 @@ pub struct ReaderSpec {
 pub enum ReaderItem {
     /// Records of one partition.
     Chunk(Chunk),
-    /// Partitions were given to this member.
+    /// Partitions were given to this member; with the number of the last assignment, in addition.
     Assigned {
         /// The number of the assignment.
         assignment: u32,
@@ -428,12 +428,14 @@ impl Client {
         let item = match event {
             GroupEvent::Assigned { assignment, partitions, .. } => {
                 let Some(reading) = self.readings.get_mut(&id) else { return };
-                let names = partitions.iter().map(|(tp, _)| tp.clone()).collect();
-                let start = |committed: Option<crate::group::CommittedOffset>| {
-                    Start::Committed(committed.map(|c| (c.offset, c.leader_epoch)))
-                };
-                let starts = partitions.into_iter().map(|(tp, committed)| (tp, start(committed))).collect();
+                let (names, starts) = starts(partitions);
                 reading.machine.assign(now, assignment, starts);
+                ReaderItem::Assigned { assignment, partitions: names }
+            }
+            GroupEvent::AssignedMore { assignment, partitions } => {
+                let Some(reading) = self.readings.get_mut(&id) else { return };
+                let (names, starts) = starts(partitions);
+                reading.machine.assign_more(starts);
                 ReaderItem::Assigned { assignment, partitions: names }
             }
             GroupEvent::Revoking { assignment, deadline } => ReaderItem::Revoking { assignment, deadline },
@@ -445,6 +447,7 @@ impl Client {
             }
             GroupEvent::Committed { id: commit, result } => return self.commit_ended((id, commit), result),
             GroupEvent::Failed(error) => ReaderItem::Error(error),
+            GroupEvent::Notice(error) => ReaderItem::Notice(error),
             GroupEvent::Left => return self.remove_reader(now, id),
         };
         self.push_item(id, item);
@@ -606,6 +609,16 @@ impl Client {
             self.dirty_readers.insert(reader);
         }
     }
+}
+
+/// Partitions, and where reading of each begins.
+fn starts(
+    restored: Vec<(TopicPartition, Option<CommittedOffset>)>,
+) -> (Vec<TopicPartition>, Vec<(TopicPartition, Start)>) {
+    let start =
+        |committed: Option<CommittedOffset>| Start::Committed(committed.map(|c| (c.offset, c.leader_epoch)));
+    let names = restored.iter().map(|(tp, _)| tp.clone()).collect();
+    (names, restored.into_iter().map(|(tp, committed)| (tp, start(committed))).collect())
 }
 
 pub(super) type Commits = BTreeMap<(u32, u64), u64>;

@@ -105,6 +105,11 @@ impl Commits {
         self.batch.as_ref().is_some_and(|batch| !batch.ended)
     }
 
+    /// Since when the request that is on its way, or is to be sent again, is wanted.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.batch.as_ref().and_then(|batch| batch.commits.first()).map(|commit| commit.since)
+    }
+
     pub(super) fn next_outcome(&mut self) -> Option<(u64, Result<(), Error>)> {
         self.ledger.outcomes.pop_front()
     }
@@ -126,23 +131,32 @@ impl Commits {
         Some(batch.topics(cluster))
     }
 
-    /// The answer to the request on its way. The verdict is the gravest of those on its partitions.
+    /// The answer to the request on its way. The verdict is the gravest of those on its partitions. `hurried` where others
+    /// wait for the commits: a topic that does not exist is not waited for then.
     pub(super) fn answered(
         &mut self,
         now: Instant,
         result: Result<OffsetCommitResponse, Error>,
         cluster: &Cluster,
         backoff: &mut Backoff,
+        hurried: bool,
     ) -> (Verdict, Option<Error>) {
         let Some(batch) = &mut self.batch else { return (Verdict::Fine, None) };
         batch.in_flight = false;
         let codes = result.map(|response| codes(response, cluster));
-        let (verdict, error) = batch.settle(&self.group, &codes);
+        let (verdict, error) = batch.settle(&self.group, &codes, hurried);
         batch.last = error.clone().or(batch.last.take());
         batch.at = now + backoff.pause(batch.failures);
         batch.failures += 1;
         self.sweep();
         (verdict, error)
+    }
+
+    /// Others wait for the commits from now on: what waits to be sent again is sent now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let Some(batch) = self.batch.as_mut().filter(|batch| !batch.in_flight) {
+            batch.at = batch.at.min(now);
+        }
     }
 
     /// The assignment is over, by consent or not.
@@ -253,13 +267,19 @@ impl Batch {
     }
 
     /// Takes out what is decided; what may be tried again stays wanted.
-    fn settle(&mut self, group: &Str, codes: &Result<Codes, Error>) -> (Verdict, Option<Error>) {
+    fn settle(
+        &mut self,
+        group: &Str,
+        codes: &Result<Codes, Error>,
+        hurried: bool,
+    ) -> (Verdict, Option<Error>) {
         let mut gravest = (Verdict::Fine, None);
         let mut failed = BTreeMap::new();
         let ended = self.ended;
         self.wanted.retain(|partition, _| {
             let (verdict, error) = outcome(group, partition, codes);
-            let again = matches!(verdict, Verdict::Retry { .. }) && !ended;
+            let is_gone = hurried && error.as_ref().is_some_and(is_of_unknown_topic);
+            let again = matches!(verdict, Verdict::Retry { .. }) && !ended && !is_gone;
             if let (Some(error), false) = (&error, again) {
                 let told = if ended { stale(group).detail(error.to_string()) } else { error.clone() };
                 failed.insert(partition.clone(), told);
@@ -314,6 +334,11 @@ fn gravity(verdict: Verdict) -> u8 {
         Verdict::UnknownMember => 6,
         Verdict::Fenced => 7,
     }
+}
+
+/// A topic that does not exist, as far as the coordinator knows.
+pub(super) fn is_of_unknown_topic(error: &Error) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId))
 }
 
 /// The error of a commit whose assignment has ended.

@@ -39,6 +39,14 @@ pub enum GroupEvent {
         /// The group's generation.
         generation: i32,
         /// The partitions with their committed offsets; `None` only where the coordinator said that there is none.
+        /// Those whose offsets cannot be had for the moment follow in [`AssignedMore`](Self::AssignedMore).
+        partitions: Vec<(TopicPartition, Option<CommittedOffset>)>,
+    },
+    /// Further partitions of the assignment, whose committed offsets could not be had with those of the others.
+    AssignedMore {
+        /// The assignment, which was told already.
+        assignment: u32,
+        /// The partitions with their committed offsets.
         partitions: Vec<(TopicPartition, Option<CommittedOffset>)>,
     },
     /// All partitions of the assignment are to be given up: finish, commit, and answer with
@@ -69,6 +77,9 @@ pub enum GroupEvent {
     /// assigned again. It goes on trying, each `join_backoff`; only after `FENCED_INSTANCE_ID` it does not, because another
     /// member has taken over its instance id and both would push each other out for ever.
     Failed(Error),
+    /// Something that the application may want to know and that needs nothing of it: another member that cannot be given
+    /// partitions, or a trouble that should pass by itself and has not for some seconds. Told once while it lasts.
+    Notice(Error),
     /// The group was left, or given up because the coordinator could not be reached in time.
     Left,
 }

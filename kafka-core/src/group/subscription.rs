@@ -1,7 +1,9 @@
 //! The consumer protocol: what members tell the leader, and what the leader tells members, inside JoinGroup and SyncGroup.
 //!
 //! Each blob begins with its version. A newer one than we know is read as the newest we know, what follows is passed over.
-//! A damaged one is an error, never a shorter list: a lost partition would be read by nobody.
+//! A blob may end before any field behind its list of topics: some clients leave out the last fields of the version they
+//! name. What is missing is empty then. A blob that ends within a field is an error, never a shorter list: a lost partition
+//! would be read by nobody.
 
 use super::assignor::Member;
 use crate::client::cluster::TopicPartition;
@@ -66,7 +68,7 @@ impl Subscription {
     /// Reads one. A topic named twice counts once.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] where the blob is damaged or cut off.
+    /// [`ErrorKind::Decode`] where the blob is damaged or ends within a field.
     pub fn decode(blob: &Bytes) -> Result<Self, Error> {
         let mut input = Input(blob.clone());
         let version = input.version()?;
@@ -75,10 +77,10 @@ impl Subscription {
         topics.retain(|topic| seen.insert(topic.clone()));
         Ok(Self {
             topics,
-            user_data: input.bytes()?,
-            owned: if version >= 1 { input.partitions()? } else { Vec::new() },
-            generation: if version >= 2 { input.i32()? } else { -1 },
-            rack: if version >= 3 { input.nullable_string()? } else { None },
+            user_data: input.or_end(None, Input::bytes)?,
+            owned: if version >= 1 { input.or_end(Vec::new(), Input::partitions)? } else { Vec::new() },
+            generation: if version >= 2 { input.or_end(-1, Input::i32)? } else { -1 },
+            rack: if version >= 3 { input.or_end(None, Input::nullable_string)? } else { None },
         })
     }
 
@@ -116,14 +118,14 @@ impl Assignment {
     /// Reads one. Nothing at all is what the broker gives a member that the leader did not mention: no partitions.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] where the blob is damaged or cut off.
+    /// [`ErrorKind::Decode`] where the blob is damaged or ends within a field.
     pub fn decode(blob: &Bytes) -> Result<Self, Error> {
         if blob.is_empty() {
             return Ok(Self::default());
         }
         let mut input = Input(blob.clone());
         input.version()?;
-        Ok(Self { partitions: input.partitions()?, user_data: input.bytes()? })
+        Ok(Self { partitions: input.partitions()?, user_data: input.or_end(None, Input::bytes)? })
     }
 }
 
@@ -159,6 +161,11 @@ struct Input(Bytes);
 type Read<T> = Result<T, Error>;
 
 impl Input {
+    /// The next field, or this where the blob ends before it.
+    fn or_end<T>(&mut self, empty: T, read: fn(&mut Self) -> Read<T>) -> Read<T> {
+        if self.0.is_empty() { Ok(empty) } else { read(self) }
+    }
+
     fn take(&mut self, len: usize) -> Read<Bytes> {
         if self.0.len() < len { Err(damaged("is cut off")) } else { Ok(self.0.split_to(len)) }
     }
@@ -295,15 +302,41 @@ mod tests {
     }
 
     #[test]
-    fn scenario_g18_a_blob_cut_off_anywhere_is_an_error() {
+    fn scenario_g18_a_blob_cut_off_within_a_field_is_an_error() {
         let blob = full().encode_as(3);
+        let length = |version| full().encode_as(version).len();
+        let topics = Subscription { topics: full().topics, ..Subscription::default() }.encode_as(0).len() - 4;
+        let ends = [topics, length(0), length(1), length(2)];
         for end in 0..blob.len() {
-            assert!(Subscription::decode(&blob.slice(..end)).is_err(), "{end} bytes");
+            let read = Subscription::decode(&blob.slice(..end));
+            assert_eq!(read.is_ok(), ends.contains(&end), "{end} bytes");
         }
         let assigned = Assignment { partitions: full().owned, user_data: None }.encode();
         for end in 1..assigned.len() {
-            assert!(Assignment::decode(&assigned.slice(..end)).is_err(), "{end} bytes");
+            let read = Assignment::decode(&assigned.slice(..end));
+            assert_eq!(read.is_ok(), end == assigned.len() - 4, "{end} bytes");
         }
+    }
+
+    #[test]
+    fn case_g_a_what_is_missing_at_the_end_counts_as_empty() {
+        let t = Subscription { topics: vec!["t".into()], ..Subscription::default() };
+        for blob in [
+            "0000000000010001 74",
+            "0001000000010001 74 ffffffff",
+            "0001000000010001 74",
+            "0002000000010001 74 ffffffff 00000000",
+            "0003000000010001 74 ffffffff 00000000 ffffffff",
+        ] {
+            assert_eq!(Subscription::decode(&hex(&blob.replace(' ', ""))).unwrap(), t, "{blob}");
+        }
+        let partitions = vec![TopicPartition::new("t", 0)];
+        let owning = Subscription { owned: partitions.clone(), ..t };
+        let blob = hex("00030000000100017400000000000000010001740000000100000000");
+        let user_data = Some(Bytes::new());
+        assert_eq!(Subscription::decode(&blob).unwrap(), Subscription { user_data, ..owning });
+        let assigned = Assignment { partitions, user_data: None };
+        assert_eq!(Assignment::decode(&hex("0000000000010001740000000100000000")).unwrap(), assigned);
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub struct Reader {
 pub enum Event {
     /// A message.
     Message(Message),
-    /// The group gave these partitions to this member.
+    /// The group gave these partitions to this member, in addition to those it has. Partitions whose committed offsets
+    /// cannot be had for the moment follow in an event of their own.
     Assigned(Vec<TopicPartition>),
     /// The group is about to take all partitions back.
     Revoking(Revoking),

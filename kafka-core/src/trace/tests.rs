@@ -142,9 +142,11 @@ fn each_event_is_as_the_table_says() {
         traces.push(|| Kept::Throttled { broker: broker(), lane, silence: wait });
         for event in [
             GroupEvent::Assigned { assignment: 1, generation: 3, partitions: Vec::new() },
+            GroupEvent::AssignedMore { assignment: 1, partitions: Vec::new() },
             GroupEvent::Revoking { assignment: 1, deadline: epoch() },
             GroupEvent::Lost { assignment: 1, error: error.clone() },
             GroupEvent::Failed(error.clone()),
+            GroupEvent::Notice(error.clone()),
             GroupEvent::Left,
         ] {
             traces.group(&"g".into(), &event);

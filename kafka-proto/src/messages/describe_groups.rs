@@ -170,8 +170,10 @@ pub struct DescribedGroupMember {
     /// Where the member connects from.
     pub client_host: Str,
     /// The member metadata.
+    /// Null is read as empty.
     pub member_metadata: Bytes,
     /// The member assignment.
+    /// Null is read as empty.
     pub member_assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -208,8 +210,8 @@ impl Struct for DescribedGroupMember {
         }
         self.client_id.fill(r, "client_id", v);
         self.client_host.fill(r, "client_host", v);
-        self.member_metadata.fill(r, "member_metadata", v);
-        self.member_assignment.fill(r, "member_assignment", v);
+        self.member_metadata = r.bytes("member_metadata", true).unwrap_or_default();
+        self.member_assignment = r.bytes("member_assignment", true).unwrap_or_default();
         self.unknown_tags = r.no_tags();
     }
 }

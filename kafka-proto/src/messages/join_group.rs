@@ -215,6 +215,7 @@ pub struct JoinGroupResponseMember {
     /// From version 5 on. May be null.
     pub group_instance_id: Option<Str>,
     /// What the protocol says beside the members' names.
+    /// Null is read as empty.
     pub metadata: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -243,7 +244,7 @@ impl Struct for JoinGroupResponseMember {
         if v >= 5 {
             self.group_instance_id.fill(r, "group_instance_id", v);
         }
-        self.metadata.fill(r, "metadata", v);
+        self.metadata = r.bytes("metadata", true).unwrap_or_default();
         self.unknown_tags = r.no_tags();
     }
 }

@@ -125,6 +125,7 @@ pub struct SyncGroupResponse {
     /// From version 5 on. May be null.
     pub protocol_name: Option<Str>,
     /// What the member has been given.
+    /// Null is read as empty.
     pub assignment: Bytes,
     /// Tagged fields that the schema does not know.
     pub unknown_tags: UnknownTags,
@@ -163,7 +164,7 @@ impl Struct for SyncGroupResponse {
             self.protocol_type.fill(r, "protocol_type", v);
             self.protocol_name.fill(r, "protocol_name", v);
         }
-        self.assignment.fill(r, "assignment", v);
+        self.assignment = r.bytes("assignment", true).unwrap_or_default();
         self.unknown_tags = r.no_tags();
     }
 }

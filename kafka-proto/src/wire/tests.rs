@@ -1,5 +1,5 @@
 use super::*;
-use crate::Str;
+use crate::{Message, Str};
 use alloc::{format, string::ToString, vec, vec::Vec};
 use bytes::Bytes;
 
@@ -198,4 +198,72 @@ fn after_an_error_nothing_is_left() {
     assert_eq!((names.capacity(), input.remaining()), (0, 0));
     let error = input.finish("Thing", 4).unwrap_err();
     assert_eq!(error.to_string(), "Thing v4: c 8 bytes are needed, 5 are left");
+}
+
+/// What is read where null stands for each field of bytes that is `MARK` in the message.
+fn read_with_nulls<M: Message>(message: &M, version: i16) -> Result<M, DecodeError> {
+    let mut out = Encoder::new();
+    message.encode(&mut out, version).unwrap();
+    let flexible = M::FLEXIBLE_SINCE.is_some_and(|since| version >= since);
+    let (mark, null) =
+        if flexible { (&b"\x05MARK"[..], &[0][..]) } else { (&b"\0\0\0\x04MARK"[..], &[0xff; 4][..]) };
+    let (mut rest, mut bytes) = (&out.into_bytes()[..], Vec::new());
+    while let Some(&byte) = rest.first() {
+        let take = if rest.starts_with(mark) { (null, mark.len()) } else { (&[byte][..], 1) };
+        bytes.extend_from_slice(take.0);
+        rest = &rest[take.1..];
+    }
+    M::decode(&mut Decoder::new(&bytes.into()), version)
+}
+
+/// Azure Event Hubs says -1 where there are no bytes, in fields that Kafka never has null.
+#[test]
+fn case_d4_null_bytes_of_a_group_are_read_as_empty() {
+    use crate::messages::{describe_groups as describe, join_group as join, sync_group as sync};
+
+    let read = sync::SyncGroupResponse::decode(
+        &mut Decoder::new(&Bytes::from_static(&[0, 0, 0xff, 0xff, 0xff, 0xff])),
+        0,
+    );
+    assert_eq!(read.unwrap(), sync::SyncGroupResponse::default());
+
+    let mark = || Bytes::from_static(b"MARK");
+    let synced = sync::SyncGroupResponse { assignment: mark(), ..Default::default() };
+    for version in 0..=5 {
+        assert_eq!(read_with_nulls(&synced, version).unwrap(), sync::SyncGroupResponse::default());
+    }
+    let member = |metadata| join::JoinGroupResponseMember { metadata, ..Default::default() };
+    let joined = |metadata| join::JoinGroupResponse {
+        protocol_name: Some(Str::new()),
+        members: vec![member(metadata)],
+        ..Default::default()
+    };
+    for version in 0..=9 {
+        assert_eq!(read_with_nulls(&joined(mark()), version).unwrap(), joined(Bytes::new()), "{version}");
+    }
+    let described = |blob: Bytes| {
+        let member = describe::DescribedGroupMember {
+            member_metadata: blob.clone(),
+            member_assignment: blob,
+            ..Default::default()
+        };
+        let group = describe::DescribedGroup { members: vec![member], ..Default::default() };
+        describe::DescribeGroupsResponse { groups: vec![group], ..Default::default() }
+    };
+    for version in 0..=6 {
+        let read = read_with_nulls(&described(mark()), version).unwrap();
+        assert_eq!(read, described(Bytes::new()), "{version}");
+    }
+}
+
+#[test]
+fn case_d4_null_bytes_are_refused_where_no_broker_is_known_to_write_them() {
+    use crate::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+
+    let assignment =
+        SyncGroupRequestAssignment { assignment: Bytes::from_static(b"MARK"), ..Default::default() };
+    let request = SyncGroupRequest { assignments: vec![assignment], ..Default::default() };
+    for version in 0..=5 {
+        assert_eq!(decoder_error(read_with_nulls(&request, version)), DecodeErrorKind::Null, "{version}");
+    }
 }

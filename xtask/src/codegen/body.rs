@@ -174,6 +174,7 @@ fn fill(s: &Struct, field: &Field) -> String {
     let (name, ident) = (&field.name, field.ident());
     match field.sometimes_null(s) {
         _ if field.classic => format!("self.{ident} = r.classic(\"{name}\", true)"),
+        _ if field.lenient => format!("self.{ident} = r.bytes(\"{name}\", true).unwrap_or_default()"),
         _ if field.tag.is_some() && field.is_nullable_struct(s) => {
             format!("self.{ident} = r.option(\"{name}\", true, v)")
         }

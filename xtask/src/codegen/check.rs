@@ -47,6 +47,9 @@ fn check_struct(s: &Struct, wrong: &mut Vec<String>) {
         }
         check_versions(s, field, &mut complain);
         check_default(s, field, &mut complain);
+        if field.lenient && (field.base != Base::Bytes || field.array || field.is_option(s)) {
+            complain("only bytes that cannot be null can be lenient");
+        }
         if field.classic && (field.base != Base::String || !field.is_option(s)) {
             complain("only a string that may be null can be classic");
         }

@@ -105,6 +105,7 @@ fn in_words(name: &str) -> String {
 fn nullability(field: &Field, s: &Struct) -> String {
     let all = field.nullable.and(s.used).covers(field.versions.and(s.used));
     match (field.is_option(s), all) {
+        (false, _) if field.lenient => "Null is read as empty.".to_owned(),
         (false, _) => String::new(),
         (true, true) => "May be null.".to_owned(),
         (true, false) => format!("May be null: {}", versions(field.nullable, s.used).to_lowercase()),

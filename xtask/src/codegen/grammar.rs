@@ -91,6 +91,8 @@ pub(crate) struct Field {
     pub(crate) key: bool,
     pub(crate) ignorable: bool,
     pub(crate) classic: bool,
+    /// Null is read as empty, though it may not be written: some brokers do.
+    pub(crate) lenient: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -253,6 +255,7 @@ enum Attribute {
     Key,
     Ignorable,
     Classic,
+    Lenient,
 }
 
 fn field(input: &str) -> Parsed<'_, Field> {
@@ -272,6 +275,7 @@ fn field(input: &str) -> Parsed<'_, Field> {
         key: false,
         ignorable: false,
         classic: false,
+        lenient: false,
     };
     for attribute in attributes {
         match attribute {
@@ -281,6 +285,7 @@ fn field(input: &str) -> Parsed<'_, Field> {
             Attribute::Key => field.key = true,
             Attribute::Ignorable => field.ignorable = true,
             Attribute::Classic => field.classic = true,
+            Attribute::Lenient => field.lenient = true,
         }
     }
     Ok((input, field))
@@ -300,6 +305,7 @@ fn attribute(input: &str) -> Parsed<'_, Attribute> {
         value(Attribute::Key, tag("key")),
         value(Attribute::Ignorable, tag("ignorable")),
         value(Attribute::Classic, tag("classic")),
+        value(Attribute::Lenient, tag("lenient")),
     ))
     .parse(input)
 }

@@ -124,7 +124,12 @@ fn attributes(field: &Field) -> String {
     words.extend(field.versions.map(range_text));
     words.extend(field.tag.map(|tag| format!("tag {tag}")));
     words.extend(field.default.as_ref().map(|literal| format!("= {}", literal_text(literal))));
-    let flags = [(field.key, "key"), (field.ignorable, "ignorable"), (field.classic, "classic")];
+    let flags = [
+        (field.key, "key"),
+        (field.ignorable, "ignorable"),
+        (field.classic, "classic"),
+        (field.lenient, "lenient"),
+    ];
     words.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word.to_owned()));
     words.join("  ")
 }

@@ -123,6 +123,7 @@ pub(crate) struct Field {
     pub(crate) key: bool,
     pub(crate) ignorable: bool,
     pub(crate) classic: bool,
+    pub(crate) lenient: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,6 +285,7 @@ fn add_field(file: &mut File, node: Node) -> Result<Field> {
         key,
         ignorable,
         classic,
+        lenient,
     }) = node.item
     else {
         return Err("a field is expected inside a block".to_owned());
@@ -311,6 +313,7 @@ fn add_field(file: &mut File, node: Node) -> Result<Field> {
         key,
         ignorable,
         classic,
+        lenient,
     })
 }
 

@@ -72,6 +72,8 @@ fn what_a_schema_must_not_say() {
         ("  a: int8\n  a: int8\n", "the name is there already"),
         ("  a: int8  2+\n", "its versions are not inside those of the structure"),
         ("  a: []S  1+\n    b: int8  0\n", "its versions are not inside those of the structure"),
+        ("  a: string  lenient\n", "only bytes that cannot be null can be lenient"),
+        ("  a: bytes?  lenient\n", "only bytes that cannot be null can be lenient"),
         ("  a: int8  = 200\n", "the default does not fit the type"),
         (
             "  a: string?1+  = null\n",

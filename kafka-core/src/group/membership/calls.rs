@@ -105,7 +105,8 @@ impl Membership {
     /// The leader's part, once the metadata is there.
     fn share_out(&mut self, now: Instant, cluster: &Cluster) -> Option<Question> {
         let State::Assigning { round, until } = &mut self.state else { return None };
-        if *until > now && self.watched.iter().any(|topic| cluster.topic(topic).is_none()) {
+        let is_missing = |topic: &Str| cluster.topic(topic).is_none() && !self.looked_for.contains(topic);
+        if *until > now && self.watched.iter().any(is_missing) {
             return None;
         }
         let round = round.take()?;

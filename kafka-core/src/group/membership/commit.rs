@@ -68,10 +68,17 @@ impl Membership {
             ResponseKind::OffsetCommit(response) => Ok(response),
             _ => Err(unexpected(ApiKey::OffsetCommit)),
         });
-        let of_held = self.commits.is_of_held();
-        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff);
+        let hurried = matches!(self.state, State::Revoking { .. } | State::Leaving { .. });
+        let (of_held, since) = (self.commits.is_of_held(), self.commits.since().unwrap_or(now));
+        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff, hurried);
         self.take_outcomes(now);
-        let Some(error) = error.filter(|_| of_held) else { return };
+        let Some(error) = error else { return self.commit_trouble.is_over() };
+        if !of_held {
+            return;
+        }
+        if matches!(verdict, Verdict::Retry { .. }) && self.commit_trouble.lasts(now, since) {
+            self.events.push_back(GroupEvent::Notice(error.clone()));
+        }
         match verdict {
             Verdict::Retry { lookup: true } => self.look_up(),
             Verdict::Retry { lookup: false } => self.doubt_topic(&error),

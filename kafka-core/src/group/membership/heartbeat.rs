@@ -3,7 +3,8 @@
 use super::{Kind, Membership, State, unexpected};
 use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
-use crate::group::retry::{self, Verdict};
+use crate::group::event::GroupEvent;
+use crate::group::retry::{self, Trouble, Verdict};
 use kafka_proto::ApiKey;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
@@ -20,6 +21,7 @@ pub(super) struct Pulse {
     /// case, changes no timer.
     next: Instant,
     failures: u32,
+    trouble: Trouble,
     last_error: Option<Error>,
 }
 
@@ -27,7 +29,8 @@ impl Membership {
     /// The coordinator expects heartbeats from now on.
     pub(super) fn start_pulse(&mut self, now: Instant) {
         let next = now + self.config.heartbeat_interval;
-        self.pulse = Some(Pulse { alive: now, calm: now, next, failures: 0, last_error: None });
+        let trouble = Trouble::default();
+        self.pulse = Some(Pulse { alive: now, calm: now, next, failures: 0, trouble, last_error: None });
     }
 
     pub(super) fn next_beat(&self) -> Option<Instant> {
@@ -104,6 +107,7 @@ impl Membership {
                 if lookup {
                     self.look_up();
                 }
+                self.beat_fails(now, sent, &error);
                 self.missed_beat(now, error);
             }
             Verdict::Refused | Verdict::MemberIdRequired => {
@@ -127,6 +131,14 @@ impl Membership {
             pulse.calm = pulse.calm.max(sent);
         }
         (pulse.next, pulse.failures) = (sent + interval, 0);
+        pulse.trouble.is_over();
+    }
+
+    fn beat_fails(&mut self, now: Instant, sent: Instant, error: &Error) {
+        if self.pulse.as_mut().is_some_and(|pulse| pulse.trouble.lasts(now, sent)) {
+            let error = error.clone().api(ApiKey::Heartbeat).group(&self.config.group_id);
+            self.events.push_back(GroupEvent::Notice(error));
+        }
     }
 
     fn missed_beat(&mut self, now: Instant, error: Error) {

@@ -1,18 +1,23 @@
 //! JoinGroup: asking to be a member, and as leader getting to know the others.
+//!
+//! Invariants:
+//! * The leader sees each member id once, in order of the ids, whatever the coordinator lists.
+//! * What another member sends costs that member its partitions at most, never the round.
 
 use super::{Kind, Membership, State, unexpected};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Ask, Hint};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::group::assignor::{Assignor, Member};
 use crate::group::config::millis;
+use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::{ApiKey, Str};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,22 +107,35 @@ impl Membership {
         };
         self.generation = response.generation_id;
         self.protocol = name;
-        self.failures = 0;
         if response.leader != self.member_id {
             self.watch_own_topics();
             self.state = State::Syncing { assignments: Some(Vec::new()) };
             return;
         }
-        match response.members.into_iter().map(member).collect() {
-            Ok(members) => {
-                let round = Round { members, assignor, skip: response.skip_assignment };
-                self.lead(now, cluster, round);
+        let members = self.members(response.members);
+        self.lead(now, cluster, Round { members, assignor, skip: response.skip_assignment });
+    }
+
+    /// One entry per member id, by id: assignments go out by id, so that the share of a second entry would be read by nobody.
+    fn members(&mut self, listed: Vec<JoinGroupResponseMember>) -> Vec<Member> {
+        let by_id: BTreeMap<Str, JoinGroupResponseMember> =
+            listed.into_iter().map(|wire| (wire.member_id.clone(), wire)).collect();
+        let known = std::mem::take(&mut self.unreadable);
+        by_id.into_values().map(|wire| self.member(wire, &known)).collect()
+    }
+
+    /// A member whose blob cannot be read counts as one without a subscription. That is reported once while it lasts.
+    fn member(&mut self, wire: JoinGroupResponseMember, known: &BTreeSet<Str>) -> Member {
+        let subscription = Subscription::decode(&wire.metadata).unwrap_or_else(|error| {
+            if !known.contains(&wire.member_id) {
+                let detail = format!("member {} gets no partitions", wire.member_id);
+                let error = error.api(ApiKey::JoinGroup).group(&self.config.group_id).detail(detail);
+                self.events.push_back(GroupEvent::Notice(error));
             }
-            Err(error) => {
-                let error = error.api(ApiKey::JoinGroup).group(&self.config.group_id);
-                self.setback(now, Verdict::Refused, error);
-            }
-        }
+            self.unreadable.insert(wire.member_id.clone());
+            Subscription::default()
+        });
+        subscription.into_member(wire.member_id, wire.group_instance_id)
     }
 
     /// The leader needs the metadata of every member's topics.
@@ -129,18 +147,5 @@ impl Membership {
         self.hints.extend(missing.cloned().map(Hint::Refresh));
         let until = now + METADATA_WAIT.min(self.config.rebalance_timeout / 4);
         self.state = State::Assigning { round: Some(round), until };
-    }
-}
-
-fn member(wire: JoinGroupResponseMember) -> Result<Member, Error> {
-    match Subscription::decode(&wire.metadata) {
-        Ok(subscription) => Ok(subscription.into_member(wire.member_id, wire.group_instance_id)),
-        Err(error) => {
-            let problem = match error.kind() {
-                ErrorKind::Decode(problem) => problem.clone(),
-                other => other.to_string(),
-            };
-            Err(ErrorKind::Decode(format!("{problem}, member {}", wire.member_id)).into())
-        }
     }
 }

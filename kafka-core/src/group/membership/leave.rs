@@ -25,6 +25,7 @@ impl Membership {
             State::Idle => self.finish_leaving(now.instant),
             _ => {
                 self.state = State::Leaving { until: None, at: now.instant };
+                self.commits.hurry(now.instant);
                 self.check_leaving(now.instant);
             }
         }

@@ -12,6 +12,8 @@
 //! * Of each kind of request at most one is open. A step's answer counts only in the `turn` it was asked in.
 //! * While subscribed, something is always open, timed, asked of an assignor, or waiting for the application.
 //! * `pulse` is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next JoinGroup.
+//! * A step that is repeated waits: the more often it failed since the last assignment, the longer.
+//! * What should pass by itself and lasts (steps, heartbeats, commits) is told once, until it is over.
 //! * An assignment that was told is ended by `Revoking` + `revoked`, or `Lost`, before another is told.
 
 mod calls;
@@ -29,10 +31,11 @@ pub use self::calls::{AssignorAnswer, AssignorCall};
 
 use self::heartbeat::Pulse;
 use self::join::Round;
-use super::commits::Commits;
+use self::restore::Unrestored;
+use super::commits::{self, Commits};
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
-use super::retry::{Backoff, Verdict};
+use super::retry::{self, Backoff, Trouble, Verdict};
 use crate::client::cluster::{Cluster, TopicPartition};
 use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use crate::error::{Error, ErrorKind};
@@ -69,7 +72,13 @@ pub struct Membership {
     layout: Option<BTreeMap<Str, usize>>,
     /// Metadata changed since the layout was last looked at.
     layout_news: bool,
+    /// Topics whose metadata was there to be had before the last assignment: those still missing do not exist.
+    looked_for: BTreeSet<Str>,
+    /// As leader: members whose subscriptions could not be read in the last round.
+    unreadable: BTreeSet<Str>,
     held: Option<Held>,
+    /// Partitions of the assignment of which the application was not told yet.
+    unrestored: Option<Unrestored>,
     assignments: u32,
     pulse: Option<Pulse>,
     /// Failures of join, sync and restore in a row.
@@ -83,6 +92,9 @@ pub struct Membership {
     hints: VecDeque<Hint>,
     events: VecDeque<GroupEvent>,
     reported: Vec<Error>,
+    /// Of steps towards an assignment.
+    trouble: Trouble,
+    commit_trouble: Trouble,
     /// Assignors were asked in this turn, and have not answered.
     calling: bool,
 }
@@ -92,35 +104,19 @@ enum State {
     /// Not subscribed, left, or fenced.
     Idle,
     /// JoinGroup is to be sent at this time, once the assignors have said what to offer, or is open.
-    Joining {
-        at: Instant,
-        offers: Option<Vec<JoinGroupRequestProtocol>>,
-    },
+    Joining { at: Instant, offers: Option<Vec<JoinGroupRequestProtocol>> },
     /// The leader waits for the metadata of all topics, then for its assignor, which has the round meanwhile.
-    Assigning {
-        round: Option<Round>,
-        until: Instant,
-    },
+    Assigning { round: Option<Round>, until: Instant },
     /// SyncGroup is to be sent, or is open (`None`).
-    Syncing {
-        assignments: Option<Vec<SyncGroupRequestAssignment>>,
-    },
-    /// OffsetFetch is to be sent at this time, or is open.
-    Restoring {
-        partitions: Vec<TopicPartition>,
-        at: Instant,
-    },
+    Syncing { assignments: Option<Vec<SyncGroupRequestAssignment>> },
+    /// The offsets of the partitions are asked for; nothing was told yet.
+    Restoring,
+    /// An assignment was told. Offsets of some of its partitions may still be asked for.
     Stable,
     /// The application gives its partitions up; when it has, its commits are still waited for.
-    Revoking {
-        deadline: Instant,
-        answered: bool,
-    },
+    Revoking { deadline: Instant, answered: bool },
     /// Commits are waited for (`until` not set), then LeaveGroup is to be sent at `at`, or is open.
-    Leaving {
-        until: Option<Instant>,
-        at: Instant,
-    },
+    Leaving { until: Option<Instant>, at: Instant },
 }
 
 /// The assignment the application was told of.
@@ -168,7 +164,10 @@ impl Membership {
             protocol: Str::default(),
             layout: None,
             layout_news: false,
+            looked_for: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             held: None,
+            unrestored: None,
             assignments: 0,
             pulse: None,
             failures: 0,
@@ -179,6 +178,8 @@ impl Membership {
             hints: VecDeque::new(),
             events: VecDeque::new(),
             reported: Vec::new(),
+            trouble: Trouble::default(),
+            commit_trouble: Trouble::default(),
             calling: false,
         }
     }
@@ -198,7 +199,7 @@ impl Membership {
         }
         match self.state {
             State::Idle => self.rejoin(now.instant),
-            State::Restoring { .. } if !self.subscription_is_current() => self.rejoin(now.instant),
+            State::Restoring if !self.subscription_is_current() => self.rejoin(now.instant),
             State::Stable if !self.subscription_is_current() => self.revoke(now.instant, now.instant),
             _ => {}
         }
@@ -277,13 +278,15 @@ impl Membership {
             State::Joining { .. } | State::Assigning { .. } if self.calling => None,
             State::Joining { at, .. } if !self.is_open(Kind::Join) => Some(*at),
             State::Assigning { until, .. } => Some(*until),
-            State::Restoring { at, .. } if !self.is_open(Kind::Restore) => Some(*at),
             State::Revoking { deadline, .. } => Some(*deadline),
             State::Leaving { until: Some(until), at } if self.may_leave() => Some((*until).min(*at)),
             State::Leaving { until: Some(until), .. } => Some(*until),
             _ => None,
         };
-        [step, self.next_beat(), self.session_end(), self.commits.next_timeout()].into_iter().flatten().min()
+        [step, self.next_restore(), self.next_beat(), self.session_end(), self.commits.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the client should know of coordinators and topics. May change after any call.
@@ -346,13 +349,16 @@ impl Membership {
                 if lookup {
                     self.look_up();
                 }
+                self.struggle(now, error);
                 now + self.pause()
             }
-            Verdict::UnknownMember => {
-                self.member_id = Str::default();
+            _ => {
+                if verdict == Verdict::UnknownMember {
+                    self.member_id = Str::default();
+                }
+                self.struggle(now, error);
                 self.soon(now)
             }
-            _ => self.soon(now),
         };
         self.rejoin(at);
     }
@@ -363,7 +369,15 @@ impl Membership {
         self.generation = -1;
         self.pulse = None;
         self.layout = None;
+        self.unrestored = None;
         self.turn += 1;
+    }
+
+    /// A step towards an assignment failed, for a reason that should pass.
+    fn struggle(&mut self, now: Instant, error: Error) {
+        if self.trouble.lasts(now, now) {
+            self.events.push_back(GroupEvent::Notice(error.group(&self.config.group_id)));
+        }
     }
 
     /// Our instance id belongs to another now.
@@ -388,10 +402,22 @@ impl Membership {
 
     /// Tells an error, once until the next assignment.
     fn report(&mut self, error: Error) {
+        self.report_as(GroupEvent::Failed, error);
+    }
+
+    /// Tells a trouble that should pass, if it has lasted for a while; an unknown topic is an error then, anything else a notice.
+    fn report_lasting(&mut self, now: Instant, since: Instant, error: Error) {
+        if now >= since + retry::GRACE {
+            let is_unknown = commits::is_of_unknown_topic(&error);
+            self.report_as(if is_unknown { GroupEvent::Failed } else { GroupEvent::Notice }, error);
+        }
+    }
+
+    fn report_as(&mut self, event: fn(Error) -> GroupEvent, error: Error) {
         let known = |e: &Error| e.kind() == error.kind() && e.context().topic == error.context().topic;
         if !self.reported.iter().any(known) && self.reported.len() < 16 {
             self.reported.push(error.clone());
-            self.events.push_back(GroupEvent::Failed(error));
+            self.events.push_back(event(error));
         }
     }
 
@@ -409,9 +435,7 @@ impl Membership {
 
     /// A topic that the coordinator does not know may have been made anew, under another id.
     fn doubt_topic(&mut self, error: &Error) {
-        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
-        let topic =
-            error.context().topic.clone().filter(|_| error.code().is_some_and(|c| unknown.contains(&c)));
+        let topic = error.context().topic.clone().filter(|_| commits::is_of_unknown_topic(error));
         let hint = topic.map(Hint::Refresh).filter(|hint| !self.hints.contains(hint));
         self.hints.extend(hint);
     }

@@ -1,6 +1,9 @@
 //! OffsetFetch: where the group stands in the partitions that were assigned.
 //!
-//! A partition counts as without a committed offset only where the coordinator says so without an error; anything else is asked again.
+//! Invariants:
+//! * A partition counts as without a committed offset only where the coordinator says so without an error; anything else is asked again.
+//! * A partition whose offset cannot be had holds the others up for a moment at most. It is asked for beside them, rarely
+//!   once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
 
 use super::{Held, Kind, Membership, State, unexpected};
 use crate::client::cluster::{Cluster, TopicPartition};
@@ -12,13 +15,29 @@ use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchResponsePartitions,
 };
 use kafka_proto::{ApiKey, Str};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 type Restored = Vec<(TopicPartition, Option<CommittedOffset>)>;
-type Offsets = BTreeMap<TopicPartition, Option<CommittedOffset>>;
+type Failure = (Verdict, Error);
+/// What the coordinator says of each partition.
+type Offsets = BTreeMap<TopicPartition, Result<Option<CommittedOffset>, Failure>>;
+
+/// What should pass by itself holds the other partitions up for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Partitions whose committed offsets are not known yet.
+#[derive(Debug)]
+pub(super) struct Unrestored {
+    partitions: Vec<TopicPartition>,
+    since: Instant,
+    /// When to ask again.
+    at: Instant,
+    failures: u32,
+}
 
 impl Membership {
     /// These partitions are ours; the application is told when their offsets are known.
@@ -26,15 +45,25 @@ impl Membership {
         if partitions.is_empty() {
             return self.deliver(Vec::new());
         }
-        self.failures = 0;
-        self.state = State::Restoring { partitions, at: now };
+        self.state = State::Restoring;
+        self.unrestored = Some(Unrestored { partitions, since: now, at: now, failures: 0 });
+    }
+
+    /// When offsets are to be asked for.
+    pub(super) fn next_restore(&self) -> Option<Instant> {
+        let unrestored = self.unrestored.as_ref()?;
+        (self.awaits_offsets() && !self.is_open(Kind::Restore)).then_some(unrestored.at)
+    }
+
+    fn awaits_offsets(&self) -> bool {
+        matches!(self.state, State::Restoring | State::Stable)
     }
 
     pub(super) fn ask_offsets(&mut self, now: Instant, cluster: &Cluster) -> Option<Ask> {
-        let State::Restoring { partitions, at } = &self.state else { return None };
-        if *at > now || self.is_open(Kind::Restore) {
+        if self.next_restore().is_none_or(|at| at > now) {
             return None;
         }
+        let partitions = &self.unrestored.as_ref()?.partitions;
         let topics = partitions.chunk_by(|a, b| a.topic == b.topic).map(|run| topic(run, cluster)).collect();
         let group = OffsetFetchRequestGroup {
             group_id: self.config.group_id.clone(),
@@ -51,51 +80,95 @@ impl Membership {
         cluster: &Cluster,
         result: Result<ResponseKind, Error>,
     ) {
-        let State::Restoring { partitions, .. } = &self.state else { return };
+        if !self.awaits_offsets() {
+            return;
+        }
+        let Some(asked) = self.unrestored.take() else { return };
         let group = &self.config.group_id;
         let offsets = match result {
-            Ok(ResponseKind::OffsetFetch(response)) => {
-                let offsets = offsets(response, group, cluster);
-                offsets.and_then(|found| complete(partitions, found))
-            }
+            Ok(ResponseKind::OffsetFetch(response)) => offsets(response, group, cluster),
             Ok(_) => Err((Verdict::Refused, unexpected(ApiKey::OffsetFetch))),
             Err(error) => Err((retry::of_error(&error), error)),
         };
         match offsets {
-            Ok(partitions) => self.deliver(partitions),
+            Ok(offsets) => self.offsets_found(now, asked, offsets),
             Err((verdict, error)) => {
-                self.restore_failed(now, verdict, error.group(&self.config.group_id.clone()))
+                let error = error.group(&self.config.group_id);
+                self.restore_failed(now, asked, vec![(verdict, error)]);
             }
         }
     }
 
-    fn restore_failed(&mut self, now: Instant, verdict: Verdict, error: Error) {
-        let again = match verdict {
-            Verdict::Retry { lookup } => {
-                if lookup {
-                    self.look_up();
+    /// Partitions of which the coordinator tells need not wait for others; only what should pass is waited for a moment.
+    fn offsets_found(&mut self, now: Instant, mut asked: Unrestored, mut offsets: Offsets) {
+        let (mut found, mut missing, mut failed) = (Restored::new(), Vec::new(), Vec::new());
+        for p in &asked.partitions {
+            match offsets.remove(p).unwrap_or_else(|| Err(not_mentioned(p))) {
+                Ok(offset) => found.push((p.clone(), offset)),
+                Err((verdict, error)) => {
+                    missing.push(p.clone());
+                    failed.push((verdict, error.group(&self.config.group_id)));
                 }
-                self.doubt_topic(&error);
-                now + self.pause()
             }
-            Verdict::Refused => {
-                self.report(error);
-                now + self.config.join_backoff
-            }
-            _ => return self.setback(now, verdict, error),
-        };
-        if let State::Restoring { at, .. } = &mut self.state {
-            *at = again;
+        }
+        let passes = failed.iter().all(|(verdict, _)| *verdict != Verdict::Refused);
+        let waits = matches!(self.state, State::Restoring) && passes && now < asked.since + PATIENCE;
+        if failed.is_empty() || !found.is_empty() && !waits {
+            asked.partitions = missing;
+            self.deliver(found);
+        }
+        if !failed.is_empty() {
+            self.restore_failed(now, asked, failed);
         }
     }
 
+    fn restore_failed(&mut self, now: Instant, mut asked: Unrestored, failed: Vec<Failure>) {
+        let mut is_refused = true;
+        for (verdict, error) in failed {
+            match verdict {
+                Verdict::Refused => self.report(error),
+                Verdict::Retry { lookup } => {
+                    is_refused = false;
+                    if lookup {
+                        self.look_up();
+                    }
+                    self.doubt_topic(&error);
+                    self.report_lasting(now, asked.since, error);
+                }
+                _ => return self.leave_restoring(now, verdict, error),
+            }
+        }
+        let pause = self.backoff.pause(asked.failures);
+        let lasts = now >= asked.since + retry::GRACE;
+        asked.failures = asked.failures.saturating_add(1);
+        asked.at = now + if is_refused || lasts { self.config.join_backoff.max(pause) } else { pause };
+        self.unrestored = Some(asked);
+    }
+
+    /// The coordinator does not count us as a member any more, or the group rebalances.
+    fn leave_restoring(&mut self, now: Instant, verdict: Verdict, error: Error) {
+        match self.state {
+            State::Stable if verdict == Verdict::Rebalance => self.rebalance(now),
+            State::Stable => self.expelled(now, verdict, error),
+            _ => self.setback(now, verdict, error),
+        }
+    }
+
+    /// Tells the application of partitions, of the assignment that it holds or of a new one.
     fn deliver(&mut self, partitions: Restored) {
+        let names = partitions.iter().map(|(p, _)| p.clone());
+        if let (State::Stable, Some(held)) = (&self.state, &mut self.held) {
+            held.partitions.extend(names);
+            let assignment = held.number;
+            return self.events.push_back(GroupEvent::AssignedMore { assignment, partitions });
+        }
         self.assignments += 1;
         let (assignment, generation) = (self.assignments, self.generation);
-        let held = partitions.iter().map(|(p, _)| p.clone()).collect();
-        self.held = Some(Held { number: assignment, partitions: held });
+        self.held = Some(Held { number: assignment, partitions: names.collect() });
         self.state = State::Stable;
         (self.failures, self.haste) = (0, 0);
+        self.trouble.is_over();
+        self.looked_for = self.watched.iter().cloned().collect();
         self.reported.clear();
         self.events.push_back(GroupEvent::Assigned { assignment, generation, partitions });
     }
@@ -111,55 +184,47 @@ fn topic(run: &[TopicPartition], cluster: &Cluster) -> OffsetFetchRequestTopics 
     }
 }
 
-/// What the coordinator says, or the gravest error in it.
-fn offsets(
-    response: OffsetFetchResponse,
-    group: &Str,
-    cluster: &Cluster,
-) -> Result<Offsets, (Verdict, Error)> {
-    let failed = |code| {
-        let error = Error::broker(code).api(ApiKey::OffsetFetch);
-        (code != ErrorCode::None).then(|| (retry::of_code(code), error))
-    };
+/// What the coordinator says; an error where it says that of the whole group, be it in the place of a partition's.
+fn offsets(response: OffsetFetchResponse, group: &Str, cluster: &Cluster) -> Result<Offsets, Failure> {
     let mut offsets = Offsets::new();
-    let mut worst: Option<(Verdict, Error)> = None;
     // Before version 8 an answer is of one group and does not name it.
     let ours = |id: &Str| id == group || id.is_empty();
     for one in response.groups.into_iter().filter(|g| ours(&g.group_id)) {
-        if let Some(error) = failed(ErrorCode::from(one.error_code)) {
-            return Err(error);
-        }
+        failed(one.error_code).map_or(Ok(()), Err)?;
         for topic in one.topics {
             let by_id = || cluster.name(&topic.topic_id).cloned().unwrap_or_default();
             let name = if topic.name.is_empty() { by_id() } else { topic.name };
             for p in topic.partitions {
-                if let Some((verdict, error)) = failed(ErrorCode::from(p.error_code)) {
-                    // What has to be told goes before what passes by itself.
-                    if worst.is_none() || verdict == Verdict::Refused {
-                        worst = Some((verdict, error.partition(&name, p.partition_index)));
-                    }
-                    continue;
-                }
-                let committed = (p.committed_offset >= 0).then_some(CommittedOffset {
-                    offset: p.committed_offset,
-                    leader_epoch: p.committed_leader_epoch,
-                    metadata: p.metadata,
-                });
-                offsets.insert(TopicPartition::new(name.clone(), p.partition_index), committed);
+                let place = TopicPartition::new(name.clone(), p.partition_index);
+                let failure = failed(p.error_code).map(|(v, e)| (v, e.partition(&name, place.partition)));
+                let said = match failure {
+                    None => Ok(committed(p)),
+                    Some(f) if matches!(f.0, Verdict::Refused | Verdict::Retry { lookup: false }) => Err(f),
+                    Some(of_the_group) => return Err(of_the_group),
+                };
+                offsets.insert(place, said);
             }
         }
     }
-    worst.map_or(Ok(offsets), Err)
+    Ok(offsets)
+}
+
+fn failed(code: i16) -> Option<Failure> {
+    let code = ErrorCode::from(code);
+    let error = || Error::broker(code).api(ApiKey::OffsetFetch);
+    (code != ErrorCode::None).then(|| (retry::of_code(code), error()))
+}
+
+fn committed(p: OffsetFetchResponsePartitions) -> Option<CommittedOffset> {
+    (p.committed_offset >= 0).then_some(CommittedOffset {
+        offset: p.committed_offset,
+        leader_epoch: p.committed_leader_epoch,
+        metadata: p.metadata,
+    })
 }
 
 /// A partition that the answer does not mention is not one without an offset.
-fn complete(partitions: &[TopicPartition], mut found: Offsets) -> Result<Restored, (Verdict, Error)> {
-    let each = |p: &TopicPartition| match found.remove(p) {
-        Some(offset) => Ok((p.clone(), offset)),
-        None => {
-            let error = Error::broker(ErrorCode::UnknownTopicOrPartition).api(ApiKey::OffsetFetch);
-            Err((Verdict::Retry { lookup: false }, error.partition(&p.topic, p.partition)))
-        }
-    };
-    partitions.iter().map(each).collect()
+fn not_mentioned(p: &TopicPartition) -> Failure {
+    let error = Error::broker(ErrorCode::UnknownTopicOrPartition).api(ApiKey::OffsetFetch);
+    (Verdict::Retry { lookup: false }, error.partition(&p.topic, p.partition))
 }

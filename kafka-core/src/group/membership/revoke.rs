@@ -1,4 +1,7 @@
 //! Giving partitions up: by consent in a rebalance, or losing them.
+//!
+//! Invariant: what cannot succeed is not waited for while others wait. Commits for a topic that does not exist are sent once
+//! more, and fail.
 
 use super::{Membership, State};
 use crate::error::{Error, ErrorKind};
@@ -12,7 +15,7 @@ impl Membership {
         let calm = self.pulse.as_ref().map_or(now, |pulse| pulse.calm);
         match self.state {
             State::Stable => self.revoke(now, calm),
-            State::Restoring { .. } => self.rejoin(now),
+            State::Restoring => self.rejoin(now),
             _ => {}
         }
     }
@@ -24,6 +27,7 @@ impl Membership {
                 let timeout = self.config.rebalance_timeout;
                 let deadline = (since + timeout).max(now + timeout / 2);
                 self.state = State::Revoking { deadline, answered: false };
+                self.commits.hurry(now);
                 self.events.push_back(GroupEvent::Revoking { assignment: held.number, deadline });
             }
             _ => {

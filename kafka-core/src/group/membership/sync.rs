@@ -75,7 +75,7 @@ impl Membership {
     /// As leader: whether topics have other numbers of partitions than when they were shared out.
     pub(super) fn check_layout(&mut self, now: Instant, cluster: &Cluster) {
         let Some(known) = self.layout.as_ref().filter(|_| self.layout_news) else { return };
-        if !matches!(self.state, State::Stable | State::Restoring { .. }) {
+        if !matches!(self.state, State::Stable | State::Restoring) {
             return;
         }
         let changed = *known != layout(known.keys(), cluster);

@@ -352,7 +352,10 @@ fn case_u1_a_pause_of_what_was_ready_frees_its_room() {
     assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(), "something is to be taken");
     rig.machine.pause(rig.now, &tp(0)).unwrap();
     rig.check();
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(), "it is to be dropped first");
+    assert!(
+        rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(),
+        "it is to be dropped first"
+    );
     drop(rig.machine.take_dropped());
     rig.machine.handle_timeout(rig.now);
     rig.fetch(2);

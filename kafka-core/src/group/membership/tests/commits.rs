@@ -300,3 +300,52 @@ fn a_topic_the_coordinator_does_not_know_is_looked_at_again() {
         rig.sleep(SECOND);
     }
 }
+
+#[test]
+fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_rebalance_up() {
+    for error in [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId] {
+        let mut rig = Rig::stable();
+        rig.rebalance();
+        let id = rig.commit(1, &[(0, 6), (1, 6)]);
+        rig.revoked(1);
+        rig.answer(committed(&[(0, ErrorCode::None), (1, error)]));
+        assert_eq!(rig.keys(), [ApiKey::JoinGroup], "{error:?}: at once");
+        let events = rig.events();
+        let [.., GroupEvent::Committed { id: of, result: Err(e) }] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!((*of, e.code(), e.context().partition), (id, Some(error), Some(1)));
+
+        let mut rig = Rig::stable();
+        rig.sleep(2950 * MS);
+        let id = rig.commit(1, &[(0, 6)]);
+        rig.answer(committed(&[(0, error)]));
+        rig.sleep(50 * MS);
+        rig.answer(heartbeat(ErrorCode::RebalanceInProgress));
+        rig.revoked(1);
+        rig.answer(committed(&[(0, error)]));
+        assert_eq!(rig.keys(), [ApiKey::JoinGroup], "{error:?}: what failed before is sent a last time");
+        assert_eq!(failures(&rig.events()), [(id, ErrorKind::Broker(error))]);
+    }
+}
+
+#[test]
+fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_leave_up() {
+    let mut rig = Rig::stable();
+    let id = rig.commit(1, &[(0, 6)]);
+    rig.answer(committed(&[(0, ErrorCode::UnknownTopicOrPartition)]));
+    rig.leave();
+    rig.answer(committed(&[(0, ErrorCode::UnknownTopicOrPartition)]));
+    assert_eq!(rig.keys(), [ApiKey::LeaveGroup]);
+    assert_eq!(failures(&rig.events()), [(id, ErrorKind::Broker(ErrorCode::UnknownTopicOrPartition))]);
+}
+
+#[test]
+fn case_g_b_what_may_pass_is_still_waited_for_while_revoking() {
+    let mut rig = Rig::stable();
+    rig.rebalance();
+    rig.commit(1, &[(0, 6)]);
+    rig.revoked(1);
+    rig.answer(committed(&[(0, ErrorCode::NotCoordinator)]));
+    assert!(rig.keys().is_empty(), "no join yet");
+}

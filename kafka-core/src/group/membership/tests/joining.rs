@@ -11,7 +11,7 @@ use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponseMember};
 use kafka_proto::messages::offset_fetch::OffsetFetchRequest;
-use kafka_proto::messages::sync_group::SyncGroupRequest;
+use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kafka_proto::{ApiKey, Bytes, Str};
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn scenario_g16_a_coordinator_that_moves_is_never_told_while_joining() {
 
         rig.answer(sync_error(error));
         assert_eq!(rig.told_to_look_up(), moved);
-        rig.sleep(200 * MS);
+        rig.sleep(400 * MS);
         assert_eq!(&*rig.asked::<JoinGroupRequest>(ApiKey::JoinGroup).member_id, "m");
         rig.answer(join_ok("m", 2, false, &["t"]));
         rig.answer(sync_ok(blob(&[("t", 0)])));
@@ -218,19 +218,78 @@ fn scenario_g18_a_cut_assignment_is_an_error_and_never_fewer_partitions() {
     assert_eq!(rig.keys(), [ApiKey::JoinGroup]);
 }
 
-#[test]
-fn scenario_g18_a_cut_subscription_of_another_member_is_an_error_naming_it() {
+/// What the leader, `m`, hands out when the group has these members besides.
+fn handed_out(others: Vec<JoinGroupResponseMember>) -> Vec<(String, Vec<i32>)> {
     let mut rig = Rig::new();
+    add_topic(&mut rig.cluster, "t", 4);
     let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
-    let metadata = subscription(&["t"]).slice(..7);
-    answer.members.push(JoinGroupResponseMember { member_id: "bad".into(), metadata, ..Default::default() });
+    answer.members.extend(others);
     rig.answer(answer.into());
-    let events = rig.events();
-    assert!(
-        matches!(&events[..], [GroupEvent::Failed(e)] if e.to_string().contains("member bad")),
-        "{events:?}"
-    );
-    assert!(rig.asks.is_empty());
+    let sync: SyncGroupRequest = rig.asked(ApiKey::SyncGroup);
+    let each = |a: &SyncGroupRequestAssignment| {
+        let partitions = Assignment::decode(&a.assignment).unwrap().partitions;
+        (a.member_id.to_string(), partitions.iter().map(|p| p.partition).collect())
+    };
+    sync.assignments.iter().map(each).collect()
+}
+
+fn other(id: &str, metadata: Bytes) -> JoinGroupResponseMember {
+    JoinGroupResponseMember { member_id: id.into(), metadata, ..Default::default() }
+}
+
+#[test]
+fn case_d2_a_member_that_is_listed_twice_gets_one_share() {
+    let t = || subscription(&["t"]);
+    let fair = [("m".to_owned(), vec![0, 1]), ("n".to_owned(), vec![2, 3])];
+    assert_eq!(handed_out(vec![other("n", t()), other("n", t())]), fair, "another one, side by side");
+    assert_eq!(handed_out(vec![other("n", t()), other("m", t())]), fair, "the leader, and apart");
+    assert_eq!(handed_out(vec![other("n", t()), other("m", t()), other("n", t())]), fair, "both");
+    let changed = handed_out(vec![other("n", subscription(&["u"])), other("n", t())]);
+    assert_eq!(changed, fair, "its latest subscription counts");
+}
+
+#[test]
+fn case_g_a_blobs_that_end_early_cost_nothing_or_their_own_member() {
+    let hex = |bytes: &'static [u8]| Bytes::from_static(bytes);
+    let fair = [("m".to_owned(), vec![0, 1]), ("n".to_owned(), vec![2, 3])];
+    let sarama = hex(&[0, 1, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff]);
+    assert_eq!(handed_out(vec![other("n", sarama)]), fair, "version 1 without owned partitions");
+    assert_eq!(handed_out(vec![other("n", hex(&[0, 0, 0, 0, 0, 1, 0, 1, b't']))]), fair, "without user data");
+
+    let alone = [("m".to_owned(), vec![0, 1, 2, 3]), ("n".to_owned(), vec![])];
+    for unreadable in [Bytes::new(), hex(&[0]), subscription(&["t"]).slice(..7), hex(&[0xff; 6])] {
+        assert_eq!(handed_out(vec![other("n", unreadable)]), alone);
+    }
+}
+
+#[test]
+fn case_g_a_a_blob_that_cannot_be_read_is_reported_once_naming_its_member() {
+    let mut rig = Rig::new();
+    let joined = |bad: &[&str]| {
+        let ResponseKind::JoinGroup(mut answer) = join_ok("m", 1, true, &["t"]) else { panic!() };
+        answer.members.extend(bad.iter().map(|id| other(id, subscription(&["t"]).slice(..7))));
+        ResponseKind::from(answer)
+    };
+    let mut reported = |bad: &[&str]| {
+        rig.answer(joined(bad));
+        rig.answer(sync_error(ErrorCode::RebalanceInProgress));
+        rig.sleep(2 * SECOND);
+        let told = |event: &GroupEvent| match event {
+            GroupEvent::Notice(error) if matches!(error.kind(), ErrorKind::Decode(_)) => {
+                Some(error.to_string())
+            }
+            GroupEvent::Notice(error) if error.code() == Some(ErrorCode::RebalanceInProgress) => None,
+            other => panic!("{other:?}"),
+        };
+        rig.events().iter().filter_map(told).collect::<Vec<_>>().join(" ")
+    };
+    let first = reported(&["n"]);
+    assert!(first.contains("member n") && first.contains("(group g"), "{first}");
+    assert_eq!(reported(&["n"]), "");
+    let second = reported(&["n", "o"]);
+    assert!(second.contains("member o") && !second.contains("member n"), "{second}");
+    assert_eq!(reported(&[]), "");
+    assert!(reported(&["n"]).contains("member n"), "it was away, or well, in between");
 }
 
 #[test]
@@ -269,6 +328,26 @@ fn the_leader_does_not_wait_for_ever_for_a_topic_that_does_not_exist() {
     add_topic(&mut rig.cluster, "never", 1);
     rig.metadata_changed();
     assert!(matches!(rig.events()[..], [GroupEvent::Revoking { assignment: 1, .. }]), "it came after all");
+}
+
+#[test]
+fn case_g_b_a_deleted_topic_that_is_still_subscribed_adds_no_wait() {
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    add_topic(&mut rig.cluster, "u", 1);
+    rig.subscribe(&["t", "u"]);
+    rig.answer(join_ok("m", 1, true, &["t", "u"]));
+    for generation in 2..4 {
+        rig.answer(sync_ok(blob(&[("t", 0)])));
+        rig.answer(offsets(&[("t", 0, 1)]));
+        rig.cluster.topics.remove("u");
+        rig.rebalance();
+        rig.revoked(generation - 1);
+        rig.answer(join_ok("m", generation as i32, true, &["t", "u"]));
+        assert_eq!(rig.keys(), [ApiKey::SyncGroup], "at once, generation {generation}");
+    }
+    rig.answer(sync_error(ErrorCode::RebalanceInProgress));
+    rig.answer(join_ok("m", 5, true, &["t", "u", "new"]));
+    assert!(rig.keys().is_empty(), "what it never looked for is waited for");
 }
 
 #[test]
@@ -320,6 +399,182 @@ fn missing_rights_for_a_topic_are_told_naming_it_and_tried_again() {
     let events = rig.events();
     assert!(matches!(&events[..], [GroupEvent::Failed(e)]
         if e.code() == Some(denied) && e.context().topic.as_deref() == Some("t") && e.context().partition == Some(0)));
+}
+
+/// A follower that was assigned `t-0` and `u-0`, and asks for their offsets.
+fn restoring_two_topics() -> Rig {
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    add_topic(&mut rig.cluster, "u", 1);
+    rig.subscribe(&["t", "u"]);
+    rig.answer(join_ok("m", 1, false, &["t", "u"]));
+    rig.answer(sync_ok(blob(&[("t", 0), ("u", 0)])));
+    rig
+}
+
+fn u_failed(error: ErrorCode) -> ResponseKind {
+    offsets_with(&[("t", 0, 4, ErrorCode::None), ("u", 0, -1, error)], ErrorCode::None)
+}
+
+/// The partitions that the open OffsetFetch asks for.
+fn asked_offsets(rig: &Rig) -> Vec<(String, Vec<i32>)> {
+    let fetch: OffsetFetchRequest = rig.asked(ApiKey::OffsetFetch);
+    let topics = fetch.groups[0].topics.clone().unwrap();
+    topics.iter().map(|t| (t.name.to_string(), t.partition_indexes.to_vec())).collect()
+}
+
+#[test]
+fn case_m5_one_bad_topic_does_not_stall_the_others() {
+    let denied = ErrorCode::TopicAuthorizationFailed;
+    let mut rig = restoring_two_topics();
+    rig.answer(u_failed(denied));
+    let events = rig.events();
+    assert_eq!(events[0], assigned(1, 1, &[("t", 0, Some(4))]));
+    assert!(matches!(&events[1..], [GroupEvent::Failed(e)]
+        if e.code() == Some(denied) && e.context().topic.as_deref() == Some("u")));
+    rig.commit(1, &[(0, 5)]);
+    rig.answer(committed(&[(0, ErrorCode::None)]));
+    for _ in 0..3 {
+        rig.sleep(5 * SECOND);
+        rig.answer(heartbeat(ErrorCode::None));
+        assert_eq!(asked_offsets(&rig), [("u".to_owned(), vec![0])]);
+        rig.answer(offsets_with(&[("u", 0, -1, denied)], ErrorCode::None));
+    }
+    assert_eq!(rig.events().len(), 1, "the commit, and nothing is told again");
+    rig.sleep(5 * SECOND);
+    rig.answer(offsets(&[("u", 0, 7)]));
+    let [GroupEvent::AssignedMore { assignment: 1, partitions }] = &rig.events()[..] else { panic!() };
+    assert_eq!((&*partitions[0].0.topic, partitions[0].1.as_ref().map(|c| c.offset)), ("u", Some(7)));
+    assert!(!rig.keys().contains(&ApiKey::OffsetFetch));
+}
+
+#[test]
+fn case_m5_what_should_pass_is_waited_for_a_moment_and_told_when_it_lasts() {
+    for (error, is_error) in [
+        (ErrorCode::UnknownTopicId, true),
+        (ErrorCode::UnknownTopicOrPartition, true),
+        (ErrorCode::UnstableOffsetCommit, false),
+    ] {
+        let mut rig = restoring_two_topics();
+        let (mut asked, mut events) = (0, Vec::new());
+        for _ in 0..600 {
+            rig.sleep(100 * MS);
+            if rig.keys().contains(&ApiKey::Heartbeat) {
+                rig.answer(heartbeat(ErrorCode::None));
+            }
+            if rig.keys().contains(&ApiKey::OffsetFetch) {
+                asked += 1;
+                rig.answer(u_failed(error));
+            }
+            events.extend(rig.events());
+        }
+        assert_eq!(events[0], assigned(1, 1, &[("t", 0, Some(4))]), "{error:?}");
+        match &events[1..] {
+            [GroupEvent::Failed(e)] => assert!(is_error && e.code() == Some(error)),
+            [GroupEvent::Notice(e)] => assert!(!is_error && e.code() == Some(error)),
+            other => panic!("{error:?}: {other:?}"),
+        }
+        assert!(asked < 30, "{error:?}: asked {asked} times in a minute");
+    }
+}
+
+#[test]
+fn case_m5_partitions_that_wait_for_their_offsets_go_with_their_assignment() {
+    let mut rig = restoring_two_topics();
+    rig.answer(u_failed(ErrorCode::TopicAuthorizationFailed));
+    rig.events();
+    rig.rebalance();
+    assert!(matches!(rig.events()[..], [GroupEvent::Revoking { assignment: 1, .. }]));
+    rig.sleep(10 * SECOND);
+    assert!(!rig.keys().contains(&ApiKey::OffsetFetch));
+    rig.revoked(1);
+    rig.answer(join_ok("m", 2, false, &["t", "u"]));
+    rig.answer(sync_ok(blob(&[("u", 0)])));
+    rig.answer(offsets(&[("u", 0, 7)]));
+    assert_eq!(rig.events(), [assigned(2, 2, &[("u", 0, Some(7))])]);
+}
+
+/// Answers whatever is asked for so many seconds: this API with this error, the others well. How often it was asked.
+fn struggle(rig: &mut Rig, key: ApiKey, error: ErrorCode, seconds: u32) -> u32 {
+    let mut asked = 0;
+    for _ in 0..seconds * 20 {
+        for open in rig.keys() {
+            asked += u32::from(open == key);
+            rig.answer(match open {
+                ApiKey::JoinGroup if key == open => join_error(error),
+                ApiKey::SyncGroup if key == open => sync_error(error),
+                ApiKey::OffsetFetch if key == open => offsets_with(&[], error),
+                ApiKey::Heartbeat if key == open => heartbeat(error),
+                ApiKey::OffsetCommit if key == open => committed(&[(0, error)]),
+                ApiKey::JoinGroup => join_ok("m", 1, false, &["t"]),
+                ApiKey::SyncGroup => sync_ok(blob(&[("t", 0)])),
+                ApiKey::OffsetFetch => offsets(&[("t", 0, 4)]),
+                ApiKey::Heartbeat => heartbeat(ErrorCode::None),
+                other => panic!("{other:?}"),
+            });
+        }
+        rig.sleep(50 * MS);
+    }
+    asked
+}
+
+fn notices(rig: &mut Rig) -> Vec<Option<ErrorCode>> {
+    let notice = |event: &GroupEvent| match event {
+        GroupEvent::Notice(error) => Some(error.code()),
+        _ => None,
+    };
+    rig.events().iter().filter_map(notice).collect()
+}
+
+#[test]
+fn case_g_c_a_step_that_fails_for_long_is_reported_once_and_not_hurried() {
+    let steps = [
+        (ApiKey::JoinGroup, ErrorCode::CoordinatorNotAvailable),
+        (ApiKey::JoinGroup, ErrorCode::UnknownMemberId),
+        (ApiKey::SyncGroup, ErrorCode::NotCoordinator),
+        (ApiKey::SyncGroup, ErrorCode::RebalanceInProgress),
+        (ApiKey::SyncGroup, ErrorCode::IllegalGeneration),
+        (ApiKey::OffsetFetch, ErrorCode::UnstableOffsetCommit),
+        (ApiKey::OffsetFetch, ErrorCode::CoordinatorLoadInProgress),
+    ];
+    for (key, error) in steps {
+        let mut rig = Rig::new();
+        struggle(&mut rig, key, error, 4);
+        assert_eq!(notices(&mut rig), [], "{key:?} {error:?}: it may pass");
+        let asked = struggle(&mut rig, key, error, 596);
+        assert_eq!(notices(&mut rig), [Some(error)], "{key:?} {error:?}");
+        assert!((100..800).contains(&asked), "{key:?} {error:?}: asked {asked} times in ten minutes");
+        struggle(&mut rig, ApiKey::LeaveGroup, error, 20);
+        assert!(matches!(rig.events()[..], [GroupEvent::Assigned { .. }]), "{key:?} {error:?}");
+    }
+}
+
+#[test]
+fn case_g_c_what_fails_again_after_it_was_well_is_reported_again() {
+    let mut rig = Rig::new();
+    for _ in 0..2 {
+        struggle(&mut rig, ApiKey::SyncGroup, ErrorCode::RebalanceInProgress, 20);
+        assert_eq!(notices(&mut rig), [Some(ErrorCode::RebalanceInProgress)]);
+        struggle(&mut rig, ApiKey::LeaveGroup, ErrorCode::None, 20);
+        rig.sleep(3 * SECOND);
+        rig.answer(heartbeat(ErrorCode::UnknownMemberId));
+        rig.events();
+    }
+}
+
+#[test]
+fn case_g_c_heartbeats_and_commits_that_fail_for_long_are_reported_once() {
+    for error in [ErrorCode::CoordinatorNotAvailable, ErrorCode::NotCoordinator] {
+        let mut rig = Rig::stable();
+        for _ in 0..2 {
+            struggle(&mut rig, ApiKey::Heartbeat, error, 20);
+            assert_eq!(notices(&mut rig), [Some(error)], "heartbeats");
+            struggle(&mut rig, ApiKey::LeaveGroup, error, 10);
+        }
+        let mut rig = Rig::stable();
+        rig.commit(1, &[(0, 1)]);
+        struggle(&mut rig, ApiKey::OffsetCommit, error, 20);
+        assert_eq!(notices(&mut rig), [Some(error)], "commits");
+    }
 }
 
 #[test]

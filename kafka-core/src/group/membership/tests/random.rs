@@ -196,6 +196,9 @@ impl Run {
                     // One without partitions ends without notice.
                     seen.held = (!partitions.is_empty()).then_some(assignment);
                 }
+                GroupEvent::AssignedMore { assignment, partitions } => {
+                    assert!(seen.held == Some(assignment) && !seen.revoking && !partitions.is_empty());
+                }
                 GroupEvent::Revoking { assignment, .. } => {
                     assert!(seen.held == Some(assignment) && !seen.revoking);
                     seen.revoking = true;
@@ -206,6 +209,7 @@ impl Run {
                 }
                 GroupEvent::Committed { id, .. } => assert!(seen.waiting.remove(&id), "two outcomes"),
                 GroupEvent::Failed(error) => seen.fenced |= error.code() == Some(ErrorCode::FencedInstanceId),
+                GroupEvent::Notice(_) => {}
                 GroupEvent::Left => {
                     assert!(seen.leaving, "left without being asked");
                     (seen.held, seen.revoking, seen.leaving) = (None, false, false);

@@ -350,7 +350,9 @@ pub(super) fn assigned(number: u32, generation: i32, partitions: &[(&str, i32, O
 /// The error code that an event tells, for `Lost`, `Failed` and a failed commit.
 pub(super) fn told(event: &GroupEvent) -> Option<ErrorCode> {
     match event {
-        GroupEvent::Lost { error, .. } | GroupEvent::Failed(error) => error.code(),
+        GroupEvent::Lost { error, .. } | GroupEvent::Failed(error) | GroupEvent::Notice(error) => {
+            error.code()
+        }
         GroupEvent::Committed { result: Err(error), .. } => error.code(),
         _ => None,
     }

@@ -144,6 +144,7 @@ impl App {
                 };
                 self.owns = partitions.into_iter().map(start).collect();
             }
+            GroupEvent::AssignedMore { .. } => panic!("all offsets can be had"),
             GroupEvent::Revoking { assignment, .. } if !self.sleeps => {
                 self.owns.clear();
                 member.revoked(now, assignment);
@@ -154,7 +155,7 @@ impl App {
                 self.lost += 1;
             }
             GroupEvent::Committed { result, .. } => result.unwrap(),
-            GroupEvent::Failed(error) => panic!("{error:?}"),
+            GroupEvent::Failed(error) | GroupEvent::Notice(error) => panic!("{error:?}"),
             GroupEvent::Left => {
                 self.owns.clear();
                 self.left = true;
