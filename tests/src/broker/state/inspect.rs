@@ -12,6 +12,7 @@ use kafka_proto::wire::Records;
 
 use super::batch::{Incoming, MAX_DECOMPRESSED};
 use super::convert;
+use crate::broker::dialect::Dialect;
 use crate::broker::release::Release;
 
 /// The checksum of the old message formats.
@@ -52,7 +53,8 @@ impl From<RecordsError> for Refusal {
 }
 
 /// Checks what a produce request of `version` brings, and turns it into the format the release stores.
-pub(crate) fn inspect(records: Option<&Records>, version: i16, release: Release) -> CheckedRecords {
+pub(crate) fn inspect(records: Option<&Records>, version: i16, dialect: Dialect) -> CheckedRecords {
+    let Dialect { release, oddities } = dialect;
     let bytes = records.cloned().unwrap_or_default().into_bytes();
     let mut parsed = batches(bytes);
     let mut sent = Vec::new();
@@ -60,6 +62,10 @@ pub(crate) fn inspect(records: Option<&Records>, version: i16, release: Release)
         let batch = batch?;
         check_format(&batch, version, release)?;
         check_crc(&batch)?;
+        if !oddities.takes(batch.compression()) {
+            let text = "Compression is not supported";
+            return Err(Refusal::new(ErrorCode::UnsupportedForMessageFormat, text));
+        }
         sent.push(batch);
     }
     if parsed.trailing_bytes() > 0 {
