@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kafka_proto::{ApiKey, ErrorCode};
 
 use crate::broker::{
-    ClusterConfig, ClusterState, ControlError, Counters, Fault, FaultRule, NodeAddress, NodeId, Now, Release,
-    StoredRecord, UnknownRelease,
+    ClusterConfig, ClusterState, ControlError, Counters, Fault, FaultRule, NodeAddress, NodeId, Now, Profile,
+    Release, StoredRecord, UnknownRelease,
 };
 use crate::serve::Front;
 
@@ -76,6 +76,13 @@ impl ClusterBuilder {
     /// The release to pose as, such as "2.8". Default: the newest.
     pub fn kafka_version(mut self, release: &str) -> Self {
         self.release = release.parse();
+        self
+    }
+
+    /// The vendor to play, with its release. Other settings so far are replaced, oddities among them.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.config = ClusterConfig::profile(profile);
+        self.release = Ok(profile.release());
         self
     }
 

@@ -212,3 +212,29 @@ fn a_cluster_of_three_nodes_starts() {
     let (_, cluster) = start();
     assert_eq!(cluster.nodes().count(), 3);
 }
+
+#[test]
+fn idle_connections_are_cut_by_brokers_or_forgotten_by_middleboxes() {
+    use kafka_testkit::broker::IdleCut::{Close, Forget};
+    let after = Duration::from_millis(200);
+    for cut in [Close(after), Forget(after)] {
+        let cluster = Cluster::builder().configure(|config| config.oddities = config.oddities.idle(cut));
+        let cluster = cluster.topic("t", 1).start().unwrap();
+        let mut client = Client::connect(&cluster.bootstrap());
+        for _ in 0..3 {
+            std::thread::sleep(after / 4);
+            topic_id(&mut client);
+        }
+        std::thread::sleep(after * 2);
+        // One says so at once, the other not before it is used.
+        client.0.set_nonblocking(true).unwrap();
+        let closed = matches!(client.0.peek(&mut [0]), Ok(0));
+        assert_eq!(closed, cut == Close(after));
+        client.0.set_nonblocking(false).unwrap();
+        if !closed {
+            client.send(9, MetadataRequest::default());
+            client.receive(ApiKey::Metadata, 9).expect_err("forgotten");
+        }
+        topic_id(&mut Client::connect(&cluster.bootstrap()));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::oddities::Oddities;
 use super::release::Release;
 use super::state::topic_config::TopicConfig;
 
@@ -13,6 +14,8 @@ pub type NodeId = i32;
 pub struct ClusterConfig {
     /// The release the cluster poses as. Default: the newest.
     pub release: Release,
+    /// What sets the cluster apart from that release. Default: nothing. See also [`super::Profile`].
+    pub oddities: Oddities,
     /// Where topic ids, member ids and session ids come from. Default: 0.
     pub seed: u64,
     /// Whether Metadata requests make the topics they name. Default: false.
@@ -51,6 +54,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         ClusterConfig {
             release: Release::NEWEST,
+            oddities: Oddities::default(),
             seed: 0,
             auto_create_topics: false,
             default_partitions: 1,

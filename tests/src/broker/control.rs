@@ -8,6 +8,7 @@ use kafka_proto::{ApiKey, ErrorCode, Str};
 
 use super::config::NodeId;
 use super::counters::Counters;
+use super::dialect::Dialect;
 use super::faults::{Fault, FaultRule};
 use super::release::Release;
 use super::state::batch::StoredRecord;
@@ -293,6 +294,11 @@ impl ClusterState {
     /// The release a node poses as: which versions of which APIs it takes.
     pub fn release_of(&self, id: NodeId) -> Release {
         self.nodes.get(&id).map_or(self.config.release, |node| node.release)
+    }
+
+    /// What a node takes and lists: its release, as far as the vendor offers it.
+    pub fn dialect_of(&self, id: NodeId) -> Dialect {
+        Dialect { release: self.release_of(id), oddities: self.config.oddities }
     }
 
     /// A node gets another release than the cluster, as in the middle of an upgrade; what the cluster does is still that of

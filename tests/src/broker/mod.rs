@@ -16,10 +16,14 @@ mod api;
 mod config;
 mod control;
 mod counters;
+mod dialect;
 mod dice;
 mod faults;
 mod lag;
+mod nulls;
+mod oddities;
 mod prepared;
+mod profile;
 mod racks;
 mod release;
 pub(crate) mod state;
@@ -31,13 +35,16 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use kafka_proto::{Bytes, ResponseKind, Str, frame};
+use kafka_proto::{ApiKey, Bytes, ErrorCode, RequestKind, ResponseKind, Str, frame};
 
 pub use config::{ClusterConfig, NodeAddress, NodeId};
 pub use control::ControlError;
 pub use counters::Counters;
+pub use dialect::Dialect;
 pub use faults::{Fault, FaultRule};
+pub use oddities::{IdleCut, Oddities, Offer};
 pub use prepared::{Prepared, prepare};
+pub use profile::Profile;
 pub use release::{Release, UnknownRelease};
 pub use state::batch::{StoredHeader, StoredRecord};
 pub use state::topic_config::ConfigError;
@@ -162,7 +169,7 @@ impl ClusterState {
     ///
     /// The front must not give a connection's next request before this one is answered.
     pub fn handle(&mut self, now: Now, node: NodeId, conn: ConnKey, frame: &Bytes) -> Outcome {
-        let prepared = prepare(frame, self.release_of(node));
+        let prepared = prepare(frame, self.dialect_of(node));
         self.handle_prepared(now, node, conn, prepared)
     }
 
@@ -235,7 +242,7 @@ impl ClusterState {
         match prepared {
             Prepared::Unreadable(_) => self.push(conn, Outcome::Close),
             Prepared::ApiVersionsTooNew { correlation_id } => {
-                let answer = api::api_versions::too_new(self.release_of(node), correlation_id);
+                let answer = api::api_versions::too_new(self.dialect_of(node), correlation_id);
                 self.push(conn, answer);
             }
             Prepared::Request(mut arrived) => {
@@ -256,7 +263,10 @@ impl ClusterState {
     /// Lets a request past the faults that are asked for, or has one happen to it.
     fn admit(&mut self, arrived: Arrived) {
         match self.faults.take(arrived.call.node, arrived.call.key) {
-            None => self.execute(arrived),
+            None => match self.odd_refusal(&arrived) {
+                None => self.execute(arrived),
+                Some(error) => self.befall(arrived, Fault::Error(error)),
+            },
             Some(fault) => {
                 self.counters.count_fault(arrived.call.key, &fault);
                 self.befall(arrived, fault);
@@ -264,11 +274,31 @@ impl ClusterState {
         }
     }
 
+    /// The error with which the vendor's broker answers a request that Kafka's would execute.
+    fn odd_refusal(&self, arrived: &Arrived) -> Option<ErrorCode> {
+        let (oddities, key) = (&self.config.oddities, arrived.call.key);
+        match key {
+            _ if !oddities.implements(key) => Some(ErrorCode::UnknownServerError),
+            ApiKey::InitProducerId if !oddities.allows_idempotent_write() => {
+                Some(ErrorCode::ClusterAuthorizationFailed)
+            }
+            ApiKey::Produce if oddities.throttles(self.counters.requests(key)) => {
+                Some(ErrorCode::PolicyViolation)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether no answer to this request is expected or given.
+    fn answers_nothing(&self, request: &RequestKind) -> bool {
+        api::expects_no_answer(request) && !self.config.oddities.answers_acks_of_none()
+    }
+
     fn befall(&mut self, mut arrived: Arrived, fault: Fault) {
         let conn = arrived.call.conn;
         match fault {
             Fault::Error(error) => match api::refuse(&arrived.request, arrived.call.version, error) {
-                Some(response) if !api::expects_no_answer(&arrived.request) => {
+                Some(response) if !self.answers_nothing(&arrived.request) => {
                     self.answer(&arrived.call, response)
                 }
                 _ => self.push(conn, Outcome::Close),
@@ -310,7 +340,12 @@ impl ClusterState {
         if call.throttle_ms > 0 {
             api::set_throttle(&mut response, call.throttle_ms);
         }
-        let outcome = match frame::encode_response(call.correlation_id, call.version, &response) {
+        let encode = if self.config.oddities.has_null_for_empty_bytes() {
+            nulls::encode_response
+        } else {
+            frame::encode_response
+        };
+        let outcome = match encode(call.correlation_id, call.version, &response) {
             Ok(segments) => Outcome::Answer(segments),
             Err(error) => {
                 debug_assert!(false, "{:?} {}: {error}", call.key, call.version);

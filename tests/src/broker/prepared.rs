@@ -4,16 +4,16 @@ use kafka_proto::{ApiKey, Bytes, RequestKind, Str, frame};
 
 use super::ConnKey;
 use super::config::NodeId;
-use super::release::Release;
+use super::dialect::Dialect;
 use super::state::inspect::{CheckedRecords, inspect};
 
 /// What a frame turned out to be. Made by [`prepare`].
 #[derive(Debug)]
 #[allow(private_interfaces, reason = "callers pass it on, they do not look into it")]
 pub enum Prepared {
-    /// A request this release takes.
+    /// A request this node takes.
     Request(Box<Arrived>),
-    /// ApiVersions in a version this release does not know, which alone is answered all the same.
+    /// ApiVersions in a version this node does not know, which alone is answered all the same.
     ApiVersionsTooNew {
         /// The request's correlation id.
         correlation_id: i32,
@@ -47,15 +47,19 @@ pub(crate) struct Call {
 }
 
 /// Decodes a frame and checks the record batches in it: everything that costs time and needs no state.
-pub fn prepare(frame: &Bytes, release: Release) -> Prepared {
+pub fn prepare(frame: &Bytes, dialect: Dialect) -> Prepared {
+    let Dialect { release, oddities } = dialect;
     let Some((code, version, correlation_id)) = peek(frame) else {
         return Prepared::Unreadable("shorter than a request header".to_owned());
     };
     let Some(key) = ApiKey::from_code(code) else {
         return Prepared::Unreadable(format!("unknown API key {code}"));
     };
-    let taken = release.versions(key).is_some_and(|(min, max)| (min..=max).contains(&version));
-    if !taken && key == ApiKey::ApiVersions {
+    if oddities.closes_on(key, frame.len()) {
+        return Prepared::Unreadable(format!("{key:?} of {} bytes is denied", frame.len()));
+    }
+    let taken = dialect.versions(key).is_some_and(|(min, max)| (min..=max).contains(&version));
+    if !taken && key == ApiKey::ApiVersions && oddities.answers_new_api_versions() {
         return Prepared::ApiVersionsTooNew { correlation_id };
     }
     if !taken {
@@ -63,7 +67,7 @@ pub fn prepare(frame: &Bytes, release: Release) -> Prepared {
     }
     match frame::decode_request(frame) {
         Ok((header, request)) => {
-            let records = checked_records(&request, version, release);
+            let records = checked_records(&request, version, dialect);
             let call = Call {
                 node: -1,
                 conn: ConnKey(0),
@@ -80,10 +84,10 @@ pub fn prepare(frame: &Bytes, release: Release) -> Prepared {
     }
 }
 
-fn checked_records(request: &RequestKind, version: i16, release: Release) -> Vec<CheckedRecords> {
+fn checked_records(request: &RequestKind, version: i16, dialect: Dialect) -> Vec<CheckedRecords> {
     let RequestKind::Produce(produce) = request else { return Vec::new() };
     let partitions = produce.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    partitions.map(|partition| inspect(partition.records.as_ref(), version, release)).collect()
+    partitions.map(|partition| inspect(partition.records.as_ref(), version, dialect)).collect()
 }
 
 fn peek(frame: &Bytes) -> Option<(i16, i16, i32)> {

@@ -25,12 +25,15 @@ impl Release {
     pub(crate) const V0_11: Release = Release(0, 11, 0);
     pub(crate) const V1_0: Release = Release(1, 0, 0);
     pub(crate) const V2_0: Release = Release(2, 0, 0);
+    pub(crate) const V2_1: Release = Release(2, 1, 0);
     pub(crate) const V2_4: Release = Release(2, 4, 0);
     pub(crate) const V2_5: Release = Release(2, 5, 0);
     pub(crate) const V2_7: Release = Release(2, 7, 0);
     pub(crate) const V2_8: Release = Release(2, 8, 0);
     /// From here on the cluster poses as KRaft: any node takes what once only the controller took.
     pub(crate) const V3_3: Release = Release(3, 3, 0);
+    pub(crate) const V3_5: Release = Release(3, 5, 0);
+    pub(crate) const V3_8: Release = Release(3, 8, 0);
     /// The last release before 4.0.
     pub(crate) const V3_9: Release = Release(3, 9, 0);
     /// First release without the protocol versions that KIP-896 removed.

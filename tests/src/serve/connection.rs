@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use kafka_proto::Bytes;
 
 use super::Shared;
+use super::idle::Idle;
 use crate::broker::{ConnKey, NodeId, Outcome, prepare};
 
 /// Frames may not be larger, as Kafka's `socket.request.max.bytes` says by default.
@@ -24,10 +25,12 @@ pub(super) fn serve(
     mut stream: &TcpStream,
     answers: &Receiver<Outcome>,
 ) -> io::Result<()> {
-    let release = shared.with(|cluster, _| cluster.release());
+    let dialect = shared.with(|cluster, _| cluster.dialect_of(node));
     let mut reader = BufReader::with_capacity(64 << 10, stream);
-    while let Some(frame) = read_frame(&mut reader)? {
-        let prepared = prepare(&frame, release);
+    let mut idle = Idle::new(dialect.oddities.idle_cut());
+    while !reader.buffer().is_empty() || idle.wait(stream)? {
+        let Some(frame) = read_frame(&mut reader)? else { return Ok(()) };
+        let prepared = prepare(&frame, dialect);
         drop(frame);
         let mut outcome = shared.with(|cluster, now| cluster.handle_prepared(now, node, conn, prepared));
         if outcome == Outcome::Later {
@@ -35,6 +38,7 @@ pub(super) fn serve(
             outcome = answers.recv().unwrap_or(Outcome::Close);
         }
         match outcome {
+            _ if !idle.pass() => return Ok(()),
             Outcome::Answer(segments) => write_all(&mut stream, &segments)?,
             Outcome::NoAnswer => {}
             Outcome::Close | Outcome::Later => return Ok(()),

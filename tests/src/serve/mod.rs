@@ -9,6 +9,7 @@
 //! [`Front::stop`] returns, all threads have ended.
 
 mod connection;
+mod idle;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -385,7 +385,7 @@ impl World {
             }
             let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             conn.busy = true;
-            let prepared = prepare(&frame, self.net.cluster.release_of(node));
+            let prepared = prepare(&frame, self.net.cluster.dialect_of(node));
             self.arrived(id, node, &frame, &prepared);
             let now = broker_now(self.now);
             let outcome = self.net.cluster.handle_prepared(now, node, ConnKey(id), prepared);

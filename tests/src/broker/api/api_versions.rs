@@ -1,10 +1,11 @@
-//! ApiVersions: what the release the cluster poses as can do.
+//! ApiVersions: what the release the cluster poses as can do, and its vendor offers.
 
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_proto::{ApiKey, ErrorCode, frame};
 
 use super::{Call, ClusterState, Reply};
 use crate::broker::Outcome;
+use crate::broker::dialect::Dialect;
 use crate::broker::release::Release;
 
 pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: ApiVersionsRequest) -> Reply {
@@ -20,7 +21,7 @@ pub(crate) fn handle(cluster: &mut ClusterState, call: &Call, request: ApiVersio
     if call.version >= 5 && wrong_cluster(cluster, call, &request) {
         return refuse(&request, call.version, ErrorCode::RebootstrapRequired).into();
     }
-    ApiVersionsResponse { api_keys: listed(cluster.release_of(call.node)), ..Default::default() }.into()
+    ApiVersionsResponse { api_keys: listed(cluster.dialect_of(call.node)), ..Default::default() }.into()
 }
 
 /// The client has come to another broker than it thinks (KIP-1242).
@@ -34,20 +35,20 @@ pub(crate) fn refuse(_: &ApiVersionsRequest, _: i16, error: ErrorCode) -> ApiVer
 }
 
 /// The answer to a version the release does not know: in version 0, which every client can read (KIP-511).
-pub(crate) fn too_new(release: Release, correlation_id: i32) -> Outcome {
-    let own = listed(release).into_iter().filter(|api| api.api_key == ApiKey::ApiVersions.code());
-    let api_keys = if release >= Release::V2_4 { own.collect() } else { Vec::new() };
+pub(crate) fn too_new(dialect: Dialect, correlation_id: i32) -> Outcome {
+    let own = listed(dialect).into_iter().filter(|api| api.api_key == ApiKey::ApiVersions.code());
+    let api_keys = if dialect.release >= Release::V2_4 { own.collect() } else { Vec::new() };
     let error_code = ErrorCode::UnsupportedVersion.code();
     let response = ApiVersionsResponse { error_code, api_keys, ..Default::default() };
     frame::encode_response(correlation_id, 0, &response.into()).map_or(Outcome::Close, Outcome::Answer)
 }
 
-fn listed(release: Release) -> Vec<ApiVersion> {
+fn listed(dialect: Dialect) -> Vec<ApiVersion> {
     let api = |(key, min_version, max_version): (ApiKey, i16, i16)| ApiVersion {
         api_key: key.code(),
         min_version,
         max_version,
         ..Default::default()
     };
-    release.advertised().map(api).collect()
+    dialect.advertised().map(api).collect()
 }

@@ -133,6 +133,9 @@ fn named(cluster: &ClusterState, wanted: &Wanted) -> Option<(Str, i32)> {
 impl ClusterState {
     /// There are so many more bytes to read in a partition.
     pub(crate) fn wake_readers(&mut self, readers: &BTreeSet<WaitId>, bytes: usize) {
+        if !self.config.oddities.wakes_fetches() {
+            return;
+        }
         for id in readers {
             let Some(wait) = self.wait_mut(*id) else { continue };
             let Waiting::Fetch(fetch) = &mut wait.waiting else { continue };

@@ -80,6 +80,7 @@ pub(crate) fn handle(
     let mut response = ProduceResponse { responses, ..Default::default() };
     add_leaders(cluster, call, &request, &mut response);
     match request.acks {
+        0 if cluster.config.oddities.answers_acks_of_none() => response.into(),
         0 if failed => Reply::Close,
         0 => Reply::NoAnswer,
         -1 => answer_when_replicated(cluster, call, response, pending, request.timeout_ms),

@@ -42,6 +42,20 @@ fn an_old_broker_keeps_messages_and_gives_each_its_offset() {
 }
 
 #[test]
+fn a_flipped_byte_of_an_old_message_is_refused_wherever_it_is() {
+    const CRC_AT: usize = 12;
+    let mut rig = Rig::of_release(1, "0.10.2");
+    let whole = set(&["a"], Compression::None, 1).into_bytes();
+    for at in CRC_AT..whole.len() {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 0x40;
+        let refused = produced(rig.call(0, 2, produce("t", 1, Bytes::from(bytes).into())));
+        assert_ne!(error(refused.error_code), ErrorCode::None, "byte {at}");
+    }
+    assert!(rig.cluster.log("t", 0).is_empty());
+}
+
+#[test]
 fn an_old_broker_turns_older_messages_into_its_own() {
     let mut rig = Rig::of_release(1, "0.10.2");
     for codec in CODECS {

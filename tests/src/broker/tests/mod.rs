@@ -9,6 +9,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod produce;
+mod profiles;
 mod sessions;
 mod versions;
 

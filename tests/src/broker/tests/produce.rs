@@ -77,6 +77,22 @@ fn a_changed_bit_is_noticed() {
 }
 
 #[test]
+fn a_flipped_byte_is_refused_wherever_it_is() {
+    const CRC_AT: usize = 17;
+    let mut rig = Rig::new(1);
+    let whole = batch(&[(Some("k"), "a", 1), (None, "b", 2)], Compression::Lz4, ProducerStamp::NONE);
+    let whole = whole.into_bytes();
+    for at in CRC_AT..whole.len() {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 0x10;
+        let refused = rig.produce(0, "t", Bytes::from(bytes).into());
+        assert_ne!(error(refused.error_code), ErrorCode::None, "byte {at}");
+    }
+    assert!(rig.cluster.log("t", 0).is_empty());
+    assert_eq!(error(rig.produce(0, "t", whole.into()).error_code), ErrorCode::None);
+}
+
+#[test]
 fn exactly_one_batch_is_taken_and_only_of_magic_two() {
     let mut rig = Rig::new(1);
     let two = [one("a").into_bytes(), one("b").into_bytes()].concat();
