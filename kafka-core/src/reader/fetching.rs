@@ -4,7 +4,7 @@ use super::broker::{AsideFlight, MainFlight};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
-use super::machine::{ReaderMachine, Timer};
+use super::machine::ReaderMachine;
 use super::session::{Asked, Heading, Member};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Lane, Now};

@@ -27,7 +27,7 @@ pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots, Waited};
-#[cfg(all(test, shuttle))]
+#[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
 pub(crate) use encode::{BATCHES, produce_request};
