@@ -26,7 +26,7 @@ pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots};
-#[cfg(all(test, shuttle))]
+#[cfg(any(feature = "workloads", all(test, shuttle)))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
 pub(crate) use encode::{BATCHES, produce_request};
