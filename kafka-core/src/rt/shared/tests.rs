@@ -365,8 +365,14 @@ fn case_f4_an_answer_to_what_was_sought_since_is_freed_outside_the_lock() {
     }
     let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
     assert!(budget.reserve(LIMIT).is_none(), "whoever gives memory back calls the waker");
-    let data = PartitionData { records: Some(reading.batch().into()), ..PartitionData::default() };
-    let topic = FetchableTopicResponse { topic: "t".into(), partitions: vec![data], ..Default::default() };
+    // More than was reserved: nothing is given back before the end of the frame.
+    let data = |partition_index| PartitionData {
+        partition_index,
+        records: Some(reading.batch().into()),
+        ..PartitionData::default()
+    };
+    let partitions = [0, 1].map(data).into();
+    let topic = FetchableTopicResponse { topic: "t".into(), partitions, ..Default::default() };
     let response = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
     receive(&mut inbound, &frame::encode_response(2, version, &response.into()).unwrap().concat());
     let seen = std::mem::take(&mut *reading.seen.lock().unwrap());
