@@ -4,8 +4,8 @@
 //! Nothing secret is in them: no keys, values, headers or credentials, only names and numbers that brokers log as well.
 //! They are rare: none is told a record or a request that went well.
 //!
-//! A subscriber is code of the application, which may use the client itself. So the machines only keep what they tell
-//! ([`Traces`]); it leaves the client as [`Trace`]s, which are emitted once the client's lock is released.
+//! A subscriber is code of the application, which may use the client itself. So the machines only keep what they tell;
+//! it leaves the client as [`Trace`]s, which are emitted once the client's lock is released.
 //!
 //! | event | level | fields | when |
 //! |---|---|---|---|

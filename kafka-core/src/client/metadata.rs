@@ -73,6 +73,16 @@ impl Metadata {
         }
     }
 
+    /// The controller said that the topic exists. What brokers said before counts no more, and they are asked at once.
+    pub(crate) fn expect(&mut self, topic: &str) {
+        self.doubts.forget_topic(topic);
+        self.refused.remove(topic);
+        if self.wanted.contains_key(topic) && !self.cluster.topics.contains_key(topic) {
+            self.news.insert(Str::from(topic));
+            (self.stale, self.attempts) = (true, 0);
+        }
+    }
+
     pub(crate) fn is_any_wanted(&self) -> bool {
         !self.wanted.is_empty()
     }

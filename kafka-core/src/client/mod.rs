@@ -453,6 +453,12 @@ impl Client {
         self.settle(now);
     }
 
+    /// The topic was made, or exists already, whatever was known of it.
+    pub(crate) fn expect_topic(&mut self, now: Now, name: &str) {
+        self.metadata.expect(name);
+        self.settle(now);
+    }
+
     /// Whether somebody needs the topic.
     pub(crate) fn is_wanted(&self, name: &str) -> bool {
         self.metadata.is_wanted(name)

@@ -38,9 +38,6 @@ pub enum Received {
         response: Answered,
         /// How long the broker asks for silence on this connection (KIP-219); zero where the broker itself delayed.
         throttle: Duration,
-        /// The frame of the response to a fetch. It keeps the reader's memory charged and must outlive the handling of
-        /// the response: giving memory back calls a waker, which must not happen under a lock.
-        frame: Option<Bytes>,
     },
 }
 
@@ -151,11 +148,11 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
     let (_, response) = decode_response(api, version, &frame)
         .map_err(|error| ConnectionError::Undecodable(format!("{} {version}: {error}", api.name())))?;
     let throttle = throttle(&response, version);
-    let (response, frame) = match response {
-        ResponseKind::Fetch(response) => (Answered::Fetched(Box::new(digest(response))), Some(frame)),
-        other => (Answered::Plain(Box::new(fit::lift(other, version))), None),
+    let response = match response {
+        ResponseKind::Fetch(response) => Answered::Fetched(Box::new(digest(response).keeping(frame))),
+        other => Answered::Plain(Box::new(fit::lift(other, version))),
     };
-    Ok(Received::Response { id, response, throttle, frame })
+    Ok(Received::Response { id, response, throttle })
 }
 
 fn correlation_id_of(frame: &[u8]) -> i32 {

@@ -16,6 +16,22 @@ pub struct Fetched {
     pub(super) session_id: i32,
     pub(super) topics: Vec<FetchedTopic>,
     pub(super) nodes: Vec<Node>,
+    /// What all of it is a part of.
+    frame: Bytes,
+}
+
+impl Fetched {
+    /// Keeps the frame that the response came in.
+    #[must_use]
+    pub(crate) fn keeping(self, frame: Bytes) -> Self {
+        Self { frame, ..self }
+    }
+
+    /// The frame, to be kept until the response was handled: its end gives memory back, which calls a waker and must not
+    /// happen under a lock.
+    pub(crate) fn take_frame(&mut self) -> Bytes {
+        std::mem::take(&mut self.frame)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +95,7 @@ pub fn digest(response: FetchResponse) -> Fetched {
         session_id: response.session_id,
         topics: response.responses.into_iter().map(topic).collect(),
         nodes: response.node_endpoints.into_iter().filter_map(node).collect(),
+        frame: Bytes::new(),
     }
 }
 

@@ -60,7 +60,8 @@ impl<R> Client<R> {
     /// Creates topics, and waits until brokers know them. One that exists already is an error of its own.
     ///
     /// # Errors
-    /// The outer one when the controller could not be asked; the inner ones by topic.
+    /// The outer one when the controller could not be asked; the inner ones by topic, also where one was created and
+    /// brokers do not know it in time.
     ///
     /// # Cancel safety
     /// Once it was polled the topics may be created, whether or not it is dropped.
@@ -82,14 +83,20 @@ impl<R> Client<R> {
         let deadline = self.deadline();
         let response = self.ask(Target::Controller, request, create_topics_code).await?;
         let ResponseKind::CreateTopics(response) = response else { return Err(unexpected(&response)) };
-        let results: Vec<(Str, Result<()>)> = response
+        let mut results: Vec<(Str, Result<()>)> = response
             .topics
             .into_iter()
             .map(|t| (t.name.clone(), outcome(t.error_code, ApiKey::CreateTopics, &t.name, t.error_message)))
             .collect();
-        for (name, result) in &results {
-            if result.is_ok() {
-                TopicWait::new(self.handle.shared(), name, deadline).await?;
+        let now = self.handle.now();
+        let there = results.iter().filter(|(_, result)| is_there(result)).map(|(name, _)| name);
+        self.handle.with(|state| there.for_each(|name| state.core.expect_topic(now, name)));
+        for (name, result) in results.iter_mut().filter(|(_, result)| is_there(result)) {
+            let known = TopicWait::new(self.handle.shared(), name, deadline).await;
+            // Who may create a topic need not be allowed to see it.
+            let unknown = known.err().filter(|e| e.code() != Some(ErrorCode::TopicAuthorizationFailed));
+            if let (Ok(()), Some(error)) = (&*result, unknown) {
+                *result = Err(error);
             }
         }
         Ok(results)
@@ -269,6 +276,11 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
         configs: topic.configs.iter().map(config).collect(),
         ..CreatableTopic::default()
     }
+}
+
+/// Whether the controller's answer says that the topic exists.
+fn is_there(result: &Result<()>) -> bool {
+    result.as_ref().err().is_none_or(|error| error.code() == Some(ErrorCode::TopicAlreadyExists))
 }
 
 fn outcome(code: i16, api: ApiKey, topic: &Str, message: Option<Str>) -> Result<()> {

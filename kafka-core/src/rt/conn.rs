@@ -7,7 +7,8 @@ use super::runtime::Stream;
 use super::shared::{EndHook, Shared};
 use crate::client::Input;
 use crate::error::ConnectionError;
-use crate::link::{ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Transmit, Unanswered};
+use crate::link::{Answered, ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Transmit, Unanswered};
+use kafka_proto::Bytes;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -56,15 +57,17 @@ impl Inbound {
         self.link.received(len);
         while let Some(received) = self.link.poll()? {
             // What the client keeps nothing of ends with the frame, outside of the lock.
-            let mut _frame = None;
+            let mut _frame = Bytes::new();
             let input = match received {
                 Received::Ready(versions) => Input::Connected { conn: self.conn, versions },
                 Received::SetupGoesOn => {
                     self.wake_writer();
                     continue;
                 }
-                Received::Response { id, response, throttle, frame } => {
-                    _frame = frame;
+                Received::Response { id, mut response, throttle } => {
+                    if let Answered::Fetched(fetched) = &mut response {
+                        _frame = fetched.take_frame();
+                    }
                     Input::Response { conn: self.conn, id, response, throttle }
                 }
             };

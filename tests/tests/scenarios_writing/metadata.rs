@@ -5,6 +5,7 @@ use kafka_core::ErrorCode;
 use kafka_core::Message;
 use kafka_core::error::ConnectionError;
 use kafka_core::error::ErrorKind;
+use kafka_core::reader::Reset;
 use kafka_core::rt::NewTopic;
 use kafka_core::writer::{Fate, Manual};
 use kafka_proto::messages::metadata::MetadataResponse;
@@ -354,5 +355,95 @@ fn scenario_n10_an_advertised_address_of_a_foreign_service() {
         assert_eq!(*after, Duration::from_secs(10));
         assert_eq!(*last.kind(), ErrorKind::Connection(ConnectionError::HttpServer), "{last:?}");
         assert!(last.to_string().contains(&format!("n{stranger}:9092")), "{last}");
+    });
+}
+
+/// Who waits for a missing topic long enough is told that there is none. Once it is made that counts no more: the topic can
+/// be used at once, and those who waited go on.
+#[test]
+fn case_u3_a_topic_that_was_missing_is_usable_once_it_is_made() {
+    for in_group in [false, true] {
+        three_nodes(1).run(move |sim| async move {
+            let client = sim.client().connect().await.unwrap();
+            let reader = client.reader("new");
+            let reader = if in_group { reader.group("g") } else { reader };
+            let mut reader = reader.reset(Reset::First).build().unwrap();
+            let reads = sim.spawn(async move {
+                loop {
+                    if let Ok(message) = reader.fetch_message().await {
+                        return message.unwrap();
+                    }
+                }
+            });
+            sim.sleep(secs(7)).await;
+            let begun = sim.elapsed();
+            client.create_topic(NewTopic::new("new", 1)).await.unwrap();
+            let writer = client.writer("new").build().unwrap();
+            writer.write_messages([Message::new("x")]).await.unwrap();
+            assert!(sim.elapsed() - begun < ms(500), "{:?}", sim.elapsed() - begun);
+            let read = sim.within(secs(10), reads).await.expect("the reader does not go on");
+            assert_eq!(read.value.as_deref(), Some(&b"x"[..]));
+        });
+    }
+}
+
+/// The same for one that another client has made, and for several in one call.
+#[test]
+fn case_u3_a_topic_that_another_client_made_is_usable_at_once() {
+    three_nodes(1).run(|sim| async move {
+        let (client, other) = (sim.client().connect().await.unwrap(), sim.client().connect().await.unwrap());
+        let writer = client.writer_to_any().build().unwrap();
+        for topic in ["new", "newer"] {
+            let failed = writer.write_messages([Message::new("x").topic(topic)]).await.unwrap_err();
+            let error = failed.results[0].as_ref().unwrap_err();
+            assert_eq!(error.error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+        }
+        let _keeps = ["new", "newer"].map(|topic| client.reader(topic).build().unwrap());
+        sim.sleep(secs(20)).await;
+        other.create_topic(NewTopic::new("new", 1)).await.unwrap();
+        client.create_topic(NewTopic::new("new", 1)).await.unwrap();
+        writer.write_messages([Message::new("x").topic("new")]).await.unwrap();
+        let both = [NewTopic::new("new", 1), NewTopic::new("newer", 1)];
+        let made = client.create_topics(both).await.unwrap();
+        assert_eq!(made[0].1.as_ref().unwrap_err().code(), Some(ErrorCode::TopicAlreadyExists));
+        assert!(made[1].1.is_ok(), "{made:?}");
+        writer.write_messages([Message::new("x").topic("newer")]).await.unwrap();
+    });
+}
+
+/// Brokers that hear of the topic late: the answers in between say that there is none.
+#[test]
+fn case_u3_a_topic_that_brokers_hear_of_late() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let _reader = client.reader("t2").build().unwrap();
+        sim.sleep(secs(12)).await;
+        change_metadata(&sim, 6, |metadata| {
+            for topic in metadata.topics.iter_mut() {
+                topic.error_code = ErrorCode::UnknownTopicOrPartition.code();
+                topic.partitions.clear();
+            }
+        });
+        client.create_topic(NewTopic::new("t2", 1)).await.unwrap();
+        let writer = client.writer("t2").build().unwrap();
+        writer.write_messages([Message::new("x")]).await.unwrap();
+    });
+}
+
+/// CREATE is allowed and DESCRIBE is not: the topic is made, and the error of another stands beside it.
+#[test]
+fn case_a2_a_topic_that_was_made_and_may_not_be_seen() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        change_metadata(&sim, 100, |metadata| {
+            for topic in metadata.topics.iter_mut().filter(|topic| topic.name.as_deref() == Some("a")) {
+                topic.error_code = ErrorCode::TopicAuthorizationFailed.code();
+                topic.partitions.clear();
+            }
+        });
+        let both = [NewTopic::new("a", 1), NewTopic::new("t", 1)];
+        let made = client.create_topics(both).await.unwrap();
+        assert!(made[0].1.is_ok(), "{made:?}");
+        assert_eq!(made[1].1.as_ref().unwrap_err().code(), Some(ErrorCode::TopicAlreadyExists));
     });
 }

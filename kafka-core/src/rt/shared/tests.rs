@@ -8,7 +8,7 @@ use super::super::wait::Alarm;
 use super::*;
 use crate::client::cluster::TopicPartition;
 use crate::client::{Action, Marks, ReaderSpec, Subscription};
-use crate::link::{Answered, BrokerVersions, Payload};
+use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
 use crate::reader::{ReaderConfig, Reservation, Start, digest};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -16,7 +16,7 @@ use kafka_proto::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_proto::records::{BatchBuilder, ProducerStamp};
-use kafka_proto::{Bytes, Uuid};
+use kafka_proto::{Bytes, Uuid, frame};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex as StdMutex;
@@ -205,7 +205,13 @@ impl Reading {
     }
 
     /// Connects what is to be connected, and answers what is asked but fetches; the next fetch.
-    fn next_fetch(&mut self) -> Option<(ConnId, crate::link::RequestId, Reservation)> {
+    fn next_fetch(&mut self) -> Option<(ConnId, RequestId, Reservation)> {
+        let (conn, transmit) = self.next_transmit()?;
+        let Payload::Fetch(_, reservation) = transmit.payload else { return None };
+        Some((conn, transmit.id, reservation))
+    }
+
+    fn next_transmit(&mut self) -> Option<(ConnId, Transmit)> {
         let now = self.shared.now();
         while let Some(action) = self.shared.with(|state| state.core.poll_action()) {
             if let Action::Connect { conn, .. } = action {
@@ -216,33 +222,26 @@ impl Reading {
             let Some(transmit) = self.shared.with(|state| state.core.poll_transmit(now, conn)) else {
                 continue;
             };
-            match transmit.payload {
-                Payload::Fetch(_, reservation) => return Some((conn, transmit.id, reservation)),
-                _ => {
-                    let response = Answered::Plain(Box::new(metadata().into()));
-                    let throttle = Duration::ZERO;
-                    self.shared.input(Input::Response { conn, id: transmit.id, response, throttle });
-                    return self.next_fetch();
-                }
+            if matches!(transmit.payload, Payload::Fetch(..)) {
+                return Some((conn, transmit));
             }
+            let response = Answered::Plain(Box::new(metadata().into()));
+            let throttle = Duration::ZERO;
+            self.shared.input(Input::Response { conn, id: transmit.id, response, throttle });
+            return self.next_transmit();
         }
         None
     }
 
     /// Answers a fetch with a record of each partition, as a connection's task does.
-    fn answer(&mut self, (conn, id, reservation): (ConnId, crate::link::RequestId, Reservation)) {
+    fn answer(&mut self, (conn, id, reservation): (ConnId, RequestId, Reservation)) {
         let response = Answered::Fetched(Box::new(digest(self.records(reservation))));
         self.shared.input(Input::Response { conn, id, response, throttle: Duration::ZERO });
     }
 
     fn records(&mut self, reservation: Reservation) -> FetchResponse {
-        let mut batch = BatchBuilder::new();
-        batch.append(0, None, Some(&[7; 1500]), &[]).unwrap();
-        let sealed = batch.finish().seal(ProducerStamp::NONE).into_bytes();
-        let mut batch = sealed.to_vec();
-        batch[..8].copy_from_slice(&self.offset.to_be_bytes());
-        self.offset += 1;
-        let frame = reservation.charge(Bytes::from(batch));
+        let batch = self.batch();
+        let frame = reservation.charge(batch);
         let data = PartitionData {
             partition_index: 0,
             high_watermark: 100,
@@ -252,6 +251,16 @@ impl Reading {
         let topic =
             FetchableTopicResponse { topic: "t".into(), partitions: vec![data], ..Default::default() };
         FetchResponse { responses: vec![topic], ..FetchResponse::default() }
+    }
+
+    fn batch(&mut self) -> Bytes {
+        let mut batch = BatchBuilder::new();
+        batch.append(0, None, Some(&[7; 1500]), &[]).unwrap();
+        let sealed = batch.finish().seal(ProducerStamp::NONE).into_bytes();
+        let mut batch = sealed.to_vec();
+        batch[..8].copy_from_slice(&self.offset.to_be_bytes());
+        self.offset += 1;
+        Bytes::from(batch)
     }
 
     /// Reads until the budget has no more room: then whatever gives some back calls the waker.
@@ -331,4 +340,53 @@ fn case_f4_a_paused_partition_frees_chunks_outside_the_lock() {
     let (_, _, reservation) = reading.next_fetch().expect("the other partition is fetched");
     assert!(reading.used() <= LIMIT, "{}", reading.used());
     drop(reservation);
+}
+
+/// An answer that counts no more ends where the connection's task handled it.
+#[test]
+fn case_f4_an_answer_to_what_was_sought_since_is_freed_outside_the_lock() {
+    let mut reading = Reading::new();
+    let (conn, transmit) = reading.next_transmit().unwrap();
+    let version = transmit.version;
+    let config = LinkConfig { client_id: "c".into(), max_response_bytes: 1 << 20, api_versions: 0 };
+    let (inbound, mut outbound) = link(config);
+    let mut inbound = crate::rt::conn::Inbound::new(reading.shared.clone(), conn, inbound);
+    assert!(!outbound.poll_setup().unwrap());
+    let api = |api_key, max_version| ApiVersion { api_key, max_version, ..ApiVersion::default() };
+    let set_up = ApiVersionsResponse { api_keys: vec![api(1, 12), api(18, 0)], ..Default::default() };
+    receive(&mut inbound, &frame::encode_response(1, 0, &set_up.into()).unwrap().concat());
+    assert!(outbound.poll_setup().unwrap());
+    outbound.queue(transmit).unwrap();
+
+    let (shared, id) = (reading.shared.clone(), reading.id);
+    let start = Start::At { offset: 50, leader_epoch: -1 };
+    for partition in 0..2 {
+        shared.with(|state| state.core.reader_seek(shared.now(), id, &tp(partition), start)).unwrap();
+    }
+    let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
+    assert!(budget.reserve(LIMIT).is_none(), "whoever gives memory back calls the waker");
+    // More than was reserved: nothing is given back before the end of the frame.
+    let data = |partition_index| PartitionData {
+        partition_index,
+        records: Some(reading.batch().into()),
+        ..PartitionData::default()
+    };
+    let partitions = [0, 1].map(data).into();
+    let topic = FetchableTopicResponse { topic: "t".into(), partitions, ..Default::default() };
+    let response = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
+    receive(&mut inbound, &frame::encode_response(2, version, &response.into()).unwrap().concat());
+    let seen = std::mem::take(&mut *reading.seen.lock().unwrap());
+    assert!(!seen.is_empty() && seen.iter().all(|(_, is_locked)| !is_locked), "{seen:?}");
+    assert_eq!(budget.used(), 0);
+}
+
+fn receive(inbound: &mut crate::rt::conn::Inbound, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let room = inbound.room();
+        let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+        room[..now.len()].copy_from_slice(now);
+        let len = now.len();
+        inbound.received(len).unwrap();
+        bytes = later;
+    }
 }
