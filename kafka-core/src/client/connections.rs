@@ -4,6 +4,7 @@
 //! * A lane with something to do is connecting, up, waiting for its reconnect timer, or closing: never silent.
 //! * A lane that failed waits before it tries again, longer with each failure in a row; a response ends the row.
 //! * A planned close (idle, no longer needed) is no failure.
+//! * What a connection learnt of an address's versions of ApiVersions counts for all lanes to it.
 
 use super::lanes::{LaneKey, LaneState, LinkState};
 use super::machine::{Lane, Now};
@@ -12,7 +13,6 @@ use super::{Action, Client, Event};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
-use kafka_proto::ApiKey;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,12 +31,11 @@ impl Client {
     }
 
     pub(super) fn lane(&mut self, now: Instant, key: LaneKey) -> &mut LaneState {
-        let newest = ApiKey::ApiVersions.versions().max;
-        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now, newest))
+        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now))
     }
 
     fn connect(&mut self, now: Instant, key: LaneKey) {
-        let Some(Address { host, port }) = self.address_of(key.0) else {
+        let Some(address) = self.address_of(key.0) else {
             return self.fail_queued(
                 now,
                 key,
@@ -45,8 +44,10 @@ impl Client {
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);
+        let api_versions = self.lanes.api_versions(&address);
+        let Address { host, port } = address;
         let lane = self.lane(now, key);
-        let api_versions = lane.api_versions;
+        lane.api_versions = api_versions;
         (lane.link, lane.is_accepted) = (LinkState::Connecting(conn), false);
         self.lanes.conns.insert(conn, key);
         self.timers.set(Timer::Conn(conn), deadline);
@@ -87,10 +88,13 @@ impl Client {
             return;
         }
         lane.link = LinkState::Up(conn);
-        lane.versions = Some(versions);
+        lane.versions = Some(Arc::clone(&versions));
         (lane.last_used, lane.is_hopeless) = (now.instant, false);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
+        if let Some(address) = self.address_of(key.0) {
+            self.lanes.set_up(address, &versions);
+        }
         crate::trace::connected(&self.broker_name(key.0), key.1);
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
@@ -107,19 +111,18 @@ impl Client {
     ) {
         let Some(key) = self.lanes.conns.remove(&conn) else { return };
         self.timers.stop(&Timer::Conn(conn));
+        let address = self.address_of(key.0);
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let mut falls_back = false;
-        let error = match std::mem::replace(&mut lane.link, LinkState::Idle) {
-            LinkState::Closing(_, reason) => reason,
-            LinkState::Connecting(_) => {
-                // Some brokers reset, or answer with garbage, on a version of ApiVersions they do not know.
-                falls_back = lane.api_versions > 0;
-                lane.api_versions = if falls_back { 0 } else { ApiKey::ApiVersions.versions().max };
-                error
-            }
-            _ => error,
+        let (link, begun) = (std::mem::replace(&mut lane.link, LinkState::Idle), lane.api_versions);
+        let (error, is_set_up) = match link {
+            LinkState::Closing(_, reason) => (reason, true),
+            LinkState::Connecting(_) => (error, false),
+            _ => (error, true),
         };
+        let falls_back =
+            !is_set_up && address.is_some_and(|address| self.lanes.not_set_up(address, begun, &error));
         let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.is_hopeless = !error.is_retriable() && !may_be_old;
         self.lost(now, key, &error, &unanswered);
     }
