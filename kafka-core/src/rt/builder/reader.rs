@@ -203,7 +203,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
 
     /// The byte budget of what is fetched and not dropped. Default 32 MiB. Messages that the application keeps count with
     /// everything that was fetched with them until they are [detached](crate::Message::detach). Where they take up the budget the
-    /// reader goes on with small fetches beyond it, and [reports](crate::ErrorKind::BufferKept) how much is kept.
+    /// reader goes on with small fetches beyond it, and [reports](crate::error::ErrorKind::BufferKept) how much is kept.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer = bytes;
         self
