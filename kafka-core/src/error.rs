@@ -377,6 +377,15 @@ impl Context {
 }
 
 impl ConnectionError {
+    /// Whether a broker may end a connection like this on a version of ApiVersions that it does not know.
+    pub(crate) fn may_be_of_version(&self) -> bool {
+        use ConnectionError::*;
+        matches!(
+            self,
+            ClosedDuringSetup | NotKafka(_) | Lost(_) | Undecodable(_) | FrameLength(_) | Correlation { .. }
+        )
+    }
+
     fn fault(&self) -> Fault {
         match self {
             Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::SaslRequired => Fault::Caller,

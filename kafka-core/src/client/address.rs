@@ -1,4 +1,4 @@
-//! Bootstrap addresses: `host:port`, `[v6]:port`, several separated by commas.
+//! Bootstrap addresses: `host:port`, `[v6]:port`, several separated by commas, of which empty parts are skipped.
 
 use crate::error::{Error, ErrorKind, Result};
 use kafka_proto::Str;
@@ -17,12 +17,18 @@ pub struct Address {
 const DEFAULT_PORT: u16 = 9092;
 
 impl Address {
-    /// Reads a list separated by commas.
+    /// Reads a list separated by commas. Parts without anything in them are skipped, such as that behind a comma at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Address`] with the part that could not be understood.
+    /// [`ErrorKind::Address`] with the part that could not be understood, or if there is no address in the list.
     pub fn parse_list(list: &str) -> Result<Vec<Self>> {
-        list.split(',').map(|part| Self::parse(part.trim())).collect()
+        let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let addresses: Vec<Self> = parts.map(Self::parse).collect::<Result<_>>()?;
+        if addresses.is_empty() {
+            let (address, problem) = (list.to_owned(), "there is no address in it");
+            return Err(Error::new(ErrorKind::Address { address, problem }));
+        }
+        Ok(addresses)
     }
 
     /// Reads one address.
@@ -130,6 +136,27 @@ mod tests {
             let error = Address::parse(text).unwrap_err();
             assert!(error.to_string().contains(part), "{text}: {error}");
         }
-        assert!(Address::parse_list("a:1,,b:2").is_err());
+    }
+
+    #[test]
+    fn case_c8_empty_parts_of_a_list_are_skipped() {
+        for (list, count) in [
+            ("a:9092,b:9092,", 2),
+            (",a:9092", 1),
+            ("a:1,,b:2", 2),
+            (" a:1 , , b:2 ,", 2),
+            ("a:1,\n  b:2,\n", 2),
+            ("[::1]:5,", 1),
+        ] {
+            assert_eq!(Address::parse_list(list).unwrap().len(), count, "{list:?}");
+        }
+        for list in ["", ",", " , ", ",,,", "\n"] {
+            let error = Address::parse_list(list).unwrap_err();
+            assert!(error.to_string().contains("no address"), "{list:?}: {error}");
+            assert!(matches!(error.kind(), ErrorKind::Address { .. }));
+        }
+        // A part that is there must be right.
+        assert!(Address::parse_list("a:1,:,b:2").is_err());
+        assert!(Address::parse_list("a:1,:9092").is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! * A planned close (idle, no longer needed) is no failure.
 //! * A connection that replaces another one carries nothing before its broker has told the id of the client's cluster.
 //! * A connection to an address that its broker has left is used no more once answers agree on another one.
+//! * What a connection learnt of an address's versions of ApiVersions counts for all lanes to it.
 
 use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneKey, LaneState, LinkState, Proof};
@@ -16,7 +17,6 @@ use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
 use crate::trace::Told;
-use kafka_proto::ApiKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,8 +36,7 @@ impl Client {
     }
 
     pub(super) fn lane(&mut self, now: Instant, key: LaneKey) -> &mut LaneState {
-        let newest = ApiKey::ApiVersions.versions().max;
-        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now, newest))
+        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now))
     }
 
     fn connect(&mut self, now: Instant, key: LaneKey) {
@@ -51,8 +50,9 @@ impl Client {
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);
         let (is_known, is_estranged) = (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.0));
+        let api_versions = self.lanes.api_versions(&address);
         let lane = self.lane(now, key);
-        let api_versions = lane.api_versions;
+        lane.api_versions = api_versions;
         (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
         let is_first = lane.address.replace(address.clone()).is_none();
         let is_open = is_known && (!is_first || is_estranged);
@@ -97,12 +97,15 @@ impl Client {
             return;
         }
         lane.link = LinkState::Up(conn);
-        lane.versions = Some(versions);
+        lane.versions = Some(Arc::clone(&versions));
         (lane.last_used, lane.is_hopeless) = (now.instant, false);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         let (broker, lane) = (self.broker_name(key.0), key.1);
         self.traces.push(|| Told::Connected { broker, lane });
+        if let Some(address) = self.lanes.get(key).and_then(|lane| lane.address.clone()) {
+            self.lanes.set_up(address, &versions);
+        }
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
         self.kick(now.instant, key);
@@ -126,18 +129,17 @@ impl Client {
             error => error,
         };
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let mut falls_back = false;
-        let error = match std::mem::replace(&mut lane.link, LinkState::Idle) {
-            LinkState::Closing(_, reason) => reason,
-            LinkState::Connecting(_) => {
-                // Some brokers reset, or answer with garbage, on a version of ApiVersions they do not know.
-                falls_back = lane.api_versions > 0;
-                lane.api_versions = if falls_back { 0 } else { ApiKey::ApiVersions.versions().max };
-                error
-            }
-            _ => error,
+        let address = lane.address.clone();
+        let (link, begun) = (std::mem::replace(&mut lane.link, LinkState::Idle), lane.api_versions);
+        let (error, is_set_up) = match link {
+            LinkState::Closing(_, reason) => (reason, true),
+            LinkState::Connecting(_) => (error, false),
+            _ => (error, true),
         };
+        let falls_back =
+            !is_set_up && address.is_some_and(|address| self.lanes.not_set_up(address, begun, &error));
         let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.is_hopeless = !error.is_retriable() && !may_be_old;
         self.lost(now, key, &error, &unanswered);
     }

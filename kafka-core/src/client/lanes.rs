@@ -6,6 +6,7 @@ use super::address::Address;
 use super::machine::Lane;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
+use kafka_proto::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +39,7 @@ pub(crate) struct LaneState {
     pub(crate) has_served: bool,
     pub(crate) throttled_until: Option<Instant>,
     pub(crate) last_used: Instant,
-    /// The version of ApiVersions to begin the next connection with.
+    /// The version of ApiVersions that its connection began with.
     pub(crate) api_versions: i16,
     /// The connection's task was told that there is something to send.
     pub(crate) announced: bool,
@@ -65,7 +66,7 @@ pub(crate) enum Proof {
 }
 
 impl LaneState {
-    pub(crate) fn new(now: Instant, api_versions: i16) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             link: LinkState::Idle,
             queue: VecDeque::new(),
@@ -81,7 +82,7 @@ impl LaneState {
             has_served: false,
             throttled_until: None,
             last_used: now,
-            api_versions,
+            api_versions: 0,
             announced: false,
         }
     }
@@ -138,7 +139,22 @@ impl LaneState {
 pub(crate) struct Lanes {
     pub(crate) lanes: BTreeMap<LaneKey, LaneState>,
     pub(crate) conns: BTreeMap<ConnId, LaneKey>,
+    /// What connections of any lane learnt.
+    learnt: BTreeMap<Address, Learnt>,
 }
+
+/// How connections to an address are to begin, where not with the newest version of ApiVersions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learnt {
+    /// What answers there closes on a version that it does not know, whatever it tells once it is asked in version 0: a proxy
+    /// may know less than the broker behind it.
+    Closes,
+    /// The newest version that the broker told.
+    Told(i16),
+}
+
+/// Of so many addresses something is kept; after that all is forgotten, which costs a connection or a round trip each.
+const MOST_LEARNT: usize = 1000;
 
 impl Lanes {
     pub(crate) fn get(&self, key: LaneKey) -> Option<&LaneState> {
@@ -186,6 +202,45 @@ impl Lanes {
     /// Whether a broker has answered requests, over whatever lane.
     pub(crate) fn has_served(&self, broker: i32) -> bool {
         self.of(broker).any(|lane| lane.has_served)
+    }
+
+    /// The version of ApiVersions to begin a connection with.
+    pub(crate) fn api_versions(&self, address: &Address) -> i16 {
+        match self.learnt.get(address) {
+            Some(Learnt::Closes) => 0,
+            Some(Learnt::Told(version)) => *version,
+            None => ApiKey::ApiVersions.versions().max,
+        }
+    }
+
+    /// A connection was set up.
+    pub(crate) fn set_up(&mut self, address: Address, versions: &BrokerVersions) {
+        let told = versions.range(ApiKey::ApiVersions).map_or(0, |(_, newest)| newest);
+        match self.learnt.get(&address) {
+            Some(Learnt::Closes) => {}
+            _ if told >= ApiKey::ApiVersions.versions().max => drop(self.learnt.remove(&address)),
+            _ => self.learn(address, Learnt::Told(told.max(0))),
+        }
+    }
+
+    /// A connection ended before it was set up. Some brokers reset, or answer with garbage, on a version of ApiVersions that
+    /// they do not know. Where there is another cause, perhaps the broker begins anew, as a newer one. Returns whether a
+    /// lower version is tried next.
+    pub(crate) fn not_set_up(&mut self, address: Address, begun: i16, error: &ConnectionError) -> bool {
+        let falls_back = begun > 0 && error.may_be_of_version();
+        if falls_back {
+            self.learn(address, Learnt::Closes);
+        } else {
+            self.learnt.remove(&address);
+        }
+        falls_back
+    }
+
+    fn learn(&mut self, address: Address, learnt: Learnt) {
+        if self.learnt.len() >= MOST_LEARNT {
+            self.learnt.clear();
+        }
+        self.learnt.insert(address, learnt);
     }
 
     /// Whether a broker is connected to, by whatever lane.

@@ -32,6 +32,8 @@ pub(super) struct Broker {
     pub(super) quiet: u32,
     /// The same of fetches aside, whether they might be parked or not.
     pub(super) quiet_aside: u32,
+    /// It held a fetch to the very end of its wait although there was a record, rather than answer as soon as there was one.
+    pub(super) answers_late: bool,
     /// The trouble it is in since its last answer.
     pub(super) since: Option<Instant>,
     /// The application was told of the broker's trouble.
@@ -72,6 +74,12 @@ impl Broker {
     pub(super) fn reserved(&self) -> usize {
         let main = self.main.as_ref().map_or(0, |main| main.reserved);
         main + self.aside.as_ref().map_or(0, |aside| aside.reserved)
+    }
+
+    /// Whether it may wait longer than it was told: it answers as soon as there is anything. Replicas are not known to: before
+    /// Kafka 3.4 they do not (KAFKA-14334).
+    pub(super) fn may_wait_longer(&self) -> bool {
+        !self.answers_late && self.guests.is_empty()
     }
 
     pub(super) fn wants_main(&self) -> bool {

@@ -88,6 +88,12 @@ pub(super) struct Data {
     pub(super) broken: bool,
 }
 
+impl Fetched {
+    pub(super) fn has_records(&self) -> bool {
+        self.topics.iter().flat_map(|topic| &topic.partitions).any(|partition| partition.data.is_some())
+    }
+}
+
 /// Walks the headers of a fetch response. Pure; to be called in the connection's task.
 pub fn digest(response: FetchResponse) -> Fetched {
     Fetched {

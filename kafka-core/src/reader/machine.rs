@@ -356,7 +356,9 @@ impl ReaderMachine {
 
     /// Whether the brokers have waited in vain so often that the client seldom wakes.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.brokers.values().all(|broker| broker.placed == 0 || broker.quiet >= QUIET_ANSWERS)
+        self.brokers
+            .values()
+            .all(|broker| broker.placed == 0 || (broker.quiet >= QUIET_ANSWERS && broker.may_wait_longer()))
     }
 
     /// Whether nothing is under way, waits to be taken, or will happen by itself.

@@ -143,21 +143,23 @@ impl ReaderMachine {
         true
     }
 
-    /// The leader wants the partition to be read from a replica near to us (KIP-392).
-    pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
+    /// The leader wants the partition to be read from a replica near to us (KIP-392). Says whether it is where it was not.
+    pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) -> bool {
+        let Some(cursor) = self.cursor_mut(id) else { return false };
         if cursor.leader == Some(replica) || cursor.replica.is_some() {
-            return;
+            return false;
         }
         let topic = cursor.tp.topic.clone();
         if !cluster.nodes.contains_key(&replica) {
             self.hint_refresh(&topic);
-            return self.hold_off(now, id);
+            self.hold_off(now, id);
+            return true;
         }
         let until = now.instant + REPLICA_LEASE;
         cursor.replica = Some(Replica { id: replica, until });
         self.timers.insert((until, Timer::Replica(id)));
         self.update(id);
+        true
     }
 
     /// Back to the leader, which may send us to a replica again.

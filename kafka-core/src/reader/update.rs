@@ -137,6 +137,8 @@ impl ReaderMachine {
         let state = self.brokers.entry(broker).or_default();
         self.leaders += usize::from(state.placed == 0);
         state.placed += 1;
+        // Whether it is quiet about this one is not known.
+        state.quiet = 0;
     }
 
     fn update_wanted(&mut self, id: CursorId) {

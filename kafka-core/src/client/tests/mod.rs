@@ -4,7 +4,7 @@ mod belief;
 
 use super::address::Address;
 use super::config::ClientConfig;
-use super::machine::{Now, Target};
+use super::machine::{Lane, Now, Target};
 use super::{Action, CallSpec, Client, Input, TopicState, no_code};
 use crate::error::{ConnectionError, ErrorKind};
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
@@ -28,6 +28,10 @@ struct Net {
     silent: BTreeSet<u16>,
     /// Ports that belong to another cluster.
     foreign: BTreeSet<u16>,
+    /// Ports that close on a newer version of ApiVersions than this, or else answer that it is the newest.
+    newest: BTreeMap<u16, (i16, bool)>,
+    /// The versions of ApiVersions that connections began with: port, version, whether it was closed for it.
+    begun: Vec<(u16, i16, bool)>,
     conns: BTreeMap<ConnId, u16>,
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
@@ -63,6 +67,8 @@ impl Net {
             dead: BTreeSet::new(),
             silent: BTreeSet::new(),
             foreign: BTreeSet::new(),
+            newest: BTreeMap::new(),
+            begun: Vec::new(),
             conns: BTreeMap::new(),
             log: Vec::new(),
             topics: Vec::new(),
@@ -94,16 +100,28 @@ impl Net {
             Action::Connect { conn, port, .. } if self.dead.contains(&port) => {
                 self.input(Input::Closed { conn, error: ConnectionError::Refused, unanswered: Vec::new() });
             }
-            Action::Connect { conn, port, .. } => {
-                self.conns.insert(conn, port);
-                self.input(Input::Connected { conn, versions: versions() });
-            }
+            Action::Connect { conn, port, link, .. } => self.set_up(conn, port, link.api_versions),
             Action::Close(conn) => self.end(conn, ConnectionError::ClosedByClient),
             Action::Run(job) => {
                 let done = job.run();
                 self.input(Input::JobDone(done));
             }
         }
+    }
+
+    fn set_up(&mut self, conn: ConnId, port: u16, api_versions: i16) {
+        let (newest, closes) = self.newest.get(&port).copied().unwrap_or((i16::MAX, true));
+        let is_refused = closes && api_versions > newest;
+        self.begun.push((port, api_versions, is_refused));
+        self.input(Input::Accepted(conn));
+        if is_refused {
+            let error = ConnectionError::ClosedDuringSetup;
+            return self.input(Input::Closed { conn, error, unanswered: Vec::new() });
+        }
+        self.conns.insert(conn, port);
+        // Who closes tells of the broker behind it.
+        let versions = versions(if closes { i16::MAX } else { newest });
+        self.input(Input::Connected { conn, versions });
     }
 
     fn end(&mut self, conn: ConnId, error: ConnectionError) {
@@ -285,11 +303,12 @@ fn start() -> Instant {
     Instant::now()
 }
 
-fn versions() -> Arc<BrokerVersions> {
+/// Everything, and ApiVersions up to this one.
+fn versions(newest: i16) -> Arc<BrokerVersions> {
     let range = |api: &ApiKey| ApiVersion {
         api_key: api.code(),
         min_version: 0,
-        max_version: api.latest_stable(),
+        max_version: api.latest_stable().min(if *api == ApiKey::ApiVersions { newest } else { i16::MAX }),
         ..ApiVersion::default()
     };
     let api_keys = ApiKey::ALL.iter().map(range).collect();
@@ -477,6 +496,69 @@ fn scenario_n7_a_reset_on_api_versions_is_followed_by_version_0() {
         net.input(Input::Closed { conn, error: ConnectionError::ClosedDuringSetup, unanswered: Vec::new() });
     }
     assert_eq!(asked, [ApiKey::ApiVersions.versions().max, 0]);
+}
+
+/// Lanes to brokers 1 to 3, one after the other; what they began with.
+fn lanes_one_by_one(net: &mut Net, lanes: impl Iterator<Item = u32>) -> Vec<(u16, i16, bool)> {
+    net.begun.clear();
+    for lane in lanes {
+        for broker in 1..=3 {
+            net.client.kick(net.now.instant, (broker, Lane::Group(lane)));
+            net.settle();
+        }
+        net.run_for(Duration::from_secs(2));
+    }
+    std::mem::take(&mut net.begun)
+}
+
+fn three_that_know(newest: i16, closes: bool) -> Net {
+    let mut net = Net::new();
+    net.newest = [BOOTSTRAP, 9001, 9002, 9003].map(|port| (port, (newest, closes))).into();
+    net.call(Duration::from_secs(10));
+    net.run_for(Duration::from_secs(10));
+    net
+}
+
+#[test]
+fn case_c4_what_one_lane_learnt_about_a_broker_the_others_use() {
+    for newest in [2, 1, 0] {
+        let mut net = three_that_know(newest, true);
+        let mut begun = net.begun.clone();
+        begun.extend(lanes_one_by_one(&mut net, 1..9));
+        let failed = begun.iter().filter(|(_, _, is_closed)| *is_closed).map(|(port, ..)| port);
+        assert_eq!(failed.clone().count(), 4, "{begun:?}");
+        assert_eq!(failed.collect::<BTreeSet<_>>().len(), 4, "once at each address: {begun:?}");
+        assert!(begun.len() > 28, "{begun:?}");
+    }
+}
+
+#[test]
+fn case_c4_a_lane_begins_with_what_the_broker_told() {
+    let newest = ApiKey::ApiVersions.versions().max;
+    let mut net = three_that_know(2, false);
+    lanes_one_by_one(&mut net, 1..2);
+    assert!(lanes_one_by_one(&mut net, 2..5).iter().all(|(_, version, _)| *version == 2));
+    // They are upgraded.
+    net.newest.clear();
+    lanes_one_by_one(&mut net, 5..6);
+    let begun = lanes_one_by_one(&mut net, 6..9);
+    assert!(!begun.is_empty() && begun.iter().all(|(_, version, _)| *version == newest), "{begun:?}");
+}
+
+/// Refused connections say nothing of versions; they are a sign that the broker begins anew, perhaps as a newer one.
+#[test]
+fn case_c4_a_broker_that_was_down_is_asked_as_a_new_one() {
+    let newest = ApiKey::ApiVersions.versions().max;
+    for was_old in [true, false] {
+        let mut net = three_that_know(if was_old { 2 } else { i16::MAX }, true);
+        lanes_one_by_one(&mut net, 1..3);
+        net.dead = [9001, 9002, 9003].into();
+        net.newest.clear();
+        lanes_one_by_one(&mut net, 3..6);
+        net.dead.clear();
+        let begun = lanes_one_by_one(&mut net, 6..12);
+        assert!(!begun.is_empty() && begun.iter().all(|(_, version, _)| *version == newest), "{begun:?}");
+    }
 }
 
 #[test]

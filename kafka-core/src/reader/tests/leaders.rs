@@ -325,6 +325,60 @@ fn scenario_c1_back_from_the_replica_without_duplicates() {
     assert_eq!(rig.read_everything(), [0, 1, 2, 3, 4, 5]);
 }
 
+/// Fetches of a broker that nothing comes of; how long each may wait.
+fn quiet_at(rig: &mut Rig, broker: i32, fetches: usize) -> Vec<i32> {
+    let mut waits = Vec::new();
+    for _ in 0..fetches {
+        let wait = rig.fetch(broker).request.max_wait_ms;
+        waits.push(wait);
+        rig.later(Duration::from_millis(wait as u64));
+        rig.brought(broker, vec![]);
+    }
+    waits
+}
+
+/// Replicas of 2.4 to 3.3 do not find out about records before a fetch's time is over, and leaders of 2.4 to 3.1 do not before
+/// it is whether to send a reader to one.
+#[test]
+fn case_c5_reading_from_replicas_waits_no_longer_than_it_was_told() {
+    let mut rig = at_replica();
+    rig.brought(3, vec![data(0, &[Batch::plain(2, 9)])]);
+    rig.read_everything();
+    for lease in 0..3 {
+        let asked = if lease == 0 { 20 } else { 590 };
+        assert_eq!(quiet_at(&mut rig, 3, asked), vec![500; asked]);
+        while rig.lanes() != [(1, MAIN)] {
+            rig.next_timer();
+        }
+        // The leader waits as long as it may, and sends the partition back.
+        assert_eq!(rig.fetch(1).request.max_wait_ms, 500);
+        rig.later(Duration::from_millis(500));
+        rig.brought(1, vec![PartitionData { preferred_read_replica: 3, ..caught_up(0, 9) }]);
+    }
+}
+
+#[test]
+fn case_c5_what_comes_to_a_quiet_leader_does_not_find_a_long_wait() {
+    let mut rig = Rig::with(|_| ());
+    rig.topic(&[(1, 5), (2, 5), (1, 5)]);
+    rig.assign([at(0); 3]);
+    assert_eq!(quiet_at(&mut rig, 1, 4), [500, 1000, 2000, 4000]);
+    rig.topic(&[(1, 5), (1, 6), (1, 5)]);
+    assert_eq!(quiet_at(&mut rig, 1, 2), [500, 1000]);
+    // Another redirect than the first one is no quiet answer either.
+    rig.fetch(1);
+    rig.later(Duration::from_secs(2));
+    rig.brought(1, vec![PartitionData { preferred_read_replica: 3, ..caught_up(2, 0) }]);
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(1, 0)]);
+    assert_eq!(quiet_at(&mut rig, 1, 2), [500, 1000]);
+    // One to where the partition is led is none at all.
+    rig.fetch(1);
+    rig.later(Duration::from_secs(2));
+    rig.brought(1, vec![PartitionData { preferred_read_replica: 1, ..caught_up(1, 0) }]);
+    assert_eq!(rig.fetch(1).request.max_wait_ms, 4000);
+}
+
 #[test]
 fn a_replica_that_fails_is_left_for_the_leader() {
     let mut rig = at_replica();

@@ -269,6 +269,73 @@ fn a_broker_may_wait_longer_while_nothing_comes() {
     assert_eq!(quiet(&mut rig, 2), [500, 1000]);
 }
 
+/// A record comes so long after the fetch has left; how long that may wait, and how long it took from the record to the answer.
+fn one_record(rig: &mut Rig, offset: i64, after: Duration, answers_early: bool) -> (i32, Duration) {
+    let plan = rig.fetch(1);
+    let wait = Duration::from_millis(plan.request.max_wait_ms as u64);
+    rig.later(after);
+    let late = if answers_early { Duration::ZERO } else { wait - after };
+    rig.later(late);
+    let record = [Batch::plain(offset, offset + 1)];
+    rig.brought(1, vec![PartitionData { high_watermark: offset + 1, ..data(0, &record) }]);
+    rig.read();
+    (plan.request.max_wait_ms, late)
+}
+
+/// Some brokers find out about a record only when the fetch's time is over.
+#[test]
+fn case_c5_a_broker_that_answers_only_at_the_end_of_its_wait_waits_no_longer() {
+    for first in [100, 400] {
+        let mut rig = Rig::reading(1, |_| ());
+        // It is known before it was given more time.
+        one_record(&mut rig, 0, Duration::from_millis(first), false);
+        for offset in 1..5 {
+            assert_eq!(quiet(&mut rig, 8), [500; 8]);
+            assert!(!rig.machine.is_quiet());
+            let (wait, late) = one_record(&mut rig, offset, Duration::from_millis(first), false);
+            assert_eq!(wait, 500);
+            assert!(late <= Duration::from_millis(400));
+        }
+    }
+    // Or by the first one that came while it had more.
+    let mut rig = Rig::reading(1, |_| ());
+    quiet(&mut rig, 7);
+    assert_eq!(one_record(&mut rig, 0, Duration::from_secs(1), false), (8000, Duration::from_secs(7)));
+    assert_eq!(quiet(&mut rig, 8), [500; 8]);
+}
+
+#[test]
+fn case_c5_short_waits_grow_at_such_a_broker_too() {
+    let mut rig = Rig::reading(2, |_| ());
+    one_record(&mut rig, 0, Duration::from_millis(100), false);
+    rig.fetch(1);
+    rig.brought(1, vec![data(1, &[Batch { value: 1 << 20, ..Batch::plain(0, 1) }]), caught_up(0, 1)]);
+    assert_eq!(quiet(&mut rig, 7), [15, 31, 62, 125, 250, 500, 500]);
+}
+
+#[test]
+fn case_c5_a_broker_that_answers_early_may_wait_longer() {
+    let mut rig = Rig::reading(1, |_| ());
+    one_record(&mut rig, 0, Duration::from_millis(200), true);
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+    // By chance a record came at the very end; the next one shows that it was chance.
+    one_record(&mut rig, 1, Duration::from_millis(3990), true);
+    assert_eq!(quiet(&mut rig, 3), [500; 3]);
+    one_record(&mut rig, 2, Duration::from_millis(250), true);
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+    // What was there at once proves nothing.
+    one_record(&mut rig, 3, Duration::from_millis(3990), true);
+    one_record(&mut rig, 4, Duration::from_millis(2), true);
+    assert_eq!(quiet(&mut rig, 3), [500; 3]);
+    // Nor does an answer that brought no record.
+    let mut rig = Rig::reading(1, |_| ());
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+    rig.fetch(1);
+    rig.later(Duration::from_secs(4));
+    rig.brought(1, vec![caught_up(0, 0)]);
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+}
+
 #[test]
 fn a_broker_that_waits_for_more_than_anything_waits_no_longer_than_it_was_told() {
     let mut rig = Rig::reading(1, |config| config.min_bytes = 2);

@@ -194,7 +194,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
     }
 
     /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
-    /// anything, so its wait becomes longer while nothing comes, up to 8 s.
+    /// anything, so its wait becomes longer while nothing comes, up to 8 s; not at a replica that is not the leader, nor at a
+    /// broker that was seen to answer only when its time was over.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.config.max_wait = wait;
         self
@@ -202,7 +203,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
 
     /// The byte budget of what is fetched and not dropped. Default 32 MiB. Messages that the application keeps count with
     /// everything that was fetched with them until they are [detached](crate::Message::detach). Where they take up the budget the
-    /// reader goes on with small fetches beyond it, and [reports](crate::ErrorKind::BufferKept) how much is kept.
+    /// reader goes on with small fetches beyond it, and [reports](crate::error::ErrorKind::BufferKept) how much is kept.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer = bytes;
         self

@@ -1,24 +1,43 @@
-//! gzip: a plain stream, or several behind each other.
+//! gzip: one member, or several behind each other.
+//!
+//! As in Java's `GZIPInputStream`, with which Kafka reads: what follows a member and does not begin as another one is
+//! ignored, and so is what is too short to be one.
 
 use std::io::{Read, Write};
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::{Compression, RecordsError, unreadable, unwritable};
 
 /// The most that deflate can unpack one byte to.
 const MAX_RATIO: usize = 1032;
+/// Header and trailer of a member.
+const SHORTEST: usize = 18;
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
     let mut out = Vec::with_capacity(size_hint(packed).min(limit));
-    let mut reader = MultiGzDecoder::new(packed).take((limit as u64).saturating_add(1));
-    reader.read_to_end(&mut out).map_err(|error| unreadable(Compression::Gzip, error))?;
+    let mut rest = packed;
+    read_member(&mut GzDecoder::new(&mut rest), &mut out, limit)?;
+    while rest.len() > SHORTEST {
+        let mut member = GzDecoder::new(&mut rest);
+        if member.header().is_none() {
+            break;
+        }
+        read_member(&mut member, &mut out, limit)?;
+    }
+    Ok(out)
+}
+
+fn read_member(member: &mut impl Read, out: &mut Vec<u8>, limit: usize) -> Result<(), RecordsError> {
+    let room = limit.saturating_sub(out.len()) as u64;
+    let mut member = member.take(room.saturating_add(1));
+    member.read_to_end(out).map_err(|error| unreadable(Compression::Gzip, error))?;
     if out.len() > limit {
         return Err(RecordsError::DecompressedTooLarge { limit });
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The size that the stream claims in its last four bytes, if its bytes can hold as much.

@@ -1,7 +1,8 @@
 //! Snappy: the framing of snappy-java (which Kafka's own client writes), or one raw block (which others write).
 //!
 //! A frame is 8 bytes of magic, two int32 versions, then blocks with an int32 length before each. Streams may follow
-//! each other; the magic cannot be mistaken for a length, as it would be negative.
+//! each other; the magic cannot be mistaken for a length, as it would be negative. Fewer bytes at the end than a length has are
+//! ignored, as snappy-java does.
 
 use bytes::Bytes;
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
@@ -12,6 +13,8 @@ use super::{Compression, RecordsError, unreadable, unwritable};
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 /// Magic, version 1, oldest compatible version 1.
 const HEADER: [u8; 16] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
+/// The bytes before each block.
+const LENGTH: usize = 4;
 /// What snappy-java packs at a time, in bytes.
 const BLOCK: usize = 32 * 1024;
 /// The most that Snappy can unpack one byte to: a copy of 64 bytes takes three.
@@ -24,7 +27,7 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Records
         return Ok(out);
     }
     let mut rest = packed;
-    while !rest.is_empty() {
+    while rest.len() >= LENGTH {
         if rest.starts_with(&MAGIC) {
             rest = rest
                 .get(HEADER.len()..)
@@ -37,7 +40,7 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Records
 }
 
 fn next_block<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordsError> {
-    let block = rest.split_first_chunk::<4>().and_then(|(len, after)| {
+    let block = rest.split_first_chunk::<LENGTH>().and_then(|(len, after)| {
         let len = usize::try_from(i32::from_be_bytes(*len)).ok()?;
         after.split_at_checked(len)
     });
