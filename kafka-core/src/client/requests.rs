@@ -166,6 +166,7 @@ impl Client {
                 }
             }
             Err(error) if error.is_retriable() => {
+                self.group_cut_off(now, kind, key, &error);
                 let coordinator = self.coordinators.entry(kind, key);
                 let attempt = coordinator.attempts;
                 coordinator.attempts += 1;
