@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
 use crate::message::Message;
 use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
-use kafka_proto::Str;
+use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -76,7 +76,7 @@ struct AutoCommit {
     interval: Duration,
     assignment: u32,
     /// The position after the last message that was handled, by partition.
-    marks: BTreeMap<TopicPartition, (i64, i32)>,
+    marks: BTreeMap<TopicPartition, Position>,
     /// The message in the application's hands.
     last: Option<Mark>,
     /// When the marks are due, once there are some.
@@ -89,9 +89,11 @@ struct AutoCommit {
 struct Mark {
     topic: Str,
     partition: i32,
-    next: i64,
-    leader_epoch: i32,
+    position: Position,
 }
+
+/// What can be committed: the next offset, the leader epoch of the record before it, and the id of the topic it was read of.
+type Position = (i64, i32, Uuid);
 
 impl Reader {
     pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
@@ -320,7 +322,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended: nothing was
-    /// sent then. Else what the coordinator said.
+    /// sent then; also for partitions whose topic was deleted and made again since the message was read. Else what the
+    /// coordinator said.
     ///
     /// # Cancel safety
     /// Dropping it does not take the commit back.
@@ -330,7 +333,8 @@ impl Reader {
     }
 
     /// Marks these messages and all before them in their partitions as handled: they are committed within the auto-commit
-    /// interval by the reader's next calls, when partitions are given up, and when the reader is closed or dropped.
+    /// interval by the reader's next calls, when partitions are given up, and when the reader is closed or dropped. Marks of
+    /// a topic that is deleted and made again meanwhile are dropped.
     ///
     /// # Errors
     /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended;
@@ -343,8 +347,8 @@ impl Reader {
         if assignment != self.auto.assignment {
             return Err(Error::new(ErrorKind::StaleCommit));
         }
-        for CommitOffset { partition, offset, leader_epoch, .. } in offsets {
-            self.auto.marks.insert(partition, (offset, leader_epoch));
+        for CommitOffset { partition, offset, leader_epoch, topic_id, .. } in offsets {
+            self.auto.marks.insert(partition, (offset, leader_epoch, topic_id));
         }
         self.begin_interval();
         self.commit_in_passing();
@@ -364,7 +368,7 @@ impl Reader {
         &self,
         messages: impl IntoIterator<Item = &'a Message>,
     ) -> Result<Option<(u32, Vec<CommitOffset>)>> {
-        let mut highest: BTreeMap<TopicPartition, (i64, i32)> = BTreeMap::new();
+        let mut highest: BTreeMap<TopicPartition, Position> = BTreeMap::new();
         let mut assignment = None;
         for message in messages {
             let stale = || Err(Error::new(ErrorKind::StaleCommit));
@@ -377,8 +381,10 @@ impl Reader {
             else {
                 return stale();
             };
-            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert((-1, -1));
-            *mark = (*mark).max((offset + 1, origin.leader_epoch));
+            let position = (offset + 1, origin.leader_epoch, origin.topic_id);
+            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert(position);
+            // Offsets of a topic and of the one that was made in its place cannot be compared.
+            *mark = if mark.2 == position.2 { (*mark).max(position) } else { position };
         }
         Ok(assignment.map(|assignment| (assignment, highest.into_iter().map(commit_offset).collect())))
     }
@@ -387,7 +393,7 @@ impl Reader {
     fn handled(&mut self) {
         if let Some(mark) = self.auto.last.take() {
             let partition = TopicPartition::new(mark.topic, mark.partition);
-            self.auto.marks.insert(partition, (mark.next, mark.leader_epoch));
+            self.auto.marks.insert(partition, mark.position);
             self.begin_interval();
         }
         self.commit_in_passing();
@@ -417,9 +423,11 @@ impl Reader {
         else {
             return;
         };
-        let leader_epoch = message.origin.map_or(-1, |o| o.leader_epoch);
         if self.in_group {
-            self.auto.last = Some(Mark { topic: topic.clone(), partition, next: offset + 1, leader_epoch });
+            let (leader_epoch, topic_id) =
+                message.origin.map_or((-1, Uuid::ZERO), |o| (o.leader_epoch, o.topic_id));
+            let position = (offset + 1, leader_epoch, topic_id);
+            self.auto.last = Some(Mark { topic: topic.clone(), partition, position });
         }
         if mutant!("commit_covers_unhandled") {
             self.handled();
@@ -541,8 +549,8 @@ impl AutoCommit {
     }
 }
 
-fn commit_offset((partition, (offset, leader_epoch)): (TopicPartition, (i64, i32))) -> CommitOffset {
-    CommitOffset { partition, offset, leader_epoch, metadata: None }
+fn commit_offset((partition, (offset, leader_epoch, topic_id)): (TopicPartition, Position)) -> CommitOffset {
+    CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None }
 }
 
 impl Drop for Reader {
