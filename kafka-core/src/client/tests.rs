@@ -16,6 +16,10 @@ use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
 };
+use kafka_proto::messages::offset_commit::{OffsetCommitRequest, OffsetCommitRequestTopic};
+use kafka_proto::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -583,4 +587,43 @@ fn case_u4_a_topic_of_a_group_that_does_not_exist_is_told_once_after_the_grace()
     };
     let told: Vec<Vec<String>> = told.iter().map(|items| items.iter().filter_map(of).collect()).collect();
     assert_eq!(told, [vec![], vec!["u".to_owned(), "v".to_owned()], vec![]]);
+}
+
+/// The version in which a request leaves.
+fn version_of(request: RequestKind) -> i16 {
+    let mut net = Net::connected();
+    let spec =
+        CallSpec { target: Target::Any, request, timeout: Some(Duration::from_secs(10)), code: no_code };
+    net.client.call(net.now, spec);
+    while let Some(action) = net.client.poll_action() {
+        net.act(action);
+    }
+    let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+    let transmit = conns.into_iter().find_map(|conn| net.client.poll_transmit(net.now, conn));
+    transmit.expect("a request").version
+}
+
+#[test]
+fn case_m4_without_a_topic_id_the_version_that_names_topics_is_used() {
+    let commit = |ids: &[u8]| {
+        let topic = |id: &u8| OffsetCommitRequestTopic { topic_id: Uuid([*id; 16]), ..Default::default() };
+        let topics = ids.iter().map(topic).collect();
+        OffsetCommitRequest { topics, ..Default::default() }.into()
+    };
+    assert_eq!(version_of(commit(&[0])), 9);
+    assert_eq!(version_of(commit(&[1, 0])), 9, "one of several");
+    assert_eq!(version_of(commit(&[1, 2])), 10);
+    assert_eq!(version_of(commit(&[])), 10);
+
+    let fetch = |ids: &[u8]| {
+        let topic = |id: &u8| OffsetFetchRequestTopics { topic_id: Uuid([*id; 16]), ..Default::default() };
+        let topics = Some(ids.iter().map(topic).collect());
+        let group = OffsetFetchRequestGroup { topics, ..Default::default() };
+        OffsetFetchRequest { groups: vec![group], ..Default::default() }.into()
+    };
+    assert_eq!(version_of(fetch(&[0])), 9);
+    assert_eq!(version_of(fetch(&[1, 0])), 9);
+    assert_eq!(version_of(fetch(&[1])), 10);
+    let all = OffsetFetchRequestGroup::default();
+    assert_eq!(version_of(OffsetFetchRequest { groups: vec![all], ..Default::default() }.into()), 10);
 }
