@@ -58,7 +58,8 @@ pub enum Event {
     /// The partitions were lost before they could be given up; nothing of them can be committed any more.
     Lost(Error),
     /// Something the application may want to know of, and that the reader dealt with: a position was reset as it was
-    /// told to, or a partition cannot be read for the moment.
+    /// told to, a partition cannot be read for the moment, or the group is in a trouble that should pass and has lasted
+    /// for some seconds.
     Notice(Error),
 }
 
