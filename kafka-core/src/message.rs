@@ -1,7 +1,7 @@
 //! Messages as the application gives and gets them.
 
 use kafka_proto::records::Header;
-use kafka_proto::{Bytes, Str};
+use kafka_proto::{Bytes, Str, Uuid};
 
 /// A message to write, or one that was read.
 ///
@@ -38,6 +38,8 @@ pub struct Message {
 pub(crate) struct Origin {
     pub(crate) reader: u32,
     pub(crate) assignment: u32,
+    /// The topic's id when the record was read; zero where it was not known.
+    pub(crate) topic_id: Uuid,
     pub(crate) leader_epoch: i32,
 }
 

@@ -49,6 +49,14 @@ impl Coordinators {
         }
     }
 
+    /// The groups whose coordinators are being looked up.
+    pub(crate) fn groups_looked_up(&self) -> Vec<Str> {
+        let group = |((kind, key), c): (&(CoordinatorKind, Str), &Coordinator)| {
+            (c.looking && *kind == CoordinatorKind::Group).then(|| key.clone())
+        };
+        self.known.iter().filter_map(group).collect()
+    }
+
     /// A request no longer waits.
     pub(crate) fn unwait(&mut self, id: RequestId) {
         for coordinator in self.known.values_mut() {

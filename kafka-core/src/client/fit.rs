@@ -1,5 +1,7 @@
 //! The newest form of a request made into what an older version can carry, and answers lifted to the newest form.
 //!
+//! Invariant: no request leaves with a zero topic id in the place of a topic's name.
+//!
 //! Only what moved between fields is here; a field that a version merely lacks is dropped or refused by the codec.
 
 use crate::error::{Error, ErrorKind};
@@ -12,6 +14,23 @@ use kafka_proto::messages::offset_fetch::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 use kafka_proto::{RequestKind, ResponseKind};
+
+/// The newest version that can carry a request: where the id of a topic is missing, the last one that names topics.
+/// Brokers may know topic ids in commits and not in metadata, and a topic may not be known at all.
+pub(crate) fn newest(request: &RequestKind) -> i16 {
+    let lacks_id = match request {
+        RequestKind::OffsetCommit(request) => request.topics.iter().any(|t| t.topic_id.is_zero()),
+        RequestKind::OffsetFetch(request) => {
+            let topics = request.groups.iter().flat_map(|group| group.topics.iter().flatten());
+            topics.into_iter().any(|t| t.topic_id.is_zero())
+        }
+        _ => false,
+    };
+    if lacks_id { OFFSETS_BY_NAME } else { i16::MAX }
+}
+
+/// The last version of OffsetCommit and of OffsetFetch that names topics.
+const OFFSETS_BY_NAME: i16 = 9;
 
 /// Fits a request to the version of its connection.
 ///

@@ -13,6 +13,7 @@ use super::timers::Timer;
 use crate::client::cluster::TopicPartition;
 use crate::group::CommitOffset;
 use crate::sync::{Mutex, MutexGuard};
+use kafka_proto::Uuid;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -27,8 +28,8 @@ pub(crate) struct Marks {
     state: Mutex<State>,
 }
 
-/// The offset after the last message that was handled, with the leader epoch of that message.
-pub(crate) type Mark = (i64, i32);
+/// The offset after the last message that was handled, with the leader epoch of that message, and the id of the topic it was read of.
+pub(crate) type Mark = (i64, i32, Uuid);
 
 #[derive(Debug)]
 struct State {
@@ -94,8 +95,9 @@ impl Marks {
         let State { assignment, is_armed, places, marks } = &mut *state;
         *is_armed = false;
         let taken = places.iter().filter_map(|(partition, place)| {
-            let (offset, leader_epoch) = marks.get_mut(*place)?.take()?;
-            Some(CommitOffset { partition: partition.clone(), offset, leader_epoch, metadata: None })
+            let (offset, leader_epoch, topic_id) = marks.get_mut(*place)?.take()?;
+            let partition = partition.clone();
+            Some(CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None })
         });
         let taken: Vec<CommitOffset> = taken.collect();
         (!taken.is_empty()).then_some((*assignment, taken))
@@ -152,11 +154,11 @@ mod tests {
         marks.begin(1);
         let (one, two) = (marks.place(tp(1)), marks.place(tp(2)));
         assert_eq!(marks.place(tp(1)), one);
-        assert!(marks.set(one, (5, 3)));
-        assert!(!marks.set(two, (9, -1)) && !marks.set(one, (6, 4)));
+        assert!(marks.set(one, (5, 3, Uuid::ZERO)));
+        assert!(!marks.set(two, (9, -1, Uuid::ZERO)) && !marks.set(one, (6, 4, Uuid::ZERO)));
         assert_eq!(taken(&marks), Some((1, vec![(1, 6, 4), (2, 9, -1)])));
         assert_eq!(taken(&marks), None);
-        assert!(marks.set(two, (10, -1)));
+        assert!(marks.set(two, (10, -1, Uuid::ZERO)));
         assert_eq!(taken(&marks), Some((1, vec![(2, 10, -1)])));
     }
 
@@ -165,14 +167,14 @@ mod tests {
         let marks = Marks::new(Duration::ZERO);
         marks.begin(1);
         let one = marks.place(tp(1));
-        assert!(marks.set(one, (5, 3)));
+        assert!(marks.set(one, (5, 3, Uuid::ZERO)));
         marks.forget();
         assert!(!marks.is_of(1));
-        assert!(!marks.set(one, (6, 3)), "the place is gone");
+        assert!(!marks.set(one, (6, 3, Uuid::ZERO)), "the place is gone");
         assert_eq!(taken(&marks), None);
         marks.begin(2);
         let two = marks.place(tp(2));
-        assert!(marks.set(two, (1, 0)));
+        assert!(marks.set(two, (1, 0, Uuid::ZERO)));
         assert_eq!(taken(&marks), Some((2, vec![(2, 1, 0)])));
     }
 }

@@ -47,7 +47,7 @@ use coordinators::Coordinators;
 use kafka_proto::ResponseKind;
 use kafka_proto::Str;
 use lanes::{LaneKey, Lanes};
-use machine::{Answer, Ask, Hint, Lane, Now, Target};
+use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use metadata::Metadata;
 use random::Random;
 use requests::{Owner, Request};
@@ -562,9 +562,13 @@ impl Client {
         match key.1 {
             Lane::Produce | Lane::Other => {
                 self.writers.values_mut().for_each(|w| w.lane_failed(key, &error));
+                for group in self.coordinators.groups_looked_up() {
+                    self.group_cut_off(now, CoordinatorKind::Group, &group, &error);
+                }
             }
             Lane::Fetch(reader) => self.reader_cut_off(now, reader, key.0, error),
-            Lane::FetchAside(_) | Lane::Group(_) => {}
+            Lane::Group(reader) => self.member_cut_off(now, reader, &error),
+            Lane::FetchAside(_) => {}
         }
         if matches!(key.1, Lane::Group(_)) {
             self.coordinators.forget_broker(key.0);

@@ -5,6 +5,7 @@
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
 use super::coordinators::find;
+use super::fit::newest;
 use super::lanes::{LaneKey, LinkState, Proof};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
@@ -175,6 +176,7 @@ impl Client {
                 }
             }
             Err(error) if error.is_retriable() => {
+                self.group_cut_off(now, kind, key, &error);
                 let coordinator = self.coordinators.entry(kind, key);
                 let attempt = coordinator.attempts;
                 coordinator.attempts += 1;
@@ -258,9 +260,10 @@ impl Client {
     }
 
     fn hand_out(&mut self, now: Now, key: LaneKey, conn: ConnId, id: RequestId) -> Option<Transmit> {
+        let versions = self.lanes.get(key)?.versions.as_ref()?;
         let request = self.requests.get_mut(&id)?;
-        let version = self.lanes.get(key)?.versions.as_ref()?.version(request.api);
         let (deadline, body) = (request.deadline, request.body.take()?);
+        let version = versions.version_up_to(request.api, newest(&body));
         let Some(version) = version else {
             let error = Error::new(ErrorKind::Unsupported {
                 feature: request.api.name(),

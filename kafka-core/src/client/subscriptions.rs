@@ -2,10 +2,12 @@
 //!
 //! Invariants
 //! * What a group tells stands in the same queue as errors and before any further record.
+//! * What keeps a reader from its records for longer than a grace is told, once: a topic that cannot be had, with a group or
+//!   without; a coordinator that cannot be found or reached.
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
 use super::lanes::LaneKey;
-use super::machine::{Answer, Ask, Lane, Now, Target};
+use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::requests::Owner;
 use super::timers::Timer;
 use super::{Client, Event, Marks};
@@ -15,7 +17,7 @@ use crate::group::{AssignorAnswer, CommitOffset, CommittedOffset, GroupConfig, G
 use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
 use kafka_proto::{ApiKey, Str};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -80,8 +82,8 @@ pub(super) struct Reading {
     assigned: usize,
     /// Its metadata may have changed since.
     grows: bool,
-    /// Whether the application was told that the topic cannot be had.
-    told: bool,
+    /// Topics of which the application was told that they cannot be had.
+    told: BTreeSet<Str>,
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
@@ -133,7 +135,7 @@ impl Client {
             subscription: spec.subscription.clone(),
             assigned: 0,
             grows: true,
-            told: false,
+            told: BTreeSet::new(),
             queue: VecDeque::new(),
             urgent,
             marks,
@@ -346,6 +348,7 @@ impl Client {
     pub(super) fn pump_reading(&mut self, now: Now, id: u32) {
         self.pump_membership(now, id);
         self.assign_topic(id);
+        self.report_missing(id);
         self.want_topics(id);
         self.pump_machine(now, id);
     }
@@ -495,13 +498,37 @@ impl Client {
                 (reading.assigned, reading.grows) = (count.max(reading.assigned), false);
             }
             // It may be created, or the right be granted, yet.
-            super::TopicState::Failed(_) if reading.told || reading.assigned > 0 => {}
+            super::TopicState::Failed(_) if reading.assigned > 0 => {}
             super::TopicState::Failed(error) => {
-                reading.told = true;
-                self.push_item(id, ReaderItem::Error(error));
+                if reading.told.insert(name) {
+                    self.push_item(id, ReaderItem::Error(error));
+                }
             }
             super::TopicState::Pending => {}
         }
+    }
+
+    /// Tells a member of topics that cannot be had, once until they can. While partitions of a topic are assigned, they tell.
+    fn report_missing(&mut self, id: u32) {
+        let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
+        let Subscription::Group(_, topics) = &reading.subscription else { return };
+        let mut errors = Vec::new();
+        for name in topics {
+            match self.metadata.topic(name, &self.config) {
+                super::TopicState::Known(_) => {
+                    reading.told.remove(name);
+                }
+                super::TopicState::Failed(error) => {
+                    let is_assigned = reading.machine.assignment().any(|tp| tp.topic == *name);
+                    if !is_assigned && reading.told.insert(name.clone()) {
+                        errors.push(error);
+                    }
+                }
+                super::TopicState::Pending => {}
+            }
+        }
+        reading.grows = false;
+        errors.into_iter().for_each(|error| self.push_item(id, ReaderItem::Error(error)));
     }
 
     /// Keeps the metadata of what the reader and its group need, and of nothing else.
@@ -570,6 +597,25 @@ impl Client {
     pub(super) fn reader_cut_off(&mut self, now: Now, id: u32, broker: i32, error: Error) {
         if let Some(reading) = self.readings.get_mut(&id) {
             reading.machine.unreachable(now, broker, error);
+            self.dirty_readers.insert(id);
+        }
+    }
+
+    /// The coordinator of this group cannot be found for the moment.
+    pub(super) fn group_cut_off(&mut self, now: Now, kind: CoordinatorKind, group: &Str, error: &Error) {
+        let is_member = |reading: &Reading| match &reading.subscription {
+            Subscription::Group(config, _) => kind == CoordinatorKind::Group && config.group_id == *group,
+            _ => false,
+        };
+        let readers = self.readings.iter().filter(|(_, reading)| is_member(reading));
+        let readers: Vec<u32> = readers.map(|(id, _)| *id).collect();
+        readers.into_iter().for_each(|id| self.member_cut_off(now, id, error));
+    }
+
+    /// A member's coordinator cannot be found or reached for the moment.
+    pub(super) fn member_cut_off(&mut self, now: Now, id: u32, error: &Error) {
+        if let Some(membership) = self.memberships.get_mut(&id) {
+            membership.unreachable(now, error);
             self.dirty_readers.insert(id);
         }
     }

@@ -3,6 +3,8 @@
 //! One request at a time is on its way, so that no commit is ever overtaken by an older one. What is committed meanwhile is
 //! gathered into the next request, where the newer offset of a partition replaces the older. A commit belongs to the
 //! assignment it was made in: when that [ends](Commits::end), whatever was not handed out fails and is never sent.
+//! An offset belongs to the topic id under which its record was read: it is sent with that id, and not at all where the topic
+//! is known to have another one, whatever the version of OffsetCommit can carry.
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
@@ -12,7 +14,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
 };
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
@@ -125,8 +127,12 @@ impl Commits {
             None if self.queue.is_empty() => return None,
             _ => {}
         }
+        let (group, queue) = (&self.group, &mut self.queue);
         let batch = self.batch.get_or_insert_with(|| Batch::new(now));
-        self.queue.drain(..).for_each(|commit| batch.take_in(commit));
+        batch.drop_foreign(group, cluster);
+        queue.drain(..).for_each(|commit| batch.take_in(commit, group, cluster));
+        self.sweep();
+        let batch = self.batch.as_mut()?;
         batch.in_flight = true;
         Some(batch.topics(cluster))
     }
@@ -143,7 +149,7 @@ impl Commits {
     ) -> (Verdict, Option<Error>) {
         let Some(batch) = &mut self.batch else { return (Verdict::Fine, None) };
         batch.in_flight = false;
-        let codes = result.map(|response| codes(response, cluster));
+        let codes = result.map(|response| batch.codes(response, cluster));
         let (verdict, error) = batch.settle(&self.group, &codes, hurried);
         batch.last = error.clone().or(batch.last.take());
         batch.at = now + backoff.pause(batch.failures);
@@ -238,11 +244,23 @@ impl Batch {
         Self { commits, wanted, in_flight: false, at, failures: 0, last: None, ended: false }
     }
 
-    fn take_in(&mut self, commit: Commit) {
+    fn take_in(&mut self, mut commit: Commit, group: &Str, cluster: &Cluster) {
         for offset in &commit.offsets {
-            self.wanted.insert(offset.partition.clone(), offset.clone());
+            match foreign(offset, group, cluster) {
+                None => _ = self.wanted.insert(offset.partition.clone(), offset.clone()),
+                Some(error) => commit.error = commit.error.take().or(Some(error)),
+            }
         }
         self.commits.push(commit);
+    }
+
+    /// Gives up what was read of topics that have been made anew meanwhile.
+    fn drop_foreign(&mut self, group: &Str, cluster: &Cluster) {
+        self.wanted.retain(|_, offset| foreign(offset, group, cluster).is_none());
+        for commit in &mut self.commits {
+            let error = commit.offsets.iter().find_map(|offset| foreign(offset, group, cluster));
+            commit.error = commit.error.take().or(error);
+        }
     }
 
     fn topics(&self, cluster: &Cluster) -> Vec<OffsetCommitRequestTopic> {
@@ -250,7 +268,7 @@ impl Batch {
         for offset in self.wanted.values() {
             let name = &offset.partition.topic;
             if topics.last().is_none_or(|t| t.name != *name) {
-                let topic_id = cluster.topic(name).map(|t| t.id).unwrap_or_default();
+                let topic_id = id_of(offset, cluster);
                 topics.push(OffsetCommitRequestTopic { name: name.clone(), topic_id, ..Default::default() });
             }
             if let Some(topic) = topics.last_mut() {
@@ -264,6 +282,24 @@ impl Batch {
             }
         }
         topics
+    }
+
+    /// The answer names topics by the ids that were sent, be they the present ones or not.
+    fn codes(&self, response: OffsetCommitResponse, cluster: &Cluster) -> Codes {
+        let of = |id: Uuid| self.wanted.values().find(|offset| id_of(offset, cluster) == id);
+        let mut codes = Codes::new();
+        for topic in response.topics {
+            let by_id =
+                || of(topic.topic_id).map(|offset| offset.partition.topic.clone()).unwrap_or_default();
+            let name = if topic.name.is_empty() { by_id() } else { topic.name.clone() };
+            for p in topic.partitions {
+                codes.insert(
+                    TopicPartition::new(name.clone(), p.partition_index),
+                    ErrorCode::from(p.error_code),
+                );
+            }
+        }
+        codes
     }
 
     /// Takes out what is decided; what may be tried again stays wanted.
@@ -297,20 +333,22 @@ impl Batch {
     }
 }
 
+/// The id of the topic that the offset was read of; where that is not known, its present id.
+fn id_of(offset: &CommitOffset, cluster: &Cluster) -> Uuid {
+    let present = || cluster.topic(&offset.partition.topic).map(|t| t.id).unwrap_or_default();
+    if offset.topic_id.is_zero() { present() } else { offset.topic_id }
+}
+
+/// Why an offset cannot be committed that was read of a topic with another id than the present one.
+fn foreign(offset: &CommitOffset, group: &Str, cluster: &Cluster) -> Option<Error> {
+    let (read, TopicPartition { topic, partition }) = (offset.topic_id, &offset.partition);
+    let present = cluster.topic(topic).map(|t| t.id).filter(|id| !id.is_zero())?;
+    let text = || format!("the topic was deleted and made again: its id was {read} and is {present}");
+    (!read.is_zero() && read != present).then(|| stale(group).partition(topic, *partition).detail(text()))
+}
+
 /// The error code of each partition.
 type Codes = BTreeMap<TopicPartition, ErrorCode>;
-
-fn codes(response: OffsetCommitResponse, cluster: &Cluster) -> Codes {
-    let mut codes = Codes::new();
-    for topic in response.topics {
-        let by_id = || cluster.name(&topic.topic_id).cloned().unwrap_or_default();
-        let name = if topic.name.is_empty() { by_id() } else { topic.name.clone() };
-        for p in topic.partitions {
-            codes.insert(TopicPartition::new(name.clone(), p.partition_index), ErrorCode::from(p.error_code));
-        }
-    }
-    codes
-}
 
 /// What the answer says of one partition. A partition that it does not mention is not committed.
 fn outcome(group: &Str, p: &TopicPartition, codes: &Result<Codes, Error>) -> (Verdict, Option<Error>) {

@@ -2,7 +2,7 @@
 
 use crate::client::cluster::TopicPartition;
 use crate::error::Error;
-use kafka_proto::Str;
+use kafka_proto::{Str, Uuid};
 use std::time::Instant;
 
 /// An offset to commit: the position from which the group shall go on.
@@ -14,6 +14,9 @@ pub struct CommitOffset {
     pub offset: i64,
     /// The leader epoch of the last message handled (KIP-320); -1 where unknown. With it a later reader notices truncation.
     pub leader_epoch: i32,
+    /// The id of the topic when the message was read; zero where unknown (brokers before 2.8). Where the topic has another
+    /// id by now, it was deleted and made again, and the offset means nothing in it: it is not committed.
+    pub topic_id: Uuid,
     /// A note that is kept beside the offset, at most 4 KiB unless the broker is configured otherwise.
     pub metadata: Option<Str>,
 }

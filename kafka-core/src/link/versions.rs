@@ -30,6 +30,13 @@ impl BrokerVersions {
         (version >= broker_min && version >= ours.min).then_some(version)
     }
 
+    /// The same, but not newer than `cap` where the broker still speaks that.
+    pub(crate) fn version_up_to(&self, api: ApiKey, cap: i16) -> Option<i16> {
+        let version = self.version(api)?;
+        let (broker_min, _) = self.range(api)?;
+        Some(if cap >= broker_min { version.min(cap) } else { version })
+    }
+
     /// The level of a feature that the cluster has finalized (KIP-584).
     pub fn feature(&self, name: &str) -> Option<i16> {
         self.features.get(name).copied()

@@ -12,6 +12,7 @@ use super::session::{Asked, Verdict};
 use crate::client::cluster::{Cluster, Node};
 use crate::client::machine::{Lane, Now};
 use crate::error::{Error, ErrorKind};
+use crate::message::Origin;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str};
 use std::time::{Duration, Instant};
@@ -205,7 +206,10 @@ impl ReaderMachine {
     }
 
     fn accept(&mut self, now: Now, id: CursorId, data: Data) {
-        let origin = (self.id, self.assignment);
+        let Some(topic_id) = self.cursor(id).and_then(|c| self.topics.get(c.topic())).map(|t| t.id) else {
+            return;
+        };
+        let origin = Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 };
         let Some(cursor) = self.cursor_mut(id) else { return };
         let (start, epoch) = (cursor.position, cursor.last_epoch);
         let next = data.next_offset.unwrap_or(start);

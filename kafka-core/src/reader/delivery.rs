@@ -83,8 +83,8 @@ impl Ticket {
 pub struct Chunk {
     pub(super) topic: Str,
     pub(super) partition: i32,
-    pub(super) reader: u32,
-    pub(super) assignment: u32,
+    /// As its messages have it, but for the leader epoch.
+    pub(super) origin: Origin,
     /// What comes before it was not asked for.
     pub(super) start: i64,
     /// The offset after it.
@@ -97,19 +97,20 @@ impl Chunk {
     pub(super) fn new(
         topic: &Str,
         partition: i32,
-        (reader, assignment): (u32, u32),
+        origin: Origin,
         (start, epoch): (i64, i32),
         data: Data,
     ) -> Self {
         let end = data.next_offset.unwrap_or(start);
         let ticket = Ticket::new(start, epoch);
-        Self { topic: topic.clone(), partition, reader, assignment, start, end, data, ticket }
+        Self { topic: topic.clone(), partition, origin, start, end, data, ticket }
     }
 
     /// All of these bytes, from their first offset on, for benchmarks.
     #[cfg(feature = "workloads")]
     pub(crate) fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
-        Chunk::new(topic, 0, (0, 0), (0, -1), Data { bytes, ..Data::default() })
+        let origin = Origin { reader: 0, assignment: 0, topic_id: kafka_proto::Uuid::ZERO, leader_epoch: -1 };
+        Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
     }
 
     /// The topic.
@@ -124,7 +125,7 @@ impl Chunk {
 
     /// The assignment it belongs to.
     pub fn assignment(&self) -> u32 {
-        self.assignment
+        self.origin.assignment
     }
 
     /// Its bytes, compressed as they came.
@@ -214,7 +215,7 @@ impl<'a> RecordView<'a> {
 pub struct Walk {
     topic: Str,
     partition: i32,
-    origin: (u32, u32),
+    origin: Origin,
     end: i64,
     ticket: Arc<Ticket>,
     batches: Batches,
@@ -241,12 +242,12 @@ struct Open {
 impl Walk {
     /// A walk from the beginning of a chunk.
     pub fn new(chunk: Chunk, config: &ReaderConfig) -> Self {
-        let Chunk { topic, partition, reader, assignment, start, end, data, ticket } = chunk;
+        let Chunk { topic, partition, origin, start, end, data, ticket } = chunk;
         let committed = config.isolation == Isolation::ReadCommitted;
         Self {
             topic,
             partition,
-            origin: (reader, assignment),
+            origin,
             end,
             ticket,
             batches: records::batches(data.bytes),
@@ -273,7 +274,7 @@ impl Walk {
 
     /// The assignment that the chunk belongs to.
     pub fn assignment(&self) -> u32 {
-        self.origin.1
+        self.origin.assignment
     }
 
     /// The offset to go on with: after the last record returned, or after the last batch once that is finished.
@@ -324,11 +325,11 @@ impl Walk {
     /// As [`Walk::next`].
     #[inline]
     pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
-        let (reader, assignment) = self.origin;
+        let origin = self.origin;
         let before = self.position;
         let (error, offset) = match self.next()? {
             Ok(record) => {
-                let origin = Origin { reader, assignment, leader_epoch: record.leader_epoch };
+                let origin = Origin { leader_epoch: record.leader_epoch, ..origin };
                 match record.to_message(origin) {
                     Ok(message) => return Some(Ok(message)),
                     Err(error) => (error, record.offset()),

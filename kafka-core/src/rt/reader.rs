@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
 use crate::message::Message;
 use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
-use kafka_proto::Str;
+use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -59,7 +59,8 @@ pub enum Event {
     /// The partitions were lost before they could be given up; nothing of them can be committed any more.
     Lost(Error),
     /// Something the application may want to know of, and that the reader dealt with: a position was reset as it was
-    /// told to, or a partition cannot be read for the moment.
+    /// told to, a partition cannot be read for the moment, or the group is in a trouble that should pass and has lasted
+    /// for some seconds.
     Notice(Error),
 }
 
@@ -291,7 +292,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended: nothing was
-    /// sent then. Else what the coordinator said.
+    /// sent then; also for partitions whose topic was deleted and made again since the message was read. Else what the
+    /// coordinator said.
     ///
     /// # Cancel safety
     /// Dropping it does not take the commit back.
@@ -301,7 +303,8 @@ impl Reader {
     }
 
     /// Marks these messages and all before them in their partitions as handled: they are committed within the auto-commit
-    /// interval, when partitions are given up, and when the reader or the client is closed or the reader dropped.
+    /// interval, when partitions are given up, and when the reader or the client is closed or the reader dropped. Marks of
+    /// a topic that is deleted and made again meanwhile are dropped.
     ///
     /// # Errors
     /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended;
@@ -314,8 +317,8 @@ impl Reader {
         if !self.marks.is_of(assignment) {
             return Err(Error::new(ErrorKind::StaleCommit));
         }
-        for CommitOffset { partition, offset, leader_epoch, .. } in offsets {
-            self.set_mark(self.marks.place(partition), (offset, leader_epoch));
+        for CommitOffset { partition, offset, leader_epoch, topic_id, .. } in offsets {
+            self.set_mark(self.marks.place(partition), (offset, leader_epoch, topic_id));
         }
         Ok(())
     }
@@ -333,7 +336,7 @@ impl Reader {
         &self,
         messages: impl IntoIterator<Item = &'a Message>,
     ) -> Result<Option<(u32, Vec<CommitOffset>)>> {
-        let mut highest: BTreeMap<TopicPartition, (i64, i32)> = BTreeMap::new();
+        let mut highest: BTreeMap<TopicPartition, Mark> = BTreeMap::new();
         let mut assignment = None;
         for message in messages {
             let stale = || Err(Error::new(ErrorKind::StaleCommit));
@@ -346,8 +349,10 @@ impl Reader {
             else {
                 return stale();
             };
-            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert((-1, -1));
-            *mark = (*mark).max((offset + 1, origin.leader_epoch));
+            let position = (offset + 1, origin.leader_epoch, origin.topic_id);
+            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert(position);
+            // Offsets of a topic and of the one that was made in its place cannot be compared.
+            *mark = if mark.2 == position.2 { (*mark).max(position) } else { position };
         }
         Ok(assignment.map(|assignment| (assignment, highest.into_iter().map(commit_offset).collect())))
     }
@@ -378,8 +383,9 @@ impl Reader {
         let place = *self
             .place
             .get_or_insert_with(|| self.marks.place(TopicPartition::new(topic.clone(), partition)));
-        let leader_epoch = message.origin.map_or(-1, |o| o.leader_epoch);
-        self.last = Some((place, (offset + 1, leader_epoch)));
+        let (leader_epoch, topic_id) =
+            message.origin.map_or((-1, Uuid::ZERO), |o| (o.leader_epoch, o.topic_id));
+        self.last = Some((place, (offset + 1, leader_epoch, topic_id)));
         if mutant!("commit_covers_unhandled") {
             self.handled();
         }
@@ -468,8 +474,8 @@ impl Reader {
     }
 }
 
-fn commit_offset((partition, (offset, leader_epoch)): (TopicPartition, (i64, i32))) -> CommitOffset {
-    CommitOffset { partition, offset, leader_epoch, metadata: None }
+fn commit_offset((partition, (offset, leader_epoch, topic_id)): (TopicPartition, Mark)) -> CommitOffset {
+    CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None }
 }
 
 impl Drop for Reader {

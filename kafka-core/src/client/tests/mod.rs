@@ -2,17 +2,26 @@
 
 mod belief;
 
+use super::Marks;
 use super::address::Address;
 use super::config::ClientConfig;
 use super::machine::{Lane, Now, Target};
-use super::{Action, CallSpec, Client, Input, TopicState, no_code};
+use super::{
+    Action, CallSpec, Client, Event, Input, ReaderItem, ReaderSpec, Subscription, TopicState, no_code,
+};
 use crate::error::{ConnectionError, ErrorKind};
+use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
+};
+use kafka_proto::messages::offset_commit::{OffsetCommitRequest, OffsetCommitRequestTopic};
+use kafka_proto::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +54,8 @@ struct Net {
     is_mute: bool,
     /// The error of Metadata as a whole.
     metadata_error: i16,
+    /// The answer to FindCoordinator.
+    coordinator: FindCoordinatorResponse,
     /// Brokers that metadata does not tell of.
     untold: BTreeSet<i32>,
     unanswered: BTreeMap<ConnId, Vec<Transmit>>,
@@ -77,6 +88,7 @@ impl Net {
             lagging: BTreeSet::new(),
             is_mute: false,
             metadata_error: 0,
+            coordinator: coordinator(ErrorCode::CoordinatorNotAvailable),
             untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             throttle: Duration::ZERO,
@@ -86,7 +98,11 @@ impl Net {
     /// Lets happen what happens without time going on.
     fn settle(&mut self) {
         loop {
-            while self.client.poll_event().is_some() {}
+            while let Some(event) = self.client.poll_event() {
+                if let Event::Assignor(reader, call) = event {
+                    self.input(Input::Assigned { reader, answer: call.run() });
+                }
+            }
             if let Some(action) = self.client.poll_action() {
                 self.act(action);
             } else if !self.transmit() {
@@ -168,7 +184,11 @@ impl Net {
     }
 
     fn answer(&self, port: u16, request: &RequestKind) -> ResponseKind {
-        let RequestKind::Metadata(request) = request else { panic!("{request:?}") };
+        let request = match request {
+            RequestKind::Metadata(request) => request,
+            RequestKind::FindCoordinator(_) => return self.coordinator.clone().into(),
+            other => panic!("{other:?}"),
+        };
         let broker = |id: i32| MetadataResponseBroker {
             node_id: id,
             host: Str::from("broker"),
@@ -316,6 +336,14 @@ fn versions(newest: i16) -> Arc<BrokerVersions> {
         api_keys,
         ..ApiVersionsResponse::default()
     }))
+}
+
+/// Broker 2, or an error.
+fn coordinator(error: ErrorCode) -> FindCoordinatorResponse {
+    let (host, port) = ("broker".into(), 9002);
+    let error_code = error.code();
+    let one = Coordinator { node_id: 2, host, port, error_code, ..Default::default() };
+    FindCoordinatorResponse { coordinators: vec![one], ..Default::default() }
 }
 
 fn topic(name: &str, leader: i32, leader_epoch: i32) -> MetadataResponseTopic {
@@ -670,4 +698,109 @@ fn closing_leaves_nothing_open() {
     assert!(net.conns.is_empty());
     assert!(net.client.is_quiescent());
     assert!(net.client.poll_event().is_none());
+}
+
+/// Errors and notices that a member of a group is told, reading these topics for so many seconds.
+fn told_in_group(net: &mut Net, topics: &[&str], seconds: &[u64]) -> Vec<Vec<ReaderItem>> {
+    let topics = topics.iter().map(|t| Str::from(*t)).collect();
+    let spec = ReaderSpec {
+        config: Arc::new(net.client.reader_defaults().0),
+        subscription: Subscription::Group(Arc::new(GroupConfig::new("g")), topics),
+    };
+    let id = net.client.add_reader(net.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
+    net.settle();
+    let mut told = Vec::new();
+    for time in seconds {
+        net.run_for(Duration::from_secs(*time));
+        let now = net.now;
+        told.push(std::iter::from_fn(|| net.client.reader_take(now, id)).collect());
+    }
+    told
+}
+
+#[test]
+fn case_u4_a_group_whose_coordinator_cannot_be_found_or_reached_is_told_once() {
+    let told_by = |prepare: fn(&mut Net)| {
+        let mut net = Net::connected();
+        net.topics.push(topic("t", 1, 0));
+        prepare(&mut net);
+        told_in_group(&mut net, &["t"], &[4, 10, 120])
+    };
+    let not_available = told_by(|_| {});
+    assert!(not_available[0].is_empty() && not_available[2].is_empty(), "{not_available:?}");
+    assert!(matches!(&not_available[1][..], [ReaderItem::Notice(e)]
+        if e.code() == Some(ErrorCode::CoordinatorNotAvailable) && e.context().group.as_deref() == Some("g")));
+
+    let unreachable = told_by(|net| {
+        net.coordinator = coordinator(ErrorCode::None);
+        net.dead.insert(9002);
+    });
+    assert!(unreachable[0].is_empty() && unreachable[2].is_empty(), "{unreachable:?}");
+    assert!(
+        matches!(&unreachable[1][..], [ReaderItem::Notice(e)]
+        if matches!(e.kind(), ErrorKind::Connection(ConnectionError::Refused))),
+        "{unreachable:?}"
+    );
+
+    let all_gone = told_by(|net| {
+        net.dead.extend([BOOTSTRAP, 9001, 9002, 9003]);
+        let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+        conns.into_iter().for_each(|conn| net.end(conn, ConnectionError::Lost("reset".into())));
+    });
+    assert!(matches!(&all_gone[1][..], [ReaderItem::Notice(_)]), "{all_gone:?}");
+    assert!(all_gone[0].is_empty() && all_gone[2].is_empty(), "{all_gone:?}");
+}
+
+#[test]
+fn case_u4_a_topic_of_a_group_that_does_not_exist_is_told_once_after_the_grace() {
+    let mut net = Net::connected();
+    net.topics.push(topic("t", 1, 0));
+    let told = told_in_group(&mut net, &["t", "u", "v"], &[4, 60, 60]);
+    let of = |item: &ReaderItem| match item {
+        ReaderItem::Error(e) if e.code() == Some(ErrorCode::UnknownTopicOrPartition) => {
+            e.context().topic.as_ref().map(Str::to_string)
+        }
+        _ => None,
+    };
+    let told: Vec<Vec<String>> = told.iter().map(|items| items.iter().filter_map(of).collect()).collect();
+    assert_eq!(told, [vec![], vec!["u".to_owned(), "v".to_owned()], vec![]]);
+}
+
+/// The version in which a request leaves.
+fn version_of(request: RequestKind) -> i16 {
+    let mut net = Net::connected();
+    let spec =
+        CallSpec { target: Target::Any, request, timeout: Some(Duration::from_secs(10)), code: no_code };
+    net.client.call(net.now, spec);
+    while let Some(action) = net.client.poll_action() {
+        net.act(action);
+    }
+    let conns: Vec<ConnId> = net.conns.keys().copied().collect();
+    let transmit = conns.into_iter().find_map(|conn| net.client.poll_transmit(net.now, conn));
+    transmit.expect("a request").version
+}
+
+#[test]
+fn case_m4_without_a_topic_id_the_version_that_names_topics_is_used() {
+    let commit = |ids: &[u8]| {
+        let topic = |id: &u8| OffsetCommitRequestTopic { topic_id: Uuid([*id; 16]), ..Default::default() };
+        let topics = ids.iter().map(topic).collect();
+        OffsetCommitRequest { topics, ..Default::default() }.into()
+    };
+    assert_eq!(version_of(commit(&[0])), 9);
+    assert_eq!(version_of(commit(&[1, 0])), 9, "one of several");
+    assert_eq!(version_of(commit(&[1, 2])), 10);
+    assert_eq!(version_of(commit(&[])), 10);
+
+    let fetch = |ids: &[u8]| {
+        let topic = |id: &u8| OffsetFetchRequestTopics { topic_id: Uuid([*id; 16]), ..Default::default() };
+        let topics = Some(ids.iter().map(topic).collect());
+        let group = OffsetFetchRequestGroup { topics, ..Default::default() };
+        OffsetFetchRequest { groups: vec![group], ..Default::default() }.into()
+    };
+    assert_eq!(version_of(fetch(&[0])), 9);
+    assert_eq!(version_of(fetch(&[1, 0])), 9);
+    assert_eq!(version_of(fetch(&[1])), 10);
+    let all = OffsetFetchRequestGroup::default();
+    assert_eq!(version_of(OffsetFetchRequest { groups: vec![all], ..Default::default() }.into()), 10);
 }

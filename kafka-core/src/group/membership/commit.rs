@@ -41,7 +41,12 @@ impl Membership {
         if self.is_open(Kind::Commit) || self.pulse.is_none() {
             return None;
         }
-        let topics = self.commits.next_request(now, cluster)?;
+        let Some(topics) = self.commits.next_request(now, cluster) else {
+            // Those that waited may have failed, for want of their topic.
+            self.take_outcomes(now);
+            return None;
+        };
+        self.tell_outcomes();
         let request = OffsetCommitRequest {
             group_id: self.config.group_id.clone(),
             generation_id_or_member_epoch: if mutant!("commit_without_generation") {

@@ -373,6 +373,13 @@ impl Membership {
         self.turn += 1;
     }
 
+    /// The coordinator cannot be found or reached for the moment, so that what was asked of it waits.
+    pub fn unreachable(&mut self, now: Now, error: &Error) {
+        if !matches!(self.state, State::Idle | State::Stable | State::Leaving { .. }) {
+            self.struggle(now.instant, error.clone());
+        }
+    }
+
     /// A step towards an assignment failed, for a reason that should pass.
     fn struggle(&mut self, now: Instant, error: Error) {
         if self.trouble.lasts(now, now) {

@@ -5,6 +5,7 @@ use kafka_proto::messages::fetch::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoin
 use kafka_proto::messages::offset_for_leader_epoch::{
     EpochEndOffset as EpochEnd, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
+use std::collections::BTreeSet;
 
 fn t() -> Str {
     Str::from_static("t")
@@ -426,6 +427,34 @@ fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
     rig.version = 13;
     let plan = rig.fetch(2);
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0), (1, 3)], Uuid([2; 16])));
+}
+
+#[test]
+fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
+    let ids = |rig: &mut Rig| {
+        let mut walk = rig.take_walk();
+        let message = std::iter::from_fn(|| walk.next_message());
+        message
+            .map(|m| m.unwrap().origin.unwrap().topic_id)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (Uuid([1; 16]), Uuid([2; 16]));
+    let mut rig = Rig::new();
+    rig.topic_with_id(old, &[(1, 5), (1, 5)]);
+    rig.assign([at(0), at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 3)]), data(1, &[Batch::plain(0, 3)])]);
+    assert_eq!(ids(&mut rig), [old]);
+    rig.topic_with_id(new, &[(2, 0), (2, 0)]);
+    assert_eq!(ids(&mut rig), [old], "what came before it is told first");
+    rig.take_error();
+    rig.take_error();
+    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.fetch(2);
+    rig.brought(2, vec![data(0, &[Batch::plain(0, 3)])]);
+    assert_eq!(ids(&mut rig), [new]);
 }
 
 #[test]

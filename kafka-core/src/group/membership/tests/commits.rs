@@ -4,10 +4,10 @@ use super::rig::*;
 use crate::client::machine::Hint;
 use crate::error::{Error, ErrorKind};
 use crate::group::GroupEvent;
-use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::JoinGroupRequest;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
+use kafka_proto::{ApiKey, Uuid};
 
 fn done(id: u64) -> GroupEvent {
     GroupEvent::Committed { id, result: Ok(()) }
@@ -348,4 +348,64 @@ fn case_g_b_what_may_pass_is_still_waited_for_while_revoking() {
     rig.revoked(1);
     rig.answer(committed(&[(0, ErrorCode::NotCoordinator)]));
     assert!(rig.keys().is_empty(), "no join yet");
+}
+
+#[test]
+fn case_d1_an_offset_of_a_deleted_topic_is_not_committed_to_the_one_made_in_its_place() {
+    let made_anew = |events: &[GroupEvent]| match failures(events)[..] {
+        [(id, ErrorKind::StaleCommit)] => id,
+        ref other => panic!("{other:?}"),
+    };
+    let mut rig = Rig::stable();
+    (rig.read_under, _) = (Uuid([1; 16]), set_topic_id(&mut rig.cluster, 2));
+    let id = rig.commit(1, &[(0, 10)]);
+    assert!(rig.asks.is_empty(), "known at once");
+    assert_eq!(made_anew(&rig.events()), id);
+
+    set_topic_id(&mut rig.cluster, 1);
+    let id = rig.commit(1, &[(0, 10)]);
+    let request: OffsetCommitRequest = rig.asked(ApiKey::OffsetCommit);
+    assert_eq!(request.topics[0].topic_id, Uuid([1; 16]));
+    rig.answer(committed(&[(0, ErrorCode::UnknownTopicOrPartition)]));
+    set_topic_id(&mut rig.cluster, 2);
+    rig.sleep(SECOND);
+    assert!(rig.asks.is_empty(), "known when it is to be sent again");
+    assert_eq!(made_anew(&rig.events()), id);
+
+    rig.rebalance();
+    rig.commit(1, &[(0, 10)]);
+    rig.revoked(1);
+    assert_eq!(rig.keys(), [ApiKey::JoinGroup], "it holds nobody up");
+}
+
+#[test]
+fn case_d1_what_was_read_of_the_new_topic_is_committed_beside_it() {
+    let mut rig = Rig::stable();
+    set_topic_id(&mut rig.cluster, 1);
+    rig.read_under = Uuid([1; 16]);
+    let first = rig.commit(1, &[(1, 1)]);
+    rig.read_under = Uuid([2; 16]);
+    let new = rig.commit(1, &[(0, 3)]);
+    rig.read_under = Uuid([1; 16]);
+    let old = rig.commit(1, &[(0, 10), (1, 10)]);
+    set_topic_id(&mut rig.cluster, 2);
+    rig.answer(committed(&[(1, ErrorCode::None)]));
+    assert_eq!(asked(&rig), [(0, 3)]);
+    let request: OffsetCommitRequest = rig.asked(ApiKey::OffsetCommit);
+    assert_eq!(request.topics[0].topic_id, Uuid([2; 16]));
+    rig.answer(committed(&[(0, ErrorCode::None)]));
+    let events = rig.events();
+    assert_eq!(failures(&events), [(old, ErrorKind::StaleCommit)]);
+    assert!(events.contains(&done(first)) && events.contains(&done(new)));
+}
+
+#[test]
+fn case_d1_without_ids_offsets_are_committed_by_name() {
+    for (read_under, is) in [(0, 0), (0, 2), (1, 0)] {
+        let mut rig = Rig::stable();
+        (rig.read_under, _) = (Uuid([read_under; 16]), set_topic_id(&mut rig.cluster, is));
+        let id = rig.commit(1, &[(0, 10)]);
+        rig.answer(committed(&[(0, ErrorCode::None)]));
+        assert_eq!(rig.events(), [done(id)], "{read_under} {is}");
+    }
 }

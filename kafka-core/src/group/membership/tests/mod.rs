@@ -7,4 +7,5 @@ mod joining;
 mod leaving;
 mod random;
 mod rig;
+mod troubles;
 mod two_members;

@@ -17,7 +17,7 @@ use kafka_proto::messages::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
-use kafka_proto::{ApiKey, Bytes, Str};
+use kafka_proto::{ApiKey, Bytes, Str, Uuid};
 use kafka_proto::{RequestKind, ResponseKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub(super) struct Rig {
     pub(super) machine: Membership,
     pub(super) now: Instant,
     pub(super) cluster: Cluster,
+    /// The id of the topic under which the application read what it commits.
+    pub(super) read_under: Uuid,
     /// Asked and not answered.
     pub(super) asks: Vec<Ask>,
 }
@@ -46,7 +48,7 @@ impl Rig {
         let mut cluster = Cluster::default();
         add_topic(&mut cluster, "t", 2);
         let machine = Membership::new(7, Arc::new(config), 42);
-        Self { machine, now: some_instant(), cluster, asks: Vec::new() }
+        Self { machine, now: some_instant(), cluster, read_under: Uuid::ZERO, asks: Vec::new() }
     }
 
     /// Subscribed to `t`, which has two partitions.
@@ -180,10 +182,12 @@ impl Rig {
     }
 
     pub(super) fn commit_within(&mut self, time: Duration, assignment: u32, offsets: &[(i32, i64)]) -> u64 {
+        let topic_id = self.read_under;
         let each = |(p, offset): &(i32, i64)| CommitOffset {
             partition: TopicPartition::new("t", *p),
             offset: *offset,
             leader_epoch: 3,
+            topic_id,
             metadata: Some("note".into()),
         };
         let offsets = offsets.iter().map(each).collect();
@@ -356,4 +360,10 @@ pub(super) fn told(event: &GroupEvent) -> Option<ErrorCode> {
         GroupEvent::Committed { result: Err(error), .. } => error.code(),
         _ => None,
     }
+}
+
+/// The topic `t` has this id from now on.
+pub(super) fn set_topic_id(cluster: &mut Cluster, id: u8) {
+    let topic = cluster.topics.get_mut("t").map(Arc::make_mut).unwrap();
+    topic.id = Uuid([id; 16]);
 }

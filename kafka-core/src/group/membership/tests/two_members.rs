@@ -115,6 +115,7 @@ impl World {
                     partition: TopicPartition::new("t", *p),
                     offset: *at,
                     leader_epoch: -1,
+                    topic_id: kafka_proto::Uuid::ZERO,
                     metadata: None,
                 }
             };
