@@ -4,6 +4,7 @@
 //! * A lane with something to do is connecting, up, waiting for its reconnect timer, or closing: never silent.
 //! * A lane that failed waits before it tries again, longer with each failure in a row; a response ends the row.
 //! * A planned close (idle, no longer needed) is no failure.
+//! * What one lane learnt about the ApiVersions of an address, all lanes to it use.
 //! * A connection to an address that its broker has left is used no more once answers agree on another one.
 
 use super::doubts::{Claim, Subject, Witness};
@@ -48,7 +49,11 @@ impl Client {
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);
+        let needs_old = self.lanes.needs_old_api_versions(&address);
         let lane = self.lane(now, key);
+        if needs_old {
+            lane.api_versions = 0;
+        }
         let api_versions = lane.api_versions;
         (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
         lane.address = Some(address.clone());
@@ -94,6 +99,7 @@ impl Client {
         lane.link = LinkState::Up(conn);
         lane.versions = Some(versions);
         (lane.last_used, lane.is_hopeless) = (now.instant, false);
+        lane.needs_old_api_versions |= lane.has_fallen_back && lane.api_versions == 0;
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         crate::trace::connected(&self.broker_name(key.0), key.1);
@@ -127,6 +133,8 @@ impl Client {
                 // Some brokers reset, or answer with garbage, on a version of ApiVersions they do not know.
                 falls_back = lane.api_versions > 0;
                 lane.api_versions = if falls_back { 0 } else { ApiKey::ApiVersions.versions().max };
+                lane.has_fallen_back = falls_back && lane.is_accepted;
+                lane.needs_old_api_versions = false;
                 error
             }
             _ => error,

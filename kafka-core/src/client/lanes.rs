@@ -38,6 +38,10 @@ pub(crate) struct LaneState {
     pub(crate) last_used: Instant,
     /// The version of ApiVersions to begin the next connection with.
     pub(crate) api_versions: i16,
+    /// The broker took the last connection and closed it, perhaps because of a newer ApiVersions.
+    pub(crate) has_fallen_back: bool,
+    /// It closed on a newer ApiVersions, and served the oldest.
+    pub(crate) needs_old_api_versions: bool,
     /// The connection's task was told that there is something to send.
     pub(crate) announced: bool,
 }
@@ -69,6 +73,8 @@ impl LaneState {
             throttled_until: None,
             last_used: now,
             api_versions,
+            has_fallen_back: false,
+            needs_old_api_versions: false,
             announced: false,
         }
     }
@@ -148,6 +154,12 @@ impl Lanes {
     pub(crate) fn has_served(&self, broker: i32) -> bool {
         let lanes = self.lanes.range((broker, Lane::Other)..);
         lanes.take_while(|((of, _), _)| *of == broker).any(|(_, lane)| lane.has_served)
+    }
+
+    /// Whether a lane has learnt that connections to this address come up with the oldest ApiVersions only.
+    pub(crate) fn needs_old_api_versions(&self, address: &Address) -> bool {
+        let mut lanes = self.lanes.values().filter(|lane| lane.address.as_ref() == Some(address));
+        lanes.any(|lane| lane.needs_old_api_versions)
     }
 
     /// Whether a broker is connected to, by whatever lane.

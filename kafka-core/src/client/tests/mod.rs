@@ -4,7 +4,7 @@ mod belief;
 
 use super::address::Address;
 use super::config::ClientConfig;
-use super::machine::{Now, Target};
+use super::machine::{Lane, Now, Target};
 use super::{Action, CallSpec, Client, Input, TopicState, no_code};
 use crate::error::{ConnectionError, ErrorKind};
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
@@ -26,6 +26,8 @@ struct Net {
     dead: BTreeSet<u16>,
     /// Ports that accept, set up, and never answer a request.
     silent: BTreeSet<u16>,
+    /// Ports that close on any ApiVersions but the oldest.
+    old: BTreeSet<u16>,
     /// Ports that belong to another cluster.
     foreign: BTreeSet<u16>,
     conns: BTreeMap<ConnId, u16>,
@@ -62,6 +64,7 @@ impl Net {
             client: Client::new(config),
             dead: BTreeSet::new(),
             silent: BTreeSet::new(),
+            old: BTreeSet::new(),
             foreign: BTreeSet::new(),
             conns: BTreeMap::new(),
             log: Vec::new(),
@@ -93,6 +96,11 @@ impl Net {
         match action {
             Action::Connect { conn, port, .. } if self.dead.contains(&port) => {
                 self.input(Input::Closed { conn, error: ConnectionError::Refused, unanswered: Vec::new() });
+            }
+            Action::Connect { conn, port, link, .. } if self.old.contains(&port) && link.api_versions > 0 => {
+                self.input(Input::Accepted(conn));
+                let error = ConnectionError::ClosedDuringSetup;
+                self.input(Input::Closed { conn, error, unanswered: Vec::new() });
             }
             Action::Connect { conn, port, .. } => {
                 self.conns.insert(conn, port);
@@ -477,6 +485,49 @@ fn scenario_n7_a_reset_on_api_versions_is_followed_by_version_0() {
         net.input(Input::Closed { conn, error: ConnectionError::ClosedDuringSetup, unanswered: Vec::new() });
     }
     assert_eq!(asked, [ApiKey::ApiVersions.versions().max, 0]);
+}
+
+/// Each lane would find out by a connection that fails, and wait after it.
+#[test]
+fn case_c4_what_one_lane_learnt_about_api_versions_all_others_to_its_address_use() {
+    let mut net = Net::new();
+    net.old = BTreeSet::from([BOOTSTRAP, 9001, 9002, 9003]);
+    for target in [Target::Any, Target::Broker(1), Target::Broker(2), Target::Broker(3)] {
+        let call = net.call_of(target, Duration::from_secs(10));
+        net.run_for(Duration::from_secs(1));
+        assert!(net.client.take_call(call).unwrap().is_ok());
+    }
+    let failures = net.client.stats().connection_failures;
+    assert_eq!(failures, 4, "one for each address");
+    for broker in 1..=3 {
+        for lane in [Lane::Produce, Lane::Group(7), Lane::Fetch(7)] {
+            net.client.kick(net.now.instant, (broker, lane));
+            net.settle();
+        }
+    }
+    assert_eq!(net.client.stats().connection_failures, failures);
+}
+
+/// A broker that is down has said nothing about ApiVersions.
+#[test]
+fn case_c4_a_connection_that_was_not_accepted_teaches_nothing() {
+    let mut net = Net::connected();
+    net.dead = BTreeSet::from([9002]);
+    net.client.kick(net.now.instant, (2, Lane::Other));
+    net.settle();
+    net.dead.clear();
+    let call = net.call_of(Target::Broker(2), Duration::from_secs(10));
+    net.run_for(Duration::from_secs(1));
+    assert!(net.client.take_call(call).unwrap().is_ok());
+    net.client.kick(net.now.instant, (2, Lane::Group(7)));
+    let mut asked = Vec::new();
+    while let Some(action) = net.client.poll_action() {
+        if let Action::Connect { link, .. } = &action {
+            asked.push(link.api_versions);
+        }
+        net.act(action);
+    }
+    assert_eq!(asked, [ApiKey::ApiVersions.versions().max]);
 }
 
 #[test]
