@@ -284,8 +284,9 @@ impl Source for Decoder<'_> {
         self.text(name, len)
     }
 
+    /// Null is no error where bytes are required: Azure Event Hubs means by it that there are none.
     fn bytes(&mut self, name: &'static str, nullable: bool) -> Option<Bytes> {
-        let len = self.length(name, nullable)?;
+        let Some(len) = self.length(name, true) else { return (!nullable).then(Bytes::new) };
         let slice = self.take(len, name);
         Some(self.share(slice))
     }

@@ -53,6 +53,27 @@ fn null_is_refused_where_the_type_is_not_an_option() {
     assert_eq!((error.kind(), error.field()), (&DecodeErrorKind::Null, "name"));
 }
 
+/// As Azure Event Hubs sends in JoinGroup and SyncGroup.
+#[test]
+fn case_d4_null_reads_as_empty_where_bytes_are_required() {
+    let input = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff]);
+    assert_eq!(read::<Bytes>(&input, "assignment").unwrap(), Bytes::new());
+    assert_eq!(read::<Option<Bytes>>(&input, "assignment").unwrap(), None);
+    use crate::Message;
+    use crate::messages::{join_group::JoinGroupResponse, sync_group::SyncGroupResponse};
+    let old = Bytes::from_static(&[0, 0, 0xff, 0xff, 0xff, 0xff]);
+    assert_eq!(SyncGroupResponse::decode(&mut Decoder::new(&old), 0).unwrap(), SyncGroupResponse::default());
+    // Throttle time, error, two null strings, null, no tags.
+    let flexible = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        SyncGroupResponse::decode(&mut Decoder::new(&flexible), 5).unwrap(),
+        SyncGroupResponse::default()
+    );
+    let joined = [&[0; 10][..], &[0, 0, 0, 0, 0, 1, 0, 1, b'm', 0xff, 0xff, 0xff, 0xff]].concat();
+    let joined = JoinGroupResponse::decode(&mut Decoder::new(&Bytes::from(joined)), 0).unwrap();
+    assert_eq!((&*joined.members[0].member_id, joined.members[0].metadata.len()), ("m", 0));
+}
+
 #[test]
 fn ints_are_inline_or_shared_and_equal() {
     for len in [0, 1, 5, 6, 100] {

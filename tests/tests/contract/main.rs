@@ -224,6 +224,12 @@ mod oddities_on_tokio {
     }
 
     #[test]
+    fn null_assignments_break_no_connection() {
+        let vendor = Some(Profile::EventHubs);
+        run::<OnTokio>(vendor, Kind::Any, oddities::null_assignments_break_no_connection);
+    }
+
+    #[test]
     #[ignore = "the reader asks for longer waits after a rest, which such brokers use up"]
     fn a_record_after_a_rest_takes_no_longer_than_the_wait() {
         let vendor = Some(Profile::Kop);

@@ -3,9 +3,9 @@
 use crate::adapter::{Adapter, OnTokio};
 use crate::target::{LONG, Target, unique};
 use crate::tools::{message, numbered, read, read_all, write};
-use kafka_core::Message;
 use kafka_core::reader::Reset;
 use kafka_core::writer::{Acks, Manual};
+use kafka_core::{ErrorCode, Message};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use kafka_testkit::broker::{IdleCut, Profile};
@@ -83,6 +83,25 @@ pub(crate) async fn acks_of_none_disturb_nobody(target: &Target) {
     }
     assert!(target.embedded().requests(ApiKey::Produce) > 20);
     assert_eq!(client.stats().connection_failures, failures);
+}
+
+/// A member that is told to join again, and null for its part, loses neither its connection nor records.
+pub(crate) async fn null_assignments_break_no_connection(target: &Target) {
+    let cluster = target.embedded();
+    let client = target.client::<OnTokio>().await;
+    let topic = target.topic(&client, "null", 6).await;
+    let writer = client.writer(topic.clone()).build().unwrap();
+    // Afterwards all brokers are known to close on newer ApiVersions.
+    write(&writer, numbered(30, 0..30)).await;
+    for error in [ErrorCode::RebalanceInProgress, ErrorCode::NotCoordinator, ErrorCode::UnknownMemberId] {
+        let mut reader =
+            client.reader(topic.clone()).group(unique("group")).reset(Reset::First).build().unwrap();
+        let failures = client.stats().connection_failures;
+        cluster.fail_next(ApiKey::SyncGroup, error);
+        read(&mut reader, 30).await;
+        assert_eq!(client.stats().connection_failures, failures, "{error:?}");
+        reader.close(LONG).await.unwrap();
+    }
 }
 
 /// Brokers that answer a waiting fetch at its end only: waits may grow while nothing comes, what they cost may not.
