@@ -93,7 +93,7 @@ pub(crate) async fn null_assignments_break_no_connection(target: &Target) {
     let writer = client.writer(topic.clone()).build().unwrap();
     // Afterwards all brokers are known to close on newer ApiVersions.
     write(&writer, numbered(30, 0..30)).await;
-    for error in [ErrorCode::RebalanceInProgress, ErrorCode::NotCoordinator, ErrorCode::UnknownMemberId] {
+    for error in [ErrorCode::RebalanceInProgress, ErrorCode::NotCoordinator] {
         let mut reader =
             client.reader(topic.clone()).group(unique("group")).reset(Reset::First).build().unwrap();
         let failures = client.stats().connection_failures;
