@@ -64,7 +64,7 @@ impl Profile {
                 .closing_on_new_api_versions()
                 .max_request_bytes(1_046_528)
                 .without_compression()
-                .policy_violation_every(10)
+                .policy_violation_every(25)
                 .answering_acks_none()
                 .null_for_empty_bytes()
                 .idle(IdleCut::Forget(Duration::from_secs(240))),

@@ -250,12 +250,12 @@ impl<R: Runtime> Assignor for Curious<R> {
     }
 
     fn user_data(&self, _: &[Str]) -> Option<Bytes> {
-        assert!(self.0.degraded().is_empty());
+        let _ = self.0.degraded();
         None
     }
 
     fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>> {
-        assert!(self.0.degraded().is_empty());
+        let _ = self.0.degraded();
         RoundRobin.assign(members, topics)
     }
 }

@@ -1,7 +1,8 @@
 //! The contract: what every adapter does, against the embedded broker and against real clusters.
 //!
 //! One body of tests, instantiated for each adapter. It runs against an embedded cluster unless
-//! `KAFKA_BOOTSTRAP_SERVERS` is set, see [`target`].
+//! `KAFKA_BOOTSTRAP_SERVERS` is set, see [`target`]. On tokio it also runs against the broker of each vendor, as the embedded
+//! cluster plays it, see [`vendors`].
 
 mod adapter;
 mod blocking;
@@ -9,13 +10,16 @@ mod cancel;
 mod embedded;
 mod faults;
 mod groups;
+mod oddities;
 mod reading;
 mod round_trip;
 mod target;
 mod tools;
+mod vendors;
 mod writing;
 
 use adapter::Adapter;
+use kafka_testkit::broker::Profile;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -38,16 +42,32 @@ enum Kind {
     Embedded,
 }
 
+/// Runs one test with the vendor's cluster, unless it is among those that are left out there.
+fn run_on<A: Adapter>(
+    vendor: Option<Profile>,
+    kind: Kind,
+    name: &str,
+    test: impl AsyncFnOnce(&Target) + Send + 'static,
+) {
+    match vendor.and_then(|vendor| vendors::left_out(vendor, name)) {
+        Some(why) => println!("LEFT OUT: {why}"),
+        None => run::<A>(vendor, kind, test),
+    }
+}
+
 /// Runs one test in a thread of its own, and fails it where it hangs.
-fn run<A: Adapter>(kind: Kind, test: impl AsyncFnOnce(&Target) + Send + 'static) {
+fn run<A: Adapter>(vendor: Option<Profile>, kind: Kind, test: impl AsyncFnOnce(&Target) + Send + 'static) {
     let real = std::env::var_os("KAFKA_BOOTSTRAP_SERVERS").is_some();
+    if real && vendor.is_some() {
+        return println!("SKIPPED: the embedded cluster plays a vendor");
+    }
     let _turn = real.then(|| Turn::take(kind == Kind::Alone));
     let (done, ended) = channel();
     let body = thread::spawn(move || {
         if kind == Kind::Embedded && real {
             println!("SKIPPED: it needs the embedded cluster");
         } else {
-            let target = Target::new(3);
+            let target = vendor.map_or_else(|| Target::new(3), |vendor| Target::of_vendor(vendor, 3));
             if kind == Kind::Alone {
                 target.heal();
             }
@@ -66,22 +86,30 @@ fn run<A: Adapter>(kind: Kind, test: impl AsyncFnOnce(&Target) + Send + 'static)
 }
 
 macro_rules! tests {
-    ($adapter:ty; $($module:ident: $($kind:ident $test:ident),+;)+) => {
+    ($adapter:ty, $vendor:expr; $($module:ident: $($kind:ident $test:ident),+;)+) => {
+        /// All that is run here, as `module::test`.
+        #[allow(dead_code, reason = "one suite is asked")]
+        pub(crate) const NAMES: &[&str] =
+            &[$($(concat!(stringify!($module), "::", stringify!($test)),)+)+];
         $(mod $module {
-            use crate::{Kind, run};
+            use crate::{Kind, run_on};
             $(#[test]
             fn $test() {
-                run::<$adapter>(Kind::$kind, crate::$module::$test::<$adapter>);
+                let name = concat!(stringify!($module), "::", stringify!($test));
+                run_on::<$adapter>($vendor, Kind::$kind, name, crate::$module::$test::<$adapter>);
             })+
         })+
     };
 }
 
-/// All tests, for one adapter.
+/// All tests, for one adapter, on the cluster of a vendor if one is named.
 macro_rules! suite {
     ($name:ident, $adapter:ty) => {
+        suite!($name, $adapter, None);
+    };
+    ($name:ident, $adapter:ty, $vendor:expr) => {
         mod $name {
-            tests! { $adapter;
+            tests! { $adapter, $vendor;
                 round_trip:
                     Any every_codec,
                     Any keys_are_placed_as_by_java,
@@ -150,17 +178,75 @@ suite!(on_smol, crate::adapter::OnSmol);
 suite!(on_async_std, crate::adapter::OnAsyncStd);
 suite!(on_threads, crate::adapter::OnThreads);
 
+/// The suite on tokio for each vendor, and what only makes sense with one.
+mod with {
+    suite!(event_hubs, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::EventHubs));
+    suite!(msk, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::Msk));
+    suite!(redpanda, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::Redpanda));
+    suite!(kop, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::Kop));
+    suite!(envoy, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::Envoy));
+    suite!(kroxylicious, crate::adapter::OnTokio, Some(kafka_testkit::broker::Profile::Kroxylicious));
+}
+
+/// What only shows with a vendor's broker.
+mod oddities_on_tokio {
+    use crate::adapter::OnTokio;
+    use crate::{Kind, oddities, run};
+    use kafka_testkit::broker::Profile;
+
+    #[test]
+    fn a_forgotten_connection_costs_one_attempt() {
+        run::<OnTokio>(Some(Profile::Msk), Kind::Any, oddities::a_forgotten_connection_costs_one_attempt);
+    }
+
+    #[test]
+    fn requests_shrink_to_what_the_broker_takes() {
+        let vendor = Some(Profile::EventHubs);
+        run::<OnTokio>(vendor, Kind::Any, oddities::requests_shrink_to_what_the_broker_takes);
+    }
+
+    #[test]
+    fn an_old_proxy_fails_few_connections() {
+        let vendor = Some(Profile::Kroxylicious);
+        run::<OnTokio>(vendor, Kind::Any, oddities::an_old_proxy_fails_few_connections);
+    }
+
+    #[test]
+    fn writing_without_idempotence_is_told() {
+        for vendor in [Profile::EventHubs, Profile::Redpanda] {
+            run::<OnTokio>(Some(vendor), Kind::Any, oddities::writing_without_idempotence_is_told);
+        }
+    }
+
+    #[test]
+    fn acks_of_none_disturb_nobody() {
+        run::<OnTokio>(Some(Profile::EventHubs), Kind::Any, oddities::acks_of_none_disturb_nobody);
+    }
+
+    #[test]
+    fn null_assignments_break_no_connection() {
+        let vendor = Some(Profile::EventHubs);
+        run::<OnTokio>(vendor, Kind::Any, oddities::null_assignments_break_no_connection);
+    }
+
+    #[test]
+    fn a_record_after_a_rest_takes_no_longer_than_the_wait() {
+        let vendor = Some(Profile::Kop);
+        run::<OnTokio>(vendor, Kind::Any, oddities::a_record_after_a_rest_takes_no_longer_than_the_wait);
+    }
+}
+
 /// The blocking adapter's own handles.
 mod blocking_handles {
     use crate::{Kind, run};
 
     #[test]
     fn write_read_commit_and_close() {
-        run::<crate::adapter::OnThreads>(Kind::Any, crate::blocking::write_read_commit_and_close);
+        run::<crate::adapter::OnThreads>(None, Kind::Any, crate::blocking::write_read_commit_and_close);
     }
 
     #[test]
     fn waits_end_in_time() {
-        run::<crate::adapter::OnThreads>(Kind::Any, crate::blocking::waits_end_in_time);
+        run::<crate::adapter::OnThreads>(None, Kind::Any, crate::blocking::waits_end_in_time);
     }
 }

@@ -5,8 +5,9 @@
 
 use crate::adapter::Adapter;
 use kafka_core::rt::{Client, NewTopic};
-use kafka_testkit::Cluster;
+use kafka_testkit::broker::Profile;
 use kafka_testkit::real::{Cache, LaunchError, RealCluster, Version};
+use kafka_testkit::{Cluster, ClusterBuilder};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -61,8 +62,13 @@ impl Target {
     pub(crate) fn new(nodes: usize) -> Self {
         match std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
             Ok(bootstrap) => Self::real(bootstrap),
-            Err(_) => Self::Embedded(embedded(nodes)),
+            Err(_) => Self::Embedded(embedded(Cluster::builder(), nodes)),
         }
+    }
+
+    /// An embedded cluster that plays a vendor's.
+    pub(crate) fn of_vendor(vendor: Profile, nodes: usize) -> Self {
+        Self::Embedded(embedded(Cluster::builder().profile(vendor), nodes))
     }
 
     fn real(bootstrap: String) -> Self {
@@ -170,12 +176,12 @@ impl Target {
     }
 }
 
-fn embedded(nodes: usize) -> Cluster {
+fn embedded(builder: ClusterBuilder, nodes: usize) -> Cluster {
     // Short sessions, so that tests need not wait for long ones.
     let short = |config: &mut kafka_testkit::broker::ClusterConfig| {
         config.group_min_session_timeout = Duration::from_millis(100);
     };
-    Cluster::builder().nodes(nodes).configure(short).start().expect("an embedded cluster")
+    builder.nodes(nodes).configure(short).start().expect("an embedded cluster")
 }
 
 /// A name that no other run and no other test uses.
