@@ -167,6 +167,7 @@ macro_rules! suite {
                     Embedded an_idle_client_keeps_quiet,
                     Embedded one_busy_partition_among_idle_ones,
                     Embedded old_releases,
+                    Embedded the_programs_of_the_readme_begin_with_nothing,
                     Embedded a_member_comes_back_after_any_heartbeat_error;
             }
         }
@@ -227,12 +228,6 @@ mod oddities_on_tokio {
     fn null_assignments_break_no_connection() {
         let vendor = Some(Profile::EventHubs);
         run::<OnTokio>(vendor, Kind::Any, oddities::null_assignments_break_no_connection);
-    }
-
-    #[test]
-    fn a_record_after_a_rest_takes_no_longer_than_the_wait() {
-        let vendor = Some(Profile::Kop);
-        run::<OnTokio>(vendor, Kind::Any, oddities::a_record_after_a_rest_takes_no_longer_than_the_wait);
     }
 }
 

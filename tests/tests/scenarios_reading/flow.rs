@@ -7,7 +7,7 @@ use kafka_core::rt::{Event, Reader};
 use kafka_core::writer::Manual;
 use kafka_core::{ErrorCode, Message};
 use kafka_proto::ApiKey;
-use kafka_testkit::broker::{Fault, FaultRule};
+use kafka_testkit::broker::{ClusterConfig, Fault, FaultRule, Profile};
 use kafka_testkit::sim::Simulation;
 use std::sync::{Arc, Mutex};
 
@@ -237,4 +237,28 @@ fn case_u1_kept_messages_do_not_stop_the_reader() {
             assert!(sim.within(ms(100), message(&mut reader)).await.is_some());
         });
     }
+}
+
+/// Brokers that answer a waiting fetch at its end only (KoP): waits may grow while nothing comes, what they cost may not.
+#[test]
+fn case_c5_a_record_after_a_rest_takes_no_longer_than_the_wait() {
+    let cluster = three_nodes(1).configure(|config| *config = ClusterConfig::profile(Profile::Kop));
+    cluster.run(|sim| async move {
+        let client = connected(&sim).await;
+        let wait = ms(300);
+        let mut reader = client.reader("t").max_wait(wait).build().unwrap();
+        // Fetches find records only at their end, more than once.
+        for n in 0..3 {
+            fill(&client, 0, n..n + 1).await;
+            message(&mut reader).await;
+        }
+        for (n, rest) in (3..).zip([1, 3, 30, 60, 300]) {
+            assert!(sim.within(secs(rest), reader.fetch_message()).await.is_none());
+            let begun = sim.elapsed();
+            fill(&client, 0, n..n + 1).await;
+            message(&mut reader).await;
+            let took = sim.elapsed() - begun;
+            assert!(took <= wait + ms(20), "{took:?} after {rest} s");
+        }
+    });
 }
