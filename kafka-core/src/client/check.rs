@@ -3,7 +3,7 @@
 //! The simulator asks whenever no task is about to run. What is wrong then would stay so until something unrelated happens.
 
 use super::Client;
-use super::lanes::{LaneKey, LaneState, LinkState};
+use super::lanes::{LaneKey, LaneState, LinkState, Proof};
 use super::machine::{Lane, Now};
 use super::timers::Timer;
 use std::time::Instant;
@@ -71,6 +71,8 @@ impl Client {
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key.0, key.1)),
             // Once one is answered it is asked for more.
             LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
+            // What waits for the broker's word is asked for once that has come.
+            LinkState::Up(_) if lane.proof == Proof::Asked => lane.in_flight.is_empty(),
             LinkState::Up(_) => !lane.announced,
             LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(conn)),
             LinkState::Closing(..) => false,
