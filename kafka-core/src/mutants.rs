@@ -41,6 +41,15 @@ pub const ALL: &[(&str, &str)] = &[
     ("fetch_of_before_seek", "what was asked before a seek is taken after it"),
     ("paused_still_delivered", "what was fetched of a partition before its pause is delivered"),
     ("reader_not_woken", "who waits for a message is not woken when one comes"),
+    ("zero_id_is_another_topic", "a broker that tells no topic id tells another topic"),
+    ("one_other_id_believed", "one answer with another topic id is believed"),
+    ("one_fewer_partitions_believed", "one answer with fewer partitions is believed"),
+    ("lagging_epoch_believed", "one answer with an older leader epoch is believed"),
+    ("partition_comes_back_at_zero", "a partition that was gone goes on under the epoch that it had"),
+    ("foreign_cluster_trusted", "a connection goes on although it leads to another cluster"),
+    ("estranged_forgets", "a broker of another cluster is asked again at once"),
+    ("stale_passes_backoff", "metadata that is out of date is asked for again at once"),
+    ("large_requests_sent_again", "what a broker closed its connection on is sent as large again"),
     ("commit_not_woken", "who waits for a commit is not woken when it is done"),
 ];
 

@@ -174,6 +174,7 @@ impl Metadata {
         }
         let Some(last) = self.last_attempt else { return true };
         let rested = now.duration_since(last) >= config.retry_backoff;
+        let rested = rested || mutant!("stale_passes_backoff");
         self.stale && self.attempts == 0 && (rested || !self.news.is_empty())
     }
 
@@ -402,11 +403,12 @@ impl Metadata {
         let subject = Subject::Id(name.clone());
         if told.is_zero() {
             // A broker that does not know ids yet: no other topic.
-            return Some(known);
+            return Some(if mutant!("zero_id_is_another_topic") { told } else { known });
         }
         if told != known {
             self.doubts.raise(subject.clone(), Claim::Id(told), witness);
-            if !self.is_agreed(&subject, Duration::ZERO) {
+            let is_agreed = self.is_agreed(&subject, Duration::ZERO);
+            if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
             self.doubts.forget_topic(name);
@@ -434,7 +436,8 @@ impl Metadata {
         if (0..known.leader_epoch).contains(&told.leader_epoch) {
             let claim = Claim::Leader(told.leader, told.leader_epoch);
             self.doubts.raise(subject.clone(), claim, witness);
-            if !self.is_agreed(&subject, config.unknown_topic_grace) {
+            let is_agreed = self.is_agreed(&subject, config.unknown_topic_grace);
+            if !is_agreed && !mutant!("lagging_epoch_believed") {
                 return (known.clone(), true);
             }
         }
@@ -455,7 +458,8 @@ impl Metadata {
         let surplus = known.and_then(|known| known.partitions.get(told.len()..)).unwrap_or_default();
         if !surplus.is_empty() {
             self.doubts.raise(subject.clone(), Claim::Partitions(told.len()), witness);
-            if !self.is_agreed(&subject, config.unknown_topic_grace) {
+            let is_agreed = self.is_agreed(&subject, config.unknown_topic_grace);
+            if !is_agreed && !mutant!("one_fewer_partitions_believed") {
                 told.extend_from_slice(surplus);
                 return true;
             }

@@ -19,7 +19,7 @@ pub(super) struct RequestLimit {
 impl RequestLimit {
     /// The connection ended on a request of several batches.
     pub(super) fn lower(limit: &mut Option<Self>, request: usize) {
-        let bytes = (request / 2).max(1);
+        let bytes = if mutant!("large_requests_sent_again") { request } else { (request / 2).max(1) };
         let (bytes, patience) = match limit {
             None => (bytes, PATIENCE),
             Some(known) => (bytes.min(known.bytes), known.patience.saturating_mul(4)),

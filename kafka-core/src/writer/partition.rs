@@ -197,10 +197,12 @@ impl PartitionSender {
         doubtful
     }
 
-    /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one.
+    /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one. But what a broker may
+    /// have executed, or may still execute, by the topic's name may be in the new log: under another sequence it would be there
+    /// twice.
     pub(crate) fn recreated(&mut self) {
         self.needs_bump = true;
-        self.clear_stamps();
+        self.queue.iter_mut().filter(|p| !p.unanswered).for_each(|p| p.stamp = None);
         self.known_to = None;
     }
 
@@ -208,7 +210,7 @@ impl PartitionSender {
     /// sender, and take those of this one for duplicates.
     pub(crate) fn succeed(&mut self, former: &Self) {
         self.identity = former.identity;
-        self.needs_bump = former.identity.is_some();
+        self.needs_bump = former.identity.is_some() && !mutant!("partition_comes_back_at_zero");
     }
 
     /// From now on batches go without producer id and sequence.

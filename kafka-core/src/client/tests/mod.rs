@@ -482,6 +482,33 @@ fn promise_23_the_error_at_the_deadline_names_what_is_to_be_corrected() {
     assert!(error.to_string().contains("elsewhere:9093"), "{error}");
 }
 
+/// Found by the simulator's count of requests a second: its answer ended the backoff, and all connections had to prove
+/// themselves again after each attempt.
+#[test]
+fn case_d3_a_broker_of_another_cluster_is_asked_less_and_less_often() {
+    let mut net = Net::connected();
+    (1..=3).for_each(|broker| _ = net.call_broker(broker));
+    net.foreign = BTreeSet::from([9002]);
+    let conn = *net.conns.iter().find(|(_, port)| **port == 9002).unwrap().0;
+    net.end(conn, ConnectionError::Lost("gone".into()));
+    net.settle();
+    let before = net.log.len();
+    // Somebody wants that broker all the time.
+    for _ in 0..30 {
+        net.call_of(Target::Broker(2), Duration::from_millis(900));
+        net.run_for(Duration::from_secs(1));
+    }
+    let asked = net.log[before..].iter().filter(|(port, _)| *port == 9002).count();
+    assert!((10..=50).contains(&asked), "{asked} requests in 30 s");
+    let others = net.log.len() - before - asked;
+    // After each attempt one of them is asked where the broker is, and each has to prove itself once.
+    assert!(others <= 30 + 3 * 2, "{others} requests to the others");
+    // Where it is the right one again everything goes on.
+    net.foreign.clear();
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(net.call_broker(2), 9002);
+}
+
 #[test]
 fn scenario_n8_nothing_is_sent_while_a_broker_asks_for_silence() {
     let mut net = Net::connected();

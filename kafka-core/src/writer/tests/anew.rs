@@ -190,6 +190,10 @@ proptest! {
                 Err(_) => {}
             }
         }
+        for (partition, log) in &world.logs {
+            let once: std::collections::BTreeSet<_> = log.values.iter().collect();
+            prop_assert_eq!(once.len(), log.values.len(), "partition {} has {:?}", partition, log.values);
+        }
         // Afterwards every partition can be written to.
         let from = world.sent.len();
         (0..world.count).for_each(|partition| world.take(&Step::Send(partition)));
