@@ -141,3 +141,8 @@ fn suspended() {
 fn keeping() {
     seeds(Plan::Keeping);
 }
+
+#[test]
+fn remade() {
+    seeds(Plan::Remade);
+}

@@ -26,7 +26,7 @@ pub(crate) struct Sim {
     /// The first seed. Default: 0; with --minutes one that was never run
     #[arg(long)]
     seed: Option<u64>,
-    /// One plan: calm, flaky, rolling_restart, rebalance, slow_consumer, bulk, old_brokers, upgrade, outdated, unclean, suspended, keeping. Default: all
+    /// One plan: calm, flaky, rolling_restart, rebalance, slow_consumer, bulk, old_brokers, upgrade, outdated, unclean, suspended, keeping, remade. Default: all
     #[arg(long)]
     plan: Option<Plan>,
     /// Go on with more seeds for so many minutes

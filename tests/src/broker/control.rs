@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_proto::{ApiKey, ErrorCode, Str};
+use kafka_proto::{ApiKey, Bytes, ErrorCode, Str};
 
 use super::config::NodeId;
 use super::counters::Counters;
@@ -543,6 +543,13 @@ impl ClusterState {
         let start = partition.log.start_offset();
         let records = partition.log.entries().flat_map(|entry| entry.stored_records());
         records.filter(|record| record.offset >= start).collect()
+    }
+
+    /// The value of the record at an offset of a partition.
+    pub(crate) fn value_at(&self, topic: &str, partition: i32, offset: i64) -> Option<Bytes> {
+        let entries = self.topics.partition(topic, partition)?.log.entries_from(offset);
+        let mut records = entries.take(1).flat_map(|entry| entry.stored_records());
+        records.find(|record| record.offset == offset)?.value
     }
 
     /// First offset, high watermark and end of a partition's log.

@@ -179,6 +179,30 @@ impl ClusterState {
         self.set_now(now);
         self.arrive(node, conn, prepared);
         self.settle();
+        self.own_answer(conn)
+    }
+
+    /// The same for a request that is answered with an error and not executed.
+    pub(crate) fn refuse_prepared(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        conn: ConnKey,
+        prepared: Prepared,
+        error: ErrorCode,
+    ) -> Outcome {
+        self.set_now(now);
+        match prepared {
+            Prepared::Request(mut arrived) => {
+                (arrived.call.node, arrived.call.conn) = (node, conn);
+                self.befall(*arrived, Fault::Error(error));
+            }
+            other => self.arrive(node, conn, other),
+        }
+        self.own_answer(conn)
+    }
+
+    fn own_answer(&mut self, conn: ConnKey) -> Outcome {
         let own = self.answers.iter().rposition(|(other, _)| *other == conn);
         own.and_then(|at| self.answers.remove(at)).map_or(Outcome::Later, |(_, outcome)| outcome)
     }

@@ -8,6 +8,7 @@ use super::fault::FaultKind;
 use super::happening::Happening;
 use super::history::TOPIC;
 use super::network::Wires;
+use super::remaking::REMADE;
 use super::runtime::broker_now;
 use super::stage::Stage;
 use crate::broker::NodeId;
@@ -66,8 +67,12 @@ fn recover(stage: &Stage, nodes: i32, chance: &mut Chance, all: bool) {
     }
     if all {
         world.net.cluster.clear_faults();
+        if stage.settings.remade {
+            // Where it was deleted; else it is there.
+            let _ = world.net.cluster.create_topic(REMADE, stage.partitions, 1, &[]);
+        }
         world.net.heal();
-        for conn in world.net.dead_conns() {
+        for conn in world.net.dead_conns().into_iter().chain(world.net.led_astray()) {
             world.reset(conn);
         }
     }

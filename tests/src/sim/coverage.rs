@@ -11,6 +11,7 @@ const ENOUGH: u64 = 100;
 
 /// Reactions and how often they come up at least, in a hundred runs of each plan: a third of what was seen.
 const REACTIONS: &[(&str, u64)] = &[
+    ("answers of another cluster", 150),
     ("assignments", 1000),
     ("calls", 2500),
     ("commits", 20_000),
@@ -24,9 +25,12 @@ const REACTIONS: &[(&str, u64)] = &[
     ("read", 400_000),
     ("read by two members", 20),
     ("rebootstraps", 7000),
+    ("requests led astray", 100),
+    ("requests that were too large", 50),
     ("retries of batches", 1600),
     ("retries of calls", 180),
     ("revocations", 340),
+    ("runs by arrival", 400),
     ("seeks", 450),
     ("sends of many that waited", 2300),
     ("sends that found it closed", 1200),

@@ -1,4 +1,4 @@
-//! Tasks and timers: which ready task goes on is drawn; time jumps only when none is ready.
+//! Tasks and timers: which ready task goes on is drawn, or the one that was woken first; time jumps only when none is ready.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,9 +75,19 @@ pub(crate) enum Stop {
     Steps,
 }
 
+/// Which of the ready tasks goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Any of them.
+    Drawn,
+    /// The one that was woken first, as on tokio's current-thread runtime.
+    Arrival,
+}
+
 pub(crate) struct Executor {
     runtime: SimRuntime,
     chance: Chance,
+    pub(crate) order: Order,
     tasks: BTreeMap<u64, (Task, Waker)>,
     next: u64,
     ready: Ready,
@@ -93,6 +103,7 @@ impl Executor {
         Executor {
             runtime,
             chance,
+            order: Order::Drawn,
             tasks: BTreeMap::new(),
             next: 0,
             ready: Ready::default(),
@@ -165,7 +176,10 @@ impl Executor {
             if ready.is_empty() {
                 return false;
             }
-            let at = self.chance.index(ready.len());
+            let at = match self.order {
+                Order::Drawn => self.chance.index(ready.len()),
+                Order::Arrival => 0,
+            };
             ready.remove(at)
         };
         self.steps += 1;

@@ -65,6 +65,24 @@ pub enum FaultKind {
     Forget,
     /// Batches are refused as too large.
     TooLarge,
+    /// Nodes tell no topic ids for a while.
+    NoTopicIds,
+    /// A node tells an older topic id, fewer partitions or older leaders for a while.
+    Lagging,
+    /// One item of an answer has an error that passes, the others go on.
+    BadItem,
+    /// A node listens at another address and tells so; where it was something still listens, and leads nothing.
+    LeftBehind,
+    /// Behind a node's address there is a broker of another cluster for a while.
+    Foreign,
+    /// A node closes connections on large requests for a while.
+    Narrow,
+    /// The leader of a group hears of a member of another client, whose subscription ends early.
+    ForeignMember,
+    /// A topic is deleted, and made anew with another number of partitions after a while.
+    Remake,
+    /// All nodes tell fewer partitions of a topic than it has, for a while.
+    Shrink,
 }
 
 impl FaultKind {
@@ -101,5 +119,14 @@ impl FaultKind {
         FaultKind::Estrange,
         FaultKind::Forget,
         FaultKind::TooLarge,
+        FaultKind::NoTopicIds,
+        FaultKind::Lagging,
+        FaultKind::BadItem,
+        FaultKind::LeftBehind,
+        FaultKind::Foreign,
+        FaultKind::Narrow,
+        FaultKind::ForeignMember,
+        FaultKind::Remake,
+        FaultKind::Shrink,
     ];
 }

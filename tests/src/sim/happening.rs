@@ -2,20 +2,29 @@
 
 use std::time::Duration;
 
-use kafka_proto::{ApiKey, ErrorCode};
+use kafka_proto::{ApiKey, ErrorCode, ResponseKind};
 
+use super::altering::{WITH_ITEMS, lagging, shrunk, with_a_bad_item, with_a_foreign_member, without_ids};
 use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
 use super::fault::FaultKind;
 use super::history::TOPIC;
 use super::network::{Network, Wires};
+use super::remaking::REMADE;
 use super::run::NODES;
 use super::runtime::{World, broker_now};
+use super::script::altered;
 use super::stage::Stage;
-use crate::broker::{Fault, FaultRule, NodeId, Now};
+use crate::broker::{Fault, FaultRule, NodeId, Now, Release};
 
 /// A machine is suspended for longer.
 const SUSPENSION: Duration = Duration::from_secs(5);
+
+/// The largest request that a narrow node takes: one batch of most writers.
+const NARROW: usize = 1300;
+
+/// All nodes tell fewer partitions for longer: until clients believe it.
+const SHRUNK: Duration = Duration::from_secs(6);
 
 /// What a fault happens to, and what decides how.
 pub(super) struct Happening<'a> {
@@ -147,6 +156,46 @@ impl Happening<'_> {
                 true
             }
             FaultKind::TooLarge => self.fail(world, &[(ApiKey::Produce, ErrorCode::MessageTooLarge)]),
+            FaultKind::NoTopicIds => {
+                let times = 1 + self.chance.below(6) as u32;
+                self.alter(world, (ApiKey::Metadata, None, times), |response, _| without_ids(response))
+            }
+            // Two that say the same would be believed.
+            FaultKind::Lagging if world.net.script.has_rule(ApiKey::Metadata) => false,
+            FaultKind::Lagging => {
+                let times = 1 + self.chance.below(3) as u32;
+                self.alter(world, (ApiKey::Metadata, Some(node), times), lagging)
+            }
+            FaultKind::BadItem => {
+                let api = self.chance.pick(WITH_ITEMS).copied().unwrap_or(ApiKey::Fetch);
+                let times = 1 + self.chance.below(4) as u32;
+                self.alter(world, (api, None, times), with_a_bad_item)
+            }
+            FaultKind::ForeignMember => {
+                self.alter(world, (ApiKey::JoinGroup, None, 8), with_a_foreign_member)
+            }
+            FaultKind::Remake => self.remake(world, time),
+            FaultKind::Shrink if world.net.script.has_rule(ApiKey::Metadata) => false,
+            FaultKind::Shrink => {
+                self.later(world, SHRUNK + time, |net, _| net.script.end());
+                self.alter(world, (ApiKey::Metadata, None, u32::MAX), |response, draw| {
+                    shrunk(response, REMADE, draw)
+                })
+            }
+            FaultKind::LeftBehind => {
+                world.net.leave_behind(node);
+                true
+            }
+            FaultKind::Foreign => {
+                world.net.put_foreign(node, elapsed + time);
+                world.reset_node(node);
+                // Before there was no way to tell clusters apart.
+                self.stage.settings.release >= Release::V0_11
+            }
+            FaultKind::Narrow => {
+                world.net.narrow(node, NARROW, elapsed + time * 2);
+                true
+            }
             FaultKind::Suspend => {
                 let machines = self.stage.settings.groups as u64 * u64::from(self.stage.settings.members);
                 let machine = 1 + self.chance.below(machines) as u32;
@@ -207,11 +256,39 @@ impl Happening<'_> {
         killed
     }
 
+    /// The topic goes, and comes back, if it is there.
+    fn remake(&mut self, world: &mut World, time: Duration) -> bool {
+        let partitions = 1 + self.chance.below(5) as i32;
+        self.stage.history().remade.bury(&world.net.cluster);
+        let deleted = world.net.cluster.delete_topic(REMADE).is_ok();
+        world.settle();
+        let at_once = self.chance.per_mille(500);
+        let wait = if at_once { Duration::ZERO } else { time };
+        if deleted {
+            self.later(world, wait, move |net, _| _ = net.cluster.create_topic(REMADE, partitions, 2, &[]));
+        }
+        deleted
+    }
+
     fn fail(&mut self, world: &mut World, errors: &[(ApiKey, ErrorCode)]) -> bool {
         let Some((api, error)) = self.chance.pick(errors) else { return false };
         let times = 1 + self.chance.below(4) as u32;
         world.trace.line(world.now, format_args!("{times} {} {error:?}", api.name()));
         world.net.cluster.fail_next(*api, *error, times);
+        true
+    }
+
+    /// The next answers of an API are changed, by the same draw.
+    fn alter(
+        &mut self,
+        world: &mut World,
+        (api, node, times): (ApiKey, Option<NodeId>, u32),
+        mut change: impl FnMut(&mut ResponseKind, u64) + Send + 'static,
+    ) -> bool {
+        let draw = self.chance.below(u64::MAX);
+        world.trace.line(world.now, format_args!("{times} {} by {draw}", api.name()));
+        let change = altered(api, move |response| change(response, draw));
+        world.net.script.spoil(api, node, times, Box::new(change));
         true
     }
 

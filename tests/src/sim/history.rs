@@ -9,6 +9,7 @@ use kafka_core::stats::Stats;
 use kafka_core::writer::Fate;
 
 use super::network::Commit;
+use super::remaking::Remade;
 use crate::broker::ClusterState;
 
 /// Once all has healed nothing takes longer: what still waits for something that was lost does.
@@ -72,6 +73,7 @@ struct Group {
 pub(crate) struct History {
     pub(crate) written: BTreeMap<MessageId, Written>,
     authors: u32,
+    clients: u32,
     groups: BTreeMap<usize, Group>,
     /// From which offsets on acknowledged records of a partition were lost, by one unclean election after the other.
     truncations: BTreeMap<i32, Vec<i64>>,
@@ -81,6 +83,7 @@ pub(crate) struct History {
     /// Errors that applications saw, by their text.
     pub(crate) errors: BTreeMap<String, u64>,
     reactions: BTreeMap<&'static str, u64>,
+    pub(crate) remade: Remade,
 }
 
 pub(crate) fn value_of((task, at): MessageId) -> String {
@@ -123,6 +126,12 @@ impl History {
     pub(crate) fn author(&mut self) -> u32 {
         self.authors += 1;
         self.authors
+    }
+
+    /// A number for a client.
+    pub(crate) fn new_client(&mut self) -> u32 {
+        self.clients += 1;
+        self.clients
     }
 
     /// An unclean election cut a partition's log: what comes there now is new to everybody.

@@ -5,11 +5,13 @@
 //! applications, faults and checks of its own.
 //!
 //! What holds here:
-//! * One thread; every choice comes from the seed: which ready task goes on, how long bytes take, how many of them a read or
-//!   write takes, what goes wrong and when. The same plan and seed give the same trace, byte for byte.
+//! * One thread; every choice comes from the seed: whether ready tasks go on in the order of their waking or in any, how long
+//!   bytes take, how many of them a read or write takes, what goes wrong and when. The same plan and seed give the same trace,
+//!   byte for byte.
 //! * Time stands still while any task is ready, and then jumps to the next event.
 //! * Nothing here decides what the client decides: applications are written with the handles that users have.
 
+mod altering;
 mod asking;
 mod chance;
 mod chaos;
@@ -18,6 +20,7 @@ mod coverage;
 mod errors;
 mod executor;
 mod fault;
+mod guise;
 mod happening;
 mod history;
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod names;
 mod network;
 mod plan;
 mod reading;
+mod remaking;
 mod report;
 mod run;
 mod runtime;

@@ -30,12 +30,16 @@ struct Place {
     told: (u8, Duration),
     /// Nobody answers where it was.
     silent: bool,
+    /// Where it was something still listens that belongs to the cluster, and leads nothing.
+    listens: bool,
 }
 
 /// What a client meets at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Met {
     Node(NodeId),
+    /// What a node has left behind.
+    Former(NodeId),
     Refusal,
     Silence,
 }
@@ -48,11 +52,19 @@ impl Names {
         place.silent = true;
     }
 
+    /// A node has another name and address, while its old ones still lead to something that listens there.
+    pub(crate) fn leave_behind(&mut self, node: NodeId, host: String) {
+        self.names.insert(host, Some(node));
+        let place = self.move_on(node);
+        place.told.1 = Duration::MAX;
+        place.listens = true;
+    }
+
     fn move_on(&mut self, node: NodeId) -> &mut Place {
         let place = self.places.entry(node).or_default();
         place.told = (place.now, Duration::ZERO);
         place.now = place.now.wrapping_add(1);
-        place.silent = false;
+        (place.silent, place.listens) = (false, false);
         place
     }
 
@@ -64,7 +76,9 @@ impl Names {
     /// All names can be looked up and are right.
     pub(crate) fn heal(&mut self) {
         self.failing = Duration::ZERO;
-        self.places.values_mut().for_each(|place| place.told.1 = Duration::ZERO);
+        for place in self.places.values_mut() {
+            (place.told.1, place.listens) = (Duration::ZERO, false);
+        }
     }
 
     /// The addresses behind a name at this moment, in a cluster of so many nodes.
@@ -76,8 +90,11 @@ impl Names {
         port: u16,
     ) -> io::Result<Vec<SocketAddr>> {
         let first = || host.strip_prefix('n').and_then(|id| id.parse().ok());
-        let ids: Vec<NodeId> = match self.names.get(host).copied().unwrap_or_else(first) {
+        let own = self.names.get(host).copied();
+        let ids: Vec<NodeId> = match own.unwrap_or_else(first) {
             _ if now < self.failing => Vec::new(),
+            // A name that was given later tells the truth.
+            Some(id) if own.is_some() => return Ok(vec![address(self.place(id).now, id, port)]),
             Some(id) => vec![id],
             None if host == ALL => (0..nodes).collect(),
             None => Vec::new(),
@@ -85,26 +102,30 @@ impl Names {
         if ids.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(ids.into_iter().map(|id| self.address(now, id, port)).collect())
+        let told = |place: Place| if now < place.told.1 { place.told.0 } else { place.now };
+        Ok(ids.into_iter().map(|id| address(told(self.place(id)), id, port)).collect())
     }
 
-    fn address(&self, now: Duration, id: NodeId, port: u16) -> SocketAddr {
-        let place = self.places.get(&id).copied().unwrap_or_default();
-        let at = if now < place.told.1 { place.told.0 } else { place.now };
-        SocketAddr::from((Ipv4Addr::new(10, 0, at, id as u8), port))
+    fn place(&self, id: NodeId) -> Place {
+        self.places.get(&id).copied().unwrap_or_default()
     }
 
     /// What is at an address at this moment.
     pub(crate) fn at(&self, address: SocketAddr) -> Met {
         let SocketAddr::V4(address) = address else { return Met::Refusal };
         let [10, 0, at, id] = address.ip().octets() else { return Met::Refusal };
-        let place = self.places.get(&id.into()).copied().unwrap_or_default();
+        let place = self.place(id.into());
         match (place.now == at, place.silent) {
             (true, _) => Met::Node(id.into()),
+            (false, _) if place.listens && place.told.0 == at => Met::Former(id.into()),
             (false, true) => Met::Silence,
             (false, false) => Met::Refusal,
         }
     }
+}
+
+fn address(at: u8, id: NodeId, port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(10, 0, at, id as u8), port))
 }
 
 impl Simulation {

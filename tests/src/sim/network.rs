@@ -12,9 +12,10 @@ use kafka_proto::{ApiKey, Bytes, frame};
 
 use super::chance::Chance;
 use super::executor::Due;
+use super::guise::Guise;
 use super::names::Names;
-use super::runtime::{World, broker_now};
-use super::script::Script;
+use super::runtime::{ClientId, Machine, World, broker_now};
+use super::script::{Script, altered};
 use super::trace::digest;
 use super::watch::Watch;
 use crate::broker::{ClusterState, ConnKey, NodeId, Outcome, Prepared, prepare};
@@ -55,7 +56,9 @@ pub(crate) enum NetEvent {
 struct Conn {
     node: NodeId,
     /// Where the client is.
-    machine: u32,
+    machine: Machine,
+    client: ClientId,
+    guise: Guise,
     /// What has arrived at the broker and was not looked at.
     inbox: Vec<u8>,
     /// A request is at work.
@@ -105,8 +108,14 @@ pub(crate) struct Network {
     /// The same of clients' machines.
     black_machines: BTreeMap<u32, Duration>,
     machines: u32,
+    /// Nodes that have another name since.
+    moves: u32,
     /// Until then these nodes refuse connections, as they do while they are down.
     refusing: BTreeMap<NodeId, Duration>,
+    /// Until then a broker of another cluster is where these nodes were.
+    foreign: BTreeMap<NodeId, Duration>,
+    /// Until then these nodes close connections on Produce requests of more bytes.
+    narrow: BTreeMap<NodeId, (usize, Duration)>,
     pub(crate) down: Vec<NodeId>,
     pub(crate) watch: Watch,
     pub(crate) script: Script,
@@ -126,7 +135,10 @@ impl Network {
             black: BTreeMap::new(),
             black_machines: BTreeMap::new(),
             machines: 0,
+            moves: 0,
             refusing: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             down: Vec::new(),
             watch: Watch::default(),
             script: Script::default(),
@@ -180,15 +192,48 @@ impl Network {
         self.refusing.insert(node, until);
     }
 
+    /// Behind the address that a node tells there is a broker of another cluster.
+    pub(crate) fn put_foreign(&mut self, node: NodeId, until: Duration) {
+        self.foreign.insert(node, until);
+    }
+
+    pub(crate) fn is_foreign(&self, node: NodeId, now: Duration) -> bool {
+        self.foreign.get(&node).is_some_and(|until| *until > now)
+    }
+
+    /// A node closes connections on Produce requests of more bytes.
+    pub(crate) fn narrow(&mut self, node: NodeId, bytes: usize, until: Duration) {
+        self.narrow.insert(node, (bytes, until));
+    }
+
+    /// A node listens elsewhere and tells so, while something still listens where it was, that leads nothing.
+    pub(crate) fn leave_behind(&mut self, node: NodeId) {
+        self.moves += 1;
+        let host = format!("m{}", self.moves);
+        let _ = self.cluster.rename(node, &host);
+        self.names.leave_behind(node, host);
+        for conn in self.conns.values_mut().filter(|conn| conn.node == node) {
+            conn.guise = Guise::Former;
+        }
+    }
+
+    /// Connections that do not lead to their nodes.
+    pub(crate) fn led_astray(&self) -> Vec<u64> {
+        self.conns.iter().filter(|(_, conn)| conn.guise != Guise::Node).map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn half_open(&mut self, conn: u64) {
         if let Some(conn) = self.conns.get_mut(&conn) {
             conn.dead = true;
         }
     }
 
-    /// Black holes and refusals end, and all names are right.
+    /// Black holes and refusals end, all names are right, and nobody else is where a node should be.
     pub(crate) fn heal(&mut self) {
         self.names.heal();
+        self.script.end();
+        self.foreign.clear();
+        self.narrow.clear();
         self.black.clear();
         self.black_machines.clear();
         self.refusing.clear();
@@ -213,7 +258,7 @@ impl Network {
 /// What the world does with its wires.
 pub(crate) trait Wires {
     fn connect_arrival(&mut self, node: NodeId, machine: u32) -> Duration;
-    fn accept(&mut self, node: NodeId, machine: u32) -> io::Result<u64>;
+    fn accept(&mut self, node: NodeId, by: (Machine, ClientId), guise: Guise) -> io::Result<u64>;
     fn poll_read(&mut self, conn: u64, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
     fn poll_write(&mut self, conn: u64, cx: &Context<'_>, buffers: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
@@ -229,7 +274,12 @@ impl Wires for World {
         self.net.earliest(self.now, node, machine) + self.net.latency() * 2
     }
 
-    fn accept(&mut self, node: NodeId, machine: u32) -> io::Result<u64> {
+    fn accept(
+        &mut self,
+        node: NodeId,
+        (machine, client): (Machine, ClientId),
+        guise: Guise,
+    ) -> io::Result<u64> {
         let refusing = self.net.refusing.get(&node).is_some_and(|until| *until > self.now);
         if refusing || self.net.down.contains(&node) {
             self.trace.line(self.now, format_args!("node {node} refuses"));
@@ -237,7 +287,7 @@ impl Wires for World {
         }
         self.net.next += 1;
         let id = self.net.next;
-        self.net.conns.insert(id, Conn { node, machine, ..Conn::default() });
+        self.net.conns.insert(id, Conn { node, machine, client, guise, ..Conn::default() });
         self.trace.line(self.now, format_args!("conn {id} to node {node}"));
         Ok(id)
     }
@@ -387,9 +437,38 @@ impl World {
             conn.busy = true;
             let prepared = prepare(&frame, self.net.cluster.dialect_of(node));
             self.arrived(id, node, &frame, &prepared);
-            let now = broker_now(self.now);
-            let outcome = self.net.cluster.handle_prepared(now, node, ConnKey(id), prepared);
+            let outcome = if self.is_too_large(id, node, frame.len()) {
+                Outcome::Close
+            } else {
+                self.handle(id, node, prepared)
+            };
             self.answer(id, outcome);
+        }
+    }
+
+    fn is_too_large(&mut self, id: u64, node: NodeId, bytes: usize) -> bool {
+        let is_produce = |conn: &Conn| matches!(conn.asked, Some((ApiKey::Produce, _)));
+        let limit = self.net.narrow.get(&node).filter(|(_, until)| *until > self.now);
+        let is_too_large =
+            limit.is_some_and(|(most, _)| bytes > *most) && self.net.conns.get(&id).is_some_and(is_produce);
+        if is_too_large {
+            self.net.watch.count("requests that were too large");
+        }
+        is_too_large
+    }
+
+    /// Whoever is at the other end of the connection does what it is asked.
+    fn handle(&mut self, id: u64, node: NodeId, prepared: Prepared) -> Outcome {
+        let now = broker_now(self.now);
+        let Some(conn) = self.net.conns.get_mut(&id) else { return Outcome::Close };
+        let asked = conn.asked.map(|(api, _)| api);
+        conn.guise = asked.map_or(conn.guise, |api| conn.guise.asked(api));
+        match asked.and_then(|api| conn.guise.refuses(api)) {
+            None => self.net.cluster.handle_prepared(now, node, ConnKey(id), prepared),
+            Some(error) => {
+                self.net.watch.count("requests led astray");
+                self.net.cluster.refuse_prepared(now, node, ConnKey(id), prepared, error)
+            }
         }
     }
 
@@ -404,8 +483,9 @@ impl World {
         let [code, version] = [0, 2].map(|at| {
             frame.get(at..).and_then(|rest| rest.first_chunk()).map_or(-1, |two| i16::from_be_bytes(*two))
         });
-        self.net.watch.arrived(self.now, id, code, prepared);
         let api = ApiKey::from_code(code);
+        let client = self.net.conns.get(&id).map_or(0, |conn| conn.client);
+        self.net.watch.arrived(self.now, (client, id), code, prepared);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.asked = api.map(|api| (api, version));
         }
@@ -454,8 +534,12 @@ impl World {
             }
             Outcome::Answer(segments) => {
                 conn.busy = false;
-                let (node, asked) = (conn.node, conn.asked);
-                let bytes = self.net.script.answered(node, asked, segments.concat().into());
+                let (node, asked, guise) = (conn.node, conn.asked, conn.guise);
+                let mut bytes = self.net.script.answered(node, asked, segments.concat().into());
+                if let (Guise::Foreign, Some((api, version))) = (guise, asked) {
+                    self.net.watch.count("answers of another cluster");
+                    bytes = altered(api, Guise::pose)(version, bytes);
+                }
                 let hash = digest(&bytes);
                 let len = bytes.len();
                 self.trace.line(self.now, format_args!("conn {id} answered, {len} bytes {hash:016x}"));

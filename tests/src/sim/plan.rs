@@ -36,6 +36,8 @@ pub enum Plan {
     Suspended,
     /// Readers keep messages, and with them all that was fetched at the same time, until their buffers have no room.
     Keeping,
+    /// A topic is deleted and made anew with other numbers of partitions, and metadata tells less than there is.
+    Remade,
 }
 
 /// There is no such plan.
@@ -67,6 +69,10 @@ pub(crate) struct Settings {
     pub(crate) bulk: bool,
     /// How often of a thousand a reader keeps a message.
     pub(crate) keeping: u64,
+    /// There is a topic that may be made anew, with applications of its own.
+    pub(crate) remade: bool,
+    /// Of a group that reads it.
+    pub(crate) remade_members: u32,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,
     /// What the cluster poses as.
@@ -109,6 +115,10 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::Unresolved,
     FaultKind::SkipEpochs,
     FaultKind::Forget,
+    FaultKind::BadItem,
+    FaultKind::BadItem,
+    FaultKind::Narrow,
+    FaultKind::Foreign,
 ];
 
 const NODES: &[FaultKind] = &[
@@ -126,6 +136,8 @@ const NODES: &[FaultKind] = &[
     FaultKind::SkipEpochs,
     FaultKind::Depose,
     FaultKind::TooLarge,
+    FaultKind::Foreign,
+    FaultKind::Narrow,
 ];
 
 const GROUPS: &[FaultKind] = &[
@@ -135,6 +147,8 @@ const GROUPS: &[FaultKind] = &[
     FaultKind::Error,
     FaultKind::Reset,
     FaultKind::Freeze,
+    FaultKind::ForeignMember,
+    FaultKind::BadItem,
 ];
 
 const SLOW: &[FaultKind] = &[
@@ -155,6 +169,7 @@ const BULK: &[FaultKind] = &[
     FaultKind::Error,
     FaultKind::CloseAfter,
     FaultKind::Reset,
+    FaultKind::Narrow,
 ];
 
 const MIXED: &[FaultKind] = &[
@@ -168,6 +183,7 @@ const MIXED: &[FaultKind] = &[
     FaultKind::NoAnswer,
     FaultKind::Throttle,
     FaultKind::StallAcks,
+    FaultKind::BadItem,
 ];
 
 const UPGRADE: &[FaultKind] =
@@ -184,6 +200,12 @@ const OUTDATED: &[FaultKind] = &[
     FaultKind::Unresolved,
     FaultKind::Reset,
     FaultKind::Estrange,
+    FaultKind::NoTopicIds,
+    FaultKind::Lagging,
+    FaultKind::Lagging,
+    FaultKind::LeftBehind,
+    FaultKind::LeftBehind,
+    FaultKind::Foreign,
 ];
 
 const UNCLEAN: &[FaultKind] = &[
@@ -207,9 +229,21 @@ const SUSPENDED: &[FaultKind] = &[
     FaultKind::Reset,
 ];
 
+const REMAKING: &[FaultKind] = &[
+    FaultKind::Remake,
+    FaultKind::Remake,
+    FaultKind::Shrink,
+    FaultKind::Shrink,
+    FaultKind::NoTopicIds,
+    FaultKind::Lagging,
+    FaultKind::MoveLeader,
+    FaultKind::Reset,
+    FaultKind::CloseAfter,
+];
+
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 12] = [
+    pub const ALL: [Plan; 13] = [
         Plan::Calm,
         Plan::Flaky,
         Plan::RollingRestart,
@@ -222,6 +256,7 @@ impl Plan {
         Plan::Unclean,
         Plan::Suspended,
         Plan::Keeping,
+        Plan::Remade,
     ];
 
     /// As it is given on the command line.
@@ -239,6 +274,7 @@ impl Plan {
             Plan::Unclean => "unclean",
             Plan::Suspended => "suspended",
             Plan::Keeping => "keeping",
+            Plan::Remade => "remade",
         }
     }
 
@@ -261,6 +297,8 @@ impl Plan {
             small_buffers: false,
             bulk: false,
             keeping: 0,
+            remade: false,
+            remade_members: 0,
             quiet: Duration::ZERO,
             release: Release::NEWEST,
             newer: Release::NEWEST,
@@ -329,6 +367,16 @@ impl Plan {
                 let (release, newer) = (one.min(other), one.max(other).min(latest));
                 Settings { faults: UPGRADE, healing: secs(20), release, newer, ..calm }
             }
+            Plan::Remade => Settings {
+                faults: REMAKING,
+                fault_pause: secs(4),
+                healing: secs(30),
+                writers: 1,
+                readers: 0,
+                groups: 0,
+                remade: true,
+                ..calm
+            },
             Plan::Outdated => Settings { faults: OUTDATED, healing: secs(20), ..calm },
             Plan::Unclean => {
                 let release = any_release(chance);

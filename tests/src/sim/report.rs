@@ -33,6 +33,8 @@ pub struct Report {
     pub reactions: BTreeMap<&'static str, u64>,
     /// The most requests on one connection in one virtual second.
     pub busiest: u64,
+    /// The most requests of one client in one virtual second, by API.
+    pub most: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -42,6 +44,10 @@ impl Report {
         self.steps += other.steps;
         self.attempts += other.attempts;
         self.busiest = self.busiest.max(other.busiest);
+        for (api, most) in other.most {
+            let known = self.most.entry(api).or_default();
+            *known = most.max(*known);
+        }
         merge(&mut self.faults, other.faults);
         merge(&mut self.happened, other.happened);
         merge(&mut self.errors, other.errors);

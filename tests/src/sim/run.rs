@@ -10,14 +10,15 @@ use kafka_proto::ApiKey;
 use super::asking::ask;
 use super::chance::Chance;
 use super::chaos::{Done, chaos};
-use super::executor::{Executor, Stop};
+use super::executor::{Executor, Order, Stop};
 use super::history::TOPIC;
 use super::members::member;
 use super::network::Network;
 use super::plan::Plan;
 use super::reading::read;
+use super::remaking::{REMADE, read_remade, write_remade};
 use super::report::{Failure, Report};
-use super::runtime::SimRuntime;
+use super::runtime::{SimRuntime, TOLD_PORT};
 use super::stage::Stage;
 use super::trace::Trace;
 use super::writing::write;
@@ -75,10 +76,14 @@ impl Run {
         let (ids, offsets_topic_partitions) = (chance.below(u64::MAX), 5);
         let config =
             ClusterConfig { seed: ids, release, offsets_topic_partitions, ..ClusterConfig::default() };
-        let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: 9092, rack: None };
+        let address = |id: NodeId| NodeAddress { id, host: format!("n{id}"), port: TOLD_PORT, rack: None };
         let mut cluster = ClusterState::new(config, (0..NODES).map(address));
         let made = cluster.create_topic(TOPIC, partitions, NODES as i16, &[]);
         debug_assert!(made.is_ok(), "{made:?}");
+        if settings.remade {
+            // As of the other topic.
+            let _ = cluster.create_topic(REMADE, partitions, NODES as i16, &[]);
+        }
         for node in (0..NODES).filter(|_| settings.is_mixed()) {
             let release = if chance.per_mille(500) { settings.newer } else { settings.release };
             // The node is one of the cluster's.
@@ -86,7 +91,10 @@ impl Run {
         }
         let network = Network::new(cluster, chance.fork(), settings.quality);
         let runtime = SimRuntime::new(network, Trace::new(options.trace));
-        let executor = Executor::new(runtime.clone(), chance.fork());
+        let mut executor = Executor::new(runtime.clone(), chance.fork());
+        if chance.per_mille(500) {
+            executor.order = Order::Arrival;
+        }
         let stage = Stage::new(runtime, settings, partitions);
         Run { plan, seed, stage, executor, chance, options, faults: Arc::default() }
     }
@@ -123,6 +131,8 @@ impl Run {
             self.stage.partitions,
             self.stage.settings.settled(),
         );
+        let wrong = self.stage.history().remade.check_log(&world.net.cluster);
+        wrong.into_iter().for_each(|what| self.stage.violation(what));
         drop(world);
         self.check_calm();
         self.report()
@@ -159,7 +169,8 @@ impl Run {
     fn begin(&mut self) {
         let (stage, faults) = (self.stage.clone(), self.faults.clone());
         let (chance, most) = (self.chance.fork(), self.options.faults.unwrap_or(u64::MAX));
-        self.stage.runtime.note(format_args!("release {}", stage.settings.release));
+        let order = self.executor.order;
+        self.stage.runtime.note(format_args!("release {}, tasks by {order:?}", stage.settings.release));
         self.stage.runtime.spawn(async move {
             let done = play(stage, most, chance).await;
             *faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
@@ -171,7 +182,11 @@ impl Run {
         let mut history = self.stage.history();
         let api = |(code, count): (&i16, &u64)| (ApiKey::from_code(*code).map_or("?", ApiKey::name), *count);
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        if self.executor.order == Order::Arrival {
+            history.count("runs by arrival", 1);
+        }
         history.count("lost fetch sessions", world.net.cluster.counters().lost_sessions());
+        world.net.watch.counts.iter().for_each(|(what, count)| history.count(what, *count));
         let report = Report {
             hash: world.trace.hash(),
             trace: world.trace.take_text(),
@@ -184,6 +199,7 @@ impl Run {
             requests: world.net.watch.requests.iter().map(api).collect(),
             reactions: history.reactions(),
             busiest: world.net.watch.busiest,
+            most: world.net.watch.most.iter().map(api).collect(),
         };
         let mut violations = std::mem::take(&mut history.violations);
         violations.extend(world.net.watch.violations.drain(..).take(20));
@@ -199,7 +215,10 @@ fn check_commits(stage: &Stage) {
     let mut world = stage.runtime.world();
     if let Some(commit) = world.net.committed.take() {
         let counts = (stage.settings.groups, stage.partitions);
-        stage.history().check_commits(&world.net.cluster, counts, commit);
+        let mut history = stage.history();
+        history.check_commits(&world.net.cluster, counts, commit);
+        let wrong = history.remade.check_commits(&world.net.cluster);
+        wrong.into_iter().for_each(|what| history.violation(what));
     }
 }
 
@@ -211,6 +230,12 @@ async fn play(stage: Stage, most: u64, mut chance: Chance) -> Done {
         writing.push(stage.spawn(write(stage.clone(), client.clone(), chance.fork())));
     }
     let mut reading = Vec::new();
+    if stage.settings.remade {
+        writing.push(stage.spawn(write_remade(stage.clone(), chance.fork())));
+        for _ in 0..stage.settings.remade_members {
+            reading.push(stage.spawn(read_remade(stage.clone(), chance.fork())));
+        }
+    }
     for _ in 0..stage.settings.readers {
         reading.push(stage.spawn(read(stage.clone(), client.clone(), chance.fork())));
     }

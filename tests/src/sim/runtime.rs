@@ -16,19 +16,27 @@ use kafka_core::error::{ConnectionError, Error, ErrorKind};
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};
+use super::guise::Guise;
 use super::names::Met;
 use super::network::{Network, Wires};
 use super::trace::Trace;
+use crate::broker::NodeId;
+
+/// The port that nodes tell in a run; clients begin at another one.
+pub(crate) const TOLD_PORT: u16 = 9093;
 
 /// The wall clock begins here.
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
 /// A simulated world, as tasks in it see it.
 #[derive(Clone, Debug)]
-pub struct SimRuntime(Arc<Inner>, Machine);
+pub struct SimRuntime(Arc<Inner>, Machine, ClientId);
 
 /// The number of the machine whose clients use it.
 pub(crate) type Machine = u32;
+
+/// The number of a client that is watched by itself; 0 are all others.
+pub(crate) type ClientId = u32;
 
 #[derive(Debug)]
 struct Inner {
@@ -56,6 +64,11 @@ impl World {
     /// A task that no machine runs: what happens by itself.
     pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.spawned.push(Task { future: Box::pin(task), machine: 0 });
+    }
+
+    /// What somebody meets at a node's address: where clients begin it is the node.
+    fn guise_at(&self, node: NodeId, port: u16) -> Guise {
+        if port == TOLD_PORT && self.net.is_foreign(node, self.now) { Guise::Perhaps } else { Guise::Node }
     }
 
     /// Nothing runs on this machine until then. Whether it was running.
@@ -98,7 +111,7 @@ impl SimRuntime {
             start: Instant::now(),
             world: Mutex::new(world),
         };
-        Self(Arc::new(inner), 0)
+        Self(Arc::new(inner), 0, 0)
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -107,7 +120,12 @@ impl SimRuntime {
 
     /// The same world, seen from another machine.
     pub(crate) fn on(&self, machine: Machine) -> SimRuntime {
-        SimRuntime(self.0.clone(), machine)
+        SimRuntime(self.0.clone(), machine, self.2)
+    }
+
+    /// The same world, for a client of its own.
+    pub(crate) fn of_client(&self, client: ClientId) -> SimRuntime {
+        SimRuntime(self.0.clone(), self.1, client)
     }
 
     /// Whether nothing runs on this machine now.
@@ -248,8 +266,9 @@ impl Runtime for SimRuntime {
 
     async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<SimStream> {
         let met = self.world().net.names.at(address);
-        let node = match met {
-            Met::Node(node) => node,
+        let (node, guise) = match met {
+            Met::Node(node) => (node, self.world().guise_at(node, address.port())),
+            Met::Former(node) => (node, Guise::Former),
             Met::Refusal => return Err(io::ErrorKind::ConnectionRefused.into()),
             Met::Silence => {
                 self.sleep_until(deadline).await;
@@ -262,7 +281,7 @@ impl Runtime for SimRuntime {
         if arrival > deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let conn = self.world().accept(node, self.1)?;
+        let conn = self.world().accept(node, (self.1, self.2), guise)?;
         Ok(SimStream { runtime: self.clone(), conn })
     }
 

@@ -78,6 +78,16 @@ impl Script {
         self.rules.push(Rule { api, node, times, spoil });
     }
 
+    /// Answers are as they are from now on.
+    pub(super) fn end(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Whether answers of an API are still to be changed.
+    pub(super) fn has_rule(&self, api: ApiKey) -> bool {
+        self.rules.iter().any(|rule| rule.times > 0 && rule.api == api)
+    }
+
     pub(super) fn put_stranger(&mut self, node: NodeId, says: Bytes) {
         self.strangers.insert(node, says);
     }

@@ -53,8 +53,9 @@ impl Stage {
     /// A client of its own.
     pub(crate) fn client(&self, chance: &mut Chance) -> Client<SimRuntime> {
         let addresses = ["n0:9092,n1:9092,n2:9092", "cluster:9092", "n2:9092,n0:9092"];
+        let runtime = self.runtime.of_client(self.history().new_client());
         let client = Client::<SimRuntime>::builder(chance.pick(&addresses).copied().unwrap_or_default())
-            .runtime(self.runtime.clone())
+            .runtime(runtime.clone())
             .seed(chance.below(u64::MAX))
             .request_timeout(chance.millis(1000, 6000))
             .connect_timeout(chance.millis(1000, 4000))
@@ -64,7 +65,7 @@ impl Stage {
             .build();
         // The settings above are within their ranges.
         let client = client.unwrap_or_else(|error| panic!("{error}"));
-        self.clients().push((self.runtime.clone(), client.probe()));
+        self.clients().push((runtime, client.probe()));
         client
     }
 

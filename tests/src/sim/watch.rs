@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_proto::ApiKey;
+
+use super::runtime::ClientId;
 use crate::broker::Prepared;
 
 /// Requests of one connection in one virtual second. A client that waits for answers stays below by far.
@@ -14,14 +17,30 @@ pub(crate) struct Watch {
     pub(crate) requests: BTreeMap<i16, u64>,
     /// Requests of each connection in the present second.
     present: BTreeMap<u64, u64>,
+    /// The same of each client and API.
+    of_clients: BTreeMap<(ClientId, i16), u64>,
     second: u64,
     /// The most that one connection asked in a second.
     pub(crate) busiest: u64,
+    /// The most that one client asked of an API in a second.
+    pub(crate) most: BTreeMap<i16, u64>,
+    /// What else came up.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     pub(crate) violations: Vec<String>,
 }
 
 impl Watch {
-    pub(crate) fn arrived(&mut self, now: Duration, conn: u64, api: i16, prepared: &Prepared) {
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn arrived(
+        &mut self,
+        now: Duration,
+        (client, conn): (ClientId, u64),
+        api: i16,
+        prepared: &Prepared,
+    ) {
         *self.requests.entry(api).or_default() += 1;
         if let Prepared::Unreadable(why) = prepared {
             self.violations.push(format!("I13: a broker got a request that it does not take: {why}"));
@@ -29,6 +48,7 @@ impl Watch {
         if now.as_secs() != self.second {
             self.second = now.as_secs();
             self.present.clear();
+            self.of_clients.clear();
         }
         let count = self.present.entry(conn).or_default();
         *count += 1;
@@ -36,5 +56,39 @@ impl Watch {
         if *count == MOST {
             self.violations.push(format!("I14: {MOST} requests on one connection in one second"));
         }
+        if client > 0 {
+            self.count_of_client(now, client, api);
+        }
+    }
+
+    /// A client asks again after its backoffs only.
+    fn count_of_client(&mut self, now: Duration, client: ClientId, code: i16) {
+        let count = self.of_clients.entry((client, code)).or_default();
+        *count += 1;
+        let most = self.most.entry(code).or_default();
+        *most = (*most).max(*count);
+        let Some(api) = ApiKey::from_code(code) else { return };
+        if limit(api).is_some_and(|limit| *count == limit) {
+            let name = api.name();
+            self.violations
+                .push(format!("I14: {count} {name} requests of one client in second {}", now.as_secs()));
+        }
+    }
+}
+
+/// So many requests of an API in one second are too many for one client: what is asked again is asked after 80 ms at least, by
+/// one who asks (a group), or by several (a client's readers, writers and connections). `None` where each answer may lead to the
+/// next request.
+fn limit(api: ApiKey) -> Option<u64> {
+    match api {
+        ApiKey::Produce | ApiKey::Fetch | ApiKey::OffsetCommit => None,
+        ApiKey::JoinGroup
+        | ApiKey::SyncGroup
+        | ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::OffsetFetch
+        | ApiKey::FindCoordinator
+        | ApiKey::InitProducerId => Some(15),
+        _ => Some(60),
     }
 }

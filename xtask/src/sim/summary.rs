@@ -62,6 +62,7 @@ impl Summary {
         list("requests", &total.requests);
         list("errors that applications saw", &total.errors);
         println!("requests on one connection in one virtual second: up to {}", total.busiest);
+        list("requests of one client in one virtual second, at most", &total.most);
     }
 
     /// Fails where a run failed, or where all together saw too little: `all` plans in full.
