@@ -2,7 +2,7 @@
 
 use crate::adapter::{Adapter, OnTokio};
 use crate::target::{LONG, Target, unique};
-use crate::tools::{message, numbered, read, read_all, write};
+use crate::tools::{numbered, read, read_all, write};
 use kafka_core::reader::Reset;
 use kafka_core::writer::{Acks, Manual};
 use kafka_core::{ErrorCode, Message};
