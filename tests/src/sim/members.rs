@@ -181,7 +181,8 @@ impl Member {
         let mut history = self.stage.history();
         history.count("assignments", 1);
         let begins = |p: &TopicPartition| (p.partition, Some(history.committed(self.group, p.partition)));
-        held.0 = partitions.iter().map(begins).collect();
+        // In addition to those it has: some come later, see `Event::Assigned`.
+        held.0.extend(partitions.iter().map(begins));
         for partition in partitions {
             history.claim(self.group, partition.partition, self.number);
         }
