@@ -41,6 +41,9 @@ pub(crate) struct Sim {
     /// Plant bugs in the client, one after the other, and see how many seeds it takes to find each
     #[arg(long, conflicts_with_all = ["minutes", "trace", "faults"])]
     mutants: bool,
+    /// Plant only the bug of this name
+    #[arg(long, requires = "mutants")]
+    mutant: Option<String>,
     /// Print which lines of kafka-core no seed has reached; needs `rustup component add llvm-tools`
     #[arg(long, conflicts_with_all = ["mutants", "trace"])]
     coverage: bool,
@@ -49,7 +52,11 @@ pub(crate) struct Sim {
 impl Sim {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         if self.mutants {
-            return mutants::run(self.first_seed(), self.seeds.unwrap_or(2000), &self.plans());
+            return mutants::run(
+                (self.first_seed(), self.seeds.unwrap_or(2000)),
+                &self.plans(),
+                self.mutant.as_deref(),
+            );
         }
         if self.coverage {
             return coverage::run(&self.arguments());

@@ -71,7 +71,7 @@ pub(crate) struct Settings {
     pub(crate) keeping: u64,
     /// There is a topic that may be made anew, with applications of its own.
     pub(crate) remade: bool,
-    /// Of a group that reads it.
+    /// Of a group that reads it. None, as long as commits do not keep the id of their topic.
     pub(crate) remade_members: u32,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,

@@ -7,24 +7,34 @@ use std::error::Error;
 use kafka_testkit::sim::Plan;
 
 #[cfg(not(feature = "mutants"))]
-pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(
+    (first, seeds): (u64, u64),
+    plans: &[Plan],
+    only: Option<&str>,
+) -> Result<(), Box<dyn Error>> {
     let mut cargo = std::process::Command::new("cargo");
     cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--features", "mutants", "--", "sim"]);
     cargo.args(["--mutants", "--seed", &first.to_string(), "--seeds", &seeds.to_string()]);
     if let [plan] = plans {
         cargo.args(["--plan", plan.name()]);
     }
+    cargo.args(only.iter().flat_map(|only| ["--mutant", only]));
     if cargo.status()?.success() { Ok(()) } else { Err("not all mutants were found".into()) }
 }
 
 #[cfg(feature = "mutants")]
-pub(super) fn run(first: u64, seeds: u64, plans: &[Plan]) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(
+    (first, seeds): (u64, u64),
+    plans: &[Plan],
+    only: Option<&str>,
+) -> Result<(), Box<dyn Error>> {
     // A panic of a mutant is a find, not news.
     std::panic::set_hook(Box::new(|_| {}));
     println!("each seed is run with one of {} plans, in turn", plans.len());
     println!("\n| planted | what it does | seeds | plan | found by |\n|---|---|---|---|---|");
     let mut missed = Vec::new();
-    for (name, does) in kafka_testkit::sim::MUTANTS {
+    let planted = kafka_testkit::sim::MUTANTS.iter();
+    for (name, does) in planted.filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         match hunt_true(name, (first, seeds), plans) {
             Some((number, failure)) => {
                 let found = failure.violations.first().map(String::as_str).unwrap_or_default();
