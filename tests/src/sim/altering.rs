@@ -15,21 +15,16 @@ pub(super) fn without_ids(response: &mut ResponseKind) {
     }
 }
 
-/// A broker that has not heard of the latest changes: another id from before, fewer partitions, or older leaders. Where it says
-/// that it is the only one it would be believed.
+/// A broker that has not heard of the latest changes: fewer partitions, or older leaders. Where it says that it is the only one
+/// it would be believed.
 pub(super) fn lagging(response: &mut ResponseKind, draw: u64) {
     let ResponseKind::Metadata(MetadataResponse { brokers, topics, .. }) = response else { return };
     if brokers.len() < 2 {
         return;
     }
     for topic in topics.iter_mut().filter(|topic| !topic.is_internal && !topic.partitions.is_empty()) {
-        match draw % 3 {
-            0 if !topic.topic_id.is_zero() => {
-                let mut old = [0x1d; 16];
-                old[..8].copy_from_slice(&draw.to_be_bytes());
-                topic.topic_id = Uuid(old);
-            }
-            1 => topic.partitions.truncate(1 + draw as usize / 3 % topic.partitions.len()),
+        match draw % 2 {
+            0 => topic.partitions.truncate(1 + draw as usize / 2 % topic.partitions.len()),
             _ => topic.partitions.iter_mut().for_each(of_the_epoch_before),
         }
     }
