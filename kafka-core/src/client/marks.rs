@@ -125,7 +125,8 @@ impl Client {
         let (assignment, offsets) = self.reader_marks(id)?.take()?;
         let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
         let deadline = now.instant + config.commit_timeout;
-        let commit = self.memberships.get_mut(&id)?.commit(now, assignment, offsets, deadline);
+        let commit =
+            self.memberships.get_mut(&id)?.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
         self.dirty_readers.insert(id);
         Some(commit)
     }

@@ -269,7 +269,7 @@ impl Client {
         let Some(membership) = self.memberships.get_mut(&id) else {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
-        let inner = membership.commit(now, assignment, offsets, deadline);
+        let inner = membership.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
         let commit = self.expect_commit(id, inner);
         self.dirty_readers.insert(id);
         self.settle(now);

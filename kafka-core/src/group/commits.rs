@@ -3,8 +3,9 @@
 //! One request at a time is on its way, so that no commit is ever overtaken by an older one. What is committed meanwhile is
 //! gathered into the next request, where the newer offset of a partition replaces the older. A commit belongs to the
 //! assignment it was made in: when that [ends](Commits::end), whatever was not handed out fails and is never sent.
-//! An offset belongs to the topic id under which its record was read: it is sent with that id, and not at all where the topic
-//! is known to have another one, whatever the version of OffsetCommit can carry.
+//! An offset belongs to the topic id under which its record was read, or, where none was known, to the one that the topic has
+//! when it is committed: it is sent with that id, and not at all where the topic is known to have another one, whatever the
+//! version of OffsetCommit can carry.
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
@@ -74,8 +75,15 @@ impl Commits {
     }
 
     /// Takes a commit of the assignment that is held.
-    pub(super) fn add(&mut self, since: Instant, offsets: Vec<CommitOffset>, deadline: Instant) -> u64 {
+    pub(super) fn add(
+        &mut self,
+        since: Instant,
+        mut offsets: Vec<CommitOffset>,
+        deadline: Instant,
+        cluster: &Cluster,
+    ) -> u64 {
         let id = self.id();
+        offsets.iter_mut().for_each(|offset| name_topic(offset, cluster));
         if offsets.is_empty() {
             self.ledger.outcomes.push_back((id, Ok(())));
         } else {
@@ -134,7 +142,7 @@ impl Commits {
         self.sweep();
         let batch = self.batch.as_mut()?;
         batch.in_flight = true;
-        Some(batch.topics(cluster))
+        Some(batch.topics())
     }
 
     /// The answer to the request on its way. The verdict is the gravest of those on its partitions. `hurried` where others
@@ -143,13 +151,12 @@ impl Commits {
         &mut self,
         now: Instant,
         result: Result<OffsetCommitResponse, Error>,
-        cluster: &Cluster,
         backoff: &mut Backoff,
         hurried: bool,
     ) -> (Verdict, Option<Error>) {
         let Some(batch) = &mut self.batch else { return (Verdict::Fine, None) };
         batch.in_flight = false;
-        let codes = result.map(|response| batch.codes(response, cluster));
+        let codes = result.map(|response| batch.codes(response));
         let (verdict, error) = batch.settle(&self.group, &codes, hurried);
         batch.last = error.clone().or(batch.last.take());
         batch.at = now + backoff.pause(batch.failures);
@@ -245,7 +252,8 @@ impl Batch {
     }
 
     fn take_in(&mut self, mut commit: Commit, group: &Str, cluster: &Cluster) {
-        for offset in &commit.offsets {
+        for offset in &mut commit.offsets {
+            name_topic(offset, cluster);
             match foreign(offset, group, cluster) {
                 None => _ = self.wanted.insert(offset.partition.clone(), offset.clone()),
                 Some(error) => commit.error = commit.error.take().or(Some(error)),
@@ -263,12 +271,11 @@ impl Batch {
         }
     }
 
-    fn topics(&self, cluster: &Cluster) -> Vec<OffsetCommitRequestTopic> {
+    fn topics(&self) -> Vec<OffsetCommitRequestTopic> {
         let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
         for offset in self.wanted.values() {
-            let name = &offset.partition.topic;
-            if topics.last().is_none_or(|t| t.name != *name) {
-                let topic_id = id_of(offset, cluster);
+            let (name, topic_id) = (&offset.partition.topic, offset.topic_id);
+            if topics.last().is_none_or(|t| (&t.name, t.topic_id) != (name, topic_id)) {
                 topics.push(OffsetCommitRequestTopic { name: name.clone(), topic_id, ..Default::default() });
             }
             if let Some(topic) = topics.last_mut() {
@@ -285,8 +292,8 @@ impl Batch {
     }
 
     /// The answer names topics by the ids that were sent, be they the present ones or not.
-    fn codes(&self, response: OffsetCommitResponse, cluster: &Cluster) -> Codes {
-        let of = |id: Uuid| self.wanted.values().find(|offset| id_of(offset, cluster) == id);
+    fn codes(&self, response: OffsetCommitResponse) -> Codes {
+        let of = |id: Uuid| self.wanted.values().find(|offset| offset.topic_id == id);
         let mut codes = Codes::new();
         for topic in response.topics {
             let by_id =
@@ -333,10 +340,11 @@ impl Batch {
     }
 }
 
-/// The id of the topic that the offset was read of; where that is not known, its present id.
-fn id_of(offset: &CommitOffset, cluster: &Cluster) -> Uuid {
-    let present = || cluster.topic(&offset.partition.topic).map(|t| t.id).unwrap_or_default();
-    if offset.topic_id.is_zero() { present() } else { offset.topic_id }
+/// An offset of no known topic id is one of the topic that has the name now, and stays so.
+fn name_topic(offset: &mut CommitOffset, cluster: &Cluster) {
+    if offset.topic_id.is_zero() {
+        offset.topic_id = cluster.topic(&offset.partition.topic).map(|t| t.id).unwrap_or_default();
+    }
 }
 
 /// Why an offset cannot be committed that was read of a topic with another id than the present one.

@@ -145,7 +145,7 @@ impl Producer {
                 }
                 self.partitions[index].needs_bump = true;
                 self.begin_anew(index, &error());
-                if pending.unanswered && !mutant!("sent_again_under_next_epoch") {
+                if pending.keeps_its_stamp() {
                     return self.give_up(index, &pending, error());
                 }
                 pending.stamp = None;
@@ -195,7 +195,7 @@ impl Producer {
         }
     }
 
-    /// What is queued goes on under the next identity, or is given up where a broker may still execute it under its old one.
+    /// What is queued goes on under the next identity, or is given up where it may be in the log under its old one.
     pub(super) fn begin_anew(&mut self, index: usize, error: &Error) {
         for pending in self.partitions[index].forget_stamps() {
             let error = error.clone().partition(&pending.batch.topic, pending.batch.partition);

@@ -41,6 +41,11 @@ impl Pending {
     pub(crate) fn new(batch: Arc<Batch>) -> Self {
         Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false, too_large: None }
     }
+
+    /// Whether it may be in the log under its stamp, or come to be: under another one it would be there twice.
+    pub(crate) fn keeps_its_stamp(&self) -> bool {
+        self.stamp.is_some() && self.maybe_written && !mutant!("sent_again_under_next_epoch")
+    }
 }
 
 #[derive(Debug)]
@@ -185,14 +190,12 @@ impl PartitionSender {
         self.queue.iter_mut().for_each(|p| p.stamp = None);
     }
 
-    /// All that is queued begins anew under the next identity; but what a broker may still execute under its old one must not be
-    /// sent under another, or it is written twice: it is given back, to be given up.
+    /// All that is queued begins anew under the next identity; but what was written under its old one, or may come to be, must
+    /// not be sent under another, or it is there twice: it is given back, to be given up.
     #[must_use]
     pub(crate) fn forget_stamps(&mut self) -> Vec<Pending> {
         let queue = std::mem::take(&mut self.queue);
-        let is_doubtful =
-            |p: &Pending| p.stamp.is_some() && p.unanswered && !mutant!("sent_again_under_next_epoch");
-        let (doubtful, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(is_doubtful);
+        let (doubtful, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(Pending::keeps_its_stamp);
         self.queue = rest.into_iter().map(|p| Pending { stamp: None, ..p }).collect();
         doubtful
     }

@@ -375,6 +375,7 @@ impl Plan {
                 readers: 0,
                 groups: 0,
                 remade: true,
+                remade_members: 2,
                 ..calm
             },
             Plan::Outdated => Settings { faults: OUTDATED, healing: secs(20), ..calm },

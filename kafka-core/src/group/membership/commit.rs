@@ -63,19 +63,14 @@ impl Membership {
         Some(self.ask(Kind::Commit, now, self.config.request_timeout, request.into()))
     }
 
-    pub(super) fn commit_answered(
-        &mut self,
-        now: Instant,
-        cluster: &Cluster,
-        result: Result<ResponseKind, Error>,
-    ) {
+    pub(super) fn commit_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
         let result = result.and_then(|response| match response {
             ResponseKind::OffsetCommit(response) => Ok(response),
             _ => Err(unexpected(ApiKey::OffsetCommit)),
         });
         let hurried = matches!(self.state, State::Revoking { .. } | State::Leaving { .. });
         let (of_held, since) = (self.commits.is_of_held(), self.commits.since().unwrap_or(now));
-        let (verdict, error) = self.commits.answered(now, result, cluster, &mut self.backoff, hurried);
+        let (verdict, error) = self.commits.answered(now, result, &mut self.backoff, hurried);
         self.take_outcomes(now);
         let Some(error) = error else { return self.commit_trouble.is_over() };
         if !of_held {

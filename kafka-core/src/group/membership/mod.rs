@@ -245,7 +245,7 @@ impl Membership {
         let Open { kind, turn, sent, .. } = self.open.swap_remove(place);
         let (at, result) = (now.instant, answer.result);
         if kind == Kind::Commit {
-            return self.commit_answered(at, cluster, result);
+            return self.commit_answered(at, result);
         }
         if turn != self.turn {
             return;
@@ -313,7 +313,8 @@ impl Membership {
         }
     }
 
-    /// Commits offsets of the partitions of an assignment. Returns an id; the outcome comes as [`GroupEvent::Committed`].
+    /// Commits offsets of the partitions of an assignment. Returns an id; the outcome comes as [`GroupEvent::Committed`]. An
+    /// offset without a topic id belongs to the topic that has the name in `cluster`.
     ///
     /// Commits are sent in order, one request at a time; those that wait go together. Until `deadline` they are tried again
     /// after errors that pass. A commit of an assignment that has ended is refused with [`ErrorKind::StaleCommit`] and never sent.
@@ -323,9 +324,10 @@ impl Membership {
         assignment: u32,
         offsets: Vec<CommitOffset>,
         deadline: Instant,
+        cluster: &Cluster,
     ) -> u64 {
         let id = match self.check_commit(assignment, &offsets) {
-            Ok(()) => self.commits.add(now.instant, offsets, deadline),
+            Ok(()) => self.commits.add(now.instant, offsets, deadline, cluster),
             Err(error) => self.commits.refuse(error),
         };
         self.take_outcomes(now.instant);

@@ -86,7 +86,7 @@ fn scenario_p7_a_broker_that_lost_track_is_not_asked_the_same_for_ever() {
     let a = h.send(0, "a");
     let b = h.send(0, "b");
     let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
-    h.answer(&requests[0], &[(ErrorCode::NotLeaderOrFollower, -1)]);
+    h.answer(&requests[0], &[(ErrorCode::NotEnoughReplicas, -1)]);
     h.answer(&requests[1], &[(ErrorCode::None, 0)]);
     let mut rounds = 0;
     while a.try_get().is_none() {
@@ -101,6 +101,47 @@ fn scenario_p7_a_broker_that_lost_track_is_not_asked_the_same_for_ever() {
         }
     }
     assert_eq!((acked(&a), acked(&b)), (1, 0));
+}
+
+/// Found by the simulator, flaky 2393797725: appended, then the broker forgot the producer.
+#[test]
+fn what_a_broker_appended_is_not_sent_under_another_epoch() {
+    for appended in [
+        ErrorCode::RequestTimedOut,
+        ErrorCode::NotEnoughReplicasAfterAppend,
+        ErrorCode::NotLeaderOrFollower,
+        ErrorCode::KafkaStorageError,
+    ] {
+        for lost_track in [
+            ErrorCode::UnknownProducerId,
+            ErrorCode::OutOfOrderSequenceNumber,
+            ErrorCode::InvalidProducerEpoch,
+        ] {
+            let mut h = Harness::new(1, one_by_one());
+            let (a, first) = (h.send(0, "a"), h.poll().unwrap());
+            h.answer(&first, &[(appended, -1)]);
+            let again = h.poll_later(BROKER);
+            h.answer(&again, &[(lost_track, -1)]);
+            assert_eq!(failed(&a).fate, Fate::PossiblyWritten, "{appended:?}, {lost_track:?}");
+        }
+    }
+}
+
+/// What waits behind a batch that is refused may have been appended as well.
+#[test]
+fn what_was_appended_does_not_follow_another_batch_to_the_next_epoch() {
+    let mut h = Harness::new(1, one_by_one());
+    let (first, known) = (h.send(0, "first"), h.poll().unwrap());
+    h.answer(&known, &[(ErrorCode::None, 0)]);
+    let (a, b) = (h.send(0, "a"), h.send(0, "b"));
+    let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
+    h.answer(&requests[1], &[(ErrorCode::RequestTimedOut, -1)]);
+    h.answer(&requests[0], &[(ErrorCode::UnknownProducerId, -1)]);
+    assert_eq!(failed(&b).fate, Fate::PossiblyWritten);
+    let again = h.poll_later(BROKER);
+    assert_eq!(again.stamps(), [(0, 1, 0, 1)]);
+    h.answer(&again, &[(ErrorCode::None, 2)]);
+    assert_eq!((acked(&first), acked(&a)), (0, 2));
 }
 
 #[test]

@@ -399,6 +399,23 @@ fn case_d1_what_was_read_of_the_new_topic_is_committed_beside_it() {
     assert!(events.contains(&done(first)) && events.contains(&done(new)));
 }
 
+/// Found by the simulator, plan remade: it was sent again under the id of the topic made anew.
+#[test]
+fn case_d1_an_offset_of_no_known_id_keeps_the_one_it_was_committed_under() {
+    let mut rig = Rig::stable();
+    set_topic_id(&mut rig.cluster, 1);
+    let id = rig.commit(1, &[(0, 10)]);
+    let request: OffsetCommitRequest = rig.asked(ApiKey::OffsetCommit);
+    assert_eq!(request.topics[0].topic_id, Uuid([1; 16]));
+    let waiting = rig.commit(1, &[(1, 7)]);
+    rig.answer(committed(&[(0, ErrorCode::UnknownTopicId)]));
+    set_topic_id(&mut rig.cluster, 2);
+    rig.sleep(SECOND);
+    assert!(rig.asks.is_empty(), "neither that one nor what waited behind it");
+    let stale = failures(&rig.events());
+    assert_eq!(stale, [(id, ErrorKind::StaleCommit), (waiting, ErrorKind::StaleCommit)]);
+}
+
 #[test]
 fn case_d1_without_ids_offsets_are_committed_by_name() {
     for (read_under, is) in [(0, 0), (0, 2), (1, 0)] {

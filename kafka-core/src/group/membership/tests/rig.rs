@@ -191,7 +191,7 @@ impl Rig {
             metadata: Some("note".into()),
         };
         let offsets = offsets.iter().map(each).collect();
-        let id = self.machine.commit(self.now(), assignment, offsets, self.now + time);
+        let id = self.machine.commit(self.now(), assignment, offsets, self.now + time, &self.cluster);
         self.pump();
         id
     }

@@ -120,7 +120,7 @@ impl World {
                 }
             };
             let offsets = app.owns.iter_mut().map(offset).collect();
-            member.commit(now, app.assignment, offsets, deadline);
+            member.commit(now, app.assignment, offsets, deadline, &self.cluster);
         }
         self.settle();
     }
