@@ -26,6 +26,8 @@ pub(super) struct Cursor {
     pub(super) position: i64,
     /// The leader epoch of what is right before the position; -1 if unknown.
     pub(super) last_epoch: i32,
+    /// What its position began as, if not as an offset: that means the same in another topic of the name.
+    beginning: Option<Want>,
     pub(super) leader: Option<i32>,
     pub(super) leader_epoch: i32,
     pub(super) replica: Option<Replica>,
@@ -130,6 +132,7 @@ impl Cursor {
             paused: false,
             position: -1,
             last_epoch: -1,
+            beginning: None,
             leader: None,
             leader_epoch: -1,
             replica: None,
@@ -211,6 +214,29 @@ impl Cursor {
     pub(super) fn go_back_to(&mut self, position: i64, epoch: i32) {
         (self.position, self.last_epoch, self.asked) = (position, epoch, None);
         self.unvalidated |= epoch < self.leader_epoch;
+    }
+
+    /// Goes on at a position that is to be found out.
+    pub(super) fn begin(&mut self, want: Want) {
+        self.beginning = Some(want);
+        self.go_to(Stage::Resolving(want), -1, -1);
+    }
+
+    /// Goes on at an offset.
+    pub(super) fn begin_at(&mut self, offset: i64, epoch: i32) {
+        self.beginning = None;
+        self.go_to(Stage::Fetching, offset, epoch);
+    }
+
+    fn go_to(&mut self, stage: Stage, position: i64, epoch: i32) {
+        (self.stage, self.position, self.last_epoch) = (stage, position, epoch);
+        self.unvalidated = epoch >= 0;
+    }
+
+    /// What to begin with in another topic of the name, if nothing was read of this one: no leader had it by its id.
+    pub(super) fn beginning_anew(&self) -> Option<Want> {
+        let was_fetched = self.marks != Watermarks::default();
+        self.beginning.filter(|_| !was_fetched && self.stage != Stage::Halted)
     }
 
     /// Forgets past failures.

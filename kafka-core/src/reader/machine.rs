@@ -466,18 +466,14 @@ impl ReaderMachine {
         if let Err(error) = start.validate() {
             return self.halt(id, error.kind().clone());
         }
-        let resolve = |want| (Stage::Resolving(want), -1, -1);
-        let (stage, position, epoch) = match start {
-            Start::First => resolve(Want::First),
-            Start::Last => resolve(Want::Last),
-            Start::Time(ms) => resolve(Want::Time(ms)),
-            Start::At { offset, leader_epoch } => (Stage::Fetching, offset, leader_epoch),
-            Start::Committed(Some((offset @ 0.., leader_epoch))) => (Stage::Fetching, offset, leader_epoch),
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        match start {
+            Start::First => cursor.begin(Want::First),
+            Start::Last => cursor.begin(Want::Last),
+            Start::Time(ms) => cursor.begin(Want::Time(ms)),
+            Start::At { offset, leader_epoch } => cursor.begin_at(offset, leader_epoch),
+            Start::Committed(Some((offset @ 0.., leader_epoch))) => cursor.begin_at(offset, leader_epoch),
             Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
-        };
-        if let Some(cursor) = self.cursor_mut(id) {
-            (cursor.stage, cursor.position, cursor.last_epoch) = (stage, position, epoch);
-            cursor.unvalidated = epoch >= 0;
         }
         self.update(id);
     }
@@ -489,7 +485,7 @@ impl ReaderMachine {
         let error = Error::new(cause).partition(&cursor.tp.topic, cursor.tp.partition);
         match want {
             Some(want) => {
-                (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Resolving(want), -1, -1);
+                cursor.begin(want);
                 cursor.queue.push_back(Item::Notice(error));
             }
             None => {

@@ -74,8 +74,10 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor_mut(id) else { return };
         // The epochs of the new topic count from the beginning.
         (cursor.leader, cursor.leader_epoch, cursor.asked) = (None, -1, None);
-        // Where no position was taken yet, none is lost.
-        if !matches!(cursor.stage, Stage::Resolving(_)) {
+        // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
+        if let Some(want) = cursor.beginning_anew() {
+            cursor.begin(want);
+        } else {
             let text = format!("the topic was deleted and made again: its id was {old} and is {new}");
             let error = Error::broker(ErrorCode::InconsistentTopicId).detail(text);
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);

@@ -429,6 +429,34 @@ fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0), (1, 3)], Uuid([2; 16])));
 }
 
+/// Found by the simulator, outdated 777060: the first answer was a lagging broker's.
+#[test]
+fn an_id_that_no_leader_knew_costs_nothing() {
+    let mut rig = Rig::with(|config| config.reset = Reset::Last);
+    rig.topic_with_id(Uuid([1; 16]), &[(1, 5); 4]);
+    let none = Start::Committed(None);
+    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), none), (tp(2), at(7))]);
+    assert_eq!(rig.take_notice().kind(), &ErrorKind::NoOffset);
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(0, 0, 0), (1, 0, 30)]);
+    rig.version = 13;
+    rig.fetch(1);
+    rig.brought(1, (0..3).map(|p| failed(p, ErrorCode::UnknownTopicId)).collect());
+    rig.topic_with_id(Uuid([2; 16]), &[(1, 5); 4]);
+    let error = rig.take_error();
+    assert_eq!((error.code(), error.context().partition), (Some(ErrorCode::InconsistentTopicId), Some(2)));
+    assert!(rig.take().is_none(), "an offset may be one of the topic before, what it stands for is not");
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(0, 0, 3), (1, 0, 31)]);
+    let plan = rig.fetch(1);
+    assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 3), (1, 31)], Uuid([2; 16])));
+    // Once its leader had it, it is this one.
+    rig.brought(1, vec![caught_up(0, 3), caught_up(1, 31)]);
+    rig.topic_with_id(Uuid([3; 16]), &[(1, 5); 4]);
+    assert_eq!(rig.take_error().code(), Some(ErrorCode::InconsistentTopicId));
+    assert_eq!(rig.take_error().code(), Some(ErrorCode::InconsistentTopicId));
+}
+
 #[test]
 fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
     let ids = |rig: &mut Rig| {
