@@ -136,8 +136,20 @@ impl Metadata {
     }
 
     /// Whether enough brokers have said something else than is known, for long enough.
-    pub(crate) fn is_agreed(&self, subject: &Subject, grace: Duration) -> bool {
+    fn is_agreed(&self, subject: &Subject, grace: Duration) -> bool {
         self.doubts.is_agreed(subject, self.enough_brokers(), grace)
+    }
+
+    /// A broker says something else than is known. Whether that is believed now.
+    pub(crate) fn overturns(
+        &mut self,
+        subject: &Subject,
+        claim: Claim,
+        witness: Witness,
+        grace: Duration,
+    ) -> bool {
+        self.doubts.raise(subject.clone(), claim, witness);
+        self.is_agreed(subject, grace)
     }
 
     fn enough_brokers(&self) -> usize {
@@ -406,8 +418,7 @@ impl Metadata {
             return Some(if mutant!("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });
         }
         if told != known {
-            self.doubts.raise(subject.clone(), Claim::Id(told), witness);
-            let is_agreed = self.is_agreed(&subject, Duration::ZERO);
+            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, Duration::ZERO);
             if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
@@ -435,8 +446,7 @@ impl Metadata {
         }
         if (0..known.leader_epoch).contains(&told.leader_epoch) {
             let claim = Claim::Leader(told.leader, told.leader_epoch);
-            self.doubts.raise(subject.clone(), claim, witness);
-            let is_agreed = self.is_agreed(&subject, config.unknown_topic_grace);
+            let is_agreed = self.overturns(&subject, claim, witness, config.unknown_topic_grace);
             if !is_agreed && !mutant!("lagging_epoch_believed") {
                 return (known.clone(), true);
             }
@@ -457,8 +467,8 @@ impl Metadata {
         let subject = Subject::Partitions(name.clone());
         let surplus = known.and_then(|known| known.partitions.get(told.len()..)).unwrap_or_default();
         if !surplus.is_empty() {
-            self.doubts.raise(subject.clone(), Claim::Partitions(told.len()), witness);
-            let is_agreed = self.is_agreed(&subject, config.unknown_topic_grace);
+            let claim = Claim::Partitions(told.len());
+            let is_agreed = self.overturns(&subject, claim, witness, config.unknown_topic_grace);
             if !is_agreed && !mutant!("one_fewer_partitions_believed") {
                 told.extend_from_slice(surplus);
                 return true;

@@ -230,7 +230,7 @@ impl Client {
         }
         match lane.proof {
             Proof::NotNeeded => {}
-            Proof::Wanted => return self.ask_for_proof(now.instant, key, conn),
+            Proof::Wanted => return self.ask_for_proof(now, key, conn),
             Proof::Asked => return None,
         }
         while let Some(id) = self.lanes.get_mut(key)?.queue.pop_front() {
@@ -246,15 +246,15 @@ impl Client {
     }
 
     /// Asks a broker for nothing but its cluster's id.
-    fn ask_for_proof(&mut self, now: Instant, key: LaneKey, conn: ConnId) -> Option<Transmit> {
+    fn ask_for_proof(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
         let lane = self.lanes.get_mut(key)?;
         let version = lane.versions.as_ref()?.version(ApiKey::Metadata).filter(|v| *v >= CLUSTER_ID_SINCE);
         lane.proof = if version.is_some() { Proof::Asked } else { Proof::NotNeeded };
         let Some(version) = version else {
-            return self.next_transmit(Now { instant: now, wall_ms: 0 }, conn);
+            return self.next_transmit(now, conn);
         };
         let id = RequestId(self.next_id());
-        self.book(now, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
+        self.book(now.instant, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
         Some(Transmit { id, version, payload: Payload::Plain(Box::new(request.into())) })
     }

@@ -9,7 +9,7 @@
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
-use crate::client::cluster::{Cluster, TopicPartition};
+use crate::client::cluster::{Cluster, TopicPartition, made_again};
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
@@ -351,8 +351,8 @@ fn name_topic(offset: &mut CommitOffset, cluster: &Cluster) {
 fn foreign(offset: &CommitOffset, group: &Str, cluster: &Cluster) -> Option<Error> {
     let (read, TopicPartition { topic, partition }) = (offset.topic_id, &offset.partition);
     let present = cluster.topic(topic).map(|t| t.id).filter(|id| !id.is_zero())?;
-    let text = || format!("the topic was deleted and made again: its id was {read} and is {present}");
-    (!read.is_zero() && read != present).then(|| stale(group).partition(topic, *partition).detail(text()))
+    let error = || stale(group).partition(topic, *partition).detail(made_again(read, present));
+    (!read.is_zero() && read != present).then(error)
 }
 
 /// The error code of each partition.

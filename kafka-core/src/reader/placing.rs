@@ -5,7 +5,7 @@
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
-use crate::client::cluster::{Cluster, Node, Topic};
+use crate::client::cluster::{Cluster, Node, Topic, made_again};
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
@@ -78,8 +78,7 @@ impl ReaderMachine {
         if let Some(want) = cursor.beginning_anew() {
             cursor.begin(want);
         } else {
-            let text = format!("the topic was deleted and made again: its id was {old} and is {new}");
-            let error = Error::broker(ErrorCode::InconsistentTopicId).detail(text);
+            let error = Error::broker(ErrorCode::InconsistentTopicId).detail(made_again(old, new));
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.stage = Stage::Halted;
             cursor.queue.push_back(Item::Error(error));

@@ -4,7 +4,7 @@ use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{BatchWait, LeaveWait, TopicWait, after, call, until};
+use super::wait::{LeaveWait, TopicWait, after, call, ended, until};
 use crate::client::cluster::Topic;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -110,9 +110,7 @@ impl<R> Client<R> {
         let Some((batches, leaving)) = begun else { return ClientCloseReport::default() };
         let waiting = batches.clone();
         let all = async {
-            for batch in waiting {
-                BatchWait::new(batch).await;
-            }
+            ended(waiting).await;
             LeaveWait::new(&self.handle, &leaving).await;
         };
         let _ = until(self.handle.shared(), after(now, deadline), all).await;
@@ -120,14 +118,9 @@ impl<R> Client<R> {
             leaving.iter().filter_map(|leaving| state.core.not_left(leaving, deadline)).collect()
         });
         self.handle.shut_down();
-        let mut report = ClientCloseReport { groups, ..ClientCloseReport::default() };
         // By now each has its outcome.
-        for batch in batches {
-            let (not_written, possibly_written) = BatchWait::new(batch).await;
-            report.not_written += not_written;
-            report.possibly_written += possibly_written;
-        }
-        report
+        let (not_written, possibly_written) = ended(batches).await;
+        ClientCloseReport { not_written, possibly_written, groups }
     }
 }
 

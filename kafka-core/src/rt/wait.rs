@@ -261,6 +261,16 @@ impl Future for BatchWait {
     }
 }
 
+/// Waits until all of them have ended: how many of their records are not written, and how many possibly.
+pub(crate) async fn ended(batches: impl IntoIterator<Item = Arc<Tickets>>) -> (u64, u64) {
+    let mut failed = (0, 0);
+    for batch in batches {
+        let (not_written, possibly_written) = BatchWait::new(batch).await;
+        failed = (failed.0 + not_written, failed.1 + possibly_written);
+    }
+    failed
+}
+
 impl Drop for BatchWait {
     fn drop(&mut self) {
         self.leave();

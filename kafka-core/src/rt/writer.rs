@@ -2,7 +2,7 @@
 
 use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
-use super::wait::{BatchWait, TopicWait, after, until};
+use super::wait::{TopicWait, after, ended, until};
 use crate::client::TopicState;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
@@ -252,9 +252,7 @@ impl Writer {
     pub async fn flush(&self) {
         let now = self.inner.handle.now();
         let batches = self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
-        for batch in batches {
-            BatchWait::new(batch).await;
-        }
+        ended(batches).await;
     }
 
     /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
@@ -264,23 +262,13 @@ impl Writer {
         inner.accumulator.memory.wake();
         let now = inner.handle.now();
         let batches = inner.handle.with(|state| state.core.writer_flush(now, inner.id));
-        let waiting = batches.clone();
-        let all = async move {
-            for batch in waiting {
-                BatchWait::new(batch).await;
-            }
-        };
+        let all = ended(batches.clone());
         let _ = until(inner.handle.shared(), after(now, deadline), all).await;
         let error = Error::new(ErrorKind::Closed);
         inner.handle.with(|state| state.core.remove_writer(inner.id, &error));
         // By now each has its outcome; those that failed before are told as well.
-        let mut report = CloseReport::default();
-        for batch in batches {
-            let (not_written, possibly_written) = BatchWait::new(batch).await;
-            report.not_written += not_written;
-            report.possibly_written += possibly_written;
-        }
-        report
+        let (not_written, possibly_written) = ended(batches).await;
+        CloseReport { not_written, possibly_written }
     }
 
     /// The writer as a sink: it is ready again while records are on their way, flushed when all of them are acknowledged,

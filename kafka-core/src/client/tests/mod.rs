@@ -630,10 +630,7 @@ fn scenario_p28_a_new_topic_is_asked_for_at_once() {
 
 #[test]
 fn promise_18_a_topic_missing_from_one_answer_is_not_gone() {
-    let mut net = Net::connected();
-    net.topics = vec![topic("t", 1, 3)];
-    net.client.want_topic(net.now, &Str::from("t"));
-    net.settle();
+    let mut net = Net::knowing(topic("t", 1, 3));
     let known = std::mem::take(&mut net.topics);
     net.run_for(Duration::from_secs(303));
     assert!(matches!(net.client.topic("t"), TopicState::Known(_)), "within its grace");
@@ -669,10 +666,7 @@ fn no_topic_is_gone_because_of_time_alone() {
 
 #[test]
 fn a_partition_does_not_go_back_to_an_older_leader_epoch() {
-    let mut net = Net::connected();
-    net.topics = vec![topic("t", 1, 5)];
-    net.client.want_topic(net.now, &Str::from("t"));
-    net.settle();
+    let mut net = Net::knowing(topic("t", 1, 5));
     net.topics = vec![topic("t", 2, 4)];
     net.run_for(Duration::from_secs(301));
     assert_eq!(net.client.cluster().leader("t", 0), Some((1, 5)), "a broker that lags told it");
@@ -684,10 +678,7 @@ fn a_partition_does_not_go_back_to_an_older_leader_epoch() {
 /// As in the simulator's plan `outdated`: the leader stayed, its address was gone, and nobody asked for it.
 #[test]
 fn a_leader_that_a_lagging_broker_does_not_know_keeps_its_address() {
-    let mut net = Net::connected();
-    net.topics = vec![topic("t", 3, 5)];
-    net.client.want_topic(net.now, &Str::from("t"));
-    net.settle();
+    let mut net = Net::knowing(topic("t", 3, 5));
     (net.topics, net.untold) = (vec![topic("t", 1, 4)], BTreeSet::from([3]));
     net.run_for(Duration::from_secs(301));
     assert_eq!(net.client.cluster().leader("t", 0), Some((3, 5)));
@@ -705,10 +696,7 @@ fn a_leader_that_a_lagging_broker_does_not_know_keeps_its_address() {
 
 #[test]
 fn scenario_n14_an_idle_client_does_nothing_but_refresh() {
-    let mut net = Net::connected();
-    net.topics = vec![topic("t", 1, 0)];
-    net.client.want_topic(net.now, &Str::from("t"));
-    net.settle();
+    let mut net = Net::knowing(topic("t", 1, 0));
     net.run_for(Duration::from_secs(60));
     let sent = net.log.len();
     let wake_ups = net.run_for(Duration::from_secs(3600));

@@ -85,6 +85,15 @@ impl Harness {
         }
     }
 
+    /// These records of partition 0 in one batch, which gathered while another was on its way.
+    pub(super) fn gather<const N: usize>(&mut self, values: [&str; N]) -> ([Delivery; N], Request) {
+        drop(self.send(0, "first"));
+        let first = self.poll().unwrap();
+        let sent = values.map(|value| self.send(0, value));
+        self.answer(&first, &[(ErrorCode::None, 0)]);
+        (sent, self.poll().unwrap())
+    }
+
     pub(super) fn refuse_identity(&mut self, code: ErrorCode) {
         assert!(self.producer.poll_ask().is_some());
         let response = InitProducerIdResponse { error_code: code.code(), ..Default::default() };

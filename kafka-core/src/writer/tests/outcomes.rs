@@ -173,11 +173,7 @@ fn a_batch_too_large_for_the_broker_goes_on_in_parts_in_order() {
 #[test]
 fn case_f3_a_batch_is_split_outside_the_lock() {
     let mut h = Harness::new(1, WriterConfig::default());
-    drop(h.send(0, "first"));
-    let first = h.poll().unwrap();
-    let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
-    h.answer(&first, &[(ErrorCode::None, 0)]);
-    let large = h.poll().unwrap();
+    let (sent, large) = h.gather(["0", "1", "2", "3"]);
     let newer = h.send(0, "newer");
     h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
     h.producer.flush(h.now);
@@ -220,11 +216,7 @@ fn case_f3_batches_in_flight_that_are_too_large_are_split_in_turn() {
 fn case_f3_what_is_given_up_while_it_is_split_stays_so() {
     for closes in [false, true] {
         let mut h = Harness::new(1, WriterConfig::default());
-        drop(h.send(0, "first"));
-        let first = h.poll().unwrap();
-        let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
-        h.answer(&first, &[(ErrorCode::None, 0)]);
-        let large = h.poll().unwrap();
+        let (sent, large) = h.gather(["0", "1", "2", "3"]);
         h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
         if closes {
             h.producer.abort(&Error::new(crate::error::ErrorKind::Closed));
@@ -251,11 +243,7 @@ fn case_f3_a_record_that_is_too_large_alone_is_no_work() {
 #[test]
 fn what_may_be_written_is_not_split_under_other_sequences() {
     let mut h = Harness::new(1, WriterConfig::default());
-    drop(h.send(0, "first"));
-    let first = h.poll().unwrap();
-    let sent: Vec<_> = (0..4).map(|i| h.send(0, &i.to_string())).collect();
-    h.answer(&first, &[(ErrorCode::None, 0)]);
-    let request = h.poll().unwrap();
+    let (sent, request) = h.gather(["0", "1", "2", "3"]);
     h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
     let again = h.poll_later(BROKER);
     h.answer(&again, &[(ErrorCode::MessageTooLarge, -1)]);
@@ -267,11 +255,7 @@ fn what_may_be_written_is_not_split_under_other_sequences() {
 fn halves_of_what_may_be_written_may_be_written() {
     let config = WriterConfig { idempotence: Idempotence::Off, ..WriterConfig::default() };
     let mut h = Harness::without_identity(1, config);
-    drop(h.send(0, "first"));
-    let first = h.poll().unwrap();
-    let (a, b) = (h.send(0, "a"), h.send(0, "b"));
-    h.answer(&first, &[(ErrorCode::None, 0)]);
-    let request = h.poll().unwrap();
+    let ([a, b], request) = h.gather(["a", "b"]);
     h.answer(&request, &[(ErrorCode::RequestTimedOut, -1)]);
     while a.try_get().is_none() || b.try_get().is_none() {
         match h.poll() {
