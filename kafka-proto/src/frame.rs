@@ -6,7 +6,7 @@
 use crate::message::{self, Known};
 use crate::messages::headers::{RequestHeader, ResponseHeader};
 use crate::wire::{
-    DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Sink, UnknownTags,
+    DecodeError, DecodeErrorKind, Decoder, EncodeError, EncodeErrorKind, Encoder, Records, Sink, UnknownTags,
 };
 use crate::{ApiKey, Message, RequestKind, ResponseKind};
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub fn encode_request(
     version: i16,
     request: &RequestKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let mut out = Encoder::with_capacity(ROOM);
+    let mut out = Encoder::with_capacity(ROOM + request_payload(request));
     write_request(&mut out, correlation_id, client_id, version, request)?;
     Ok(out.take_segments())
 }
@@ -53,7 +53,7 @@ pub fn encode_response(
     version: i16,
     response: &ResponseKind,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let mut out = Encoder::with_capacity(ROOM);
+    let mut out = Encoder::with_capacity(ROOM + response_payload(response));
     write_response(&mut out, correlation_id, version, response)?;
     Ok(out.take_segments())
 }
@@ -77,6 +77,25 @@ pub fn write_response(
 
 /// Room that a frame begins with, in bytes: most need no more, payloads not counted.
 const ROOM: usize = 256;
+/// Room for what stands around the records of a partition.
+const PARTITION_ROOM: usize = 48;
+
+/// What a request copies of its payloads: with room for it the frame does not grow again and again.
+fn request_payload(request: &RequestKind) -> usize {
+    let RequestKind::Produce(request) = request else { return 0 };
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.map(|partition| partition_room(&partition.records)).sum()
+}
+
+fn response_payload(response: &ResponseKind) -> usize {
+    let ResponseKind::Fetch(response) = response else { return 0 };
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|partition| partition_room(&partition.records)).sum()
+}
+
+fn partition_room(records: &Option<Records>) -> usize {
+    PARTITION_ROOM + records.as_ref().map_or(0, Encoder::copied_of)
+}
 
 /// Writes a [`RequestHeader`] without making one, which would need a client id of its own.
 fn request_header(

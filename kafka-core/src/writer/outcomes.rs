@@ -155,7 +155,10 @@ impl Producer {
             Verdict::TooLarge if pending.maybe_written && pending.stamp.is_some() => {
                 self.give_up(index, &pending, error());
             }
-            Verdict::TooLarge if !can_split(&batch) => self.give_up(index, &pending, error()),
+            // Nobody waits for the halves of what was given up.
+            Verdict::TooLarge if batch.tickets.is_resolved() || !can_split(&batch) => {
+                self.give_up(index, &pending, error());
+            }
             Verdict::TooLarge => self.split_later(index, pending, error()),
             Verdict::Fail(fate_of) => {
                 pending.maybe_written |= fate_of == Fate::PossiblyWritten;

@@ -47,6 +47,11 @@ impl Encoder {
         Self::of(Vec::with_capacity(bytes), false)
     }
 
+    /// How many bytes of the records are copied, since they are in pieces too small to be shared.
+    pub(crate) fn copied_of(records: &Records) -> usize {
+        records.segments().iter().map(Bytes::len).filter(|len| *len < SHARE_FROM).sum()
+    }
+
     #[inline]
     const fn of(own: Vec<u8>, counting: bool) -> Self {
         Self { flexible: false, counting, counted: 0, own, shared: Vec::new(), shared_len: 0, error: None }

@@ -230,6 +230,19 @@ fn case_f3_what_is_given_up_while_it_is_split_stays_so() {
     }
 }
 
+/// Found by the simulator, rolling_restart 2393797496: it stood in the queue again, with nothing to end its delivery timeout.
+#[test]
+fn what_expired_in_flight_and_is_too_large_is_not_split() {
+    let mut h = Harness::new(1, WriterConfig::default());
+    let (sent, large) = h.gather(["0", "1", "2", "3"]);
+    h.wait(WriterConfig::default().delivery_timeout);
+    assert!(sent.iter().all(|delivery| failed(delivery).fate == Fate::PossiblyWritten));
+    h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
+    assert_eq!(h.producer.stuck(h.now.instant).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(h.work(), 0);
+    assert!(h.producer.is_quiescent());
+}
+
 #[test]
 fn case_f3_a_record_that_is_too_large_alone_is_no_work() {
     let mut h = Harness::new(1, WriterConfig::default());
