@@ -5,7 +5,7 @@
 //! assignment it was made in: when that [ends](Commits::end), whatever was not handed out fails and is never sent.
 //! An offset belongs to the topic id under which its record was read, or, where none was known, to the one that the topic has
 //! when it is committed: it is sent with that id, and not at all where the topic is known to have another one, whatever the
-//! version of OffsetCommit can carry.
+//! version of OffsetCommit can carry. Where ids are not known at all, it is not sent again once its topic did not exist.
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
@@ -319,9 +319,13 @@ impl Batch {
         let mut gravest = (Verdict::Fine, None);
         let mut failed = BTreeMap::new();
         let ended = self.ended;
-        self.wanted.retain(|partition, _| {
+        self.wanted.retain(|partition, offset| {
             let (verdict, error) = outcome(group, partition, codes);
-            let is_gone = hurried && error.as_ref().is_some_and(is_of_unknown_topic);
+            let is_unknown = error.as_ref().is_some_and(is_of_unknown_topic);
+            // Without an id nothing would tell the topic from one that is made in its place.
+            let is_lost =
+                offset.topic_id.is_zero() && codes.as_ref().is_ok_and(|c| c.contains_key(partition));
+            let is_gone = is_unknown && (hurried || is_lost);
             let again = matches!(verdict, Verdict::Retry { .. }) && !ended && !is_gone;
             if let (Some(error), false) = (&error, again) {
                 let told = if ended { stale(group).detail(error.to_string()) } else { error.clone() };

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::Message;
-use kafka_core::reader::Reset;
+use kafka_core::client::cluster::TopicPartition;
+use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Reader, Writer};
+use kafka_proto::error_code::ErrorCode;
 
 use super::chance::Chance;
 use super::history::{MessageId, id_of, value_of};
@@ -194,7 +196,7 @@ async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
                 batch.push(message);
             }
             Some(Ok(None)) => return stage.violation("a member ended by itself".to_owned()),
-            Some(Err(error)) => reader_error(stage, &error),
+            Some(Err(error)) => begin_anew(stage, reader, &error),
             None => {}
         }
         if chance.per_mille(150) {
@@ -202,6 +204,21 @@ async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
             let commit = stage.by("a commit", COMMITS, reader.commit_messages(&batch)).await;
             commit.into_iter().filter_map(Result::err).for_each(|error| stage.history().error(&error));
         }
+    }
+}
+
+/// What stops a partition whose topic was made anew goes on at the new topic's beginning.
+fn begin_anew(stage: &Stage, reader: &mut Reader, error: &kafka_core::Error) {
+    let context = error.context();
+    match (error.code(), &context.topic, context.partition) {
+        (Some(ErrorCode::InconsistentTopicId), Some(topic), Some(partition)) => {
+            let sought = reader.seek(&TopicPartition::new(topic.clone(), partition), Start::First);
+            stage.history().count("topics made anew, seen by members", 1);
+            if let Err(error) = sought {
+                stage.history().error(&error);
+            }
+        }
+        _ => reader_error(stage, error),
     }
 }
 

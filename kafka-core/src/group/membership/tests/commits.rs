@@ -292,6 +292,7 @@ fn missing_rights_fail_the_commit_and_nothing_else() {
 #[test]
 fn a_topic_the_coordinator_does_not_know_is_looked_at_again() {
     let mut rig = Rig::stable();
+    set_topic_id(&mut rig.cluster, 1);
     rig.hints();
     rig.commit(1, &[(0, 1), (1, 1)]);
     for error in [ErrorCode::UnknownTopicId, ErrorCode::UnknownTopicOrPartition] {
@@ -305,6 +306,7 @@ fn a_topic_the_coordinator_does_not_know_is_looked_at_again() {
 fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_rebalance_up() {
     for error in [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId] {
         let mut rig = Rig::stable();
+        set_topic_id(&mut rig.cluster, 1);
         rig.rebalance();
         let id = rig.commit(1, &[(0, 6), (1, 6)]);
         rig.revoked(1);
@@ -317,6 +319,7 @@ fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_rebalance_up() {
         assert_eq!((*of, e.code(), e.context().partition), (id, Some(error), Some(1)));
 
         let mut rig = Rig::stable();
+        set_topic_id(&mut rig.cluster, 1);
         rig.sleep(2950 * MS);
         let id = rig.commit(1, &[(0, 6)]);
         rig.answer(committed(&[(0, error)]));
@@ -332,6 +335,7 @@ fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_rebalance_up() {
 #[test]
 fn case_g_b_a_commit_for_a_deleted_topic_does_not_hold_the_leave_up() {
     let mut rig = Rig::stable();
+    set_topic_id(&mut rig.cluster, 1);
     let id = rig.commit(1, &[(0, 6)]);
     rig.answer(committed(&[(0, ErrorCode::UnknownTopicOrPartition)]));
     rig.leave();
@@ -414,6 +418,22 @@ fn case_d1_an_offset_of_no_known_id_keeps_the_one_it_was_committed_under() {
     assert!(rig.asks.is_empty(), "neither that one nor what waited behind it");
     let stale = failures(&rig.events());
     assert_eq!(stale, [(id, ErrorKind::StaleCommit), (waiting, ErrorKind::StaleCommit)]);
+}
+
+/// Found by the simulator, remade 5500069. Java gives such a commit up as well.
+#[test]
+fn case_d1_without_ids_what_was_gone_once_may_be_another_topic_later() {
+    let mut rig = Rig::stable();
+    set_topic_id(&mut rig.cluster, 0);
+    let id = rig.commit(1, &[(0, 10), (1, 10)]);
+    rig.answer(committed(&[
+        (0, ErrorCode::UnknownTopicOrPartition),
+        (1, ErrorCode::CoordinatorLoadInProgress),
+    ]));
+    rig.sleep(SECOND);
+    assert_eq!(asked(&rig), [(1, 10)], "the other one is sent again");
+    rig.answer(committed(&[(1, ErrorCode::None)]));
+    assert_eq!(failures(&rig.events()), [(id, ErrorKind::Broker(ErrorCode::UnknownTopicOrPartition))]);
 }
 
 #[test]
