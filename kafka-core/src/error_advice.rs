@@ -71,7 +71,9 @@ fn connection(error: &ConnectionError) -> &'static str {
         Lost(_) | ClosedByClient => {
             "try again; if it lasts, look at the broker's log for why connections end"
         }
-        OtherCluster { .. } => "give addresses of one cluster only",
+        OtherCluster { .. } => {
+            "give addresses of one cluster only; to go on with another cluster, make a new client"
+        }
         TooManyOpenFiles => "raise the limit of open files (ulimit -n)",
     }
 }

@@ -230,11 +230,11 @@ const SUSPENDED: &[FaultKind] = &[
 ];
 
 const REMAKING: &[FaultKind] = &[
-    FaultKind::Remake,
-    FaultKind::Remake,
-    FaultKind::Shrink,
-    FaultKind::Shrink,
     FaultKind::NoTopicIds,
+    FaultKind::Remake,
+    FaultKind::Remake,
+    FaultKind::Shrink,
+    FaultKind::Shrink,
     FaultKind::Lagging,
     FaultKind::MoveLeader,
     FaultKind::Reset,
@@ -367,17 +367,22 @@ impl Plan {
                 let (release, newer) = (one.min(other), one.max(other).min(latest));
                 Settings { faults: UPGRADE, healing: secs(20), release, newer, ..calm }
             }
-            Plan::Remade => Settings {
-                faults: REMAKING,
-                fault_pause: secs(4),
-                healing: secs(30),
-                writers: 1,
-                readers: 0,
-                groups: 0,
-                remade: true,
-                remade_members: 2,
-                ..calm
-            },
+            Plan::Remade => {
+                // What belongs to which topic is known by its id only: members are promised nothing where brokers tell none.
+                let (faults, remade_members) =
+                    if chance.per_mille(500) { (&REMAKING[1..], 2) } else { (REMAKING, 0) };
+                Settings {
+                    faults,
+                    fault_pause: secs(4),
+                    healing: secs(30),
+                    writers: 1,
+                    readers: 0,
+                    groups: 0,
+                    remade: true,
+                    remade_members,
+                    ..calm
+                }
+            }
             Plan::Outdated => Settings { faults: OUTDATED, healing: secs(20), ..calm },
             Plan::Unclean => {
                 let release = any_release(chance);
