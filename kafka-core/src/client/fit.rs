@@ -59,6 +59,9 @@ pub(crate) fn fit(request: RequestKind, version: i16) -> Result<RequestKind, Err
             request.topic_names = request.topics.drain(..).filter_map(|t| t.name).collect();
             request.into()
         }
+        RequestKind::OffsetForLeaderEpoch(_) if version < 3 => {
+            return Err(unsupported("the end of a leader epoch", "Kafka 2.3"));
+        }
         RequestKind::JoinGroup(request) if version < 5 && request.group_instance_id.is_some() => {
             return Err(unsupported("static membership", "Kafka 2.3"));
         }

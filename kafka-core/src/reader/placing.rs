@@ -9,7 +9,7 @@ use crate::client::cluster::{Cluster, Node, Topic};
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::{Str, Uuid};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl ReaderMachine {
                 None => ErrorCode::UnknownTopicOrPartition,
             };
             self.hint_refresh(&topic);
-            self.struggle(now, id, Error::broker(code));
+            self.struggle(now, id, Error::broker(code).api(ApiKey::Metadata));
         }
     }
 
@@ -170,10 +170,11 @@ impl ReaderMachine {
     }
 
     /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
-    pub(super) fn truncated(&mut self, now: Now, id: CursorId, epoch: i32, to: i64) {
+    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
         let goes_on = self.config.reset != super::config::Reset::Error;
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(ErrorKind::Truncated { to }).partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = Error::new(ErrorKind::Truncated { to }).api(api);
+        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
         if goes_on {
             // The end of what both logs have is a better position than any other.
             let position = cursor.undelivered().min(to).max(0);

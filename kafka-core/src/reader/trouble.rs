@@ -6,6 +6,7 @@ use super::session::Asked;
 use crate::client::cluster::{Cluster, Node};
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
+use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 
 impl ReaderMachine {
@@ -14,7 +15,7 @@ impl ReaderMachine {
         &mut self,
         now: Now,
         id: CursorId,
-        code: ErrorCode,
+        (api, code): (ApiKey, ErrorCode),
         leader: Option<(i32, i32)>,
         (cluster, nodes): (&Cluster, &[Node]),
     ) {
@@ -24,25 +25,27 @@ impl ReaderMachine {
         let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) else { return };
         match code {
             ErrorCode::UnsupportedCompressionType => {
-                self.halt(id, ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" });
+                let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
+                self.halt(id, Error::new(kind).api(api));
             }
             ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
-                self.halt(id, ErrorKind::Broker(code));
+                self.halt(id, Error::broker(code).api(api));
             }
             ErrorCode::CorruptMessage => {
                 let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
-                self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, next: None, problem });
+                let kind = ErrorKind::Corrupt { offset, next: None, problem };
+                self.tell_once(id, Item::Error, Error::new(kind).api(api));
                 self.hold_off_long(now, id);
             }
             _ if code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code) => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, Error::broker(code));
+                self.struggle(now, id, Error::broker(code).api(api));
             }
             _ => {
-                self.tell_once(id, Item::Error, ErrorKind::Broker(code));
+                self.tell_once(id, Item::Error, Error::broker(code).api(api));
                 self.hold_off_long(now, id);
             }
         }
@@ -55,16 +58,16 @@ impl ReaderMachine {
         let offset = cursor.position;
         self.leave_replica(id);
         if is_proven {
-            self.reset(id, ErrorKind::OffsetOutOfRange { offset });
+            self.reset(id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(ApiKey::Fetch));
         } else {
             self.hold_off(now, id);
         }
     }
 
     /// An error that ends the reading of a partition until it is sought.
-    pub(super) fn halt(&mut self, id: CursorId, kind: ErrorKind) {
+    pub(super) fn halt(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(kind).partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
         cursor.stage = Stage::Halted;
         cursor.queue.push_back(Item::Error(error));
         self.update(id);
@@ -73,15 +76,18 @@ impl ReaderMachine {
     /// A request that was only about this partition failed as a whole.
     pub(super) fn ask_failed(&mut self, now: Now, id: CursorId, error: &Error) {
         match error.kind() {
-            ErrorKind::Unsupported { .. } => self.halt(id, error.kind().clone()),
-            _ if error.is_retriable() || *error.kind() == ErrorKind::Closed => {
+            ErrorKind::Unsupported { .. } => self.halt(id, error.clone()),
+            _ if error.is_retriable()
+                || *error.kind() == ErrorKind::Closed
+                || error.code() == Some(ErrorCode::UnknownServerError) =>
+            {
                 if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) {
                     self.hint_refresh(&topic);
                 }
                 self.struggle(now, id, error.clone());
             }
-            kind => {
-                self.tell_once(id, Item::Error, kind.clone());
+            _ => {
+                self.tell_once(id, Item::Error, error.clone());
                 self.hold_off_long(now, id);
             }
         }

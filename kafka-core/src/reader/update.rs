@@ -267,15 +267,10 @@ impl ReaderMachine {
     }
 
     /// Tells the application, once until the partition has recovered.
-    pub(super) fn tell_once(
-        &mut self,
-        id: CursorId,
-        item: impl FnOnce(Error) -> Item,
-        error: impl Into<Error>,
-    ) {
+    pub(super) fn tell_once(&mut self, id: CursorId, item: impl FnOnce(Error) -> Item, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
         if !std::mem::replace(&mut cursor.trouble.told, true) {
-            let error = error.into().partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(item(error));
         }
         self.update(id);
