@@ -212,6 +212,17 @@ mod tests {
         }
     }
 
+    /// Below version 3 an answer may lack the epoch, which reads as a log that has nothing of ours, or be refused.
+    #[test]
+    fn case_m5_positions_are_checked_only_where_the_answer_can_tell() {
+        use kafka_proto::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
+        for version in 0..=4 {
+            let fitted = fit(OffsetForLeaderEpochRequest::default().into(), version);
+            let is_refused = matches!(fitted, Err(e) if matches!(e.kind(), ErrorKind::Unsupported { .. }));
+            assert_eq!(is_refused, version < 3, "{version}");
+        }
+    }
+
     /// Before version 8 a request and an answer are of one group, which the answer does not name.
     #[test]
     fn offsets_are_fetched_from_brokers_that_know_one_group_a_request() {

@@ -227,3 +227,29 @@ fn case_m5_a_bad_partition_makes_no_spin_of_the_fetches_of_another() {
         assert!((20..120).contains(&fetches), "{fetches} in 20 s");
     }
 }
+
+#[test]
+fn case_m5_a_partition_that_an_answer_lacks_is_asked_for_again_in_silence() {
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5), (1, 5)]);
+    rig.assign([]);
+    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), Start::First)]);
+    let begin = rig.now.instant;
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(1, 0, 40)]);
+    assert_eq!(rig.machine.position(&tp(1)), Some(40), "the other goes on");
+    while rig.now.instant < begin + Duration::from_secs(5) {
+        assert!(rig.take().is_none());
+        assert!(rig.next_timer() <= Duration::from_millis(1200));
+        let (tag, request) = rig.ask_offsets();
+        assert_eq!(request.topics[0].partitions.len(), 1);
+        rig.answer_offsets(tag, &[(1, 0, 50), (2, 0, 60)]);
+    }
+    let notice = rig.take_notice();
+    assert_eq!((notice.context().api, notice.context().partition), (Some(ApiKey::ListOffsets), Some(0)));
+    assert_eq!(notice.code(), Some(ErrorCode::UnknownServerError));
+    rig.next_timer();
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(0, 0, 7)]);
+    assert_eq!(rig.machine.position(&tp(0)), Some(7));
+}
