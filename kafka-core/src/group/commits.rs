@@ -286,7 +286,7 @@ impl Batch {
 
     /// The answer names topics by the ids that were sent, be they the present ones or not.
     fn codes(&self, response: OffsetCommitResponse, cluster: &Cluster) -> Codes {
-        let of = |id: Uuid| self.wanted.values().find(|offset| id_of(offset, cluster) == id);
+        let of = |id: Uuid| self.wanted.values().find(|o| !id.is_zero() && id_of(o, cluster) == id);
         let mut codes = Codes::new();
         for topic in response.topics {
             let by_id =
