@@ -85,9 +85,9 @@ pub(crate) fn items(most: usize) -> impl Strategy<Value = Vec<Option<Bad>>> {
 /// What else is odd about answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Noise {
-    is_reversed: bool,
+    pub(crate) is_reversed: bool,
     /// Which item is there twice.
-    doubled: Option<usize>,
+    pub(crate) doubled: Option<usize>,
     /// What is said of items that nobody asked for: a topic, a partition, one without a name.
     pub(crate) foreign: Option<i16>,
 }

@@ -60,6 +60,11 @@ impl Client {
         self.cancel_requests(|owner| *owner == Owner::Call(id));
     }
 
+    /// The wait before attempt `attempt` of something, 0 being the first retry.
+    pub(crate) fn backoff(&mut self, attempt: u32) -> Duration {
+        self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max)
+    }
+
     pub(super) fn call_attempt(&mut self, now: Now, id: u64) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.attempts += 1;
