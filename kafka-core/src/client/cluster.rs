@@ -20,6 +20,15 @@ pub struct Node {
     pub rack: Option<Str>,
 }
 
+impl Node {
+    /// A broker as an answer tells of it; `None` where it can be none: ids below zero are those of bootstrap addresses.
+    pub(crate) fn told(id: i32, host: &Str, port: i32, rack: Option<&Str>) -> Option<Self> {
+        let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
+        let is_one = id >= 0 && !host.is_empty();
+        is_one.then(|| Self { id, host: host.clone(), port, rack: rack.cloned() })
+    }
+}
+
 /// A topic at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topic {

@@ -548,9 +548,8 @@ impl Metadata {
 }
 
 fn node(broker: &kafka_proto::messages::metadata::MetadataResponseBroker) -> Option<(i32, Node)> {
-    let port = u16::try_from(broker.port).ok().filter(|p| *p > 0)?;
-    let node = Node { id: broker.node_id, host: broker.host.clone(), port, rack: broker.rack.clone() };
-    Some((broker.node_id, node))
+    let node = Node::told(broker.node_id, &broker.host, broker.port, broker.rack.as_ref())?;
+    Some((node.id, node))
 }
 
 /// The partitions at their numbers, `None` where one is left out. One that is named twice counts once, a number below zero not

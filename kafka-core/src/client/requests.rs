@@ -4,6 +4,7 @@
 //! * Each request is in exactly one place: waiting for its coordinator, queued in a lane, or in flight.
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
+use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
 use super::lanes::{LaneKey, LinkState, Proof};
@@ -204,9 +205,11 @@ impl Client {
 
     /// Where a broker is to be found, as another API than Metadata tells it.
     fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
-        let Some(port) = u16::try_from(port).ok().filter(|port| id >= 0 && *port > 0) else { return };
-        let rack = self.metadata.cluster.nodes.get(&id).and_then(|node| node.rack.clone());
-        self.metadata.cluster.nodes.insert(id, super::cluster::Node { id, host: host.clone(), port, rack });
+        let nodes = &mut self.metadata.cluster.nodes;
+        let rack = nodes.get(&id).and_then(|node| node.rack.as_ref());
+        if let Some(node) = Node::told(id, host, port, rack) {
+            nodes.insert(id, node);
+        }
     }
 
     /// The next request for a connection; `None` when there is nothing, and the task has to wait for

@@ -202,8 +202,7 @@ impl<R> Client<R> {
         let response = self.ask(Target::Any, request, no_code).await?;
         let ResponseKind::Metadata(response) = response else { return Err(unexpected(&response)) };
         let node = |b: &kafka_proto::messages::metadata::MetadataResponseBroker| {
-            let port = u16::try_from(b.port).ok()?;
-            Some(Node { id: b.node_id, host: b.host.clone(), port, rack: b.rack.clone() })
+            Node::told(b.node_id, &b.host, b.port, b.rack.as_ref())
         };
         let mut brokers: Vec<Node> = response.brokers.iter().filter_map(node).collect();
         brokers.sort_by_key(|b| b.id);

@@ -77,7 +77,24 @@ impl Broker {
             }
         }
         self.noise.stir(&mut topics);
-        carried(MetadataResponse { brokers: brokers(), topics, ..Default::default() }, self.version)
+        let mut brokers = brokers();
+        if self.noise.foreign.is_some() {
+            let odd = |node_id, host: &str, port| MetadataResponseBroker {
+                node_id,
+                host: host.into(),
+                port,
+                ..Default::default()
+            };
+            // What cannot be a broker, and -1, which would stand for the first bootstrap address.
+            brokers.extend([
+                odd(-1, "elsewhere", 1),
+                odd(7, "broker", 0),
+                odd(8, "", 9),
+                odd(9, "broker", 70_000),
+            ]);
+        }
+        self.noise.stir(&mut brokers);
+        carried(MetadataResponse { brokers, topics, ..Default::default() }, self.version)
     }
 
     fn topic(&mut self, name: &Str) -> Option<MetadataResponseTopic> {
@@ -206,6 +223,8 @@ impl World {
         for (at, (topic, seen)) in broker.topics.iter().zip(&self.seen).enumerate() {
             self.check_topic(at, topic, seen);
         }
+        let nodes: Vec<i32> = self.net.client.cluster().nodes.keys().copied().collect();
+        assert_eq!(nodes, [1, 2, 3]);
         assert!(self.net.client.cluster().topics.len() <= broker.topics.len(), "nobody wants the others");
     }
 
@@ -572,5 +591,24 @@ fn case_m5_a_lookup_that_fails_until_the_deadline_says_why() {
         let (result, _) = find_for(vec![coordinator("g", -1, code)]);
         let Some(Err(error)) = result else { panic!("{result:?}") };
         assert_eq!(error.code(), Some(code), "{error}");
+    }
+}
+
+/// A number below zero stands for a bootstrap address, so that such a broker would take its place.
+#[test]
+fn case_m5_a_broker_that_can_be_none_costs_the_others_nothing() {
+    for (node_id, host, port) in
+        [(-1, "elsewhere", 1), (i32::MIN, "h", 9), (4, "h", 0), (4, "", 9), (4, "h", -1)]
+    {
+        let mut net = Net::connected();
+        net.script = Some(Box::new(move |_, _, _| {
+            let odd = MetadataResponseBroker { node_id, host: host.into(), port, ..Default::default() };
+            let brokers = std::iter::once(odd).chain(brokers()).collect();
+            MetadataResponse { brokers, topics: vec![numbered(&[(0, 1)])], ..Default::default() }.into()
+        }));
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+        assert_eq!(net.client.cluster().nodes.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(net.client.address_of(-1).unwrap().host, "boot");
     }
 }
