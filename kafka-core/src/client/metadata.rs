@@ -125,6 +125,7 @@ impl Metadata {
             self.doubts.forget_topic(topic);
             self.refused.remove(topic);
             self.troubles.remove(topic);
+            self.cluster.refusals.remove(topic);
             // Nobody keeps it fresh any more: who needs it next asks anew.
             if let Some(known) = self.cluster.topics.remove(topic) {
                 self.cluster.names.remove(&known.id);
@@ -346,11 +347,15 @@ impl Metadata {
         let wanted = topic.name.clone().filter(|name| self.wanted.contains_key(name));
         let Some(name) = wanted else { return false };
         let code = ErrorCode::from(topic.error_code);
+        if code != ErrorCode::None {
+            self.cluster.refusals.insert(name.clone(), code);
+        }
         match code {
             ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
                 self.doubts.end(&Subject::Topic(name.clone()));
                 self.refused.remove(&name);
                 self.troubles.remove(&name);
+                self.cluster.refusals.remove(&name);
                 self.adopt(witness, &name, topic, config, changes)
             }
             ErrorCode::None => self.struggle(witness, name, ErrorCode::LeaderNotAvailable, changes),

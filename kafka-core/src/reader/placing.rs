@@ -5,6 +5,7 @@
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
+use super::trouble::passes;
 use crate::client::cluster::{Cluster, Node, Topic};
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
@@ -98,10 +99,10 @@ impl ReaderMachine {
             let topic = cursor.topic().clone();
             let code = match known {
                 Some(_) => ErrorCode::LeaderNotAvailable,
-                None => ErrorCode::UnknownTopicOrPartition,
+                None => cluster.refusal(&topic),
             };
             self.hint_refresh(&topic);
-            self.struggle(now, id, Error::broker(code).api(ApiKey::Metadata));
+            self.tried_in_vain(now, id, Error::broker(code).api(ApiKey::Metadata), passes(code));
         }
     }
 

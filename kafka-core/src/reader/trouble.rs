@@ -38,17 +38,22 @@ impl ReaderMachine {
                 self.tell_once(id, Item::Error, Error::new(kind).api(api));
                 self.hold_off_long(now, id);
             }
-            _ if code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code) => {
+            _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, Error::broker(code).api(api));
-            }
-            _ => {
-                self.tell_once(id, Item::Error, Error::broker(code).api(api));
-                self.hold_off_long(now, id);
+                self.tried_in_vain(now, id, Error::broker(code).api(api), passes(code));
             }
         }
+    }
+
+    /// What should pass is told if it lasts, anything else at once; both are tried again.
+    pub(super) fn tried_in_vain(&mut self, now: Now, id: CursorId, error: Error, passes: bool) {
+        if passes {
+            return self.struggle(now, id, error);
+        }
+        self.tell_once(id, Item::Error, error);
+        self.hold_off_long(now, id);
     }
 
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
@@ -77,21 +82,21 @@ impl ReaderMachine {
     pub(super) fn ask_failed(&mut self, now: Now, id: CursorId, error: &Error) {
         match error.kind() {
             ErrorKind::Unsupported { .. } => self.halt(id, error.clone()),
-            _ if error.is_retriable()
-                || *error.kind() == ErrorKind::Closed
-                || error.code() == Some(ErrorCode::UnknownServerError) =>
-            {
-                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) {
+            kind => {
+                let passes =
+                    error.is_retriable() || *kind == ErrorKind::Closed || error.code().is_some_and(passes);
+                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()).filter(|_| passes) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, error.clone());
-            }
-            _ => {
-                self.tell_once(id, Item::Error, error.clone());
-                self.hold_off_long(now, id);
+                self.tried_in_vain(now, id, error.clone(), passes);
             }
         }
     }
+}
+
+/// Whether an error goes away by itself, as far as can be told.
+pub(super) fn passes(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code)
 }
 
 /// The broker knows the topic by another id, or not by ours yet, or not our leader epoch: metadata is to settle it.

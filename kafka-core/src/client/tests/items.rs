@@ -612,3 +612,45 @@ fn case_m5_a_broker_that_can_be_none_costs_the_others_nothing() {
         assert_eq!(net.client.address_of(-1).unwrap().host, "boot");
     }
 }
+
+/// A reader of given partitions, of which one topic cannot be had: it said that the topic does not exist.
+#[test]
+fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
+    use crate::client::cluster::TopicPartition;
+    use crate::client::{Marks, ReaderItem, ReaderSpec, Subscription};
+    use crate::reader::{ReaderConfig, Start};
+    use std::sync::Arc;
+    for (code, is_error) in [
+        (ErrorCode::TopicAuthorizationFailed, true),
+        (ErrorCode::InvalidTopicException, true),
+        (ErrorCode::Unknown(999), true),
+        (ErrorCode::UnknownTopicOrPartition, true),
+        (ErrorCode::KafkaStorageError, false),
+        (ErrorCode::LeaderNotAvailable, false),
+    ] {
+        let mut net = Net::connected();
+        net.topics = vec![MetadataResponseTopic { error_code: code.code(), ..numbered(&[]) }];
+        let start = Start::At { offset: 0, leader_epoch: -1 };
+        let partitions = (0..2).map(|p| (TopicPartition::new("t", p), start)).collect();
+        let subscription = Subscription::Partitions(partitions);
+        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), subscription };
+        let marks = Arc::new(Marks::new(Duration::from_secs(5)));
+        let id = net.client.add_reader(net.now, spec, Arc::default(), marks);
+        net.settle();
+        net.run_for(Duration::from_secs(30));
+        let mut told = Vec::new();
+        while let Some(item) = net.client.reader_take(net.now, id) {
+            told.push(match item {
+                ReaderItem::Error(error) => (true, error),
+                ReaderItem::Notice(error) => (false, error),
+                other => panic!("{other:?}"),
+            });
+        }
+        let of =
+            |(is_error, e): &(bool, Error)| (*is_error, e.code(), e.context().api, e.context().partition);
+        let api = Some(ApiKey::Metadata);
+        let each = [0, 1].map(|p| (is_error, Some(code), api, Some(p)));
+        told.sort_by_key(|(_, error)| error.context().partition);
+        assert_eq!(told.iter().map(of).collect::<Vec<_>>(), each, "{code}");
+    }
+}
