@@ -44,6 +44,8 @@ mod error_advice;
 pub mod group;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+#[cfg(test)]
+mod items;
 pub mod link;
 pub mod message;
 #[cfg(feature = "mutants")]

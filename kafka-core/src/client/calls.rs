@@ -60,6 +60,11 @@ impl Client {
         self.cancel_requests(|owner| *owner == Owner::Call(id));
     }
 
+    /// The wait before attempt `attempt` of something, 0 being the first retry.
+    pub(crate) fn backoff(&mut self, attempt: u32) -> Duration {
+        self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max)
+    }
+
     pub(super) fn call_attempt(&mut self, now: Now, id: u64) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.attempts += 1;
@@ -129,16 +134,28 @@ impl Client {
 
     fn trouble_of_call(&self, id: u64) -> Option<Error> {
         let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
-        request.map_or_else(|| self.last_trouble(), |request| self.trouble_of(request))
+        match request {
+            Some(request) => self.trouble_of(request),
+            None => self.trouble_before(&self.calls.get(&id)?.spec.target),
+        }
     }
 
     /// What stands in the way of a request: the failure of its lane, else the most telling one of any.
     pub(super) fn trouble_of(&self, request: &Request) -> Option<Error> {
         let Some(key) = request.key.filter(|_| request.target != Target::Any) else {
-            return self.last_trouble();
+            return self.trouble_before(&request.target);
         };
         let error = self.lanes.get(key)?.last_error.clone()?;
         Some(Error::from(error).on(self.broker_name(key.0)))
+    }
+
+    /// What keeps requests to a target from being sent at all.
+    fn trouble_before(&self, target: &Target) -> Option<Error> {
+        let lookup = match target {
+            Target::Coordinator(kind, key) => self.coordinators.trouble(*kind, key),
+            _ => None,
+        };
+        lookup.or_else(|| self.last_trouble())
     }
 
     /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.

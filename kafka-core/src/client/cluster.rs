@@ -3,6 +3,7 @@
 //! A topic is an immutable snapshot behind an `Arc`: writers and readers keep theirs without a lock and compare by pointer.
 //! Which refresh may change what is decided in `metadata`; this file only holds and answers.
 
+use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,15 @@ pub struct Node {
     pub port: u16,
     /// The rack, where one is set.
     pub rack: Option<Str>,
+}
+
+impl Node {
+    /// A broker as an answer tells of it; `None` where it can be none: ids below zero are those of bootstrap addresses.
+    pub(crate) fn told(id: i32, host: &Str, port: i32, rack: Option<&Str>) -> Option<Self> {
+        let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
+        let is_one = id >= 0 && !host.is_empty();
+        is_one.then(|| Self { id, host: host.clone(), port, rack: rack.cloned() })
+    }
 }
 
 /// A topic at one moment.
@@ -77,6 +87,8 @@ pub struct Cluster {
     pub topics: BTreeMap<Str, Arc<Topic>>,
     /// Topics by id, for answers that name ids only.
     pub names: BTreeMap<Uuid, Str>,
+    /// Why topics of which nothing is known cannot be had, as the last answer told.
+    pub(crate) refusals: BTreeMap<Str, ErrorCode>,
 }
 
 /// Why what is known of a topic by one id means nothing under another.
@@ -99,6 +111,11 @@ impl Cluster {
     pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
         let partition = self.partition(topic, partition)?;
         Some((partition.leader?, partition.leader_epoch))
+    }
+
+    /// Why a topic of which nothing is known cannot be had.
+    pub(crate) fn refusal(&self, topic: &str) -> ErrorCode {
+        self.refusals.get(topic).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition)
     }
 
     /// The name behind a topic id.

@@ -1,6 +1,7 @@
 //! Which broker coordinates a group or transactional id, and who waits to know.
 
 use super::machine::CoordinatorKind;
+use crate::error::Error;
 use crate::link::RequestId;
 use kafka_proto::Str;
 use kafka_proto::messages::find_coordinator::FindCoordinatorRequest;
@@ -17,6 +18,8 @@ pub(crate) struct Coordinator {
     /// A lookup is under way, or waits for its backoff.
     pub(crate) looking: bool,
     pub(crate) attempts: u32,
+    /// Why the last lookup found none.
+    pub(crate) trouble: Option<Error>,
     pub(crate) waiting: Vec<RequestId>,
 }
 
@@ -27,6 +30,11 @@ impl Coordinators {
 
     pub(crate) fn broker(&self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
         self.known.get(&(kind, key.clone()))?.broker
+    }
+
+    /// Why a coordinator is not found.
+    pub(crate) fn trouble(&self, kind: CoordinatorKind, key: &Str) -> Option<Error> {
+        self.known.get(&(kind, key.clone()))?.trouble.clone()
     }
 
     /// The coordinator is not, or no longer, there.

@@ -59,6 +59,9 @@ pub(crate) fn fit(request: RequestKind, version: i16) -> Result<RequestKind, Err
             request.topic_names = request.topics.drain(..).filter_map(|t| t.name).collect();
             request.into()
         }
+        RequestKind::OffsetForLeaderEpoch(_) if version < 3 => {
+            return Err(unsupported("the end of a leader epoch", "Kafka 2.3"));
+        }
         RequestKind::JoinGroup(request) if version < 5 && request.group_instance_id.is_some() => {
             return Err(unsupported("static membership", "Kafka 2.3"));
         }
@@ -206,6 +209,17 @@ mod tests {
             let epochs: Vec<i32> = lifted.topics[0].partitions.iter().map(|p| p.leader_epoch).collect();
             assert_eq!(epochs, [kept, kept], "{version}");
             assert_eq!(lifted.topics[0].partitions[0].leader_id, 1);
+        }
+    }
+
+    /// Below version 3 an answer may lack the epoch, which reads as a log that has nothing of ours, or be refused.
+    #[test]
+    fn case_m5_positions_are_checked_only_where_the_answer_can_tell() {
+        use kafka_proto::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
+        for version in 0..=4 {
+            let fitted = fit(OffsetForLeaderEpochRequest::default().into(), version);
+            let is_refused = matches!(fitted, Err(e) if matches!(e.kind(), ErrorKind::Unsupported { .. }));
+            assert_eq!(is_refused, version < 3, "{version}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariants
 //! * What an answer takes back of what is known (a topic, partitions, a newer leader epoch, a topic id) changes nothing until
 //!   answers agree, see [`doubts`](super::doubts). A zero topic id is no other id; no leader is no older leader.
+//! * A topic or partition that an answer leaves out, or has an error for, costs no other one anything. What nobody needs is passed over.
 //! * A hint refreshes at once, but not more often than the retry backoff allows; a topic that was never asked for may pass it
 //!   once. What was asked for and is lacking in an answer is asked for again, with growing waits.
 
@@ -35,6 +36,10 @@ pub(crate) struct Metadata {
     silent: BTreeSet<i32>,
     /// Topics that answers refused for good.
     refused: BTreeMap<Str, Error>,
+    /// What answers say of topics of which nothing is known yet, and which should pass by itself.
+    troubles: BTreeMap<Str, Trouble>,
+    /// A broker said that what it knows leads nowhere: a bootstrap address is asked next (KIP-1102).
+    pub(crate) rebootstraps: bool,
     in_flight: bool,
     /// Something is known to be out of date.
     stale: bool,
@@ -43,6 +48,13 @@ pub(crate) struct Metadata {
     /// Attempts in a row that left something open.
     attempts: u32,
     pub(super) traces: Traces,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    code: ErrorCode,
+    since: Instant,
+    last: Instant,
 }
 
 /// What is known of a topic that a call needs.
@@ -83,6 +95,19 @@ impl Metadata {
         }
     }
 
+    /// Why nothing is known of a topic, where that should pass by itself.
+    pub(crate) fn trouble(&self, name: &str) -> Option<Error> {
+        let trouble = self.troubles.get(name)?;
+        Some(Error::broker(trouble.code).api(ApiKey::Metadata).topic(&Str::from(name)))
+    }
+
+    /// The same, where it has lasted for longer than a topic may be missing.
+    pub(crate) fn lasting_trouble(&self, name: &str, config: &ClientConfig) -> Option<Error> {
+        let trouble = self.troubles.get(name)?;
+        let lasts = trouble.last.duration_since(trouble.since) >= config.unknown_topic_grace;
+        self.trouble(name).filter(|_| lasts)
+    }
+
     pub(crate) fn is_any_wanted(&self) -> bool {
         !self.wanted.is_empty()
     }
@@ -99,6 +124,8 @@ impl Metadata {
             self.news.remove(topic);
             self.doubts.forget_topic(topic);
             self.refused.remove(topic);
+            self.troubles.remove(topic);
+            self.cluster.refusals.remove(topic);
             // Nobody keeps it fresh any more: who needs it next asks anew.
             if let Some(known) = self.cluster.topics.remove(topic) {
                 self.cluster.names.remove(&known.id);
@@ -236,7 +263,9 @@ impl Metadata {
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };
         if response.error_code != 0 {
-            // It says nothing but what cannot be said.
+            // It says nothing but what cannot be said. Kafka's brokers give each topic the same error, and no brokers.
+            let code = ErrorCode::from(response.error_code);
+            self.rebootstraps |= code == ErrorCode::RebootstrapRequired;
             let refused = response.topics.into_iter().filter(|topic| topic.error_code != 0);
             refused.for_each(|topic| _ = self.apply_topic(witness, topic, config, &mut changes));
             self.left_open();
@@ -326,22 +355,32 @@ impl Metadata {
         config: &ClientConfig,
         changes: &mut Changes,
     ) -> bool {
-        let Some(name) = topic.name.clone() else { return false };
+        // Of what nobody needs any more, or ever did, nothing is kept.
+        let wanted = topic.name.clone().filter(|name| self.wanted.contains_key(name));
+        let Some(name) = wanted else { return false };
         let code = ErrorCode::from(topic.error_code);
+        if code != ErrorCode::None {
+            self.cluster.refusals.insert(name.clone(), code);
+        }
         match code {
             ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
                 self.doubts.end(&Subject::Topic(name.clone()));
                 self.refused.remove(&name);
+                self.troubles.remove(&name);
+                self.cluster.refusals.remove(&name);
                 self.adopt(witness, &name, topic, config, changes)
             }
-            ErrorCode::None | ErrorCode::LeaderNotAvailable => true,
+            ErrorCode::None => self.struggle(witness, name, ErrorCode::LeaderNotAvailable, changes),
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
                 self.miss(witness, &name, code, changes);
                 true
             }
-            code if code.is_retriable() => true,
+            code if code.is_retriable() || code == ErrorCode::RebootstrapRequired => {
+                self.struggle(witness, name, code, changes)
+            }
             code => {
                 let error = Error::broker(code).api(ApiKey::Metadata).topic(&name);
+                self.troubles.remove(&name);
                 self.refused.insert(name.clone(), error);
                 changes.topics.push(name);
                 // Rights may be granted later.
@@ -350,7 +389,20 @@ impl Metadata {
         }
     }
 
+    /// Nothing can be said of a topic for the moment, which changes nothing of what is known.
+    fn struggle(&mut self, witness: Witness, name: Str, code: ErrorCode, changes: &mut Changes) -> bool {
+        if !self.cluster.topics.contains_key(&name) {
+            let Witness { now, .. } = witness;
+            let trouble = Trouble { code, since: now, last: now };
+            let trouble = self.troubles.entry(name.clone()).or_insert(trouble);
+            (trouble.code, trouble.last) = (code, now);
+            changes.topics.push(name);
+        }
+        true
+    }
+
     fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
+        self.troubles.remove(name);
         self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }
@@ -375,13 +427,12 @@ impl Metadata {
         &mut self,
         witness: Witness,
         name: &Str,
-        mut told: MetadataResponseTopic,
+        told: MetadataResponseTopic,
         config: &ClientConfig,
         changes: &mut Changes,
     ) -> bool {
-        told.partitions.sort_by_key(|p| p.partition_index);
-        if (0..).zip(&told.partitions).any(|(index, p)| p.partition_index != index) {
-            // A hole in the numbers: not to be believed; what is known stays.
+        let told_partitions = by_number(told.partitions);
+        if told_partitions.is_empty() {
             return true;
         }
         let old = self.cluster.topics.get(name).cloned();
@@ -389,10 +440,13 @@ impl Metadata {
         // The epochs of another topic of that name count from the beginning.
         let same = old.as_deref().filter(|old| old.id == id || old.id.is_zero());
         let mut open = false;
-        let mut partitions: Vec<Partition> = Vec::with_capacity(told.partitions.len());
-        for told in &told.partitions {
+        let mut partitions: Vec<Partition> = Vec::with_capacity(told_partitions.len());
+        for told in &told_partitions {
             let known = same.and_then(|old| old.partitions.get(partitions.len()));
-            let (partition, is_doubted) = self.believed_partition(witness, name, told, known, config);
+            let (partition, is_doubted) = match told {
+                Some(told) => self.believed_partition(witness, name, told, known, config),
+                None => (known.cloned().unwrap_or_else(not_told), true),
+            };
             open |= is_doubted || partition.leader.is_none();
             partitions.push(partition);
         }
@@ -509,9 +563,28 @@ impl Metadata {
 }
 
 fn node(broker: &kafka_proto::messages::metadata::MetadataResponseBroker) -> Option<(i32, Node)> {
-    let port = u16::try_from(broker.port).ok().filter(|p| *p > 0)?;
-    let node = Node { id: broker.node_id, host: broker.host.clone(), port, rack: broker.rack.clone() };
-    Some((broker.node_id, node))
+    let node = Node::told(broker.node_id, &broker.host, broker.port, broker.rack.as_ref())?;
+    Some((node.id, node))
+}
+
+/// The partitions at their numbers, `None` where one is left out. One that is named twice counts once, a number below zero not
+/// at all, nor the last ones of an answer that leaves out more than it names.
+fn by_number(mut told: Vec<MetadataResponsePartition>) -> Vec<Option<MetadataResponsePartition>> {
+    let number = |p: &MetadataResponsePartition| usize::try_from(p.partition_index).ok();
+    told.retain(|p| number(p).is_some());
+    told.sort_by_key(|p| p.partition_index);
+    told.dedup_by_key(|p| p.partition_index);
+    while told.last().and_then(number).is_some_and(|last| last >= 2 * told.len()) {
+        told.pop();
+    }
+    let count = told.last().map_or(0, |last| last.partition_index + 1);
+    let mut told = told.into_iter().peekable();
+    (0..count).map(|index| told.next_if(|p| p.partition_index == index)).collect()
+}
+
+/// A partition that an answer leaves out, and of which nothing is known.
+fn not_told() -> Partition {
+    Partition { leader: None, leader_epoch: -1, replicas: Vec::new(), isr: Vec::new(), offline: Vec::new() }
 }
 
 fn partition(told: &MetadataResponsePartition) -> Partition {

@@ -447,6 +447,11 @@ impl Client {
         self.metadata.topic(name, &self.config)
     }
 
+    /// Why nothing is known of a topic, where that should pass by itself.
+    pub(crate) fn topic_trouble(&self, name: &str) -> Option<Error> {
+        self.metadata.trouble(name)
+    }
+
     /// Somebody needs the topic from now on.
     pub fn want_topic(&mut self, now: Now, name: &Str) {
         self.metadata.want(name);
@@ -493,9 +498,17 @@ impl Client {
         let timeout = self.config.request_timeout;
         let other = self.metadata.second_opinions().find(|broker| !self.has_fallen(*broker));
         let target = other.map_or(Target::Any, Target::Broker);
+        let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
+        let target = if is_sent_back { self.any_bootstrap() } else { target };
         let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
         self.timers.stop(&Timer::Metadata);
         self.ask(now.instant, Owner::Metadata, ask);
+    }
+
+    fn any_bootstrap(&mut self) -> Target {
+        self.stats.rebootstraps += 1;
+        let at = self.random.below(self.config.bootstrap.len() as u64);
+        Target::Broker(-1 - at as i32)
     }
 
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
@@ -511,7 +524,7 @@ impl Client {
                     self.topic_changed(now, &topic);
                 }
                 self.check_addresses(now, Some(broker), |_| true);
-                if !self.metadata.cluster.nodes.is_empty() {
+                if !self.metadata.cluster.nodes.is_empty() && !self.metadata.rebootstraps {
                     self.close_bootstrap(now);
                 }
                 self.kick_idle(now.instant);

@@ -4,6 +4,7 @@
 //! * Each request is in exactly one place: waiting for its coordinator, queued in a lane, or in flight.
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
+use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
 use super::lanes::{LaneKey, LinkState, Proof};
@@ -14,6 +15,7 @@ use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::find_coordinator::Coordinator;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
@@ -156,12 +158,13 @@ impl Client {
         let Answer { broker: witness, result, .. } = answer;
         let found = result.and_then(|response| {
             let ResponseKind::FindCoordinator(response) = response else { return Err(unexpected(&response)) };
-            let Some(coordinator) = response.coordinators.into_iter().next() else {
-                return Err(Error::broker(ErrorCode::CoordinatorNotAvailable).api(ApiKey::FindCoordinator));
-            };
+            let error = |code| Error::broker(code).api(ApiKey::FindCoordinator).group(key);
+            let coordinator = found_for(key, response.coordinators);
+            let coordinator = coordinator.ok_or_else(|| error(ErrorCode::CoordinatorNotAvailable))?;
             match ErrorCode::from(coordinator.error_code) {
-                ErrorCode::None => Ok(coordinator),
-                code => Err(Error::broker(code).api(ApiKey::FindCoordinator).group(key)),
+                ErrorCode::None if coordinator.node_id >= 0 => Ok(coordinator),
+                ErrorCode::None => Err(error(ErrorCode::CoordinatorNotAvailable)),
+                code => Err(error(code)),
             }
         });
         match found {
@@ -169,6 +172,7 @@ impl Client {
                 self.learn_node(found.node_id, &found.host, found.port);
                 self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let coordinator = self.coordinators.entry(kind, key);
+                coordinator.trouble = None;
                 (coordinator.broker, coordinator.looking, coordinator.attempts) =
                     (Some(found.node_id), false, 0);
                 for id in std::mem::take(&mut coordinator.waiting) {
@@ -178,6 +182,7 @@ impl Client {
             Err(error) if error.is_retriable() => {
                 self.group_cut_off(now, kind, key, &error);
                 let coordinator = self.coordinators.entry(kind, key);
+                coordinator.trouble = Some(error);
                 let attempt = coordinator.attempts;
                 coordinator.attempts += 1;
                 if coordinator.waiting.is_empty() {
@@ -200,9 +205,11 @@ impl Client {
 
     /// Where a broker is to be found, as another API than Metadata tells it.
     fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
-        let Some(port) = u16::try_from(port).ok().filter(|port| id >= 0 && *port > 0) else { return };
-        let rack = self.metadata.cluster.nodes.get(&id).and_then(|node| node.rack.clone());
-        self.metadata.cluster.nodes.insert(id, super::cluster::Node { id, host: host.clone(), port, rack });
+        let nodes = &mut self.metadata.cluster.nodes;
+        let rack = nodes.get(&id).and_then(|node| node.rack.as_ref());
+        if let Some(node) = Node::told(id, host, port, rack) {
+            nodes.insert(id, node);
+        }
     }
 
     /// The next request for a connection; `None` when there is nothing, and the task has to wait for
@@ -518,6 +525,12 @@ impl Client {
     pub(super) fn announce(&mut self, event: Event) {
         self.events.push_back(event);
     }
+}
+
+/// What an answer says of a key. Before version 4 it is of one key, which it does not name.
+fn found_for(key: &Str, told: Vec<Coordinator>) -> Option<Coordinator> {
+    let is_nameless = told.len() == 1 && told[0].key.is_empty();
+    told.into_iter().find(|one| is_nameless || one.key == *key)
 }
 
 fn request_api(requests: &std::collections::BTreeMap<RequestId, Request>, id: RequestId) -> ApiKey {

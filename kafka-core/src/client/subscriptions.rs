@@ -82,8 +82,8 @@ pub(super) struct Reading {
     assigned: usize,
     /// Its metadata may have changed since.
     grows: bool,
-    /// Topics of which the application was told that they cannot be had.
-    told: BTreeSet<Str>,
+    /// Topics of which the application was told that they cannot be had, or (`true`) cannot for the moment, which lasts.
+    told: BTreeSet<(Str, bool)>,
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
@@ -500,11 +500,16 @@ impl Client {
             // It may be created, or the right be granted, yet.
             super::TopicState::Failed(_) if reading.assigned > 0 => {}
             super::TopicState::Failed(error) => {
-                if reading.told.insert(name) {
+                if reading.told.insert((name, false)) {
                     self.push_item(id, ReaderItem::Error(error));
                 }
             }
-            super::TopicState::Pending => {}
+            super::TopicState::Pending => {
+                let lasting = self.metadata.lasting_trouble(&name, &self.config);
+                if let Some(error) = lasting.filter(|_| reading.told.insert((name, true))) {
+                    self.push_item(id, ReaderItem::Notice(error));
+                }
+            }
         }
     }
 
@@ -512,23 +517,27 @@ impl Client {
     fn report_missing(&mut self, id: u32) {
         let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
         let Subscription::Group(_, topics) = &reading.subscription else { return };
-        let mut errors = Vec::new();
+        let mut items = Vec::new();
         for name in topics {
             match self.metadata.topic(name, &self.config) {
                 super::TopicState::Known(_) => {
-                    reading.told.remove(name);
+                    reading.told.retain(|(told, _)| told != name);
                 }
                 super::TopicState::Failed(error) => {
                     let is_assigned = reading.machine.assignment().any(|tp| tp.topic == *name);
-                    if !is_assigned && reading.told.insert(name.clone()) {
-                        errors.push(error);
+                    if !is_assigned && reading.told.insert((name.clone(), false)) {
+                        items.push(ReaderItem::Error(error));
                     }
                 }
-                super::TopicState::Pending => {}
+                super::TopicState::Pending => {
+                    let lasting = self.metadata.lasting_trouble(name, &self.config);
+                    let lasting = lasting.filter(|_| reading.told.insert((name.clone(), true)));
+                    items.extend(lasting.map(ReaderItem::Notice));
+                }
             }
         }
         reading.grows = false;
-        errors.into_iter().for_each(|error| self.push_item(id, ReaderItem::Error(error)));
+        items.into_iter().for_each(|item| self.push_item(id, item));
     }
 
     /// Keeps the metadata of what the reader and its group need, and of nothing else.

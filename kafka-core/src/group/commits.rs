@@ -293,7 +293,7 @@ impl Batch {
 
     /// The answer names topics by the ids that were sent, be they the present ones or not.
     fn codes(&self, response: OffsetCommitResponse) -> Codes {
-        let of = |id: Uuid| self.wanted.values().find(|offset| offset.topic_id == id);
+        let of = |id: Uuid| self.wanted.values().find(|offset| !id.is_zero() && offset.topic_id == id);
         let mut codes = Codes::new();
         for topic in response.topics {
             let by_id =

@@ -60,3 +60,49 @@ impl BrokerVersions {
         newest.min(cap)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::items::{carried, noise, version};
+    use kafka_proto::ResponseKind;
+    use kafka_proto::messages::api_versions::ApiVersion;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const APIS: [ApiKey; 4] = [ApiKey::Metadata, ApiKey::Fetch, ApiKey::Heartbeat, ApiKey::OffsetCommit];
+
+    proptest! {
+        /// Whatever ranges a broker tells of other APIs, or of APIs that there are not.
+        #[test]
+        fn case_m5_one_bad_range_of_api_versions_costs_itself_only(
+            answer in version(ApiKey::ApiVersions), ranges in vec(any::<(i16, i16)>(), 4), good in vec(any::<bool>(), 4),
+            strangers in vec(any::<(i16, i16, i16)>(), 0..4), noise in noise(),
+        ) {
+            let range = |at: usize| if good[at] { (0, APIS[at].latest_stable()) } else { ranges[at] };
+            let told = |api_key, (min_version, max_version)| ApiVersion {
+                api_key,
+                min_version,
+                max_version,
+                ..Default::default()
+            };
+            let strangers = strangers.into_iter().filter(|(key, ..)| APIS.iter().all(|api| api.code() != *key));
+            let mut api_keys: Vec<ApiVersion> =
+                (0..4).map(|at| told(APIS[at].code(), range(at))).collect();
+            api_keys.extend(strangers.map(|(key, min, max)| told(key, (min, max))));
+            noise.stir(&mut api_keys);
+            let response = carried(ApiVersionsResponse { api_keys, ..Default::default() }, answer);
+            let ResponseKind::ApiVersions(response) = response else { panic!("{response:?}") };
+            let versions = BrokerVersions::from_response(&response);
+            for (at, api) in APIS.into_iter().enumerate() {
+                let (ours, (min, max)) = (api.versions(), range(at));
+                let common = max.min(ours.max);
+                let expected = (min <= common && ours.min <= common).then_some(common);
+                prop_assert_eq!(versions.version(api), expected, "{:?} {:?}", api, range(at));
+                let capped = versions.version_up_to(api, 1);
+                prop_assert_eq!(capped.is_some(), expected.is_some());
+                prop_assert!(capped.is_none_or(|v| v >= min && v <= max && v >= ours.min), "{:?}", capped);
+            }
+        }
+    }
+}

@@ -70,8 +70,7 @@ impl ReaderMachine {
                         broker.session.members.get(&cursor).map(|member| member.asked)
                     });
                 if let Some(broker) = self.brokers.get_mut(&id) {
-                    broker.quiet =
-                        if brought || !flight.may_park { 0 } else { broker.quiet.saturating_add(1) };
+                    broker.quiet = if brought { 0 } else { broker.quiet.saturating_add(1) };
                 }
                 // Not every broker waits as long as it may.
                 let wait = flight.wait.min(self.config.max_wait);
@@ -183,14 +182,14 @@ impl ReaderMachine {
             }
             code => {
                 self.leave_replica(id);
-                self.refused(now, id, code, p.leader, known);
+                self.refused(now, id, (ApiKey::Fetch, code), p.leader, known);
                 return true;
             }
         }
         let has_moved = cursor.marks != p.marks;
         cursor.marks = p.marks;
         if let Some((epoch, end)) = p.diverging {
-            self.truncated(now, id, epoch, end);
+            self.truncated(now, id, ApiKey::Fetch, (epoch, end));
         } else if let Some(size) = p.cut_off {
             self.enlarge(now, id, size);
         } else if let Some(data) = p.data {
@@ -215,7 +214,7 @@ impl ReaderMachine {
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
             // All of it is from before the position: a broker that answers like this would do so again at once.
-            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError));
+            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Fetch));
         }
         if data.broken {
             // The walk tells of it, as soon as it is there.
@@ -235,12 +234,13 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor_mut(id) else { return };
         let limit = cursor.limit;
         if size > most {
-            return self.halt(id, ErrorKind::MessageTooLarge { size, limit: most });
+            let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most });
+            return self.halt(id, error.api(ApiKey::Fetch));
         }
         cursor.limit = limit.saturating_mul(2).max(size).min(most);
         if size <= limit {
             // It should have fitted: the broker is at odds with itself.
-            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError));
+            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Fetch));
         }
         self.update(id);
     }

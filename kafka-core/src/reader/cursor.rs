@@ -185,6 +185,11 @@ impl Cursor {
             && self.queued < threshold
     }
 
+    /// Whether it is to be part of fetches as soon as the application has read on.
+    pub(super) fn will_want_records(&self) -> bool {
+        self.stage == Stage::Fetching && !self.paused && self.retry.at.is_none()
+    }
+
     /// Whether the broker is known to have more than what was fetched.
     pub(super) fn is_behind(&self, isolation: Isolation) -> bool {
         self.position < self.end(isolation)

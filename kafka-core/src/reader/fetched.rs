@@ -111,10 +111,9 @@ fn topic(topic: FetchableTopicResponse) -> FetchedTopic {
 }
 
 fn node(node: NodeEndpoint) -> Option<Node> {
-    let port = u16::try_from(node.port).ok().filter(|port| *port > 0)?;
     // A node outlives the answer, whose frame a slice of it would keep in memory.
     let own = |text: &Str| Str::from(text.to_string());
-    Some(Node { id: node.node_id, host: own(&node.host), port, rack: node.rack.as_ref().map(own) })
+    Node::told(node.node_id, &own(&node.host), node.port, node.rack.as_ref().map(own).as_ref())
 }
 
 /// A number that is -1 where there is none.

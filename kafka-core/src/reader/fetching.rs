@@ -110,7 +110,9 @@ impl ReaderMachine {
         let may_park = !broker.behind.iter().any(|id| session.members.contains_key(id));
         let has_others = broker.has_others() || !broker.session.add.is_empty();
         let wait = wait(&self.config, broker.quiet, has_others);
-        let wait = if broker.may_wait_longer() { wait } else { wait.min(self.config.max_wait) };
+        // One that says it has more, and gives nothing, may give it at any time.
+        let may_wait_longer = may_park && broker.may_wait_longer();
+        let wait = if may_wait_longer { wait } else { wait.min(self.config.max_wait) };
         let session = &broker.session;
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
         request.max_wait_ms = millis(wait);

@@ -464,7 +464,7 @@ impl ReaderMachine {
 
     fn begin(&mut self, id: CursorId, start: Start) {
         if let Err(error) = start.validate() {
-            return self.halt(id, error.kind().clone());
+            return self.halt(id, error);
         }
         let Some(cursor) = self.cursor_mut(id) else { return };
         match start {
@@ -479,10 +479,10 @@ impl ReaderMachine {
     }
 
     /// There is a proven cause for not having a position: does what the policy says, and tells.
-    pub(super) fn reset(&mut self, id: CursorId, cause: ErrorKind) {
+    pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(cause).partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = cause.into().partition(&cursor.tp.topic, cursor.tp.partition);
         match want {
             Some(want) => {
                 cursor.begin(want);

@@ -108,11 +108,11 @@ impl ReaderMachine {
         let missing = match answer.result {
             Ok(ResponseKind::ListOffsets(response)) => {
                 self.handle_offsets(now, cluster, &mut ids, response);
-                Error::broker(ErrorCode::UnknownServerError).api(ApiKey::ListOffsets)
+                lacking(ApiKey::ListOffsets)
             }
             Ok(ResponseKind::OffsetForLeaderEpoch(response)) => {
                 self.handle_epochs(now, cluster, &mut ids, response);
-                Error::broker(ErrorCode::UnknownServerError).api(ApiKey::OffsetForLeaderEpoch)
+                lacking(ApiKey::OffsetForLeaderEpoch)
             }
             Ok(_) => Error::new(ErrorKind::Decode("the answer to another question".to_owned())),
             Err(error) => error,
@@ -146,14 +146,15 @@ impl ReaderMachine {
 
     fn handle_offset(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &ListOffsetsPartitionResponse) {
         if let Err(code) = ErrorCode::check(p.error_code) {
-            return self.refused(now, id, code, None, (cluster, &[]));
+            return self.refused(now, id, (ApiKey::ListOffsets, code), None, (cluster, &[]));
         }
         let Some(cursor) = self.cursor_mut(id) else { return };
         match cursor.stage {
             // No record is of that time or later: the next one will be.
             Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
             Stage::Resolving(_) if p.offset < 0 => {
-                return self.struggle(now, id, Error::broker(ErrorCode::OffsetNotAvailable));
+                let error = Error::broker(ErrorCode::OffsetNotAvailable);
+                return self.struggle(now, id, error.api(ApiKey::ListOffsets));
             }
             Stage::Resolving(_) => {
                 (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
@@ -182,20 +183,21 @@ impl ReaderMachine {
     }
 
     fn handle_epoch(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &EpochEndOffset) {
+        const API: ApiKey = ApiKey::OffsetForLeaderEpoch;
         match ErrorCode::from(p.error_code) {
             ErrorCode::None => {}
             ErrorCode::UnsupportedVersion | ErrorCode::UnsupportedForMessageFormat => {
                 return self.validated(id);
             }
-            code => return self.refused(now, id, code, None, (cluster, &[])),
+            code => return self.refused(now, id, (API, code), None, (cluster, &[])),
         }
         let Some(cursor) = self.cursor(id).filter(|cursor| cursor.stage == Stage::Validating) else { return };
         let offset = cursor.position;
         if p.end_offset < 0 || p.leader_epoch < 0 {
             // The leader has nothing of our epoch or before it.
-            self.reset(id, ErrorKind::OffsetOutOfRange { offset });
+            self.reset(id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(API));
         } else if p.end_offset < offset {
-            self.truncated(now, id, p.leader_epoch, p.end_offset);
+            self.truncated(now, id, API, (p.leader_epoch, p.end_offset));
         } else {
             self.recovered(id);
             self.validated(id);
@@ -224,4 +226,10 @@ impl ReaderMachine {
             self.update(id);
         }
     }
+}
+
+/// An answer that does not name what it was asked for.
+fn lacking(api: ApiKey) -> Error {
+    let error = Error::broker(ErrorCode::UnknownServerError).api(api);
+    error.detail(Str::from_static("the answer lacks the partition"))
 }

@@ -5,11 +5,12 @@
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
+use super::trouble::passes;
 use crate::client::cluster::{Cluster, Node, Topic, made_again};
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::{Str, Uuid};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,10 +100,10 @@ impl ReaderMachine {
             let topic = cursor.topic().clone();
             let code = match known {
                 Some(_) => ErrorCode::LeaderNotAvailable,
-                None => ErrorCode::UnknownTopicOrPartition,
+                None => cluster.refusal(&topic),
             };
             self.hint_refresh(&topic);
-            self.struggle(now, id, Error::broker(code));
+            self.tried_in_vain(now, id, Error::broker(code).api(ApiKey::Metadata), passes(code));
         }
     }
 
@@ -171,10 +172,11 @@ impl ReaderMachine {
     }
 
     /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
-    pub(super) fn truncated(&mut self, now: Now, id: CursorId, epoch: i32, to: i64) {
+    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
         let goes_on = self.config.reset != super::config::Reset::Error;
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(ErrorKind::Truncated { to }).partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = Error::new(ErrorKind::Truncated { to }).api(api);
+        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
         if goes_on {
             // The end of what both logs have is a better position than any other.
             let position = cursor.undelivered().min(to).max(0);

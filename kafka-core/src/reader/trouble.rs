@@ -6,6 +6,7 @@ use super::session::Asked;
 use crate::client::cluster::{Cluster, Node};
 use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
+use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 
 impl ReaderMachine {
@@ -14,7 +15,7 @@ impl ReaderMachine {
         &mut self,
         now: Now,
         id: CursorId,
-        code: ErrorCode,
+        (api, code): (ApiKey, ErrorCode),
         leader: Option<(i32, i32)>,
         (cluster, nodes): (&Cluster, &[Node]),
     ) {
@@ -24,28 +25,35 @@ impl ReaderMachine {
         let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) else { return };
         match code {
             ErrorCode::UnsupportedCompressionType => {
-                self.halt(id, ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" });
+                let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
+                self.halt(id, Error::new(kind).api(api));
             }
             ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
-                self.halt(id, ErrorKind::Broker(code));
+                self.halt(id, Error::broker(code).api(api));
             }
             ErrorCode::CorruptMessage => {
                 let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
-                self.tell_once(id, Item::Error, ErrorKind::Corrupt { offset, next: None, problem });
+                let kind = ErrorKind::Corrupt { offset, next: None, problem };
+                self.tell_once(id, Item::Error, Error::new(kind).api(api));
                 self.hold_off_long(now, id);
             }
-            _ if code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code) => {
+            _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, Error::broker(code));
-            }
-            _ => {
-                self.tell_once(id, Item::Error, ErrorKind::Broker(code));
-                self.hold_off_long(now, id);
+                self.tried_in_vain(now, id, Error::broker(code).api(api), passes(code));
             }
         }
+    }
+
+    /// What should pass is told if it lasts, anything else at once; both are tried again.
+    pub(super) fn tried_in_vain(&mut self, now: Now, id: CursorId, error: Error, passes: bool) {
+        if passes {
+            return self.struggle(now, id, error);
+        }
+        self.tell_once(id, Item::Error, error);
+        self.hold_off_long(now, id);
     }
 
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
@@ -55,16 +63,16 @@ impl ReaderMachine {
         let offset = cursor.position;
         self.leave_replica(id);
         if is_proven {
-            self.reset(id, ErrorKind::OffsetOutOfRange { offset });
+            self.reset(id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(ApiKey::Fetch));
         } else {
             self.hold_off(now, id);
         }
     }
 
     /// An error that ends the reading of a partition until it is sought.
-    pub(super) fn halt(&mut self, id: CursorId, kind: ErrorKind) {
+    pub(super) fn halt(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(kind).partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
         cursor.stage = Stage::Halted;
         cursor.queue.push_back(Item::Error(error));
         self.update(id);
@@ -73,19 +81,22 @@ impl ReaderMachine {
     /// A request that was only about this partition failed as a whole.
     pub(super) fn ask_failed(&mut self, now: Now, id: CursorId, error: &Error) {
         match error.kind() {
-            ErrorKind::Unsupported { .. } => self.halt(id, error.kind().clone()),
-            _ if error.is_retriable() || *error.kind() == ErrorKind::Closed => {
-                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) {
+            ErrorKind::Unsupported { .. } => self.halt(id, error.clone()),
+            kind => {
+                let passes =
+                    error.is_retriable() || *kind == ErrorKind::Closed || error.code().is_some_and(passes);
+                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()).filter(|_| passes) {
                     self.hint_refresh(&topic);
                 }
-                self.struggle(now, id, error.clone());
-            }
-            kind => {
-                self.tell_once(id, Item::Error, kind.clone());
-                self.hold_off_long(now, id);
+                self.tried_in_vain(now, id, error.clone(), passes);
             }
         }
     }
+}
+
+/// Whether an error goes away by itself, as far as can be told.
+pub(super) fn passes(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code)
 }
 
 /// The broker knows the topic by another id, or not by ours yet, or not our leader epoch: metadata is to settle it.

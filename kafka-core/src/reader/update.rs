@@ -148,10 +148,12 @@ impl ReaderMachine {
         let asked = cursor.wants_records(threshold).then(|| Asked::of(cursor));
         let turn = cursor.turn;
         let is_behind = asked.is_some() && cursor.is_behind(isolation);
+        let is_unread = asked.is_none() && cursor.will_want_records();
         let is_unvalidated = asked.is_some() && cursor.unvalidated && cursor.last_epoch >= 0;
         let Some(broker) = self.brokers.get_mut(&home) else { return };
         broker.want(id, turn, asked);
         set(&mut broker.behind, id, is_behind);
+        set(&mut broker.unread, id, is_unread);
         set(&mut broker.unvalidated, id, is_unvalidated);
         self.refresh_lanes(home);
     }
@@ -267,15 +269,10 @@ impl ReaderMachine {
     }
 
     /// Tells the application, once until the partition has recovered.
-    pub(super) fn tell_once(
-        &mut self,
-        id: CursorId,
-        item: impl FnOnce(Error) -> Item,
-        error: impl Into<Error>,
-    ) {
+    pub(super) fn tell_once(&mut self, id: CursorId, item: impl FnOnce(Error) -> Item, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
         if !std::mem::replace(&mut cursor.trouble.told, true) {
-            let error = error.into().partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(item(error));
         }
         self.update(id);

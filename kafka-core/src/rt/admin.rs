@@ -13,6 +13,7 @@ use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest
 use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// A topic to be created.
@@ -57,11 +58,12 @@ pub struct ClusterDescription {
 }
 
 impl<R> Client<R> {
-    /// Creates topics, and waits until brokers know them. One that exists already is an error of its own.
+    /// Creates topics, and waits until brokers know them. One that exists already is an error of its own. What may pass is
+    /// tried again for the topics it is true of, until the call timeout.
     ///
     /// # Errors
-    /// The outer one when the controller could not be asked; the inner ones by topic, also where one was created and
-    /// brokers do not know it in time.
+    /// The outer one when the controller could not be asked; the inner ones by topic, in the order given, also where one was
+    /// created and brokers do not know it in time.
     ///
     /// # Cancel safety
     /// Once it was polled the topics may be created, whether or not it is dropped.
@@ -75,28 +77,29 @@ impl<R> Client<R> {
                 Error::config("partitions", "a topic needs at least one partition").topic(&topic.name);
             return Err(error);
         }
-        let request = CreateTopicsRequest {
-            topics: topics.iter().map(creatable).collect(),
-            timeout_ms: self.timeout_ms(),
-            ..CreateTopicsRequest::default()
+        let (timeout_ms, deadline) = (self.timeout_ms(), self.deadline());
+        let request = |open: &BTreeSet<Str>| {
+            let open = topics.iter().filter(|topic| open.contains(&topic.name));
+            let topics = open.map(creatable).collect();
+            CreateTopicsRequest { topics, timeout_ms, ..CreateTopicsRequest::default() }.into()
         };
-        let deadline = self.deadline();
-        let response = self.ask(Target::Controller, request, create_topics_code).await?;
-        let ResponseKind::CreateTopics(response) = response else { return Err(unexpected(&response)) };
-        let mut results: Vec<(Str, Result<()>)> = response
-            .topics
-            .into_iter()
-            .map(|t| (t.name.clone(), outcome(t.error_code, ApiKey::CreateTopics, &t.name, t.error_message)))
-            .collect();
-        let now = self.handle.now();
-        let there = results.iter().filter(|(_, result)| is_there(result)).map(|(name, _)| name);
-        self.handle.with(|state| there.for_each(|name| state.core.expect_topic(now, name)));
-        for (name, result) in results.iter_mut().filter(|(_, result)| is_there(result)) {
-            let known = TopicWait::new(self.handle.shared(), name, deadline).await;
+        let names = topics.iter().map(|topic| topic.name.clone()).collect();
+        // Brokers are asked about those that are there while others are tried again.
+        let mut waits = BTreeMap::new();
+        let decided = |name: &Str, result: &Result<()>| {
+            if is_there(result) {
+                let now = self.handle.now();
+                waits.insert(name.clone(), TopicWait::new(self.handle.shared(), name, deadline));
+                self.handle.with(|state| state.core.expect_topic(now, name));
+            }
+        };
+        let mut results = self.ask_by_topic(names, ApiKey::CreateTopics, request, decided, deadline).await?;
+        for (name, wait) in waits {
             // Who may create a topic need not be allowed to see it.
-            let unknown = known.err().filter(|e| e.code() != Some(ErrorCode::TopicAuthorizationFailed));
-            if let (Ok(()), Some(error)) = (&*result, unknown) {
-                *result = Err(error);
+            let unknown = wait.await.err().filter(|e| e.code() != Some(ErrorCode::TopicAuthorizationFailed));
+            let of_it = results.iter_mut().filter(|(of, result)| *of == name && result.is_ok());
+            if let Some(error) = unknown {
+                of_it.for_each(|(_, result)| *result = Err(error.clone()));
             }
         }
         Ok(results)
@@ -115,28 +118,79 @@ impl<R> Client<R> {
         }
     }
 
-    /// Deletes topics.
+    /// Deletes topics. What may pass is tried again for the topics it is true of, until the call timeout.
     ///
     /// # Errors
-    /// The outer one when the controller could not be asked; the inner ones by topic.
+    /// The outer one when the controller could not be asked; the inner ones by topic, in the order given.
     pub async fn delete_topics(
         &self,
         names: impl IntoIterator<Item = impl Into<Str>>,
     ) -> Result<Vec<(Str, Result<()>)>> {
-        let topic = |name| DeleteTopicState { name: Some(name), ..DeleteTopicState::default() };
-        let request = DeleteTopicsRequest {
-            topics: names.into_iter().map(|n| topic(n.into())).collect(),
-            timeout_ms: self.timeout_ms(),
-            ..DeleteTopicsRequest::default()
+        let (timeout_ms, deadline) = (self.timeout_ms(), self.deadline());
+        let request = |open: &BTreeSet<Str>| {
+            let topic = |name: &Str| DeleteTopicState { name: Some(name.clone()), ..Default::default() };
+            let topics = open.iter().map(topic).collect();
+            DeleteTopicsRequest { topics, timeout_ms, ..DeleteTopicsRequest::default() }.into()
         };
-        let response = self.ask(Target::Controller, request, delete_topics_code).await?;
-        let ResponseKind::DeleteTopics(response) = response else { return Err(unexpected(&response)) };
-        let one = |t: kafka_proto::messages::delete_topics::DeletableTopicResult| {
-            let name = t.name.unwrap_or_default();
-            let result = outcome(t.error_code, ApiKey::DeleteTopics, &name, t.error_message);
-            (name, result)
-        };
-        Ok(response.responses.into_iter().map(one).collect())
+        let names = names.into_iter().map(Into::into).collect();
+        self.ask_by_topic(names, ApiKey::DeleteTopics, request, |_, _| (), deadline).await
+    }
+
+    /// Asks the controller about topics: again about those whose trouble may pass. Each ends in one result.
+    async fn ask_by_topic(
+        &self,
+        names: Vec<Str>,
+        api: ApiKey,
+        request: impl Fn(&BTreeSet<Str>) -> RequestKind,
+        mut decided: impl FnMut(&Str, &Result<()>),
+        deadline: Instant,
+    ) -> Result<Vec<(Str, Result<()>)>> {
+        let begun = self.handle.now().instant;
+        let mut open: BTreeSet<Str> = names.iter().cloned().collect();
+        let mut results: BTreeMap<Str, Result<()>> = BTreeMap::new();
+        for attempt in 0.. {
+            let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
+            let (target, code) = (Target::Controller, no_code as fn(&ResponseKind) -> ErrorCode);
+            let spec = CallSpec { target, request: request(&open), timeout, code };
+            let response = match call(self.handle.shared(), spec).await {
+                Ok(response) => response,
+                Err(error) if attempt == 0 => return Err(error),
+                // What stood in the way of each is known.
+                Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => break,
+                Err(error) => {
+                    let failed = std::mem::take(&mut open).into_iter();
+                    results.extend(failed.map(|name| (name.clone(), Err(error.clone().topic(&name)))));
+                    break;
+                }
+            };
+            let mut asked = open.clone();
+            for (name, told) in topics_of(response)? {
+                if !asked.remove(&name) {
+                    continue;
+                }
+                let told = told.map_err(|error| error.api(api));
+                if !told.as_ref().is_err_and(may_pass) {
+                    open.remove(&name);
+                    decided(&name, &told);
+                }
+                results.insert(name, told);
+            }
+            results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).topic(&name)))));
+            let wait = self.handle.with(|state| state.core.backoff(attempt));
+            let at = self.handle.now().instant + wait;
+            if open.is_empty() || at >= deadline {
+                break;
+            }
+            self.handle.with(|state| state.core.refresh_metadata());
+            Alarm::new(self.handle.shared(), at).await;
+        }
+        let after = self.handle.now().instant.saturating_duration_since(begun);
+        for name in open {
+            let last = results.get(&name).and_then(|result| result.as_ref().err()).cloned();
+            let late = Error::new(ErrorKind::TimedOut { after, last }).api(api).topic(&name);
+            results.insert(name, Err(late));
+        }
+        Ok(names.into_iter().filter_map(|name| Some((name.clone(), results.get(&name)?.clone()))).collect())
     }
 
     /// The cluster's id, controller and brokers.
@@ -148,8 +202,7 @@ impl<R> Client<R> {
         let response = self.ask(Target::Any, request, no_code).await?;
         let ResponseKind::Metadata(response) = response else { return Err(unexpected(&response)) };
         let node = |b: &kafka_proto::messages::metadata::MetadataResponseBroker| {
-            let port = u16::try_from(b.port).ok()?;
-            Some(Node { id: b.node_id, host: b.host.clone(), port, rack: b.rack.clone() })
+            Node::told(b.node_id, &b.host, b.port, b.rack.as_ref())
         };
         let mut brokers: Vec<Node> = response.brokers.iter().filter_map(node).collect();
         brokers.sort_by_key(|b| b.id);
@@ -173,23 +226,27 @@ impl<R> Client<R> {
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
         let (deadline, mut last) = (self.deadline(), None);
-        loop {
+        for attempt in 0.. {
             let now = self.handle.now().instant;
             if now >= deadline {
                 let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
                 return Err(error.api(ApiKey::ListOffsets).partition(&topic, partition));
             }
             match self.try_list_offset(&topic, partition, timestamp, deadline).await {
+                Ok(Some(offset)) => return Ok((offset >= 0).then_some(offset)),
+                Ok(None) => last = Some(lacking(ApiKey::ListOffsets).partition(&topic, partition)),
                 Err(error) if error.is_retriable() => last = trouble(error).or(last),
-                result => return result,
+                Err(error) => return Err(error),
             }
             self.handle.with(|state| state.core.refresh_metadata());
-            let backoff = self.handle.with(|state| state.core.config().retry_backoff);
+            let backoff = self.handle.with(|state| state.core.backoff(attempt));
             let again = (self.handle.now().instant + backoff).min(deadline);
             Alarm::new(self.handle.shared(), again).await;
         }
+        Err(Error::new(ErrorKind::Closed))
     }
 
+    /// The offset that the leader tells, -1 where there is none; `None` where its answer lacks the partition.
     async fn try_list_offset(
         &self,
         topic: &Str,
@@ -222,12 +279,12 @@ impl<R> Client<R> {
             CallSpec { target: Target::Broker(leader), request: request.into(), timeout, code: no_code };
         let response = call(self.handle.shared(), spec).await?;
         let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
-        let Some(told) = response.topics.first().and_then(|t| t.partitions.first()) else {
-            return fail(ErrorCode::UnknownServerError);
-        };
-        match ErrorCode::from(told.error_code) {
-            ErrorCode::None => Ok((told.offset >= 0).then_some(told.offset)),
-            code => fail(code),
+        let of_topic = response.topics.iter().filter(|told| told.name == *topic);
+        let told = of_topic.flat_map(|told| &told.partitions).find(|p| p.partition_index == partition);
+        match told.map(|told| (ErrorCode::from(told.error_code), told.offset)) {
+            None => Ok(None),
+            Some((ErrorCode::None, offset)) => Ok(Some(offset)),
+            Some((code, _)) => fail(code),
         }
     }
 
@@ -283,11 +340,26 @@ fn is_there(result: &Result<()>) -> bool {
     result.as_ref().err().is_none_or(|error| error.code() == Some(ErrorCode::TopicAlreadyExists))
 }
 
-fn outcome(code: i16, api: ApiKey, topic: &Str, message: Option<Str>) -> Result<()> {
+/// What an answer says of each topic.
+fn topics_of(response: ResponseKind) -> Result<Vec<(Str, Result<()>)>> {
+    let one = |name: Str, code, message| (name.clone(), outcome(code, &name, message));
+    Ok(match response {
+        ResponseKind::CreateTopics(response) => {
+            response.topics.into_iter().map(|t| one(t.name, t.error_code, t.error_message)).collect()
+        }
+        ResponseKind::DeleteTopics(response) => {
+            let topics = response.responses.into_iter();
+            topics.map(|t| one(t.name.unwrap_or_default(), t.error_code, t.error_message)).collect()
+        }
+        other => return Err(unexpected(&other)),
+    })
+}
+
+fn outcome(code: i16, topic: &Str, message: Option<Str>) -> Result<()> {
     match ErrorCode::from(code) {
         ErrorCode::None => Ok(()),
         code => {
-            let error = Error::broker(code).api(api).topic(topic);
+            let error = Error::broker(code).topic(topic);
             Err(match message {
                 Some(message) => error.detail(message),
                 None => error,
@@ -296,21 +368,24 @@ fn outcome(code: i16, api: ApiKey, topic: &Str, message: Option<Str>) -> Result<
     }
 }
 
-/// Asked again as a whole where the controller moved; what failed for one topic is that topic's.
-fn create_topics_code(response: &ResponseKind) -> ErrorCode {
-    let ResponseKind::CreateTopics(response) = response else { return ErrorCode::None };
-    not_controller(response.topics.iter().map(|t| t.error_code))
+/// Whether a topic may be asked about again. That it is not there is an answer, and what timed out at the controller may be done
+/// yet: it would then be said to exist, or not to.
+fn may_pass(error: &Error) -> bool {
+    use ErrorCode::{RequestTimedOut, UnknownTopicId, UnknownTopicOrPartition};
+    let is_answer = matches!(error.code(), Some(RequestTimedOut | UnknownTopicId | UnknownTopicOrPartition));
+    error.is_retriable() && !is_answer || error.context().detail.as_deref() == Some(LACKING)
 }
 
-fn delete_topics_code(response: &ResponseKind) -> ErrorCode {
-    let ResponseKind::DeleteTopics(response) = response else { return ErrorCode::None };
-    not_controller(response.responses.iter().map(|t| t.error_code))
-}
+const LACKING: &str = "the answer lacks it";
 
-fn not_controller(codes: impl Iterator<Item = i16>) -> ErrorCode {
-    codes.map(ErrorCode::from).find(|code| *code == ErrorCode::NotController).unwrap_or(ErrorCode::None)
+/// An answer that does not name what it was asked for.
+fn lacking(api: ApiKey) -> Error {
+    Error::broker(ErrorCode::UnknownServerError).api(api).detail(Str::from_static(LACKING))
 }
 
 fn unexpected(response: &ResponseKind) -> Error {
     crate::client::requests::unexpected(response)
 }
+
+#[cfg(test)]
+mod tests;

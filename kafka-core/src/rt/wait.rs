@@ -167,7 +167,10 @@ impl Future for TopicWait<'_> {
         match Pin::new(alarm).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
-                let last = self.shared.with(|state| state.core.last_trouble());
+                let last = self.shared.with(|state| {
+                    let core = &state.core;
+                    core.topic_trouble(&self.topic).or_else(|| core.last_trouble())
+                });
                 let after = self.deadline.saturating_duration_since(self.begun);
                 let error = Error::new(ErrorKind::TimedOut { after, last });
                 Poll::Ready(Err(error.api(kafka_proto::ApiKey::Metadata).topic(&self.topic)))

@@ -309,11 +309,7 @@ impl Producer {
                     partition: told.index,
                     leader: told.current_leader.leader_id,
                     leader_epoch: told.current_leader.leader_epoch,
-                    node: node.and_then(|n| {
-                        let port = u16::try_from(n.port).ok()?;
-                        let (host, rack) = (n.host.clone(), n.rack.clone());
-                        Some(Node { id: n.node_id, host, port, rack })
-                    }),
+                    node: node.and_then(|n| Node::told(n.node_id, &n.host, n.port, n.rack.as_ref())),
                 });
             }
         }

@@ -39,7 +39,8 @@ pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
         }
         // Azure Event Hubs says so where others throttle; nothing is written then.
         PolicyViolation => Verdict::Retry { appended: false, refresh: false },
-        UnknownServerError => Verdict::Fail(Fate::PossiblyWritten),
+        // Who does not know what it says cannot say that nothing was written.
+        UnknownServerError | Unknown(_) => Verdict::Fail(Fate::PossiblyWritten),
         code if code.is_retriable() => Verdict::Retry { appended: false, refresh: code.refreshes_metadata() },
         _ => Verdict::Fail(Fate::NotWritten),
     }

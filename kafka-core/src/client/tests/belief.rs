@@ -293,6 +293,31 @@ fn case_m7_an_error_of_the_whole_answer_is_an_error() {
     }
 }
 
+/// Each topic has the error as well, as Kafka's brokers put it (KIP-1102).
+#[test]
+fn case_m7_a_broker_that_sends_us_back_leads_to_the_bootstrap_addresses() {
+    let required = ErrorCode::RebootstrapRequired;
+    let mut net = Net::connected();
+    net.metadata_error = required.code();
+    net.topics = vec![MetadataResponseTopic {
+        error_code: required.code(),
+        partitions: Vec::new(),
+        ..topic("t", 1, 3)
+    }];
+    net.client.want_topic(net.now, &Str::from("t"));
+    net.settle();
+    net.log.clear();
+    net.run_for(Duration::from_secs(1));
+    assert!(net.log.iter().all(|(port, _)| *port == BOOTSTRAP) && !net.log.is_empty(), "{:?}", net.log);
+    assert!(matches!(net.client.topic("t"), TopicState::Pending), "no error of the topic");
+    net.dead.insert(BOOTSTRAP);
+    net.metadata_error = 0;
+    net.topics = vec![topic("t", 1, 3)];
+    net.run_for(Duration::from_secs(10));
+    assert_eq!(net.leader(), Some((1, 3)), "the brokers it knew are not given up");
+    assert!(net.client.stats().rebootstraps > 0);
+}
+
 #[test]
 fn case_m7_news_do_not_pass_the_backoff() {
     let mut net = Net::connected();

@@ -1,6 +1,7 @@
 //! The cluster brain by hand: inputs in, orders and requests out, on a network of three brokers that a test can kill.
 
 mod belief;
+mod items;
 
 use super::Marks;
 use super::address::Address;
@@ -60,7 +61,12 @@ struct Net {
     untold: BTreeSet<i32>,
     unanswered: BTreeMap<ConnId, Vec<Transmit>>,
     throttle: Duration,
+    /// Answers in the place of all else.
+    script: Option<Script>,
 }
+
+/// Answers requests: when, at which port, what.
+type Script = Box<dyn FnMut(Instant, u16, &RequestKind) -> ResponseKind>;
 
 const BOOTSTRAP: u16 = 9092;
 
@@ -92,6 +98,7 @@ impl Net {
             untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             throttle: Duration::ZERO,
+            script: None,
         }
     }
 
@@ -161,7 +168,11 @@ impl Net {
             if self.silent.contains(&port) {
                 self.unanswered.entry(conn).or_default().push(transmit);
             } else {
-                let response = Answered::Plain(Box::new(self.answer(port, request)));
+                let said = match &mut self.script {
+                    Some(script) => script(self.now.instant, port, request),
+                    None => self.answer(port, request),
+                };
+                let response = Answered::Plain(Box::new(said));
                 let throttle = self.throttle;
                 self.input(Input::Response { conn, id: transmit.id, response, throttle });
             }

@@ -59,7 +59,8 @@ impl Membership {
     pub(super) fn leave_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
         let verdict = match result {
             Ok(ResponseKind::LeaveGroup(response)) => {
-                let members = response.members.iter().map(|m| m.error_code);
+                let ours = response.members.iter().filter(|m| m.member_id == self.member_id);
+                let members = ours.map(|m| m.error_code);
                 let codes = std::iter::once(response.error_code).chain(members);
                 let verdicts = codes.map(|code| retry::of_code(ErrorCode::from(code)));
                 verdicts.max_by_key(|v| matches!(v, Verdict::Retry { .. })).unwrap_or(Verdict::Fine)

@@ -424,7 +424,9 @@ impl Membership {
 
     fn report_as(&mut self, event: fn(Error) -> GroupEvent, error: Error) {
         let known = |e: &Error| e.kind() == error.kind() && e.context().topic == error.context().topic;
-        if !self.reported.iter().any(known) && self.reported.len() < 16 {
+        // Of topics there are only so many; texts of other errors may be any.
+        let has_room = error.context().topic.is_some() || self.reported.len() < 16;
+        if !self.reported.iter().any(known) && has_room {
             self.reported.push(error.clone());
             self.events.push_back(event(error));
         }

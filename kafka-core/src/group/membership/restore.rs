@@ -43,7 +43,7 @@ impl Membership {
     /// These partitions are ours; the application is told when their offsets are known.
     pub(super) fn restore(&mut self, now: Instant, partitions: Vec<TopicPartition>) {
         if partitions.is_empty() {
-            return self.deliver(Vec::new());
+            return self.deliver(Vec::new(), &[]);
         }
         self.state = State::Restoring;
         self.unrestored = Some(Unrestored { partitions, since: now, at: now, failures: 0 });
@@ -111,11 +111,15 @@ impl Membership {
                 }
             }
         }
+        if let Some(at) = failed.iter().position(|(verdict, _)| is_of_the_group(*verdict)) {
+            let (verdict, error) = failed.swap_remove(at);
+            return self.leave_restoring(now, verdict, error);
+        }
         let passes = failed.iter().all(|(verdict, _)| *verdict != Verdict::Refused);
         let waits = matches!(self.state, State::Restoring) && passes && now < asked.since + PATIENCE;
         if failed.is_empty() || !found.is_empty() && !waits {
+            self.deliver(found, &missing);
             asked.partitions = missing;
-            self.deliver(found);
         }
         if !failed.is_empty() {
             self.restore_failed(now, asked, failed);
@@ -154,8 +158,9 @@ impl Membership {
         }
     }
 
-    /// Tells the application of partitions, of the assignment that it holds or of a new one.
-    fn deliver(&mut self, partitions: Restored) {
+    /// Tells the application of partitions, of the assignment that it holds or of a new one. What was told of those that are
+    /// missing is not told again.
+    fn deliver(&mut self, partitions: Restored, missing: &[TopicPartition]) {
         let names = partitions.iter().map(|(p, _)| p.clone());
         if let (State::Stable, Some(held)) = (&self.state, &mut self.held) {
             held.partitions.extend(names);
@@ -169,7 +174,7 @@ impl Membership {
         (self.failures, self.haste) = (0, 0);
         self.trouble.is_over();
         self.looked_for = self.watched.iter().cloned().collect();
-        self.reported.clear();
+        self.reported.retain(|e| missing.iter().any(|p| e.context().topic.as_ref() == Some(&p.topic)));
         self.events.push_back(GroupEvent::Assigned { assignment, generation, partitions });
     }
 }
@@ -184,7 +189,12 @@ fn topic(run: &[TopicPartition], cluster: &Cluster) -> OffsetFetchRequestTopics 
     }
 }
 
-/// What the coordinator says; an error where it says that of the whole group, be it in the place of a partition's.
+/// Whether an error ends the assignment, be it in the place of a partition's.
+fn is_of_the_group(verdict: Verdict) -> bool {
+    !matches!(verdict, Verdict::Fine | Verdict::Refused | Verdict::Retry { .. })
+}
+
+/// What the coordinator says of each partition, asked for or not; an error where it says that of the whole group.
 fn offsets(response: OffsetFetchResponse, group: &Str, cluster: &Cluster) -> Result<Offsets, Failure> {
     let mut offsets = Offsets::new();
     // Before version 8 an answer is of one group and does not name it.
@@ -197,12 +207,7 @@ fn offsets(response: OffsetFetchResponse, group: &Str, cluster: &Cluster) -> Res
             for p in topic.partitions {
                 let place = TopicPartition::new(name.clone(), p.partition_index);
                 let failure = failed(p.error_code).map(|(v, e)| (v, e.partition(&name, place.partition)));
-                let said = match failure {
-                    None => Ok(committed(p)),
-                    Some(f) if matches!(f.0, Verdict::Refused | Verdict::Retry { lookup: false }) => Err(f),
-                    Some(of_the_group) => return Err(of_the_group),
-                };
-                offsets.insert(place, said);
+                offsets.insert(place, failure.map_or_else(|| Ok(committed(p)), Err));
             }
         }
     }

@@ -3,6 +3,7 @@
 mod batches;
 mod budgets;
 mod delivery;
+mod items;
 mod leaders;
 mod positions;
 mod property;

@@ -1,6 +1,7 @@
 //! Errors of partitions and brokers: each told once, none a spin, none the end of the others.
 
 use super::*;
+use kafka_proto::ApiKey;
 
 #[test]
 fn a_missing_permission_is_told_once_and_comes_right_by_itself() {
@@ -178,4 +179,118 @@ fn batches_from_before_the_position_are_no_progress_and_no_spin() {
     assert_eq!((rig.machine.position(&tp(0)), rig.lanes()), (Some(10), vec![]));
     rig.next_timer();
     rig.fetch(1);
+}
+
+#[test]
+fn case_m5_an_error_of_a_partition_names_the_api_that_refused_it() {
+    for code in [
+        ErrorCode::TopicAuthorizationFailed,
+        ErrorCode::CorruptMessage,
+        ErrorCode::UnsupportedForMessageFormat,
+        ErrorCode::OffsetOutOfRange,
+        ErrorCode::Unknown(999),
+    ] {
+        let mut rig = Rig::reading(1, |_| ());
+        rig.fetch(1);
+        rig.brought(1, vec![failed(0, code)]);
+        assert_eq!(rig.take_error().context().api, Some(ApiKey::Fetch), "{code}");
+    }
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5)]);
+    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First)]);
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(0, ErrorCode::TopicAuthorizationFailed.into(), -1)]);
+    assert_eq!(rig.take_error().context().api, Some(ApiKey::ListOffsets));
+}
+
+/// A broker may say that there is more and not give it (tiered storage, quotas): beside a partition that has an error, or is
+/// paused, it was asked again each 15 ms.
+#[test]
+fn case_m5_a_bad_partition_makes_no_spin_of_the_fetches_of_another() {
+    for is_paused in [false, true] {
+        let mut rig = Rig::reading(2, |_| ());
+        if is_paused {
+            rig.machine.pause(rig.now, &tp(1)).unwrap();
+        }
+        let (begin, mut fetches) = (rig.now.instant, 0);
+        while rig.now.instant < begin + Duration::from_secs(20) {
+            let plan = rig.fetch(1);
+            rig.later(Duration::from_millis(plan.request.max_wait_ms as u64));
+            let mut parts = vec![caught_up(0, 3)];
+            if listed(&plan).contains(&(1, 0)) {
+                parts.push(failed(1, ErrorCode::TopicAuthorizationFailed));
+            }
+            rig.brought(1, parts);
+            rig.take();
+            fetches += 1;
+        }
+        assert!((20..120).contains(&fetches), "{fetches} in 20 s");
+    }
+}
+
+#[test]
+fn case_m5_a_partition_that_an_answer_lacks_is_asked_for_again_in_silence() {
+    let mut rig = Rig::new();
+    rig.topic(&[(1, 5), (1, 5)]);
+    rig.assign([]);
+    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), Start::First)]);
+    let begin = rig.now.instant;
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(1, 0, 40)]);
+    assert_eq!(rig.machine.position(&tp(1)), Some(40), "the other goes on");
+    while rig.now.instant < begin + Duration::from_secs(5) {
+        assert!(rig.take().is_none());
+        assert!(rig.next_timer() <= Duration::from_millis(1200));
+        let (tag, request) = rig.ask_offsets();
+        assert_eq!(request.topics[0].partitions.len(), 1);
+        rig.answer_offsets(tag, &[(1, 0, 50), (2, 0, 60)]);
+    }
+    let notice = rig.take_notice();
+    assert_eq!((notice.context().api, notice.context().partition), (Some(ApiKey::ListOffsets), Some(0)));
+    assert_eq!(notice.code(), Some(ErrorCode::UnknownServerError));
+    rig.next_timer();
+    let (tag, _) = rig.ask_offsets();
+    rig.answer_offsets(tag, &[(0, 0, 7)]);
+    assert_eq!(rig.machine.position(&tp(0)), Some(7));
+}
+
+/// What will not be read soon is nothing to be quick for: fetches beside it waited for half a second at most, for ever.
+#[test]
+fn case_m5_an_idle_reader_rests_beside_a_partition_that_is_not_read() {
+    type Change = fn(&mut Rig);
+    let changes: [(&str, Change); 3] = [
+        ("paused", |rig| rig.machine.pause(rig.now, &tp(1)).unwrap()),
+        ("halted", |_| ()),
+        ("refused", |_| ()),
+    ];
+    for (name, change) in changes {
+        let mut rig = Rig::reading(2, |_| ());
+        change(&mut rig);
+        let code = match name {
+            "halted" => ErrorCode::OffsetOutOfRange,
+            _ => ErrorCode::TopicAuthorizationFailed,
+        };
+        let (begin, mut fetches, mut refusals) = (rig.now.instant, 0, 0);
+        while rig.now.instant < begin + Duration::from_secs(60) {
+            let lane = rig.lanes().first().copied();
+            let Some((_, lane)) = lane else {
+                rig.next_timer();
+                continue;
+            };
+            let plan = rig.fetch_by(1, lane);
+            let parts = listed(&plan).into_iter();
+            let parts = parts.map(|(p, _)| if p == 0 { caught_up(0, 0) } else { failed(1, code) });
+            let parts: Vec<_> = parts.collect();
+            if parts.iter().any(|p| p.error_code != 0) {
+                refusals += 1;
+            } else {
+                fetches += 1;
+                rig.later(Duration::from_millis(plan.request.max_wait_ms as u64));
+            }
+            rig.respond(1, lane, response(0, parts));
+            rig.take();
+        }
+        assert!(fetches + refusals < 150, "{name}: {fetches} fetches, {refusals} refusals");
+        assert!(name == "refused" || fetches <= 16, "{name}: {fetches} fetches");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod anew;
 mod chunks;
+mod items;
 mod order;
 mod outcomes;
 mod scale;

@@ -526,3 +526,15 @@ fn case_c6_throttling_told_as_a_policy_violation_is_tried_again() {
     h.answer(&request, &[(ErrorCode::None, 3)]);
     assert_eq!(acked(&delivery), 3);
 }
+
+#[test]
+fn case_m5_a_code_that_is_not_known_does_not_say_that_nothing_was_written() {
+    for code in [ErrorCode::Unknown(999), ErrorCode::Unknown(137), ErrorCode::UnknownServerError] {
+        let mut h = Harness::new(2, WriterConfig::default());
+        let a = h.send(0, "a");
+        let request = h.poll().unwrap();
+        h.answer(&request, &[(code, -1)]);
+        assert_eq!(failed(&a).fate, Fate::PossiblyWritten, "{code}");
+        assert_eq!(failed(&a).error.code(), Some(code));
+    }
+}

@@ -7,7 +7,7 @@ use crate::group::GroupEvent;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::JoinGroupRequest;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
-use kafka_proto::{ApiKey, Uuid};
+use kafka_proto::{ApiKey, ResponseKind, Uuid};
 
 fn done(id: u64) -> GroupEvent {
     GroupEvent::Committed { id, result: Ok(()) }
@@ -444,5 +444,26 @@ fn case_d1_without_ids_offsets_are_committed_by_name() {
         let id = rig.commit(1, &[(0, 10)]);
         rig.answer(committed(&[(0, ErrorCode::None)]));
         assert_eq!(rig.events(), [done(id)], "{read_under} {is}");
+    }
+}
+
+/// Below version 10 a topic has no id: what the answer says of one without a name is of no partition of ours.
+#[test]
+fn case_m5_a_nameless_item_of_an_answer_is_of_no_topic() {
+    use kafka_proto::messages::offset_commit::OffsetCommitResponseTopic;
+    for (said, nameless) in [
+        (ErrorCode::TopicAuthorizationFailed, ErrorCode::None),
+        (ErrorCode::None, ErrorCode::TopicAuthorizationFailed),
+    ] {
+        let mut rig = Rig::stable();
+        let id = rig.commit(1, &[(0, 6)]);
+        let ResponseKind::OffsetCommit(mut answer) = committed(&[(0, said)]) else { panic!() };
+        let ResponseKind::OffsetCommit(other) = committed(&[(0, nameless)]) else { panic!() };
+        let topics = other.topics.into_iter();
+        let nameless = topics.map(|t| OffsetCommitResponseTopic { name: "".into(), ..t });
+        answer.topics.extend(nameless);
+        rig.answer(answer.into());
+        let [GroupEvent::Committed { id: told, result }] = &rig.events()[..] else { panic!() };
+        assert_eq!((*told, result.is_ok()), (id, said == ErrorCode::None));
     }
 }

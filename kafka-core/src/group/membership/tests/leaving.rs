@@ -171,3 +171,20 @@ fn nobody_out_there_is_no_reason_to_hang() {
     rig.fail(ApiKey::LeaveGroup, lost());
     assert!(rig.machine.is_quiescent());
 }
+
+/// A coordinator that lets several members go in one answer tells of each.
+#[test]
+fn case_m5_what_is_said_of_another_member_does_not_hold_us_back() {
+    use kafka_proto::messages::leave_group::{LeaveGroupResponse, MemberResponse};
+    let said = |id: &str, error: ErrorCode| MemberResponse {
+        member_id: id.into(),
+        error_code: code(error),
+        ..Default::default()
+    };
+    let mut rig = Rig::stable();
+    rig.leave();
+    let others = [said("n", ErrorCode::CoordinatorLoadInProgress), said("", ErrorCode::NotCoordinator)];
+    let members = others.into_iter().chain([said("m", ErrorCode::None)]).collect();
+    rig.answer(LeaveGroupResponse { members, ..Default::default() }.into());
+    assert_eq!(rig.events(), [GroupEvent::Left]);
+}

@@ -3,6 +3,7 @@
 mod commits;
 mod fake;
 mod heartbeats;
+mod items;
 mod joining;
 mod leaving;
 mod random;

@@ -182,3 +182,59 @@ fn case_g_c_heartbeats_and_commits_that_fail_for_long_are_reported_once() {
         assert_eq!(notices(&mut rig), [Some(error)], "commits");
     }
 }
+
+// ---- one bad item costs itself only ----
+
+#[test]
+fn case_m5_a_code_of_the_coordinator_in_the_place_of_one_partition_is_its_own() {
+    for error in [ErrorCode::NotCoordinator, ErrorCode::CoordinatorNotAvailable] {
+        let mut rig = restoring_two_topics();
+        rig.hints();
+        rig.answer(u_failed(error));
+        assert!(rig.told_to_look_up());
+        for _ in 0..20 {
+            rig.sleep(100 * MS);
+            if rig.keys().contains(&ApiKey::OffsetFetch) {
+                rig.answer(u_failed(error));
+            }
+        }
+        assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4))])], "{error:?}");
+    }
+}
+
+#[test]
+fn case_m5_an_error_of_a_partition_that_was_not_asked_for_is_nobodys() {
+    for error in [ErrorCode::UnknownMemberId, ErrorCode::FencedInstanceId, ErrorCode::RebalanceInProgress] {
+        let mut rig = restoring_two_topics();
+        let (t, u) = (("t", 0, 4, ErrorCode::None), ("u", 0, 5, ErrorCode::None));
+        rig.answer(offsets_with(&[("x", 0, -1, error), t, ("t", 7, -1, error), u], ErrorCode::None));
+        assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4)), ("u", 0, Some(5))])], "{error:?}");
+    }
+}
+
+#[test]
+fn case_m5_a_refusal_is_told_once_also_where_the_others_come_later() {
+    let mut rig = restoring_two_topics();
+    let denied = ErrorCode::TopicAuthorizationFailed;
+    let unstable = ("t", 0, -1, ErrorCode::UnstableOffsetCommit);
+    rig.answer(offsets_with(&[unstable, ("u", 0, -1, denied)], ErrorCode::None));
+    assert!(matches!(&rig.events()[..], [GroupEvent::Failed(e)] if e.code() == Some(denied)));
+    rig.sleep(200 * MS);
+    rig.answer(u_failed(denied));
+    assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4))])]);
+}
+
+#[test]
+fn case_m5_each_of_many_refused_topics_is_told() {
+    let names: Vec<String> = (0..40).map(|n| format!("t{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    names.iter().for_each(|name| add_topic(&mut rig.cluster, name, 1));
+    rig.subscribe(&names);
+    rig.answer(join_ok("m", 1, false, &names));
+    rig.answer(sync_ok(blob(&names.iter().map(|name| (*name, 0)).collect::<Vec<_>>())));
+    let denied = names.iter().map(|name| (*name, 0, -1, ErrorCode::TopicAuthorizationFailed));
+    rig.answer(offsets_with(&denied.collect::<Vec<_>>(), ErrorCode::None));
+    let told = rig.events().iter().filter(|event| matches!(event, GroupEvent::Failed(_))).count();
+    assert_eq!(told, names.len());
+}
