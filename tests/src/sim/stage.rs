@@ -15,6 +15,7 @@ use super::runtime::{Machine, SimRuntime};
 
 /// What may be beyond a deadline: a moment of the executor's.
 pub(crate) const SLACK: Duration = Duration::from_millis(100);
+const LEAST_FRESHNESS: Duration = Duration::from_secs(2);
 /// So often who waits is looked at without being woken.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -60,7 +61,7 @@ impl Stage {
             .request_timeout(chance.millis(1000, 6000))
             .connect_timeout(chance.millis(1000, 4000))
             .call_timeout(chance.millis(3000, 20_000))
-            .metadata_max_age(chance.millis(2000, 300_000))
+            .metadata_max_age(chance.between(LEAST_FRESHNESS, self.settings.freshness))
             .connections_max_idle(chance.millis(3000, 60_000))
             .build();
         // The settings above are within their ranges.
