@@ -16,11 +16,11 @@ use super::history::TOPIC;
 use super::runtime::ClientId;
 use crate::broker::{ClusterState, NodeId};
 
-/// Metadata is not asked for again sooner: half of the retry backoff.
-const REST: Duration = Duration::from_millis(50);
+/// Metadata is not asked for again sooner: the retry backoff, less its jitter and what requests take.
+const REST: Duration = Duration::from_millis(70);
 /// So many in a row come sooner than that from nobody: for a topic that is news a client does not wait, and a request that waits
 /// for its connection comes late.
-const HASTE: u32 = 4;
+const HASTE: u32 = 6;
 /// What was on its way when a client heard of another epoch may still be asked under the old one.
 const LATE: Duration = Duration::from_secs(1);
 /// By then a client has heard that its connection is closed.
