@@ -50,6 +50,12 @@ pub const ALL: &[(&str, &str)] = &[
     ("estranged_forgets", "a broker of another cluster is asked again at once"),
     ("stale_passes_backoff", "metadata that is out of date is asked for again at once"),
     ("large_requests_sent_again", "what a broker closed its connection on is sent as large again"),
+    (
+        "unreadable_member_gets_all",
+        "a member that cannot be read counts as one that subscribes to all topics",
+    ),
+    ("list_ends_with_unreadable_member", "the leader reads its members up to the first that it cannot read"),
+    ("unreadable_member_ends_the_round", "a leader that cannot read a member begins anew"),
     ("commit_not_woken", "who waits for a commit is not woken when it is done"),
 ];
 

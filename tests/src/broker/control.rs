@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_proto::{ApiKey, Bytes, ErrorCode, Str};
+use kafka_proto::{ApiKey, Bytes, ErrorCode, Str, Uuid};
 
 use super::config::NodeId;
 use super::counters::Counters;
@@ -12,6 +12,7 @@ use super::dialect::Dialect;
 use super::faults::{Fault, FaultRule};
 use super::release::Release;
 use super::state::batch::StoredRecord;
+use super::state::groups::State;
 use super::state::topic_config::{ConfigError, TopicConfig};
 use super::state::topics::{OFFSETS_TOPIC, Partition, Topic, assign_replicas, invalid_name};
 use super::waits::WaitId;
@@ -562,6 +563,17 @@ impl ClusterState {
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let group = self.groups.get(group)?;
         group.offsets.get(&(Str::from(topic), partition)).map(|committed| committed.offset)
+    }
+
+    /// The generation of a group whose members have all joined and wait for their leader to share out, and their ids.
+    pub fn joined(&self, group: &str) -> Option<(i32, Vec<String>)> {
+        let group = self.groups.get(group).filter(|group| group.state == State::CompletingRebalance)?;
+        Some((group.generation, group.members.iter().map(|member| member.id.to_string()).collect()))
+    }
+
+    /// The id of a topic.
+    pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topics.get(topic).map(|topic| topic.id)
     }
 
     /// The names of the topics, internal ones left out.

@@ -103,21 +103,42 @@ fn bad_topic(topics: &mut [MetadataResponseTopic], draw: u64) {
     }
 }
 
-/// In the leader's list of the members there is one of another client, whose subscription ends early.
+/// What members of other clients tell of themselves: ends early, is no list at all, or names nothing.
+const ODD_BLOBS: &[&[u8]] = &[
+    // Version 1, one topic, "t": cut off within.
+    &[],
+    &[0],
+    &[0, 1, 0, 0],
+    &[0, 1, 0, 0, 0, 1],
+    &[0, 1, 0, 0, 0, 1, 0, 1],
+    // More topics, or a longer one, than there are bytes.
+    &[0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 1, b't'],
+    &[0, 0, 0, 0, 0, 1, 0x7f, 0xff, b't'],
+    // Negative lengths.
+    &[0, 0, 0xff, 0xff, 0xff, 0xfe],
+    &[0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0],
+    // No topics; a version of the future, and one that there is not.
+    &[0, 3, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+    &[0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4],
+    &[0xff, 0xff, 0, 0, 0, 0],
+    b"{\"topics\": [\"t\"]}",
+];
+
+/// In the leader's list of the members there is one of another client, whose subscription says nothing that can be read.
 pub(super) fn with_a_foreign_member(response: &mut ResponseKind, draw: u64) {
     let ResponseKind::JoinGroup(response) = response else { return };
     if response.members.is_empty() {
         return;
     }
-    // Version 1, one topic, "t": cut off within.
-    let whole = Bytes::from_static(&[0, 1, 0, 0, 0, 1, 0, 1, b't']);
-    let cut = draw as usize % whole.len();
+    let blob = ODD_BLOBS[draw as usize % ODD_BLOBS.len()];
+    // Before all others, or behind one of them: they go by their ids.
+    let at = (draw / 13) as usize % (response.members.len() + 1);
+    let before = at.checked_sub(1).map_or("", |at| &response.members[at].member_id);
     let foreign = JoinGroupResponseMember {
-        member_id: Str::from("foreign"),
-        metadata: whole.slice(..cut),
+        member_id: Str::from(format!("{before}!")),
+        metadata: Bytes::from_static(blob),
         ..JoinGroupResponseMember::default()
     };
-    let at = draw as usize % (response.members.len() + 1);
     response.members.insert(at, foreign);
 }
 

@@ -83,6 +83,10 @@ pub enum FaultKind {
     Remake,
     /// All nodes tell fewer partitions of a topic than it has, for a while.
     Shrink,
+    /// Something between forgets connections that were idle, for a while, and tells nobody.
+    Middlebox,
+    /// What is before a node closes connections that begin with a version newer than the first, for a while.
+    Strict,
 }
 
 impl FaultKind {
@@ -128,5 +132,7 @@ impl FaultKind {
         FaultKind::ForeignMember,
         FaultKind::Remake,
         FaultKind::Shrink,
+        FaultKind::Middlebox,
+        FaultKind::Strict,
     ];
 }

@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
 use super::fault::FaultKind;
 use super::history::TOPIC;
-use super::network::{Network, Wires};
+use super::network::{Middlebox, Network, Wires};
 use super::remaking::REMADE;
 use super::run::NODES;
 use super::runtime::{World, broker_now};
@@ -22,6 +22,9 @@ const SUSPENSION: Duration = Duration::from_secs(5);
 
 /// The largest request that a narrow node takes: one batch of most writers.
 const NARROW: usize = 1300;
+
+/// So many times a foreign member is told of at most.
+const STAYS: u32 = 60;
 
 /// All nodes tell fewer partitions for longer: until clients believe it.
 const SHRUNK: Duration = Duration::from_secs(6);
@@ -155,30 +158,37 @@ impl Happening<'_> {
                 }
                 true
             }
-            FaultKind::TooLarge => self.fail(world, &[(ApiKey::Produce, ErrorCode::MessageTooLarge)]),
+            FaultKind::TooLarge => {
+                let times = 1 + self.chance.below(3) as u32 / 2;
+                world.net.cluster.fail_next(ApiKey::Produce, ErrorCode::MessageTooLarge, times);
+                true
+            }
             FaultKind::NoTopicIds => {
                 let times = 1 + self.chance.below(6) as u32;
-                self.alter(world, (ApiKey::Metadata, None, times), |response, _| without_ids(response))
+                let whose = (ApiKey::Metadata, None, times);
+                self.alter(world, "answers without topic ids", whose, |response, _| without_ids(response))
             }
             // Two that say the same would be believed.
             FaultKind::Lagging if world.net.script.has_rule(ApiKey::Metadata) => false,
             FaultKind::Lagging => {
                 let times = 1 + self.chance.below(3) as u32;
-                self.alter(world, (ApiKey::Metadata, Some(node), times), lagging)
+                self.alter(world, "answers that lag", (ApiKey::Metadata, Some(node), times), lagging)
             }
             FaultKind::BadItem => {
                 let api = self.chance.pick(WITH_ITEMS).copied().unwrap_or(ApiKey::Fetch);
                 let times = 1 + self.chance.below(4) as u32;
-                self.alter(world, (api, None, times), with_a_bad_item)
+                self.alter(world, "answers with a bad item", (api, None, times), with_a_bad_item)
             }
             FaultKind::ForeignMember => {
-                self.alter(world, (ApiKey::JoinGroup, None, 8), with_a_foreign_member)
+                let whose = (ApiKey::JoinGroup, None, STAYS);
+                self.alter(world, "answers with a foreign member", whose, with_a_foreign_member)
             }
             FaultKind::Remake => self.remake(world, time),
             FaultKind::Shrink if world.net.script.has_rule(ApiKey::Metadata) => false,
             FaultKind::Shrink => {
                 self.later(world, SHRUNK + time, |net, _| net.script.end());
-                self.alter(world, (ApiKey::Metadata, None, u32::MAX), |response, draw| {
+                let whose = (ApiKey::Metadata, None, u32::MAX);
+                self.alter(world, "answers with fewer partitions", whose, |response, draw| {
                     shrunk(response, REMADE, draw)
                 })
             }
@@ -194,6 +204,22 @@ impl Happening<'_> {
             }
             FaultKind::Narrow => {
                 world.net.narrow(node, NARROW, elapsed + time * 2);
+                // Who leads much gets requests of several batches.
+                for at in (0..self.stage.partitions).filter(|_| self.chance.per_mille(700)) {
+                    let _ = world.net.cluster.move_leader(now, TOPIC, at, node);
+                }
+                world.settle();
+                true
+            }
+            FaultKind::Middlebox => {
+                let (idle, until) = (self.chance.millis(500, 4000), elapsed + time * 2);
+                let resets = self.chance.per_mille(500);
+                world.net.put_middlebox(Middlebox { idle, until, resets });
+                true
+            }
+            FaultKind::Strict => {
+                world.net.restrict(node, elapsed + time);
+                world.reset_node(node);
                 true
             }
             FaultKind::Suspend => {
@@ -282,13 +308,14 @@ impl Happening<'_> {
     fn alter(
         &mut self,
         world: &mut World,
+        what: &'static str,
         (api, node, times): (ApiKey, Option<NodeId>, u32),
         mut change: impl FnMut(&mut ResponseKind, u64) + Send + 'static,
     ) -> bool {
         let draw = self.chance.below(u64::MAX);
         world.trace.line(world.now, format_args!("{times} {} by {draw}", api.name()));
         let change = altered(api, move |response| change(response, draw));
-        world.net.script.spoil(api, node, times, Box::new(change));
+        world.net.script.spoil_counted(what, (api, node, times), Box::new(change));
         true
     }
 

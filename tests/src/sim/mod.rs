@@ -15,6 +15,7 @@ mod altering;
 mod asking;
 mod chance;
 mod chaos;
+mod conduct;
 mod control;
 mod coverage;
 mod errors;

@@ -50,6 +50,8 @@ pub(crate) enum NetEvent {
     Down(u64, Bytes),
     /// The broker has closed its end.
     Close(u64),
+    /// Something between has answered with a reset.
+    Reset(u64),
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ struct Conn {
     guise: Guise,
     /// What has arrived at the broker and was not looked at.
     inbox: Vec<u8>,
+    sent: Sent,
     /// A request is at work.
     busy: bool,
     /// The API and version of the last request.
@@ -82,10 +85,44 @@ struct Conn {
     writer: Option<Waker>,
 }
 
+/// When the client wrote what it wrote.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Pieces that have not been taken whole: where each ends, in bytes from the beginning, and its time.
+    pieces: VecDeque<(u64, Duration)>,
+    written: u64,
+    taken: u64,
+}
+
+impl Sent {
+    fn wrote(&mut self, now: Duration, bytes: usize) {
+        self.written += bytes as u64;
+        self.pieces.push_back((self.written, now));
+    }
+
+    /// So many bytes go to the broker: when the first of them was written.
+    fn take(&mut self, bytes: usize) -> Duration {
+        while self.pieces.front().is_some_and(|(end, _)| *end <= self.taken) {
+            self.pieces.pop_front();
+        }
+        self.taken += bytes as u64;
+        self.pieces.front().map_or(Duration::ZERO, |(_, at)| *at)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Eof,
     Reset,
+}
+
+/// What forgets connections that nothing has passed over for a while, and tells nobody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Middlebox {
+    pub(crate) idle: Duration,
+    pub(crate) until: Duration,
+    /// What comes over a forgotten connection is answered with a reset, else with nothing.
+    pub(crate) resets: bool,
 }
 
 /// An offset commit that was executed.
@@ -116,6 +153,9 @@ pub(crate) struct Network {
     foreign: BTreeMap<NodeId, Duration>,
     /// Until then these nodes close connections on Produce requests of more bytes.
     narrow: BTreeMap<NodeId, (usize, Duration)>,
+    /// Until then these nodes close connections that begin with a newer version than the first.
+    strict: BTreeMap<NodeId, Duration>,
+    middlebox: Option<Middlebox>,
     pub(crate) down: Vec<NodeId>,
     pub(crate) watch: Watch,
     pub(crate) script: Script,
@@ -139,6 +179,8 @@ impl Network {
             refusing: BTreeMap::new(),
             foreign: BTreeMap::new(),
             narrow: BTreeMap::new(),
+            strict: BTreeMap::new(),
+            middlebox: None,
             down: Vec::new(),
             watch: Watch::default(),
             script: Script::default(),
@@ -206,6 +248,15 @@ impl Network {
         self.narrow.insert(node, (bytes, until));
     }
 
+    /// Whatever is before a node knows nothing but the first version of what connections begin with.
+    pub(crate) fn restrict(&mut self, node: NodeId, until: Duration) {
+        self.strict.insert(node, until);
+    }
+
+    pub(crate) fn put_middlebox(&mut self, middlebox: Middlebox) {
+        self.middlebox = Some(middlebox);
+    }
+
     /// A node listens elsewhere and tells so, while something still listens where it was, that leads nothing.
     pub(crate) fn leave_behind(&mut self, node: NodeId) {
         self.moves += 1;
@@ -234,6 +285,8 @@ impl Network {
         self.script.end();
         self.foreign.clear();
         self.narrow.clear();
+        self.strict.clear();
+        self.middlebox = None;
         self.black.clear();
         self.black_machines.clear();
         self.refusing.clear();
@@ -319,6 +372,8 @@ impl Wires for World {
         if conn.end.is_some() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        self.forget_idle(id);
+        let Some(conn) = self.net.conns.get_mut(&id) else { return Poll::Ready(Ok(0)) };
         let room = WINDOW.saturating_sub(conn.flying);
         if room == 0 {
             conn.writer = Some(cx.waker().clone());
@@ -332,6 +387,7 @@ impl Wires for World {
         let time = self.net.quality.time_for(len);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.flying += len;
+            conn.sent.wrote(self.now, len);
             conn.last_up = conn.last_up.max(at) + time;
             if !conn.dead {
                 self.timers.set(conn.last_up, Due::Net(NetEvent::Up(id, bytes.into())));
@@ -385,6 +441,7 @@ impl Wires for World {
                 conn.end = Some(End::Eof);
                 conn.reader.take().into_iter().chain(conn.writer.take()).for_each(Waker::wake);
             }
+            NetEvent::Reset(id) => self.reset(id),
         }
     }
 
@@ -435,26 +492,54 @@ impl World {
             }
             let Some(frame) = take_frame(&mut conn.inbox) else { return self.end_finished(id) };
             conn.busy = true;
+            let sent = conn.sent.take(4 + frame.len());
             let prepared = prepare(&frame, self.net.cluster.dialect_of(node));
-            self.arrived(id, node, &frame, &prepared);
-            let outcome = if self.is_too_large(id, node, frame.len()) {
-                Outcome::Close
-            } else {
-                self.handle(id, node, prepared)
-            };
+            self.arrived((id, node), sent, &frame, &prepared);
+            let is_refused = self.is_too_large(id, node, frame.len(), &prepared) || self.is_too_new(id, node);
+            let outcome = if is_refused { Outcome::Close } else { self.handle(id, node, prepared) };
             self.answer(id, outcome);
         }
     }
 
-    fn is_too_large(&mut self, id: u64, node: NodeId, bytes: usize) -> bool {
-        let is_produce = |conn: &Conn| matches!(conn.asked, Some((ApiKey::Produce, _)));
-        let limit = self.net.narrow.get(&node).filter(|(_, until)| *until > self.now);
-        let is_too_large =
-            limit.is_some_and(|(most, _)| bytes > *most) && self.net.conns.get(&id).is_some_and(is_produce);
-        if is_too_large {
+    fn is_too_large(&mut self, id: u64, node: NodeId, bytes: usize, prepared: &Prepared) -> bool {
+        let is_produce = |conn: &&Conn| matches!(conn.asked, Some((ApiKey::Produce, _)));
+        let Some(conn) = self.net.conns.get(&id).filter(is_produce) else { return false };
+        let limit = self.net.narrow.get(&node);
+        let limit = limit.filter(|(most, until)| *until > self.now && bytes > *most);
+        if limit.is_some() {
             self.net.watch.count("requests that were too large");
+            self.net.watch.too_large(self.now, (conn.client, node), prepared);
         }
-        is_too_large
+        limit.is_some()
+    }
+
+    fn is_too_new(&mut self, id: u64, node: NodeId) -> bool {
+        let asked = self.net.conns.get(&id).and_then(|conn| conn.asked);
+        let is_strict = self.net.strict.get(&node).is_some_and(|until| *until > self.now);
+        let is_too_new = is_strict && matches!(asked, Some((ApiKey::ApiVersions, 1..)));
+        if is_too_new {
+            self.net.watch.count("requests that were too new");
+        }
+        is_too_new
+    }
+
+    /// A connection that nothing has passed over for long is gone where a middlebox forgets it.
+    fn forget_idle(&mut self, id: u64) {
+        let Some(middlebox) = self.net.middlebox.filter(|middlebox| middlebox.until > self.now) else {
+            return;
+        };
+        let Some(conn) = self.net.conns.get_mut(&id) else { return };
+        let last = conn.last_up.max(conn.last_down);
+        if conn.dead || last.is_zero() || self.now < last + middlebox.idle {
+            return;
+        }
+        conn.dead = true;
+        self.net.watch.count("connections that were forgotten");
+        self.trace.line(self.now, format_args!("conn {id} is forgotten"));
+        if middlebox.resets {
+            let at = self.now + self.net.latency();
+            self.timers.set(at, Due::Net(NetEvent::Reset(id)));
+        }
     }
 
     /// Whoever is at the other end of the connection does what it is asked.
@@ -479,13 +564,14 @@ impl World {
         }
     }
 
-    fn arrived(&mut self, id: u64, node: NodeId, frame: &Bytes, prepared: &Prepared) {
+    fn arrived(&mut self, (id, node): (u64, NodeId), sent: Duration, frame: &Bytes, prepared: &Prepared) {
         let [code, version] = [0, 2].map(|at| {
             frame.get(at..).and_then(|rest| rest.first_chunk()).map_or(-1, |two| i16::from_be_bytes(*two))
         });
         let api = ApiKey::from_code(code);
         let client = self.net.conns.get(&id).map_or(0, |conn| conn.client);
-        self.net.watch.arrived(self.now, (client, id), code, prepared);
+        self.net.watch.arrived((self.now, sent), (client, id, node), code, prepared);
+        self.net.watch.shared_out(&self.net.cluster, client, prepared);
         if let Some(conn) = self.net.conns.get_mut(&id) {
             conn.asked = api.map(|api| (api, version));
         }
@@ -535,7 +621,11 @@ impl World {
             Outcome::Answer(segments) => {
                 conn.busy = false;
                 let (node, asked, guise) = (conn.node, conn.asked, conn.guise);
-                let mut bytes = self.net.script.answered(node, asked, segments.concat().into());
+                let (mut bytes, altered_by) = self.net.script.answered(node, asked, segments.concat().into());
+                if let Some(what) = altered_by {
+                    let client = self.net.conns.get(&id).map_or(0, |conn| conn.client);
+                    self.net.watch.altered(self.now, client, asked.map(|(api, _)| api), what);
+                }
                 if let (Guise::Foreign, Some((api, version))) = (guise, asked) {
                     self.net.watch.count("answers of another cluster");
                     bytes = altered(api, Guise::pose)(version, bytes);
@@ -550,6 +640,7 @@ impl World {
     }
 
     fn send_down(&mut self, id: u64, mut bytes: Bytes) {
+        self.forget_idle(id);
         while !bytes.is_empty() {
             let at = self.net.conns.get(&id).map(|conn| (conn.node, conn.machine));
             let Some((node, machine)) = at else { return };

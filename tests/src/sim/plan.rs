@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) remade: bool,
     /// Of a group that reads it. None, as long as commits do not keep the id of their topic.
     pub(crate) remade_members: u32,
+    /// How old metadata may be at most, where it is not asked for before.
+    pub(crate) freshness: Duration,
     /// So long nothing is written, in the middle.
     pub(crate) quiet: Duration,
     /// What the cluster poses as.
@@ -115,10 +117,13 @@ const NETWORK: &[FaultKind] = &[
     FaultKind::Unresolved,
     FaultKind::SkipEpochs,
     FaultKind::Forget,
+    FaultKind::TooLarge,
     FaultKind::BadItem,
     FaultKind::BadItem,
     FaultKind::Narrow,
     FaultKind::Foreign,
+    FaultKind::Middlebox,
+    FaultKind::Strict,
 ];
 
 const NODES: &[FaultKind] = &[
@@ -170,6 +175,7 @@ const BULK: &[FaultKind] = &[
     FaultKind::CloseAfter,
     FaultKind::Reset,
     FaultKind::Narrow,
+    FaultKind::TooLarge,
 ];
 
 const MIXED: &[FaultKind] = &[
@@ -186,8 +192,14 @@ const MIXED: &[FaultKind] = &[
     FaultKind::BadItem,
 ];
 
-const UPGRADE: &[FaultKind] =
-    &[FaultKind::Upgrade, FaultKind::Upgrade, FaultKind::MoveLeader, FaultKind::Reset, FaultKind::Error];
+const UPGRADE: &[FaultKind] = &[
+    FaultKind::Upgrade,
+    FaultKind::Upgrade,
+    FaultKind::MoveLeader,
+    FaultKind::Reset,
+    FaultKind::Error,
+    FaultKind::Strict,
+];
 
 const OUTDATED: &[FaultKind] = &[
     FaultKind::Outdate,
@@ -299,6 +311,7 @@ impl Plan {
             keeping: 0,
             remade: false,
             remade_members: 0,
+            freshness: Duration::from_secs(300),
             quiet: Duration::ZERO,
             release: Release::NEWEST,
             newer: Release::NEWEST,
@@ -376,10 +389,11 @@ impl Plan {
                     fault_pause: secs(4),
                     healing: secs(30),
                     writers: 1,
-                    readers: 0,
                     groups: 0,
                     remade: true,
                     remade_members,
+                    // What is wrong in it is to be heard while it lasts.
+                    freshness: secs(4),
                     ..calm
                 }
             }

@@ -118,10 +118,12 @@ pub(crate) async fn write_remade(stage: Stage, mut chance: Chance) {
         .build()
         .unwrap_or_else(|error| panic!("{error}"));
     let author = stage.history().author();
+    // Of a writer that wrote few batches to a partition brokers still know the first.
+    let (most, longest_rest) = if chance.per_mille(500) { (8, 600) } else { (2, 4000) };
     let mut next = 0;
     loop {
         let is_last = stage.is_healed();
-        let count = if is_last { AFTER_HEALING } else { 1 + chance.below(8) };
+        let count = if is_last { AFTER_HEALING } else { 1 + chance.below(most) };
         let ids: Vec<MessageId> = (next..next + count as u32).map(|at| (author, at)).collect();
         next += count as u32;
         let sent = stage.by("sends to a topic", timeout + SLACK, send(&stage, &writer, &ids)).await;
@@ -131,7 +133,7 @@ pub(crate) async fn write_remade(stage: Stage, mut chance: Chance) {
         if is_last {
             break;
         }
-        let rest = chance.millis(0, 600);
+        let rest = chance.millis(0, longest_rest);
         stage.runtime.sleep(rest).await;
     }
     stage.history().remade.is_written = true;

@@ -10,11 +10,13 @@ use kafka_proto::ApiKey;
 use super::asking::ask;
 use super::chance::Chance;
 use super::chaos::{Done, chaos};
+use super::conduct::Known;
 use super::executor::{Executor, Order, Stop};
+use super::fault::FaultKind;
 use super::history::TOPIC;
 use super::members::member;
 use super::network::Network;
-use super::plan::Plan;
+use super::plan::{Plan, Settings};
 use super::reading::read;
 use super::remaking::{REMADE, read_remade, write_remade};
 use super::report::{Failure, Report};
@@ -89,7 +91,9 @@ impl Run {
             // The node is one of the cluster's.
             let _ = cluster.set_release(node, release);
         }
-        let network = Network::new(cluster, chance.fork(), settings.quality);
+        let known = known(&settings, &cluster, partitions);
+        let mut network = Network::new(cluster, chance.fork(), settings.quality);
+        network.watch.conduct.known = known;
         let runtime = SimRuntime::new(network, Trace::new(options.trace));
         let mut executor = Executor::new(runtime.clone(), chance.fork());
         if chance.per_mille(500) {
@@ -209,6 +213,16 @@ impl Run {
         let (plan, seed, faults) = (self.plan, self.seed, self.options.faults);
         Err(Box::new(Failure { plan, seed, faults, violations, report }))
     }
+}
+
+fn known(settings: &Settings, cluster: &ClusterState, partitions: i32) -> Option<Known> {
+    let may = |kind| settings.faults.contains(&kind);
+    Some(Known {
+        id: cluster.topic_id(TOPIC)?,
+        partitions,
+        has_epochs: !may(FaultKind::Outdate) && !may(FaultKind::Estrange),
+        has_partitions: !may(FaultKind::Lagging),
+    })
 }
 
 fn check_commits(stage: &Stage) {

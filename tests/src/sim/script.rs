@@ -51,6 +51,8 @@ impl Asked {
 type Spoil = Box<dyn FnMut(i16, Bytes) -> Bytes + Send>;
 
 struct Rule {
+    /// What answers are then, for who counts them.
+    what: Option<&'static str>,
     api: ApiKey,
     node: Option<NodeId>,
     times: u32,
@@ -75,7 +77,17 @@ impl Script {
     }
 
     pub(super) fn spoil(&mut self, api: ApiKey, node: Option<NodeId>, times: u32, spoil: Spoil) {
-        self.rules.push(Rule { api, node, times, spoil });
+        self.rules.push(Rule { what: None, api, node, times, spoil });
+    }
+
+    /// As [`Self::spoil`]; what was changed is counted.
+    pub(super) fn spoil_counted(
+        &mut self,
+        what: &'static str,
+        (api, node, times): (ApiKey, Option<NodeId>, u32),
+        spoil: Spoil,
+    ) {
+        self.rules.push(Rule { what: Some(what), api, node, times, spoil });
     }
 
     /// Answers are as they are from now on.
@@ -103,14 +115,21 @@ impl Script {
         }
     }
 
-    /// An answer, its length first, as it is to be sent.
-    pub(super) fn answered(&mut self, node: NodeId, asked: Option<(ApiKey, i16)>, answer: Bytes) -> Bytes {
-        let Some((api, version)) = asked else { return answer };
+    /// An answer, its length first, as it is to be sent, and what was done to it, where that is counted.
+    pub(super) fn answered(
+        &mut self,
+        node: NodeId,
+        asked: Option<(ApiKey, i16)>,
+        answer: Bytes,
+    ) -> (Bytes, Option<&'static str>) {
+        let Some((api, version)) = asked else { return (answer, None) };
         let fits =
             |rule: &&mut Rule| rule.times > 0 && rule.api == api && rule.node.is_none_or(|only| only == node);
-        let Some(rule) = self.rules.iter_mut().find(fits) else { return answer };
+        let Some(rule) = self.rules.iter_mut().find(fits) else { return (answer, None) };
         rule.times -= 1;
-        (rule.spoil)(version, answer)
+        let spoilt = (rule.spoil)(version, answer.clone());
+        let what = rule.what.filter(|_| spoilt != answer);
+        (spoilt, what)
     }
 }
 

@@ -15,6 +15,7 @@ use super::runtime::{Machine, SimRuntime};
 
 /// What may be beyond a deadline: a moment of the executor's.
 pub(crate) const SLACK: Duration = Duration::from_millis(100);
+const LEAST_FRESHNESS: Duration = Duration::from_secs(2);
 /// So often who waits is looked at without being woken.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -54,15 +55,13 @@ impl Stage {
     pub(crate) fn client(&self, chance: &mut Chance) -> Client<SimRuntime> {
         let addresses = ["n0:9092,n1:9092,n2:9092", "cluster:9092", "n2:9092,n0:9092"];
         let runtime = self.runtime.of_client(self.history().new_client());
-        // Of a topic made anew the first answer is believed until the next: it may have told too few partitions.
-        let oldest_metadata = if self.settings.remade { 20_000 } else { 300_000 };
         let client = Client::<SimRuntime>::builder(chance.pick(&addresses).copied().unwrap_or_default())
             .runtime(runtime.clone())
             .seed(chance.below(u64::MAX))
             .request_timeout(chance.millis(1000, 6000))
             .connect_timeout(chance.millis(1000, 4000))
             .call_timeout(chance.millis(3000, 20_000))
-            .metadata_max_age(chance.millis(2000, oldest_metadata))
+            .metadata_max_age(chance.between(LEAST_FRESHNESS, self.settings.freshness))
             .connections_max_idle(chance.millis(3000, 60_000))
             .build();
         // The settings above are within their ranges.

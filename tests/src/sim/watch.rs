@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_proto::ApiKey;
+use kafka_proto::{ApiKey, RequestKind};
 
+use super::conduct::Conduct;
 use super::runtime::ClientId;
-use crate::broker::Prepared;
+use crate::broker::{ClusterState, NodeId, Prepared};
 
 /// Requests of one connection in one virtual second. A client that waits for answers stays below by far.
 const MOST: u64 = 3000;
@@ -27,6 +28,7 @@ pub(crate) struct Watch {
     /// What else came up.
     pub(crate) counts: BTreeMap<&'static str, u64>,
     pub(crate) violations: Vec<String>,
+    pub(crate) conduct: Conduct,
 }
 
 impl Watch {
@@ -34,10 +36,11 @@ impl Watch {
         *self.counts.entry(what).or_default() += 1;
     }
 
+    /// A request arrived `now` that was sent before.
     pub(crate) fn arrived(
         &mut self,
-        now: Duration,
-        (client, conn): (ClientId, u64),
+        (now, sent): (Duration, Duration),
+        (client, conn, node): (ClientId, u64, NodeId),
         api: i16,
         prepared: &Prepared,
     ) {
@@ -58,6 +61,41 @@ impl Watch {
         }
         if client > 0 {
             self.count_of_client(now, client, api);
+            if let Prepared::Request(arrived) = prepared {
+                self.violations.extend(self.conduct.asked(sent, (client, node), &arrived.request));
+            }
+        }
+    }
+
+    /// A node closes a connection on a Produce request of this client.
+    pub(crate) fn too_large(&mut self, now: Duration, whom: (ClientId, NodeId), prepared: &Prepared) {
+        if let Prepared::Request(arrived) = prepared {
+            self.conduct.too_large(now, whom, &arrived.request);
+        }
+    }
+
+    /// An answer to a client was changed.
+    pub(crate) fn altered(
+        &mut self,
+        now: Duration,
+        client: ClientId,
+        api: Option<ApiKey>,
+        what: &'static str,
+    ) {
+        self.count(what);
+        if api == Some(ApiKey::JoinGroup) {
+            self.violations.extend(self.conduct.told_of_foreigner(now, client));
+        }
+    }
+
+    /// The leader of a group may have said who gets what.
+    pub(crate) fn shared_out(&mut self, cluster: &ClusterState, client: ClientId, prepared: &Prepared) {
+        let Prepared::Request(arrived) = prepared else { return };
+        if let RequestKind::SyncGroup(request) = &arrived.request
+            && let Some(shares) = self.conduct.shares(cluster, client, request)
+        {
+            self.count("shares looked at");
+            self.violations.extend(shares.err());
         }
     }
 

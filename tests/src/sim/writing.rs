@@ -1,5 +1,6 @@
 //! Applications that write: several in a row, each with a writer of its own, which ends in good order or not.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +32,8 @@ struct Pen {
     buffer_bytes: usize,
     /// No more is to be written.
     stop: Arc<AtomicBool>,
+    /// Partitions that it has written to.
+    written: Arc<Mutex<BTreeSet<i32>>>,
 }
 
 /// A message on its way.
@@ -184,7 +187,9 @@ fn pen(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> Pen {
     let compressions = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4];
     let small = stage.settings.small_buffers || chance.per_mille(200);
     let batch = if small { 1024 } else { 4096 };
-    let buffer_bytes = if small { batch * 3 } else { 1 << 20 };
+    // Who has much to send has batches of many partitions at the same time.
+    let much = stage.settings.bulk && chance.per_mille(400);
+    let buffer_bytes = if small && !much { batch * 3 } else { 1 << 20 };
     let delivery_timeout = chance.millis(3000, 30_000);
     let built = client
         .writer(TOPIC)
@@ -197,7 +202,7 @@ fn pen(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> Pen {
         .delivery_timeout(delivery_timeout)
         .build();
     let writer = built.unwrap_or_else(|error| panic!("{error}"));
-    Pen { writer, idempotent, delivery_timeout, buffer_bytes, stop: Arc::default() }
+    Pen { writer, idempotent, delivery_timeout, buffer_bytes, stop: Arc::default(), written: Arc::default() }
 }
 
 /// Sends messages, in bursts; gives those whose outcome nobody has waited for.
@@ -330,6 +335,7 @@ fn taken(
     chance: &mut Chance,
 ) -> Result<(), Closed> {
     let now = stage.runtime.elapsed();
+    check_place(stage, pen, id, result.as_ref().map(|_| ()));
     match result {
         Ok(_) if begun < stage.settings.settled() && chance.per_mille(30) => {
             stage.history().count("dropped futures", 1);
@@ -345,6 +351,25 @@ fn taken(
         }
     }
     Ok(())
+}
+
+/// I15: a partition that a writer has written to is there, whatever one broker tells.
+fn check_place(stage: &Stage, pen: &Pen, id: MessageId, result: Result<(), &SendError>) {
+    let mut history = stage.history();
+    let Some(partition) = history.written.get(&id).map(|written| written.partition) else { return };
+    let mut written = pen.written.lock().unwrap_or_else(PoisonError::into_inner);
+    match result {
+        Ok(()) => _ = written.insert(partition),
+        Err(error)
+            if matches!(error.error.kind(), ErrorKind::Balancer(_)) && written.contains(&partition) =>
+        {
+            history.violation(format!(
+                "I15: {id:?} to partition {partition}, which was written to: {}",
+                error.error
+            ));
+        }
+        Err(_) => {}
+    }
 }
 
 fn try_send(pen: &Pen, message: Message) -> Option<Result<Delivery, SendError>> {
