@@ -73,7 +73,7 @@ pub fn lacking(total: &Report, seeds: u64) -> Vec<String> {
     for (api, code) in ERRORS {
         let what = format!("{} {code:?}", api.name());
         // Few ask about leader epochs.
-        let least = if *api == ApiKey::OffsetForLeaderEpoch { 2 } else { 4 };
+        let least = if *api == ApiKey::OffsetForLeaderEpoch { 1 } else { 4 };
         expect(&what, total.happened.get(&what), least);
     }
     for what in ["Delay", "CloseBefore", "CloseAfter", "Throttle", "NoAnswer"] {
