@@ -15,8 +15,8 @@ pub(super) struct Broker {
     pub(super) wanted: BTreeMap<u64, CursorId>,
     /// Those of them that are known to have records waiting, so that the broker will not park the fetch.
     pub(super) behind: BTreeSet<CursorId>,
-    /// Those that would be wanted if the application had read what it has of them.
-    pub(super) unread: BTreeSet<CursorId>,
+    /// Those that are not wanted now and soon will be: what they had is still to be read, or they are tried again.
+    pub(super) due: BTreeSet<CursorId>,
     /// Those whose position is to be checked, if the broker does not do so by itself.
     pub(super) unvalidated: BTreeSet<CursorId>,
     /// Those that are here because their leader sent them (KIP-392).
@@ -67,9 +67,9 @@ pub(super) struct AsideFlight {
 }
 
 impl Broker {
-    /// Whether it leads partitions of which nothing is wanted now, and soon will be: what they had is still to be read.
+    /// Whether it leads partitions of which nothing is wanted now, and soon will be.
     pub(super) fn has_others(&self) -> bool {
-        !self.unread.is_empty()
+        !self.due.is_empty()
     }
 
     /// The bytes that the answers under way may bring.
@@ -109,7 +109,7 @@ impl Broker {
     pub(super) fn leave(&mut self, cursor: CursorId, turn: u64) {
         self.want(cursor, turn, None);
         self.behind.remove(&cursor);
-        self.unread.remove(&cursor);
+        self.due.remove(&cursor);
         self.unvalidated.remove(&cursor);
         self.guests.remove(&cursor);
         self.placed -= 1;
@@ -119,7 +119,7 @@ impl Broker {
     pub(super) fn clear(&mut self) {
         self.wanted.clear();
         self.behind.clear();
-        self.unread.clear();
+        self.due.clear();
         self.unvalidated.clear();
         self.guests.clear();
         self.placed = 0;

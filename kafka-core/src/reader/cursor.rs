@@ -185,9 +185,9 @@ impl Cursor {
             && self.queued < threshold
     }
 
-    /// Whether it is to be part of fetches as soon as the application has read on.
+    /// Whether it is to be part of fetches soon: once the application has read on, or its wait is over.
     pub(super) fn will_want_records(&self) -> bool {
-        self.stage == Stage::Fetching && !self.paused && self.retry.at.is_none()
+        self.stage != Stage::Halted && !self.paused
     }
 
     /// Whether the broker is known to have more than what was fetched.

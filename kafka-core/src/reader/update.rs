@@ -148,12 +148,12 @@ impl ReaderMachine {
         let asked = cursor.wants_records(threshold).then(|| Asked::of(cursor));
         let turn = cursor.turn;
         let is_behind = asked.is_some() && cursor.is_behind(isolation);
-        let is_unread = asked.is_none() && cursor.will_want_records();
+        let is_due = asked.is_none() && cursor.will_want_records();
         let is_unvalidated = asked.is_some() && cursor.unvalidated && cursor.last_epoch >= 0;
         let Some(broker) = self.brokers.get_mut(&home) else { return };
         broker.want(id, turn, asked);
         set(&mut broker.behind, id, is_behind);
-        set(&mut broker.unread, id, is_unread);
+        set(&mut broker.due, id, is_due);
         set(&mut broker.unvalidated, id, is_unvalidated);
         self.refresh_lanes(home);
     }

@@ -1,4 +1,8 @@
 //! Typed operations on the cluster, as calls of the client.
+//!
+//! Invariants
+//! * Each topic that a call names has one result, in the order given, whatever answers name.
+//! * What the controller took is not sent again because of what it did not take.
 
 use super::client::Client;
 use super::wait::{Alarm, TopicWait, call};
