@@ -106,9 +106,9 @@ impl Chunk {
         Self { topic: topic.clone(), partition, origin, start, end, data, ticket }
     }
 
-    /// All of these bytes, from their first offset on, for benchmarks.
+    /// All of these bytes from offset 0 on, for benchmarks and comparisons.
     #[cfg(feature = "workloads")]
-    pub(crate) fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
+    pub fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
         let origin = Origin { reader: 0, assignment: 0, topic_id: kafka_proto::Uuid::ZERO, leader_epoch: -1 };
         Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
     }

@@ -1,0 +1,53 @@
+//! Responses, and the blobs of consumer groups.
+
+use std::error::Error;
+
+use xtask::codegen::{ResponseType, Schema};
+use xtask::dice::Dice;
+
+use super::mutate::mutate;
+
+const SUBSCRIPTION: u8 = 1;
+const ASSIGNMENT: u8 = 2;
+
+/// Makes them from the schema.
+pub(super) struct Messages {
+    schema: Schema,
+    responses: Vec<ResponseType>,
+}
+
+impl Messages {
+    pub(super) fn load() -> Result<Self, Box<dyn Error>> {
+        let schema = Schema::load()?;
+        Ok(Self { responses: schema.responses(), schema })
+    }
+
+    /// A response of any API in any version.
+    pub(super) fn response(&self, dice: &mut Dice) -> Vec<u8> {
+        let ResponseType { key, name, versions } = &self.responses[dice.below(self.responses.len())];
+        let version = versions.start() + dice.below(versions.clone().count()) as i16;
+        let faults = dice.one_in(2);
+        let mut sample = self.schema.sample(name, version, faults, dice);
+        mutate(&mut sample.bytes, &sample.ends, dice);
+        [&[0], &key.to_be_bytes()[..], &version.to_be_bytes(), &sample.bytes].concat()
+    }
+
+    /// A subscription or an assignment in any version, also one that there is not yet, or something else.
+    pub(super) fn blob(&self, dice: &mut Dice) -> Vec<u8> {
+        let (question, name) = dice.of(&[
+            (SUBSCRIPTION, "ConsumerProtocolSubscription"),
+            (ASSIGNMENT, "ConsumerProtocolAssignment"),
+        ]);
+        let written = dice.below(4) as i16;
+        let told = if dice.one_in(10) { dice.of(&[-1, 4, 9, i16::MAX, i16::MIN, 0, 3]) } else { written };
+        let foreign = dice.one_in(40);
+        let name = if foreign { &self.responses[dice.below(self.responses.len())].name } else { name };
+        let faults = dice.one_in(3);
+        let mut sample = self.schema.sample(name, written, faults, dice);
+        let mut blob = [&told.to_be_bytes()[..], &sample.bytes].concat();
+        sample.ends.iter_mut().for_each(|end| *end += 2);
+        mutate(&mut blob, &sample.ends, dice);
+        blob.insert(0, question);
+        blob
+    }
+}
