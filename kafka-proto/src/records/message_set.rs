@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::crc::crc32;
 use super::header::{BatchHeader, LENGTH_END, take};
 use super::record::Headers;
 use super::{Batch, Compression, Record, RecordSet, RecordsError, TimestampType, compression};
@@ -80,6 +81,7 @@ pub(super) fn records(batch: &Batch, max_decompressed: usize) -> Result<RecordSe
         append_time: (batch.timestamp_type() == TimestampType::LogAppendTime)
             .then_some(batch.max_timestamp()),
         is_inner: true,
+        check_crcs: false,
     };
     Ok(RecordSet::of_messages(data, messages))
 }
@@ -118,17 +120,32 @@ pub(super) struct Messages {
     /// The wrapper's log append time, which holds for all inside.
     append_time: Option<i64>,
     is_inner: bool,
+    check_crcs: bool,
 }
 
 impl Messages {
-    /// The next message; `None` at the end, and where the rest is no whole message.
-    pub(super) fn read<'a>(
+    /// What is no wrapper has its checksum looked at already.
+    pub(super) fn check_crcs(&mut self) {
+        self.check_crcs = self.is_inner;
+    }
+
+    /// The next message of this offset or a later one; `None` at the end, and where the rest is no whole message. Those
+    /// before it are not looked at.
+    pub(super) fn read_from<'a>(
         &self,
+        from: i64,
         source: &'a Bytes,
         input: &mut &'a [u8],
     ) -> Option<Result<Record<'a>, RecordsError>> {
-        let entry = next_entry(input)?;
-        Some(entry.and_then(|(offset, message)| self.read_message(source, offset, message)))
+        loop {
+            match next_entry(input)? {
+                Ok((offset, _)) if self.base_offset.wrapping_add(offset) < from => {}
+                entry => {
+                    let read = |(offset, message)| self.read_message(source, offset, message);
+                    return Some(entry.and_then(read));
+                }
+            }
+        }
     }
 
     /// `input` begins with the checksum.
@@ -138,7 +155,14 @@ impl Messages {
         offset: i64,
         mut input: &'a [u8],
     ) -> Result<Record<'a>, RecordsError> {
-        let [_, _, _, _, magic] = take(&mut input)?;
+        let stored = u32::from_be_bytes(take(&mut input)?);
+        if self.check_crcs {
+            let computed = crc32([input]);
+            if computed != stored {
+                return Err(RecordsError::CrcMismatch { stored, computed });
+            }
+        }
+        let [magic] = take(&mut input)?;
         if magic > 1 {
             return Err(RecordsError::UnsupportedMagic(magic as i8));
         }

@@ -61,20 +61,42 @@ impl RecordSet {
     /// The next record.
     #[inline]
     pub fn next_record(&mut self) -> Option<Result<Record<'_>, RecordsError>> {
-        let mut input = self.data.get(self.position..)?;
-        let record = match &mut self.form {
-            Form::Batch(form) if form.remaining == 0 => {
-                let left = core::mem::replace(&mut self.position, usize::MAX) < self.data.len();
-                return left.then_some(Err(RecordsError::Corrupt("bytes are left behind the last record")));
+        self.next_record_from(i64::MIN)
+    }
+
+    /// The next record of this offset or a later one. Records before it are passed over, wherever in the batch they stand.
+    #[inline]
+    pub fn next_record_from(&mut self, offset: i64) -> Option<Result<Record<'_>, RecordsError>> {
+        loop {
+            let mut input = self.data.get(self.position..)?;
+            let record = match &mut self.form {
+                Form::Batch(form) if form.remaining == 0 => {
+                    let left = core::mem::replace(&mut self.position, usize::MAX) < self.data.len();
+                    return left
+                        .then_some(Err(RecordsError::Corrupt("bytes are left behind the last record")));
+                }
+                Form::Batch(form) => form.read(&self.data, &mut input),
+                Form::Messages(messages) => messages.read_from(offset, &self.data, &mut input)?,
+            };
+            self.position = match &record {
+                Ok(_) => self.data.len() - input.len(),
+                Err(_) => usize::MAX,
+            };
+            if record.as_ref().is_ok_and(|record| record.offset < offset) {
+                continue;
             }
-            Form::Batch(form) => form.read(&self.data, &mut input),
-            Form::Messages(messages) => messages.read(&self.data, &mut input)?,
-        };
-        self.position = match record {
-            Ok(_) => self.data.len() - input.len(),
-            Err(_) => usize::MAX,
-        };
-        Some(record)
+            return Some(record);
+        }
+    }
+
+    /// Has the checksums of messages inside a compressed one (formats 0 and 1) compared as they are read. The wrapper's own
+    /// checksum says nothing of them where a broker has packed them anew. Elsewhere records have no checksums.
+    #[must_use]
+    pub fn checking_crcs(mut self) -> Self {
+        if let Form::Messages(messages) = &mut self.form {
+            messages.check_crcs();
+        }
+        self
     }
 
     /// How many (decompressed) bytes are not read yet: an upper bound of what the records left can take.

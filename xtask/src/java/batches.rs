@@ -134,7 +134,15 @@ impl Writer<'_> {
             flags |= if self.dice.one_in(seldom) { bit } else { 0 };
         }
         let odd_number = |dice: &mut Dice, right: i32| {
-            dice.of(&[right - 1, right + 1, -1, 0, i32::MIN, i32::MAX, right + 1000])
+            dice.of(&[
+                right.wrapping_sub(1),
+                right.wrapping_add(1),
+                -1,
+                0,
+                i32::MIN,
+                i32::MAX,
+                right.wrapping_add(1000),
+            ])
         };
         let size = if self.odd && self.dice.one_in(40) {
             odd_number(self.dice, len as i32 + 49)
@@ -272,7 +280,16 @@ impl Writer<'_> {
         let packed = self.pack(codec, magic, &inner);
         let right = offset.wrapping_add(last);
         let told = if self.is_odd() {
-            self.dice.of(&[0, last, right + 1, right.wrapping_sub(1), last - 1, last + 1, -1, i64::MAX])
+            self.dice.of(&[
+                0,
+                last,
+                right.wrapping_add(1),
+                right.wrapping_sub(1),
+                last - 1,
+                last + 1,
+                -1,
+                i64::MAX,
+            ])
         } else {
             right
         };
@@ -290,7 +307,7 @@ impl Writer<'_> {
             at += if self.dice.one_in(6) { self.dice.below(4) as i64 } else { 0 };
             let told = if relative { at } else { offset.wrapping_add(at) };
             let told = if self.odd && self.dice.one_in(40) {
-                self.dice.of(&[-1, 0, told + 1, i64::MAX])
+                self.dice.of(&[-1, 0, told.wrapping_add(1), i64::MAX])
             } else {
                 told
             };

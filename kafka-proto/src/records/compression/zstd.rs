@@ -3,6 +3,9 @@
 //! Unpacking goes into one buffer, in one pass: a window of its own, which frames without a content size (the Java
 //! client's) may claim to be 128 MiB, is not needed then. The buffer's size follows from the blocks, not from what the
 //! frame claims. Contexts are kept per thread, as making one costs more than packing a small batch.
+//!
+//! A frame that is cut off is an error where it is the first one, but behind a whole one it ends the content, with what its
+//! bytes give: so reads zstd-jni, with which Kafka reads. No bytes at all are no content.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,7 +24,17 @@ thread_local! {
 }
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
-    let most = unpacked_bound(packed).ok_or_else(|| unreadable(Compression::Zstd, "a frame is broken"))?;
+    let (whole, most) = whole_frames(packed);
+    if whole == packed.len() {
+        return decompress_whole(packed, most, limit);
+    }
+    let mended = [&packed[..whole], &mended(&packed[whole..], whole > 0)?].concat();
+    let (_, most) = whole_frames(&mended);
+    decompress_whole(&mended, most, limit)
+}
+
+/// Of whole frames that unpack to so many bytes at most.
+fn decompress_whole(packed: &[u8], most: usize, limit: usize) -> Result<Vec<u8>, RecordsError> {
     let mut out = Vec::new();
     out.try_reserve_exact(most.min(limit)).map_err(|_| RecordsError::DecompressedTooLarge { limit })?;
     READER.with_borrow_mut(|reader| read(reader, packed, &mut out)).map_err(|error| {
@@ -72,34 +85,52 @@ const FRAME_MAGIC: u32 = 0xfd2f_b528;
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// The most that a block can hold.
 const MAX_BLOCK: usize = 128 * 1024;
+/// The kinds of blocks: stored, one byte many times, and packed.
+const RAW: u32 = 0;
+const REPEATED: u32 = 1;
+const PACKED: u32 = 2;
+/// Of a frame without size and checksum, whose blocks may refer to whatever stands before them in it.
+const MENDED_HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xa0];
 
-/// The most that frames behind each other can unpack to; `None` if they are not whole, or there is none.
-fn unpacked_bound(mut packed: &[u8]) -> Option<usize> {
-    let mut most = 0usize;
-    loop {
-        let magic = u32::from_le_bytes(take(&mut packed)?);
-        if magic == FRAME_MAGIC {
-            most = most.saturating_add(frame_bound(&mut packed)?);
-        } else if magic & !0xf == SKIPPABLE_MAGIC {
-            let len = u32::from_le_bytes(take(&mut packed)?);
-            packed = packed.get(len as usize..)?;
-        } else {
-            return None;
-        }
-        if packed.is_empty() {
-            return Some(most);
-        }
+/// The length of the whole frames that the bytes begin with, and the most that they can unpack to.
+fn whole_frames(packed: &[u8]) -> (usize, usize) {
+    let (mut rest, mut most) = (packed, 0usize);
+    while !rest.is_empty() {
+        let mut after = rest;
+        let Some(frame) = whole_frame(&mut after) else { break };
+        (rest, most) = (after, most.saturating_add(frame));
     }
+    (packed.len() - rest.len(), most)
 }
 
-/// `input` follows the magic; afterwards it follows the frame.
-fn frame_bound(input: &mut &[u8]) -> Option<usize> {
+/// The most that the next frame can unpack to; `None` if it is not whole, or none.
+fn whole_frame(input: &mut &[u8]) -> Option<usize> {
+    let magic = u32::from_le_bytes(take(input)?);
+    if magic == FRAME_MAGIC {
+        return frame_bound(input);
+    }
+    if magic & !0xf != SKIPPABLE_MAGIC {
+        return None;
+    }
+    let len = u32::from_le_bytes(take(input)?);
+    *input = input.get(len as usize..)?;
+    Some(0)
+}
+
+/// `input` follows the magic; afterwards it follows the header. Whether there is a checksum.
+fn pass_frame_header(input: &mut &[u8]) -> Option<bool> {
     let [descriptor] = take(input)?;
     let single_segment = descriptor & 0x20 != 0;
     let window = if single_segment { 0 } else { 1 };
     let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let content_size = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
     *input = input.get(window + dictionary + content_size..)?;
+    Some(descriptor & 4 != 0)
+}
+
+/// `input` follows the magic; afterwards it follows the frame.
+fn frame_bound(input: &mut &[u8]) -> Option<usize> {
+    let has_checksum = pass_frame_header(input)?;
     let mut most = 0usize;
     loop {
         let [a, b, c] = take(input)?;
@@ -117,9 +148,54 @@ fn frame_bound(input: &mut &[u8]) -> Option<usize> {
             break;
         }
     }
-    let checksum = if descriptor & 4 != 0 { 4 } else { 0 };
+    let checksum = if has_checksum { 4 } else { 0 };
     *input = input.get(checksum..)?;
     Some(most)
+}
+
+/// A whole frame of those blocks that a frame which is cut off still has; nothing, where it has none.
+fn mended(cut_off: &[u8], is_behind_another: bool) -> Result<Vec<u8>, RecordsError> {
+    let broken = || unreadable(Compression::Zstd, "a frame is broken");
+    if !is_behind_another || !begins_a_frame(cut_off) {
+        return Err(broken());
+    }
+    let Some(mut input) = cut_off.strip_prefix(&FRAME_MAGIC.to_le_bytes()) else { return Ok(Vec::new()) };
+    if pass_frame_header(&mut input).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut frame = MENDED_HEADER.to_vec();
+    let mut last_block = None;
+    while let Some([a, b, c]) = take(&mut input) {
+        let head = u32::from_le_bytes([a, b, c, 0]);
+        let (kind, size) = (head >> 1 & 3, (head >> 3) as usize);
+        let there = match kind {
+            RAW => size.min(input.len()),
+            REPEATED => 1,
+            PACKED => size,
+            _ => return Err(broken()),
+        };
+        let Some((content, rest)) = input.split_at_checked(there) else { break };
+        let size = if kind == RAW { there } else { size };
+        last_block = Some(frame.len());
+        frame.extend_from_slice(&(kind << 1 | (size as u32) << 3).to_le_bytes()[..3]);
+        frame.extend_from_slice(content);
+        input = rest;
+    }
+    let Some(last) = last_block else { return Ok(Vec::new()) };
+    frame[last] |= 1;
+    Ok(frame)
+}
+
+/// Whether the bytes, or as many of them as there are, are the magic of a frame.
+fn begins_a_frame(bytes: &[u8]) -> bool {
+    let told = &bytes[..bytes.len().min(4)];
+    let frame = FRAME_MAGIC.to_le_bytes();
+    let skippable = SKIPPABLE_MAGIC.to_le_bytes();
+    let is_skippable = told.iter().zip(skippable).enumerate().all(|(at, (byte, magic))| {
+        let meant = if at == 0 { byte & 0xf0 } else { *byte };
+        meant == magic
+    });
+    frame.starts_with(told) || is_skippable
 }
 
 fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
