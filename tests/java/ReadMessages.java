@@ -2,11 +2,16 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.reflect.Field;
+import java.lang.reflect.Modifier;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.Assignment;
 import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.Subscription;
 import org.apache.kafka.clients.consumer.internals.ConsumerProtocol;
@@ -14,7 +19,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.protocol.ApiMessage;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
+import org.apache.kafka.common.protocol.types.RawTaggedField;
 
 /**
  * What Kafka's classes read of responses and of the blobs of consumer groups: {@code java -cp 'JARS/*' ReadMessages.java}.
@@ -69,12 +76,31 @@ public class ReadMessages {
         message.read(new ByteBufferAccessor(bytes), version);
         int left = bytes.remaining();
         try {
+            tidy(message);
             ObjectSerializationCache cache = new ObjectSerializationCache();
             ByteBufferAccessor out = new ByteBufferAccessor(ByteBuffer.allocate(message.size(cache, version)));
             message.write(out, cache, version);
             return left + " " + HexFormat.of().formatHex(out.buffer().array());
-        } catch (RuntimeException refused) {
-            return left + " unwritable: " + refused;
+        } catch (RuntimeException | ReflectiveOperationException refused) {
+            return left + " unwritable: " + refused.toString().replace('\n', ' ');
+        }
+    }
+
+    /** Brings tags that nobody knows into their order, of each the last, since otherwise they are read but not written. */
+    private static void tidy(Message message) throws ReflectiveOperationException {
+        Map<Integer, RawTaggedField> tags = new TreeMap<>();
+        message.unknownTaggedFields().forEach(field -> tags.put(field.tag(), field));
+        message.unknownTaggedFields().clear();
+        message.unknownTaggedFields().addAll(tags.values());
+        for (Field field : message.getClass().getDeclaredFields()) {
+            if (Modifier.isStatic(field.getModifiers()) || field.getType().isPrimitive()) continue;
+            field.setAccessible(true);
+            Object value = field.get(message);
+            if (value instanceof Message inner) tidy(inner);
+            if (!(value instanceof Collection<?> list)) continue;
+            for (Object element : list) {
+                if (element instanceof Message inner) tidy(inner);
+            }
         }
     }
 

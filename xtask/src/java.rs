@@ -11,6 +11,7 @@ mod mutate;
 mod ours;
 mod payloads;
 mod peer;
+mod repairs;
 mod tally;
 
 use std::error::Error;
@@ -120,7 +121,7 @@ fn compare(maker: &Maker, peers: &mut Peers, kind: Kind, inputs: u64, bar: &Prog
         let theirs = peers.ask(kind, &questions)?;
         for ((number, question), theirs) in numbers.iter().zip(&questions).zip(&theirs) {
             let ours = ours::answer(kind, question);
-            tally.add(kind, *number, question, theirs, &ours);
+            tally.add((kind, *number), question, theirs, &ours, peers)?;
         }
         bar.inc(numbers.len() as u64);
         first += ROUND;

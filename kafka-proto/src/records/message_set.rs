@@ -129,8 +129,8 @@ impl Messages {
         self.check_crcs = self.is_inner;
     }
 
-    /// The next message of this offset or a later one; `None` at the end, and where the rest is no whole message. Those
-    /// before it are not looked at.
+    /// The next message of this offset or a later one; `None` at the end, and where the rest is no whole message. Of those
+    /// before it only the heads are looked at.
     pub(super) fn read_from<'a>(
         &self,
         from: i64,
@@ -138,31 +138,21 @@ impl Messages {
         input: &mut &'a [u8],
     ) -> Option<Result<Record<'a>, RecordsError>> {
         loop {
-            match next_entry(input)? {
-                Ok((offset, _)) if self.base_offset.wrapping_add(offset) < from => {}
-                entry => {
-                    let read = |(offset, message)| self.read_message(source, offset, message);
-                    return Some(entry.and_then(read));
-                }
+            let read = next_entry(input)?.and_then(|(offset, message)| {
+                let offset = self.base_offset.wrapping_add(offset);
+                let (head, body) = self.read_head(message)?;
+                let is_meant = offset >= from;
+                is_meant.then(|| self.read_message(source, offset, message, head, body)).transpose()
+            });
+            if let Some(read) = read.transpose() {
+                return Some(read);
             }
         }
     }
 
-    /// `input` begins with the checksum.
-    fn read_message<'a>(
-        &self,
-        source: &'a Bytes,
-        offset: i64,
-        mut input: &'a [u8],
-    ) -> Result<Record<'a>, RecordsError> {
-        let stored = u32::from_be_bytes(take(&mut input)?);
-        if self.check_crcs {
-            let computed = crc32([input]);
-            if computed != stored {
-                return Err(RecordsError::CrcMismatch { stored, computed });
-            }
-        }
-        let [magic] = take(&mut input)?;
+    /// `input` begins with the checksum. Returns what follows the head too.
+    fn read_head<'a>(&self, mut input: &'a [u8]) -> Result<(MessageHead, &'a [u8]), RecordsError> {
+        let [_, _, _, _, magic] = take(&mut input)?;
         if magic > 1 {
             return Err(RecordsError::UnsupportedMagic(magic as i8));
         }
@@ -170,16 +160,36 @@ impl Messages {
         if self.is_inner && head.compression != Compression::None {
             return Err(RecordsError::Corrupt("a compressed message is inside another"));
         }
+        Ok((head, input))
+    }
+
+    fn read_message<'a>(
+        &self,
+        source: &'a Bytes,
+        offset: i64,
+        message: &'a [u8],
+        head: MessageHead,
+        mut body: &'a [u8],
+    ) -> Result<Record<'a>, RecordsError> {
+        if self.check_crcs {
+            verify_crc(message)?;
+        }
         Ok(Record {
-            offset: self.base_offset.wrapping_add(offset),
+            offset,
             timestamp: self.append_time.unwrap_or(head.timestamp),
-            key: read_bytes(&mut input)?,
-            value: read_bytes(&mut input)?,
+            key: read_bytes(&mut body)?,
+            value: read_bytes(&mut body)?,
             sequence: None,
             headers: Headers { count: 0, rest: &[], source },
             is_control: false,
         })
     }
+}
+
+fn verify_crc(mut message: &[u8]) -> Result<(), RecordsError> {
+    let stored = u32::from_be_bytes(take(&mut message)?);
+    let computed = crc32([message]);
+    if computed == stored { Ok(()) } else { Err(RecordsError::CrcMismatch { stored, computed }) }
 }
 
 /// Offset and bytes (from the checksum on) of the next entry of a set; `None` if there is no whole one.

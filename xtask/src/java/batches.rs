@@ -45,7 +45,7 @@ pub(super) fn question(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Puts in the checksum that belongs there.
-fn seal(batch: &mut [u8]) {
+pub(super) fn seal(batch: &mut [u8]) {
     match batch.get(16) {
         Some(0 | 1) => {
             let mut crc = Crc::new();

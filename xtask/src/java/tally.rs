@@ -1,9 +1,11 @@
 //! What came of the comparisons of one kind.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::Kind;
 use super::exceptions::{self, Exception};
+use super::peer::Peers;
 
 /// How two answers can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,12 +19,13 @@ pub(super) enum Difference {
 }
 
 impl Difference {
-    fn of(theirs: &str, ours: &str) -> Option<Self> {
-        match (is_refusal(theirs), is_refusal(ours)) {
-            (true, true) => (upto_refusal(theirs) != upto_refusal(ours)).then_some(Self::Other),
-            (false, true) => Some(Self::Refused),
-            (true, false) => Some(Self::Lenient),
-            (false, false) => (theirs != ours).then_some(Self::Other),
+    pub(super) fn of(theirs: &str, ours: &str) -> Option<Self> {
+        let (their_end, our_end) = (is_refusal(theirs), is_refusal(ours));
+        let (theirs, ours) = (upto_refusal(theirs), upto_refusal(ours));
+        match (their_end, our_end) {
+            (true, _) if ours.len() > theirs.len() && ours.starts_with(theirs) => Some(Self::Lenient),
+            (_, true) if theirs.len() > ours.len() && theirs.starts_with(ours) => Some(Self::Refused),
+            (their_end, our_end) => (theirs != ours || their_end != our_end).then_some(Self::Other),
         }
     }
 
@@ -66,18 +69,25 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, kind: Kind, number: u64, question: &[u8], theirs: &str, ours: &str) {
+    pub(super) fn add(
+        &mut self,
+        (kind, number): (Kind, u64),
+        question: &[u8],
+        theirs: &str,
+        ours: &str,
+        peers: &mut Peers,
+    ) -> io::Result<()> {
         self.inputs += 1;
         if theirs == super::peer::UNSUPPORTED {
             self.unsupported += 1;
-            return;
+            return Ok(());
         }
         let Some(difference) = Difference::of(theirs, ours) else {
             let count = if is_refusal(theirs) { &mut self.refused } else { &mut self.equal };
             *count += 1;
-            return;
+            return Ok(());
         };
-        match exceptions::find(kind, difference, question, theirs, ours) {
+        match exceptions::find(kind, question, theirs, ours, peers)? {
             Some(at) => *self.explained.entry(at).or_default() += 1,
             None => self.found.entry(difference).or_default().push(Found {
                 number,
@@ -87,6 +97,7 @@ impl Tally {
                 ours: ours.to_owned(),
             }),
         }
+        Ok(())
     }
 
     pub(super) fn unexplained(&self) -> usize {

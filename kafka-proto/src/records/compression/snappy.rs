@@ -2,7 +2,7 @@
 //!
 //! A frame is 8 bytes of magic, two int32 versions, then blocks with an int32 length before each. Streams may follow
 //! each other; the magic cannot be mistaken for a length, as it would be negative. Fewer bytes at the end than a length has are
-//! ignored, as snappy-java does, and so is all that begins as another stream and then turns out to be none.
+//! ignored, as snappy-java does. It does not look at the versions of the first header, nor at the second half of a later magic.
 
 use bytes::Bytes;
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
@@ -13,7 +13,7 @@ use super::{Compression, RecordsError, unreadable, unwritable};
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 /// Magic, version 1, oldest compatible version 1.
 const HEADER: [u8; 16] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
-/// Streams of older versions are refused.
+/// Further streams of older versions are refused.
 const OLDEST: i32 = 1;
 /// The bytes before each block.
 const LENGTH: usize = 4;
@@ -28,31 +28,28 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Records
         decompress_block(packed, &mut out, limit)?;
         return Ok(out);
     }
-    let mut rest = packed;
+    let mut rest = &packed[HEADER.len()..];
     while rest.len() >= LENGTH {
-        if !rest.starts_with(&MAGIC[..LENGTH]) {
+        if rest.starts_with(&MAGIC[..LENGTH]) {
+            pass_header(&mut rest)?;
+        } else {
             decompress_block(next_block(&mut rest)?, &mut out, limit)?;
-        } else if !is_header(&mut rest)? {
-            break;
         }
     }
     Ok(out)
 }
 
-/// Whether what begins like a header is one; `rest` follows it then.
-fn is_header(rest: &mut &[u8]) -> Result<bool, RecordsError> {
+/// Passes over the header of another stream.
+fn pass_header(rest: &mut &[u8]) -> Result<(), RecordsError> {
     let corrupt = |reason: &str| unreadable(Compression::Snappy, reason);
     let (header, after) =
         rest.split_first_chunk::<{ HEADER.len() }>().ok_or_else(|| corrupt("a header is cut off"))?;
     let [magic @ .., a, b, c, d, _, _, _, _] = header;
-    if *magic != MAGIC {
-        return Ok(false);
-    }
-    if i32::from_be_bytes([*a, *b, *c, *d]) < OLDEST {
+    if *magic == MAGIC && i32::from_be_bytes([*a, *b, *c, *d]) < OLDEST {
         return Err(corrupt("the version is not known"));
     }
     *rest = after;
-    Ok(true)
+    Ok(())
 }
 
 fn next_block<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordsError> {

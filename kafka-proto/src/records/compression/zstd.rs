@@ -25,12 +25,22 @@ thread_local! {
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
     let (whole, most) = whole_frames(packed);
-    if whole == packed.len() {
-        return decompress_whole(packed, most, limit);
+    let (frames, rest) = packed.split_at(whole);
+    let mut out = decompress_whole(frames, most, limit)?;
+    if rest.is_empty() {
+        return Ok(out);
     }
-    let mended = [&packed[..whole], &mended(&packed[whole..], whole > 0)?].concat();
-    let (_, most) = whole_frames(&mended);
-    decompress_whole(&mended, most, limit)
+    if frames.is_empty() || !begins_a_frame(rest) {
+        return Err(broken());
+    }
+    if let Some(rest) = rest.strip_prefix(&FRAME_MAGIC.to_le_bytes()) {
+        out.extend_from_slice(&decompress_cut_off(rest, limit - out.len())?);
+    }
+    Ok(out)
+}
+
+fn broken() -> RecordsError {
+    unreadable(Compression::Zstd, "a frame is broken")
 }
 
 /// Of whole frames that unpack to so many bytes at most.
@@ -85,6 +95,8 @@ const FRAME_MAGIC: u32 = 0xfd2f_b528;
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// The most that a block can hold.
 const MAX_BLOCK: usize = 128 * 1024;
+/// Frames with a larger window are refused by zstd, unless it is told otherwise.
+const MAX_WINDOW: u64 = 128 << 20;
 /// The kinds of blocks: stored, one byte many times, and packed.
 const RAW: u32 = 0;
 const REPEATED: u32 = 1;
@@ -117,20 +129,50 @@ fn whole_frame(input: &mut &[u8]) -> Option<usize> {
     Some(0)
 }
 
-/// `input` follows the magic; afterwards it follows the header. Whether there is a checksum.
-fn pass_frame_header(input: &mut &[u8]) -> Option<bool> {
-    let [descriptor] = take(input)?;
-    let single_segment = descriptor & 0x20 != 0;
-    let window = if single_segment { 0 } else { 1 };
-    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
-    let content_size = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
-    *input = input.get(window + dictionary + content_size..)?;
-    Some(descriptor & 4 != 0)
+/// What stands before the blocks of a frame.
+struct FrameHeader {
+    content_size: Option<u64>,
+    /// The most that a block may have.
+    max_block: usize,
+    has_checksum: bool,
+    /// It needs a dictionary, more memory than zstd grants, or what is not known yet.
+    is_unsupported: bool,
+}
+
+impl FrameHeader {
+    /// `input` follows the magic; afterwards it follows the header.
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        let [descriptor] = take(input)?;
+        let single_segment = descriptor & 0x20 != 0;
+        let window = if single_segment { None } else { Some(window_size(take(input)?)) };
+        let dictionary = number(input, [0, 1, 2, 4][usize::from(descriptor & 3)])?;
+        let size_len = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
+        let size = number(input, size_len)?.saturating_add(if size_len == 2 { 256 } else { 0 });
+        let window = window.unwrap_or(size);
+        Some(Self {
+            content_size: (size_len > 0).then_some(size),
+            max_block: window.min(MAX_BLOCK as u64) as usize,
+            has_checksum: descriptor & 0x04 != 0,
+            is_unsupported: descriptor & 0x08 != 0 || dictionary != 0 || window > MAX_WINDOW,
+        })
+    }
+}
+
+fn window_size([descriptor]: [u8; 1]) -> u64 {
+    let base = 1u64 << (10 + (descriptor >> 3));
+    base + base / 8 * u64::from(descriptor & 7)
+}
+
+/// A number of so many bytes, at most eight.
+fn number(input: &mut &[u8], len: usize) -> Option<u64> {
+    let (bytes, rest) = input.split_at_checked(len)?;
+    *input = rest;
+    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// `input` follows the magic; afterwards it follows the frame.
 fn frame_bound(input: &mut &[u8]) -> Option<usize> {
-    let has_checksum = pass_frame_header(input)?;
+    let FrameHeader { has_checksum, .. } = FrameHeader::read(input)?;
     let mut most = 0usize;
     loop {
         let [a, b, c] = take(input)?;
@@ -153,33 +195,46 @@ fn frame_bound(input: &mut &[u8]) -> Option<usize> {
     Some(most)
 }
 
-/// A whole frame of those blocks that a frame which is cut off still has; nothing, where it has none.
-fn mended(cut_off: &[u8], is_behind_another: bool) -> Result<Vec<u8>, RecordsError> {
-    let broken = || unreadable(Compression::Zstd, "a frame is broken");
-    if !is_behind_another || !begins_a_frame(cut_off) {
+/// What there is of a frame that is cut off somewhere behind its magic.
+fn decompress_cut_off(mut input: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
+    let Some(header) = FrameHeader::read(&mut input) else { return Ok(Vec::new()) };
+    let frame = mended(&header, input)?;
+    let (_, most) = whole_frames(&frame);
+    let content = decompress_whole(&frame, most, limit)?;
+    if header.content_size.is_some_and(|size| content.len() as u64 > size) {
         return Err(broken());
     }
-    let Some(mut input) = cut_off.strip_prefix(&FRAME_MAGIC.to_le_bytes()) else { return Ok(Vec::new()) };
-    if pass_frame_header(&mut input).is_none() {
-        return Ok(Vec::new());
+    Ok(content)
+}
+
+/// A whole frame of those blocks that a frame which is cut off still has; nothing, where it has none.
+fn mended(header: &FrameHeader, mut blocks: &[u8]) -> Result<Vec<u8>, RecordsError> {
+    if header.is_unsupported {
+        return Err(broken());
     }
     let mut frame = MENDED_HEADER.to_vec();
     let mut last_block = None;
-    while let Some([a, b, c]) = take(&mut input) {
+    while let Some([a, b, c]) = take(&mut blocks) {
         let head = u32::from_le_bytes([a, b, c, 0]);
-        let (kind, size) = (head >> 1 & 3, (head >> 3) as usize);
+        let (is_last, kind, size) = (head & 1 != 0, head >> 1 & 3, (head >> 3) as usize);
+        if size > header.max_block {
+            return Err(broken());
+        }
         let there = match kind {
-            RAW => size.min(input.len()),
+            RAW => size.min(blocks.len()),
             REPEATED => 1,
             PACKED => size,
             _ => return Err(broken()),
         };
-        let Some((content, rest)) = input.split_at_checked(there) else { break };
+        let Some((content, rest)) = blocks.split_at_checked(there) else { break };
         let size = if kind == RAW { there } else { size };
         last_block = Some(frame.len());
         frame.extend_from_slice(&(kind << 1 | (size as u32) << 3).to_le_bytes()[..3]);
         frame.extend_from_slice(content);
-        input = rest;
+        blocks = rest;
+        if is_last {
+            break;
+        }
     }
     let Some(last) = last_block else { return Ok(Vec::new()) };
     frame[last] |= 1;

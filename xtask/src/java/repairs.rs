@@ -1,0 +1,143 @@
+//! Inputs without what an exception is about.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use kafka_proto::ApiKey;
+use twox_hash::XxHash32;
+
+use super::batches::seal;
+
+/// A blob with each of the tails that it may lack: user data, owned partitions, generation, rack.
+pub(super) fn completed(question: &[u8]) -> Vec<Vec<u8>> {
+    let [kind, a, b, ..] = question else { return Vec::new() };
+    let version = i16::from_be_bytes([*a, *b]);
+    let fields: [&[u8]; 4] = [&[0xff; 4], &[0; 4], &[0xff; 4], &[0xff; 2]];
+    let last = if *kind == 1 { version.clamp(0, 3) as usize } else { 0 };
+    let tails = (0..=last).map(|first| fields[first..=last].concat());
+    tails.map(|tail| [question, &tail].concat()).collect()
+}
+
+/// An assignment without partitions, in place of one without bytes.
+pub(super) fn of_no_partitions(question: &[u8]) -> Vec<Vec<u8>> {
+    match question {
+        [2] => vec![vec![2, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]],
+        _ => Vec::new(),
+    }
+}
+
+/// What was read of a subscription, each topic once.
+pub(super) fn without_doubles(answer: &str) -> String {
+    let Some((topics, rest)) = answer.strip_prefix("topics [").and_then(|list| list.split_once(']')) else {
+        return answer.to_owned();
+    };
+    let mut seen = BTreeSet::new();
+    let once: Vec<_> = topics.split(", ").filter(|topic| seen.insert(*topic)).collect();
+    format!("topics [{}]{rest}", once.join(", "))
+}
+
+/// A response with an empty value in place of what may be a null, each of them.
+pub(super) fn without_nulls(question: &[u8]) -> Vec<Vec<u8>> {
+    let [_, a, b, c, d, body @ ..] = question else { return Vec::new() };
+    let key = ApiKey::from_code(i16::from_be_bytes([*a, *b]));
+    let flexible = key.is_some_and(|key| key.is_flexible(i16::from_be_bytes([*c, *d])));
+    let (null, empty): (&[u8], &[u8]) = if flexible { (&[0], &[1]) } else { (&[0xff; 4], &[0; 4]) };
+    let places = (0..body.len()).filter(|at| body[*at..].starts_with(null)).map(|at| at + 5);
+    let repaired = places.map(|at| [&question[..at], empty, &question[at + null.len()..]].concat());
+    repaired.collect()
+}
+
+/// An LZ4 frame that says that its blocks do not refer to each other.
+pub(super) fn with_independent_blocks(question: &[u8]) -> Vec<Vec<u8>> {
+    let mut repaired = question.to_vec();
+    let marked = match repaired.split_at_mut_checked(3) {
+        Some(([_, 3, _], frame)) => mark_independent(frame),
+        _ => false,
+    };
+    if marked { vec![repaired] } else { Vec::new() }
+}
+
+/// Sets the flag and the header's checksum.
+fn mark_independent(frame: &mut [u8]) -> bool {
+    let Some(flags) = frame.get_mut(4) else { return false };
+    *flags |= 0x20;
+    let checksum_at = if *flags & 0x08 != 0 { 14 } else { 6 };
+    if frame.len() <= checksum_at {
+        return false;
+    }
+    frame[checksum_at] = (XxHash32::oneshot(0, &frame[4..checksum_at]) >> 8) as u8;
+    true
+}
+
+/// The batches whose LZ4 frames say so.
+pub(super) fn with_independent_blocks_inside(question: &[u8]) -> Vec<Vec<u8>> {
+    let mut repaired = question.to_vec();
+    for batch in batches(question) {
+        let batch = &mut repaired[batch];
+        if let Some(packed) = packed_at(batch)
+            && mark_independent(&mut batch[packed..])
+        {
+            seal(batch);
+        }
+    }
+    vec![repaired]
+}
+
+/// Where in a batch with codec 3 the compressed bytes begin.
+fn packed_at(batch: &[u8]) -> Option<usize> {
+    let (attributes, packed_at) = match batch.get(16)? {
+        2 => (*batch.get(22)?, 61),
+        magic => {
+            let key_at = if *magic == 0 { 18 } else { 26 };
+            let key_len = i32::from_be_bytes(*batch.get(key_at..)?.first_chunk()?);
+            (*batch.get(17)?, key_at + 4 + usize::try_from(key_len).unwrap_or(0) + 4)
+        }
+    };
+    (attributes & 7 == 3 && packed_at < batch.len()).then_some(packed_at)
+}
+
+/// Without each of the control batches, and without all of them.
+pub(super) fn without_control_batches(question: &[u8]) -> Vec<Vec<u8>> {
+    let is_control =
+        |batch: &[u8]| batch.get(16) == Some(&2) && batch.get(22).is_some_and(|flags| flags & 0x20 != 0);
+    let control: Vec<_> =
+        batches(question).into_iter().filter(|batch| is_control(&question[batch.clone()])).collect();
+    let mut repaired: Vec<_> =
+        control.iter().map(|batch| without(question, std::slice::from_ref(batch))).collect();
+    if control.len() > 1 {
+        repaired.push(without(question, &control));
+    }
+    repaired
+}
+
+fn without(question: &[u8], batches: &[Range<usize>]) -> Vec<u8> {
+    let kept = question.iter().enumerate().filter(|(at, _)| !batches.iter().any(|batch| batch.contains(at)));
+    kept.map(|(_, byte)| *byte).collect()
+}
+
+/// Up to the batch whose size leaves no room for its own field.
+pub(super) fn without_the_huge(question: &[u8]) -> Vec<Vec<u8>> {
+    let end = batches(question).last().map_or(1, |batch| batch.end);
+    let size =
+        question.get(end + 8..).and_then(|rest| rest.first_chunk()).map(|size| i32::from_be_bytes(*size));
+    match size {
+        Some(size) if size > i32::MAX - 12 => vec![question[..end].to_vec()],
+        _ => Vec::new(),
+    }
+}
+
+/// Where whole batches are, as their sizes say.
+fn batches(question: &[u8]) -> Vec<Range<usize>> {
+    let (mut found, mut at) = (Vec::new(), 1);
+    while let Some(size) = question.get(at + 8..).and_then(|rest| rest.first_chunk()) {
+        let Some(end) = usize::try_from(i32::from_be_bytes(*size)).ok().map(|size| at + 12 + size) else {
+            break;
+        };
+        if end > question.len() {
+            break;
+        }
+        found.push(at..end);
+        at = end;
+    }
+    found
+}
