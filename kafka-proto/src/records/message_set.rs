@@ -64,6 +64,12 @@ impl MessageHead {
         let timestamp = if magic == 0 { -1 } else { i64::from_be_bytes(take(input)?) };
         Ok(MessageHead { compression, timestamp_type, timestamp })
     }
+
+    /// The timestamp in a wrapper that has this append time; in format 0 there is none.
+    fn timestamp_in(&self, append_time: Option<i64>) -> i64 {
+        let append_time = append_time.filter(|_| self.timestamp_type != TimestampType::NoTimestamp);
+        append_time.unwrap_or(self.timestamp)
+    }
 }
 
 /// The records of a batch of format 0 or 1.
@@ -153,10 +159,8 @@ impl Messages {
     /// `input` begins with the checksum. Returns what follows the head too.
     fn read_head<'a>(&self, mut input: &'a [u8]) -> Result<(MessageHead, &'a [u8]), RecordsError> {
         let [_, _, _, _, magic] = take(&mut input)?;
-        if magic > 1 {
-            return Err(RecordsError::UnsupportedMagic(magic as i8));
-        }
-        let head = MessageHead::read(magic, &mut input)?;
+        // Inside a wrapper Kafka takes whatever is not 0 for 1.
+        let head = MessageHead::read(magic.min(1), &mut input)?;
         if self.is_inner && head.compression != Compression::None {
             return Err(RecordsError::Corrupt("a compressed message is inside another"));
         }
@@ -176,7 +180,7 @@ impl Messages {
         }
         Ok(Record {
             offset,
-            timestamp: self.append_time.unwrap_or(head.timestamp),
+            timestamp: head.timestamp_in(self.append_time),
             key: read_bytes(&mut body)?,
             value: read_bytes(&mut body)?,
             sequence: None,

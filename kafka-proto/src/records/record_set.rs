@@ -78,13 +78,20 @@ impl RecordSet {
                 Form::Batch(form) => form.read(&self.data, &mut input),
                 Form::Messages(messages) => messages.read_from(offset, &self.data, &mut input)?,
             };
-            self.position = match &record {
+            let record = match record {
+                Ok(record) if record.offset < offset => match passed_over(&record) {
+                    Ok(()) => {
+                        self.position = self.data.len() - input.len();
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                record => record,
+            };
+            self.position = match record {
                 Ok(_) => self.data.len() - input.len(),
                 Err(_) => usize::MAX,
             };
-            if record.as_ref().is_ok_and(|record| record.offset < offset) {
-                continue;
-            }
             return Some(record);
         }
     }
@@ -147,6 +154,12 @@ impl BatchForm {
             is_control: self.is_control,
         })
     }
+}
+
+/// A record that nobody gets to see must be whole all the same.
+#[cold]
+fn passed_over(record: &Record<'_>) -> Result<(), RecordsError> {
+    record.headers().try_for_each(|header| header.map(drop))
 }
 
 /// The count; the headers themselves are read on demand.

@@ -203,8 +203,7 @@ impl<'a> Decoder<'a> {
         read: &mut dyn FnMut(&mut Self, u32) -> bool,
     ) -> UnknownTags {
         let mut unknown = UnknownTags::new();
-        // To Kafka it is an int32, and a negative one none at all.
-        let count = usize::try_from(self.uvarint("tags") as i32).unwrap_or(0);
+        let count = self.uvarint("tags") as usize;
         if count > MAX_TAGS {
             self.fail("tags", DecodeErrorKind::TooManyTags(count));
             return unknown;

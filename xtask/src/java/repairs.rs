@@ -41,9 +41,17 @@ pub(super) fn without_nulls(question: &[u8]) -> Vec<Vec<u8>> {
     let [_, a, b, c, d, body @ ..] = question else { return Vec::new() };
     let key = ApiKey::from_code(i16::from_be_bytes([*a, *b]));
     let flexible = key.is_some_and(|key| key.is_flexible(i16::from_be_bytes([*c, *d])));
-    let (null, empty): (&[u8], &[u8]) = if flexible { (&[0], &[1]) } else { (&[0xff; 4], &[0; 4]) };
-    let places = (0..body.len()).filter(|at| body[*at..].starts_with(null)).map(|at| at + 5);
-    let repaired = places.map(|at| [&question[..at], empty, &question[at + null.len()..]].concat());
+    let empty: &[u8] = if flexible { &[1] } else { &[0; 4] };
+    let repaired = (0..body.len()).filter_map(|at| {
+        let null = match &body[at..] {
+            [0, ..] if flexible => 1,
+            // Any negative number is null.
+            [a, b, c, d, 0x08..=0x0f, ..] if flexible && a & b & c & d & 0x80 != 0 => 5,
+            [0x80..=0xff, _, _, _, ..] if !flexible => 4,
+            _ => return None,
+        };
+        Some([&question[..5 + at], empty, &body[at + null..]].concat())
+    });
     repaired.collect()
 }
 
@@ -96,16 +104,18 @@ fn packed_at(batch: &[u8]) -> Option<usize> {
     (attributes & 7 == 3 && packed_at < batch.len()).then_some(packed_at)
 }
 
-/// Without each of the control batches, and without all of them.
-pub(super) fn without_control_batches(question: &[u8]) -> Vec<Vec<u8>> {
-    let is_control =
-        |batch: &[u8]| batch.get(16) == Some(&2) && batch.get(22).is_some_and(|flags| flags & 0x20 != 0);
-    let control: Vec<_> =
-        batches(question).into_iter().filter(|batch| is_control(&question[batch.clone()])).collect();
+/// Without each of the batches of format 2 that are for brokers or have no records, and without all of them.
+pub(super) fn without_unread_batches(question: &[u8]) -> Vec<Vec<u8>> {
+    let is_unread = |batch: &[u8]| {
+        let is_control = batch.get(22).is_some_and(|flags| flags & 0x20 != 0);
+        batch.get(16) == Some(&2) && (is_control || batch.get(57..61) == Some(&[0; 4]))
+    };
+    let unread: Vec<_> =
+        batches(question).into_iter().filter(|batch| is_unread(&question[batch.clone()])).collect();
     let mut repaired: Vec<_> =
-        control.iter().map(|batch| without(question, std::slice::from_ref(batch))).collect();
-    if control.len() > 1 {
-        repaired.push(without(question, &control));
+        unread.iter().map(|batch| without(question, std::slice::from_ref(batch))).collect();
+    if unread.len() > 1 {
+        repaired.push(without(question, &unread));
     }
     repaired
 }

@@ -64,7 +64,7 @@ pub(super) struct Tally {
     equal: u64,
     refused: u64,
     unsupported: u64,
-    explained: BTreeMap<usize, u64>,
+    explained: BTreeMap<(usize, Difference), u64>,
     found: BTreeMap<Difference, Vec<Found>>,
 }
 
@@ -88,7 +88,7 @@ impl Tally {
             return Ok(());
         };
         match exceptions::find(kind, question, theirs, ours, peers)? {
-            Some(at) => *self.explained.entry(at).or_default() += 1,
+            Some(at) => *self.explained.entry((at, difference)).or_default() += 1,
             None => self.found.entry(difference).or_default().push(Found {
                 number,
                 difference,
@@ -111,8 +111,8 @@ impl Tally {
         if self.unsupported > 0 {
             row(self.unsupported, "of a version that neither release has");
         }
-        for (at, count) in &self.explained {
-            let Exception { name, difference, why, .. } = &exceptions::ALL[*at];
+        for ((at, difference), count) in &self.explained {
+            let Exception { name, why, .. } = &exceptions::ALL[*at];
             row(*count, &format!("{}: {name}: {why}", difference.text()));
         }
         for found in self.found.values() {
