@@ -63,10 +63,10 @@ pub(super) const ALL: &[Exception] = &[
     },
     Exception {
         kind: Payloads,
-        differences: &[Lenient],
-        name: "a zstd window above 128 MiB",
-        why: "memory that we do not need, as we unpack into one piece",
-        proof: Proof::Words(|theirs, _| theirs.contains("Frame requires too much memory")),
+        differences: &[Lenient, Other],
+        name: "a zstd window above 128 MiB, or smaller than what is referred to",
+        why: "we need no window, as we unpack into one piece; Java takes no larger one, and returns what is in one too small",
+        proof: Proof::Without(repairs::with_other_windows),
     },
     Exception {
         kind: Payloads,
@@ -77,8 +77,8 @@ pub(super) const ALL: &[Exception] = &[
     },
     Exception {
         kind: Batches,
-        differences: &[Lenient],
-        name: "damage in a control batch, or in one without records",
+        differences: &[Lenient, Refused, Other],
+        name: "odd records in a control batch, or in one without records",
         why: "nothing of it is delivered, so nothing of it is read",
         proof: Proof::Without(repairs::without_unread_batches),
     },
@@ -88,6 +88,20 @@ pub(super) const ALL: &[Exception] = &[
         name: "linked LZ4 blocks",
         why: "the default of liblz4 and its tools, which other writers use",
         proof: Proof::Without(repairs::with_independent_blocks_inside),
+    },
+    Exception {
+        kind: Batches,
+        differences: &[Lenient, Other],
+        name: "a zstd window above 128 MiB, or smaller than what is referred to",
+        why: "we need no window, as we unpack into one piece; Java takes no larger one, and returns what is in one too small",
+        proof: Proof::Without(repairs::with_other_windows_inside),
+    },
+    Exception {
+        kind: Batches,
+        differences: &[Refused],
+        name: "an LZ4 match with itself",
+        why: "the format forbids it, and Java returns what its buffer happens to hold",
+        proof: Proof::Words(|_, ours| ours.contains("0 is not a valid match offset")),
     },
     Exception {
         kind: Batches,

@@ -57,12 +57,55 @@ pub(super) fn without_nulls(question: &[u8]) -> Vec<Vec<u8>> {
 
 /// An LZ4 frame that says that its blocks do not refer to each other.
 pub(super) fn with_independent_blocks(question: &[u8]) -> Vec<Vec<u8>> {
+    alone(question, 3, mark_independent)
+}
+
+/// The same in batches.
+pub(super) fn with_independent_blocks_inside(question: &[u8]) -> Vec<Vec<u8>> {
+    inside(question, 3, mark_independent)
+}
+
+/// Zstandard frames that claim a window in which all of them has room, and which may be had.
+pub(super) fn with_other_windows(question: &[u8]) -> Vec<Vec<u8>> {
+    alone(question, 4, widen_windows)
+}
+
+/// The same in batches.
+pub(super) fn with_other_windows_inside(question: &[u8]) -> Vec<Vec<u8>> {
+    inside(question, 4, widen_windows)
+}
+
+/// Changes what is packed with this codec, where it is by itself.
+fn alone(question: &[u8], codec: u8, change: fn(&mut [u8]) -> bool) -> Vec<Vec<u8>> {
     let mut repaired = question.to_vec();
-    let marked = match repaired.split_at_mut_checked(3) {
-        Some(([_, 3, _], frame)) => mark_independent(frame),
+    let is_changed = match repaired.split_at_mut_checked(3) {
+        Some(([_, of, _], packed)) if *of == codec => change(packed),
         _ => false,
     };
-    if marked { vec![repaired] } else { Vec::new() }
+    if is_changed { vec![repaired] } else { Vec::new() }
+}
+
+/// Changes what is packed with this codec inside batches.
+fn inside(question: &[u8], codec: u8, change: fn(&mut [u8]) -> bool) -> Vec<Vec<u8>> {
+    let mut repaired = question.to_vec();
+    for batch in batches(question) {
+        let batch = &mut repaired[batch];
+        if let Some(packed) = packed_at(batch, codec)
+            && change(&mut batch[packed..])
+        {
+            seal(batch);
+        }
+    }
+    if repaired == question { Vec::new() } else { vec![repaired] }
+}
+
+/// Of what may be frames all that have a window: 16 MiB.
+fn widen_windows(packed: &mut [u8]) -> bool {
+    let frames: Vec<_> =
+        packed.windows(6).enumerate().filter(|(_, at)| at.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])).collect();
+    let windows: Vec<_> = frames.iter().filter(|(_, at)| at[4] & 0x20 == 0).map(|(at, _)| at + 5).collect();
+    windows.iter().for_each(|at| packed[*at] = 14 << 3);
+    !windows.is_empty()
 }
 
 /// Sets the flag and the header's checksum.
@@ -77,22 +120,8 @@ fn mark_independent(frame: &mut [u8]) -> bool {
     true
 }
 
-/// The batches whose LZ4 frames say so.
-pub(super) fn with_independent_blocks_inside(question: &[u8]) -> Vec<Vec<u8>> {
-    let mut repaired = question.to_vec();
-    for batch in batches(question) {
-        let batch = &mut repaired[batch];
-        if let Some(packed) = packed_at(batch)
-            && mark_independent(&mut batch[packed..])
-        {
-            seal(batch);
-        }
-    }
-    vec![repaired]
-}
-
-/// Where in a batch with codec 3 the compressed bytes begin.
-fn packed_at(batch: &[u8]) -> Option<usize> {
+/// Where in a batch with this codec the compressed bytes begin.
+fn packed_at(batch: &[u8], codec: u8) -> Option<usize> {
     let (attributes, packed_at) = match batch.get(16)? {
         2 => (*batch.get(22)?, 61),
         magic => {
@@ -101,7 +130,7 @@ fn packed_at(batch: &[u8]) -> Option<usize> {
             (*batch.get(17)?, key_at + 4 + usize::try_from(key_len).unwrap_or(0) + 4)
         }
     };
-    (attributes & 7 == 3 && packed_at < batch.len()).then_some(packed_at)
+    (attributes & 7 == codec && packed_at < batch.len()).then_some(packed_at)
 }
 
 /// Without each of the batches of format 2 that are for brokers or have no records, and without all of them.
