@@ -34,7 +34,11 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Records
         return Err(broken());
     }
     if let Some(rest) = rest.strip_prefix(&FRAME_MAGIC.to_le_bytes()) {
-        out.extend_from_slice(&decompress_cut_off(rest, limit - out.len())?);
+        let more = decompress_cut_off(rest, limit - out.len()).map_err(|error| match error {
+            RecordsError::DecompressedTooLarge { .. } => RecordsError::DecompressedTooLarge { limit },
+            error => error,
+        });
+        out.extend_from_slice(&more?);
     }
     Ok(out)
 }
