@@ -309,6 +309,25 @@ mod tests {
     }
 
     #[test]
+    fn case_j7_odd_blobs_are_read_as_kafka_reads_them() {
+        // Names that are not UTF-8, of which one is half a surrogate.
+        let read = Subscription::decode(&hex("0001000000020002ff740003eda08000000000ffffffff00"));
+        assert!(read.is_err(), "cut off within a field");
+        let read = Subscription::decode(&hex("0000000000020002ff740003eda080ffffffff")).unwrap();
+        assert_eq!(read.topics, [Str::from("\u{fffd}t"), Str::from("\u{fffd}")]);
+        let read = Assignment::decode(&hex("0000000000010001ff0000000100000007ffffffff")).unwrap();
+        assert_eq!(read.partitions, [TopicPartition::new("\u{fffd}", 7)]);
+        // Any negative length is null where null may be, and any negative generation none.
+        for negative in ["ffff", "fffe", "8000"] {
+            let blob = hex(&format!("0003000000010001748000000000000000ffffff85{negative}"));
+            let read = Subscription::decode(&blob).unwrap();
+            assert_eq!((read.user_data, read.generation, read.rack), (None, -1, None), "{negative}");
+            assert!(Subscription::decode(&hex(&format!("000000000001{negative}ffffffff"))).is_err());
+        }
+        assert!(Subscription::decode(&hex("0000ffffffff")).is_err(), "null topics");
+    }
+
+    #[test]
     fn case_g_a_what_is_missing_at_the_end_counts_as_empty() {
         let t = Subscription { topics: vec!["t".into()], ..Subscription::default() };
         for blob in [

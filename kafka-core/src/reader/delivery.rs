@@ -401,9 +401,12 @@ impl Walk {
             self.set_position(self.position.max(batch.next_offset()));
             return Ok(());
         }
-        let records = batch.records(self.max_decompressed)?;
+        let mut records = batch.records(self.max_decompressed)?;
+        if self.check_crcs {
+            records = records.checking_crcs();
+        }
         self.open = Some(Open {
-            records: if self.check_crcs { records.checking_crcs() } else { records },
+            records: if batch.base_offset() < self.floor { pass_over(records, self.floor) } else { records },
             next: batch.next_offset(),
             leader_epoch: batch.partition_leader_epoch(),
         });
@@ -480,6 +483,19 @@ fn has_next(records: &RecordSet, floor: i64) -> bool {
         Some(count) => count > 0 || records.remaining_bytes() > 0,
         None => records.clone().next_record_from(floor).is_some(),
     }
+}
+
+/// The first fetched batch may begin before the offset asked for.
+#[cold]
+fn pass_over(mut records: RecordSet, floor: i64) -> RecordSet {
+    let mut ahead = records.clone();
+    while let Some(Ok(record)) = ahead.next_record()
+        && record.offset < floor
+        && record.headers().all(|header| header.is_ok())
+    {
+        records.next_record();
+    }
+    records
 }
 
 /// Which producers' records are of aborted transactions, at the point where the walk is.
