@@ -4,7 +4,8 @@
 //! machine ends a walk by it (revoked, paused, sought), and reads from it how far the application got.
 //!
 //! Invariant: [`Walk::position`] is the offset after the last record returned, or after the last batch once that is finished,
-//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too.
+//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too. It never goes back, and no
+//! record is returned whose offset is not above that of the one before.
 
 use super::config::{Isolation, ReaderConfig};
 use super::fetched::Data;
@@ -208,7 +209,7 @@ impl<'a> RecordView<'a> {
 /// A way through a chunk, one record after the other.
 ///
 /// Batches are checked and decompressed when the walk comes to them. Not returned are: records before the position that was asked
-/// for, markers, and with [`Isolation::ReadCommitted`] records of aborted transactions.
+/// for or of an offset that was returned already, markers, and with [`Isolation::ReadCommitted`] records of aborted transactions.
 ///
 /// An error ends the walk, with the position at what could not be read; the partition then stops until it is sought.
 #[derive(Debug)]

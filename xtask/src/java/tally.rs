@@ -151,3 +151,27 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Difference::{self, Lenient, Other, Refused};
+
+    #[test]
+    fn what_was_read_before_a_refusal_counts() {
+        for (theirs, ours, difference) in [
+            ("1\nend", "1\nend", None),
+            ("1\nend", "2\nend", Some(Other)),
+            ("error a", "error b", None),
+            ("1\nerror a", "1\nerror b", None),
+            ("1\nerror a", "error b", Some(Refused)),
+            ("error a", "1\nerror b", Some(Lenient)),
+            ("1\nerror a", "2\nerror b", Some(Other)),
+            ("1\nend", "1\nerror b", Some(Refused)),
+            ("1\nend", "error b", Some(Refused)),
+            ("1\nerror a", "1\nend", Some(Lenient)),
+            ("1\nerror a", "2\nend", Some(Other)),
+        ] {
+            assert_eq!(Difference::of(theirs, ours), difference, "{theirs:?} {ours:?}");
+        }
+    }
+}
