@@ -74,7 +74,7 @@ fn case_j6_a_known_tagged_field_ends_where_it_ends() {
     // No topics; a tag 0 of one node, and how much it says that it takes.
     let message = |size: &[u8]| {
         let node = [2, 0, 0, 0, 7, 2, b'h', 0, 0, 0, 9, 0, 0];
-        let all = [&[0; 10][..], &[0, 0, 0, 0, 1, 1, 0], size, &node].concat();
+        let all = [&[0; 10][..], &[1, 1, 0], size, &node].concat();
         let bytes = Bytes::from(all);
         let mut input = Decoder::new(&bytes);
         let read = FetchResponse::decode(&mut input, 17)?;
@@ -86,7 +86,7 @@ fn case_j6_a_known_tagged_field_ends_where_it_ends() {
     }
     // What is not known is as long as it says.
     let unknown = |size: u8| {
-        let bytes = Bytes::from([&[0; 14][..], &[1, 1, 50, size, b'x', b'y']].concat());
+        let bytes = Bytes::from([&[0; 10][..], &[1, 1, 50, size, b'x', b'y']].concat());
         FetchResponse::decode(&mut Decoder::new(&bytes), 17).map(|read| read.unknown_tags.get(50).cloned())
     };
     assert_eq!(unknown(2).unwrap().as_deref(), Some(&b"xy"[..]));
