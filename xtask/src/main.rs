@@ -13,6 +13,8 @@ mod deps;
 #[cfg(feature = "tools")]
 mod instructions;
 #[cfg(feature = "tools")]
+mod java;
+#[cfg(feature = "tools")]
 mod seeds;
 #[cfg(feature = "tools")]
 mod settings;
@@ -51,6 +53,8 @@ enum Tool {
     #[cfg(feature = "tools")]
     Instructions(instructions::Instructions),
     #[cfg(feature = "tools")]
+    Java(java::Java),
+    #[cfg(feature = "tools")]
     Settings(settings::Settings),
     #[cfg(feature = "tools")]
     Sim(sim::Sim),
@@ -88,6 +92,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::FuzzSeeds(seeds) => seeds.run()?,
         #[cfg(feature = "tools")]
         Tool::Instructions(instructions) => instructions.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Java(java) => java.run()?,
         #[cfg(feature = "tools")]
         Tool::Settings(settings) => settings.run()?,
         #[cfg(feature = "tools")]

@@ -3,12 +3,13 @@
 //! Each blob begins with its version. A newer one than we know is read as the newest we know, what follows is passed over.
 //! A blob may end before any field behind its list of topics: some clients leave out the last fields of the version they
 //! name. What is missing is empty then. A blob that ends within a field is an error, never a shorter list: a lost partition
-//! would be read by nobody.
+//! would be read by nobody. The rest is as Kafka reads it: any negative length is null, and names need not be UTF-8.
 
 use super::assignor::Member;
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use bytes::{BufMut, BytesMut};
+use kafka_proto::wire::lossy;
 use kafka_proto::{Bytes, Str};
 
 /// What a member subscribes to.
@@ -79,7 +80,7 @@ impl Subscription {
             topics,
             user_data: input.or_end(None, Input::bytes)?,
             owned: if version >= 1 { input.or_end(Vec::new(), Input::partitions)? } else { Vec::new() },
-            generation: if version >= 2 { input.or_end(-1, Input::i32)? } else { -1 },
+            generation: if version >= 2 { input.or_end(-1, Input::i32)?.max(-1) } else { -1 },
             rack: if version >= 3 { input.or_end(None, Input::nullable_string)? } else { None },
         })
     }
@@ -192,25 +193,14 @@ impl Input {
     }
 
     fn nullable_string(&mut self) -> Read<Option<Str>> {
-        match self.i16()? {
-            -1 => Ok(None),
-            len => self.text(len).map(Some),
-        }
-    }
-
-    fn text(&mut self, len: i16) -> Read<Str> {
-        let len = usize::try_from(len).map_err(|_| damaged("has a negative length"))?;
-        Str::try_from(self.take(len)?).map_err(|_| damaged("has a name that is not UTF-8"))
+        let Ok(len) = usize::try_from(self.i16()?) else { return Ok(None) };
+        let bytes = self.take(len)?;
+        Ok(Some(Str::try_from(bytes.clone()).unwrap_or_else(|_| lossy(&bytes))))
     }
 
     fn bytes(&mut self) -> Read<Option<Bytes>> {
-        match self.i32()? {
-            -1 => Ok(None),
-            len => {
-                let len = usize::try_from(len).map_err(|_| damaged("has a negative length"))?;
-                self.take(len).map(Some)
-            }
-        }
+        let Ok(len) = usize::try_from(self.i32()?) else { return Ok(None) };
+        self.take(len).map(Some)
     }
 
     /// A list whose elements have at least `smallest` bytes each, so that a count is believed only as far as there are bytes.
@@ -316,6 +306,25 @@ mod tests {
             let read = Assignment::decode(&assigned.slice(..end));
             assert_eq!(read.is_ok(), end == assigned.len() - 4, "{end} bytes");
         }
+    }
+
+    #[test]
+    fn case_j7_odd_blobs_are_read_as_kafka_reads_them() {
+        // Names that are not UTF-8, of which one is half a surrogate.
+        let read = Subscription::decode(&hex("0001000000020002ff740003eda08000000000ffffffff00"));
+        assert!(read.is_err(), "cut off within a field");
+        let read = Subscription::decode(&hex("0000000000020002ff740003eda080ffffffff")).unwrap();
+        assert_eq!(read.topics, [Str::from("\u{fffd}t"), Str::from("\u{fffd}")]);
+        let read = Assignment::decode(&hex("0000000000010001ff0000000100000007ffffffff")).unwrap();
+        assert_eq!(read.partitions, [TopicPartition::new("\u{fffd}", 7)]);
+        // Any negative length is null where null may be, and any negative generation none.
+        for negative in ["ffff", "fffe", "8000"] {
+            let blob = hex(&format!("0003000000010001748000000000000000ffffff85{negative}"));
+            let read = Subscription::decode(&blob).unwrap();
+            assert_eq!((read.user_data, read.generation, read.rack), (None, -1, None), "{negative}");
+            assert!(Subscription::decode(&hex(&format!("000000000001{negative}ffffffff"))).is_err());
+        }
+        assert!(Subscription::decode(&hex("0000ffffffff")).is_err(), "null topics");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! machine ends a walk by it (revoked, paused, sought), and reads from it how far the application got.
 //!
 //! Invariant: [`Walk::position`] is the offset after the last record returned, or after the last batch once that is finished,
-//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too.
+//! whatever was left in the batch: holes, empty batches, markers and aborted records move it too. It never goes back, and no
+//! record is returned whose offset is not above that of the one before.
 
 use super::config::{Isolation, ReaderConfig};
 use super::fetched::Data;
@@ -106,9 +107,9 @@ impl Chunk {
         Self { topic: topic.clone(), partition, origin, start, end, data, ticket }
     }
 
-    /// All of these bytes, from their first offset on, for benchmarks.
+    /// All of these bytes from offset 0 on, for benchmarks and comparisons.
     #[cfg(feature = "workloads")]
-    pub(crate) fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
+    pub fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
         let origin = Origin { reader: 0, assignment: 0, topic_id: kafka_proto::Uuid::ZERO, leader_epoch: -1 };
         Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
     }
@@ -208,7 +209,7 @@ impl<'a> RecordView<'a> {
 /// A way through a chunk, one record after the other.
 ///
 /// Batches are checked and decompressed when the walk comes to them. Not returned are: records before the position that was asked
-/// for, markers, and with [`Isolation::ReadCommitted`] records of aborted transactions.
+/// for or of an offset that was returned already, markers, and with [`Isolation::ReadCommitted`] records of aborted transactions.
 ///
 /// An error ends the walk, with the position at what could not be read; the partition then stops until it is sought.
 #[derive(Debug)]
@@ -221,6 +222,8 @@ pub struct Walk {
     batches: Batches,
     open: Option<Open>,
     aborts: Option<Aborts>,
+    /// Records before it are passed over: before what was asked for, or of an offset that was returned or passed.
+    floor: i64,
     position: i64,
     check_crcs: bool,
     max_decompressed: usize,
@@ -232,9 +235,6 @@ pub struct Walk {
 #[derive(Debug)]
 struct Open {
     records: RecordSet,
-    /// `None` in the old formats, whose wrappers do not tell it.
-    first: Option<i64>,
-    last: i64,
     next: i64,
     leader_epoch: i32,
 }
@@ -254,6 +254,7 @@ impl Walk {
             open: None,
             aborts: committed
                 .then(|| Aborts { coming: data.aborted.into_iter().rev().collect(), open: Vec::new() }),
+            floor: start,
             position: start,
             check_crcs: config.check_crcs,
             max_decompressed: config.max_decompressed,
@@ -289,7 +290,7 @@ impl Walk {
     }
 
     /// The next record, or `None` at the end of the chunk, after an error, or when the partition was revoked, paused or
-    /// sought since.
+    /// sought since; and where the rest of a batch is passed over, with more to come at the next call.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] naming the position and the next batch, or [`ErrorKind::Unsupported`] for a codec that was left out of this
@@ -301,22 +302,23 @@ impl Walk {
             return Some(Err(error));
         }
         // The borrow of the record goes out, so the fields are taken one by one.
-        let Self { open, ticket, position, done, topic, partition, batches, log_end, .. } = self;
-        let Open { records, first, last, next, leader_epoch } = open.as_mut()?;
-        let problem = match records.next_record()? {
-            Ok(record) if (first.unwrap_or(i64::MIN)..=*last).contains(&record.offset) => {
-                *position = (*position).max(record.offset.saturating_add(1));
+        let Self { open, ticket, floor, position, done, topic, partition, batches, log_end, .. } = self;
+        let Open { records, next, leader_epoch } = open.as_mut()?;
+        match records.next_record_from(*floor)? {
+            Ok(record) => {
+                *floor = record.offset.saturating_add(1);
+                *position = (*position).max(*floor);
                 ticket.position.store(*position, Ordering::Release);
                 let leader_epoch = *leader_epoch;
-                return Some(Ok(RecordView { topic, partition: *partition, leader_epoch, record }));
+                Some(Ok(RecordView { topic, partition: *partition, leader_epoch, record }))
             }
-            Ok(record) => Problem::outside(record.offset),
-            Err(error) => Problem::from(error),
-        };
-        *done = true;
-        ticket.fail();
-        let next = behind_damage(batches, *log_end, *position, Some(*next));
-        Some(Err(problem.error(*position, next).partition(topic, *partition)))
+            Err(error) => {
+                *done = true;
+                ticket.fail();
+                let next = behind_damage(batches, *log_end, *position, Some(*next));
+                Some(Err(Problem::from(error).error(*position, next).partition(topic, *partition)))
+            }
+        }
     }
 
     /// The next record as a message whose key and value are slices of the batch, which they keep alive.
@@ -327,15 +329,21 @@ impl Walk {
     pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
         let origin = self.origin;
         let before = self.position;
-        let (error, offset) = match self.next()? {
-            Ok(record) => {
-                let origin = Origin { leader_epoch: record.leader_epoch, ..origin };
-                match record.to_message(origin) {
-                    Ok(message) => return Some(Ok(message)),
-                    Err(error) => (error, record.offset()),
+        let (error, offset) = loop {
+            match self.next() {
+                Some(Ok(record)) => {
+                    let origin = Origin { leader_epoch: record.leader_epoch, ..origin };
+                    match record.to_message(origin) {
+                        Ok(message) => return Some(Ok(message)),
+                        Err(error) => break (error, record.offset()),
+                    }
                 }
+                Some(Err(error)) => return Some(Err(error)),
+                None => {}
             }
-            Err(error) => return Some(Err(error)),
+            if self.is_done() {
+                return None;
+            }
         };
         // It was not delivered.
         self.set_position(offset.max(before));
@@ -350,7 +358,7 @@ impl Walk {
             return None;
         }
         match &self.open {
-            Some(open) if has_next(&open.records) => Some(Ok(())),
+            Some(open) if has_next(&open.records, self.floor) => Some(Ok(())),
             _ => self.open_next(),
         }
     }
@@ -374,7 +382,7 @@ impl Walk {
             }
             match &self.open {
                 _ if !self.ticket.is_live() => return None,
-                Some(open) if has_next(&open.records) => return Some(Ok(())),
+                Some(open) if has_next(&open.records, self.floor) => return Some(Ok(())),
                 _ => {}
             }
         }
@@ -382,9 +390,6 @@ impl Walk {
 
     /// Makes the batch the open one, or passes over it if nothing of it is to be returned.
     fn open(&mut self, batch: Batch) -> Result<(), RecordsError> {
-        if batch.next_offset() <= self.position {
-            return Ok(());
-        }
         if self.check_crcs {
             batch.verify_crc()?;
         }
@@ -394,14 +399,15 @@ impl Walk {
             None => false,
         };
         if batch.is_control() || is_aborted || batch.record_count() == Some(0) {
-            self.set_position(batch.next_offset());
+            self.set_position(self.position.max(batch.next_offset()));
             return Ok(());
         }
-        let records = batch.records(self.max_decompressed)?;
+        let mut records = batch.records(self.max_decompressed)?;
+        if self.check_crcs {
+            records = records.checking_crcs();
+        }
         self.open = Some(Open {
-            records: pass_over(records, self.position),
-            first: (batch.magic() >= 2).then(|| batch.base_offset()),
-            last: batch.last_offset(),
+            records: if batch.base_offset() < self.floor { pass_over(records, self.floor) } else { records },
             next: batch.next_offset(),
             leader_epoch: batch.partition_leader_epoch(),
         });
@@ -431,11 +437,6 @@ enum Problem {
 }
 
 impl Problem {
-    #[cold]
-    fn outside(offset: i64) -> Self {
-        Self::Corrupt(format!("a record of offset {offset} is outside of its batch"))
-    }
-
     #[cold]
     fn error(self, offset: i64, next: Option<i64>) -> Error {
         match self {
@@ -475,20 +476,24 @@ fn behind_damage(rest: &Batches, log_end: Option<i64>, position: i64, claimed: O
     claimed.or_else(|| following.filter(|batch| batch.magic() >= 2).map(|batch| batch.base_offset()))
 }
 
-/// Whether [`RecordSet::next_record`] would give something.
+/// Whether [`RecordSet::next_record_from`] may give something, and goes on if it does not.
 #[inline]
-fn has_next(records: &RecordSet) -> bool {
+fn has_next(records: &RecordSet, floor: i64) -> bool {
     match records.remaining_records() {
         // Left-over bytes are an error, which the next call tells.
         Some(count) => count > 0 || records.remaining_bytes() > 0,
-        None => records.clone().next_record().is_some(),
+        None => records.clone().next_record_from(floor).is_some(),
     }
 }
 
 /// The first fetched batch may begin before the offset asked for.
-fn pass_over(mut records: RecordSet, position: i64) -> RecordSet {
+#[cold]
+fn pass_over(mut records: RecordSet, floor: i64) -> RecordSet {
     let mut ahead = records.clone();
-    while ahead.next_record().is_some_and(|record| record.is_ok_and(|record| record.offset < position)) {
+    while let Some(Ok(record)) = ahead.next_record()
+        && record.offset < floor
+        && record.headers().all(|header| header.is_ok())
+    {
         records.next_record();
     }
     records

@@ -76,7 +76,7 @@ impl Default for Watermarks {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Data {
     pub(super) bytes: Bytes,
-    /// The offset after the last whole batch; `None` if something is wrong with the very first.
+    /// The offset after the whole batches; `None` if something is wrong with the very first.
     pub(super) next_offset: Option<i64>,
     /// The leader epoch of the last whole batch; -1 if unknown.
     pub(super) leader_epoch: i32,
@@ -157,7 +157,7 @@ fn data(bytes: Bytes, aborted: Vec<(i64, i64)>) -> Result<Data, usize> {
     for batch in &mut batches {
         match batch {
             Ok(batch) => {
-                data.next_offset = Some(batch.next_offset());
+                data.next_offset = data.next_offset.max(Some(batch.next_offset()));
                 data.leader_epoch = batch.partition_leader_epoch();
             }
             Err(_) => {

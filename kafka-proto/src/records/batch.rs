@@ -147,9 +147,9 @@ impl Batch {
         self.header.base_offset + i64::from(self.header.last_offset_delta)
     }
 
-    /// The offset to go on with after this batch.
+    /// The offset to go on with after this batch: behind its first offset at least, should it claim to end before it.
     pub fn next_offset(&self) -> i64 {
-        self.last_offset().saturating_add(1)
+        self.last_offset().max(self.header.base_offset).saturating_add(1)
     }
 
     /// Leader epoch in which the batch was written; -1 if unknown, and in formats 0 and 1.

@@ -166,15 +166,13 @@ impl BatchHeader {
         header.check()
     }
 
-    /// What a reader relies on: offsets do not run backwards or past the end, and the count is a count.
+    /// What a reader relies on: no offset runs past the end, and the count is a count.
     fn check(self) -> Result<Self, RecordsError> {
         if self.record_count < 0 {
             return Err(RecordsError::Corrupt("the record count is negative"));
         }
-        if self.last_offset_delta < 0
-            || self.base_offset.checked_add(i64::from(self.last_offset_delta)).is_none()
-        {
-            return Err(RecordsError::Corrupt("the last offset is before the first"));
+        if self.base_offset.checked_add(i64::from(self.last_offset_delta)).is_none() {
+            return Err(RecordsError::Corrupt("the last offset is out of range"));
         }
         Ok(self)
     }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::crc::crc32;
 use super::header::{BatchHeader, LENGTH_END, take};
 use super::record::Headers;
 use super::{Batch, Compression, Record, RecordSet, RecordsError, TimestampType, compression};
@@ -63,6 +64,12 @@ impl MessageHead {
         let timestamp = if magic == 0 { -1 } else { i64::from_be_bytes(take(input)?) };
         Ok(MessageHead { compression, timestamp_type, timestamp })
     }
+
+    /// The timestamp in a wrapper that has this append time; in format 0 there is none.
+    fn timestamp_in(&self, append_time: Option<i64>) -> i64 {
+        let append_time = append_time.filter(|_| self.timestamp_type != TimestampType::NoTimestamp);
+        append_time.unwrap_or(self.timestamp)
+    }
 }
 
 /// The records of a batch of format 0 or 1.
@@ -80,6 +87,7 @@ pub(super) fn records(batch: &Batch, max_decompressed: usize) -> Result<RecordSe
         append_time: (batch.timestamp_type() == TimestampType::LogAppendTime)
             .then_some(batch.max_timestamp()),
         is_inner: true,
+        check_crcs: false,
     };
     Ok(RecordSet::of_messages(data, messages))
 }
@@ -118,44 +126,74 @@ pub(super) struct Messages {
     /// The wrapper's log append time, which holds for all inside.
     append_time: Option<i64>,
     is_inner: bool,
+    check_crcs: bool,
 }
 
 impl Messages {
-    /// The next message; `None` at the end, and where the rest is no whole message.
-    pub(super) fn read<'a>(
+    /// What is no wrapper has its checksum looked at already.
+    pub(super) fn check_crcs(&mut self) {
+        self.check_crcs = self.is_inner;
+    }
+
+    /// The next message of this offset or a later one; `None` at the end, and where the rest is no whole message. Of those
+    /// before it only the heads are looked at.
+    pub(super) fn read_from<'a>(
         &self,
+        from: i64,
         source: &'a Bytes,
         input: &mut &'a [u8],
     ) -> Option<Result<Record<'a>, RecordsError>> {
-        let entry = next_entry(input)?;
-        Some(entry.and_then(|(offset, message)| self.read_message(source, offset, message)))
+        loop {
+            let read = next_entry(input)?.and_then(|(offset, message)| {
+                let offset = self.base_offset.wrapping_add(offset);
+                let (head, body) = self.read_head(message)?;
+                let is_meant = offset >= from;
+                is_meant.then(|| self.read_message(source, offset, message, head, body)).transpose()
+            });
+            if let Some(read) = read.transpose() {
+                return Some(read);
+            }
+        }
     }
 
-    /// `input` begins with the checksum.
+    /// `input` begins with the checksum. Returns what follows the head too.
+    fn read_head<'a>(&self, mut input: &'a [u8]) -> Result<(MessageHead, &'a [u8]), RecordsError> {
+        let [_, _, _, _, magic] = take(&mut input)?;
+        // Inside a wrapper Kafka takes whatever is not 0 for 1.
+        let head = MessageHead::read(magic.min(1), &mut input)?;
+        if self.is_inner && head.compression != Compression::None {
+            return Err(RecordsError::Corrupt("a compressed message is inside another"));
+        }
+        Ok((head, input))
+    }
+
     fn read_message<'a>(
         &self,
         source: &'a Bytes,
         offset: i64,
-        mut input: &'a [u8],
+        message: &'a [u8],
+        head: MessageHead,
+        mut body: &'a [u8],
     ) -> Result<Record<'a>, RecordsError> {
-        let [_, _, _, _, magic] = take(&mut input)?;
-        if magic > 1 {
-            return Err(RecordsError::UnsupportedMagic(magic as i8));
-        }
-        let head = MessageHead::read(magic, &mut input)?;
-        if self.is_inner && head.compression != Compression::None {
-            return Err(RecordsError::Corrupt("a compressed message is inside another"));
+        if self.check_crcs {
+            verify_crc(message)?;
         }
         Ok(Record {
-            offset: self.base_offset.wrapping_add(offset),
-            timestamp: self.append_time.unwrap_or(head.timestamp),
-            key: read_bytes(&mut input)?,
-            value: read_bytes(&mut input)?,
+            offset,
+            timestamp: head.timestamp_in(self.append_time),
+            key: read_bytes(&mut body)?,
+            value: read_bytes(&mut body)?,
             sequence: None,
             headers: Headers { count: 0, rest: &[], source },
             is_control: false,
         })
     }
+}
+
+fn verify_crc(mut message: &[u8]) -> Result<(), RecordsError> {
+    let stored = u32::from_be_bytes(take(&mut message)?);
+    let computed = crc32([message]);
+    if computed == stored { Ok(()) } else { Err(RecordsError::CrcMismatch { stored, computed }) }
 }
 
 /// Offset and bytes (from the checksum on) of the next entry of a set; `None` if there is no whole one.

@@ -1,13 +1,12 @@
 //! A record and its headers, as views into the batch.
 
-use alloc::string::String;
-
 use bytes::Bytes;
 
 use super::RecordsError;
 use super::header::take;
 use super::varint::read_varint;
 use crate::Str;
+use crate::wire::lossy;
 
 /// One record, as a view into its batch.
 ///
@@ -175,8 +174,7 @@ impl<'a> Headers<'a> {
 }
 
 fn owned(source: &Bytes, header: HeaderView<'_>) -> Header {
-    let key = Str::try_from(source.slice_ref(header.key))
-        .unwrap_or_else(|_| Str::from(String::from_utf8_lossy(header.key).into_owned()));
+    let key = Str::try_from(source.slice_ref(header.key)).unwrap_or_else(|_| lossy(header.key));
     Header { key, value: header.value.map(|value| source.slice_ref(value)) }
 }
 

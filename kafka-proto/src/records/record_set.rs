@@ -61,20 +61,49 @@ impl RecordSet {
     /// The next record.
     #[inline]
     pub fn next_record(&mut self) -> Option<Result<Record<'_>, RecordsError>> {
-        let mut input = self.data.get(self.position..)?;
-        let record = match &mut self.form {
-            Form::Batch(form) if form.remaining == 0 => {
-                let left = core::mem::replace(&mut self.position, usize::MAX) < self.data.len();
-                return left.then_some(Err(RecordsError::Corrupt("bytes are left behind the last record")));
-            }
-            Form::Batch(form) => form.read(&self.data, &mut input),
-            Form::Messages(messages) => messages.read(&self.data, &mut input)?,
-        };
-        self.position = match record {
-            Ok(_) => self.data.len() - input.len(),
-            Err(_) => usize::MAX,
-        };
-        Some(record)
+        self.next_record_from(i64::MIN)
+    }
+
+    /// The next record of this offset or a later one. Records before it are passed over, wherever in the batch they stand.
+    #[inline]
+    pub fn next_record_from(&mut self, offset: i64) -> Option<Result<Record<'_>, RecordsError>> {
+        loop {
+            let mut input = self.data.get(self.position..)?;
+            let record = match &mut self.form {
+                Form::Batch(form) if form.remaining == 0 => {
+                    let left = core::mem::replace(&mut self.position, usize::MAX) < self.data.len();
+                    return left
+                        .then_some(Err(RecordsError::Corrupt("bytes are left behind the last record")));
+                }
+                Form::Batch(form) => form.read(&self.data, &mut input),
+                Form::Messages(messages) => messages.read_from(offset, &self.data, &mut input)?,
+            };
+            let record = match record {
+                Ok(record) if record.offset < offset => match passed_over(&record) {
+                    Ok(()) => {
+                        self.position = self.data.len() - input.len();
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                record => record,
+            };
+            self.position = match record {
+                Ok(_) => self.data.len() - input.len(),
+                Err(_) => usize::MAX,
+            };
+            return Some(record);
+        }
+    }
+
+    /// Has the checksums of messages inside a compressed one (formats 0 and 1) compared as they are read. The wrapper's own
+    /// checksum says nothing of them where a broker has packed them anew. Elsewhere records have no checksums.
+    #[must_use]
+    pub fn checking_crcs(mut self) -> Self {
+        if let Form::Messages(messages) = &mut self.form {
+            messages.check_crcs();
+        }
+        self
     }
 
     /// How many (decompressed) bytes are not read yet: an upper bound of what the records left can take.
@@ -125,6 +154,12 @@ impl BatchForm {
             is_control: self.is_control,
         })
     }
+}
+
+/// A record that nobody gets to see must be whole all the same.
+#[cold]
+fn passed_over(record: &Record<'_>) -> Result<(), RecordsError> {
+    record.headers().try_for_each(|header| header.map(drop))
 }
 
 /// The count; the headers themselves are read on demand.

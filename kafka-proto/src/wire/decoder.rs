@@ -3,13 +3,14 @@
 //! Invariant: once there is an error, no bytes are left, so that every value is its default, no array has an element and
 //! nothing is allocated.
 
+use super::lossy::lossy;
 use super::{
     DecodeError, DecodeErrorKind, Field, Fixed, INLINE, Int, Ints, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES,
     MAX_TAGS, PADDED, Records, Run, Source, Struct, UnknownTags,
 };
 use crate::message::Facts;
 use crate::{Str, VersionRange};
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// No array gets more room than this beyond the elements that have been seen.
@@ -141,14 +142,12 @@ impl<'a> Decoder<'a> {
         0
     }
 
-    /// A length or count: int32, or in flexible versions an unsigned varint of one more. `None` is null.
+    /// A length or count: int32, or in flexible versions an unsigned varint of one more. `None` is null, which any negative
+    /// number means.
     fn length(&mut self, name: &'static str, nullable: bool) -> Option<usize> {
-        let len = if self.flexible {
-            self.uvarint(name).checked_sub(1)
-        } else {
-            u32::try_from(self.fixed::<i32>(name)).ok()
-        };
-        self.not_null(len.map(|n| n as usize), name, nullable)
+        let len =
+            if self.flexible { self.uvarint(name).wrapping_sub(1) as i32 } else { self.fixed::<i32>(name) };
+        self.not_null(usize::try_from(len).ok(), name, nullable)
     }
 
     fn short_length(&mut self, name: &'static str, nullable: bool) -> Option<usize> {
@@ -181,9 +180,7 @@ impl<'a> Decoder<'a> {
             return None;
         }
         let slice = self.take(len, name);
-        let text = Str::try_from(self.share(slice));
-        // Java replaces bad bytes, so brokers may hold and send such names.
-        Some(text.unwrap_or_else(|_| Str::from(String::from_utf8_lossy(slice).into_owned())))
+        Some(Str::try_from(self.share(slice)).unwrap_or_else(|_| lossy(slice)))
     }
 
     #[inline(never)]
@@ -220,6 +217,7 @@ impl<'a> Decoder<'a> {
         unknown
     }
 
+    /// As Kafka does it: a known field ends where it ends, whatever size was told.
     fn one_tag(
         &mut self,
         names: &[&'static str],
@@ -229,17 +227,11 @@ impl<'a> Decoder<'a> {
         let tag = self.uvarint("tag");
         let name = names.get(tag as usize).copied().unwrap_or("tag");
         let size = self.uvarint(name) as usize;
+        if self.failed() || read(self, tag) {
+            return;
+        }
         let value = self.take(size, name);
-        if self.failed() {
-            return;
-        }
-        let after = core::mem::replace(&mut self.rest, value);
-        let known = read(self, tag);
-        if self.failed() {
-            return;
-        }
-        self.rest = after;
-        if !known {
+        if !self.failed() {
             unknown.insert(tag, self.share(value));
         }
     }

@@ -45,6 +45,54 @@ fn bad_utf8_is_replaced() {
     assert_eq!(&*text, "a\u{fffd}b");
 }
 
+/// Kafka's own numbers are signed: a compact length of 2^31 and more is a negative one.
+#[test]
+fn case_j5_any_negative_length_is_null() {
+    use crate::Message;
+    use crate::messages::{heartbeat::HeartbeatResponse, unregister_broker::UnregisterBrokerResponse};
+    let message = |length: &[u8]| {
+        let bytes = Bytes::from([&[0, 0, 0, 0, 0, 0][..], length, &[0]].concat());
+        UnregisterBrokerResponse::decode(&mut Decoder::new(&bytes), 0)
+    };
+    for length in [&[0][..], &[0x80, 0], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x81, 0x80, 0x80, 0x80, 0x08]] {
+        assert_eq!(message(length).unwrap().error_message, None, "{length:x?}");
+    }
+    assert_eq!(message(&[1]).unwrap().error_message.as_deref(), Some(""));
+    // One less than the smallest number is the largest one.
+    assert!(message(&[0x80, 0x80, 0x80, 0x80, 0x08]).is_err());
+    let classic = Bytes::from_static(&[0xff, 0xfe]);
+    assert_eq!(read::<Option<Str>>(&classic, "name").unwrap(), None);
+    let tags = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+    assert!(HeartbeatResponse::decode(&mut Decoder::new(&tags), 4).is_err());
+}
+
+/// Kafka passes over the size of a tagged field that it knows, so what it says makes no difference.
+#[test]
+fn case_j6_a_known_tagged_field_ends_where_it_ends() {
+    use crate::Message;
+    use crate::messages::fetch::{FetchResponse, NodeEndpoint};
+    // No topics; a tag 0 of one node, and how much it says that it takes.
+    let message = |size: &[u8]| {
+        let node = [2, 0, 0, 0, 7, 2, b'h', 0, 0, 0, 9, 0, 0];
+        let all = [&[0; 10][..], &[1, 1, 0], size, &node].concat();
+        let bytes = Bytes::from(all);
+        let mut input = Decoder::new(&bytes);
+        let read = FetchResponse::decode(&mut input, 17)?;
+        Ok::<_, DecodeError>((read.node_endpoints, input.remaining()))
+    };
+    let node = NodeEndpoint { node_id: 7, host: "h".into(), port: 9, ..NodeEndpoint::default() };
+    for size in [&[13][..], &[12], &[0], &[100], &[0xff, 0xff, 0xff, 0xff, 0x0f]] {
+        assert_eq!(message(size).unwrap(), (vec![node.clone()], 0), "{size:x?}");
+    }
+    // What is not known is as long as it says.
+    let unknown = |size: u8| {
+        let bytes = Bytes::from([&[0; 10][..], &[1, 1, 50, size, b'x', b'y']].concat());
+        FetchResponse::decode(&mut Decoder::new(&bytes), 17).map(|read| read.unknown_tags.get(50).cloned())
+    };
+    assert_eq!(unknown(2).unwrap().as_deref(), Some(&b"xy"[..]));
+    assert!(unknown(3).is_err());
+}
+
 #[test]
 fn null_is_refused_where_the_type_is_not_an_option() {
     let input = Bytes::from_static(&[0xff, 0xff]);

@@ -16,6 +16,7 @@ mod grammar;
 mod layout;
 mod model;
 mod rust;
+mod samples;
 mod shapes;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod tree;
 
 pub use fuzz::fuzz;
 use model::File;
+pub use samples::{ResponseType, Sample, Schema};
 use std::error::Error;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Walks: what is returned, and where they stand.
 
 use super::*;
+use crate::message::Origin;
+use crate::reader::fetched::Data;
 use kafka_proto::messages::fetch::AbortedTransaction;
 use kafka_proto::records::Compression;
 
@@ -88,6 +90,136 @@ fn message_sets_of_old_brokers_are_walked() {
             assert_eq!(rig.read(), [1, 2]);
         }
     }
+}
+
+/// A message of an old format; what is 0 in it is 1.
+fn old_message(magic: u8, attributes: u8, offset: i64, timestamp: i64, value: &[u8]) -> Vec<u8> {
+    let mut body = vec![magic, attributes];
+    if magic > 0 {
+        body.extend(timestamp.to_be_bytes());
+    }
+    body.extend((-1i32).to_be_bytes());
+    body.extend((value.len() as i32).to_be_bytes());
+    body.extend(value);
+    let mut crc = flate2::Crc::new();
+    crc.update(&body);
+    let size = (body.len() + 4) as i32;
+    [&offset.to_be_bytes()[..], &size.to_be_bytes(), &crc.sum().to_be_bytes(), &body].concat()
+}
+
+/// A message around others, packed with gzip.
+fn wrapper(magic: u8, attributes: u8, offset: i64, inner: &[Vec<u8>]) -> Vec<u8> {
+    let plain = [Bytes::from(inner.concat())];
+    let packed = kafka_proto::records::compression::compress(Compression::Gzip, magic, None, &plain).unwrap();
+    old_message(magic, attributes | 1, offset, 99, &packed)
+}
+
+/// Offsets and timestamps of what a walk from offset `start` returns, and how it ended.
+fn walked(start: i64, check_crcs: bool, batches: &[Vec<u8>]) -> (Vec<(i64, i64)>, bool) {
+    let data = Data { bytes: batches.concat().into(), ..Data::default() };
+    let origin = Origin { reader: READER, assignment: 1, topic_id: Uuid::ZERO, leader_epoch: -1 };
+    let chunk = Chunk::new(&"t".into(), 0, origin, (start, -1), data);
+    let mut walk = Walk::new(chunk, &ReaderConfig { check_crcs, ..ReaderConfig::default() });
+    let mut seen = Vec::new();
+    while let Some(read) = walk.next_message() {
+        let Ok(message) = read else { return (seen, false) };
+        seen.push((message.offset.unwrap(), message.timestamp.unwrap()));
+    }
+    (seen, true)
+}
+
+fn offsets((seen, is_whole): (Vec<(i64, i64)>, bool)) -> Option<Vec<i64>> {
+    is_whole.then(|| seen.into_iter().map(|(offset, _)| offset).collect())
+}
+
+#[test]
+fn case_j8_odd_offsets_of_wrappers_are_read_as_kafka_reads_them() {
+    let inner = |magic, offsets: &[i64]| -> Vec<Vec<u8>> {
+        offsets.iter().map(|offset| old_message(magic, 0, *offset, 5, b"v")).collect()
+    };
+    let read =
+        |magic, offset, inner: &[Vec<u8>]| offsets(walked(0, true, &[wrapper(magic, 0, offset, inner)]));
+    // Format 0 has its offsets inside, whatever stands outside.
+    for outside in [0, 2, 7, 100] {
+        assert_eq!(read(0, outside, &inner(0, &[5, 6, 7])), Some(vec![5, 6, 7]), "{outside}");
+    }
+    // Format 1 counts back from the wrapper's, but for 0; an offset that is larger than the last one stays so.
+    assert_eq!(read(1, 7, &inner(1, &[0, 1, 2])), Some(vec![5, 6, 7]));
+    assert_eq!(read(1, 0, &inner(1, &[0, 1, 2])), Some(vec![0, 1, 2]));
+    assert_eq!(read(1, 7, &inner(1, &[0, 9, 10, 2])), Some(vec![5, 14, 15]));
+    assert_eq!(read(1, 1, &inner(1, &[0, 1, 2])), None);
+    assert_eq!(read(1, -1, &inner(1, &[0, 1, 2])), None);
+    // A format that there is not yet is read as 1.
+    assert_eq!(read(1, 7, &inner(9, &[0, 1])), Some(vec![6, 7]));
+}
+
+#[test]
+fn case_j9_messages_without_timestamps_get_none_from_their_wrapper() {
+    let inner = [old_message(0, 0, 0, 0, b"v"), old_message(1, 0, 1, 5, b"v")];
+    let append_time = wrapper(1, 0x08, 7, &inner);
+    assert_eq!(walked(0, true, &[append_time]), (vec![(6, -1), (7, 99)], true));
+    assert_eq!(walked(0, true, &[wrapper(1, 0, 7, &inner)]), (vec![(6, -1), (7, 5)], true));
+    assert_eq!(walked(0, true, &[wrapper(0, 0, 7, &inner)]), (vec![(0, -1), (1, 5)], true));
+}
+
+#[test]
+fn case_j10_checksums_inside_a_wrapper_are_compared() {
+    for magic in [0, 1] {
+        let mut inner: Vec<_> = (0..3).map(|offset| old_message(magic, 0, offset, 5, b"v")).collect();
+        inner[1][12] ^= 1;
+        let set = [wrapper(magic, 0, 2, &inner)];
+        assert_eq!(walked(0, true, &set), (vec![(0, if magic == 0 { -1 } else { 5 })], false));
+        assert_eq!(walked(0, false, &set).0.len(), 3, "where nobody wants them compared");
+        // What is passed over has none.
+        assert_eq!(offsets(walked(2, true, &set)), Some(vec![2]));
+    }
+}
+
+#[test]
+fn case_j11_a_batch_may_lie_about_its_last_offset() {
+    let of = |last, deltas: &[i32]| {
+        Batch { last, deltas: deltas.to_vec(), ..Batch::plain(10, 11) }.bytes().to_vec()
+    };
+    assert_eq!(offsets(walked(0, true, &[of(0, &[0, 1, 2])])), Some(vec![10, 11, 12]));
+    assert_eq!(offsets(walked(0, true, &[of(-1, &[0, 1])])), Some(vec![10, 11]));
+    assert_eq!(offsets(walked(0, true, &[of(i32::MIN, &[0])])), Some(vec![10]));
+    let next = Batch::plain(12, 14).bytes().to_vec();
+    assert_eq!(offsets(walked(0, true, &[of(9, &[0]), next.clone()])), Some(vec![10, 12, 13]));
+    assert_eq!(offsets(walked(0, true, &[of(0, &[0, 2]), next])), Some(vec![10, 12, 13]));
+    // It goes on behind the batch all the same.
+    let mut rig = Rig::reading(1, |_| ());
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch { last: -5, ..Batch::plain(0, 1) }])]);
+    assert_eq!(rig.read(), [0]);
+    assert_eq!(listed(&rig.fetch(1)), [(0, 1)]);
+}
+
+#[test]
+fn case_j12_offsets_that_go_back_are_passed_over() {
+    let of =
+        |deltas: &[i32]| Batch { deltas: deltas.to_vec(), last: 9, ..Batch::plain(10, 11) }.bytes().to_vec();
+    assert_eq!(offsets(walked(0, true, &[of(&[0, 3, 1, 2, 3, 4])])), Some(vec![10, 13, 14]));
+    assert_eq!(offsets(walked(0, true, &[of(&[-3, 0])])), Some(vec![7, 10]));
+    assert_eq!(offsets(walked(9, true, &[of(&[-3, 0])])), Some(vec![10]));
+    // Also at the end of a batch that another one follows, and where nothing else is left of a chunk.
+    let next = Batch::plain(20, 22).bytes().to_vec();
+    assert_eq!(offsets(walked(0, true, &[of(&[5, 0]), next])), Some(vec![15, 20, 21]));
+    assert_eq!(offsets(walked(50, true, &[of(&[5, 0])])), Some(vec![]));
+    let old = |offset| old_message(1, 0, offset, 5, b"v");
+    assert_eq!(offsets(walked(0, true, &[old(4), old(3), old(4), old(5)])), Some(vec![4, 5]));
+    let set = wrapper(1, 0, 7, &[old(0), old(2), old(1)]);
+    assert_eq!(offsets(walked(0, true, &[set, old(8)])), Some(vec![6, 8]));
+}
+
+#[test]
+fn case_j12_what_is_passed_over_must_be_whole() {
+    let mut batch = Batch { deltas: vec![3, 0], last: 9, ..Batch::plain(10, 11) }.bytes().to_vec();
+    // The last record ends with its header's value "1", of which one byte is told.
+    let end = batch.len();
+    batch[end - 2] = 1;
+    let sum = kafka_proto::records::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(walked(0, true, &[batch]), (vec![(13, 1003)], false));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Written as Kafka's own client does: independent blocks of 64 KiB, no checksums but that of the header. At format 0
 //! Kafka computes that one over the wrong bytes (KIP-57), and so does this; it is not checked there. Read are linked
-//! blocks and block checksums too. A content checksum is skipped, and reading stops at the end mark, as Kafka does:
-//! the batch has a checksum of its own.
+//! blocks, as other writers make them, and block checksums too. A content checksum is skipped, and reading stops at the end mark, as
+//! Kafka does: the batch has a checksum of its own.
 
 use bytes::Bytes;
 use lz4_flex::block::{
@@ -34,7 +34,11 @@ const VERSION_1: u8 = 0x40;
 const INDEPENDENT: u8 = 0x20;
 const BLOCK_CHECKSUMS: u8 = 0x10;
 const CONTENT_SIZE: u8 = 0x08;
-const DICTIONARY: u8 = 0x01;
+const CONTENT_CHECKSUM: u8 = 0x04;
+/// A dictionary, and what has no meaning yet.
+const UNSUPPORTED: u8 = 0x03;
+/// The only bits of the block descriptor that have a meaning.
+const BLOCK_SIZE: u8 = 0x70;
 
 pub(super) fn decompress(packed: &[u8], magic: u8, limit: usize) -> Result<Vec<u8>, RecordsError> {
     let mut input = packed;
@@ -50,6 +54,7 @@ pub(super) fn decompress(packed: &[u8], magic: u8, limit: usize) -> Result<Vec<u
 struct Frame {
     linked: bool,
     block_checksums: bool,
+    content_checksum: bool,
     max_block: usize,
 }
 
@@ -60,8 +65,8 @@ impl Frame {
         }
         let described = *input;
         let [flg, bd] = take(input)?;
-        if flg & VERSION_BITS != VERSION_1 || flg & DICTIONARY != 0 {
-            return Err(corrupt("version or dictionary is not supported"));
+        if flg & VERSION_BITS != VERSION_1 || flg & UNSUPPORTED != 0 || bd & !BLOCK_SIZE != 0 {
+            return Err(corrupt("a version, dictionary or flag is not supported"));
         }
         if flg & CONTENT_SIZE != 0 {
             take::<8>(input)?;
@@ -75,14 +80,22 @@ impl Frame {
             size @ 4..=7 => 1 << (8 + 2 * size),
             _ => return Err(corrupt("the block size is not known")),
         };
-        Ok(Frame { linked: flg & INDEPENDENT == 0, block_checksums: flg & BLOCK_CHECKSUMS != 0, max_block })
+        Ok(Frame {
+            linked: flg & INDEPENDENT == 0,
+            block_checksums: flg & BLOCK_CHECKSUMS != 0,
+            content_checksum: flg & CONTENT_CHECKSUM != 0,
+            max_block,
+        })
     }
 
     /// The next block and whether it is stored as it is; `None` at the end mark.
     fn next_block<'a>(&self, input: &mut &'a [u8]) -> Result<Option<(&'a [u8], bool)>, RecordsError> {
         let size = u32::from_le_bytes(take(input)?);
         let (len, stored) = ((size & !STORED) as usize, size & STORED != 0);
-        if size == 0 {
+        if len == 0 {
+            if self.content_checksum {
+                take::<4>(input)?;
+            }
             return Ok(None);
         }
         if len > self.max_block {

@@ -2,7 +2,7 @@
 //!
 //! A frame is 8 bytes of magic, two int32 versions, then blocks with an int32 length before each. Streams may follow
 //! each other; the magic cannot be mistaken for a length, as it would be negative. Fewer bytes at the end than a length has are
-//! ignored, as snappy-java does.
+//! ignored, as snappy-java does. It does not look at the versions of the first header, nor at the second half of a later magic.
 
 use bytes::Bytes;
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
@@ -13,6 +13,8 @@ use super::{Compression, RecordsError, unreadable, unwritable};
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 /// Magic, version 1, oldest compatible version 1.
 const HEADER: [u8; 16] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
+/// Further streams of older versions are refused.
+const OLDEST: i32 = 1;
 /// The bytes before each block.
 const LENGTH: usize = 4;
 /// What snappy-java packs at a time, in bytes.
@@ -22,21 +24,32 @@ const MAX_RATIO: usize = 22;
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordsError> {
     let mut out = Vec::new();
-    if !packed.starts_with(&MAGIC) {
+    if packed.len() < HEADER.len() || !packed.starts_with(&MAGIC) {
         decompress_block(packed, &mut out, limit)?;
         return Ok(out);
     }
-    let mut rest = packed;
+    let mut rest = &packed[HEADER.len()..];
     while rest.len() >= LENGTH {
-        if rest.starts_with(&MAGIC) {
-            rest = rest
-                .get(HEADER.len()..)
-                .ok_or_else(|| unreadable(Compression::Snappy, "a header is cut off"))?;
-            continue;
+        if rest.starts_with(&MAGIC[..LENGTH]) {
+            pass_header(&mut rest)?;
+        } else {
+            decompress_block(next_block(&mut rest)?, &mut out, limit)?;
         }
-        decompress_block(next_block(&mut rest)?, &mut out, limit)?;
     }
     Ok(out)
+}
+
+/// Passes over the header of another stream.
+fn pass_header(rest: &mut &[u8]) -> Result<(), RecordsError> {
+    let corrupt = |reason: &str| unreadable(Compression::Snappy, reason);
+    let (header, after) =
+        rest.split_first_chunk::<{ HEADER.len() }>().ok_or_else(|| corrupt("a header is cut off"))?;
+    let [magic @ .., a, b, c, d, _, _, _, _] = header;
+    if *magic == MAGIC && i32::from_be_bytes([*a, *b, *c, *d]) < OLDEST {
+        return Err(corrupt("the version is not known"));
+    }
+    *rest = after;
+    Ok(())
 }
 
 fn next_block<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordsError> {
