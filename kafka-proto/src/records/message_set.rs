@@ -115,8 +115,11 @@ fn inner_base_offset(wrapper: &Batch, last_inner: i64) -> Result<i64, RecordsErr
     if wrapper.magic() == 0 || wrapper.base_offset() == 0 {
         return Ok(0);
     }
-    let base = wrapper.base_offset().checked_sub(last_inner).filter(|base| *base >= 0);
-    base.ok_or(RecordsError::Corrupt("a compressed message has a smaller offset than the last inside"))
+    if wrapper.base_offset() < last_inner {
+        return Err(RecordsError::Corrupt("a compressed message has a smaller offset than the last inside"));
+    }
+    // What overflows here does so again where it is added, and the last message has the wrapper's offset.
+    Ok(wrapper.base_offset().wrapping_sub(last_inner))
 }
 
 /// How to read the messages of a set.

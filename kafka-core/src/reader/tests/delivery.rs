@@ -147,6 +147,7 @@ fn case_j8_odd_offsets_of_wrappers_are_read_as_kafka_reads_them() {
     assert_eq!(read(1, 7, &inner(1, &[0, 1, 2])), Some(vec![5, 6, 7]));
     assert_eq!(read(1, 0, &inner(1, &[0, 1, 2])), Some(vec![0, 1, 2]));
     assert_eq!(read(1, 7, &inner(1, &[0, 9, 10, 2])), Some(vec![5, 14, 15]));
+    assert_eq!(read(1, 7, &inner(1, &[0, 1, i64::MIN + 2])), Some(vec![7]));
     assert_eq!(read(1, 1, &inner(1, &[0, 1, 2])), None);
     assert_eq!(read(1, -1, &inner(1, &[0, 1, 2])), None);
     // A format that there is not yet is read as 1.
