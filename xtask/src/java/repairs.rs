@@ -90,8 +90,13 @@ fn inside(question: &[u8], codec: u8, change: fn(&mut [u8]) -> bool) -> Vec<Vec<
     let mut repaired = question.to_vec();
     for batch in batches(question) {
         let batch = &mut repaired[batch];
+        let mut sealed = batch.to_vec();
+        seal(&mut sealed);
+        // A checksum that was wrong stays so.
+        let is_right = sealed == *batch;
         if let Some(packed) = packed_at(batch, codec)
             && change(&mut batch[packed..])
+            && is_right
         {
             seal(batch);
         }
