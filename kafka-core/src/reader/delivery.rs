@@ -482,8 +482,14 @@ fn has_next(records: &RecordSet, floor: i64) -> bool {
     match records.remaining_records() {
         // Left-over bytes are an error, which the next call tells.
         Some(count) => count > 0 || records.remaining_bytes() > 0,
-        None => records.clone().next_record_from(floor).is_some(),
+        None => has_next_message(records, floor),
     }
+}
+
+/// In the old formats only reading tells.
+#[cold]
+fn has_next_message(records: &RecordSet, floor: i64) -> bool {
+    records.clone().next_record_from(floor).is_some()
 }
 
 /// The first fetched batch may begin before the offset asked for.
