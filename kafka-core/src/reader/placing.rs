@@ -5,6 +5,7 @@
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
+use super::session::Session;
 use super::trouble::passes;
 use crate::client::cluster::{Cluster, Node, Topic, made_again};
 use crate::client::machine::{Hint, Now};
@@ -66,6 +67,9 @@ impl ReaderMachine {
             return;
         }
         self.names.remove(&old);
+        // A session knows its partitions by id, and would ask for those of the old topic for ever.
+        let sessions = self.brokers.values_mut().map(|broker| &mut broker.session);
+        sessions.filter(|session| session.has_topic(old)).for_each(Session::restart);
         ids.into_iter().for_each(|id| self.recreated(id, old, topic.id));
     }
 

@@ -100,6 +100,11 @@ impl Session {
         set(&mut self.forget, cursor, forget);
     }
 
+    /// Whether the broker was told of partitions of this topic.
+    pub(super) fn has_topic(&self, id: Uuid) -> bool {
+        self.members.values().any(|member| member.topic_id == id)
+    }
+
     /// Gives the session up; the next request ends it at the broker and makes a new one.
     pub(super) fn restart(&mut self) {
         self.epoch = 0;

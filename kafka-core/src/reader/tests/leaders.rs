@@ -429,6 +429,23 @@ fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0), (1, 3)], Uuid([2; 16])));
 }
 
+/// Found by the simulator, remade 461372202: the session kept the old topic's partition, since its position was the same again.
+#[test]
+fn a_session_forgets_a_topic_that_was_made_anew() {
+    let mut rig = Rig::new();
+    rig.version = 13;
+    rig.topic_with_id(Uuid([1; 16]), &[(1, 0)]);
+    rig.assign([at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![caught_up(0, 0)]);
+    rig.topic_with_id(Uuid([2; 16]), &[(1, 0)]);
+    rig.take_error();
+    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    let plan = rig.fetch(1);
+    assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0)], Uuid([2; 16])));
+    assert_eq!(plan.request.session_epoch, 0, "of a new session");
+}
+
 /// Found by the simulator, outdated 777060: the first answer was a lagging broker's.
 #[test]
 fn an_id_that_no_leader_knew_costs_nothing() {
