@@ -438,9 +438,11 @@ fn a_session_forgets_a_topic_that_was_made_anew() {
     rig.assign([at(0)]);
     rig.fetch(1);
     rig.brought(1, vec![caught_up(0, 0)]);
+    rig.fetch(1);
     rig.topic_with_id(Uuid([2; 16]), &[(1, 0)]);
     rig.take_error();
     rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.brought(1, vec![]);
     let plan = rig.fetch(1);
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0)], Uuid([2; 16])));
     assert_eq!(plan.request.session_epoch, 0, "of a new session");
