@@ -28,7 +28,7 @@ const HEARD: Duration = Duration::from_millis(300);
 /// After so many answers larger requests may be tried again.
 const PATIENCE: u32 = 8;
 /// So many requests are too large from nobody: a client that had not heard of the end of its connection may send some.
-const BREACHES: u32 = 3;
+const BREACHES: u32 = 6;
 /// So often in a row a leader may come to nothing: its group has begun another round meanwhile.
 const ROUNDS: u32 = 4;
 /// The length of a batch's header.
