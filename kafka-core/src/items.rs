@@ -3,9 +3,15 @@
 //! The tests stand in `items.rs` beside those of each area. `PROPTEST_CASES` says how many cases each of them tries.
 
 use crate::client::fit::lift;
+use kafka_proto::messages::list_offsets::ListOffsetsPartitionResponse;
 use kafka_proto::{ApiKey, Bytes, ErrorCode, ResponseKind, frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::time::Duration;
+
+/// The bounds of the first wait before something is tried again, and the longest of all, with the default settings.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(80);
+pub(crate) const LONGEST: Duration = Duration::from_millis(1200);
 
 /// What is wrong with an item, and in how many of the answers that it is asked for in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +121,23 @@ pub(crate) fn noise() -> impl Strategy<Value = Noise> {
 pub(crate) fn version(api: ApiKey) -> impl Strategy<Value = i16> {
     let versions = api.versions();
     versions.min..=versions.max
+}
+
+/// What ListOffsets says of a partition; version 0 does so in a list.
+pub(crate) fn listed_offset(
+    version: i16,
+    partition_index: i32,
+    error_code: i16,
+    offset: i64,
+) -> ListOffsetsPartitionResponse {
+    let (offset, old_style_offsets) = if version == 0 { (-1, vec![offset]) } else { (offset, vec![]) };
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code,
+        offset,
+        old_style_offsets: old_style_offsets.into(),
+        ..Default::default()
+    }
 }
 
 /// A response as a connection of that version brings it.

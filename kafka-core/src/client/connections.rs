@@ -75,6 +75,11 @@ impl Client {
         self.config.connect_timeout / u32::try_from(sharing).unwrap_or(1).max(1)
     }
 
+    /// The negative ids that stand for the bootstrap addresses, in their order.
+    pub(super) fn bootstrap_ids(&self) -> impl Iterator<Item = i32> + use<> {
+        (0..self.config.bootstrap.len()).map(|at| -1 - at as i32)
+    }
+
     /// Where a broker, or the bootstrap address behind a negative id, is to be found.
     pub(super) fn address_of(&self, broker: i32) -> Option<Address> {
         if let Some(node) = self.metadata.cluster.nodes.get(&broker) {

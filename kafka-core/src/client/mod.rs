@@ -507,8 +507,8 @@ impl Client {
 
     fn any_bootstrap(&mut self) -> Target {
         self.stats.rebootstraps += 1;
-        let at = self.random.below(self.config.bootstrap.len() as u64);
-        Target::Broker(-1 - at as i32)
+        let at = self.random.below(self.config.bootstrap.len() as u64) as usize;
+        self.bootstrap_ids().nth(at).map_or(Target::Any, Target::Broker)
     }
 
     fn metadata_answered(&mut self, now: Now, answer: Answer) {

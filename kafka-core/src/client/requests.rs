@@ -113,7 +113,7 @@ impl Client {
             if !candidates.is_empty() {
                 self.stats.rebootstraps += 1;
             }
-            candidates.extend((0..self.config.bootstrap.len()).map(|i| -1 - i as i32));
+            candidates.extend(self.bootstrap_ids());
         }
         // Equal ones are taken in turn, from a start that differs from client to client.
         let start = self.random.below(candidates.len() as u64) as usize;
@@ -130,8 +130,7 @@ impl Client {
 
     /// Whether any broker, or bootstrap address, may yet turn out to be one.
     fn has_hope(&self) -> bool {
-        let bootstrap = (0..self.config.bootstrap.len()).map(|i| -1 - i as i32);
-        let mut all = self.metadata.cluster.nodes.keys().copied().chain(bootstrap);
+        let mut all = self.metadata.cluster.nodes.keys().copied().chain(self.bootstrap_ids());
         all.any(|broker| self.lanes.get((broker, Lane::Other)).is_none_or(|l| !l.is_hopeless))
     }
 

@@ -229,8 +229,8 @@ impl<R> Client<R> {
             Start::At { offset, .. } => return Ok(Some(offset)),
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
-        let (deadline, mut last) = (self.deadline(), None);
-        for attempt in 0.. {
+        let (deadline, mut last, mut attempt) = (self.deadline(), None, 0);
+        loop {
             let now = self.handle.now().instant;
             if now >= deadline {
                 let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
@@ -244,10 +244,10 @@ impl<R> Client<R> {
             }
             self.handle.with(|state| state.core.refresh_metadata());
             let backoff = self.handle.with(|state| state.core.backoff(attempt));
+            attempt += 1;
             let again = (self.handle.now().instant + backoff).min(deadline);
             Alarm::new(self.handle.shared(), again).await;
         }
-        Err(Error::new(ErrorKind::Closed))
     }
 
     /// The offset that the leader tells, -1 where there is none; `None` where its answer lacks the partition.
@@ -377,14 +377,12 @@ fn outcome(code: i16, topic: &Str, message: Option<Str>) -> Result<()> {
 fn may_pass(error: &Error) -> bool {
     use ErrorCode::{RequestTimedOut, UnknownTopicId, UnknownTopicOrPartition};
     let is_answer = matches!(error.code(), Some(RequestTimedOut | UnknownTopicId | UnknownTopicOrPartition));
-    error.is_retriable() && !is_answer || error.context().detail.as_deref() == Some(LACKING)
+    error.is_retriable() && !is_answer
 }
-
-const LACKING: &str = "the answer lacks it";
 
 /// An answer that does not name what it was asked for.
 fn lacking(api: ApiKey) -> Error {
-    Error::broker(ErrorCode::UnknownServerError).api(api).detail(Str::from_static(LACKING))
+    Error::broker(ErrorCode::UnknownServerError).api(api).detail(Str::from_static("the answer lacks it"))
 }
 
 fn unexpected(response: &ResponseKind) -> Error {

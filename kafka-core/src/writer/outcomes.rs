@@ -152,11 +152,10 @@ impl Producer {
                 self.retry(now, (index, broker), pending, error());
             }
             // The limit may have been lowered since it was appended: its halves, under other sequences, would be there twice.
-            Verdict::TooLarge if pending.maybe_written && pending.stamp.is_some() => {
-                self.give_up(index, &pending, error());
-            }
-            // Nobody waits for the halves of what was given up.
-            Verdict::TooLarge if batch.tickets.is_resolved() || !can_split(&batch) => {
+            // And nobody waits for the halves of what was given up.
+            Verdict::TooLarge
+                if pending.keeps_its_stamp() || batch.tickets.is_resolved() || !can_split(&batch) =>
+            {
                 self.give_up(index, &pending, error());
             }
             Verdict::TooLarge => self.split_later(index, pending, error()),

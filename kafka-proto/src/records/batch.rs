@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::crc::{crc32, crc32c};
+use super::crc::{compare, crc32, crc32c};
 use super::header::{BatchHeader, CRC_FROM, HEADER_LEN, LENGTH_END, take};
 use super::{Compression, RecordSet, RecordsError, compression, message_set};
 use crate::wire::Records;
@@ -242,10 +242,7 @@ impl Batch {
             2 => crc32c(self.bytes.get(CRC_FROM..).unwrap_or_default()),
             _ => crc32([self.bytes.get(MAGIC_AT..).unwrap_or_default()]),
         };
-        if computed == self.crc {
-            return Ok(());
-        }
-        Err(RecordsError::CrcMismatch { stored: self.crc, computed })
+        compare(self.crc, computed)
     }
 
     /// The records, decompressed if need be. Does not look at the checksum: see [`Batch::verify_crc`].

@@ -2,6 +2,7 @@
 //!
 //! With `std` they are computed by whatever instructions the processor turns out to have, otherwise by tables.
 
+use super::RecordsError;
 #[cfg(feature = "std")]
 use hardware::Digest;
 #[cfg(not(feature = "std"))]
@@ -31,6 +32,11 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = Crc32c::default();
     crc.update(bytes);
     crc.finish()
+}
+
+/// Whether a checksum is the one that was stored.
+pub(super) fn compare(stored: u32, computed: u32) -> Result<(), RecordsError> {
+    if computed == stored { Ok(()) } else { Err(RecordsError::CrcMismatch { stored, computed }) }
 }
 
 /// CRC-32 of IEEE over bytes that come in pieces.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::crc::crc32;
+use super::crc::{compare, crc32};
 use super::header::{BatchHeader, LENGTH_END, take};
 use super::record::Headers;
 use super::{Batch, Compression, Record, RecordSet, RecordsError, TimestampType, compression};
@@ -195,8 +195,7 @@ impl Messages {
 
 fn verify_crc(mut message: &[u8]) -> Result<(), RecordsError> {
     let stored = u32::from_be_bytes(take(&mut message)?);
-    let computed = crc32([message]);
-    if computed == stored { Ok(()) } else { Err(RecordsError::CrcMismatch { stored, computed }) }
+    compare(stored, crc32([message]))
 }
 
 /// Offset and bytes (from the checksum on) of the next entry of a set; `None` if there is no whole one.

@@ -9,7 +9,7 @@ use super::tally::Difference::{self, Lenient, Other, Refused};
 
 /// A difference that is meant.
 pub(super) struct Exception {
-    kind: Kind,
+    kinds: &'static [Kind],
     differences: &'static [Difference],
     pub(super) name: &'static str,
     pub(super) why: &'static str,
@@ -27,105 +27,84 @@ enum Proof {
 /// All of them. The first that holds counts.
 pub(super) const ALL: &[Exception] = &[
     Exception {
-        kind: Blobs,
+        kinds: &[Blobs],
         differences: &[Lenient],
         name: "a missing tail",
         why: "other clients leave out the last fields of the version that they name; what is missing is empty",
         proof: Proof::Without(repairs::completed),
     },
     Exception {
-        kind: Blobs,
+        kinds: &[Blobs],
         differences: &[Lenient],
         name: "no bytes at all",
         why: "what brokers give a member that the leader did not mention: no partitions",
         proof: Proof::Without(repairs::of_no_partitions),
     },
     Exception {
-        kind: Blobs,
+        kinds: &[Blobs],
         differences: &[Other],
         name: "a topic named twice",
         why: "counts once; Kafka's assignors would count its member twice",
         proof: Proof::Words(|theirs, ours| repairs::without_doubles(theirs) == ours),
     },
     Exception {
-        kind: Responses,
+        kinds: &[Responses],
         differences: &[Lenient],
         name: "null where bytes are required",
         why: "Azure Event Hubs means by it that there are none",
         proof: Proof::Without(repairs::without_nulls),
     },
     Exception {
-        kind: Payloads,
-        differences: &[Lenient],
-        name: "linked LZ4 blocks",
-        why: "the default of liblz4 and its tools, which other writers use",
-        proof: Proof::Without(repairs::with_independent_blocks),
-    },
-    Exception {
-        kind: Payloads,
-        differences: &[Lenient, Other],
-        name: "a zstd window above 128 MiB, or smaller than what is referred to",
-        why: "we need no window, as we unpack into one piece; Java takes no larger one, and returns what is in one too small",
-        proof: Proof::Without(repairs::with_other_windows),
-    },
-    Exception {
-        kind: Payloads,
-        differences: &[Refused],
-        name: "an LZ4 match with itself",
-        why: "the format forbids it, and Java returns what its buffer happens to hold",
-        proof: Proof::Words(|_, ours| ours.contains("0 is not a valid match offset")),
-    },
-    Exception {
-        kind: Batches,
+        kinds: &[Batches],
         differences: &[Lenient, Refused, Other],
         name: "odd records in a control batch, or in one without records",
         why: "nothing of it is delivered, so nothing of it is read",
         proof: Proof::Without(repairs::without_unread_batches),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Payloads, Batches],
         differences: &[Lenient],
         name: "linked LZ4 blocks",
         why: "the default of liblz4 and its tools, which other writers use",
-        proof: Proof::Without(repairs::with_independent_blocks_inside),
+        proof: Proof::Without(repairs::with_independent_blocks),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Payloads, Batches],
         differences: &[Lenient, Other],
         name: "a zstd window above 128 MiB, or smaller than what is referred to",
         why: "we need no window, as we unpack into one piece; Java takes no larger one, and returns what is in one too small",
-        proof: Proof::Without(repairs::with_other_windows_inside),
+        proof: Proof::Without(repairs::with_other_windows),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Payloads, Batches],
         differences: &[Refused],
         name: "an LZ4 match with itself",
         why: "the format forbids it, and Java returns what its buffer happens to hold",
         proof: Proof::Words(|_, ours| ours.contains("0 is not a valid match offset")),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Batches],
         differences: &[Lenient],
         name: "a size near 2 GiB",
         why: "Java's sum with its own field overflows; such a batch is cut off like any other",
         proof: Proof::Without(repairs::without_the_huge),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Batches],
         differences: &[Lenient],
         name: "a huge message inside a wrapper",
         why: "Java takes all the memory that it claims before it sees that it is cut off",
         proof: Proof::Words(|theirs, _| theirs.contains("OutOfMemoryError")),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Batches],
         differences: &[Refused],
         name: "offsets that pass 2^63 - 1",
         why: "Java's number overflows and it passes over the records without a word",
         proof: Proof::Words(|_, ours| ours.contains("the last offset is out of range")),
     },
     Exception {
-        kind: Batches,
+        kinds: &[Batches],
         differences: &[Other, Lenient, Refused],
         name: "the offset 2^63 - 1",
         why: "none follows it; Java's position overflows and it reads on with whatever follows",
@@ -161,7 +140,7 @@ fn explain(
 ) -> io::Result<Option<usize>> {
     let Some(difference) = Difference::of(theirs, ours) else { return Ok(None) };
     for (at, exception) in ALL.iter().enumerate() {
-        if exception.kind != kind || !exception.differences.contains(&difference) {
+        if !exception.kinds.contains(&kind) || !exception.differences.contains(&difference) {
             continue;
         }
         let holds = match exception.proof {

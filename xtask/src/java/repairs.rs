@@ -55,24 +55,20 @@ pub(super) fn without_nulls(question: &[u8]) -> Vec<Vec<u8>> {
     repaired.collect()
 }
 
-/// An LZ4 frame that says that its blocks do not refer to each other.
+/// LZ4 frames that say that their blocks do not refer to each other.
 pub(super) fn with_independent_blocks(question: &[u8]) -> Vec<Vec<u8>> {
-    alone(question, 3, mark_independent)
-}
-
-/// The same in batches.
-pub(super) fn with_independent_blocks_inside(question: &[u8]) -> Vec<Vec<u8>> {
-    inside(question, 3, mark_independent)
+    packed(question, 3, mark_independent)
 }
 
 /// Zstandard frames that claim a window in which all of them has room, and which may be had.
 pub(super) fn with_other_windows(question: &[u8]) -> Vec<Vec<u8>> {
-    alone(question, 4, widen_windows)
+    packed(question, 4, widen_windows)
 }
 
-/// The same in batches.
-pub(super) fn with_other_windows_inside(question: &[u8]) -> Vec<Vec<u8>> {
-    inside(question, 4, widen_windows)
+/// Changes what is packed with this codec, in batches or by itself.
+fn packed(question: &[u8], codec: u8, change: fn(&mut [u8]) -> bool) -> Vec<Vec<u8>> {
+    let is_of_batches = question.first() == Some(&0);
+    if is_of_batches { inside(question, codec, change) } else { alone(question, codec, change) }
 }
 
 /// Changes what is packed with this codec, where it is by itself.

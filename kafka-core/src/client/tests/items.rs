@@ -7,7 +7,7 @@ use super::Net;
 use crate::client::TopicState;
 use crate::client::machine::{CoordinatorKind, Target};
 use crate::error::Error;
-use crate::items::{Bad, Course, Noise, Said, carried, items, noise, version};
+use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -22,9 +22,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const GRACE: Duration = Duration::from_secs(5);
-const SHORTEST: Duration = Duration::from_millis(80);
-/// The longest wait between two attempts.
-const LONGEST: Duration = Duration::from_millis(1200);
 const RUN: Duration = Duration::from_secs(15);
 
 fn brokers() -> Vec<MetadataResponseBroker> {

@@ -6,7 +6,9 @@ mod broker;
 
 use super::*;
 use crate::client::fit::fit;
-use crate::items::{Course, Noise, Said, carried, code, items, noise, version};
+use crate::items::{
+    Course, LONGEST, Noise, SHORTEST, Said, carried, code, items, listed_offset, noise, version,
+};
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest};
 use kafka_proto::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
@@ -19,11 +21,8 @@ const TOPICS: [&str; 2] = ["t", "u"];
 /// The offset behind the last record of each log.
 const END: i64 = 3;
 const GRACE: Duration = Duration::from_secs(5);
-/// The longest wait between two attempts.
-const LONGEST: Duration = Duration::from_millis(1200);
 /// What is tried again goes aside, and may wait there for another that did.
 const ASIDE_WAIT: Duration = Duration::from_millis(500);
-const SHORTEST: Duration = Duration::from_millis(80);
 /// Virtual time of a run.
 const RUN: Duration = Duration::from_secs(12);
 

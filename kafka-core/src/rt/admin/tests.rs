@@ -8,14 +8,14 @@ use crate::client::config::ClientConfig;
 use crate::client::fit::fit;
 use crate::client::machine::Now;
 use crate::client::{Action, Input};
-use crate::items::{Bad, Course, Noise, Said, carried, items, noise, version};
+use crate::items::{
+    Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, listed_offset, noise, version,
+};
 use crate::link::{Answered, BrokerVersions, ConnId, Payload};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_proto::messages::delete_topics::{DeletableTopicResult, DeleteTopicsResponse};
-use kafka_proto::messages::list_offsets::{
-    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
-};
+use kafka_proto::messages::list_offsets::{ListOffsetsResponse, ListOffsetsTopicResponse};
 use kafka_proto::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -27,9 +27,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 const CALL: Duration = Duration::from_secs(10);
-const SHORTEST: Duration = Duration::from_millis(80);
-/// The longest wait between two attempts.
-const LONGEST: Duration = Duration::from_millis(1200);
 
 /// What a broker says of the topics `t0`, `t1` and so on.
 struct Broker {
@@ -109,14 +106,8 @@ impl Broker {
     }
 
     fn offsets(&mut self, now: Instant, request: &ListOffsetsRequest) -> ResponseKind {
-        let is_old = self.version == 0;
-        let partition = |partition_index, error_code, offset: i64| ListOffsetsPartitionResponse {
-            partition_index,
-            error_code,
-            offset: if is_old { -1 } else { offset },
-            old_style_offsets: if is_old { vec![offset].into() } else { vec![].into() },
-            ..Default::default()
-        };
+        let version = self.version;
+        let partition = |index, code, offset| listed_offset(version, index, code, offset);
         let topic =
             |name: Str, partitions| ListOffsetsTopicResponse { name, partitions, ..Default::default() };
         let name = &request.topics[0].name;

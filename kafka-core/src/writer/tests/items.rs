@@ -3,7 +3,7 @@
 
 use super::{BROKER, Harness, topic};
 use crate::client::cluster::Topic;
-use crate::items::{Bad, Course, Noise, Said, carried, items, noise, version};
+use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
 use crate::writer::{Delivery, Fate, Idempotence, SendError, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
@@ -14,9 +14,6 @@ use std::time::{Duration, Instant};
 const ID: Uuid = Uuid([7; 16]);
 /// Records gather for so long while a request is in flight.
 const LINGER: Duration = Duration::from_millis(6);
-const SHORTEST: Duration = Duration::from_millis(80);
-/// The longest wait before a batch is sent again.
-const LONGEST: Duration = Duration::from_millis(1200);
 const DELIVERY: Duration = Duration::from_secs(8);
 
 struct Place {

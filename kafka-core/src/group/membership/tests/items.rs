@@ -12,7 +12,7 @@ use crate::client::fit::fit;
 use crate::error::{Error, ErrorKind};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent};
-use crate::items::{Bad, Course, Noise, Said, carried, code, items, noise, version};
+use crate::items::{Bad, Course, Noise, SHORTEST, Said, carried, code, items, noise, version};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::messages::leave_group::{LeaveGroupResponse, MemberResponse};
@@ -35,7 +35,6 @@ const TOPICS: [&str; 2] = ["t", "u"];
 const GRACE: Duration = Duration::from_secs(5);
 /// What should pass holds the others up for a second, and is asked for again at most so much later.
 const MOMENT: Duration = Duration::from_millis(2200);
-const SHORTEST: Duration = Duration::from_millis(80);
 /// Between attempts where only somebody's action helps, or that last.
 const RARELY: Duration = Duration::from_secs(6);
 const RUN: Duration = Duration::from_secs(30);

@@ -20,14 +20,8 @@ impl World {
     }
 
     fn offsets(&mut self, request: &ListOffsetsRequest) -> ResponseKind {
-        let is_old = self.version == 0;
-        let partition = |partition_index, error_code, offset: i64| ListOffsetsPartitionResponse {
-            partition_index,
-            error_code,
-            offset: if is_old { -1 } else { offset },
-            old_style_offsets: if is_old { vec![offset].into() } else { vec![].into() },
-            ..Default::default()
-        };
+        let version = self.version;
+        let partition = |index, code, offset| listed_offset(version, index, code, offset);
         let mut topics = Vec::new();
         for asked in &request.topics {
             let mut partitions = Vec::new();
