@@ -76,10 +76,12 @@ pub(crate) struct Changes {
 }
 
 impl Metadata {
-    /// Somebody needs `topic`; whether it has to be asked for.
+    /// Somebody needs `topic`: it is asked for, unless it was before.
     pub(crate) fn want(&mut self, topic: &Str) {
-        *self.wanted.entry(topic.clone()).or_default() += 1;
-        if !self.cluster.topics.contains_key(topic) {
+        let count = self.wanted.entry(topic.clone()).or_default();
+        *count += 1;
+        let is_asked = *count > 1 || self.in_flight && self.asked.contains(topic);
+        if !is_asked && !self.cluster.topics.contains_key(topic) {
             self.news.insert(topic.clone());
             self.stale = true;
         }

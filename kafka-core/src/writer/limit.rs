@@ -3,7 +3,7 @@
 //!
 //! Invariants
 //! * Each such end of a request of several batches halves the limit; a request of one batch cannot be smaller.
-//! * The limit is tried again: doubled after so many answers to requests that reached it, four times as many after each end. So a broker that merely
+//! * The limit is tried again: doubled after so many answers to requests of more than half of it (where it keeps two batches apart, one is as large), four times as many after each end. So a broker that merely
 //!   restarted soon has whole requests, and one that takes no more is rarely asked for it.
 
 /// Answers before the limit is doubled for the first time.
@@ -27,9 +27,9 @@ impl RequestLimit {
         *limit = Some(Self { bytes, answers: 0, patience });
     }
 
-    /// A request of so many bytes was answered; it proves something only where it reached the limit.
+    /// A request of so many bytes was answered; it proves something only where the limit may have made it smaller.
     pub(super) fn answered(limit: &mut Option<Self>, request: usize, configured: usize) {
-        let Some(known) = limit.as_mut().filter(|known| request >= known.bytes) else { return };
+        let Some(known) = limit.as_mut().filter(|known| request > known.bytes / 2) else { return };
         known.answers += 1;
         if known.answers < known.patience {
             return;
@@ -40,7 +40,7 @@ impl RequestLimit {
         }
     }
 
-    /// A request is filled up to the batch that reaches this.
+    /// No request of several batches is larger.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -74,7 +74,7 @@ mod tests {
     fn small_requests_prove_nothing() {
         let mut limit = None;
         RequestLimit::lower(&mut limit, 4000);
-        (0..1000).for_each(|_| RequestLimit::answered(&mut limit, 1999, 8000));
+        (0..1000).for_each(|_| RequestLimit::answered(&mut limit, 1000, 8000));
         assert_eq!(bytes(&limit), Some(2000));
     }
 

@@ -405,7 +405,7 @@ impl Producer {
     }
 
     /// The next Produce request for a broker that takes this version: one batch a partition, in the order the partitions
-    /// became ready.
+    /// became ready, as many as there is room for, and one at least.
     pub(crate) fn poll_produce(
         &mut self,
         now: Now,
@@ -432,9 +432,14 @@ impl Producer {
             }
             let partition = &mut self.partitions[index];
             let Some(mut pending) = partition.next() else { continue };
-            partition.stamp(&mut pending);
             let batch = pending.batch.clone();
-            bytes += batch.body().len();
+            let with_it = bytes + batch.body().len();
+            if with_it > most && !batches.is_empty() {
+                self.keep_first(index, pending);
+                break;
+            }
+            bytes = with_it;
+            partition.stamp(&mut pending);
             if pending.attempts > 0 {
                 self.stats.retries += 1;
             }
@@ -454,6 +459,16 @@ impl Producer {
         again.into_iter().for_each(|index| self.schedule(now.instant, index));
         let timeout_ms = i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX);
         Some(Produce { acks: self.accumulator.config.acks.code(), timeout_ms, batches })
+    }
+
+    /// A batch for which a request has no room is in the next one.
+    fn keep_first(&mut self, index: usize, pending: Pending) {
+        let partition = &mut self.partitions[index];
+        partition.put_back(pending);
+        partition.is_ready = true;
+        if let Some(queue) = partition.leader.and_then(|leader| self.brokers.get_mut(&leader)) {
+            queue.ready.push_front(index);
+        }
     }
 
     /// A lane that this writer may depend on is down: what an expiry that follows is to tell.

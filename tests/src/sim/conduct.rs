@@ -28,11 +28,11 @@ const HEARD: Duration = Duration::from_millis(300);
 /// After so many answers larger requests may be tried again.
 const PATIENCE: u32 = 8;
 /// So many requests are too large from nobody: a client that had not heard of the end of its connection may send some.
-const BREACHES: u32 = 6;
+const BREACHES: u32 = 3;
+/// The bits of a batch's attributes that tell its codec.
+const COMPRESSION: u8 = 7;
 /// So often in a row a leader may come to nothing: its group has begun another round meanwhile.
 const ROUNDS: u32 = 4;
-/// The length of a batch's header.
-const HEADER: usize = 61;
 
 /// The topic, as the rules know it.
 #[derive(Debug, Clone, Copy)]
@@ -117,8 +117,8 @@ impl Conduct {
         wrong
     }
 
-    /// I14: who was closed on for a large request sends no other as large until several were answered. A request may exceed the
-    /// limit by its last batch.
+    /// I14: who was closed on for a large request sends no other as large until several were answered, unless it is one batch. Of
+    /// compressed batches clients count what they had before.
     fn check_size(
         &mut self,
         sent: Duration,
@@ -128,13 +128,13 @@ impl Conduct {
     ) -> Option<String> {
         let producer = producer_of(request)?;
         let closing = self.closings.get_mut(&(client, node, producer))?;
-        if sent < closing.at + HEARD {
+        let sizes = sizes(request);
+        let is_small = sizes.len() < 2 || sizes.iter().sum::<usize>() <= closing.limit;
+        if closing.answers >= PATIENCE || is_small {
+            closing.answers += 1;
             return None;
         }
-        let sizes = sizes(request);
-        let beyond = sizes.iter().rev().skip(1).sum::<usize>();
-        if closing.answers >= PATIENCE || beyond < closing.limit {
-            closing.answers += 1;
+        if sent < closing.at + HEARD {
             return None;
         }
         closing.breaches += 1;
@@ -160,7 +160,7 @@ impl Conduct {
         let limit = sizes.iter().sum::<usize>() / 2;
         let closing =
             self.closings.entry((client, node, producer)).or_insert(Closing { limit, ..Closing::default() });
-        let limit = limit.min(closing.limit);
+        let limit = if closing.answers < PATIENCE { limit.min(closing.limit) } else { limit };
         *closing = Closing { at: now, limit, answers: 0, breaches: closing.breaches };
     }
 
@@ -216,19 +216,17 @@ impl Conduct {
     }
 }
 
-/// The bytes of its batches, without their headers.
+/// The bytes of its batches.
 fn sizes(request: &ProduceRequest) -> Vec<usize> {
     let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    partitions
-        .map(|at| at.records.as_ref().map_or(0, |records| records.len().saturating_sub(HEADER)))
-        .collect()
+    partitions.map(|at| at.records.as_ref().map_or(0, |records| records.len())).collect()
 }
 
-/// Who sends the first batch, where it has an id.
+/// Who sends the first batch, where it has an id and is not compressed.
 fn producer_of(request: &ProduceRequest) -> Option<i64> {
     let partitions = request.topic_data.first()?.partition_data.first()?;
     let batch = partitions.records.as_ref()?.segments().first()?;
-    let is_newest = batch.get(16) == Some(&2);
+    let (magic, attributes) = (*batch.get(16)?, *batch.get(22)?);
     let id = i64::from_be_bytes(*batch.get(43..)?.first_chunk()?);
-    (is_newest && id >= 0).then_some(id)
+    (magic == 2 && attributes & COMPRESSION == 0 && id >= 0).then_some(id)
 }

@@ -330,3 +330,29 @@ fn case_m7_news_do_not_pass_the_backoff() {
     }
     assert!(net.asked() < 120, "{} a minute", net.asked());
 }
+
+/// Who needs a topic that is asked for already waits for that answer, and for its backoff.
+#[test]
+fn a_topic_that_is_asked_for_is_no_news() {
+    let mut net = Net::connected();
+    net.topics = vec![topic("t", 1, 3)];
+    net.silent.extend(9000..=9003);
+    net.log.clear();
+    for _ in 0..3 {
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+    }
+    let silent = std::mem::take(&mut net.silent);
+    silent.into_iter().for_each(|port| net.answer_all(port));
+    net.run_for(Duration::from_secs(1));
+    assert_eq!((net.leader(), net.asked()), (Some((1, 3)), 1));
+    net.is_mute = true;
+    net.client.want_topic(net.now, &Str::from("u"));
+    net.settle();
+    net.log.clear();
+    for _ in 0..20 {
+        net.client.want_topic(net.now, &Str::from("u"));
+        net.settle();
+    }
+    assert_eq!(net.asked(), 0);
+}
