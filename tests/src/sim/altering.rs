@@ -30,6 +30,14 @@ pub(super) fn lagging(response: &mut ResponseKind, draw: u64) {
     }
 }
 
+/// A broker that has not heard that a topic was made anew tells its id from before; not one that says that it is the only one.
+pub(super) fn of_the_id_before(response: &mut ResponseKind, topic: &str, before: Uuid) {
+    let ResponseKind::Metadata(MetadataResponse { brokers, topics, .. }) = response else { return };
+    let of_name = topics.iter_mut().filter(|told| told.name.as_deref() == Some(topic));
+    let known = of_name.filter(|told| brokers.len() > 1 && !told.topic_id.is_zero());
+    known.for_each(|told| told.topic_id = before);
+}
+
 /// A topic has fewer partitions than it has.
 pub(super) fn shrunk(response: &mut ResponseKind, topic: &str, draw: u64) {
     let ResponseKind::Metadata(response) = response else { return };

@@ -52,6 +52,10 @@ pub(crate) struct Conduct {
     metadata: BTreeMap<ClientId, (Duration, u32)>,
     /// The newest leader epoch under which each client fetched a partition, and since when.
     epochs: BTreeMap<(ClientId, i32), (i32, Duration)>,
+    /// The ids that the topic had which is made anew, the oldest first.
+    gone: Vec<Uuid>,
+    /// How many of them were older than the newest one under which each client fetched or wrote, and since when.
+    ids: BTreeMap<ClientId, (usize, Duration)>,
     /// How many times each client was told of a foreign member of the group that it leads, since it shared out.
     foreigners: BTreeMap<ClientId, u32>,
     /// By producer.
@@ -78,9 +82,15 @@ impl Conduct {
         request: &RequestKind,
     ) -> Option<String> {
         match request {
-            RequestKind::Produce(request) => self.check_size(sent, client, node, request),
+            RequestKind::Produce(request) => {
+                let ids = request.topic_data.iter().map(|topic| topic.topic_id);
+                self.check_ids(sent, client, ids).or_else(|| self.check_size(sent, client, node, request))
+            }
             RequestKind::Metadata(request) => self.check_haste(sent, client, request),
-            RequestKind::Fetch(request) => self.check_epochs(sent, client, request),
+            RequestKind::Fetch(request) => {
+                let ids = request.topics.iter().map(|topic| topic.topic_id);
+                self.check_ids(sent, client, ids).or_else(|| self.check_epochs(sent, client, request))
+            }
             _ => None,
         }
     }
@@ -111,6 +121,35 @@ impl Conduct {
                 wrong = Some(format!(
                     "I15: at {sent:?} client {client} fetches partition {partition} under leader epoch {epoch}, \
                      and knew {newest} at {since:?}"
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// A topic that had this id is gone.
+    pub(crate) fn gone(&mut self, id: Uuid) {
+        self.gone.push(id);
+    }
+
+    /// I15: who knows that a topic was made anew goes back to no older one of that name: no two brokers tell of it.
+    fn check_ids(
+        &mut self,
+        sent: Duration,
+        client: ClientId,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Option<String> {
+        let constant = self.known.map(|known| known.id);
+        let mut wrong = None;
+        for id in ids.filter(|id| !id.is_zero() && Some(*id) != constant) {
+            let age = self.gone.iter().position(|gone| *gone == id).unwrap_or(self.gone.len());
+            let (newest, since) = self.ids.entry(client).or_insert((age, sent));
+            if age > *newest {
+                (*newest, *since) = (age, sent);
+            }
+            if age < *newest && sent > *since + LATE {
+                wrong = Some(format!(
+                    "I15: at {sent:?} client {client} asks for topic {id}, and knew a newer one at {since:?}"
                 ));
             }
         }

@@ -16,6 +16,7 @@ const REACTIONS: &[(&str, u64)] = &[
     ("answers with a bad item", 350),
     ("answers with a foreign member", 350),
     ("answers with fewer partitions", 170),
+    ("answers with the id from before", 25),
     ("answers without topic ids", 170),
     ("assignments", 1000),
     ("calls", 2500),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use kafka_proto::{ApiKey, ErrorCode, ResponseKind};
 
-use super::altering::{WITH_ITEMS, lagging, shrunk, with_a_bad_item, with_a_foreign_member, without_ids};
+use super::altering::{
+    WITH_ITEMS, lagging, of_the_id_before, shrunk, with_a_bad_item, with_a_foreign_member, without_ids,
+};
 use super::chance::Chance;
 use super::errors::{APIS, ERRORS};
 use super::fault::FaultKind;
@@ -183,7 +185,7 @@ impl Happening<'_> {
                 let whose = (ApiKey::JoinGroup, None, STAYS);
                 self.alter(world, "answers with a foreign member", whose, with_a_foreign_member)
             }
-            FaultKind::Remake => self.remake(world, time),
+            FaultKind::Remake => self.remake(world, node, time),
             FaultKind::Shrink if world.net.script.has_rule(ApiKey::Metadata) => false,
             FaultKind::Shrink => {
                 self.later(world, SHRUNK + time, |net, _| net.script.end());
@@ -282,10 +284,19 @@ impl Happening<'_> {
         killed
     }
 
-    /// The topic goes, and comes back, if it is there.
-    fn remake(&mut self, world: &mut World, time: Duration) -> bool {
+    /// The topic goes, and comes back, if it is there. A node may go on to tell of the one that is gone.
+    fn remake(&mut self, world: &mut World, node: NodeId, time: Duration) -> bool {
         let partitions = 1 + self.chance.below(5) as i32;
         self.stage.history().remade.bury(&world.net.cluster);
+        if let Some(before) = world.net.cluster.topic_id(REMADE) {
+            world.net.watch.conduct.gone(before);
+            if !world.net.script.has_rule(ApiKey::Metadata) {
+                let whose = (ApiKey::Metadata, Some(node), 1 + self.chance.below(3) as u32);
+                self.alter(world, "answers with the id from before", whose, move |response, _| {
+                    of_the_id_before(response, REMADE, before)
+                });
+            }
+        }
         let deleted = world.net.cluster.delete_topic(REMADE).is_ok();
         world.settle();
         let at_once = self.chance.per_mille(500);
