@@ -150,27 +150,25 @@ fn partition(p: PartitionData) -> FetchedPartition {
     out
 }
 
+/// Smaller than the offset after any batch.
+const NO_BATCH: i64 = i64::MIN;
+
 /// What can be delivered, or, where not even the first batch is whole, the size of it.
 fn data(bytes: Bytes, aborted: Vec<(i64, i64)>) -> Result<Data, usize> {
-    let mut data = Data { aborted, leader_epoch: -1, ..Data::default() };
-    let mut batches = records::batches(bytes.clone());
-    for batch in &mut batches {
-        match batch {
-            Ok(batch) => {
-                data.next_offset = data.next_offset.max(Some(batch.next_offset()));
-                data.leader_epoch = batch.partition_leader_epoch();
-            }
-            Err(_) => {
-                data.broken = true;
-                break;
-            }
-        }
+    let (mut next_offset, mut leader_epoch, mut broken) = (NO_BATCH, -1, false);
+    for batch in records::batches(bytes.clone()) {
+        let Ok(batch) = batch else {
+            broken = true;
+            break;
+        };
+        next_offset = next_offset.max(batch.next_offset());
+        leader_epoch = batch.partition_leader_epoch();
     }
-    if data.next_offset.is_none() && !data.broken {
+    let next_offset = (next_offset != NO_BATCH).then_some(next_offset);
+    if next_offset.is_none() && !broken {
         return Err(first_size(&bytes));
     }
-    data.bytes = bytes;
-    Ok(data)
+    Ok(Data { bytes, next_offset, leader_epoch, aborted, broken, ..Data::default() })
 }
 
 /// The size of the batch that the bytes begin with, as it says itself: it stands at byte 8 and does not count the 12 bytes
