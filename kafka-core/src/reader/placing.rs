@@ -85,7 +85,7 @@ impl ReaderMachine {
         } else {
             let error = Error::broker(ErrorCode::InconsistentTopicId).detail(made_again(old, new));
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
-            cursor.stage = Stage::Halted;
+            (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
             cursor.queue.push_back(Item::Error(error));
         }
         self.update(id);

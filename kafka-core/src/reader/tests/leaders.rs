@@ -529,3 +529,60 @@ fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself
     rig.topic(&[(1, 0)]);
     assert_eq!(rig.lanes(), [(1, MAIN)]);
 }
+
+/// Partition 0 has five records of the first topic to be taken; then it is made anew.
+fn fetched_of_the_first_topic() -> Rig {
+    let mut rig = Rig::new();
+    rig.topic_with_id(Uuid([1; 16]), &[(1, 5), (1, 5)]);
+    rig.assign([at(0), at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 3), Batch::plain(3, 5)])]);
+    rig
+}
+
+fn make_anew(rig: &mut Rig) {
+    rig.topic_with_id(Uuid([2; 16]), &[(2, 0), (2, 0)]);
+}
+
+/// A pause cuts a walk off, which goes on where it was later; but not in another topic.
+#[test]
+fn case_d1_what_a_walk_left_of_a_deleted_topic_is_not_looked_for_in_the_next_one() {
+    for read in [0, 1, 3, 4] {
+        let mut rig = fetched_of_the_first_topic();
+        let mut walk = rig.take_walk();
+        (0..read).for_each(|_| _ = walk.next().unwrap().unwrap());
+        make_anew(&mut rig);
+        rig.machine.pause(rig.now, &tp(0)).unwrap();
+        drop(walk);
+        assert_eq!(rig.take_error().context().partition, Some(1));
+        assert!(rig.take().is_none(), "it is paused");
+        rig.machine.resume(rig.now, &tp(0)).unwrap();
+        assert_eq!(rig.lanes(), [], "no position of the old topic is read from");
+        let error = rig.take_error();
+        assert_eq!(
+            (error.code(), error.context().partition),
+            (Some(ErrorCode::InconsistentTopicId), Some(0))
+        );
+        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+        assert_eq!(listed(&rig.fetch(2)), [(0, 0)]);
+    }
+}
+
+/// As above, where memory is short: what is paused is given up otherwise, to be fetched again.
+#[test]
+fn case_d1_what_is_paused_of_a_deleted_topic_does_not_give_way() {
+    let mut rig = fetched_of_the_first_topic();
+    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    make_anew(&mut rig);
+    rig.take_error();
+    rig.machine.seek(rig.now, &tp(1), at(0)).unwrap();
+    let all = rig.budget.reserve_between(1, usize::MAX).unwrap();
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none());
+    drop(all);
+    rig.machine.budget_freed(rig.now);
+    assert_eq!(listed(&rig.fetch(2)), [(1, 0)]);
+    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    assert_eq!(rig.read(), [0, 1, 2, 3, 4]);
+    assert_eq!(rig.take_error().code(), Some(ErrorCode::InconsistentTopicId));
+    assert_eq!(rig.machine.position(&tp(0)), Some(5));
+}
