@@ -586,3 +586,45 @@ fn case_d1_what_is_paused_of_a_deleted_topic_does_not_give_way() {
     assert_eq!(rig.take_error().code(), Some(ErrorCode::InconsistentTopicId));
     assert_eq!(rig.machine.position(&tp(0)), Some(5));
 }
+
+#[test]
+fn case_d1_what_was_asked_before_a_topic_was_made_anew_is_not_of_the_new_one() {
+    // The id is known from the beginning, or comes with an upgrade while fetches are under way.
+    for is_known in [true, false] {
+        let mut rig = Rig::new();
+        let old = Uuid([1; 16]);
+        rig.topic_with_id(if is_known { old } else { Uuid::ZERO }, &[(1, 5), (1, 5)]);
+        rig.assign([at(0), at(0)]);
+        rig.fetch(1);
+        rig.brought(1, vec![caught_up(0, 0), caught_up(1, 0)]);
+        assert_eq!(rig.fetch(1).version, 12, "by name");
+        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        assert_eq!(listed(&rig.aside(1)), [(1, 7)]);
+        rig.topic_with_id(old, &[(1, 5), (1, 5)]);
+        rig.topic_with_id(Uuid([2; 16]), &[(1, 0), (1, 0)]);
+        rig.take_error();
+        rig.take_error();
+        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        rig.brought_aside(1, vec![data(1, &[Batch::plain(7, 9)])]);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 3)])]);
+        assert!(rig.take().is_none(), "{is_known}");
+        assert_eq!(listed(&rig.fetch(1)).len(), 2, "both are asked for anew");
+    }
+}
+
+#[test]
+fn case_d1_the_ends_of_a_deleted_topic_are_not_those_of_the_next_one() {
+    let mut rig = fetched_of_the_first_topic();
+    rig.read();
+    assert_eq!(rig.machine.high_watermark(&tp(0)), Some(1_000_000));
+    make_anew(&mut rig);
+    rig.take_error();
+    rig.take_error();
+    for seek in [at(0), Start::First] {
+        rig.machine.seek(rig.now, &tp(0), seek).unwrap();
+        let told =
+            (rig.machine.high_watermark(&tp(0)), rig.machine.log_start(&tp(0)), rig.machine.lag(&tp(0)));
+        assert_eq!(told, (None, None, None));
+    }
+}
