@@ -39,6 +39,8 @@ pub(super) struct Cursor {
     pub(super) retry: Retry,
     /// The trouble it is in since its last success.
     pub(super) trouble: Trouble,
+    /// How often in a row the position was reset, since a fetch had found one.
+    pub(super) resets: u32,
     /// The leader epoch changed, or came from outside: whether the log still has our position is to be checked.
     pub(super) unvalidated: bool,
     /// What a walk under way left was paused; where it stopped is known when the next chunk is taken.
@@ -144,6 +146,7 @@ impl Cursor {
             queued: 0,
             retry: Retry::default(),
             trouble: Trouble::default(),
+            resets: 0,
             unvalidated: false,
             cut: false,
             is_deleted: false,

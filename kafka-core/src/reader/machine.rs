@@ -279,6 +279,7 @@ impl ReaderMachine {
         if let Some(cursor) = self.cursor_mut(id) {
             let dropped = cursor.clear_queue();
             (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
+            cursor.resets = 0;
             cursor.recover();
             self.dropped.extend(dropped);
         }

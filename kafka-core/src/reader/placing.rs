@@ -166,7 +166,9 @@ impl ReaderMachine {
         let topic = cursor.tp.topic.clone();
         if !cluster.nodes.contains_key(&replica) {
             self.hint_refresh(&topic);
-            self.hold_off(now, id);
+            let error = Error::broker(ErrorCode::ReplicaNotAvailable).api(ApiKey::Fetch);
+            let error = error.detail(format!("the leader names broker {replica}, which metadata does not"));
+            self.struggle(now, id, error);
             return true;
         }
         let until = now.instant + REPLICA_LEASE;

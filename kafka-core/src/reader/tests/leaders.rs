@@ -628,3 +628,42 @@ fn case_d1_the_ends_of_a_deleted_topic_are_not_those_of_the_next_one() {
         assert_eq!(told, (None, None, None));
     }
 }
+
+/// To be sent on is no success: otherwise nothing grows, and nothing is ever told.
+#[test]
+fn case_c5_a_replica_that_is_named_again_and_again_in_vain_is_told_once() {
+    let codes = [ErrorCode::NotLeaderOrFollower, ErrorCode::KafkaStorageError, ErrorCode::OffsetOutOfRange];
+    for (replica, code) in codes.map(|code| (3, code)).into_iter().chain([(8, ErrorCode::None)]) {
+        let mut rig = Rig::reading(1, |config| config.rack = Str::from_static("r3"));
+        let (begin, mut fetches, mut told) = (rig.now.instant, 0, Vec::new());
+        while rig.now.instant < begin + Duration::from_secs(60) {
+            match rig.lanes().first().copied() {
+                Some((1, _)) => {
+                    rig.fetch(1);
+                    rig.brought(
+                        1,
+                        vec![PartitionData { preferred_read_replica: replica, ..caught_up(0, 9) }],
+                    );
+                }
+                Some((3, _)) => {
+                    rig.fetch(3);
+                    rig.brought(3, vec![failed(0, code)]);
+                }
+                _ => _ = rig.next_timer(),
+            }
+            fetches += 1;
+            while let Some(item) = rig.take() {
+                told.push(item);
+            }
+        }
+        assert!(fetches < 300, "{replica} {code}: {fetches} a minute");
+        assert!(matches!(&told[..], [Item::Notice(_)]), "{replica} {code}: {told:?}");
+        // It heals by itself.
+        while !matches!(rig.lanes()[..], [(1, _)]) {
+            rig.next_timer();
+        }
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+        assert_eq!(rig.read(), [0, 1]);
+    }
+}
