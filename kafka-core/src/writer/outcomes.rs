@@ -121,12 +121,12 @@ impl Producer {
             Verdict::Acked => {
                 let partition = &mut self.partitions[index];
                 (partition.failures, partition.last_error) = (0, None);
-                partition.known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+                partition.note_known(&pending, broker);
                 let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
                 self.acked(&batch, told.base_offset, time);
             }
             Verdict::Duplicate => {
-                self.partitions[index].known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+                self.partitions[index].note_known(&pending, broker);
                 self.acked(&batch, -1, None);
             }
             Verdict::Retry { appended, refresh } => {

@@ -129,6 +129,14 @@ impl PartitionSender {
         })
     }
 
+    /// The broker has this batch, and with it the producer. Before a bump the batch may be in the log of a topic that was
+    /// deleted since; the next log knows nothing of the producer.
+    pub(crate) fn note_known(&mut self, pending: &Pending, broker: i32) {
+        if !self.needs_bump {
+            self.known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+        }
+    }
+
     /// Whether the next batch is to be split first.
     pub(crate) fn is_too_large(&self) -> bool {
         self.queue.front().is_some_and(|p| p.too_large.is_some())

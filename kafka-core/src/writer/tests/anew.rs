@@ -1,6 +1,6 @@
 //! Topics that are made anew, and metadata that lags or knows no ids, in any order: what is acknowledged is in the log, once.
 
-use super::{BROKER, Harness, Request};
+use super::{BROKER, Harness, Request, acked};
 use crate::client::cluster::Topic;
 use crate::writer::{Delivery, WriterConfig};
 use kafka_proto::Uuid;
@@ -201,5 +201,38 @@ proptest! {
         for (value, delivery) in &world.sent[from..] {
             prop_assert!(delivery.try_get().unwrap().is_ok(), "{value}: {:?}", delivery.try_get());
         }
+    }
+}
+
+/// The new log takes any sequence of a producer that it does not know: were the first batch refused, it would take the second
+/// before it. What the old log acknowledges meanwhile says nothing of the new one.
+#[test]
+fn case_d6_the_first_batch_of_a_topic_made_anew_goes_alone_whatever_the_old_one_answers() {
+    for code in [ErrorCode::None, ErrorCode::DuplicateSequenceNumber] {
+        let mut h = Harness::new(1, WriterConfig::default());
+        h.make_anew(1, 1);
+        let old = h.send(0, "old");
+        let request = h.poll().unwrap();
+        h.make_anew(2, 1);
+        h.answer(&request, &[(code, 5)]);
+        assert!(old.try_get().unwrap().is_ok());
+        let sent = ["a", "b", "c"].map(|value| {
+            let sent = h.send(0, value);
+            h.producer.flush(h.now);
+            sent
+        });
+        let first = h.poll().unwrap();
+        assert_eq!(first.stamps()[0].1, 1, "under the next epoch");
+        drop(h.send(0, "d"));
+        h.producer.flush(h.now);
+        assert!(h.poll().is_none(), "before the new log knows the producer");
+        h.answer(&first, &[(ErrorCode::None, 0)]);
+        assert_eq!(acked(&sent[0]), 0);
+        let two = [h.poll().is_some(), {
+            drop(h.send(0, "e"));
+            h.producer.flush(h.now);
+            h.poll().is_some()
+        }];
+        assert_eq!(two, [true, true], "afterwards more than one is in flight");
     }
 }
