@@ -3,7 +3,7 @@
 use super::batch::{Batch, Fate, Outcome, SendError};
 use super::limit::RequestLimit;
 use super::partition::{Identity, Pending};
-use super::producer::{IdentityState, Producer, Sent};
+use super::producer::{IdentityState, Producer, Sent, TopicEntry};
 use super::split::{Halves, can_split};
 use super::verdict::{Verdict, verdict};
 use crate::client::cluster::Node;
@@ -292,7 +292,7 @@ impl Producer {
         first
     }
 
-    /// KIP-951: the answer told the new leaders.
+    /// KIP-951: the answer told the new leaders; not of a topic that was deleted since, whose epochs mean nothing in the next one.
     fn hint_leaders(&mut self, sent: &Sent, response: &ProduceResponse) {
         for topic in &response.responses {
             for told in topic.partition_responses.iter().filter(|p| p.current_leader.leader_id >= 0) {
@@ -300,7 +300,11 @@ impl Producer {
                     .items
                     .iter()
                     .find(|i| i.0 == topic.name || (!i.1.is_zero() && i.1 == topic.topic_id));
-                let Some((name, ..)) = name else { continue };
+                let Some((name, asked, ..)) = name else { continue };
+                let present = self.topics.get(name).map_or(Uuid::ZERO, TopicEntry::id);
+                if *asked != present && !asked.is_zero() {
+                    continue;
+                }
                 let node =
                     response.node_endpoints.iter().find(|n| n.node_id == told.current_leader.leader_id);
                 self.out.hints.push(Hint::Leader {

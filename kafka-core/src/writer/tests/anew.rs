@@ -2,9 +2,13 @@
 
 use super::{BROKER, Harness, Request, acked};
 use crate::client::cluster::Topic;
+use crate::client::machine::Hint;
 use crate::writer::{Delivery, WriterConfig};
 use kafka_proto::Uuid;
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::produce::{
+    LeaderIdAndEpoch, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
 use kafka_proto::records::{Batch, Record};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -234,5 +238,35 @@ fn case_d6_the_first_batch_of_a_topic_made_anew_goes_alone_whatever_the_old_one_
             h.poll().is_some()
         }];
         assert_eq!(two, [true, true], "afterwards more than one is in flight");
+    }
+}
+
+/// Its high epoch would keep the leaders of the new topic away for as long as the grace.
+#[test]
+fn case_m1_the_leader_of_a_deleted_topic_is_not_that_of_the_next_one() {
+    for (is_anew, by_id) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut h = Harness::new(1, WriterConfig::default());
+        h.make_anew(1, 1);
+        drop(h.send(0, "a"));
+        let request = h.poll().unwrap();
+        if is_anew {
+            h.make_anew(2, 1);
+        }
+        let current_leader = LeaderIdAndEpoch { leader_id: 3, leader_epoch: 50, ..Default::default() };
+        let error_code = ErrorCode::NotLeaderOrFollower.code();
+        let told = PartitionProduceResponse { error_code, current_leader, ..Default::default() };
+        let (name, topic_id) = if by_id { ("", Uuid(1u128.to_be_bytes())) } else { ("t", Uuid::ZERO) };
+        let topic = TopicProduceResponse {
+            name: name.into(),
+            topic_id,
+            partition_responses: vec![told],
+            ..Default::default()
+        };
+        let response = ProduceResponse { responses: vec![topic], ..Default::default() };
+        h.producer.produced(h.now, request.id, response);
+        let hints = std::mem::take(&mut h.producer.out.hints);
+        let is_told = hints.iter().any(|hint| matches!(hint, Hint::Leader { .. }));
+        assert_eq!(is_told, !is_anew, "{hints:?}");
+        assert!(hints.iter().any(|hint| matches!(hint, Hint::Refresh(_))), "it is asked for");
     }
 }
