@@ -279,15 +279,18 @@ fn halves_of_what_may_be_written_may_be_written() {
     assert_eq!([failed(&a).fate, failed(&b).fate], [Fate::PossiblyWritten; 2]);
 }
 
-/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more.
+/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more;
+/// a proxy that lost the broker says so.
 #[test]
 fn what_a_replaced_leader_refused_is_possibly_written() {
-    let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
-    let mut h = Harness::new(1, config);
-    let a = h.send(0, "a");
-    let request = h.poll().unwrap();
-    h.answer(&request, &[(ErrorCode::NotLeaderOrFollower, -1)]);
-    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+    for code in [ErrorCode::NotLeaderOrFollower, ErrorCode::NetworkException] {
+        let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+        let mut h = Harness::new(1, config);
+        let a = h.send(0, "a");
+        let request = h.poll().unwrap();
+        h.answer(&request, &[(code, -1)]);
+        assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+    }
 }
 
 /// The first attempt may still lie before the broker when the second is refused.
