@@ -454,6 +454,9 @@ impl Metadata {
         let topic = Topic { name: name.clone(), id, is_internal: told.is_internal, partitions };
         if old.as_ref().is_none_or(|old| **old != topic) {
             self.traces.leaders(old.as_deref(), &topic);
+            if let Some(old) = old.filter(|old| old.id != topic.id) {
+                self.cluster.names.remove(&old.id);
+            }
             if !topic.id.is_zero() {
                 self.cluster.names.insert(topic.id, name.clone());
             }
