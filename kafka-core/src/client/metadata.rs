@@ -391,6 +391,7 @@ impl Metadata {
 
     /// Nothing can be said of a topic for the moment, which changes nothing of what is known.
     fn struggle(&mut self, witness: Witness, name: Str, code: ErrorCode, changes: &mut Changes) -> bool {
+        self.refused.remove(&name);
         if !self.cluster.topics.contains_key(&name) {
             let Witness { now, .. } = witness;
             let trouble = Trouble { code, since: now, last: now };
@@ -403,6 +404,7 @@ impl Metadata {
 
     fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
         self.troubles.remove(name);
+        self.refused.remove(name);
         self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }

@@ -178,6 +178,7 @@ fn case_d7_another_id_is_believed_when_two_brokers_tell_it() {
     net.tell(with_id(2, 1, 0, 1));
     net.run_for(Duration::from_secs(2));
     assert_eq!((id(&net), net.leader(), net.partitions()), (Uuid([2; 16]), Some((1, 0)), 1));
+    assert_eq!(net.client.cluster().name(&Uuid([1; 16])), None, "nobody has that id any more");
 }
 
 // ---- addresses ----
@@ -329,4 +330,31 @@ fn case_m7_news_do_not_pass_the_backoff() {
         net.run_for(Duration::from_millis(100));
     }
     assert!(net.asked() < 120, "{} a minute", net.asked());
+}
+
+/// Rights were granted, and the topic turns out not to exist; or the broker is in trouble.
+#[test]
+fn case_m7_a_refusal_is_not_told_for_longer_than_it_is_said() {
+    for code in [ErrorCode::UnknownTopicOrPartition, ErrorCode::KafkaStorageError] {
+        let refused = ErrorCode::TopicAuthorizationFailed;
+        let told = |code: ErrorCode| {
+            vec![MetadataResponseTopic {
+                error_code: code.code(),
+                partitions: Vec::new(),
+                ..topic("t", 1, 3)
+            }]
+        };
+        let mut net = Net::connected();
+        net.topics = told(refused);
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+        let TopicState::Failed(error) = net.client.topic("t") else { panic!() };
+        assert_eq!(error.code(), Some(refused));
+        net.topics = told(code);
+        net.run_for(Duration::from_secs(60));
+        match net.client.topic("t") {
+            TopicState::Failed(error) => assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition)),
+            state => assert!(matches!(state, TopicState::Pending) && code == ErrorCode::KafkaStorageError),
+        }
+    }
 }
