@@ -2,6 +2,7 @@
 
 mod belief;
 mod items;
+mod marks;
 
 use super::Marks;
 use super::address::Address;
