@@ -78,7 +78,6 @@ impl Producer {
         for (.., index) in &sent.items {
             if let Some(mut pending) = self.partitions[*index].landed(id) {
                 pending.maybe_written |= taken;
-                pending.unanswered |= taken;
                 self.retry(now.instant, (*index, sent.broker), pending, error.clone());
             }
             self.schedule(now.instant, *index);
@@ -191,8 +190,7 @@ impl Producer {
         self.out.resolved.push(batch.tickets.clone());
         self.stats.splits += 1;
         for batch in [second, first] {
-            let Pending { maybe_written, unanswered, .. } = pending;
-            let half = Pending { maybe_written, unanswered, ..Pending::new(batch) };
+            let half = Pending { maybe_written: pending.maybe_written, ..Pending::new(batch) };
             self.partitions[index].put_back(half);
         }
     }

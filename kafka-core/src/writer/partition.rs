@@ -31,15 +31,13 @@ pub(crate) struct Pending {
     pub(crate) attempts: u32,
     /// A request with it was taken by a socket and its end is not known: once so, always so, whatever it is sent under later.
     pub(crate) maybe_written: bool,
-    /// A request with it was taken by a socket and never answered: a broker may still come to execute it.
-    pub(crate) unanswered: bool,
     /// The broker's refusal of its size: it is split before it is sent again.
     pub(crate) too_large: Option<Error>,
 }
 
 impl Pending {
     pub(crate) fn new(batch: Arc<Batch>) -> Self {
-        Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false, too_large: None }
+        Self { batch, stamp: None, attempts: 0, maybe_written: false, too_large: None }
     }
 
     /// Whether it may be in the log under its stamp, or come to be: under another one it would be there twice.
@@ -209,11 +207,11 @@ impl PartitionSender {
     }
 
     /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one. But what a broker may
-    /// have executed, or may still execute, by the topic's name may be in the new log: under another sequence it would be there
-    /// twice.
+    /// have executed, or may still execute, by the topic's name may be in the new log, whether it was answered or not: under
+    /// another sequence it would be there twice.
     pub(crate) fn recreated(&mut self) {
         self.needs_bump = true;
-        self.queue.iter_mut().filter(|p| !p.unanswered).for_each(|p| p.stamp = None);
+        self.queue.iter_mut().filter(|p| !p.keeps_its_stamp()).for_each(|p| p.stamp = None);
         self.known_to = None;
     }
 
