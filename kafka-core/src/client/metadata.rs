@@ -32,6 +32,8 @@ pub(crate) struct Metadata {
     /// Those that the request under way names.
     asked: BTreeSet<Str>,
     pub(crate) doubts: Doubts,
+    /// The ids that topics had before those they have. None of them comes back, unless it was a mistake.
+    former: BTreeMap<Str, Uuid>,
     /// Brokers that did not answer when they were asked last.
     silent: BTreeSet<i32>,
     /// Topics that answers refused for good.
@@ -123,6 +125,7 @@ impl Metadata {
             self.wanted.remove(topic);
             self.news.remove(topic);
             self.doubts.forget_topic(topic);
+            self.former.remove(topic);
             self.refused.remove(topic);
             self.troubles.remove(topic);
             self.cluster.refusals.remove(topic);
@@ -438,7 +441,9 @@ impl Metadata {
             return true;
         }
         let old = self.cluster.topics.get(name).cloned();
-        let Some(id) = self.believed_id(witness, name, old.as_deref(), told.topic_id) else { return true };
+        let Some(id) = self.believed_id(witness, name, old.as_deref(), told.topic_id, config) else {
+            return true;
+        };
         // The epochs of another topic of that name count from the beginning.
         let same = old.as_deref().filter(|old| old.id == id || old.id.is_zero());
         let mut open = false;
@@ -469,7 +474,14 @@ impl Metadata {
     }
 
     /// The topic's id after an answer; `None` where it speaks of another topic of that name, and is not believed yet.
-    fn believed_id(&mut self, witness: Witness, name: &Str, old: Option<&Topic>, told: Uuid) -> Option<Uuid> {
+    fn believed_id(
+        &mut self,
+        witness: Witness,
+        name: &Str,
+        old: Option<&Topic>,
+        told: Uuid,
+        config: &ClientConfig,
+    ) -> Option<Uuid> {
         let Some(known) = old.map(|old| old.id).filter(|id| !id.is_zero()) else { return Some(told) };
         let subject = Subject::Id(name.clone());
         if told.is_zero() {
@@ -477,10 +489,14 @@ impl Metadata {
             return Some(if mutant!("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });
         }
         if told != known {
-            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, Duration::ZERO);
+            // Who tells a former id lags, as far as can be seen; several may do so at once.
+            let lags = self.former.get(name) == Some(&told);
+            let grace = if lags { config.unknown_topic_grace } else { Duration::ZERO };
+            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, grace);
             if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
+            self.former.insert(name.clone(), known);
             self.doubts.forget_topic(name);
         }
         self.doubts.end(&subject);

@@ -181,6 +181,35 @@ fn case_d7_another_id_is_believed_when_two_brokers_tell_it() {
     assert_eq!(net.client.cluster().name(&Uuid([1; 16])), None, "nobody has that id any more");
 }
 
+/// Two that lag agree with each other; but the id that they tell is one that was replaced.
+#[test]
+fn case_d7_a_former_id_is_believed_only_after_the_grace() {
+    for good in 9001..=9003 {
+        let mut net = Net::knowing(with_id(1, 1, 0, 1));
+        net.tell(with_id(2, 1, 0, 1));
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(id(&net), Uuid([2; 16]));
+        let lagging = (9001..=9003).filter(|port| *port != good);
+        net.told_by = lagging.map(|port| (port, vec![with_id(1, 1, 0, 1)])).collect();
+        let begin = net.now.instant;
+        loop {
+            net.ask_anew();
+            if net.now.instant >= begin + GRACE {
+                break;
+            }
+            assert_eq!(id(&net), Uuid([2; 16]), "{good}");
+        }
+        // None is refused for ever.
+        net.told_by.clear();
+        net.tell(with_id(1, 1, 0, 1));
+        net.run_for(SETTLED);
+        assert_eq!(id(&net), Uuid([1; 16]));
+        net.tell(with_id(3, 1, 0, 1));
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(id(&net), Uuid([3; 16]), "a new one is believed as before");
+    }
+}
+
 // ---- addresses ----
 
 /// The old listener lives on.
