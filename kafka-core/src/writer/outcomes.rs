@@ -121,6 +121,7 @@ impl Producer {
                 let partition = &mut self.partitions[index];
                 (partition.failures, partition.last_error) = (0, None);
                 partition.note_known(&pending, broker);
+                partition.was_acked(&batch, self.accumulator.config.batch_bytes);
                 let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
                 self.acked(&batch, told.base_offset, time);
             }
@@ -169,7 +170,7 @@ impl Producer {
     fn split_later(&mut self, index: usize, pending: Pending, error: Error) {
         let partition = &mut self.partitions[index];
         partition.give_up(&pending);
-        partition.slot.limit_batches(pending.batch.body().len() / 2);
+        partition.was_too_large(&pending.batch);
         partition.last_error = Some(error.clone());
         partition.put_back(Pending { stamp: None, too_large: Some(error), ..pending });
     }

@@ -9,6 +9,7 @@
 
 use super::accumulator::Slot;
 use super::batch::Batch;
+use super::limit::BatchLimit;
 use crate::error::Error;
 use crate::link::RequestId;
 use std::collections::VecDeque;
@@ -74,6 +75,8 @@ pub(crate) struct PartitionSender {
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
+    /// Where the broker refused a batch for its size.
+    batch_limit: Option<BatchLimit>,
     /// The topic was made anew with fewer partitions: there is no such partition any more.
     pub(crate) is_gone: bool,
 }
@@ -97,6 +100,7 @@ impl PartitionSender {
             known_to: None,
             next_sequence: 0,
             needs_bump: false,
+            batch_limit: None,
             is_gone: false,
         }
     }
@@ -133,6 +137,23 @@ impl PartitionSender {
         if !self.needs_bump {
             self.known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
         }
+    }
+
+    /// The broker refused a batch for its size.
+    pub(crate) fn was_too_large(&mut self, batch: &Batch) {
+        BatchLimit::lower(&mut self.batch_limit, batch.body().len());
+        self.limit_batches();
+    }
+
+    /// The broker took a batch, where batches are to be of `most` bytes.
+    pub(crate) fn was_acked(&mut self, batch: &Batch, most: usize) {
+        if BatchLimit::acked(&mut self.batch_limit, batch.body().len(), most) {
+            self.limit_batches();
+        }
+    }
+
+    fn limit_batches(&self) {
+        self.slot.limit_batches(self.batch_limit.as_ref().map(BatchLimit::bytes));
     }
 
     /// Whether the next batch is to be split first.
@@ -211,6 +232,9 @@ impl PartitionSender {
     /// another sequence it would be there twice.
     pub(crate) fn recreated(&mut self) {
         self.needs_bump = true;
+        if self.batch_limit.take().is_some() {
+            self.limit_batches();
+        }
         self.queue.iter_mut().filter(|p| !p.keeps_its_stamp()).for_each(|p| p.stamp = None);
         self.known_to = None;
     }

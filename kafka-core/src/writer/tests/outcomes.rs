@@ -541,3 +541,42 @@ fn case_m5_a_code_that_is_not_known_does_not_say_that_nothing_was_written() {
         assert_eq!(failed(&a).error.code(), Some(code));
     }
 }
+
+/// The topic's limit may have been raised meanwhile.
+#[test]
+fn case_c3_a_limit_of_batches_is_not_believed_for_ever() {
+    for is_anew in [false, true] {
+        let mut h = Harness::new(1, WriterConfig { linger: Duration::from_secs(1), ..Default::default() });
+        let value = "v".repeat(1000);
+        let mut fill = |h: &mut Harness| {
+            let sent: Vec<crate::writer::Delivery> = (0..64).map(|_| h.send(0, &value)).collect();
+            h.producer.flush(h.now);
+            let mut most = 0;
+            while sent.iter().any(|d| d.try_get().is_none()) {
+                let request = h.poll_later(BROKER);
+                let count = request.stamps()[0].3;
+                most = most.max(count);
+                h.answer(&request, &[(ErrorCode::None, 0)]);
+            }
+            most
+        };
+        let before = fill(&mut h);
+        let sent: Vec<crate::writer::Delivery> = (0..64).map(|_| h.send(0, &"v".repeat(1000))).collect();
+        h.producer.flush(h.now);
+        while sent.iter().any(|d| d.try_get().is_none()) {
+            let request = h.poll_later(BROKER);
+            let code = if request.stamps()[0].3 > 4 { ErrorCode::MessageTooLarge } else { ErrorCode::None };
+            h.answer(&request, &[(code, 0)]);
+        }
+        if is_anew {
+            h.make_anew(1, 1);
+            h.make_anew(2, 1);
+        }
+        let mut most = 0;
+        // Of another topic nothing is known.
+        for _ in 0..if is_anew { 1 } else { 40 } {
+            most = most.max(fill(&mut h));
+        }
+        assert!(most >= before, "anew: {is_anew}: {most} records where it was {before}");
+    }
+}
