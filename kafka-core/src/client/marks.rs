@@ -3,7 +3,9 @@
 //! Invariants
 //! * A message is handled once the application marks it or asks for the one after it, never before.
 //! * What is handled is committed within the interval of its first mark by the client's timer, whatever the application does.
-//! * Marks belong to one assignment and do not outlive it.
+//! * Marks belong to one assignment and do not outlive it. Until then what could not be committed stays marked.
+//! * A commit by a call takes the place of marks that are not above it.
+//! * That the group refuses to take them is told, once until it takes some.
 //! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
 
 use super::Client;
@@ -11,12 +13,13 @@ use super::machine::Now;
 use super::subscriptions::Subscription;
 use super::timers::Timer;
 use crate::client::cluster::TopicPartition;
+use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Uuid;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// They are numbered from 1.
 const NO_ASSIGNMENT: u32 = 0;
@@ -39,12 +42,19 @@ struct State {
     places: BTreeMap<TopicPartition, usize>,
     /// By place; `None` where nothing was handled since the last commit.
     marks: Vec<Option<Mark>>,
+    /// Commits that have not ended, by the membership's number: their assignment and offsets.
+    under_way: BTreeMap<u64, (u32, Vec<CommitOffset>)>,
 }
 
 impl Marks {
     pub(crate) fn new(interval: Duration) -> Self {
-        let state =
-            State { assignment: NO_ASSIGNMENT, is_armed: false, places: BTreeMap::new(), marks: Vec::new() };
+        let state = State {
+            assignment: NO_ASSIGNMENT,
+            is_armed: false,
+            places: BTreeMap::new(),
+            marks: Vec::new(),
+            under_way: BTreeMap::new(),
+        };
         Self { interval, state: Mutex::new(state) }
     }
 
@@ -92,7 +102,7 @@ impl Marks {
     /// What was handled since the last time, and the assignment it is of. The next mark sets the timer anew.
     fn take(&self) -> Option<(u32, Vec<CommitOffset>)> {
         let mut state = self.lock();
-        let State { assignment, is_armed, places, marks } = &mut *state;
+        let State { assignment, is_armed, places, marks, .. } = &mut *state;
         *is_armed = false;
         let taken = places.iter().filter_map(|(partition, place)| {
             let (offset, leader_epoch, topic_id) = marks.get_mut(*place)?.take()?;
@@ -101,6 +111,48 @@ impl Marks {
         });
         let taken: Vec<CommitOffset> = taken.collect();
         (!taken.is_empty()).then_some((*assignment, taken))
+    }
+
+    /// These offsets are committed by a call. The marks that they take the place of.
+    fn supersede(&self, offsets: &[CommitOffset]) -> Vec<CommitOffset> {
+        let mut state = self.lock();
+        let State { places, marks, under_way, .. } = &mut *state;
+        let mut superseded = Vec::new();
+        for new in offsets {
+            let is_covered = |offset: i64, id: Uuid| offset <= new.offset && id == new.topic_id;
+            let mark = places.get(&new.partition).and_then(|place| marks.get_mut(*place));
+            if let Some((offset, leader_epoch, topic_id)) =
+                mark.and_then(|mark| mark.take_if(|(offset, _, id)| is_covered(*offset, *id)))
+            {
+                let partition = new.partition.clone();
+                superseded.push(CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None });
+            }
+            for (_, old) in under_way.values_mut() {
+                old.retain(|old| old.partition != new.partition || !is_covered(old.offset, old.topic_id));
+            }
+        }
+        superseded
+    }
+
+    fn sent(&self, commit: u64, assignment: u32, offsets: Vec<CommitOffset>) {
+        self.lock().under_way.insert(commit, (assignment, offsets));
+    }
+
+    /// A commit has ended; `None` if it was not one of marks. What was not committed is marked again, where nothing newer
+    /// is, and the answer is whether the timer must be set.
+    fn ended(&self, commit: u64, is_done: bool) -> Option<bool> {
+        let mut state = self.lock();
+        let State { assignment, is_armed, places, marks, under_way } = &mut *state;
+        let (of, offsets) = under_way.remove(&commit)?;
+        if is_done || of != *assignment {
+            return Some(false);
+        }
+        for CommitOffset { partition, offset, leader_epoch, topic_id, .. } in offsets {
+            if let Some(mark) = places.get(&partition).and_then(|place| marks.get_mut(*place)) {
+                mark.get_or_insert((offset, leader_epoch, topic_id));
+            }
+        }
+        Some(!std::mem::replace(is_armed, true))
     }
 }
 
@@ -113,8 +165,7 @@ impl Client {
         }
     }
 
-    /// Commits what a reader's application has handled. The outcome is not waited for; a commit that failed is made good
-    /// by the next.
+    /// Commits what a reader's application has handled. The outcome is not waited for.
     pub(crate) fn commit_marks(&mut self, now: Now, id: u32) {
         let _ = self.send_marks(now, id);
     }
@@ -125,10 +176,54 @@ impl Client {
         let (assignment, offsets) = self.reader_marks(id)?.take()?;
         let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
         let deadline = now.instant + config.commit_timeout;
-        let commit =
-            self.memberships.get_mut(&id)?.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
+        let membership = self.memberships.get_mut(&id)?;
+        let commit = membership.commit(now, assignment, offsets.clone(), deadline, &self.metadata.cluster);
+        self.reader_marks(id)?.sent(commit, assignment, offsets);
         self.dirty_readers.insert(id);
         Some(commit)
+    }
+
+    /// A reader's application commits by a call.
+    pub(super) fn commit_by_call(
+        &mut self,
+        now: Now,
+        id: u32,
+        assignment: u32,
+        offsets: Vec<CommitOffset>,
+        deadline: Instant,
+    ) -> Option<u64> {
+        let superseded = self.reader_marks(id).map(|marks| marks.supersede(&offsets)).unwrap_or_default();
+        let membership = self.memberships.get_mut(&id)?;
+        let commit = membership.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
+        if !superseded.is_empty() {
+            self.reader_marks(id)?.sent(commit, assignment, superseded);
+        }
+        Some(commit)
+    }
+
+    /// A commit of a group has ended. Where nobody waits for its outcome it was one of marks, and is looked at here.
+    pub(super) fn marks_ended(
+        &mut self,
+        now: Now,
+        (id, commit): (u32, u64),
+        result: &Result<(), Error>,
+        is_waited_for: bool,
+    ) {
+        let Some(marks) = self.reader_marks(id).cloned() else { return };
+        // What an assignment that is over, or a deleted topic, has left can never be committed.
+        let is_over = |error: &Error| matches!(error.kind(), ErrorKind::StaleCommit | ErrorKind::Closed);
+        let is_done = result.as_ref().map_or_else(is_over, |()| true);
+        let Some(is_to_be_set) = marks.ended(commit, is_done) else { return };
+        if is_to_be_set {
+            let wait = marks.interval.max(self.config.retry_backoff_max);
+            self.timers.set(Timer::Marks(id), now.instant + wait);
+        }
+        match result {
+            Ok(()) => self.marks_refused(id, None),
+            // What should pass is told by the membership.
+            Err(error) if is_done || is_waited_for || error.is_retriable() => {}
+            Err(error) => self.marks_refused(id, Some(error)),
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Metadata {
     /// Those that the request under way names.
     asked: BTreeSet<Str>,
     pub(crate) doubts: Doubts,
+    /// The ids that topics had before those they have. None of them comes back, unless it was a mistake.
+    former: BTreeMap<Str, Uuid>,
     /// Brokers that did not answer when they were asked last.
     silent: BTreeSet<i32>,
     /// Topics that answers refused for good.
@@ -125,6 +127,7 @@ impl Metadata {
             self.wanted.remove(topic);
             self.news.remove(topic);
             self.doubts.forget_topic(topic);
+            self.former.remove(topic);
             self.refused.remove(topic);
             self.troubles.remove(topic);
             self.cluster.refusals.remove(topic);
@@ -393,6 +396,7 @@ impl Metadata {
 
     /// Nothing can be said of a topic for the moment, which changes nothing of what is known.
     fn struggle(&mut self, witness: Witness, name: Str, code: ErrorCode, changes: &mut Changes) -> bool {
+        self.refused.remove(&name);
         if !self.cluster.topics.contains_key(&name) {
             let Witness { now, .. } = witness;
             let trouble = Trouble { code, since: now, last: now };
@@ -405,6 +409,7 @@ impl Metadata {
 
     fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
         self.troubles.remove(name);
+        self.refused.remove(name);
         self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }
@@ -438,7 +443,9 @@ impl Metadata {
             return true;
         }
         let old = self.cluster.topics.get(name).cloned();
-        let Some(id) = self.believed_id(witness, name, old.as_deref(), told.topic_id) else { return true };
+        let Some(id) = self.believed_id(witness, name, old.as_deref(), told.topic_id, config) else {
+            return true;
+        };
         // The epochs of another topic of that name count from the beginning.
         let same = old.as_deref().filter(|old| old.id == id || old.id.is_zero());
         let mut open = false;
@@ -456,6 +463,9 @@ impl Metadata {
         let topic = Topic { name: name.clone(), id, is_internal: told.is_internal, partitions };
         if old.as_ref().is_none_or(|old| **old != topic) {
             self.traces.leaders(old.as_deref(), &topic);
+            if let Some(old) = old.filter(|old| old.id != topic.id) {
+                self.cluster.names.remove(&old.id);
+            }
             if !topic.id.is_zero() {
                 self.cluster.names.insert(topic.id, name.clone());
             }
@@ -466,7 +476,14 @@ impl Metadata {
     }
 
     /// The topic's id after an answer; `None` where it speaks of another topic of that name, and is not believed yet.
-    fn believed_id(&mut self, witness: Witness, name: &Str, old: Option<&Topic>, told: Uuid) -> Option<Uuid> {
+    fn believed_id(
+        &mut self,
+        witness: Witness,
+        name: &Str,
+        old: Option<&Topic>,
+        told: Uuid,
+        config: &ClientConfig,
+    ) -> Option<Uuid> {
         let Some(known) = old.map(|old| old.id).filter(|id| !id.is_zero()) else { return Some(told) };
         let subject = Subject::Id(name.clone());
         if told.is_zero() {
@@ -474,10 +491,14 @@ impl Metadata {
             return Some(if mutant!("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });
         }
         if told != known {
-            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, Duration::ZERO);
+            // Who tells a former id lags, as far as can be seen; several may do so at once.
+            let lags = self.former.get(name) == Some(&told);
+            let grace = if lags { config.unknown_topic_grace } else { Duration::ZERO };
+            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, grace);
             if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
+            self.former.insert(name.clone(), known);
             self.doubts.forget_topic(name);
         }
         self.doubts.end(&subject);

@@ -355,8 +355,9 @@ impl Client {
         self.stats.throttled += 1;
         let (broker, lane) = (self.broker_name(key.0), key.1);
         self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
-        let until = now + throttle;
         if let Some(lane) = self.lanes.get_mut(key) {
+            // An answer that was under way beside another does not take back what that one has asked for.
+            let until = lane.throttled_until.max(Some(now + throttle)).unwrap_or(now);
             lane.throttled_until = Some(until);
             self.timers.set(Timer::Throttle(key.0, key.1), until);
         }

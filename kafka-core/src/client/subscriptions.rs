@@ -84,6 +84,8 @@ pub(super) struct Reading {
     grows: bool,
     /// Topics of which the application was told that they cannot be had, or (`true`) cannot for the moment, which lasts.
     told: BTreeSet<(Str, bool)>,
+    /// The application was told that its marks are refused.
+    told_refusal: bool,
     queue: VecDeque<ReaderItem>,
     /// Whether the queue holds something that goes before records; read by the handle without the lock.
     urgent: Arc<AtomicBool>,
@@ -136,6 +138,7 @@ impl Client {
             assigned: 0,
             grows: true,
             told: BTreeSet::new(),
+            told_refusal: false,
             queue: VecDeque::new(),
             urgent,
             marks,
@@ -266,10 +269,9 @@ impl Client {
         offsets: Vec<CommitOffset>,
         deadline: Instant,
     ) -> Result<u64, Error> {
-        let Some(membership) = self.memberships.get_mut(&id) else {
+        let Some(inner) = self.commit_by_call(now, id, assignment, offsets, deadline) else {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
-        let inner = membership.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
         let commit = self.expect_commit(id, inner);
         self.dirty_readers.insert(id);
         self.settle(now);
@@ -339,7 +341,7 @@ impl Client {
         let lost: Vec<(u32, u64)> =
             self.commits.keys().filter(|(reader, _)| *reader == id).copied().collect();
         for key in lost {
-            self.commit_ended(key, Err(Error::new(ErrorKind::Closed)));
+            self.commit_ended(now, key, Err(Error::new(ErrorKind::Closed)));
         }
     }
 
@@ -448,7 +450,9 @@ impl Client {
                 }
                 ReaderItem::Lost { assignment, error }
             }
-            GroupEvent::Committed { id: commit, result } => return self.commit_ended((id, commit), result),
+            GroupEvent::Committed { id: commit, result } => {
+                return self.commit_ended(now, (id, commit), result);
+            }
             GroupEvent::Failed(error) => ReaderItem::Error(error),
             GroupEvent::Notice(error) => ReaderItem::Notice(error),
             GroupEvent::Left => return self.remove_reader(now, id),
@@ -474,7 +478,17 @@ impl Client {
         self.announce(Event::Readable(id));
     }
 
-    fn commit_ended(&mut self, key: (u32, u64), result: Result<(), Error>) {
+    /// Tells, once until some are taken, that what the application has marked is refused.
+    pub(super) fn marks_refused(&mut self, id: u32, error: Option<&Error>) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        let was_told = std::mem::replace(&mut reading.told_refusal, error.is_some());
+        if let Some(error) = error.filter(|_| !was_told) {
+            self.push_item(id, ReaderItem::Error(error.clone()));
+        }
+    }
+
+    fn commit_ended(&mut self, now: Now, key: (u32, u64), result: Result<(), Error>) {
+        self.marks_ended(now, key, &result, self.commits.contains_key(&key));
         let Some(commit) = self.commits.remove(&key) else { return };
         if let Some(slot) = self.commit_results.get_mut(&commit) {
             *slot = Some(result);

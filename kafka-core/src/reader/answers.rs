@@ -187,7 +187,7 @@ impl ReaderMachine {
             }
         }
         let has_moved = cursor.marks != p.marks;
-        cursor.marks = p.marks;
+        (cursor.marks, cursor.resets) = (p.marks, 0);
         if let Some((epoch, end)) = p.diverging {
             self.truncated(now, id, ApiKey::Fetch, (epoch, end));
         } else if let Some(size) = p.cut_off {
@@ -195,9 +195,12 @@ impl ReaderMachine {
         } else if let Some(data) = p.data {
             self.accept(now, id, data);
         } else {
-            self.recovered(id);
             let is_sent_on =
                 p.preferred_replica.is_some_and(|replica| self.visit_replica(now, id, replica, known.0));
+            // To be sent on is no success yet: the replica may fail, again and again.
+            if !is_sent_on {
+                self.recovered(id);
+            }
             self.update(id);
             return has_moved || is_sent_on;
         }

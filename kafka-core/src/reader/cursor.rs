@@ -39,10 +39,14 @@ pub(super) struct Cursor {
     pub(super) retry: Retry,
     /// The trouble it is in since its last success.
     pub(super) trouble: Trouble,
+    /// How often in a row the position was reset, since a fetch had found one.
+    pub(super) resets: u32,
     /// The leader epoch changed, or came from outside: whether the log still has our position is to be checked.
     pub(super) unvalidated: bool,
     /// What a walk under way left was paused; where it stopped is known when the next chunk is taken.
     pub(super) cut: bool,
+    /// Its topic was deleted: what was fetched of it can be delivered, but not fetched again.
+    pub(super) is_deleted: bool,
 
     // Where `ReaderMachine::update` has it registered.
     pub(super) home: Option<i32>,
@@ -142,8 +146,10 @@ impl Cursor {
             queued: 0,
             retry: Retry::default(),
             trouble: Trouble::default(),
+            resets: 0,
             unvalidated: false,
             cut: false,
+            is_deleted: false,
             home: None,
             turn: 0,
             ready: None,
@@ -235,7 +241,7 @@ impl Cursor {
 
     fn go_to(&mut self, stage: Stage, position: i64, epoch: i32) {
         (self.stage, self.position, self.last_epoch) = (stage, position, epoch);
-        self.unvalidated = epoch >= 0;
+        (self.unvalidated, self.is_deleted) = (epoch >= 0, false);
     }
 
     /// What to begin with in another topic of the name, if nothing was read of this one: no leader had it by its id.
@@ -267,13 +273,23 @@ impl Cursor {
     #[must_use = "chunks are not dropped under the lock"]
     pub(super) fn shed(&mut self) -> VecDeque<Item> {
         let start = self.first_chunk().map(|chunk| (chunk.start, chunk.ticket.epoch()));
-        let Some((position, epoch)) = start.filter(|(position, _)| *position != self.position) else {
+        let may_be_had_again = |place: &(i64, i32)| place.0 != self.position && !self.is_deleted;
+        let Some((position, epoch)) = start.filter(may_be_had_again) else {
             return VecDeque::new();
         };
         let dropped = self.clear_queue();
         self.go_back_to(position, epoch);
         self.stage = Stage::Fetching;
         dropped
+    }
+
+    /// Gives up the chunks that wait, and keeps what is to be told.
+    #[must_use = "chunks are not dropped under the lock"]
+    pub(super) fn drop_chunks(&mut self) -> VecDeque<Item> {
+        let is_chunk = |item: &Item| matches!(item, Item::Chunk(_));
+        let (chunks, told) = self.clear_queue().into_iter().partition(is_chunk);
+        self.queue = told;
+        chunks
     }
 
     #[must_use = "chunks are not dropped under the lock"]

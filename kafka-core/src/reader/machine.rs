@@ -279,6 +279,7 @@ impl ReaderMachine {
         if let Some(cursor) = self.cursor_mut(id) {
             let dropped = cursor.clear_queue();
             (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
+            cursor.resets = 0;
             cursor.recover();
             self.dropped.extend(dropped);
         }
@@ -453,7 +454,12 @@ impl ReaderMachine {
         let (position, has_failed) = (out.ticket.position(), out.ticket.has_failed());
         let Some(cursor) = self.cursor_mut(out.cursor) else { return };
         cursor.cut = false;
-        if has_failed || position < out.end {
+        let is_left = has_failed || position < out.end;
+        if is_left && cursor.is_deleted {
+            // What it left is nowhere to be had: in the topic of that name now the position means nothing.
+            let dropped = cursor.drop_chunks();
+            self.dropped.extend(dropped);
+        } else if is_left {
             let dropped = cursor.clear_queue();
             cursor.go_back_to(position, out.ticket.epoch());
             cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };

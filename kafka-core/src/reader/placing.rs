@@ -4,8 +4,8 @@
 //! leader that a broker named. What metadata leaves out changes nothing.
 
 use super::cursor::{CursorId, Replica, Stage};
+use super::fetched::Watermarks;
 use super::machine::{Item, ReaderMachine, Timer};
-use super::session::Session;
 use super::trouble::passes;
 use crate::client::cluster::{Cluster, Node, Topic, made_again};
 use crate::client::machine::{Hint, Now};
@@ -67,9 +67,15 @@ impl ReaderMachine {
             return;
         }
         self.names.remove(&old);
-        // A session knows its partitions by id, and would ask for those of the old topic for ever.
-        let sessions = self.brokers.values_mut().map(|broker| &mut broker.session);
-        sessions.filter(|session| session.has_topic(old)).for_each(Session::restart);
+        // A session knows its partitions by id, and would ask for those of the old topic for ever. What was asked before is of
+        // the old topic, also where it was asked by name.
+        for broker in self.brokers.values_mut() {
+            if broker.session.has_topic(&topic.name) {
+                broker.session.restart();
+            }
+            let aside = broker.aside.iter_mut();
+            aside.for_each(|flight| flight.asked.retain(|id, _| !ids.contains(id)));
+        }
         ids.into_iter().for_each(|id| self.recreated(id, old, topic.id));
     }
 
@@ -78,14 +84,16 @@ impl ReaderMachine {
         self.leave_replica(id);
         let Some(cursor) = self.cursor_mut(id) else { return };
         // The epochs of the new topic count from the beginning.
-        (cursor.leader, cursor.leader_epoch, cursor.asked) = (None, -1, None);
+        (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.aside) = (None, -1, None, false);
         // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
-        if let Some(want) = cursor.beginning_anew() {
+        let beginning = cursor.beginning_anew();
+        cursor.marks = Watermarks::default();
+        if let Some(want) = beginning {
             cursor.begin(want);
         } else {
             let error = Error::broker(ErrorCode::InconsistentTopicId).detail(made_again(old, new));
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
-            cursor.stage = Stage::Halted;
+            (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
             cursor.queue.push_back(Item::Error(error));
         }
         self.update(id);
@@ -158,7 +166,9 @@ impl ReaderMachine {
         let topic = cursor.tp.topic.clone();
         if !cluster.nodes.contains_key(&replica) {
             self.hint_refresh(&topic);
-            self.hold_off(now, id);
+            let error = Error::broker(ErrorCode::ReplicaNotAvailable).api(ApiKey::Fetch);
+            let error = error.detail(format!("the leader names broker {replica}, which metadata does not"));
+            self.struggle(now, id, error);
             return true;
         }
         let until = now.instant + REPLICA_LEASE;

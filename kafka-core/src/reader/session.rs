@@ -101,8 +101,8 @@ impl Session {
     }
 
     /// Whether the broker was told of partitions of this topic.
-    pub(super) fn has_topic(&self, id: Uuid) -> bool {
-        self.members.values().any(|member| member.topic_id == id)
+    pub(super) fn has_topic(&self, name: &Str) -> bool {
+        self.members.values().any(|member| member.topic == *name)
     }
 
     /// Gives the session up; the next request ends it at the broker and makes a new one.

@@ -1,6 +1,6 @@
 //! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
 
-use super::cursor::{CursorId, Stage};
+use super::cursor::{CursorId, Stage, Want};
 use super::machine::{Item, ReaderMachine};
 use super::session::Asked;
 use crate::client::cluster::{Cluster, Node};
@@ -61,11 +61,30 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor(id) else { return };
         let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
         let offset = cursor.position;
+        let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).api(ApiKey::Fetch);
         self.leave_replica(id);
         if is_proven {
-            self.reset(id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(ApiKey::Fetch));
+            self.reset_again(now, id, error);
         } else {
-            self.hold_off(now, id);
+            self.struggle(now, id, error);
+        }
+    }
+
+    /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
+    /// one after growing waits, and not told of again until it has answered a fetch.
+    fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {
+        let Some(cursor) = self.cursor_mut(id) else { return };
+        let before = cursor.resets;
+        cursor.resets = before.saturating_add(1);
+        match Want::of_reset(self.config.reset).filter(|_| before > 0) {
+            Some(want) => {
+                if let Some(cursor) = self.cursor_mut(id) {
+                    cursor.begin(want);
+                    cursor.retry.attempts = before - 1;
+                }
+                self.hold_off(now, id);
+            }
+            None => self.reset(id, cause),
         }
     }
 

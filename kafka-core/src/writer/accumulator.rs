@@ -426,10 +426,9 @@ impl Slot {
         queue.sealed.pop_front()
     }
 
-    /// The broker refused a batch of twice this size.
-    pub(crate) fn limit_batches(&self, bytes: usize) {
-        let mut queue = self.lock();
-        queue.limit = Some(queue.limit.map_or(bytes, |limit| limit.min(bytes)).max(1024));
+    /// Batches are filled up to this size from now on; `None` where nothing smaller than the setting is known to be needed.
+    pub(crate) fn limit_batches(&self, bytes: Option<usize>) {
+        self.lock().limit = bytes.map(|bytes| bytes.max(1024));
     }
 
     /// What the batches that were not taken wait for, sealed and open.

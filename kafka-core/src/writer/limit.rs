@@ -1,12 +1,12 @@
 //! How large requests may be for a broker that closed a connection on one instead of answering: it, or a proxy before it, may take
-//! only smaller ones, and no answer tells so.
+//! only smaller ones, and no answer tells so. And how large batches may be where an answer did.
 //!
 //! Invariants
 //! * Each such end of a request of several batches halves the limit; a request of one batch cannot be smaller.
 //! * The limit is tried again: doubled after so many answers to requests of more than half of it (where it keeps two batches apart, one is as large), four times as many after each end. So a broker that merely
 //!   restarted soon has whole requests, and one that takes no more is rarely asked for it.
 
-/// Answers before the limit is doubled for the first time.
+/// Answers, or batches, before a limit is doubled for the first time.
 const PATIENCE: u32 = 8;
 
 #[derive(Debug)]
@@ -46,9 +46,81 @@ impl RequestLimit {
     }
 }
 
+/// How large the batches of a partition may be, where its broker refused a larger one. The topic's limit may be raised, or the
+/// topic made anew; so this one is tried again too, and after each time in vain more rarely.
+#[derive(Debug)]
+pub(super) struct BatchLimit {
+    bytes: usize,
+    acked: u32,
+    patience: u32,
+    /// It was doubled since the last refusal.
+    is_raised: bool,
+}
+
+impl BatchLimit {
+    /// A batch of so many bytes was too large. What was filled before a lower limit was known tells nothing new.
+    pub(super) fn lower(limit: &mut Option<Self>, batch: usize) {
+        let bytes = (batch / 2).max(1);
+        match limit {
+            None => *limit = Some(Self { bytes, acked: 0, patience: PATIENCE, is_raised: false }),
+            Some(known) if bytes < known.bytes => {
+                let times = if std::mem::take(&mut known.is_raised) { 4 } else { 1 };
+                (known.bytes, known.acked) = (bytes, 0);
+                known.patience = known.patience.saturating_mul(times);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A batch of so many bytes was taken; it proves something only where it is about as large as it may be. Whether the limit
+    /// is another one now.
+    pub(super) fn acked(limit: &mut Option<Self>, batch: usize, configured: usize) -> bool {
+        let Some(known) = limit.as_mut().filter(|known| batch >= known.bytes / 2) else { return false };
+        known.acked += 1;
+        if known.acked < known.patience {
+            return false;
+        }
+        (known.bytes, known.acked, known.is_raised) = (known.bytes.saturating_mul(2), 0, true);
+        if known.bytes >= configured {
+            *limit = None;
+        }
+        true
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::RequestLimit;
+    use super::{BatchLimit, RequestLimit};
+
+    fn batch_bytes(limit: &Option<BatchLimit>) -> Option<usize> {
+        limit.as_ref().map(BatchLimit::bytes)
+    }
+
+    #[test]
+    fn a_limit_of_batches_is_tried_again_more_and_more_rarely() {
+        let mut limit = None;
+        // One batch, its halves, and their halves.
+        [8000, 4000, 4000, 2000].map(|batch| BatchLimit::lower(&mut limit, batch));
+        assert_eq!(batch_bytes(&limit), Some(1000));
+        (0..100).for_each(|_| assert!(!BatchLimit::acked(&mut limit, 400, 8000), "small ones prove nothing"));
+        let mut acks = Vec::new();
+        for _ in 0..3 {
+            let mut count = 1;
+            while !BatchLimit::acked(&mut limit, 900, 8000) {
+                count += 1;
+            }
+            assert_eq!(batch_bytes(&limit), Some(2000));
+            [2000, 2000].map(|batch| BatchLimit::lower(&mut limit, batch));
+            acks.push(count);
+        }
+        assert_eq!(acks, [8, 32, 128]);
+        let takes_all = (0..100_000).any(|_| BatchLimit::acked(&mut limit, 9000, 8000) && limit.is_none());
+        assert!(takes_all);
+    }
 
     fn bytes(limit: &Option<RequestLimit>) -> Option<usize> {
         limit.as_ref().map(RequestLimit::bytes)

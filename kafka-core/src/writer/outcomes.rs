@@ -3,7 +3,7 @@
 use super::batch::{Batch, Fate, Outcome, SendError};
 use super::limit::RequestLimit;
 use super::partition::{Identity, Pending};
-use super::producer::{IdentityState, Producer, Sent};
+use super::producer::{IdentityState, Producer, Sent, TopicEntry};
 use super::split::{Halves, can_split};
 use super::verdict::{Verdict, verdict};
 use crate::client::cluster::Node;
@@ -78,7 +78,6 @@ impl Producer {
         for (.., index) in &sent.items {
             if let Some(mut pending) = self.partitions[*index].landed(id) {
                 pending.maybe_written |= taken;
-                pending.unanswered |= taken;
                 self.retry(now.instant, (*index, sent.broker), pending, error.clone());
             }
             self.schedule(now.instant, *index);
@@ -121,12 +120,13 @@ impl Producer {
             Verdict::Acked => {
                 let partition = &mut self.partitions[index];
                 (partition.failures, partition.last_error) = (0, None);
-                partition.known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+                partition.note_known(&pending, broker);
+                partition.was_acked(&batch, self.accumulator.config.batch_bytes);
                 let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
                 self.acked(&batch, told.base_offset, time);
             }
             Verdict::Duplicate => {
-                self.partitions[index].known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+                self.partitions[index].note_known(&pending, broker);
                 self.acked(&batch, -1, None);
             }
             Verdict::Retry { appended, refresh } => {
@@ -170,7 +170,7 @@ impl Producer {
     fn split_later(&mut self, index: usize, pending: Pending, error: Error) {
         let partition = &mut self.partitions[index];
         partition.give_up(&pending);
-        partition.slot.limit_batches(pending.batch.body().len() / 2);
+        partition.was_too_large(&pending.batch);
         partition.last_error = Some(error.clone());
         partition.put_back(Pending { stamp: None, too_large: Some(error), ..pending });
     }
@@ -191,8 +191,7 @@ impl Producer {
         self.out.resolved.push(batch.tickets.clone());
         self.stats.splits += 1;
         for batch in [second, first] {
-            let Pending { maybe_written, unanswered, .. } = pending;
-            let half = Pending { maybe_written, unanswered, ..Pending::new(batch) };
+            let half = Pending { maybe_written: pending.maybe_written, ..Pending::new(batch) };
             self.partitions[index].put_back(half);
         }
     }
@@ -292,7 +291,7 @@ impl Producer {
         first
     }
 
-    /// KIP-951: the answer told the new leaders.
+    /// KIP-951: the answer told the new leaders; not of a topic that was deleted since, whose epochs mean nothing in the next one.
     fn hint_leaders(&mut self, sent: &Sent, response: &ProduceResponse) {
         for topic in &response.responses {
             for told in topic.partition_responses.iter().filter(|p| p.current_leader.leader_id >= 0) {
@@ -300,7 +299,11 @@ impl Producer {
                     .items
                     .iter()
                     .find(|i| i.0 == topic.name || (!i.1.is_zero() && i.1 == topic.topic_id));
-                let Some((name, ..)) = name else { continue };
+                let Some((name, asked, ..)) = name else { continue };
+                let present = self.topics.get(name).map_or(Uuid::ZERO, TopicEntry::id);
+                if *asked != present && !asked.is_zero() {
+                    continue;
+                }
                 let node =
                     response.node_endpoints.iter().find(|n| n.node_id == told.current_leader.leader_id);
                 self.out.hints.push(Hint::Leader {

@@ -9,6 +9,7 @@
 
 use super::accumulator::Slot;
 use super::batch::Batch;
+use super::limit::BatchLimit;
 use crate::error::Error;
 use crate::link::RequestId;
 use std::collections::VecDeque;
@@ -31,15 +32,13 @@ pub(crate) struct Pending {
     pub(crate) attempts: u32,
     /// A request with it was taken by a socket and its end is not known: once so, always so, whatever it is sent under later.
     pub(crate) maybe_written: bool,
-    /// A request with it was taken by a socket and never answered: a broker may still come to execute it.
-    pub(crate) unanswered: bool,
     /// The broker's refusal of its size: it is split before it is sent again.
     pub(crate) too_large: Option<Error>,
 }
 
 impl Pending {
     pub(crate) fn new(batch: Arc<Batch>) -> Self {
-        Self { batch, stamp: None, attempts: 0, maybe_written: false, unanswered: false, too_large: None }
+        Self { batch, stamp: None, attempts: 0, maybe_written: false, too_large: None }
     }
 
     /// Whether it may be in the log under its stamp, or come to be: under another one it would be there twice.
@@ -76,6 +75,8 @@ pub(crate) struct PartitionSender {
     pub(crate) next_sequence: i32,
     /// The next new batch needs a newer identity than this one.
     pub(crate) needs_bump: bool,
+    /// Where the broker refused a batch for its size.
+    batch_limit: Option<BatchLimit>,
     /// The topic was made anew with fewer partitions: there is no such partition any more.
     pub(crate) is_gone: bool,
 }
@@ -99,6 +100,7 @@ impl PartitionSender {
             known_to: None,
             next_sequence: 0,
             needs_bump: false,
+            batch_limit: None,
             is_gone: false,
         }
     }
@@ -127,6 +129,31 @@ impl PartitionSender {
         self.identity.is_some_and(|identity| {
             self.known_to.zip(self.leader).is_none_or(|(known, leader)| known != (identity.id, leader))
         })
+    }
+
+    /// The broker has this batch, and with it the producer. Before a bump the batch may be in the log of a topic that was
+    /// deleted since; the next log knows nothing of the producer.
+    pub(crate) fn note_known(&mut self, pending: &Pending, broker: i32) {
+        if !self.needs_bump {
+            self.known_to = pending.stamp.map(|(identity, _)| (identity.id, broker));
+        }
+    }
+
+    /// The broker refused a batch for its size.
+    pub(crate) fn was_too_large(&mut self, batch: &Batch) {
+        BatchLimit::lower(&mut self.batch_limit, batch.body().len());
+        self.limit_batches();
+    }
+
+    /// The broker took a batch, where batches are to be of `most` bytes.
+    pub(crate) fn was_acked(&mut self, batch: &Batch, most: usize) {
+        if BatchLimit::acked(&mut self.batch_limit, batch.body().len(), most) {
+            self.limit_batches();
+        }
+    }
+
+    fn limit_batches(&self) {
+        self.slot.limit_batches(self.batch_limit.as_ref().map(BatchLimit::bytes));
     }
 
     /// Whether the next batch is to be split first.
@@ -201,11 +228,14 @@ impl PartitionSender {
     }
 
     /// The topic was deleted and made again: its new log knows nothing of what was sent to the old one. But what a broker may
-    /// have executed, or may still execute, by the topic's name may be in the new log: under another sequence it would be there
-    /// twice.
+    /// have executed, or may still execute, by the topic's name may be in the new log, whether it was answered or not: under
+    /// another sequence it would be there twice.
     pub(crate) fn recreated(&mut self) {
         self.needs_bump = true;
-        self.queue.iter_mut().filter(|p| !p.unanswered).for_each(|p| p.stamp = None);
+        if self.batch_limit.take().is_some() {
+            self.limit_batches();
+        }
+        self.queue.iter_mut().filter(|p| !p.keeps_its_stamp()).for_each(|p| p.stamp = None);
         self.known_to = None;
     }
 

@@ -111,6 +111,12 @@ pub(super) struct TopicEntry {
     buried: BTreeMap<usize, usize>,
 }
 
+impl TopicEntry {
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct BrokerQueue {
     pub(super) ready: VecDeque<usize>,

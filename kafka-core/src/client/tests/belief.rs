@@ -178,6 +178,36 @@ fn case_d7_another_id_is_believed_when_two_brokers_tell_it() {
     net.tell(with_id(2, 1, 0, 1));
     net.run_for(Duration::from_secs(2));
     assert_eq!((id(&net), net.leader(), net.partitions()), (Uuid([2; 16]), Some((1, 0)), 1));
+    assert_eq!(net.client.cluster().name(&Uuid([1; 16])), None, "nobody has that id any more");
+}
+
+/// Two that lag agree with each other; but the id that they tell is one that was replaced.
+#[test]
+fn case_d7_a_former_id_is_believed_only_after_the_grace() {
+    for good in 9001..=9003 {
+        let mut net = Net::knowing(with_id(1, 1, 0, 1));
+        net.tell(with_id(2, 1, 0, 1));
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(id(&net), Uuid([2; 16]));
+        let lagging = (9001..=9003).filter(|port| *port != good);
+        net.told_by = lagging.map(|port| (port, vec![with_id(1, 1, 0, 1)])).collect();
+        let begin = net.now.instant;
+        loop {
+            net.ask_anew();
+            if net.now.instant >= begin + GRACE {
+                break;
+            }
+            assert_eq!(id(&net), Uuid([2; 16]), "{good}");
+        }
+        // None is refused for ever.
+        net.told_by.clear();
+        net.tell(with_id(1, 1, 0, 1));
+        net.run_for(SETTLED);
+        assert_eq!(id(&net), Uuid([1; 16]));
+        net.tell(with_id(3, 1, 0, 1));
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(id(&net), Uuid([3; 16]), "a new one is believed as before");
+    }
 }
 
 // ---- addresses ----
@@ -355,4 +385,31 @@ fn a_topic_that_is_asked_for_is_no_news() {
         net.settle();
     }
     assert_eq!(net.asked(), 0);
+}
+
+/// Rights were granted, and the topic turns out not to exist; or the broker is in trouble.
+#[test]
+fn case_m7_a_refusal_is_not_told_for_longer_than_it_is_said() {
+    for code in [ErrorCode::UnknownTopicOrPartition, ErrorCode::KafkaStorageError] {
+        let refused = ErrorCode::TopicAuthorizationFailed;
+        let told = |code: ErrorCode| {
+            vec![MetadataResponseTopic {
+                error_code: code.code(),
+                partitions: Vec::new(),
+                ..topic("t", 1, 3)
+            }]
+        };
+        let mut net = Net::connected();
+        net.topics = told(refused);
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+        let TopicState::Failed(error) = net.client.topic("t") else { panic!() };
+        assert_eq!(error.code(), Some(refused));
+        net.topics = told(code);
+        net.run_for(Duration::from_secs(60));
+        match net.client.topic("t") {
+            TopicState::Failed(error) => assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition)),
+            state => assert!(matches!(state, TopicState::Pending) && code == ErrorCode::KafkaStorageError),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod belief;
 mod items;
+mod marks;
 
 use super::Marks;
 use super::address::Address;
@@ -714,6 +715,36 @@ fn scenario_n14_an_idle_client_does_nothing_but_refresh() {
     let refreshes = net.log.len() - sent;
     assert!((11..=13).contains(&refreshes), "{refreshes} refreshes in an hour");
     assert!(wake_ups < 60, "{wake_ups} wake-ups in an hour");
+}
+
+#[test]
+fn a_throttle_does_not_get_shorter_by_an_answer_beside_it() {
+    let mut net = Net::connected();
+    net.call_broker(2);
+    net.silent.insert(9002);
+    let calls = [0, 1].map(|_| net.call_of(Target::Broker(2), Duration::from_secs(40)));
+    net.silent.clear();
+    net.settle();
+    let conns: Vec<ConnId> = net.conns.iter().filter(|(_, p)| **p == 9002).map(|(c, _)| *c).collect();
+    let mut open = net.unanswered.remove(&conns[0]).unwrap();
+    assert_eq!(open.len(), 2);
+    for throttle in [10_000, 100] {
+        let transmit = open.remove(0);
+        let Payload::Plain(request) = &transmit.payload else { panic!() };
+        let response = Answered::Plain(Box::new(net.answer(9002, request)));
+        net.input(Input::Response {
+            conn: conns[0],
+            id: transmit.id,
+            response,
+            throttle: Duration::from_millis(throttle),
+        });
+        net.settle();
+    }
+    calls.iter().for_each(|call| assert!(net.client.take_call(*call).unwrap().is_ok()));
+    net.log.clear();
+    let call = net.call_of(Target::Broker(2), Duration::from_secs(40));
+    net.run_for(Duration::from_secs(9));
+    assert!(net.client.take_call(call).is_none(), "the broker has asked for 10 s");
 }
 
 #[test]

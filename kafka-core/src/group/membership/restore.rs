@@ -1,6 +1,7 @@
 //! OffsetFetch: where the group stands in the partitions that were assigned.
 //!
 //! Invariants:
+//! * A committed offset is of the topic id that the topic had when it was asked for; of a topic made anew meanwhile it is asked again.
 //! * A partition counts as without a committed offset only where the coordinator says so without an error; anything else is asked again.
 //! * A partition whose offset cannot be had holds the others up for a moment at most. It is asked for beside them, rarely
 //!   once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
@@ -17,7 +18,7 @@ use kafka_proto::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
     OffsetFetchResponsePartitions,
 };
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Unrestored {
     partitions: Vec<TopicPartition>,
+    /// The ids that their topics had when they were asked for last.
+    ids: BTreeMap<Str, Uuid>,
     since: Instant,
     /// When to ask again.
     at: Instant,
@@ -46,7 +49,8 @@ impl Membership {
             return self.deliver(Vec::new(), &[]);
         }
         self.state = State::Restoring;
-        self.unrestored = Some(Unrestored { partitions, since: now, at: now, failures: 0 });
+        self.unrestored =
+            Some(Unrestored { partitions, ids: BTreeMap::new(), since: now, at: now, failures: 0 });
     }
 
     /// When offsets are to be asked for.
@@ -63,8 +67,10 @@ impl Membership {
         if self.next_restore().is_none_or(|at| at > now) {
             return None;
         }
-        let partitions = &self.unrestored.as_ref()?.partitions;
-        let topics = partitions.chunk_by(|a, b| a.topic == b.topic).map(|run| topic(run, cluster)).collect();
+        let unrestored = self.unrestored.as_mut()?;
+        let partitions = unrestored.partitions.chunk_by(|a, b| a.topic == b.topic);
+        let topics: Vec<_> = partitions.map(|run| topic(run, cluster)).collect();
+        unrestored.ids = topics.iter().map(|topic| (topic.name.clone(), topic.topic_id)).collect();
         let group = OffsetFetchRequestGroup {
             group_id: self.config.group_id.clone(),
             topics: Some(topics),
@@ -91,7 +97,10 @@ impl Membership {
             Err(error) => Err((retry::of_error(&error), error)),
         };
         match offsets {
-            Ok(offsets) => self.offsets_found(now, asked, offsets),
+            Ok(mut offsets) => {
+                offsets.retain(|place, _| !asked.is_of_before(&place.topic, cluster));
+                self.offsets_found(now, asked, offsets);
+            }
             Err((verdict, error)) => {
                 let error = error.group(&self.config.group_id);
                 self.restore_failed(now, asked, vec![(verdict, error)]);
@@ -176,6 +185,15 @@ impl Membership {
         self.looked_for = self.watched.iter().cloned().collect();
         self.reported.retain(|e| missing.iter().any(|p| e.context().topic.as_ref() == Some(&p.topic)));
         self.events.push_back(GroupEvent::Assigned { assignment, generation, partitions });
+    }
+}
+
+impl Unrestored {
+    /// Whether the topic was made anew since it was asked for.
+    fn is_of_before(&self, topic: &str, cluster: &Cluster) -> bool {
+        let asked = self.ids.get(topic).filter(|id| !id.is_zero());
+        let present = cluster.topic(topic).map(|topic| topic.id).filter(|id| !id.is_zero());
+        asked.zip(present).is_some_and(|(asked, present)| *asked != present)
     }
 }
 

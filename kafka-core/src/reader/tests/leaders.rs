@@ -529,3 +529,141 @@ fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself
     rig.topic(&[(1, 0)]);
     assert_eq!(rig.lanes(), [(1, MAIN)]);
 }
+
+/// Partition 0 has five records of the first topic to be taken; then it is made anew.
+fn fetched_of_the_first_topic() -> Rig {
+    let mut rig = Rig::new();
+    rig.topic_with_id(Uuid([1; 16]), &[(1, 5), (1, 5)]);
+    rig.assign([at(0), at(0)]);
+    rig.fetch(1);
+    rig.brought(1, vec![data(0, &[Batch::plain(0, 3), Batch::plain(3, 5)])]);
+    rig
+}
+
+fn make_anew(rig: &mut Rig) {
+    rig.topic_with_id(Uuid([2; 16]), &[(2, 0), (2, 0)]);
+}
+
+/// A pause cuts a walk off, which goes on where it was later; but not in another topic.
+#[test]
+fn case_d1_what_a_walk_left_of_a_deleted_topic_is_not_looked_for_in_the_next_one() {
+    for read in [0, 1, 3, 4] {
+        let mut rig = fetched_of_the_first_topic();
+        let mut walk = rig.take_walk();
+        (0..read).for_each(|_| _ = walk.next().unwrap().unwrap());
+        make_anew(&mut rig);
+        rig.machine.pause(rig.now, &tp(0)).unwrap();
+        drop(walk);
+        assert_eq!(rig.take_error().context().partition, Some(1));
+        assert!(rig.take().is_none(), "it is paused");
+        rig.machine.resume(rig.now, &tp(0)).unwrap();
+        assert_eq!(rig.lanes(), [], "no position of the old topic is read from");
+        let error = rig.take_error();
+        assert_eq!(
+            (error.code(), error.context().partition),
+            (Some(ErrorCode::InconsistentTopicId), Some(0))
+        );
+        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+        assert_eq!(listed(&rig.fetch(2)), [(0, 0)]);
+    }
+}
+
+/// As above, where memory is short: what is paused is given up otherwise, to be fetched again.
+#[test]
+fn case_d1_what_is_paused_of_a_deleted_topic_does_not_give_way() {
+    let mut rig = fetched_of_the_first_topic();
+    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    make_anew(&mut rig);
+    rig.take_error();
+    rig.machine.seek(rig.now, &tp(1), at(0)).unwrap();
+    let all = rig.budget.reserve_between(1, usize::MAX).unwrap();
+    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none());
+    drop(all);
+    rig.machine.budget_freed(rig.now);
+    assert_eq!(listed(&rig.fetch(2)), [(1, 0)]);
+    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    assert_eq!(rig.read(), [0, 1, 2, 3, 4]);
+    assert_eq!(rig.take_error().code(), Some(ErrorCode::InconsistentTopicId));
+    assert_eq!(rig.machine.position(&tp(0)), Some(5));
+}
+
+#[test]
+fn case_d1_what_was_asked_before_a_topic_was_made_anew_is_not_of_the_new_one() {
+    // The id is known from the beginning, or comes with an upgrade while fetches are under way.
+    for is_known in [true, false] {
+        let mut rig = Rig::new();
+        let old = Uuid([1; 16]);
+        rig.topic_with_id(if is_known { old } else { Uuid::ZERO }, &[(1, 5), (1, 5)]);
+        rig.assign([at(0), at(0)]);
+        rig.fetch(1);
+        rig.brought(1, vec![caught_up(0, 0), caught_up(1, 0)]);
+        assert_eq!(rig.fetch(1).version, 12, "by name");
+        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        assert_eq!(listed(&rig.aside(1)), [(1, 7)]);
+        rig.topic_with_id(old, &[(1, 5), (1, 5)]);
+        rig.topic_with_id(Uuid([2; 16]), &[(1, 0), (1, 0)]);
+        rig.take_error();
+        rig.take_error();
+        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        rig.brought_aside(1, vec![data(1, &[Batch::plain(7, 9)])]);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 3)])]);
+        assert!(rig.take().is_none(), "{is_known}");
+        assert_eq!(listed(&rig.fetch(1)).len(), 2, "both are asked for anew");
+    }
+}
+
+#[test]
+fn case_d1_the_ends_of_a_deleted_topic_are_not_those_of_the_next_one() {
+    let mut rig = fetched_of_the_first_topic();
+    rig.read();
+    assert_eq!(rig.machine.high_watermark(&tp(0)), Some(1_000_000));
+    make_anew(&mut rig);
+    rig.take_error();
+    rig.take_error();
+    for seek in [at(0), Start::First] {
+        rig.machine.seek(rig.now, &tp(0), seek).unwrap();
+        let told =
+            (rig.machine.high_watermark(&tp(0)), rig.machine.log_start(&tp(0)), rig.machine.lag(&tp(0)));
+        assert_eq!(told, (None, None, None));
+    }
+}
+
+/// To be sent on is no success: otherwise nothing grows, and nothing is ever told.
+#[test]
+fn case_c5_a_replica_that_is_named_again_and_again_in_vain_is_told_once() {
+    let codes = [ErrorCode::NotLeaderOrFollower, ErrorCode::KafkaStorageError, ErrorCode::OffsetOutOfRange];
+    for (replica, code) in codes.map(|code| (3, code)).into_iter().chain([(8, ErrorCode::None)]) {
+        let mut rig = Rig::reading(1, |config| config.rack = Str::from_static("r3"));
+        let (begin, mut fetches, mut told) = (rig.now.instant, 0, Vec::new());
+        while rig.now.instant < begin + Duration::from_secs(60) {
+            match rig.lanes().first().copied() {
+                Some((1, _)) => {
+                    rig.fetch(1);
+                    rig.brought(
+                        1,
+                        vec![PartitionData { preferred_read_replica: replica, ..caught_up(0, 9) }],
+                    );
+                }
+                Some((3, _)) => {
+                    rig.fetch(3);
+                    rig.brought(3, vec![failed(0, code)]);
+                }
+                _ => _ = rig.next_timer(),
+            }
+            fetches += 1;
+            while let Some(item) = rig.take() {
+                told.push(item);
+            }
+        }
+        assert!(fetches < 300, "{replica} {code}: {fetches} a minute");
+        assert!(matches!(&told[..], [Item::Notice(_)]), "{replica} {code}: {told:?}");
+        // It heals by itself.
+        while !matches!(rig.lanes()[..], [(1, _)]) {
+            rig.next_timer();
+        }
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
+        assert_eq!(rig.read(), [0, 1]);
+    }
+}

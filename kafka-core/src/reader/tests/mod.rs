@@ -1,5 +1,6 @@
 //! Scenarios with hand-made answers. The numbers in names are those of the project's list of scenarios.
 
+mod anew;
 mod batches;
 mod budgets;
 mod delivery;

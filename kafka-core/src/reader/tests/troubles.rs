@@ -282,3 +282,40 @@ fn case_m5_an_idle_reader_rests_beside_a_partition_that_is_not_read() {
         assert!(fetches <= 16, "{fetches} fetches");
     }
 }
+
+/// A broker whose ListOffsets names what its Fetch refuses: that went round without a wait, with a notice each time.
+#[test]
+fn case_m5_a_position_that_is_named_and_refused_again_and_again_makes_no_spin() {
+    for reset in [Reset::First, Reset::Last, Reset::Time(7)] {
+        let mut rig = Rig::reading(1, |config| config.reset = reset);
+        let (begin, mut rounds, mut told) = (rig.now.instant, 0, 0);
+        while rig.now.instant < begin + Duration::from_secs(60) {
+            if let Some(ask) = rig.ask() {
+                rig.answer_offsets(ask.tag, &[(0, 0, 3)]);
+            } else if !rig.lanes().is_empty() {
+                rounds += 1;
+                rig.fetch(1);
+                rig.brought(1, vec![failed(0, ErrorCode::OffsetOutOfRange)]);
+            } else {
+                rig.next_timer();
+            }
+            told += usize::from(rig.take().is_some());
+        }
+        assert!((20..120).contains(&rounds), "{rounds} a minute");
+        assert_eq!(told, 1);
+        // What it answers well ends the row.
+        while rig.lanes().is_empty() {
+            match rig.ask() {
+                Some(ask) => rig.answer_offsets(ask.tag, &[(0, 0, 3)]),
+                None => _ = rig.next_timer(),
+            }
+        }
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(3, 5)])]);
+        assert_eq!(rig.read(), [3, 4]);
+        rig.fetch(1);
+        rig.brought(1, vec![failed(0, ErrorCode::OffsetOutOfRange)]);
+        rig.take_notice();
+        assert!(rig.ask().is_some(), "at once");
+    }
+}

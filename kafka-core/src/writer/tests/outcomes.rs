@@ -279,15 +279,18 @@ fn halves_of_what_may_be_written_may_be_written() {
     assert_eq!([failed(&a).fate, failed(&b).fate], [Fate::PossiblyWritten; 2]);
 }
 
-/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more.
+/// A leader that has appended a batch and is replaced while it waits for its followers says no more than that it leads no more;
+/// a proxy that lost the broker says so.
 #[test]
 fn what_a_replaced_leader_refused_is_possibly_written() {
-    let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
-    let mut h = Harness::new(1, config);
-    let a = h.send(0, "a");
-    let request = h.poll().unwrap();
-    h.answer(&request, &[(ErrorCode::NotLeaderOrFollower, -1)]);
-    assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+    for code in [ErrorCode::NotLeaderOrFollower, ErrorCode::NetworkException] {
+        let config = WriterConfig { max_attempts: Some(1), ..WriterConfig::default() };
+        let mut h = Harness::new(1, config);
+        let a = h.send(0, "a");
+        let request = h.poll().unwrap();
+        h.answer(&request, &[(code, -1)]);
+        assert_eq!(failed(&a).fate, Fate::PossiblyWritten);
+    }
 }
 
 /// The first attempt may still lie before the broker when the second is refused.
@@ -571,5 +574,44 @@ fn case_m5_a_code_that_is_not_known_does_not_say_that_nothing_was_written() {
         h.answer(&request, &[(code, -1)]);
         assert_eq!(failed(&a).fate, Fate::PossiblyWritten, "{code}");
         assert_eq!(failed(&a).error.code(), Some(code));
+    }
+}
+
+/// The topic's limit may have been raised meanwhile.
+#[test]
+fn case_c3_a_limit_of_batches_is_not_believed_for_ever() {
+    for is_anew in [false, true] {
+        let mut h = Harness::new(1, WriterConfig { linger: Duration::from_secs(1), ..Default::default() });
+        let value = "v".repeat(1000);
+        let mut fill = |h: &mut Harness| {
+            let sent: Vec<crate::writer::Delivery> = (0..64).map(|_| h.send(0, &value)).collect();
+            h.producer.flush(h.now);
+            let mut most = 0;
+            while sent.iter().any(|d| d.try_get().is_none()) {
+                let request = h.poll_later(BROKER);
+                let count = request.stamps()[0].3;
+                most = most.max(count);
+                h.answer(&request, &[(ErrorCode::None, 0)]);
+            }
+            most
+        };
+        let before = fill(&mut h);
+        let sent: Vec<crate::writer::Delivery> = (0..64).map(|_| h.send(0, &"v".repeat(1000))).collect();
+        h.producer.flush(h.now);
+        while sent.iter().any(|d| d.try_get().is_none()) {
+            let request = h.poll_later(BROKER);
+            let code = if request.stamps()[0].3 > 4 { ErrorCode::MessageTooLarge } else { ErrorCode::None };
+            h.answer(&request, &[(code, 0)]);
+        }
+        if is_anew {
+            h.make_anew(1, 1);
+            h.make_anew(2, 1);
+        }
+        let mut most = 0;
+        // Of another topic nothing is known.
+        for _ in 0..if is_anew { 1 } else { 40 } {
+            most = most.max(fill(&mut h));
+        }
+        assert!(most >= before, "anew: {is_anew}: {most} records where it was {before}");
     }
 }

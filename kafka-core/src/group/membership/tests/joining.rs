@@ -12,7 +12,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponseMember};
 use kafka_proto::messages::offset_fetch::OffsetFetchRequest;
 use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
-use kafka_proto::{ApiKey, Bytes, Str};
+use kafka_proto::{ApiKey, Bytes, Str, Uuid};
 use std::sync::Arc;
 
 const TRANSIENT: [ErrorCode; 3] =
@@ -382,6 +382,40 @@ fn an_unstable_offset_is_waited_for_and_a_missing_one_is_not_none() {
     assert_eq!(rig.events(), []);
     rig.answer(offsets(&[("t", 0, 4), ("t", 1, 6)]));
     assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4)), ("t", 1, Some(6))])]);
+}
+
+/// They would be positions in the new topic, whose first records nobody would read.
+#[test]
+fn case_d1_offsets_asked_for_before_a_topic_was_made_anew_are_not_of_the_new_one() {
+    let (old, new) = (Uuid([1; 16]), Uuid([2; 16]));
+    for (by_id, is_anew) in [(false, false), (false, true), (true, true)] {
+        let mut rig = Rig::with(GroupConfig::new("g"));
+        set_topic_id(&mut rig.cluster, 1);
+        rig.cluster.names = [(old, "t".into()), (new, "t".into())].into();
+        add_topic(&mut rig.cluster, "u", 1);
+        rig.subscribe(&["t", "u"]);
+        rig.answer(join_ok("m", 1, true, &["t", "u"]));
+        let given = rig.asked::<SyncGroupRequest>(ApiKey::SyncGroup).assignments[0].assignment.clone();
+        rig.answer(sync_ok(given));
+        if is_anew {
+            set_topic_id(&mut rig.cluster, 2);
+            rig.metadata_changed();
+        }
+        let mut said = offsets(&[("t", 0, 5), ("t", 1, 7), ("u", 0, 9)]);
+        if let ResponseKind::OffsetFetch(said) = &mut said {
+            let of_t = said.groups[0].topics.iter_mut().filter(|topic| by_id && topic.name == "t");
+            of_t.for_each(|topic| (topic.name, topic.topic_id) = (Str::new(), old));
+        }
+        rig.answer(said);
+        let mut given = vec![("t", 0, Some(5)), ("t", 1, Some(7)), ("u", 0, Some(9))];
+        if is_anew {
+            assert_eq!(rig.events(), []);
+            rig.sleep(200 * MS);
+            rig.answer(offsets(&[("t", 0, -1), ("t", 1, 1), ("u", 0, 9)]));
+            given = vec![("t", 0, None), ("t", 1, Some(1)), ("u", 0, Some(9))];
+        }
+        assert_eq!(rig.events(), [assigned(1, 1, &given)], "by id: {by_id}");
+    }
 }
 
 #[test]
