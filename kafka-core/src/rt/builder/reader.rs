@@ -81,7 +81,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative.
+    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative. Ignored in a group,
+    /// which begins at its committed offsets, or else where [`reset`](Self::reset) says.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -144,7 +145,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// What happens where there is no position. Default an error.
+    /// What happens where there is no position: a group has committed none, or the log no longer has it. Default an error.
     pub fn reset(mut self, reset: Reset) -> Self {
         self.config.reset = reset;
         self
