@@ -108,6 +108,9 @@ fn broker(code: ErrorCode) -> &'static str {
         IllegalGeneration | UnknownMemberId | FencedInstanceId => {
             "let the reader rejoin; another member took over"
         }
+        RebalanceInProgress => {
+            "wait: all members have to rejoin, and one whose application does not call its reader delays the others"
+        }
         UnsupportedCompressionType => "use another compression codec, or upgrade the broker",
         _ if code.is_retriable() => "try again later",
         _ => "see the broker's log",

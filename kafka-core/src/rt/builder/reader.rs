@@ -123,7 +123,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self.of_group("heartbeat_interval", |group| group.heartbeat_interval = interval)
     }
 
-    /// How long members have to give up their partitions. Default 60 s. Only with a group.
+    /// How long members have to give up their partitions. Default 60 s. Only with a group. In a rebalance the other members
+    /// wait for an application that does not call its reader; after this time the partitions are lost.
     pub fn rebalance_timeout(self, timeout: Duration) -> Self {
         self.of_group("rebalance_timeout", |group| group.rebalance_timeout = timeout)
     }
