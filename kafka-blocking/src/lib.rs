@@ -3,6 +3,7 @@
 //! The client itself is [`kafka_core`]; its handles are the same as on every other runtime, without the `async`:
 //!
 //! ```no_run
+//! use kafka_blocking::reader::Reset;
 //! use kafka_blocking::{Client, Message};
 //! use std::time::Duration;
 //!
@@ -13,13 +14,15 @@
 //! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room
 //! println!("{:?}", delivery.wait()?);
 //!
-//! let mut reader = client.reader("orders").group("billing").build()?;
+//! let mut reader = client.reader("orders").group("billing").reset(Reset::First).build()?;
 //! while let Some(message) = reader.fetch_message()? {
 //!     reader.commit_messages([&message])?;
 //! }
 //! reader.close(Duration::from_secs(5))?;
 //! # Ok(()) }
 //! ```
+//!
+//! Waiting for the next message has no deadline; the methods whose names end in `_within` have one.
 //!
 //! # Threads
 //! A client has one thread for its timers, heartbeats among them, and each connection two: one reads, one writes. So

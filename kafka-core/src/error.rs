@@ -77,7 +77,7 @@ pub enum ErrorKind {
     #[error("broker answered {0}")]
     Broker(ErrorCode),
     /// The deadline of a call passed; `last` says what stood in its way.
-    #[error("timed out after {after:?}{}", last_error(.last))]
+    #[error("timed out after {:?}{}", to_ms(*.after), last_error(.last))]
     TimedOut {
         /// How long was waited.
         after: Duration,
@@ -453,6 +453,15 @@ fn behind(next: &Option<i64>) -> String {
     next.map_or(String::new(), |next| format!(", the next batch begins at {next}"))
 }
 
+/// Rounds a time for its text, to milliseconds from one of them on.
+fn to_ms(time: Duration) -> Duration {
+    let ms = time.saturating_add(Duration::from_micros(500)).as_millis();
+    match u64::try_from(ms) {
+        Ok(ms @ 1..) => Duration::from_millis(ms),
+        _ => time,
+    }
+}
+
 fn last_error(last: &Option<Error>) -> String {
     last.as_ref().map(|e| format!("; last error: {e}")).unwrap_or_default()
 }
@@ -516,6 +525,10 @@ mod tests {
                         (broker b:9092, api Produce) (topic t, partition 3)";
         assert_eq!(told, expected);
         assert_eq!(late(None).topic(&topic).to_string(), "timed out after 2s (topic t, api Produce)");
+        let texts =
+            [Duration::from_nanos(4_999_968_624), Duration::from_micros(12), Duration::ZERO, Duration::MAX]
+                .map(|after| Error::new(ErrorKind::TimedOut { after, last: None }).to_string());
+        assert_eq!(texts[..3], ["timed out after 5s", "timed out after 12µs", "timed out after 0ns"]);
         assert_eq!(Error::new(ErrorKind::NoOffset).to_string(), "no committed offset");
     }
 }

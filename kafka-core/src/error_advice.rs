@@ -13,7 +13,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::TimedOut { last: None, .. } => "look whether the brokers are up, or allow more time",
         ErrorKind::Unsupported { .. } => "do without the feature or upgrade the broker",
         ErrorKind::MessageTooLarge { .. } => {
-            "send less in a message, or raise the limit at writer, topic and broker"
+            "send less in a message, or raise batch_bytes of the writer and max.message.bytes of the topic; when reading, raise max_bytes"
         }
         ErrorKind::InvalidMessage(_) => "correct the message",
         ErrorKind::Balancer(_) => {
@@ -28,7 +28,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::OffsetOutOfRange { .. } => {
             "seek to a position that exists, or choose an offset reset policy"
         }
-        ErrorKind::NoOffset => "choose where to begin: first, last, or a time",
+        ErrorKind::NoOffset => {
+            "choose where to begin by the reader's reset: first, last, or a time; a notice says that this was done"
+        }
         ErrorKind::Truncated { .. } => {
             "seek to the first offset that differs, or choose an offset reset policy"
         }
@@ -82,8 +84,9 @@ fn broker(code: ErrorCode) -> &'static str {
     use ErrorCode::*;
     match code {
         UnknownTopicOrPartition | UnknownTopicId => {
-            "create the topic, or check its name and the number of the partition"
+            "create the topic, or check its name and the number of the partition; to have topics created, allow it at client and broker"
         }
+        InconsistentTopicId => "seek the partition, since the topic was deleted and created again",
         InvalidTopicException => "use letters, digits, '.', '_' and '-' in topic names, 249 at most",
         TopicAuthorizationFailed | GroupAuthorizationFailed | ClusterAuthorizationFailed => {
             "grant the user the right by an ACL"
@@ -104,6 +107,9 @@ fn broker(code: ErrorCode) -> &'static str {
         GroupMaxSizeReached => "raise group.max.size at the broker, or start fewer members",
         IllegalGeneration | UnknownMemberId | FencedInstanceId => {
             "let the reader rejoin; another member took over"
+        }
+        RebalanceInProgress => {
+            "wait: all members have to rejoin, and one whose application does not call its reader delays the others"
         }
         UnsupportedCompressionType => "use another compression codec, or upgrade the broker",
         _ if code.is_retriable() => "try again later",

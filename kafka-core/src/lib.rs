@@ -5,11 +5,12 @@
 //!
 //! | module | for |
 //! |---|---|
-//! | [`rt`] | the handles and their builders; [`rt::Runtime`], what an adapter supplies |
+//! | [`rt`] | the handles and their builders, [`rt::NewTopic`], [`rt::Event`]; [`rt::Runtime`], what an adapter supplies |
 //! | [`error`] | the one error: what, where, whose fault, what to do |
 //! | [`settings`] | every setting with default and Java's name |
 //! | [`stats`], [`trace`] | counters, and the events for `tracing` |
 //! | [`writer`], [`reader`], [`group`] | settings, balancers, assignors, and the machines themselves |
+//! | [`client::cluster`] | topics and partitions: [`TopicPartition`](client::cluster::TopicPartition) |
 //! | [`client`], [`link`] | the cluster's machine and a connection's, for those who own the loop themselves |
 //!
 //! # Without a runtime

@@ -1,7 +1,27 @@
 //! A Kafka client on tokio.
 //!
 //! The client itself is [`kafka_core`]; this crate gives it tokio's sockets, timers and tasks. Everything users hold is
-//! documented at [`Client`], [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
+//! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
+//!
+//! ```no_run
+//! use kafka_tokio::reader::Reset;
+//! use kafka_tokio::{Client, Message};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("localhost:9092").connect().await?;
+//! let writer = client.writer("orders").build()?;
+//! writer.write_messages([Message::new("hello").key("k")]).await?; // waits for the acks
+//! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
+//! println!("{:?}", delivery.await?);
+//!
+//! let mut reader = client.reader("orders").group("billing").reset(Reset::First).build()?;
+//! while let Some(message) = reader.fetch_message().await? {
+//!     reader.commit_messages([&message]).await?;
+//! }
+//! reader.close(Duration::from_secs(5)).await?;
+//! # Ok(()) }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,8 @@ use std::thread;
 use clap::Args;
 use kafka_testkit::{Cluster, StartError};
 
-/// Serve an embedded Kafka cluster on loopback until Ctrl-C. Everything is in memory.
+/// Serve an embedded Kafka cluster on loopback until Ctrl-C. Everything is in memory: after a restart it is another
+/// cluster, which running clients refuse.
 #[derive(Debug, Args)]
 pub(crate) struct Broker {
     /// How many nodes; node I listens on the port + I
@@ -17,10 +18,10 @@ pub(crate) struct Broker {
     /// The release to pose as, from 0.10.0 to 4.4
     #[arg(long, value_name = "VERSION", default_value = "4.4")]
     kafka_version: String,
-    /// A topic to begin with; may be given several times
+    /// A topic to create at the start; may be given several times
     #[arg(long, value_name = "NAME:PARTITIONS", value_parser = topic)]
     topic: Vec<(String, i32)>,
-    /// Make topics that clients ask for
+    /// Create topics that clients ask for
     #[arg(long)]
     auto_create: bool,
 }

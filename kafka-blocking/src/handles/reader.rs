@@ -40,7 +40,8 @@ impl Reader {
         within(timeout, self.0.next())
     }
 
-    /// The next message; revocations are given up at once, and losses passed over. `None` once the reader is closed.
+    /// The next message; revocations are given up at once, losses and notices skipped. `None` once the reader is closed. See
+    /// [`rt::Reader::fetch_message`].
     ///
     /// # Errors
     /// As [`next`](Self::next).

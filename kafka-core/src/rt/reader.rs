@@ -108,8 +108,17 @@ impl Reader {
     /// A [`Event::Revoking`] is answered by the next call: until then the partitions are this member's, and what is
     /// committed counts.
     ///
+    /// It waits indefinitely, also while no broker can be reached.
+    ///
     /// # Errors
-    /// Something went wrong with a partition, which the error names; the next call goes on with the others.
+    /// Something went wrong with a partition, which the error names; the next call goes on with the others. A missing topic
+    /// or permission is retried, and reported again only after a success in between.
+    ///
+    /// These stop their partition until it is [sought](Self::seek) or assigned again:
+    /// [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
+    /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`Corrupt`](ErrorKind::Corrupt),
+    /// [`MessageTooLarge`](ErrorKind::MessageTooLarge), and [`InconsistentTopicId`](crate::ErrorCode::InconsistentTopicId),
+    /// which is a topic that was deleted and created again.
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
@@ -117,7 +126,8 @@ impl Reader {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next message; revocations are given up at once, and losses passed over. `None` once the reader is closed.
+    /// The next message; revocations are given up at once, losses and [notices](Event::Notice) skipped. `None` once the
+    /// reader is closed. An application that has to know why nothing comes calls [`next`](Self::next).
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -400,6 +410,15 @@ impl Reader {
     // ---- positions ----
 
     /// Moves a partition's position; what was fetched from the old one is not delivered any more.
+    ///
+    /// ```
+    /// # use kafka_core::{Result, reader::Start, rt::Reader};
+    /// use kafka_core::client::cluster::TopicPartition;
+    ///
+    /// # fn example(reader: &mut Reader) -> Result<()> {
+    /// reader.seek(&TopicPartition::new("orders", 0), Start::First)
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The partition is not this reader's.

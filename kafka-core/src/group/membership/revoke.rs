@@ -46,7 +46,8 @@ impl Membership {
             self.rejoin(now);
         } else if deadline <= now {
             let kind = ErrorKind::TimedOut { after: self.config.rebalance_timeout, last: None };
-            self.lose(Error::new(kind).group(&self.config.group_id).detail("partitions were not given up"));
+            let detail = "the application did not call the reader, which would have given its partitions up";
+            self.lose(Error::new(kind).group(&self.config.group_id).detail(detail));
             self.rejoin(now);
         }
     }

@@ -81,7 +81,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative.
+    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative. Ignored in a group,
+    /// which begins at its committed offsets, or else where [`reset`](Self::reset) says.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -122,7 +123,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self.of_group("heartbeat_interval", |group| group.heartbeat_interval = interval)
     }
 
-    /// How long members have to give up their partitions. Default 60 s. Only with a group.
+    /// How long members have to give up their partitions. Default 60 s. Only with a group. In a rebalance the other members
+    /// wait for an application that does not call its reader; after this time the partitions are lost.
     pub fn rebalance_timeout(self, timeout: Duration) -> Self {
         self.of_group("rebalance_timeout", |group| group.rebalance_timeout = timeout)
     }
@@ -144,7 +146,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// What happens where there is no position. Default an error.
+    /// What happens where there is no position: a group has committed none, or the log no longer has it. Default an error.
     pub fn reset(mut self, reset: Reset) -> Self {
         self.config.reset = reset;
         self
