@@ -3,8 +3,9 @@
 //!
 //! Invariants
 //! * Each such end of a request of several batches halves the limit; a request of one batch cannot be smaller.
-//! * The limit is tried again: doubled after so many answers to requests of more than half of it (where it keeps two batches apart, one is as large), four times as many after each end. So a broker that merely
-//!   restarted soon has whole requests, and one that takes no more is rarely asked for it.
+//! * The limit is tried again: doubled after so many answers to requests of more than half of it (where it keeps two batches apart,
+//!   one of them is), four times as many after each end. So a broker that merely restarted soon has whole requests, and one that
+//!   takes no more is rarely asked for it.
 
 /// Answers, or batches, before a limit is doubled for the first time.
 const PATIENCE: u32 = 8;
