@@ -134,8 +134,12 @@ impl Marks {
         superseded
     }
 
+    /// What is under way of the same partitions was marked before, and is not marked again, whatever becomes of it.
     fn sent(&self, commit: u64, assignment: u32, offsets: Vec<CommitOffset>) {
-        self.lock().under_way.insert(commit, (assignment, offsets));
+        let mut state = self.lock();
+        let is_newer = |old: &CommitOffset| offsets.iter().any(|new| new.partition == old.partition);
+        state.under_way.values_mut().for_each(|(_, old)| old.retain(|old| !is_newer(old)));
+        state.under_way.insert(commit, (assignment, offsets));
     }
 
     /// A commit has ended; `None` if it was not one of marks. What was not committed is marked again, where nothing newer
@@ -256,6 +260,26 @@ mod tests {
         assert_eq!(taken(&marks), None);
         assert!(marks.set(two, (10, -1, Uuid::ZERO)));
         assert_eq!(taken(&marks), Some((1, vec![(2, 10, -1)])));
+    }
+
+    /// Found by the simulator: the committed offset went back.
+    #[test]
+    fn what_failed_is_not_marked_again_after_a_newer_mark_was_committed() {
+        for newer_ends_first in [true, false] {
+            let marks = Marks::new(Duration::ZERO);
+            marks.begin(1);
+            let (one, two) = (marks.place(tp(1)), marks.place(tp(2)));
+            marks.set(one, (5, 3, Uuid::ZERO));
+            marks.set(two, (7, 3, Uuid::ZERO));
+            let (assignment, older) = marks.take().unwrap();
+            marks.sent(1, assignment, older);
+            marks.set(one, (6, 3, Uuid::ZERO));
+            let (assignment, newer) = marks.take().unwrap();
+            marks.sent(2, assignment, newer);
+            let ends = if newer_ends_first { [(2, true), (1, false)] } else { [(1, false), (2, true)] };
+            ends.map(|(commit, is_done)| marks.ended(commit, is_done));
+            assert_eq!(taken(&marks), Some((1, vec![(2, 7, 3)])), "the other partition's counts again");
+        }
     }
 
     #[test]
