@@ -2,8 +2,9 @@
 //!
 //! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
 
+use crate::client::cluster::made_again;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +134,14 @@ pub enum ErrorKind {
     Truncated {
         /// The first offset that differs.
         to: i64,
+    },
+    /// The topic was deleted and created again: the position means nothing in the one that is there now.
+    #[error("{}", made_again(*.old, *.new))]
+    TopicRecreated {
+        /// The id of the topic that was read.
+        old: Uuid,
+        /// The id of the topic that has its name now.
+        new: Uuid,
     },
     /// What the application keeps of a reader's messages takes up the buffer, so that the reader fetches little at a time. A
     /// message shares the memory of everything that was fetched with it until [`Message::detach`](crate::Message::detach).
@@ -292,6 +301,7 @@ impl Error {
             Unsupported { .. } | Corrupt { .. } | OffsetOutOfRange { .. } | Truncated { .. } | Decode(_) => {
                 Fault::Broker
             }
+            TopicRecreated { .. } => Fault::Broker,
         }
     }
 

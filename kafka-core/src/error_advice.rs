@@ -34,6 +34,9 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::Truncated { .. } => {
             "seek to the first offset that differs, or choose an offset reset policy"
         }
+        ErrorKind::TopicRecreated { .. } => {
+            "seek the partition to where the topic that is there now is to be read from; until then it is not read"
+        }
         ErrorKind::BufferKept { .. } => {
             "drop messages that are no longer needed, keep copies of the others by Message::detach, or raise buffer_bytes"
         }
@@ -86,7 +89,6 @@ fn broker(code: ErrorCode) -> &'static str {
         UnknownTopicOrPartition | UnknownTopicId => {
             "create the topic, or check its name and the number of the partition; to have topics created, allow it at client and broker"
         }
-        InconsistentTopicId => "seek the partition, since the topic was deleted and created again",
         InvalidTopicException => "use letters, digits, '.', '_' and '-' in topic names, 249 at most",
         TopicAuthorizationFailed | GroupAuthorizationFailed | ClusterAuthorizationFailed => {
             "grant the user the right by an ACL"

@@ -277,7 +277,7 @@ mod tests {
             let (assignment, newer) = marks.take().unwrap();
             marks.sent(2, assignment, newer);
             let ends = if newer_ends_first { [(2, true), (1, false)] } else { [(1, false), (2, true)] };
-            ends.map(|(commit, is_done)| marks.ended(commit, is_done));
+            ends.into_iter().for_each(|(commit, is_done)| _ = marks.ended(commit, is_done));
             assert_eq!(taken(&marks), Some((1, vec![(2, 7, 3)])), "the other partition's counts again");
         }
     }

@@ -75,8 +75,8 @@ pub enum Item {
     /// Records of one partition, to be walked.
     Chunk(Chunk),
     /// Something went wrong, told once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
-    /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), an error of a [`Walk`](super::Walk)
-    /// and a topic that was made anew the partition stops until it is sought or assigned again. Anything else, such as a missing
+    /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`TopicRecreated`](ErrorKind::TopicRecreated)
+    /// and an error of a [`Walk`](super::Walk) the partition stops until it is sought or assigned again. Anything else, such as a missing
     /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and told again only after a success in between.
     Error(Error),
     /// Something that the application may want to know of, and that the reader dealt with: the position was reset as

@@ -7,7 +7,7 @@ use super::cursor::{CursorId, Replica, Stage};
 use super::fetched::Watermarks;
 use super::machine::{Item, ReaderMachine, Timer};
 use super::trouble::passes;
-use crate::client::cluster::{Cluster, Node, Topic, made_again};
+use crate::client::cluster::{Cluster, Node, Topic};
 use crate::client::machine::{Hint, Now};
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
@@ -91,7 +91,7 @@ impl ReaderMachine {
         if let Some(want) = beginning {
             cursor.begin(want);
         } else {
-            let error = Error::broker(ErrorCode::InconsistentTopicId).detail(made_again(old, new));
+            let error = Error::new(ErrorKind::TopicRecreated { old, new });
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
             (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
             cursor.queue.push_back(Item::Error(error));

@@ -117,8 +117,7 @@ impl Reader {
     /// These stop their partition until it is [sought](Self::seek) or assigned again:
     /// [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
     /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`Corrupt`](ErrorKind::Corrupt),
-    /// [`MessageTooLarge`](ErrorKind::MessageTooLarge), and [`InconsistentTopicId`](crate::ErrorCode::InconsistentTopicId),
-    /// which is a topic that was deleted and created again.
+    /// [`MessageTooLarge`](ErrorKind::MessageTooLarge) and [`TopicRecreated`](ErrorKind::TopicRecreated).
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.

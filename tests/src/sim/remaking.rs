@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_core::Message;
 use kafka_core::client::cluster::TopicPartition;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Reader, Writer};
+use kafka_core::{ErrorKind, Message};
 use kafka_proto::error_code::ErrorCode;
 
 use super::chance::Chance;
@@ -212,8 +212,8 @@ async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
 /// What stops a partition whose topic was made anew goes on at the new topic's beginning.
 fn begin_anew(stage: &Stage, reader: &mut Reader, error: &kafka_core::Error) {
     let context = error.context();
-    match (error.code(), &context.topic, context.partition) {
-        (Some(ErrorCode::InconsistentTopicId), Some(topic), Some(partition)) => {
+    match (error.kind(), &context.topic, context.partition) {
+        (ErrorKind::TopicRecreated { .. }, Some(topic), Some(partition)) => {
             let sought = reader.seek(&TopicPartition::new(topic.clone(), partition), Start::First);
             stage.history().count("topics made anew, seen by members", 1);
             if let Err(error) = sought {
