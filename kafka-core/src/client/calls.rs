@@ -95,6 +95,12 @@ impl Client {
         if error.code().is_some_and(|c| c == ErrorCode::NotController || c.refreshes_metadata()) {
             self.metadata.hint_stale();
         }
+        if let Some(broker) =
+            answer.broker.filter(|_| call.spec.target == Target::Any && error.code().is_some())
+        {
+            let lane = self.lanes.get_mut((broker, Lane::Other));
+            lane.into_iter().for_each(|lane| lane.refused_at = Some(now.instant));
+        }
         if let Target::Coordinator(kind, key) = &call.spec.target {
             self.coordinators.forget(*kind, key);
         }
