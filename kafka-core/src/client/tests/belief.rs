@@ -443,3 +443,29 @@ fn case_m7_where_all_brokers_refuse_they_are_asked_in_turn() {
         assert!((5..20).contains(&times), "{port}: {times}");
     }
 }
+
+/// What one broker leaves open another may know: it lags, or has not heard of rights that were granted.
+#[test]
+fn case_m7_what_one_broker_cannot_say_of_a_topic_another_is_asked_for() {
+    let bad = |code: ErrorCode| MetadataResponseTopic {
+        error_code: code.code(),
+        partitions: Vec::new(),
+        ..topic("t", 1, 3)
+    };
+    let codes = [ErrorCode::LeaderNotAvailable, ErrorCode::TopicAuthorizationFailed, ErrorCode::Unknown(999)];
+    let told = codes.map(|code| vec![bad(code)]).into_iter().chain([vec![topic("t", -1, 3)], vec![]]);
+    for told in told {
+        for sick in 9001..=9003 {
+            let mut net = Net::connected();
+            net.topics = vec![topic("t", 1, 3)];
+            net.told_by.insert(sick, told.clone());
+            net.client.want_topic(net.now, &Str::from("t"));
+            net.settle();
+            net.run_for(Duration::from_secs(10));
+            assert_eq!(net.leader(), Some((1, 3)), "{sick}: {told:?}");
+            net.log.clear();
+            net.run_for(Duration::from_secs(60));
+            assert_eq!(net.asked(), 0, "it is settled");
+        }
+    }
+}
