@@ -171,7 +171,7 @@ impl Client {
                 self.learn_node(found.node_id, &found.host, found.port);
                 self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let coordinator = self.coordinators.entry(kind, key);
-                coordinator.trouble = None;
+                (coordinator.trouble, coordinator.told_by) = (None, witness);
                 (coordinator.broker, coordinator.looking, coordinator.attempts) =
                     (Some(found.node_id), false, 0);
                 for id in std::mem::take(&mut coordinator.waiting) {
@@ -199,6 +199,13 @@ impl Client {
                     self.finish(id, None, Err(error.clone()));
                 }
             }
+        }
+    }
+
+    /// A coordinator is none, or cannot be reached. Who told of it may lag: another broker is asked.
+    pub(super) fn forget_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
+        if let Some(teller) = self.coordinators.forget(kind, key) {
+            self.note_refusal(now, (teller, Lane::Other), true);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::client::{CallSpec, TopicState};
 use crate::error::ConnectionError;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{MetadataRequest, MetadataResponse, MetadataResponseTopic};
-use kafka_proto::{RequestKind, ResponseKind, Str, Uuid};
+use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -467,5 +467,38 @@ fn case_m7_what_one_broker_cannot_say_of_a_topic_another_is_asked_for() {
             net.run_for(Duration::from_secs(60));
             assert_eq!(net.asked(), 0, "it is settled");
         }
+    }
+}
+
+/// One broker lags, and sends everybody to the coordinator of before.
+#[test]
+fn case_m3_a_coordinator_that_is_none_is_asked_for_at_another_broker() {
+    use kafka_proto::messages::join_group::JoinGroupResponse;
+    for (lagging, is_dead) in [(9001, false), (9002, false), (9003, false), (9001, true), (9002, true)] {
+        let mut net = Net::connected();
+        if is_dead {
+            net.dead.insert(9003);
+        }
+        net.script = Some(Box::new(move |_, port, request| match request {
+            RequestKind::FindCoordinator(request) => {
+                let mut found = coordinator(ErrorCode::None);
+                let one = &mut found.coordinators[0];
+                one.key = request.coordinator_keys[0].clone();
+                if port == lagging {
+                    (one.node_id, one.port) = (3, 9003);
+                }
+                found.into()
+            }
+            RequestKind::JoinGroup(_) => {
+                let error_code = ErrorCode::NotCoordinator.code();
+                JoinGroupResponse { error_code, ..Default::default() }.into()
+            }
+            _ => {
+                let topics = vec![topic("t", 1, 0)];
+                MetadataResponse { cluster_id: Some("c".into()), topics, ..Default::default() }.into()
+            }
+        }));
+        super::told_in_group(&mut net, &["t"], &[5]);
+        assert!(net.log.contains(&(9002, ApiKey::JoinGroup)), "{lagging}: {:?}", net.log);
     }
 }
