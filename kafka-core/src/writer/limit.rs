@@ -104,7 +104,7 @@ mod tests {
     fn a_limit_of_batches_is_tried_again_more_and_more_rarely() {
         let mut limit = None;
         // One batch, its halves, and their halves.
-        [8000, 4000, 4000, 2000].map(|batch| BatchLimit::lower(&mut limit, batch));
+        [8000, 4000, 4000, 2000].iter().for_each(|batch| BatchLimit::lower(&mut limit, *batch));
         assert_eq!(batch_bytes(&limit), Some(1000));
         (0..100).for_each(|_| assert!(!BatchLimit::acked(&mut limit, 400, 8000), "small ones prove nothing"));
         let mut acks = Vec::new();
@@ -114,7 +114,7 @@ mod tests {
                 count += 1;
             }
             assert_eq!(batch_bytes(&limit), Some(2000));
-            [2000, 2000].map(|batch| BatchLimit::lower(&mut limit, batch));
+            (0..2).for_each(|_| BatchLimit::lower(&mut limit, 2000));
             acks.push(count);
         }
         assert_eq!(acks, [8, 32, 128]);
