@@ -103,7 +103,7 @@ impl Client {
         }
         lane.link = LinkState::Up(conn);
         lane.versions = Some(Arc::clone(&versions));
-        (lane.last_used, lane.is_hopeless) = (now.instant, false);
+        (lane.last_used, lane.is_hopeless, lane.refused_at) = (now.instant, false, None);
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         let (broker, lane) = (self.broker_name(key.0), key.1);

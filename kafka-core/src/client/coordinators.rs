@@ -15,6 +15,8 @@ pub(crate) struct Coordinators {
 #[derive(Debug, Default)]
 pub(crate) struct Coordinator {
     pub(crate) broker: Option<i32>,
+    /// Who said so.
+    pub(crate) told_by: Option<i32>,
     /// A lookup is under way, or waits for its backoff.
     pub(crate) looking: bool,
     pub(crate) attempts: u32,
@@ -37,14 +39,14 @@ impl Coordinators {
         self.known.get(&(kind, key.clone()))?.trouble.clone()
     }
 
-    /// The coordinator is not, or no longer, there.
-    pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) {
+    /// The coordinator is not, or no longer, there. Who had said that it is.
+    pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
         if mutant!("coordinator_never_looked_up_again") {
-            return;
+            return None;
         }
-        if let Some(coordinator) = self.known.get_mut(&(kind, key.clone())) {
-            coordinator.broker = None;
-        }
+        let coordinator = self.known.get_mut(&(kind, key.clone()))?;
+        coordinator.broker = None;
+        coordinator.told_by.take()
     }
 
     /// A broker cannot be reached: whoever it coordinates is looked up anew.

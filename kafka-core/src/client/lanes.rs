@@ -38,6 +38,8 @@ pub(crate) struct LaneState {
     /// The broker has answered a request over it, once.
     pub(crate) has_served: bool,
     pub(crate) throttled_until: Option<Instant>,
+    /// When its broker refused, over this connection, what any broker may serve, and has served none since.
+    pub(crate) refused_at: Option<Instant>,
     pub(crate) last_used: Instant,
     /// The version of ApiVersions that its connection began with.
     pub(crate) api_versions: i16,
@@ -81,6 +83,7 @@ impl LaneState {
             proof: Proof::NotNeeded,
             has_served: false,
             throttled_until: None,
+            refused_at: None,
             last_used: now,
             api_versions: 0,
             announced: false,
@@ -120,8 +123,9 @@ impl LaneState {
         self.in_flight.iter().map(|(_, at)| *at).min()
     }
 
-    /// How good a lane is for a request that any broker can serve; less is better.
-    pub(crate) fn rank(&self, now: Instant) -> (u8, usize) {
+    /// How good a lane is for a request that any broker can serve; less is better. A broker that refused one comes after those
+    /// that have not, though they have yet to be connected to, and after those that did so before it.
+    pub(crate) fn rank(&self, now: Instant) -> Rank {
         let state = match self.link {
             LinkState::Up(_) if !self.is_muted(now) => 0,
             _ if self.is_hopeless => 6,
@@ -131,8 +135,22 @@ impl LaneState {
             LinkState::Closing(..) => 4,
             LinkState::Backoff => 5,
         };
-        (state, self.queue.len() + self.in_flight.len())
+        let load = self.queue.len() + self.in_flight.len();
+        Rank { is_down: state >= 4, refused_at: self.refused_at, state, load }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    is_down: bool,
+    refused_at: Option<Instant>,
+    state: u8,
+    load: usize,
+}
+
+impl Rank {
+    /// Of a broker that was never connected to.
+    pub(crate) const NEW: Self = Self { is_down: false, refused_at: None, state: 2, load: 0 };
 }
 
 #[derive(Debug, Default)]

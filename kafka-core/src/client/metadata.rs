@@ -22,6 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A client shall not connect to all brokers of a large cluster for the sake of a topic that does not exist.
+const MOST_UNSURE: usize = 5;
+
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) cluster: Cluster,
@@ -36,6 +39,8 @@ pub(crate) struct Metadata {
     former: BTreeMap<Str, Uuid>,
     /// Brokers that did not answer when they were asked last.
     silent: BTreeSet<i32>,
+    /// Brokers whose answers left something open since the last that left nothing: others may know it.
+    unsure: BTreeSet<i32>,
     /// Topics that answers refused for good.
     refused: BTreeMap<Str, Error>,
     /// What answers say of topics of which nothing is known yet, and which should pass by itself.
@@ -188,11 +193,27 @@ impl Metadata {
         self.cluster.nodes.len().min(2)
     }
 
-    /// The brokers to ask next where something is doubted that only others have spoken about so far.
+    /// The brokers to ask next where something is doubted that only others have spoken about so far, or left open by others.
     pub(crate) fn second_opinions(&self) -> impl Iterator<Item = i32> {
-        let heard = self.doubts.heard(self.enough_brokers());
-        let nodes = self.cluster.nodes.keys().copied().filter(|node| !self.silent.contains(node));
-        nodes.filter(move |node| heard.is_some_and(|heard| !heard.contains(node)))
+        let open = Some(&self.unsure).filter(|unsure| !unsure.is_empty());
+        let heard = self.doubts.heard(self.enough_brokers()).or(open);
+        self.others().filter(move |node| heard.is_some_and(|heard| !heard.contains(node)))
+    }
+
+    /// The brokers that can be expected to answer.
+    fn others(&self) -> impl Iterator<Item = i32> {
+        self.cluster.nodes.keys().copied().filter(|node| !self.silent.contains(node))
+    }
+
+    /// A broker's answer left something open. Once all have, or enough that the others will know no better, they are asked in
+    /// turn again.
+    fn is_unsure(&mut self, broker: i32) {
+        self.unsure.insert(broker);
+        let is_round = self.others().all(|node| self.unsure.contains(&node));
+        if is_round || self.unsure.len() >= MOST_UNSURE {
+            self.unsure = BTreeSet::from([broker]);
+        }
+        self.left_open();
     }
 
     /// When the next request is due; `None` while one is under way.
@@ -273,7 +294,7 @@ impl Metadata {
             self.rebootstraps |= code == ErrorCode::RebootstrapRequired;
             let refused = response.topics.into_iter().filter(|topic| topic.error_code != 0);
             refused.for_each(|topic| _ = self.apply_topic(witness, topic, config, &mut changes));
-            self.left_open();
+            self.is_unsure(from);
             return Ok(changes);
         }
         self.last_success = Some(now);
@@ -290,10 +311,11 @@ impl Metadata {
         open |= self.lack(&lacking, witness, &mut changes);
         open |= self.keep_leaders(&before);
         match open {
-            true => self.left_open(),
+            true => self.is_unsure(from),
             false => {
                 self.attempts = 0;
                 self.silent.clear();
+                self.unsure.clear();
             }
         }
         self.stale |= !self.news.is_empty();

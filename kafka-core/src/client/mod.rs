@@ -564,7 +564,7 @@ impl Client {
                     self.topic_changed(now, &topic);
                 }
             }
-            Hint::NotCoordinator(kind, key) => self.coordinators.forget(kind, &key),
+            Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.instant, kind, &key),
         }
     }
 

@@ -7,7 +7,7 @@
 use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
-use super::lanes::{LaneKey, LinkState, Proof};
+use super::lanes::{LaneKey, LinkState, Proof, Rank};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
 use super::{Client, Event};
@@ -118,7 +118,7 @@ impl Client {
         // Equal ones are taken in turn, from a start that differs from client to client.
         let start = self.random.below(candidates.len() as u64) as usize;
         candidates.rotate_left(start);
-        let rank = |broker: &i32| self.lanes.get((*broker, Lane::Other)).map_or((2, 0), |l| l.rank(now));
+        let rank = |broker: &i32| self.lanes.get((*broker, Lane::Other)).map_or(Rank::NEW, |l| l.rank(now));
         candidates.into_iter().min_by_key(rank)
     }
 
@@ -171,7 +171,7 @@ impl Client {
                 self.learn_node(found.node_id, &found.host, found.port);
                 self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let coordinator = self.coordinators.entry(kind, key);
-                coordinator.trouble = None;
+                (coordinator.trouble, coordinator.told_by) = (None, witness);
                 (coordinator.broker, coordinator.looking, coordinator.attempts) =
                     (Some(found.node_id), false, 0);
                 for id in std::mem::take(&mut coordinator.waiting) {
@@ -199,6 +199,13 @@ impl Client {
                     self.finish(id, None, Err(error.clone()));
                 }
             }
+        }
+    }
+
+    /// A coordinator is none, or cannot be reached. Who told of it may lag: another broker is asked.
+    pub(super) fn forget_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
+        if let Some(teller) = self.coordinators.forget(kind, key) {
+            self.note_refusal(now, (teller, Lane::Other), true);
         }
     }
 
@@ -388,6 +395,9 @@ impl Client {
                     self.produced(now, writer, id, key, Ok(response));
                 }
                 (owner, response) => {
+                    if request.target == Target::Any {
+                        self.note_refusal(now.instant, key, refuses(&response));
+                    }
                     let result = self.of_this_cluster(now, key, &owner, response);
                     self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result }));
                 }
@@ -396,6 +406,13 @@ impl Client {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
                 self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result: Err(error) }));
             }
+        }
+    }
+
+    /// Another broker is asked next where this one refused what any may serve: it may lag, and do so for ever.
+    pub(super) fn note_refusal(&mut self, now: Instant, key: LaneKey, is_refused: bool) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.refused_at = is_refused.then_some(now);
         }
     }
 
@@ -531,6 +548,17 @@ impl Client {
 fn found_for(key: &Str, told: Vec<Coordinator>) -> Option<Coordinator> {
     let is_nameless = told.len() == 1 && told[0].key.is_empty();
     told.into_iter().find(|one| is_nameless || one.key == *key)
+}
+
+/// Whether an answer says that another broker may know better.
+fn refuses(response: &ResponseKind) -> bool {
+    let codes = match response {
+        ResponseKind::FindCoordinator(r) => r.coordinators.iter().map(|one| one.error_code).collect(),
+        ResponseKind::InitProducerId(r) => vec![r.error_code],
+        ResponseKind::Metadata(r) => vec![r.error_code],
+        _ => Vec::new(),
+    };
+    codes.into_iter().any(|code| ErrorCode::from(code).is_retriable())
 }
 
 fn request_api(requests: &std::collections::BTreeMap<RequestId, Request>, id: RequestId) -> ApiKey {

@@ -1,12 +1,12 @@
 //! What makes the client change its mind, and what does not: brokers that lag, and topics that are made anew.
 
-use super::{BOOTSTRAP, Net, topic};
-use crate::client::TopicState;
+use super::{BOOTSTRAP, Net, coordinator, topic};
 use crate::client::machine::Target;
+use crate::client::{CallSpec, TopicState};
 use crate::error::ConnectionError;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::metadata::MetadataResponseTopic;
-use kafka_proto::{Str, Uuid};
+use kafka_proto::messages::metadata::{MetadataRequest, MetadataResponse, MetadataResponseTopic};
+use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -411,5 +411,120 @@ fn case_m7_a_refusal_is_not_told_for_longer_than_it_is_said() {
             TopicState::Failed(error) => assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition)),
             state => assert!(matches!(state, TopicState::Pending) && code == ErrorCode::KafkaStorageError),
         }
+    }
+}
+
+/// One broker that lags refuses for ever what any other serves: the one connection that there was led to it again and again.
+#[test]
+fn case_m7_what_one_broker_refuses_another_is_asked_for() {
+    use crate::client::machine::CoordinatorKind;
+    use kafka_proto::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+    let code = |response: &ResponseKind| match response {
+        ResponseKind::InitProducerId(response) => ErrorCode::from(response.error_code),
+        _ => ErrorCode::None,
+    };
+    let group = Target::Coordinator(CoordinatorKind::Group, "g".into());
+    let metadata = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+    let id = InitProducerIdRequest { transaction_timeout_ms: 1, ..Default::default() };
+    let calls: [(Target, RequestKind); 2] = [(group, metadata.into()), (Target::Any, id.into())];
+    for (target, request) in calls {
+        for sick in 9001..=9003u16 {
+            let mut net = Net::connected();
+            net.script = Some(Box::new(move |_, port, request| {
+                let of_sick = |code| if port == sick { code } else { ErrorCode::None };
+                match request {
+                    RequestKind::FindCoordinator(request) => {
+                        let mut found = coordinator(of_sick(ErrorCode::CoordinatorNotAvailable));
+                        found.coordinators[0].key = request.coordinator_keys[0].clone();
+                        found.into()
+                    }
+                    RequestKind::InitProducerId(_) => {
+                        let error_code = of_sick(ErrorCode::CoordinatorLoadInProgress).code();
+                        InitProducerIdResponse { error_code, ..Default::default() }.into()
+                    }
+                    _ => MetadataResponse { cluster_id: Some("c".into()), ..Default::default() }.into(),
+                }
+            }));
+            let (target, request, timeout) = (target.clone(), request.clone(), Some(Duration::from_secs(60)));
+            let call = net.client.call(net.now, CallSpec { target, request, timeout, code });
+            net.settle();
+            net.run_for(Duration::from_secs(5));
+            assert!(net.client.take_call(call).expect("another broker is asked").is_ok());
+        }
+    }
+}
+
+#[test]
+fn case_m7_where_all_brokers_refuse_they_are_asked_in_turn() {
+    let mut net = Net::connected();
+    let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+    let code = |_: &ResponseKind| ErrorCode::CoordinatorLoadInProgress;
+    let timeout = Some(Duration::from_secs(60));
+    net.client.call(net.now, CallSpec { target: Target::Any, request: request.into(), timeout, code });
+    net.settle();
+    net.log.clear();
+    net.run_for(Duration::from_secs(30));
+    for port in 9001..=9003 {
+        let times = net.log.iter().filter(|(asked, _)| *asked == port).count();
+        assert!((5..20).contains(&times), "{port}: {times}");
+    }
+}
+
+/// What one broker leaves open another may know: it lags, or has not heard of rights that were granted.
+#[test]
+fn case_m7_what_one_broker_cannot_say_of_a_topic_another_is_asked_for() {
+    let bad = |code: ErrorCode| MetadataResponseTopic {
+        error_code: code.code(),
+        partitions: Vec::new(),
+        ..topic("t", 1, 3)
+    };
+    let codes = [ErrorCode::LeaderNotAvailable, ErrorCode::TopicAuthorizationFailed, ErrorCode::Unknown(999)];
+    let told = codes.map(|code| vec![bad(code)]).into_iter().chain([vec![topic("t", -1, 3)], vec![]]);
+    for told in told {
+        for sick in 9001..=9003 {
+            let mut net = Net::connected();
+            net.topics = vec![topic("t", 1, 3)];
+            net.told_by.insert(sick, told.clone());
+            net.client.want_topic(net.now, &Str::from("t"));
+            net.settle();
+            net.run_for(Duration::from_secs(10));
+            assert_eq!(net.leader(), Some((1, 3)), "{sick}: {told:?}");
+            net.log.clear();
+            net.run_for(Duration::from_secs(60));
+            assert_eq!(net.asked(), 0, "it is settled");
+        }
+    }
+}
+
+/// One broker lags, and sends everybody to the coordinator of before.
+#[test]
+fn case_m3_a_coordinator_that_is_none_is_asked_for_at_another_broker() {
+    use kafka_proto::messages::join_group::JoinGroupResponse;
+    for (lagging, is_dead) in [(9001, false), (9002, false), (9003, false), (9001, true), (9002, true)] {
+        let mut net = Net::connected();
+        if is_dead {
+            net.dead.insert(9003);
+        }
+        net.script = Some(Box::new(move |_, port, request| match request {
+            RequestKind::FindCoordinator(request) => {
+                let mut found = coordinator(ErrorCode::None);
+                let one = &mut found.coordinators[0];
+                one.key = request.coordinator_keys[0].clone();
+                if port == lagging {
+                    (one.node_id, one.port) = (3, 9003);
+                }
+                found.into()
+            }
+            RequestKind::JoinGroup(_) => {
+                let error_code = ErrorCode::NotCoordinator.code();
+                JoinGroupResponse { error_code, ..Default::default() }.into()
+            }
+            _ => {
+                let topics = vec![topic("t", 1, 0)];
+                MetadataResponse { cluster_id: Some("c".into()), topics, ..Default::default() }.into()
+            }
+        }));
+        super::told_in_group(&mut net, &["t"], &[5]);
+        assert!(net.log.contains(&(9002, ApiKey::JoinGroup)), "{lagging}: {:?}", net.log);
     }
 }

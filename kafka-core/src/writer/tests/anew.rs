@@ -128,6 +128,9 @@ fn values(batch: &Batch) -> Vec<String> {
     std::iter::from_fn(|| records.next_record().map(|record| value(&record.unwrap()))).collect()
 }
 
+/// A request, its answer, and what becomes of it.
+type Served = (Request, Vec<(ErrorCode, i64)>, How);
+
 struct World {
     h: Harness,
     id: u128,
@@ -141,7 +144,7 @@ struct World {
     /// What lies before the broker: partition and batch. It goes by the topic's name.
     late: Vec<(usize, Batch)>,
     /// What was handed out, and what will be answered.
-    open: Vec<(Request, Vec<(ErrorCode, i64)>, How)>,
+    open: Vec<Served>,
     leader: i32,
     /// The id that was told last.
     told_id: u128,

@@ -583,7 +583,7 @@ fn case_c3_a_limit_of_batches_is_not_believed_for_ever() {
     for is_anew in [false, true] {
         let mut h = Harness::new(1, WriterConfig { linger: Duration::from_secs(1), ..Default::default() });
         let value = "v".repeat(1000);
-        let mut fill = |h: &mut Harness| {
+        let fill = |h: &mut Harness| {
             let sent: Vec<crate::writer::Delivery> = (0..64).map(|_| h.send(0, &value)).collect();
             h.producer.flush(h.now);
             let mut most = 0;
