@@ -35,7 +35,8 @@ pub(crate) struct Metadata {
     /// Those that the request under way names.
     asked: BTreeSet<Str>,
     pub(crate) doubts: Doubts,
-    /// The ids that topics had before those they have. None of them comes back, unless it was a mistake.
+    /// The ids that topics had before those they have, or before they were deleted. None of them comes back, unless it was a
+    /// mistake.
     former: BTreeMap<Str, Uuid>,
     /// Brokers that did not answer when they were asked last.
     silent: BTreeSet<i32>,
@@ -94,11 +95,41 @@ impl Metadata {
         }
     }
 
+    /// The controller has deleted the topic with this id (zero where it tells none). Whether that is the one that is known.
+    pub(crate) fn deleted(&mut self, name: &str, id: Uuid) -> bool {
+        let is_it = |known: &Arc<Topic>| id.is_zero() || known.id.is_zero() || known.id == id;
+        self.cluster.topics.get(name).is_some_and(is_it) && self.forget(name)
+    }
+
+    /// The controller has made the topic, with this id (zero where it tells none). Whether the one that is known is another one.
+    pub(crate) fn made(&mut self, name: &str, id: Uuid) -> bool {
+        let is_another = |known: &Arc<Topic>| id.is_zero() || known.id != id;
+        self.cluster.topics.get(name).is_some_and(is_another) && self.forget(name)
+    }
+
+    /// The topic is gone, for certain. Brokers that have not heard of it are not believed.
+    fn forget(&mut self, name: &str) -> bool {
+        let Some(known) = self.cluster.topics.remove(name) else { return false };
+        if !known.id.is_zero() {
+            self.cluster.names.remove(&known.id);
+            self.former.insert(known.name.clone(), known.id);
+        }
+        self.ask_for(name);
+        true
+    }
+
     /// The controller said that the topic exists. What brokers said before counts no more, and they are asked at once.
     pub(crate) fn expect(&mut self, topic: &str) {
+        if !self.cluster.topics.contains_key(topic) {
+            self.ask_for(topic);
+        }
+    }
+
+    /// What brokers said of a topic counts no more, and they are asked at once.
+    fn ask_for(&mut self, topic: &str) {
         self.doubts.forget_topic(topic);
         self.refused.remove(topic);
-        if self.wanted.contains_key(topic) && !self.cluster.topics.contains_key(topic) {
+        if self.wanted.contains_key(topic) {
             self.news.insert(Str::from(topic));
             (self.stale, self.attempts) = (true, 0);
         }
@@ -506,20 +537,23 @@ impl Metadata {
         told: Uuid,
         config: &ClientConfig,
     ) -> Option<Uuid> {
-        let Some(known) = old.map(|old| old.id).filter(|id| !id.is_zero()) else { return Some(told) };
-        let subject = Subject::Id(name.clone());
-        if told.is_zero() {
+        let known = old.map(|old| old.id).filter(|id| !id.is_zero());
+        if let Some(known) = known.filter(|_| told.is_zero()) {
             // A broker that does not know ids yet: no other topic.
             return Some(if mutant!("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });
         }
-        if told != known {
-            // Who tells a former id lags, as far as can be seen; several may do so at once.
-            let lags = self.former.get(name) == Some(&told);
+        let subject = Subject::Id(name.clone());
+        let is_another = known.is_some_and(|known| known != told);
+        // Who tells a former id lags, as far as can be seen; several may do so at once.
+        let lags = known != Some(told) && self.former.get(name) == Some(&told);
+        if is_another || lags {
             let grace = if lags { config.unknown_topic_grace } else { Duration::ZERO };
             let is_agreed = self.overturns(&subject, Claim::Id(told), witness, grace);
             if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
+        }
+        if let Some(known) = known.filter(|_| is_another) {
             self.former.insert(name.clone(), known);
             self.doubts.forget_topic(name);
         }

@@ -44,8 +44,7 @@ use calls::Call;
 use cluster::{Cluster, Topic};
 use config::ClientConfig;
 use coordinators::Coordinators;
-use kafka_proto::ResponseKind;
-use kafka_proto::Str;
+use kafka_proto::{ResponseKind, Str, Uuid};
 use lanes::{LaneKey, Lanes};
 use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use metadata::Metadata;
@@ -458,10 +457,21 @@ impl Client {
         self.settle(now);
     }
 
-    /// The topic was made, or exists already, whatever was known of it.
-    pub(crate) fn expect_topic(&mut self, now: Now, name: &str) {
+    /// The controller has made the topic: under this id (zero where it tells none). `None` where it exists already.
+    pub(crate) fn topic_made(&mut self, now: Now, name: &Str, id: Option<Uuid>) {
+        if id.is_some_and(|id| self.metadata.made(name, id)) {
+            self.topic_changed(now, name);
+        }
         self.metadata.expect(name);
         self.settle(now);
+    }
+
+    /// The controller has deleted the topic that had this id (zero where it tells none).
+    pub(crate) fn topic_deleted(&mut self, now: Now, name: &Str, id: Uuid) {
+        if self.metadata.deleted(name, id) {
+            self.topic_changed(now, name);
+            self.settle(now);
+        }
     }
 
     /// Whether somebody needs the topic.

@@ -16,7 +16,7 @@ use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig,
 use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_proto::messages::metadata::MetadataRequest;
-use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str};
+use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -90,11 +90,11 @@ impl<R> Client<R> {
         let names = topics.iter().map(|topic| topic.name.clone()).collect();
         // Brokers are asked about those that are there while others are tried again.
         let mut waits = BTreeMap::new();
-        let decided = |name: &Str, result: &Result<()>| {
+        let decided = |name: &Str, result: &Result<Uuid>| {
             if is_there(result) {
-                let now = self.handle.now();
+                let (now, id) = (self.handle.now(), result.as_ref().ok().copied());
                 waits.insert(name.clone(), TopicWait::new(self.handle.shared(), name, deadline));
-                self.handle.with(|state| state.core.expect_topic(now, name));
+                self.handle.with(|state| state.core.topic_made(now, name, id));
             }
         };
         let mut results = self.ask_by_topic(names, ApiKey::CreateTopics, request, decided, deadline).await?;
@@ -137,7 +137,13 @@ impl<R> Client<R> {
             DeleteTopicsRequest { topics, timeout_ms, ..DeleteTopicsRequest::default() }.into()
         };
         let names = names.into_iter().map(Into::into).collect();
-        self.ask_by_topic(names, ApiKey::DeleteTopics, request, |_, _| (), deadline).await
+        let decided = |name: &Str, result: &Result<Uuid>| {
+            if let Ok(id) = *result {
+                let now = self.handle.now();
+                self.handle.with(|state| state.core.topic_deleted(now, name, id));
+            }
+        };
+        self.ask_by_topic(names, ApiKey::DeleteTopics, request, decided, deadline).await
     }
 
     /// Asks the controller about topics: again about those whose trouble may pass. Each ends in one result.
@@ -146,7 +152,7 @@ impl<R> Client<R> {
         names: Vec<Str>,
         api: ApiKey,
         request: impl Fn(&BTreeSet<Str>) -> RequestKind,
-        mut decided: impl FnMut(&Str, &Result<()>),
+        mut decided: impl FnMut(&Str, &Result<Uuid>),
         deadline: Instant,
     ) -> Result<Vec<(Str, Result<()>)>> {
         let begun = self.handle.now().instant;
@@ -177,7 +183,7 @@ impl<R> Client<R> {
                     open.remove(&name);
                     decided(&name, &told);
                 }
-                results.insert(name, told);
+                results.insert(name, told.map(|_| ()));
             }
             results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).topic(&name)))));
             let wait = self.handle.with(|state| state.core.backoff(attempt));
@@ -340,20 +346,22 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
 }
 
 /// Whether the controller's answer says that the topic exists.
-fn is_there(result: &Result<()>) -> bool {
+fn is_there(result: &Result<Uuid>) -> bool {
     result.as_ref().err().is_none_or(|error| error.code() == Some(ErrorCode::TopicAlreadyExists))
 }
 
-/// What an answer says of each topic.
-fn topics_of(response: ResponseKind) -> Result<Vec<(Str, Result<()>)>> {
-    let one = |name: Str, code, message| (name.clone(), outcome(code, &name, message));
+/// What an answer says of each topic, with its id where it tells one.
+fn topics_of(response: ResponseKind) -> Result<Vec<(Str, Result<Uuid>)>> {
+    let one = |name: Str, id, code, message| (name.clone(), outcome(code, &name, message).map(|()| id));
     Ok(match response {
         ResponseKind::CreateTopics(response) => {
-            response.topics.into_iter().map(|t| one(t.name, t.error_code, t.error_message)).collect()
+            let topics = response.topics.into_iter();
+            topics.map(|t| one(t.name, t.topic_id, t.error_code, t.error_message)).collect()
         }
         ResponseKind::DeleteTopics(response) => {
             let topics = response.responses.into_iter();
-            topics.map(|t| one(t.name.unwrap_or_default(), t.error_code, t.error_message)).collect()
+            let name = Option::unwrap_or_default;
+            topics.map(|t| one(name(t.name), t.topic_id, t.error_code, t.error_message)).collect()
         }
         other => return Err(unexpected(&other)),
     })

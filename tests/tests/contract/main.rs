@@ -123,6 +123,7 @@ macro_rules! suite {
                     Any a_message_larger_than_the_writer_allows,
                     Any a_message_larger_than_the_broker_allows,
                     Any an_unknown_topic,
+                    Any a_topic_made_anew_is_known_at_once,
                     Any a_topic_that_comes_within_the_grace,
                     Any flush_waits_for_all,
                     Any close_delivers_and_refuses_what_comes_later,

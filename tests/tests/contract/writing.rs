@@ -5,7 +5,7 @@ use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{check_numbered, error_of, number, numbered, read_all, write};
 use kafka_core::error::ErrorKind;
 use kafka_core::rt::TrySendReason;
-use kafka_core::writer::{Acks, Fate};
+use kafka_core::writer::{Acks, Fate, Manual};
 use kafka_core::{Bytes, ErrorCode, Message};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -112,6 +112,27 @@ pub(crate) async fn a_topic_that_comes_within_the_grace<A: Adapter>(target: &Tar
     client.create_topic(kafka_core::rt::NewTopic::new(name.clone(), 1).replication_factor(1)).await.unwrap();
     sent.join().await.expect("written");
     assert_eq!(read_all(&client, &name).await.len(), 1);
+}
+
+/// By this client: it needs nobody to tell it.
+pub(crate) async fn a_topic_made_anew_is_known_at_once<A: Adapter>(target: &Target) {
+    if !target.at_least("3.9.0") {
+        skip!("with ZooKeeper a topic is deleted some time after the answer");
+    }
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "anew", 2).await;
+    let writer = client.writer(topic.clone()).balancer(Manual).build().unwrap();
+    write(&writer, [Message::new("old").partition(1)]).await;
+    let deleted = client.delete_topics([topic.clone()]).await.unwrap();
+    assert!(deleted.iter().all(|(_, result)| result.is_ok()), "{deleted:?}");
+    let again = kafka_core::rt::NewTopic::new(topic.clone(), 3).replication_factor(1);
+    client.create_topic(again).await.unwrap();
+    assert_eq!(client.topic(topic.clone()).await.unwrap().partitions.len(), 3);
+    write(&writer, [Message::new("new").partition(2)]).await;
+    assert_eq!(read_all(&client, &topic).await.len(), 1);
+    client.delete_topics([topic.clone()]).await.unwrap();
+    let error = error_of(client.topic(topic).await);
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition), "{error}");
 }
 
 pub(crate) async fn flush_waits_for_all<A: Adapter>(target: &Target) {

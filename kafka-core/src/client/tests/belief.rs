@@ -528,3 +528,67 @@ fn case_m3_a_coordinator_that_is_none_is_asked_for_at_another_broker() {
         assert!(net.log.contains(&(9002, ApiKey::JoinGroup)), "{lagging}: {:?}", net.log);
     }
 }
+
+/// What is known after the controller has done something to topic `t`, of which brokers tell this.
+fn state_after(net: &mut Net, told: &[MetadataResponseTopic], time: Duration) -> Option<(Uuid, usize)> {
+    net.topics = told.to_vec();
+    net.settle();
+    net.run_for(time);
+    let TopicState::Known(topic) = net.client.topic("t") else { return None };
+    Some((topic.id, topic.partitions.len()))
+}
+
+#[test]
+fn a_topic_that_the_controller_deleted_is_not_known_any_more() {
+    let (old, name) = (with_id(1, 1, 7, 2), Str::from("t"));
+    let mut net = Net::knowing(old.clone());
+    net.client.topic_deleted(net.now, &name, Uuid([9; 16]));
+    assert_eq!(net.partitions(), 2, "another one of that name was deleted");
+    net.client.topic_deleted(net.now, &name, Uuid([1; 16]));
+    assert!(matches!(net.client.topic("t"), TopicState::Pending));
+    let lagging = std::slice::from_ref(&old);
+    assert_eq!(state_after(&mut net, lagging, Duration::from_secs(3)), None, "brokers lag");
+    assert_eq!(state_after(&mut net, &[], Duration::from_secs(30)), None);
+    let TopicState::Failed(error) = net.client.topic("t") else { panic!() };
+    assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+/// No answer is believed for ever: of whom brokers speak on is there.
+#[test]
+fn a_topic_of_which_brokers_speak_on_was_not_deleted_after_all() {
+    let old = with_id(1, 1, 7, 2);
+    let mut net = Net::knowing(old.clone());
+    net.client.topic_deleted(net.now, &Str::from("t"), Uuid([1; 16]));
+    assert_eq!(state_after(&mut net, &[old], Duration::from_secs(20)), Some((Uuid([1; 16]), 2)));
+}
+
+#[test]
+fn a_topic_that_the_controller_made_is_the_one_that_is_known() {
+    let (old, new, name) = (with_id(1, 1, 7, 2), with_id(2, 2, 0, 3), Str::from("t"));
+    let known = Some((Uuid([2; 16]), 3));
+    for was_deleted in [true, false] {
+        let mut net = Net::knowing(old.clone());
+        if was_deleted {
+            net.client.topic_deleted(net.now, &name, Uuid([1; 16]));
+        }
+        net.client.topic_made(net.now, &name, Some(Uuid([2; 16])));
+        let lagging = std::slice::from_ref(&old);
+        assert_eq!(state_after(&mut net, lagging, Duration::from_secs(3)), None, "brokers lag");
+        assert_eq!(state_after(&mut net, std::slice::from_ref(&new), Duration::from_secs(2)), known);
+        assert_eq!(net.leader(), Some((2, 0)), "its epochs count from the beginning");
+        // A late answer of the controller tells nothing new.
+        net.client.topic_made(net.now, &name, Some(Uuid([2; 16])));
+        assert_eq!(state_after(&mut net, lagging, Duration::ZERO), known);
+        net.client.topic_made(net.now, &name, None);
+        assert_eq!(state_after(&mut net, &[new.clone()], Duration::ZERO), known);
+    }
+}
+
+/// Brokers below 2.8.
+#[test]
+fn a_topic_without_an_id_that_the_controller_made_is_asked_for_anew() {
+    let mut net = Net::knowing(nameless(1, 7, 2));
+    net.client.topic_made(net.now, &Str::from("t"), Some(Uuid::ZERO));
+    assert_eq!(state_after(&mut net, &[nameless(2, 0, 1)], Duration::from_secs(1)), Some((Uuid::ZERO, 1)));
+    assert_eq!(net.leader(), Some((2, 0)));
+}
