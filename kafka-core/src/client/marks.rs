@@ -269,11 +269,11 @@ mod tests {
             let marks = Marks::new(Duration::ZERO);
             marks.begin(1);
             let (one, two) = (marks.place(tp(1)), marks.place(tp(2)));
-            marks.set(one, (5, 3, Uuid::ZERO));
-            marks.set(two, (7, 3, Uuid::ZERO));
+            let _ = marks.set(one, (5, 3, Uuid::ZERO));
+            let _ = marks.set(two, (7, 3, Uuid::ZERO));
             let (assignment, older) = marks.take().unwrap();
             marks.sent(1, assignment, older);
-            marks.set(one, (6, 3, Uuid::ZERO));
+            let _ = marks.set(one, (6, 3, Uuid::ZERO));
             let (assignment, newer) = marks.take().unwrap();
             marks.sent(2, assignment, newer);
             let ends = if newer_ends_first { [(2, true), (1, false)] } else { [(1, false), (2, true)] };

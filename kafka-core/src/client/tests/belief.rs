@@ -565,6 +565,7 @@ fn a_topic_of_which_brokers_speak_on_was_not_deleted_after_all() {
 #[test]
 fn a_topic_that_the_controller_made_is_the_one_that_is_known() {
     let (old, new, name) = (with_id(1, 1, 7, 2), with_id(2, 2, 0, 3), Str::from("t"));
+    let (lagging, right) = (std::slice::from_ref(&old), std::slice::from_ref(&new));
     let known = Some((Uuid([2; 16]), 3));
     for was_deleted in [true, false] {
         let mut net = Net::knowing(old.clone());
@@ -572,15 +573,14 @@ fn a_topic_that_the_controller_made_is_the_one_that_is_known() {
             net.client.topic_deleted(net.now, &name, Uuid([1; 16]));
         }
         net.client.topic_made(net.now, &name, Some(Uuid([2; 16])));
-        let lagging = std::slice::from_ref(&old);
         assert_eq!(state_after(&mut net, lagging, Duration::from_secs(3)), None, "brokers lag");
-        assert_eq!(state_after(&mut net, std::slice::from_ref(&new), Duration::from_secs(2)), known);
+        assert_eq!(state_after(&mut net, right, Duration::from_secs(2)), known);
         assert_eq!(net.leader(), Some((2, 0)), "its epochs count from the beginning");
         // A late answer of the controller tells nothing new.
         net.client.topic_made(net.now, &name, Some(Uuid([2; 16])));
         assert_eq!(state_after(&mut net, lagging, Duration::ZERO), known);
         net.client.topic_made(net.now, &name, None);
-        assert_eq!(state_after(&mut net, &[new.clone()], Duration::ZERO), known);
+        assert_eq!(state_after(&mut net, right, Duration::ZERO), known);
     }
 }
 

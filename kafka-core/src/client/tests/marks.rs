@@ -1,6 +1,8 @@
 //! Commits of what was marked, by a member of a group whose coordinator takes them or not.
+
 use super::*;
 use crate::client::cluster::TopicPartition;
+use crate::error::Error;
 use crate::group::CommitOffset;
 use kafka_proto::messages::heartbeat::HeartbeatResponse;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
@@ -127,6 +129,16 @@ fn mark(net: &mut Net, id: u32, marks: &Marks, offset: i64) {
     }
 }
 
+/// The application commits an offset of t-0 itself, and waits for the answer.
+fn commit_by_call(net: &mut Net, id: u32, offset: i64) -> Result<(), Error> {
+    let (partition, topic_id) = (TopicPartition::new("t", 0), Uuid([1; 16]));
+    let offset = CommitOffset { partition, offset, leader_epoch: 0, topic_id, metadata: None };
+    let deadline = net.now.instant + Duration::from_secs(30);
+    let commit = net.client.reader_commit(net.now, id, 1, vec![offset], deadline).unwrap();
+    net.settle();
+    net.client.take_commit(commit).unwrap()
+}
+
 fn told(net: &mut Net, id: u32) -> Vec<ReaderItem> {
     let now = net.now;
     let items = std::iter::from_fn(|| net.client.reader_take(now, id));
@@ -189,17 +201,7 @@ fn case_u2_what_was_refused_is_committed_at_the_end() {
 fn a_mark_does_not_take_back_what_was_committed_since() {
     let (mut net, id, marks, log) = member(|_| ErrorCode::None);
     mark(&mut net, id, &marks, 10);
-    let offset = CommitOffset {
-        partition: TopicPartition::new("t", 0),
-        offset: 20,
-        leader_epoch: 0,
-        topic_id: Uuid([1; 16]),
-        metadata: None,
-    };
-    let deadline = net.now.instant + Duration::from_secs(30);
-    let commit = net.client.reader_commit(net.now, id, 1, vec![offset], deadline).unwrap();
-    net.settle();
-    assert!(net.client.take_commit(commit).unwrap().is_ok());
+    assert!(commit_by_call(&mut net, id, 20).is_ok());
     net.run_for(Duration::from_secs(20));
     assert_eq!(log.borrow().last().unwrap().1, 20, "{:?}", log.borrow());
 }
@@ -211,17 +213,7 @@ fn a_mark_that_was_overtaken_by_a_commit_that_failed_counts_again() {
             if at < Duration::from_secs(20) { ErrorCode::GroupAuthorizationFailed } else { ErrorCode::None }
         });
         mark(&mut net, id, &marks, first);
-        let offset = CommitOffset {
-            partition: TopicPartition::new("t", 0),
-            offset: second,
-            leader_epoch: 0,
-            topic_id: Uuid([1; 16]),
-            metadata: None,
-        };
-        let deadline = net.now.instant + Duration::from_secs(30);
-        let commit = net.client.reader_commit(net.now, id, 1, vec![offset], deadline).unwrap();
-        net.settle();
-        assert!(net.client.take_commit(commit).unwrap().is_err());
+        assert!(commit_by_call(&mut net, id, second).is_err());
         net.run_for(Duration::from_secs(40));
         assert_eq!(log.borrow().last().unwrap().1, last, "{:?}", log.borrow());
         net.run_for(Duration::from_secs(40));
