@@ -43,6 +43,8 @@ pub(crate) struct Metadata {
     /// A broker said that what it knows leads nowhere: a bootstrap address is asked next (KIP-1102).
     pub(crate) rebootstraps: bool,
     in_flight: bool,
+    /// Since when it is asked for and no broker of this cluster has answered.
+    unanswered: Option<Instant>,
     /// Something is known to be out of date.
     stale: bool,
     last_attempt: Option<Instant>,
@@ -142,6 +144,11 @@ impl Metadata {
         self.in_flight
     }
 
+    /// Since when no broker of this cluster has answered what they are asked.
+    pub(crate) fn unanswered(&self) -> Option<Instant> {
+        self.unanswered
+    }
+
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }
@@ -224,6 +231,7 @@ impl Metadata {
 
     pub(crate) fn request(&mut self, now: Instant, config: &ClientConfig) -> MetadataRequest {
         self.in_flight = true;
+        self.unanswered.get_or_insert(now);
         self.stale = false;
         self.last_attempt = Some(now);
         self.news.clear();
@@ -265,6 +273,7 @@ impl Metadata {
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed(Some(from)))?;
+        self.unanswered = None;
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };
         if response.error_code != 0 {

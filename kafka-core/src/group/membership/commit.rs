@@ -6,7 +6,7 @@ use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
 use crate::group::commits;
 use crate::group::event::{CommitOffset, GroupEvent};
-use crate::group::retry::Verdict;
+use crate::group::retry::{self, Verdict};
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
 use kafka_proto::{ApiKey, ResponseKind};
 use std::time::Instant;
@@ -76,7 +76,7 @@ impl Membership {
         if !of_held {
             return;
         }
-        if matches!(verdict, Verdict::Retry { .. }) && self.commit_trouble.lasts(now, since) {
+        if matches!(verdict, Verdict::Retry { .. }) && self.commit_trouble.lasts(now, since, retry::GRACE) {
             self.events.push_back(GroupEvent::Notice(error.clone()));
         }
         match verdict {
