@@ -373,9 +373,6 @@ impl Metadata {
         let wanted = topic.name.clone().filter(|name| self.wanted.contains_key(name));
         let Some(name) = wanted else { return false };
         let code = ErrorCode::from(topic.error_code);
-        if code != ErrorCode::None {
-            self.cluster.refusals.insert(name.clone(), code);
-        }
         match code {
             ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
                 self.doubts.end(&Subject::Topic(name.clone()));
@@ -395,6 +392,7 @@ impl Metadata {
             code => {
                 let error = Error::broker(code).api(ApiKey::Metadata).topic(&name);
                 self.troubles.remove(&name);
+                self.cluster.refusals.insert(name.clone(), code);
                 self.refused.insert(name.clone(), error);
                 changes.topics.push(name);
                 // Rights may be granted later.
@@ -406,6 +404,7 @@ impl Metadata {
     /// Nothing can be said of a topic for the moment, which changes nothing of what is known.
     fn struggle(&mut self, witness: Witness, name: Str, code: ErrorCode, changes: &mut Changes) -> bool {
         self.refused.remove(&name);
+        self.cluster.refusals.insert(name.clone(), code);
         if !self.cluster.topics.contains_key(&name) {
             let Witness { now, .. } = witness;
             let trouble = Trouble { code, since: now, last: now };
@@ -419,6 +418,7 @@ impl Metadata {
     fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
         self.troubles.remove(name);
         self.refused.remove(name);
+        self.cluster.refusals.insert(name.clone(), code);
         self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }

@@ -1,6 +1,7 @@
 //! No reader is left without a word: what keeps it from its records is told once.
 
 use super::*;
+use crate::client::cluster::TopicPartition;
 use crate::error::{Error, Fault};
 use crate::reader::Start;
 
@@ -42,6 +43,10 @@ impl Net {
 
 fn whole_topic() -> Subscription {
     Subscription::Topic("t".into(), Start::Last)
+}
+
+fn partition(start: Start) -> Subscription {
+    Subscription::Partitions(vec![(TopicPartition::new("t", 0), start)])
 }
 
 /// Clients whose brokers cannot be reached: that never could, that did, and that know the topic.
@@ -93,4 +98,31 @@ fn a_lone_reader_is_told_that_what_answers_is_silent_or_no_broker() {
     let id = half.lone_reader(whole_topic());
     half.settle();
     assert_eq!(half.assigned(id), 1);
+}
+
+#[test]
+fn a_lone_reader_of_a_partition_is_told_of_the_brokers_and_of_no_unknown_topic() {
+    for start in [Start::First, Start::Last, Start::At { offset: 5, leader_epoch: -1 }] {
+        for mut net in without_brokers() {
+            let id = net.lone_reader(partition(start));
+            assert!(net.told(id, 4).is_empty(), "it may pass");
+            assert_refused(&net.told(id, 10));
+            assert!(net.told(id, 120).is_empty(), "told once");
+        }
+    }
+}
+
+#[test]
+fn a_topic_that_brokers_do_not_have_when_they_come_is_told_after_its_grace() {
+    let mut net = Net::connected();
+    net.all_gone();
+    let id = net.lone_reader(partition(Start::First));
+    assert_refused(&net.told(id, 20));
+    net.dead.clear();
+    assert!(net.told(id, 4).is_empty(), "a broker that has just begun may not know it yet");
+    let told = net.told(id, 10);
+    assert!(
+        matches!(&told[..], [(true, e)] if e.code() == Some(ErrorCode::UnknownTopicOrPartition)),
+        "{told:?}"
+    );
 }
