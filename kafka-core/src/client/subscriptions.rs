@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
-use crate::trouble::Trouble;
+use crate::trouble::{Gravity, Trouble};
 use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -635,17 +635,22 @@ impl Client {
     pub(super) fn readers_cut_off(&mut self, now: Now, error: &Error) {
         let Some(unanswered) = self.metadata.unanswered() else { return };
         let error = self.last_trouble().unwrap_or_else(|| error.clone()).api(ApiKey::Metadata);
+        let passes = error.is_retriable();
+        let (gravity, item) = match passes {
+            true => (Gravity::Passes, ReaderItem::Notice as fn(Error) -> ReaderItem),
+            false => (Gravity::Stays, ReaderItem::Error as fn(Error) -> ReaderItem),
+        };
         let mut told = Vec::new();
         for (id, reading) in &mut self.readings {
             let is_lone = !matches!(reading.subscription, Subscription::Group(..));
             let unknown = reading.wanted.iter().find(|topic| self.metadata.cluster.topic(topic).is_none());
             let Some(topic) = unknown.filter(|_| is_lone) else { continue };
             let (since, grace) = (unanswered.max(reading.begun), reading.machine.grace());
-            if reading.cut_off.lasts(now.instant, since, grace) {
+            if reading.cut_off.lasts(now.instant, since, grace, gravity) {
                 told.push((*id, error.clone().topic(topic)));
             }
         }
-        told.into_iter().for_each(|(id, error)| self.push_item(id, ReaderItem::Notice(error)));
+        told.into_iter().for_each(|(id, error)| self.push_item(id, item(error)));
     }
 
     /// A broker has told of topics.

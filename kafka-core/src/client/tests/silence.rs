@@ -1,4 +1,4 @@
-//! No reader is left without a word: what keeps it from its records is told once.
+//! No reader is left without a word: what keeps it from its records is told once, and again where it became worse.
 
 use super::*;
 use crate::client::cluster::TopicPartition;
@@ -125,4 +125,27 @@ fn a_topic_that_brokers_do_not_have_when_they_come_is_told_after_its_grace() {
         matches!(&told[..], [(true, e)] if e.code() == Some(ErrorCode::UnknownTopicOrPartition)),
         "{told:?}"
     );
+}
+
+/// What is worse than what was told is told again: no waiting helps against another cluster.
+#[test]
+fn another_cluster_is_told_though_another_trouble_was() {
+    let at = Start::At { offset: 5, leader_epoch: -1 };
+    let group = Subscription::Group(Arc::new(GroupConfig::new("g")), vec!["t".into()]);
+    for subscription in [whole_topic(), partition(Start::First), partition(at), group] {
+        for knows_topic in [false, true] {
+            let mut net = if knows_topic { Net::knowing(topic("t", 1, 0)) } else { Net::connected() };
+            net.all_gone();
+            let id = net.lone_reader(subscription.clone());
+            assert!(matches!(net.told(id, 30)[..], [(false, _)]), "{subscription:?}");
+            net.dead.clear();
+            net.foreign.extend(ALL);
+            let told = net.told(id, 60);
+            let [(true, error)] = &told[..] else { panic!("{subscription:?} {knows_topic}: {told:?}") };
+            let is_other =
+                matches!(error.kind(), ErrorKind::Connection(ConnectionError::OtherCluster { .. }));
+            assert!(is_other && error.fault() == Fault::Caller, "{error}");
+            assert!(net.told(id, 120).is_empty(), "told once");
+        }
+    }
 }
