@@ -59,6 +59,7 @@ pub mod settings;
 pub mod stats;
 mod sync;
 pub mod trace;
+mod trouble;
 #[cfg(feature = "workloads")]
 #[doc(hidden)]
 pub mod workloads;

@@ -113,9 +113,10 @@ impl Cluster {
         Some((partition.leader?, partition.leader_epoch))
     }
 
-    /// Why a topic of which nothing is known cannot be had.
-    pub(crate) fn refusal(&self, topic: &str) -> ErrorCode {
-        self.refusals.get(topic).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition)
+    /// Why a partition of which nothing is known cannot be had; `None` before a broker has spoken of its topic.
+    pub(crate) fn refusal(&self, topic: &str) -> Option<ErrorCode> {
+        let of_topic = self.refusals.get(topic).copied();
+        of_topic.or_else(|| self.topic(topic).map(|_| ErrorCode::UnknownTopicOrPartition))
     }
 
     /// The name behind a topic id.

@@ -49,6 +49,8 @@ pub(crate) struct Metadata {
     /// A broker said that what it knows leads nowhere: a bootstrap address is asked next (KIP-1102).
     pub(crate) rebootstraps: bool,
     in_flight: bool,
+    /// Since when it is asked for and no broker of this cluster has answered.
+    unanswered: Option<Instant>,
     /// Something is known to be out of date.
     stale: bool,
     last_attempt: Option<Instant>,
@@ -178,6 +180,11 @@ impl Metadata {
         self.in_flight
     }
 
+    /// Since when no broker of this cluster has answered what they are asked.
+    pub(crate) fn unanswered(&self) -> Option<Instant> {
+        self.unanswered
+    }
+
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }
@@ -276,6 +283,7 @@ impl Metadata {
 
     pub(crate) fn request(&mut self, now: Instant, config: &ClientConfig) -> MetadataRequest {
         self.in_flight = true;
+        self.unanswered.get_or_insert(now);
         self.stale = false;
         self.last_attempt = Some(now);
         self.news.clear();
@@ -317,6 +325,7 @@ impl Metadata {
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed(Some(from)))?;
+        self.unanswered = None;
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };
         if response.error_code != 0 {
@@ -417,9 +426,6 @@ impl Metadata {
         let wanted = topic.name.clone().filter(|name| self.wanted.contains_key(name));
         let Some(name) = wanted else { return false };
         let code = ErrorCode::from(topic.error_code);
-        if code != ErrorCode::None {
-            self.cluster.refusals.insert(name.clone(), code);
-        }
         match code {
             ErrorCode::None | ErrorCode::LeaderNotAvailable if !topic.partitions.is_empty() => {
                 self.doubts.end(&Subject::Topic(name.clone()));
@@ -439,6 +445,7 @@ impl Metadata {
             code => {
                 let error = Error::broker(code).api(ApiKey::Metadata).topic(&name);
                 self.troubles.remove(&name);
+                self.cluster.refusals.insert(name.clone(), code);
                 self.refused.insert(name.clone(), error);
                 changes.topics.push(name);
                 // Rights may be granted later.
@@ -450,6 +457,7 @@ impl Metadata {
     /// Nothing can be said of a topic for the moment, which changes nothing of what is known.
     fn struggle(&mut self, witness: Witness, name: Str, code: ErrorCode, changes: &mut Changes) -> bool {
         self.refused.remove(&name);
+        self.cluster.refusals.insert(name.clone(), code);
         if !self.cluster.topics.contains_key(&name) {
             let Witness { now, .. } = witness;
             let trouble = Trouble { code, since: now, last: now };
@@ -463,6 +471,7 @@ impl Metadata {
     fn miss(&mut self, witness: Witness, name: &Str, code: ErrorCode, changes: &mut Changes) {
         self.troubles.remove(name);
         self.refused.remove(name);
+        self.cluster.refusals.insert(name.clone(), code);
         self.doubts.raise(Subject::Topic(name.clone()), Claim::Missing(code), witness);
         changes.topics.push(name.clone());
     }

@@ -529,6 +529,7 @@ impl Client {
         };
         match self.metadata.apply(now.instant, broker, response, &self.config) {
             Ok(changes) => {
+                self.readers_in_touch();
                 let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {
                     self.topic_changed(now, &topic);
@@ -582,6 +583,9 @@ impl Client {
     fn broker_failed(&mut self, now: Now, key: LaneKey, error: &ConnectionError) {
         self.metadata.hint_stale();
         let error = Error::from(error.clone()).on(self.broker_name(key.0));
+        if key.1 == Lane::Other {
+            self.readers_cut_off(now, &error);
+        }
         match key.1 {
             Lane::Produce | Lane::Other => {
                 self.writers.values_mut().for_each(|w| w.lane_failed(key, &error));

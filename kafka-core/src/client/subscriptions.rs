@@ -3,7 +3,7 @@
 //! Invariants
 //! * What a group tells stands in the same queue as errors and before any further record.
 //! * What keeps a reader from its records for longer than a grace is told, once: a topic that cannot be had, with a group or
-//!   without; a coordinator that cannot be found or reached.
+//!   without; a coordinator that cannot be found or reached; no broker that could be asked for a topic.
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
 use super::lanes::LaneKey;
@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::reader::{Budget, Chunk, Fetched, Item, ReaderConfig, ReaderMachine, Start};
+use crate::trouble::{Gravity, Trouble};
 use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -84,6 +85,9 @@ pub(super) struct Reading {
     grows: bool,
     /// Topics of which the application was told that they cannot be had, or (`true`) cannot for the moment, which lasts.
     told: BTreeSet<(Str, bool)>,
+    /// No broker tells of its topics.
+    cut_off: Trouble,
+    begun: Instant,
     /// The application was told that its marks are refused.
     told_refusal: bool,
     queue: VecDeque<ReaderItem>,
@@ -138,6 +142,8 @@ impl Client {
             assigned: 0,
             grows: true,
             told: BTreeSet::new(),
+            cut_off: Trouble::default(),
+            begun: now.instant,
             told_refusal: false,
             queue: VecDeque::new(),
             urgent,
@@ -622,6 +628,34 @@ impl Client {
             reading.machine.unreachable(now, broker, error);
             self.dirty_readers.insert(id);
         }
+    }
+
+    /// A broker that could have told of topics failed. Readers that wait for one are told if that lasts; a member of a group
+    /// waits for its coordinator first, which [tells](Self::group_cut_off).
+    pub(super) fn readers_cut_off(&mut self, now: Now, error: &Error) {
+        let Some(unanswered) = self.metadata.unanswered() else { return };
+        let error = self.last_trouble().unwrap_or_else(|| error.clone()).api(ApiKey::Metadata);
+        let passes = error.is_retriable();
+        let (gravity, item) = match passes {
+            true => (Gravity::Passes, ReaderItem::Notice as fn(Error) -> ReaderItem),
+            false => (Gravity::Stays, ReaderItem::Error as fn(Error) -> ReaderItem),
+        };
+        let mut told = Vec::new();
+        for (id, reading) in &mut self.readings {
+            let is_lone = !matches!(reading.subscription, Subscription::Group(..));
+            let unknown = reading.wanted.iter().find(|topic| self.metadata.cluster.topic(topic).is_none());
+            let Some(topic) = unknown.filter(|_| is_lone) else { continue };
+            let (since, grace) = (unanswered.max(reading.begun), reading.machine.grace());
+            if reading.cut_off.lasts(now.instant, since, grace, gravity) {
+                told.push((*id, error.clone().topic(topic)));
+            }
+        }
+        told.into_iter().for_each(|(id, error)| self.push_item(id, item(error)));
+    }
+
+    /// A broker has told of topics.
+    pub(super) fn readers_in_touch(&mut self) {
+        self.readings.values_mut().for_each(|reading| reading.cut_off.is_over());
     }
 
     /// The coordinator of this group cannot be found for the moment.

@@ -4,29 +4,10 @@ use super::config::GroupConfig;
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A trouble that should pass by itself is told once it has lasted for so long, as readers without a group do.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// Something that fails again and again for reasons that should pass by themselves.
-#[derive(Debug, Default)]
-pub(super) struct Trouble {
-    since: Option<Instant>,
-    told: bool,
-}
-
-impl Trouble {
-    /// It failed; `since` is when the attempt began. Whether that is to be told: after the grace, and once until it is over.
-    pub(super) fn lasts(&mut self, now: Instant, since: Instant) -> bool {
-        let since = *self.since.get_or_insert(since);
-        now >= since + GRACE && !std::mem::replace(&mut self.told, true)
-    }
-
-    pub(super) fn is_over(&mut self) {
-        *self = Self::default();
-    }
-}
 
 /// What to do about an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use crate::client::cluster::{Cluster, Node};
 use crate::client::machine::{Lane, Now};
 use crate::error::{Error, ErrorKind};
 use crate::message::Origin;
+use crate::trouble::Gravity;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str};
 use std::time::{Duration, Instant};
@@ -253,7 +254,7 @@ impl ReaderMachine {
         let waited = now.instant.saturating_duration_since(sent_at);
         let is_hasty = !brought && waited < wait / 2;
         let Some(broker) = self.brokers.get_mut(&id) else { return };
-        (broker.told, broker.since) = (false, None);
+        broker.trouble.is_over();
         broker.hasty = if is_hasty { broker.hasty.saturating_add(1) } else { 0 };
         if broker.hasty < HASTY {
             broker.retry.attempts = 0;
@@ -274,12 +275,11 @@ impl ReaderMachine {
     fn fetch_failed(&mut self, now: Now, id: i32, error: Error) {
         self.hint_topics_of(id);
         let Some(broker) = self.brokers.get_mut(&id) else { return };
-        let since = *broker.since.get_or_insert(now.instant);
-        let lasts = now.instant.saturating_duration_since(since) >= self.config.unknown_topic_grace;
         let passes = error.is_retriable()
             || *error.kind() == ErrorKind::Closed
             || error.code() == Some(ErrorCode::UnknownServerError);
-        if (lasts || !passes) && !std::mem::replace(&mut broker.told, true) {
+        let grace = if passes { self.config.unknown_topic_grace } else { Duration::ZERO };
+        if broker.trouble.lasts(now.instant, now.instant, grace, Gravity::of(passes)) {
             let error = match &error.context().broker {
                 Some(_) => error,
                 None => error.on(Str::from(format!("{id}"))),

@@ -5,6 +5,7 @@
 
 use super::cursor::{CursorId, Retry};
 use super::session::{Asked, Heading, Session};
+use crate::trouble::Trouble;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -37,9 +38,7 @@ pub(super) struct Broker {
     /// It held a fetch to the very end of its wait although there was a record, rather than answer as soon as there was one.
     pub(super) answers_late: bool,
     /// The trouble it is in since its last answer.
-    pub(super) since: Option<Instant>,
-    /// The application was told of the broker's trouble.
-    pub(super) told: bool,
+    pub(super) trouble: Trouble,
 }
 
 /// A fetch under way on the main connection.

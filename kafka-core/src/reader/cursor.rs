@@ -7,6 +7,7 @@ use super::delivery::Chunk;
 use super::fetched::Watermarks;
 use super::machine::Item;
 use crate::client::cluster::TopicPartition;
+use crate::trouble::Trouble;
 use kafka_proto::Str;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -119,13 +120,6 @@ pub(super) struct Retry {
     pub(super) at: Option<Instant>,
     /// Failures in a row.
     pub(super) attempts: u32,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Trouble {
-    pub(super) since: Option<Instant>,
-    /// The application was told.
-    pub(super) told: bool,
 }
 
 impl Cursor {
@@ -253,7 +247,7 @@ impl Cursor {
     /// Forgets past failures.
     pub(super) fn recover(&mut self) {
         self.retry.attempts = 0;
-        self.trouble = Trouble::default();
+        self.trouble.is_over();
     }
 
     pub(super) fn push_chunk(&mut self, chunk: Chunk) {

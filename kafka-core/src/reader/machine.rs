@@ -28,7 +28,7 @@ use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many empty answers in a row make a quiet broker: by default it waits for some seconds by then.
 const QUIET_ANSWERS: u32 = 4;
@@ -380,6 +380,11 @@ impl ReaderMachine {
         if std::mem::take(&mut self.starved) {
             self.refresh_all_lanes();
         }
+    }
+
+    /// How long a trouble that should pass is not told.
+    pub(crate) fn grace(&self) -> Duration {
+        self.config.unknown_topic_grace
     }
 
     /// The topics of what is assigned; the client keeps their metadata.

@@ -1,7 +1,7 @@
 //! Who serves a partition: what metadata, errors and leaders themselves say about it.
 //!
 //! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
-//! leader that a broker named. What metadata leaves out changes nothing.
+//! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not told in a broker's name.
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::fetched::Watermarks;
@@ -111,11 +111,17 @@ impl ReaderMachine {
         if cursor.leader.is_none() && cursor.stage != Stage::Halted && cursor.retry.at.is_none() {
             let topic = cursor.topic().clone();
             let code = match known {
-                Some(_) => ErrorCode::LeaderNotAvailable,
+                Some(_) => Some(ErrorCode::LeaderNotAvailable),
                 None => cluster.refusal(&topic),
             };
             self.hint_refresh(&topic);
-            self.tried_in_vain(now, id, Error::broker(code).api(ApiKey::Metadata), passes(code));
+            match code {
+                Some(code) => {
+                    self.tried_in_vain(now, id, Error::broker(code).api(ApiKey::Metadata), passes(code));
+                }
+                // What keeps brokers from speaking is told by the client, which asks them.
+                None => self.hold_off(now, id),
+            }
         }
     }
 

@@ -35,7 +35,7 @@ impl ReaderMachine {
                 let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
-                self.tell_once(id, Item::Error, Error::new(kind).api(api));
+                self.tell_once(id, Error::new(kind).api(api));
                 self.hold_off_long(now, id);
             }
             _ => {
@@ -52,7 +52,7 @@ impl ReaderMachine {
         if passes {
             return self.struggle(now, id, error);
         }
-        self.tell_once(id, Item::Error, error);
+        self.tell_once(id, error);
         self.hold_off_long(now, id);
     }
 

@@ -6,6 +6,7 @@ use super::machine::{Item, ReaderMachine, Timer};
 use super::session::{Asked, last_fetch};
 use crate::client::machine::{Hint, Lane, Now};
 use crate::error::Error;
+use crate::trouble::Gravity;
 use kafka_proto::Str;
 use kafka_proto::error_code::ErrorCode;
 use std::collections::BTreeSet;
@@ -268,12 +269,12 @@ impl ReaderMachine {
         }
     }
 
-    /// Tells the application, once until the partition has recovered.
-    pub(super) fn tell_once(&mut self, id: CursorId, item: impl FnOnce(Error) -> Item, error: Error) {
+    /// Tells the application an error, once until the partition has recovered.
+    pub(super) fn tell_once(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
-        if !std::mem::replace(&mut cursor.trouble.told, true) {
+        if cursor.trouble.tell(Gravity::Stays) {
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
-            cursor.queue.push_back(item(error));
+            cursor.queue.push_back(Item::Error(error));
         }
         self.update(id);
     }
@@ -283,11 +284,10 @@ impl ReaderMachine {
     pub(super) fn struggle(&mut self, now: Now, id: CursorId, error: Error) {
         let grace = self.config.unknown_topic_grace;
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let since = *cursor.trouble.since.get_or_insert(now.instant);
-        if now.instant.saturating_duration_since(since) >= grace {
-            let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
-            let item = if is_unknown { Item::Error } else { Item::Notice };
-            self.tell_once(id, item, error);
+        let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
+        if cursor.trouble.lasts(now.instant, now.instant, grace, Gravity::of(!is_unknown)) {
+            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+            cursor.queue.push_back(if is_unknown { Item::Error(error) } else { Item::Notice(error) });
         }
         self.hold_off(now, id);
     }

@@ -3,6 +3,7 @@
 mod belief;
 mod items;
 mod marks;
+mod silence;
 
 use super::Marks;
 use super::address::Address;

@@ -6,7 +6,8 @@ use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
 use crate::group::commits;
 use crate::group::event::{CommitOffset, GroupEvent};
-use crate::group::retry::Verdict;
+use crate::group::retry::{self, Verdict};
+use crate::trouble::Gravity;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
 use kafka_proto::{ApiKey, ResponseKind};
 use std::time::Instant;
@@ -76,7 +77,9 @@ impl Membership {
         if !of_held {
             return;
         }
-        if matches!(verdict, Verdict::Retry { .. }) && self.commit_trouble.lasts(now, since) {
+        if matches!(verdict, Verdict::Retry { .. })
+            && self.commit_trouble.lasts(now, since, retry::GRACE, Gravity::Passes)
+        {
             self.events.push_back(GroupEvent::Notice(error.clone()));
         }
         match verdict {

@@ -4,7 +4,8 @@ use super::{Kind, Membership, State, unexpected};
 use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
-use crate::group::retry::{self, Trouble, Verdict};
+use crate::group::retry::{self, Verdict};
+use crate::trouble::{Gravity, Trouble};
 use kafka_proto::ApiKey;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
@@ -135,7 +136,11 @@ impl Membership {
     }
 
     fn beat_fails(&mut self, now: Instant, sent: Instant, error: &Error) {
-        if self.pulse.as_mut().is_some_and(|pulse| pulse.trouble.lasts(now, sent)) {
+        if self
+            .pulse
+            .as_mut()
+            .is_some_and(|pulse| pulse.trouble.lasts(now, sent, retry::GRACE, Gravity::Passes))
+        {
             let error = error.clone().api(ApiKey::Heartbeat).group(&self.config.group_id);
             self.events.push_back(GroupEvent::Notice(error));
         }

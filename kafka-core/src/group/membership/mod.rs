@@ -35,10 +35,11 @@ use self::restore::Unrestored;
 use super::commits::{self, Commits};
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
-use super::retry::{self, Backoff, Trouble, Verdict};
+use super::retry::{self, Backoff, Verdict};
 use crate::client::cluster::{Cluster, TopicPartition};
 use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use crate::error::{Error, ErrorKind};
+use crate::trouble::{Gravity, Trouble};
 use kafka_proto::RequestKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
@@ -382,10 +383,15 @@ impl Membership {
         }
     }
 
-    /// A step towards an assignment failed, for a reason that should pass.
+    /// A step towards an assignment failed, or may have; it is told if that lasts.
     fn struggle(&mut self, now: Instant, error: Error) {
-        if self.trouble.lasts(now, now) {
-            self.events.push_back(GroupEvent::Notice(error.group(&self.config.group_id)));
+        let passes = retry::of_error(&error) != Verdict::Refused;
+        if self.trouble.lasts(now, now, retry::GRACE, Gravity::of(passes)) {
+            let error = error.group(&self.config.group_id);
+            match passes {
+                true => self.events.push_back(GroupEvent::Notice(error)),
+                false => self.report(error),
+            }
         }
     }
 

@@ -514,8 +514,14 @@ fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself
     let mut rig = Rig::new();
     rig.machine.assign(rig.now, 1, vec![(tp(0), at(0))]);
     assert_eq!(rig.machine.topics(), [t()]);
-    let begin = rig.now.instant;
     assert!(rig.ask().is_none());
+    for _ in 0..20 {
+        rig.next_timer();
+        assert!(rig.ask().is_none() && !rig.machine.is_readable(), "no broker has said anything");
+    }
+    rig.hints();
+    rig.cluster.refusals.insert(t(), ErrorCode::UnknownTopicOrPartition);
+    let begin = rig.now.instant;
     let mut hints = 0;
     while !rig.machine.is_readable() {
         hints += rig.hints().len();

@@ -319,3 +319,36 @@ fn case_m5_a_position_that_is_named_and_refused_again_and_again_makes_no_spin() 
         assert!(rig.ask().is_some(), "at once");
     }
 }
+
+/// A lasting trouble was noticed, and then turned out to be one that no waiting heals.
+#[test]
+fn what_became_worse_than_what_was_told_is_told_again() {
+    let fails_partition = |rig: &mut Rig, code| rig.brought(1, vec![failed(0, code)]);
+    let fails_broker = |rig: &mut Rig, code| {
+        rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(Error::broker(code)));
+    };
+    type Fail = fn(&mut Rig, ErrorCode);
+    let cases: [(Fail, ErrorCode); 3] = [
+        (fails_partition, ErrorCode::TopicAuthorizationFailed),
+        (fails_partition, ErrorCode::CorruptMessage),
+        (fails_broker, ErrorCode::SaslAuthenticationFailed),
+    ];
+    for (fail, worse) in cases {
+        let mut rig = Rig::reading(1, |_| ());
+        let mut told = Vec::new();
+        for (code, seconds) in
+            [(ErrorCode::KafkaStorageError, 20), (worse, 20), (ErrorCode::KafkaStorageError, 20)]
+        {
+            let begin = rig.now.instant;
+            while rig.now.instant - begin < Duration::from_secs(seconds) {
+                rig.fetch(1);
+                fail(&mut rig, code);
+                told.extend(
+                    std::iter::from_fn(|| rig.take()).map(|item| (matches!(item, Item::Error(_)), code)),
+                );
+                rig.next_timer();
+            }
+        }
+        assert_eq!(told, [(false, ErrorCode::KafkaStorageError), (true, worse)]);
+    }
+}
