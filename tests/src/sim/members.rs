@@ -10,6 +10,7 @@ use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader};
 
 use super::chance::Chance;
+use super::fault::FaultKind;
 use super::history::{TOPIC, group_name};
 use super::reading::reader_error;
 use super::stage::{Stage, pause};
@@ -203,9 +204,10 @@ impl Member {
         if history.claimed(self.group, partition) != Some(self.number) {
             history.count("read by two members", 1);
         }
-        let begin =
-            begin.take().filter(|begin| *begin != offset && history.truncations(partition).is_empty());
-        if let Some(begin) = begin {
+        // Who slept between its assignment and hearing of it begins where the group was before, until it notices.
+        let may_have_slept = self.stage.settings.faults.contains(&FaultKind::Suspend);
+        let begin = begin.take().filter(|begin| *begin < offset || (*begin > offset && !may_have_slept));
+        if let Some(begin) = begin.filter(|_| history.truncations(partition).is_empty()) {
             history.violation(format!("I12: a member begins at {name}, which is committed to {begin}"));
         }
     }

@@ -508,7 +508,10 @@ impl World {
         let limit = limit.filter(|(most, until)| *until > self.now && bytes > *most);
         if limit.is_some() {
             self.net.watch.count("requests that were too large");
-            self.net.watch.too_large(self.now, (conn.client, node), prepared);
+            // Who has left hears of no end.
+            if !conn.client_left {
+                self.net.watch.too_large(self.now, (conn.client, node), prepared);
+            }
         }
         limit.is_some()
     }
