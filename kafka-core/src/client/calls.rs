@@ -95,16 +95,7 @@ impl Client {
         if error.code().is_some_and(|c| c == ErrorCode::NotController || c.refreshes_metadata()) {
             self.metadata.hint_stale();
         }
-        if let Some(broker) =
-            answer.broker.filter(|_| call.spec.target == Target::Any && error.code().is_some())
-        {
-            let lane = self.lanes.get_mut((broker, Lane::Other));
-            lane.into_iter().for_each(|lane| lane.refused_at = Some(now.instant));
-        }
-        let coordinator = match &call.spec.target {
-            Target::Coordinator(kind, key) => Some((*kind, key.clone())),
-            _ => None,
-        };
+        let (target, is_refused) = (call.spec.target.clone(), error.code().is_some());
         let attempt = call.attempts - 1;
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
@@ -112,8 +103,12 @@ impl Client {
         self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.instant + wait);
-        if let Some((kind, key)) = coordinator {
-            self.forget_coordinator(now.instant, kind, &key);
+        match (target, answer.broker) {
+            (Target::Coordinator(kind, key), _) => self.forget_coordinator(now.instant, kind, &key),
+            (Target::Any, Some(broker)) if is_refused => {
+                self.note_refusal(now.instant, (broker, Lane::Other), true);
+            }
+            _ => {}
         }
     }
 
