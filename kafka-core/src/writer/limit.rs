@@ -11,39 +11,29 @@
 const PATIENCE: u32 = 8;
 
 #[derive(Debug)]
-pub(super) struct RequestLimit {
-    bytes: usize,
-    answers: u32,
-    patience: u32,
-}
+pub(super) struct RequestLimit(Limit);
 
 impl RequestLimit {
     /// The connection ended on a request of several batches.
     pub(super) fn lower(limit: &mut Option<Self>, request: usize) {
         let bytes = if mutant!("large_requests_sent_again") { request } else { (request / 2).max(1) };
-        let (bytes, patience) = match limit {
-            None => (bytes, PATIENCE),
-            Some(known) => (bytes.min(known.bytes), known.patience.saturating_mul(4)),
-        };
-        *limit = Some(Self { bytes, answers: 0, patience });
+        match limit {
+            None => *limit = Some(Self(Limit::new(bytes))),
+            Some(Self(known)) => known.lower(bytes.min(known.bytes), 4),
+        }
     }
 
     /// A request of so many bytes was answered; it proves something only where the limit may have made it smaller.
     pub(super) fn answered(limit: &mut Option<Self>, request: usize, configured: usize) {
-        let Some(known) = limit.as_mut().filter(|known| request > known.bytes / 2) else { return };
-        known.answers += 1;
-        if known.answers < known.patience {
-            return;
-        }
-        (known.bytes, known.answers) = (known.bytes.saturating_mul(2), 0);
-        if known.bytes >= configured {
+        let Some(Self(known)) = limit.as_mut().filter(|known| request > known.bytes() / 2) else { return };
+        if known.is_proven() && known.bytes >= configured {
             *limit = None;
         }
     }
 
     /// No request of several batches is larger.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.0.bytes
     }
 }
 
@@ -51,9 +41,7 @@ impl RequestLimit {
 /// topic made anew; so this one is tried again too, and after each time in vain more rarely.
 #[derive(Debug)]
 pub(super) struct BatchLimit {
-    bytes: usize,
-    acked: u32,
-    patience: u32,
+    limit: Limit,
     /// It was doubled since the last refusal.
     is_raised: bool,
 }
@@ -63,11 +51,10 @@ impl BatchLimit {
     pub(super) fn lower(limit: &mut Option<Self>, batch: usize) {
         let bytes = (batch / 2).max(1);
         match limit {
-            None => *limit = Some(Self { bytes, acked: 0, patience: PATIENCE, is_raised: false }),
-            Some(known) if bytes < known.bytes => {
+            None => *limit = Some(Self { limit: Limit::new(bytes), is_raised: false }),
+            Some(known) if bytes < known.bytes() => {
                 let times = if std::mem::take(&mut known.is_raised) { 4 } else { 1 };
-                (known.bytes, known.acked) = (bytes, 0);
-                known.patience = known.patience.saturating_mul(times);
+                known.limit.lower(bytes, times);
             }
             Some(_) => {}
         }
@@ -76,20 +63,48 @@ impl BatchLimit {
     /// A batch of so many bytes was taken; it proves something only where it is about as large as it may be. Whether the limit
     /// is another one now.
     pub(super) fn acked(limit: &mut Option<Self>, batch: usize, configured: usize) -> bool {
-        let Some(known) = limit.as_mut().filter(|known| batch >= known.bytes / 2) else { return false };
-        known.acked += 1;
-        if known.acked < known.patience {
+        let Some(known) = limit.as_mut().filter(|known| batch >= known.bytes() / 2) else { return false };
+        if !known.limit.is_proven() {
             return false;
         }
-        (known.bytes, known.acked, known.is_raised) = (known.bytes.saturating_mul(2), 0, true);
-        if known.bytes >= configured {
+        known.is_raised = true;
+        if known.bytes() >= configured {
             *limit = None;
         }
         true
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.limit.bytes
+    }
+}
+
+/// A size that was refused, and is tried again once enough has been taken.
+#[derive(Debug)]
+struct Limit {
+    bytes: usize,
+    /// What was taken since the limit is what it is.
+    proofs: u32,
+    patience: u32,
+}
+
+impl Limit {
+    fn new(bytes: usize) -> Self {
+        Self { bytes, proofs: 0, patience: PATIENCE }
+    }
+
+    fn lower(&mut self, bytes: usize, times: u32) {
+        *self = Self { bytes, proofs: 0, patience: self.patience.saturating_mul(times) };
+    }
+
+    /// Something was taken that proves that the limit may be higher. Whether it is now.
+    fn is_proven(&mut self) -> bool {
+        self.proofs += 1;
+        if self.proofs < self.patience {
+            return false;
+        }
+        (self.bytes, self.proofs) = (self.bytes.saturating_mul(2), 0);
+        true
     }
 }
 
