@@ -3,7 +3,6 @@
 //! An answer counts for a partition only if it is to what the partition would ask now, and of the broker it would ask; anything
 //! else is of before a seek or a move.
 
-use super::broker::MainFlight;
 use super::cursor::{CursorId, Stage};
 use super::delivery::Chunk;
 use super::fetched::{Data, Fetched, FetchedPartition};
@@ -63,7 +62,8 @@ impl ReaderMachine {
             Verdict::Failed => self.fetch_failed(now, id, Error::broker(error)),
             Verdict::Valid => {
                 if flight.may_park && fetched.has_records() {
-                    self.note_promptness(now, id, &flight);
+                    let waited = now.instant.saturating_duration_since(flight.sent_at);
+                    broker.promptness.note(waited, flight.wait, self.config.max_wait);
                 }
                 let brought =
                     self.handle_topics(now, cluster, id, &fetched.nodes, fetched.topics, |this, cursor| {
@@ -77,19 +77,6 @@ impl ReaderMachine {
                 let wait = flight.wait.min(self.config.max_wait);
                 self.fetch_succeeded(now, id, (flight.sent_at, wait), brought);
             }
-        }
-    }
-
-    /// A parked fetch brought records: in the middle of its wait, as it should, or only when that was over. What it brought at
-    /// once was there before it, and proves nothing.
-    fn note_promptness(&mut self, now: Now, id: i32, flight: &MainFlight) {
-        let slack = self.config.max_wait / 8;
-        let waited = now.instant.saturating_duration_since(flight.sent_at);
-        let Some(broker) = self.brokers.get_mut(&id) else { return };
-        if waited + slack >= flight.wait {
-            broker.answers_late = true;
-        } else if waited > slack {
-            broker.answers_late = false;
         }
     }
 

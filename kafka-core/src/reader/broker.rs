@@ -4,6 +4,7 @@
 //! its partitions has records. A partition that becomes wanted meanwhile would wait with it, so it goes *aside*, by the other one.
 
 use super::cursor::{CursorId, Retry};
+use super::promptness::Promptness;
 use super::session::{Asked, Heading, Session};
 use crate::trouble::Trouble;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +36,7 @@ pub(super) struct Broker {
     pub(super) quiet: u32,
     /// The same of fetches aside, whether they might be parked or not.
     pub(super) quiet_aside: u32,
-    /// It held a fetch to the very end of its wait although there was a record, rather than answer as soon as there was one.
-    pub(super) answers_late: bool,
+    pub(super) promptness: Promptness,
     /// The trouble it is in since its last answer.
     pub(super) trouble: Trouble,
 }
@@ -77,10 +77,10 @@ impl Broker {
         main + self.aside.as_ref().map_or(0, |aside| aside.reserved)
     }
 
-    /// Whether it may wait longer than it was told: it answers as soon as there is anything. Replicas are not known to: before
-    /// Kafka 3.4 they do not (KAFKA-14334).
-    pub(super) fn may_wait_longer(&self) -> bool {
-        !self.answers_late && self.guests.is_empty()
+    /// The answers in a row that brought nothing for which it may wait longer than it was told: it answers as soon as there is
+    /// anything. Replicas are not known to: before Kafka 3.4 they do not (KAFKA-14334).
+    pub(super) fn trusted_quiet(&self) -> u32 {
+        if self.guests.is_empty() { self.promptness.trusted(self.quiet) } else { 0 }
     }
 
     pub(super) fn wants_main(&self) -> bool {

@@ -109,10 +109,11 @@ impl ReaderMachine {
         // An old broker is asked for no more than fits, so those that have records are perhaps not among these.
         let may_park = !broker.behind.iter().any(|id| session.members.contains_key(id));
         let has_others = broker.has_others() || !broker.session.add.is_empty();
-        let wait = wait(&self.config, broker.quiet, has_others);
-        // One that says it has more, and gives nothing, may give it at any time.
-        let may_wait_longer = may_park && broker.may_wait_longer();
-        let wait = if may_wait_longer { wait } else { wait.min(self.config.max_wait) };
+        let wait = match has_others {
+            true => short_wait(&self.config, broker.quiet),
+            // One that says it has more, and gives nothing, may give it at any time.
+            false => long_wait(&self.config, if may_park { broker.trusted_quiet() } else { 0 }),
+        };
         let session = &broker.session;
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
         request.max_wait_ms = millis(wait);
@@ -160,7 +161,10 @@ impl ReaderMachine {
         // A main fetch that is overdue must not make this one a spin, nor one that waits long make others wait behind it.
         let most = broker.main.as_ref().map_or(Duration::MAX, |main| main.wait).min(self.config.max_wait);
         let wait = if left < most / 8 { self.config.max_wait } else { (left - most / 32).min(most) };
-        let wait = wait.min(self::wait(&self.config, broker.quiet_aside, broker.has_others()));
+        let wait = match broker.has_others() {
+            true => wait.min(short_wait(&self.config, broker.quiet_aside)),
+            false => wait,
+        };
         let ids = self.within(broker.session.add.iter().copied(), version, bytes);
         let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
         request.topics = topics(members.iter().map(|(_, member)| member), version);
@@ -202,18 +206,25 @@ impl Asked {
     }
 }
 
-/// How long the broker may wait. One that answers as soon as there is anything may wait longer each time that there was
-/// nothing, so that idle readers seldom wake. While the application still has records of the broker's other partitions, which it
-/// will soon have read, the wait begins short: these must not wait for a fetch that waits for something new.
-fn wait(config: &ReaderConfig, quiet: u32, has_others: bool) -> Duration {
-    let longer = 2u32.pow(quiet.min(8));
-    if config.min_bytes > 1 {
-        config.max_wait
-    } else if has_others {
-        (config.max_wait / SHORT * longer).min(config.max_wait)
-    } else {
-        (config.max_wait * longer).min(QUIET_WAIT).max(config.max_wait)
+/// How long the broker may wait: longer each time that there was nothing, so that idle readers seldom wake.
+fn long_wait(config: &ReaderConfig, quiet: u32) -> Duration {
+    match config.min_bytes {
+        ..=1 => (config.max_wait * longer(quiet)).min(QUIET_WAIT).max(config.max_wait),
+        _ => config.max_wait,
     }
+}
+
+/// The same while the application still has records of the broker's other partitions, which it will soon have read: the wait begins
+/// short, as these must not wait for a fetch that waits for something new.
+fn short_wait(config: &ReaderConfig, quiet: u32) -> Duration {
+    match config.min_bytes {
+        ..=1 => (config.max_wait / SHORT * longer(quiet)).min(config.max_wait),
+        _ => config.max_wait,
+    }
+}
+
+fn longer(quiet: u32) -> u32 {
+    2u32.pow(quiet.min(8))
 }
 
 /// The partitions in their order; neighbours of one topic go together.

@@ -357,9 +357,7 @@ impl ReaderMachine {
 
     /// Whether the brokers have waited in vain so often that the client seldom wakes.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.brokers
-            .values()
-            .all(|broker| broker.placed == 0 || (broker.quiet >= QUIET_ANSWERS && broker.may_wait_longer()))
+        self.brokers.values().all(|broker| broker.placed == 0 || broker.trusted_quiet() >= QUIET_ANSWERS)
     }
 
     /// Whether nothing is under way, waits to be taken, or will happen by itself.

@@ -31,6 +31,7 @@ mod machine;
 mod offsets;
 mod placing;
 mod pressure;
+mod promptness;
 mod session;
 #[cfg(test)]
 mod tests;

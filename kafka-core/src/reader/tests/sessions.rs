@@ -304,6 +304,38 @@ fn case_c5_a_broker_that_answers_only_at_the_end_of_its_wait_waits_no_longer() {
     assert_eq!(quiet(&mut rig, 8), [500; 8]);
 }
 
+/// What was thought of a broker because of one record must not keep an idle client awake for ever.
+#[test]
+fn case_c5_a_late_answer_by_chance_is_forgotten_where_nothing_more_comes() {
+    let mut rig = Rig::reading(1, |_| ());
+    one_record(&mut rig, 0, Duration::from_millis(495), true);
+    assert_eq!(quiet(&mut rig, 16), [500; 16]);
+    assert_eq!(quiet(&mut rig, 6), [500, 1000, 2000, 4000, 8000, 8000]);
+    assert!(rig.machine.is_quiet());
+    // Once more, and it is doubted for longer; by three in a row it is known.
+    one_record(&mut rig, 1, Duration::from_millis(7990), true);
+    assert_eq!(quiet(&mut rig, 64), [500; 64]);
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+    one_record(&mut rig, 2, Duration::from_millis(3990), true);
+    assert_eq!(quiet(&mut rig, 200), [500; 200]);
+    assert!(!rig.machine.is_quiet());
+}
+
+/// While the application has records of another partition, waits are so short that each ends at once or at its end.
+#[test]
+fn case_c5_a_record_within_a_short_wait_tells_nothing_of_the_broker() {
+    let mut rig = Rig::reading(2, |_| ());
+    rig.fetch(1);
+    let all_of = |partition, batch| PartitionData { high_watermark: 1, ..data(partition, &[batch]) };
+    rig.brought(1, vec![all_of(1, Batch { value: 1 << 20, ..Batch::plain(0, 1) }), caught_up(0, 0)]);
+    let plan = rig.fetch(1);
+    assert_eq!(plan.request.max_wait_ms, 15);
+    rig.later(Duration::from_millis(10));
+    rig.brought(1, vec![all_of(0, Batch::plain(0, 1))]);
+    rig.read_everything();
+    assert_eq!(quiet(&mut rig, 3), [500, 1000, 2000]);
+}
+
 #[test]
 fn case_c5_short_waits_grow_at_such_a_broker_too() {
     let mut rig = Rig::reading(2, |_| ());
