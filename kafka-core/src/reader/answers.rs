@@ -61,7 +61,7 @@ impl ReaderMachine {
             Verdict::Lost { .. } => self.hold_off_broker(now, id),
             Verdict::Failed => self.fetch_failed(now, id, Error::broker(error)),
             Verdict::Valid => {
-                if flight.may_park && fetched.has_records() {
+                if flight.may_park && self.config.min_bytes <= 1 && fetched.has_records() {
                     let waited = now.instant.saturating_duration_since(flight.sent_at);
                     broker.promptness.note(waited, flight.wait, self.config.max_wait);
                 }

@@ -1,6 +1,6 @@
 //! Building of fetch requests.
 
-use super::broker::{AsideFlight, MainFlight};
+use super::broker::{AsideFlight, Broker, MainFlight};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
@@ -111,8 +111,7 @@ impl ReaderMachine {
         let has_others = broker.has_others() || !broker.session.add.is_empty();
         let wait = match has_others {
             true => short_wait(&self.config, broker.quiet),
-            // One that says it has more, and gives nothing, may give it at any time.
-            false => long_wait(&self.config, if may_park { broker.trusted_quiet() } else { 0 }),
+            false => long_wait(&self.config, broker, may_park),
         };
         let session = &broker.session;
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
@@ -207,10 +206,13 @@ impl Asked {
 }
 
 /// How long the broker may wait: longer each time that there was nothing, so that idle readers seldom wake.
-fn long_wait(config: &ReaderConfig, quiet: u32) -> Duration {
-    match config.min_bytes {
-        ..=1 => (config.max_wait * longer(quiet)).min(QUIET_WAIT).max(config.max_wait),
-        _ => config.max_wait,
+fn long_wait(config: &ReaderConfig, broker: &Broker, may_park: bool) -> Duration {
+    // One that says it has more, and gives nothing, may give it at any time.
+    let quiet = if may_park { broker.trusted_quiet() } else { 0 };
+    match (config.min_bytes, quiet) {
+        (2.., _) => config.max_wait,
+        (_, 0) => broker.promptness.wait(config.max_wait),
+        _ => (config.max_wait * longer(quiet)).min(QUIET_WAIT).max(config.max_wait),
     }
 }
 
