@@ -111,8 +111,7 @@ impl Producer {
         let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
         let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
         let may_do_without = too_old || error.code().is_some_and(ErrorCode::is_authorization);
-        if may_do_without && self.accumulator.config.idempotence == Idempotence::IfSupported {
-            self.degrade(error);
+        if may_do_without && self.may_do_without(&error) {
             return self.reschedule_all(now.instant);
         }
         // What waits cannot be sent; whatever comes later asks again.
@@ -127,7 +126,18 @@ impl Producer {
         }
     }
 
-    /// Writes on without producer ids and sequences, for this reason.
+    /// Whether the writer may go without producer ids and sequences, as it then does; it is told once, for this reason.
+    pub(super) fn may_do_without(&mut self, reason: &Error) -> bool {
+        if self.identity == IdentityState::Off {
+            return true;
+        }
+        let may = self.accumulator.config.idempotence == Idempotence::IfSupported;
+        if may {
+            self.degrade(reason.clone());
+        }
+        may
+    }
+
     fn degrade(&mut self, reason: Error) {
         self.out.degraded = Some(
             reason.detail(Str::from_static("written without idempotence: retries may duplicate records")),
@@ -139,11 +149,7 @@ impl Producer {
     /// A leader is too old for sequences, although another node gave a producer id: as in a cluster that is being upgraded.
     /// Whether the writer may do without.
     pub(super) fn do_without_sequences(&mut self, leader: i32) -> bool {
-        if self.identity == IdentityState::Off {
-            return true;
-        }
-        if self.accumulator.config.idempotence == Idempotence::IfSupported {
-            self.degrade(not_idempotent());
+        if self.may_do_without(&not_idempotent()) {
             return true;
         }
         while let Some(index) = self.brokers.get_mut(&leader).and_then(|broker| broker.ready.pop_front()) {

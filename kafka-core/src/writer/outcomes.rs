@@ -116,7 +116,7 @@ impl Producer {
                 None => error,
             }
         };
-        match verdict(code, self.identity != IdentityState::Off) {
+        match verdict(code, pending.stamp.is_some()) {
             Verdict::Acked => {
                 let partition = &mut self.partitions[index];
                 (partition.failures, partition.last_error) = (0, None);
@@ -151,6 +151,10 @@ impl Producer {
                 pending.stamp = None;
                 self.retry(now, (index, broker), pending, error());
             }
+            Verdict::NoSequences if self.may_do_without(&error()) => {
+                self.retry(now, (index, broker), pending, error());
+            }
+            Verdict::NoSequences => self.give_up(index, &pending, error()),
             // The limit may have been lowered since it was appended: its halves, under other sequences, would be there twice.
             // And nobody waits for the halves of what was given up.
             Verdict::TooLarge

@@ -176,7 +176,10 @@ impl PartitionSender {
     }
 
     /// Puts a batch back into its place.
-    pub(crate) fn put_back(&mut self, pending: Pending) {
+    pub(crate) fn put_back(&mut self, mut pending: Pending) {
+        if self.identity.is_none() {
+            pending.stamp = None;
+        }
         let at = self.queue.partition_point(|p| p.batch.number < pending.batch.number);
         self.queue.insert(at, pending);
     }
@@ -246,15 +249,10 @@ impl PartitionSender {
         self.needs_bump = former.identity.is_some() && !mutant!("partition_comes_back_at_zero");
     }
 
-    /// From now on batches go without producer id and sequence.
+    /// From now on batches go without producer id and sequence; those in flight, should they be sent again.
     pub(crate) fn forget_identity(&mut self) {
         self.identity = None;
-        self.clear_stamps();
-    }
-
-    fn clear_stamps(&mut self) {
-        let in_flight = self.in_flight.iter_mut().map(|(_, p)| p);
-        self.queue.iter_mut().chain(in_flight).for_each(|p| p.stamp = None);
+        self.queue.iter_mut().for_each(|p| p.stamp = None);
     }
 
     /// When the oldest unresolved record was sent.

@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     OutOfOrder {
         new_id: bool,
     },
+    /// Nobody may write with sequences here.
+    NoSequences,
     /// The broker takes no batch of this size.
     TooLarge,
     Fail(Fate),
@@ -31,6 +33,8 @@ pub(crate) fn verdict(code: ErrorCode, idempotent: bool) -> Verdict {
         InvalidProducerEpoch | ProducerFenced | InvalidProducerIdMapping if idempotent => {
             Verdict::OutOfOrder { new_id: true }
         }
+        // Brokers before 2.8 look for the right at each request; only one with sequences needs it.
+        ClusterAuthorizationFailed if idempotent => Verdict::NoSequences,
         RequestTimedOut | NotEnoughReplicasAfterAppend => Verdict::Retry { appended: true, refresh: false },
         MessageTooLarge | RecordListTooLarge => Verdict::TooLarge,
         // Told as well by a leader that had appended it, and was replaced while it waited for its followers: they may have it.

@@ -11,6 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+/// So that several requests of a partition are in flight.
+fn one_by_one() -> WriterConfig {
+    WriterConfig { batch_messages: 1, linger: Duration::ZERO, ..WriterConfig::default() }
+}
+
 #[test]
 fn scenario_p22_every_record_of_a_batch_gets_its_answer_and_memory_comes_back() {
     let mut h = Harness::new(2, WriterConfig::default());
@@ -549,6 +554,67 @@ fn case_c7_where_idempotence_is_required_it_fails() {
     h.refuse_identity(ErrorCode::ClusterAuthorizationFailed);
     assert_eq!(failed(&delivery).error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
     assert!(h.producer.out.degraded.is_none() && h.poll().is_none());
+}
+
+/// Brokers before 2.8 look for the right at each Produce request.
+#[test]
+fn case_c7_a_right_that_is_taken_away_while_it_writes_is_done_without() {
+    for in_flight in 1..=3 {
+        let mut h = Harness::new(1, one_by_one());
+        let mut deliveries = Vec::new();
+        let requests: Vec<_> = (0..in_flight)
+            .map(|value| {
+                deliveries.push(h.send(0, &value.to_string()));
+                h.poll().unwrap()
+            })
+            .collect();
+        for request in &requests {
+            assert!(request.stamps()[0].1 >= 0);
+            h.answer(request, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
+        }
+        assert!(deliveries.iter().all(|delivery| delivery.try_get().is_none()));
+        let told = h.producer.out.degraded.take().unwrap();
+        assert_eq!(told.code(), Some(ErrorCode::ClusterAuthorizationFailed), "{told}");
+        deliveries.push(h.send(0, "later"));
+        for offset in 0..=in_flight {
+            let request = h.poll_later(BROKER);
+            assert_eq!(request.stamps(), [(0, -1, -1, 1)], "{in_flight} in flight");
+            h.answer(&request, &[(ErrorCode::None, offset)]);
+        }
+        let offsets: Vec<_> = deliveries.iter().map(acked).collect();
+        assert_eq!(offsets, (0..=in_flight).collect::<Vec<_>>());
+        assert!(h.producer.out.degraded.is_none(), "it is told once");
+    }
+}
+
+#[test]
+fn case_c7_where_idempotence_is_required_a_right_that_is_taken_away_fails_what_needs_it() {
+    let config = WriterConfig { idempotence: Idempotence::Required, ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let delivery = h.send(0, "x");
+    let request = h.poll().unwrap();
+    h.answer(&request, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
+    let failure = failed(&delivery);
+    assert_eq!(failure.error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
+    assert_eq!(failure.fate, Fate::NotWritten);
+    assert!(h.producer.out.degraded.is_none());
+}
+
+/// A batch that was on its way when the writer began to do without goes without as well.
+#[test]
+fn case_c7_what_was_in_flight_under_a_sequence_goes_on_without_it() {
+    let mut h = Harness::new(1, one_by_one());
+    let mut send = |value| (h.send(0, value), h.poll().unwrap());
+    let [(a, first), (b, second), (c, third)] = ["a", "b", "c"].map(&mut send);
+    h.answer(&first, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
+    h.answer(&second, &[(ErrorCode::NotEnoughReplicas, -1)]);
+    h.lose(&third, true);
+    for offset in 0..3 {
+        let request = h.poll_later(BROKER);
+        assert_eq!(request.stamps(), [(0, -1, -1, 1)]);
+        h.answer(&request, &[(ErrorCode::None, offset)]);
+    }
+    assert_eq!([&a, &b, &c].map(acked), [0, 1, 2]);
 }
 
 #[test]
