@@ -43,7 +43,7 @@ pub struct ReaderConfig {
     pub partition_max_bytes: usize,
     /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
     /// anything, so its wait becomes longer while nothing comes, up to 8 s; not at a replica that is not the leader, nor at a
-    /// broker that was seen to answer only when its time was over. Java: `fetch.max.wait.ms`.
+    /// broker that was seen to answer only when its time was over, again and again. Java: `fetch.max.wait.ms`.
     pub max_wait: Duration,
     /// The byte budget of all that is fetched and not dropped, compressed as it came. Default 32 MiB. What the application
     /// keeps counts; while it waits for more, reading goes on beyond the budget by one small fetch per connection.

@@ -197,7 +197,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
 
     /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
     /// anything, so its wait becomes longer while nothing comes, up to 8 s; not at a replica that is not the leader, nor at a
-    /// broker that was seen to answer only when its time was over.
+    /// broker that was seen to answer only when its time was over, again and again.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.config.max_wait = wait;
         self
