@@ -329,11 +329,7 @@ impl Metadata {
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };
         if response.error_code != 0 {
-            // It says nothing but what cannot be said. Kafka's brokers give each topic the same error, and no brokers.
-            let code = ErrorCode::from(response.error_code);
-            self.rebootstraps |= code == ErrorCode::RebootstrapRequired;
-            let refused = response.topics.into_iter().filter(|topic| topic.error_code != 0);
-            refused.for_each(|topic| _ = self.apply_topic(witness, topic, config, &mut changes));
+            self.apply_failure(witness, response, config, &mut changes);
             self.is_unsure(from);
             return Ok(changes);
         }
@@ -360,6 +356,27 @@ impl Metadata {
         }
         self.stale |= !self.news.is_empty();
         Ok(changes)
+    }
+
+    /// An error of the whole answer: it says nothing but what cannot be said, of each topic that was asked for. Kafka's brokers
+    /// give each the same error, and no brokers.
+    fn apply_failure(
+        &mut self,
+        witness: Witness,
+        response: MetadataResponse,
+        config: &ClientConfig,
+        changes: &mut Changes,
+    ) {
+        let code = ErrorCode::from(response.error_code);
+        self.rebootstraps |= code == ErrorCode::RebootstrapRequired;
+        let mut unnamed = std::mem::take(&mut self.asked);
+        for topic in response.topics.into_iter().filter(|topic| topic.error_code != 0) {
+            topic.name.iter().for_each(|name| _ = unnamed.remove(name));
+            self.apply_topic(witness, topic, config, changes);
+        }
+        for name in unnamed.into_iter().filter(|name| self.wanted.contains_key(name)).collect::<Vec<_>>() {
+            self.struggle(witness, name, code, changes);
+        }
     }
 
     /// What an answer says of brokers, controller and cluster. The brokers that were known before.

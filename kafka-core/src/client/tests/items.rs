@@ -378,10 +378,15 @@ fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
     use std::sync::Arc;
     let storage = ErrorCode::KafkaStorageError;
     let in_trouble = MetadataResponseTopic { error_code: storage.code(), ..numbered(&[]) };
-    for topic in [in_trouble, numbered(&[])] {
-        let is_empty = topic.error_code == 0;
+    let of_the_topic = [(in_trouble, storage), (numbered(&[]), ErrorCode::LeaderNotAvailable)];
+    let of_the_topic = of_the_topic.map(|(topic, code)| (vec![topic], ErrorCode::None, code));
+    // The whole answer may be in trouble, and name no topics.
+    let of_all =
+        [storage, ErrorCode::RebootstrapRequired, ErrorCode::UnknownServerError, ErrorCode::Unknown(999)];
+    let of_all = of_all.map(|code| (vec![], code, code));
+    for (topics, metadata_error, code) in of_the_topic.into_iter().chain(of_all) {
         let mut net = Net::connected();
-        net.topics = vec![topic];
+        (net.is_mute, net.topics, net.metadata_error) = (topics.is_empty(), topics, metadata_error.code());
         let subscription = Subscription::Topic("t".into(), Start::First);
         let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), subscription };
         let marks = Arc::new(Marks::new(Duration::from_secs(5)));
@@ -390,8 +395,9 @@ fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
         net.run_for(GRACE / 2);
         assert!(net.client.reader_take(net.now, id).is_none(), "it may pass");
         net.run_for(Duration::from_secs(60));
-        let Some(ReaderItem::Notice(error)) = net.client.reader_take(net.now, id) else { panic!("silence") };
-        let code = if is_empty { ErrorCode::LeaderNotAvailable } else { storage };
+        let Some(ReaderItem::Notice(error)) = net.client.reader_take(net.now, id) else {
+            panic!("silence: {code}")
+        };
         assert_eq!((error.code(), error.context().topic.as_deref()), (Some(code), Some("t")));
         assert_eq!(error.context().api, Some(ApiKey::Metadata));
         assert!(net.client.reader_take(net.now, id).is_none(), "told once");
