@@ -90,6 +90,11 @@ impl Doubts {
         self.open.retain(|subject, _| subject.topic().is_none_or(|topic| **topic != *name));
     }
 
+    /// Where a broker was to be found that is gone by now is of no interest.
+    pub(crate) fn keep_addresses(&mut self, is_known: impl Fn(i32) -> bool) {
+        self.open.retain(|subject, _| !matches!(subject, Subject::Address(broker) if !is_known(*broker)));
+    }
+
     /// Whether `enough` brokers have said the same for so long. Only answers make it so: who waits is woken by answers.
     pub(crate) fn is_agreed(&self, subject: &Subject, enough: usize, grace: Duration) -> bool {
         self.open.get(subject).is_some_and(|doubt| {
@@ -109,11 +114,6 @@ impl Doubts {
             Subject::Topic(name) => Some(name),
             _ => None,
         })
-    }
-
-    /// Those who have spoken where fewer than `enough` have.
-    pub(crate) fn heard(&self, enough: usize) -> Option<&BTreeSet<i32>> {
-        self.open.values().map(|doubt| &doubt.brokers).find(|brokers| brokers.len() < enough)
     }
 }
 

@@ -11,6 +11,7 @@ use super::cluster::{Cluster, Node, Partition, Topic};
 use super::config::ClientConfig;
 use super::doubts::{Claim, Doubts, Subject, Witness};
 use super::random::Random;
+use super::turns::Turns;
 use crate::error::{ConnectionError, Error};
 use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
@@ -21,9 +22,6 @@ use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A client shall not connect to all brokers of a large cluster for the sake of a topic that does not exist.
-const MOST_UNSURE: usize = 5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
@@ -38,10 +36,8 @@ pub(crate) struct Metadata {
     /// The ids that topics had before those they have, or before they were deleted. None of them comes back, unless it was a
     /// mistake.
     former: BTreeMap<Str, Uuid>,
-    /// Brokers that did not answer when they were asked last.
-    silent: BTreeSet<i32>,
-    /// Brokers whose answers left something open since the last that left nothing: others may know it.
-    unsure: BTreeSet<i32>,
+    /// Who was asked since the last answer that left nothing open: others may know more.
+    turns: Turns,
     /// Topics that answers refused for good.
     refused: BTreeMap<Str, Error>,
     /// What answers say of topics of which nothing is known yet, and which should pass by itself.
@@ -231,27 +227,12 @@ impl Metadata {
         self.cluster.nodes.len().min(2)
     }
 
-    /// The brokers to ask next where something is doubted that only others have spoken about so far, or left open by others.
-    pub(crate) fn second_opinions(&self) -> impl Iterator<Item = i32> {
-        let open = Some(&self.unsure).filter(|unsure| !unsure.is_empty());
-        let heard = self.doubts.heard(self.enough_brokers()).or(open);
-        self.others().filter(move |node| heard.is_some_and(|heard| !heard.contains(node)))
-    }
-
-    /// The brokers that can be expected to answer.
-    fn others(&self) -> impl Iterator<Item = i32> {
-        self.cluster.nodes.keys().copied().filter(|node| !self.silent.contains(node))
-    }
-
-    /// A broker's answer left something open. Once all have, or enough that the others will know no better, they are asked in
-    /// turn again.
-    fn is_unsure(&mut self, broker: i32) {
-        self.unsure.insert(broker);
-        let is_round = self.others().all(|node| self.unsure.contains(&node));
-        if is_round || self.unsure.len() >= MOST_UNSURE {
-            self.unsure = BTreeSet::from([broker]);
+    /// The one of these brokers to ask next where something is open.
+    pub(crate) fn whose_turn(&self, candidates: impl Iterator<Item = i32> + Clone) -> Option<i32> {
+        match self.attempts {
+            0 => None,
+            attempt => self.turns.next(candidates, attempt),
         }
-        self.left_open();
     }
 
     /// When the next request is due; `None` while one is under way.
@@ -300,9 +281,11 @@ impl Metadata {
     }
 
     /// The request failed, at this broker if it had come so far.
-    pub(crate) fn failed(&mut self, broker: Option<i32>) {
+    pub(crate) fn failed(&mut self, now: Instant, broker: Option<i32>) {
         self.in_flight = false;
-        self.silent.extend(broker);
+        if let (Some(broker), Some(asked)) = (broker, self.last_attempt) {
+            self.turns.failed(broker, asked, now);
+        }
         self.left_open();
     }
 
@@ -324,17 +307,17 @@ impl Metadata {
         config: &ClientConfig,
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
-        self.check_cluster(&response).inspect_err(|_| self.failed(Some(from)))?;
+        self.check_cluster(&response).inspect_err(|_| self.failed(now, Some(from)))?;
         self.unanswered = None;
+        self.turns.answered(from, self.last_attempt.unwrap_or(now));
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };
         if response.error_code != 0 {
             self.apply_failure(witness, response, config, &mut changes);
-            self.is_unsure(from);
+            self.left_open();
             return Ok(changes);
         }
         self.last_success = Some(now);
-        self.silent.remove(&from);
         let before = self.apply_brokers(&response);
         let mut open = false;
         let mut lacking = std::mem::take(&mut self.asked);
@@ -347,11 +330,10 @@ impl Metadata {
         open |= self.lack(&lacking, witness, &mut changes);
         open |= self.keep_leaders(&before);
         match open {
-            true => self.is_unsure(from),
+            true => self.left_open(),
             false => {
                 self.attempts = 0;
-                self.silent.clear();
-                self.unsure.clear();
+                self.turns.end();
             }
         }
         self.stale |= !self.news.is_empty();
@@ -388,10 +370,12 @@ impl Metadata {
             self.cluster.id.clone_from(&response.cluster_id);
         }
         let told = response.brokers.iter().filter_map(node).collect();
-        match response.brokers.is_empty() {
-            true => BTreeMap::new(),
-            false => std::mem::replace(&mut self.cluster.nodes, told),
+        if response.brokers.is_empty() {
+            return BTreeMap::new();
         }
+        let before = std::mem::replace(&mut self.cluster.nodes, told);
+        self.doubts.keep_addresses(|broker| self.cluster.nodes.contains_key(&broker));
+        before
     }
 
     /// An answer does not even name topics that it was asked for. Whether there are any.

@@ -27,6 +27,7 @@ pub(crate) mod random;
 pub(crate) mod requests;
 mod subscriptions;
 mod timers;
+mod turns;
 
 pub use calls::CallSpec;
 pub(crate) use closing::Leaving;
@@ -506,8 +507,8 @@ impl Client {
     fn ask_metadata(&mut self, now: Now) {
         let request = self.metadata.request(now.instant, &self.config);
         let timeout = self.config.request_timeout;
-        let other = self.metadata.second_opinions().find(|broker| !self.has_fallen(*broker));
-        let target = other.map_or(Target::Any, Target::Broker);
+        let turn = self.metadata.whose_turn(self.talkative(now.instant));
+        let target = turn.map_or(Target::Any, Target::Broker);
         let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
         let target = if is_sent_back { self.any_bootstrap() } else { target };
         let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
@@ -524,7 +525,7 @@ impl Client {
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
         let Answer { broker, result, .. } = answer;
         let (Ok(ResponseKind::Metadata(response)), Some(broker)) = (result, broker) else {
-            self.metadata.failed(broker);
+            self.metadata.failed(now.instant, broker);
             return self.plan_metadata_retry();
         };
         match self.metadata.apply(now.instant, broker, response, &self.config) {

@@ -128,6 +128,14 @@ impl Client {
         lane.is_some_and(|l| l.link == LinkState::Backoff || l.is_hopeless)
     }
 
+    /// The known brokers that can be asked now.
+    pub(super) fn talkative(&self, now: Instant) -> impl Iterator<Item = i32> + Clone {
+        let is_muted =
+            move |broker| self.lanes.get((broker, Lane::Other)).is_some_and(|lane| lane.is_muted(now));
+        let known = self.metadata.cluster.nodes.keys().copied();
+        known.filter(move |broker| !self.has_fallen(*broker) && !is_muted(*broker))
+    }
+
     /// Whether any broker, or bootstrap address, may yet turn out to be one.
     fn has_hope(&self) -> bool {
         let mut all = self.metadata.cluster.nodes.keys().copied().chain(self.bootstrap_ids());

@@ -592,3 +592,62 @@ fn a_topic_without_an_id_that_the_controller_made_is_asked_for_anew() {
     assert_eq!(state_after(&mut net, &[nameless(2, 0, 1)], Duration::from_secs(1)), Some((Uuid::ZERO, 1)));
     assert_eq!(net.leader(), Some((2, 0)));
 }
+
+/// A topic of which a broker knows but the name.
+fn knows_nothing() -> Vec<MetadataResponseTopic> {
+    let code = ErrorCode::LeaderNotAvailable.code();
+    vec![MetadataResponseTopic { partitions: Vec::new(), error_code: code, ..topic("t", 1, 0) }]
+}
+
+/// One broker has raised a doubt, which another one can neither confirm nor end. The third, and the first once more, are asked.
+#[test]
+fn case_m1_a_broker_that_says_nothing_of_a_doubt_is_not_asked_for_ever() {
+    let another_leader = topic("t", 1, 8);
+    let another_id = MetadataResponseTopic { topic_id: Uuid([2; 16]), ..topic("t", 1, 8) };
+    for doubt in [another_leader, another_id] {
+        let mut net = Net::knowing(topic("t", 2, 9));
+        net.tell(doubt.clone());
+        let first = net.asked_last();
+        let next = (9001..=9003).find(|port| *port != first).unwrap();
+        net.told_by.insert(next, knows_nothing());
+        net.run_for(Duration::from_secs(60));
+        assert_eq!(net.leader(), Some((1, 8)));
+        assert_eq!(net.client.cluster().topic("t").unwrap().id, doubt.topic_id);
+    }
+}
+
+/// The only broker that knows the topic was down for a moment when it was asked first.
+#[test]
+fn case_m7_a_broker_that_was_down_once_is_asked_again() {
+    for good in 9001..=9003 {
+        let mut net = Net::connected();
+        for port in (9001..=9003).filter(|port| *port != good) {
+            net.told_by.insert(port, knows_nothing());
+        }
+        net.kill(good);
+        net.topics = vec![topic("t", 1, 0)];
+        net.client.want_topic(net.now, &Str::from("t"));
+        net.settle();
+        net.run_for(Duration::from_secs(20));
+        assert!(!matches!(net.client.topic("t"), TopicState::Known(_)));
+        net.dead.clear();
+        net.run_for(Duration::from_secs(60));
+        assert!(matches!(net.client.topic("t"), TopicState::Known(_)), "{good}");
+    }
+}
+
+/// A broker has asked for silence; the others would tell.
+#[test]
+fn case_m7_a_broker_that_asks_for_silence_is_not_waited_for() {
+    let mut net = Net::knowing(topic("t", 2, 9));
+    let first = net.asked_last();
+    let other = (9001..=9003).find(|p| *p != first).unwrap();
+    net.throttle = Duration::from_secs(600);
+    net.call_broker(i32::from(other) - 9000);
+    net.throttle = Duration::ZERO;
+    net.tell(topic("t", 1, 8));
+    assert_eq!(net.asked_last(), first);
+    net.log.clear();
+    net.run_for(Duration::from_secs(20));
+    assert_eq!(net.leader(), Some((1, 8)), "{first} {other} {:?}", net.log);
+}

@@ -156,6 +156,15 @@ impl Net {
         self.input(Input::Closed { conn, error, unanswered });
     }
 
+    /// Nobody answers at this port any more, and what was connected to it ends.
+    fn kill(&mut self, port: u16) {
+        self.dead.insert(port);
+        let conns: Vec<ConnId> =
+            self.conns.iter().filter(|(_, p)| **p == port).map(|(conn, _)| *conn).collect();
+        conns.into_iter().for_each(|conn| self.end(conn, ConnectionError::Lost("reset".into())));
+        self.settle();
+    }
+
     fn input(&mut self, input: Input) {
         self.client.handle_input(self.now, input);
     }

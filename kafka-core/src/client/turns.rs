@@ -1,0 +1,110 @@
+//! Which broker is asked for metadata while answers leave something open: each in its turn.
+//!
+//! Invariants
+//! * None is asked for ever, whatever it says or leaves unsaid; none that can be asked is passed over for ever.
+//! * Few brokers of a large cluster are asked at first: a topic that does not exist is not worth a connection to each of them.
+//! * One that let us wait in vain is passed over for longer than it did.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// After so many attempts another broker than before is asked only once in so many.
+const FEW: u32 = 5;
+/// A broker that did not answer is passed over for so many times what it took to find out.
+const PATIENCE: u32 = 4;
+
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// When each was asked, or from when on it counts as asked.
+    asked: BTreeMap<i32, Instant>,
+}
+
+impl Turns {
+    /// What was asked at that time brought an answer.
+    pub(crate) fn answered(&mut self, broker: i32, asked: Instant) {
+        self.asked.insert(broker, asked);
+    }
+
+    /// What was asked at that time brought none.
+    pub(crate) fn failed(&mut self, broker: i32, asked: Instant, now: Instant) {
+        self.asked.insert(broker, now + now.saturating_duration_since(asked) * PATIENCE);
+    }
+
+    /// Nothing is open any more.
+    pub(crate) fn end(&mut self) {
+        self.asked.clear();
+    }
+
+    /// The one of the candidates whose turn it is for this attempt.
+    pub(crate) fn next(&self, candidates: impl Iterator<Item = i32> + Clone, attempt: u32) -> Option<i32> {
+        let known = candidates.clone().filter(|broker| self.asked.contains_key(broker));
+        let of_known = self.first(known);
+        match of_known {
+            Some(broker) if attempt > FEW && attempt % FEW != 0 => Some(broker),
+            _ => self.first(candidates),
+        }
+    }
+
+    fn first(&self, candidates: impl Iterator<Item = i32>) -> Option<i32> {
+        candidates.min_by_key(|broker| self.asked.get(broker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
+    fn begin() -> Instant {
+        Instant::now()
+    }
+
+    /// The brokers that are asked, one a second, each of which answers.
+    fn round(turns: &mut Turns, brokers: i32, attempts: u32, begin: Instant) -> Vec<i32> {
+        let ask = |attempt| {
+            let broker = turns.next(1..=brokers, attempt).unwrap();
+            turns.answered(broker, begin + Duration::from_secs(attempt.into()));
+            broker
+        };
+        (1..=attempts).map(ask).collect()
+    }
+
+    #[test]
+    fn each_is_asked_in_its_turn() {
+        let mut turns = Turns::default();
+        assert_eq!(round(&mut turns, 3, 7, begin()), [1, 2, 3, 1, 2, 3, 1]);
+        turns.end();
+        assert_eq!(round(&mut turns, 1, 3, begin()), [1, 1, 1]);
+        assert_eq!(turns.next(0..0, 1), None);
+    }
+
+    #[test]
+    fn of_many_only_few_are_asked_at_first_and_all_in_the_end() {
+        let mut turns = Turns::default();
+        let asked = round(&mut turns, 100, 1000, begin());
+        let different = |asked: &[i32]| asked.iter().collect::<BTreeSet<_>>().len();
+        assert_eq!(different(&asked[..5]), 5);
+        assert_eq!(different(&asked[..20]), 8);
+        assert_eq!(different(&asked), 100);
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_passed_over_for_a_while() {
+        let (begin, second) = (begin(), Duration::from_secs(1));
+        let mut turns = Turns::default();
+        turns.failed(1, begin, begin + 30 * second);
+        assert_eq!(turns.next(1..=1, 2), Some(1), "there is no other");
+        let mut at = 30;
+        while turns.next(1..=2, 2) == Some(2) {
+            at += 1;
+            turns.answered(2, begin + at * second);
+        }
+        assert_eq!(at, 150);
+        // A connection that is refused at once costs no more than an answer.
+        turns.failed(1, begin + at * second, begin + at * second);
+        turns.answered(2, begin + (at + 1) * second);
+        assert_eq!(turns.next(1..=2, 2), Some(1));
+    }
+}
