@@ -288,7 +288,8 @@ impl Accumulator {
         let waited_since = clock.waited_since();
         if let Some(open) = &mut queue.open {
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
-            let full = open.builder.encoded_len() + len > queue.limit.unwrap_or(self.config.batch_bytes)
+            let full = open.builder.encoded_len() + len
+                > queue.limit.unwrap_or(usize::MAX).min(self.config.batch_bytes)
                 || open.builder.count() >= self.config.batch_messages
                 || !open.may_join(waited_since, self.slack());
             if !full {

@@ -2,118 +2,146 @@
 //! only smaller ones, and no answer tells so. And how large batches may be where an answer did.
 //!
 //! Invariants
-//! * Each such end of a request of several batches halves the limit; a request of one batch cannot be smaller.
-//! * The limit is tried again: doubled after so many answers to requests of more than half of it (where it keeps two batches apart,
-//!   one of them is), four times as many after each end. So a broker that merely restarted soon has whole requests, and one that
-//!   takes no more is rarely asked for it.
+//! * What was refused halves the limit; a request of one batch cannot be smaller.
+//! * The limit is tried again: doubled after so many answers to what is larger than half of it (where it keeps two batches apart,
+//!   one of them is), four times as many after each time in vain. So a broker that takes no more is rarely asked for it.
+//! * What is taken though it is as large as what was refused ends the limit: the broker merely restarted.
+
+use std::time::Instant;
 
 /// Answers, or batches, before a limit is doubled for the first time.
 const PATIENCE: u32 = 8;
 
 #[derive(Debug)]
-pub(super) struct RequestLimit(Limit);
+pub(super) struct RequestLimit {
+    limit: Limit,
+    /// When a connection ended last, and what the limit was before.
+    ended: (Instant, usize),
+}
 
 impl RequestLimit {
-    /// The connection ended on a request of several batches.
-    pub(super) fn lower(limit: &mut Option<Self>, request: usize) {
-        let bytes = if mutant!("large_requests_sent_again") { request } else { (request / 2).max(1) };
+    /// The connection ended, at this time, on a request of several batches, perhaps on others too: the largest is the suspect.
+    pub(super) fn lower(limit: &mut Option<Self>, request: usize, now: Instant) {
         match limit {
-            None => *limit = Some(Self(Limit::new(bytes))),
-            Some(Self(known)) => known.lower(bytes.min(known.bytes), 4),
+            None => *limit = Some(Self { limit: Limit::new(request), ended: (now, usize::MAX) }),
+            Some(known) if known.ended.0 == now => known.limit.suspect(request, known.ended.1),
+            Some(known) => {
+                known.ended = (now, known.bytes());
+                known.limit.lower(request);
+            }
         }
     }
 
-    /// A request of so many bytes was answered; it proves something only where the limit may have made it smaller.
-    pub(super) fn answered(limit: &mut Option<Self>, request: usize, configured: usize) {
-        let Some(Self(known)) = limit.as_mut().filter(|known| request > known.bytes() / 2) else { return };
-        if known.is_proven() && known.bytes >= configured {
+    /// A request of so many bytes was answered.
+    pub(super) fn answered(limit: &mut Option<Self>, request: usize) {
+        if limit.as_mut().and_then(|known| known.limit.took(request)) == Some(Change::Over) {
             *limit = None;
         }
     }
 
     /// No request of several batches is larger.
     pub(super) fn bytes(&self) -> usize {
-        self.0.bytes
+        self.limit.bytes
     }
 }
 
 /// How large the batches of a partition may be, where its broker refused a larger one. The topic's limit may be raised, or the
-/// topic made anew; so this one is tried again too, and after each time in vain more rarely.
+/// topic made anew; so this one is tried again too.
 #[derive(Debug)]
-pub(super) struct BatchLimit {
-    limit: Limit,
-    /// It was doubled since the last refusal.
-    is_raised: bool,
-}
+pub(super) struct BatchLimit(Limit);
 
 impl BatchLimit {
-    /// A batch of so many bytes was too large. What was filled before a lower limit was known tells nothing new.
+    /// A batch of so many bytes was too large.
     pub(super) fn lower(limit: &mut Option<Self>, batch: usize) {
-        let bytes = (batch / 2).max(1);
         match limit {
-            None => *limit = Some(Self { limit: Limit::new(bytes), is_raised: false }),
-            Some(known) if bytes < known.bytes() => {
-                let times = if std::mem::take(&mut known.is_raised) { 4 } else { 1 };
-                known.limit.lower(bytes, times);
-            }
-            Some(_) => {}
+            None => *limit = Some(Self(Limit::new(batch))),
+            Some(Self(known)) => known.lower(batch),
         }
     }
 
-    /// A batch of so many bytes was taken; it proves something only where it is about as large as it may be. Whether the limit
-    /// is another one now.
-    pub(super) fn acked(limit: &mut Option<Self>, batch: usize, configured: usize) -> bool {
-        let Some(known) = limit.as_mut().filter(|known| batch >= known.bytes() / 2) else { return false };
-        if !known.limit.is_proven() {
-            return false;
-        }
-        known.is_raised = true;
-        if known.bytes() >= configured {
+    /// A batch of so many bytes was taken. Whether the limit is another one now.
+    pub(super) fn acked(limit: &mut Option<Self>, batch: usize) -> bool {
+        let change = limit.as_mut().and_then(|Self(known)| known.took(batch));
+        if change == Some(Change::Over) {
             *limit = None;
         }
-        true
+        change.is_some()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.limit.bytes
+        self.0.bytes
     }
 }
 
 /// A size that was refused, and is tried again once enough has been taken.
 #[derive(Debug)]
 struct Limit {
+    refused: usize,
     bytes: usize,
+    /// It was doubled since the last refusal.
+    is_raised: bool,
     /// What was taken since the limit is what it is.
     proofs: u32,
     patience: u32,
 }
 
+#[derive(Debug, PartialEq)]
+enum Change {
+    Raised,
+    Over,
+}
+
 impl Limit {
-    fn new(bytes: usize) -> Self {
-        Self { bytes, proofs: 0, patience: PATIENCE }
+    fn new(refused: usize) -> Self {
+        Self { refused, bytes: below(refused), is_raised: false, proofs: 0, patience: PATIENCE }
     }
 
-    fn lower(&mut self, bytes: usize, times: u32) {
-        *self = Self { bytes, proofs: 0, patience: self.patience.saturating_mul(times) };
-    }
-
-    /// Something was taken that proves that the limit may be higher. Whether it is now.
-    fn is_proven(&mut self) -> bool {
-        self.proofs += 1;
-        if self.proofs < self.patience {
-            return false;
+    /// So much was refused. What was on its way before a lower limit was known tells nothing new.
+    fn lower(&mut self, refused: usize) {
+        if below(refused) >= self.bytes {
+            return;
         }
-        (self.bytes, self.proofs) = (self.bytes.saturating_mul(2), 0);
-        true
+        let times = if self.is_raised { 4 } else { 1 };
+        *self = Self { patience: self.patience.saturating_mul(times), ..Self::new(refused) };
     }
+
+    /// It was something larger that was refused; the limit was so much before.
+    fn suspect(&mut self, refused: usize, before: usize) {
+        if refused > self.refused {
+            (self.refused, self.bytes) = (refused, below(refused).min(before));
+        }
+    }
+
+    fn took(&mut self, bytes: usize) -> Option<Change> {
+        if bytes >= self.refused {
+            return Some(Change::Over);
+        }
+        self.proofs += u32::from(bytes > self.bytes / 2);
+        if self.proofs < self.patience {
+            return None;
+        }
+        (self.bytes, self.proofs, self.is_raised) = (self.bytes.saturating_mul(2), 0, true);
+        Some(Change::Raised)
+    }
+}
+
+/// The limit where so much was refused.
+fn below(refused: usize) -> usize {
+    if mutant!("large_requests_sent_again") { refused } else { (refused / 2).max(1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{BatchLimit, RequestLimit};
+    use std::time::{Duration, Instant};
 
     fn batch_bytes(limit: &Option<BatchLimit>) -> Option<usize> {
         limit.as_ref().map(BatchLimit::bytes)
+    }
+
+    /// How many batches are taken until the limit is another one.
+    fn patience(limit: &mut Option<BatchLimit>, batch: usize) -> u32 {
+        (1..).find(|_| BatchLimit::acked(limit, batch)).unwrap()
     }
 
     #[test]
@@ -122,57 +150,82 @@ mod tests {
         // One batch, its halves, and their halves.
         [8000, 4000, 4000, 2000].into_iter().for_each(|batch| BatchLimit::lower(&mut limit, batch));
         assert_eq!(batch_bytes(&limit), Some(1000));
-        (0..100).for_each(|_| assert!(!BatchLimit::acked(&mut limit, 400, 8000), "small ones prove nothing"));
-        let mut acks = Vec::new();
-        for _ in 0..3 {
-            let mut count = 1;
-            while !BatchLimit::acked(&mut limit, 900, 8000) {
-                count += 1;
-            }
+        (0..100).for_each(|_| assert!(!BatchLimit::acked(&mut limit, 400), "small ones prove nothing"));
+        for expected in [8, 32, 128] {
+            assert_eq!(patience(&mut limit, 900), expected);
             assert_eq!(batch_bytes(&limit), Some(2000));
             [2000, 2000].into_iter().for_each(|batch| BatchLimit::lower(&mut limit, batch));
-            acks.push(count);
+            assert_eq!(batch_bytes(&limit), Some(1000));
         }
-        assert_eq!(acks, [8, 32, 128]);
-        let takes_all = (0..100_000).any(|_| BatchLimit::acked(&mut limit, 9000, 8000) && limit.is_none());
-        assert!(takes_all);
+    }
+
+    /// What is asked for in full is twice the limit.
+    #[test]
+    fn a_limit_between_the_half_and_the_whole_is_tried_again_more_and_more_rarely() {
+        let mut limit = None;
+        for expected in [8, 32, 128, 512] {
+            BatchLimit::lower(&mut limit, 8000);
+            assert_eq!(patience(&mut limit, 3900), expected);
+            assert_eq!(batch_bytes(&limit), Some(8000));
+        }
+    }
+
+    #[test]
+    fn what_is_taken_as_large_as_what_was_refused_ends_the_limit() {
+        let mut limit = None;
+        (0..3).for_each(|_| _ = (BatchLimit::lower(&mut limit, 8000), patience(&mut limit, 3000)));
+        assert!(!BatchLimit::acked(&mut limit, 7999));
+        assert!(BatchLimit::acked(&mut limit, 8000) && limit.is_none());
+        BatchLimit::lower(&mut limit, 8000);
+        assert_eq!(patience(&mut limit, 3900), 8, "nothing is left of what was");
     }
 
     fn bytes(limit: &Option<RequestLimit>) -> Option<usize> {
         limit.as_ref().map(RequestLimit::bytes)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
+    fn ends() -> impl Iterator<Item = Instant> {
+        let begin = Instant::now();
+        (0..).map(move |second| begin + Duration::from_secs(second))
+    }
+
     #[test]
     fn each_end_halves_and_answers_double() {
-        let mut limit = None;
-        RequestLimit::answered(&mut limit, 4000, 8000);
+        let (mut limit, mut ends) = (None, ends());
+        RequestLimit::answered(&mut limit, 4000);
         assert_eq!(bytes(&limit), None);
-        RequestLimit::lower(&mut limit, 8000);
-        RequestLimit::lower(&mut limit, 4000);
+        RequestLimit::lower(&mut limit, 8000, ends.next().unwrap());
+        RequestLimit::lower(&mut limit, 4000, ends.next().unwrap());
         assert_eq!(bytes(&limit), Some(2000));
-        (0..31).for_each(|_| RequestLimit::answered(&mut limit, 4000, 8000));
+        (0..7).for_each(|_| RequestLimit::answered(&mut limit, 2000));
         assert_eq!(bytes(&limit), Some(2000));
-        RequestLimit::answered(&mut limit, 4000, 8000);
+        RequestLimit::answered(&mut limit, 2000);
         assert_eq!(bytes(&limit), Some(4000));
-        (0..32).for_each(|_| RequestLimit::answered(&mut limit, 4000, 8000));
+        RequestLimit::answered(&mut limit, 4000);
         assert_eq!(bytes(&limit), None);
     }
 
     #[test]
     fn small_requests_prove_nothing() {
         let mut limit = None;
-        RequestLimit::lower(&mut limit, 4000);
-        (0..1000).for_each(|_| RequestLimit::answered(&mut limit, 1000, 8000));
+        RequestLimit::lower(&mut limit, 4000, ends().next().unwrap());
+        (0..1000).for_each(|_| RequestLimit::answered(&mut limit, 1000));
         assert_eq!(bytes(&limit), Some(2000));
     }
 
     #[test]
-    fn what_was_in_flight_beside_it_does_not_raise_the_limit() {
-        let mut limit = None;
-        RequestLimit::lower(&mut limit, 2000);
-        RequestLimit::lower(&mut limit, 8000);
-        assert_eq!(bytes(&limit), Some(1000));
-        RequestLimit::lower(&mut limit, 1);
+    fn of_all_that_was_in_flight_the_largest_is_the_suspect() {
+        let (mut limit, mut ends) = (None, ends());
+        let end = ends.next().unwrap();
+        [100, 8000, 8000, 300].into_iter().for_each(|request| RequestLimit::lower(&mut limit, request, end));
+        assert_eq!(bytes(&limit), Some(4000), "one end counts once");
+        let end = ends.next().unwrap();
+        [3000, 9000].into_iter().for_each(|request| RequestLimit::lower(&mut limit, request, end));
+        assert_eq!(bytes(&limit), Some(4000), "what was too large before tells nothing new");
+        RequestLimit::lower(&mut limit, 3000, ends.next().unwrap());
+        assert_eq!(bytes(&limit), Some(1500));
+        RequestLimit::lower(&mut limit, 1, ends.next().unwrap());
         assert_eq!(bytes(&limit), Some(1), "one batch a request goes always");
     }
 }

@@ -23,8 +23,7 @@ impl Producer {
         let Some(sent) = self.requests.remove(&id) else { return };
         if let Some(queue) = self.brokers.get_mut(&sent.broker) {
             queue.last_error = None;
-            let most = self.accumulator.config.request_bytes;
-            RequestLimit::answered(&mut queue.request_limit, sent.bytes, most);
+            RequestLimit::answered(&mut queue.request_limit, sent.bytes);
         }
         self.hint_leaders(&sent, &response);
         let mut at = 0;
@@ -53,7 +52,7 @@ impl Producer {
         let Some(sent) = self.requests.remove(&id) else { return };
         if sent.items.len() > 1 && ended_by_broker(error) {
             let queue = self.brokers.entry(sent.broker).or_default();
-            RequestLimit::lower(&mut queue.request_limit, sent.bytes);
+            RequestLimit::lower(&mut queue.request_limit, sent.bytes, now.instant);
         }
         self.ended(now, id, sent, error, taken);
     }
@@ -121,7 +120,7 @@ impl Producer {
                 let partition = &mut self.partitions[index];
                 (partition.failures, partition.last_error) = (0, None);
                 partition.note_known(&pending, broker);
-                partition.was_acked(&batch, self.accumulator.config.batch_bytes);
+                partition.was_acked(&batch);
                 let time = (told.log_append_time_ms >= 0).then_some(told.log_append_time_ms);
                 self.acked(&batch, told.base_offset, time);
             }

@@ -145,9 +145,9 @@ impl PartitionSender {
         self.limit_batches();
     }
 
-    /// The broker took a batch, where batches are to be of `most` bytes.
-    pub(crate) fn was_acked(&mut self, batch: &Batch, most: usize) {
-        if BatchLimit::acked(&mut self.batch_limit, batch.body().len(), most) {
+    /// The broker took a batch.
+    pub(crate) fn was_acked(&mut self, batch: &Batch) {
+        if BatchLimit::acked(&mut self.batch_limit, batch.body().len()) {
             self.limit_batches();
         }
     }

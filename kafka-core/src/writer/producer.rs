@@ -425,7 +425,7 @@ impl Producer {
         let (mut batches, mut items, mut again, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let limit = self.max_in_flight();
         let most = self.brokers.get(&broker).and_then(|queue| queue.request_limit.as_ref());
-        let most = most.map_or(self.accumulator.config.request_bytes, RequestLimit::bytes);
+        let most = most.map_or(usize::MAX, RequestLimit::bytes).min(self.accumulator.config.request_bytes);
         while bytes < most {
             let Some(index) = self.brokers.get_mut(&broker).and_then(|b| b.ready.pop_front()) else { break };
             let partition = &mut self.partitions[index];

@@ -454,6 +454,52 @@ fn case_c3_after_a_restart_requests_are_soon_as_large_as_before() {
     assert_eq!((largest[0], largest[1], largest[29]), (19, 9, 19), "{largest:?}");
 }
 
+/// All that was in flight ends with its connection.
+#[test]
+fn case_c3_one_end_counts_once_however_many_requests_it_ends() {
+    let mut h = Harness::new(4, one_by_one());
+    let send = |h: &mut Harness| (0..4).map(|partition| h.send(partition, "x")).for_each(drop);
+    for restarts in 1..=4 {
+        let requests: Vec<_> = (0..5).map(|_| (send(&mut h), h.poll().unwrap()).1).collect();
+        requests.iter().for_each(|request| h.end(request, ConnectionError::Lost("restarted".into())));
+        h.wait(Duration::from_secs(1));
+        let mut answers = 0;
+        loop {
+            send(&mut h);
+            let request = h.poll_later(BROKER);
+            if request.batches.len() == 4 {
+                h.answer(&request, &[(ErrorCode::None, 0); 4]);
+                break;
+            }
+            h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+            answers += 1;
+        }
+        assert!(answers < 20, "{answers} smaller requests after {restarts} restarts");
+        while let Some(request) = h.poll() {
+            h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+        }
+    }
+}
+
+/// A topic's limit between the half of a batch and the whole.
+#[test]
+fn case_c3_a_batch_that_is_too_large_is_tried_again_more_and_more_rarely() {
+    let config = WriterConfig { linger: Duration::ZERO, batch_bytes: 8 * 1024, ..WriterConfig::default() };
+    let mut h = Harness::new(1, config);
+    let (mut refused, mut batches) = (0, 0);
+    while batches < 1000 {
+        (0..16).for_each(|_| drop(h.send(0, &"v".repeat(900))));
+        while let Some(request) = h.poll() {
+            batches += 1;
+            let is_refused = request.stamps()[0].3 > 6;
+            refused += u32::from(is_refused);
+            let code = if is_refused { ErrorCode::MessageTooLarge } else { ErrorCode::None };
+            h.answer(&request, &[(code, 0)]);
+        }
+    }
+    assert!((2..12).contains(&refused), "{refused} of {batches}");
+}
+
 #[test]
 fn case_c3_what_is_no_end_by_the_broker_lowers_nothing() {
     for error in [ConnectionError::ResponseTimeout, ConnectionError::ClosedByClient, ConnectionError::Refused]
