@@ -25,7 +25,7 @@ pub(crate) struct Leaving {
     reader: u32,
     group: Str,
     /// Of what was handled and not committed yet.
-    commit: Option<u64>,
+    commits: Vec<u64>,
 }
 
 impl Client {
@@ -51,9 +51,11 @@ impl Client {
             Subscription::Group(config, _) => Some(config.group_id.clone()),
             _ => None,
         };
-        let commit = self.send_marks(now, id).map(|commit| self.expect_commit(id, commit));
+        self.commit_marks(now, id);
+        let open = self.marks_under_way(id).into_iter();
+        let commits = open.map(|commit| self.expect_commit(id, commit)).collect();
         self.close_reader(now, id);
-        Some(Leaving { reader: id, group: group?, commit })
+        Some(Leaving { reader: id, group: group?, commits })
     }
 
     /// Whether a reader is out of its group.
@@ -63,13 +65,12 @@ impl Client {
 
     /// What of a reader's end was not done in this time.
     pub(crate) fn not_left(&mut self, leaving: &Leaving, after: Duration) -> Option<Error> {
-        let committed = leaving.commit.and_then(|commit| self.take_commit(commit));
-        let error = match committed {
-            _ if !self.has_left(leaving) => {
+        let ended: Vec<_> = leaving.commits.iter().filter_map(|commit| self.take_commit(*commit)).collect();
+        let error = match self.has_left(leaving) {
+            true => ended.into_iter().find_map(Result::err)?,
+            false => {
                 Error::new(ErrorKind::TimedOut { after, last: self.last_trouble() }).api(ApiKey::LeaveGroup)
             }
-            Some(Err(error)) => error,
-            _ => return None,
         };
         Some(error.group(&leaving.group))
     }

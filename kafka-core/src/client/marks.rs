@@ -142,6 +142,13 @@ impl Marks {
         state.under_way.insert(commit, (assignment, offsets));
     }
 
+    /// The commits that have not ended, as far as nothing newer takes their place.
+    fn under_way(&self) -> Vec<u64> {
+        let state = self.lock();
+        let open = state.under_way.iter().filter(|(_, (_, offsets))| !offsets.is_empty());
+        open.map(|(commit, _)| *commit).collect()
+    }
+
     /// A commit has ended; `None` if it was not one of marks. What was not committed is marked again, where nothing newer
     /// is, and the answer is whether the timer must be set.
     fn ended(&self, commit: u64, is_done: bool) -> Option<bool> {
@@ -171,12 +178,11 @@ impl Client {
 
     /// Commits what a reader's application has handled. The outcome is not waited for.
     pub(crate) fn commit_marks(&mut self, now: Now, id: u32) {
+        self.timers.stop(&Timer::Marks(id));
         let _ = self.send_marks(now, id);
     }
 
-    /// As [`commit_marks`](Self::commit_marks); the membership's number of the commit.
-    pub(super) fn send_marks(&mut self, now: Now, id: u32) -> Option<u64> {
-        self.timers.stop(&Timer::Marks(id));
+    fn send_marks(&mut self, now: Now, id: u32) -> Option<()> {
         let (assignment, offsets) = self.reader_marks(id)?.take()?;
         let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
         let deadline = now.instant + config.commit_timeout;
@@ -184,7 +190,13 @@ impl Client {
         let commit = membership.commit(now, assignment, offsets.clone(), deadline, &self.metadata.cluster);
         self.reader_marks(id)?.sent(commit, assignment, offsets);
         self.dirty_readers.insert(id);
-        Some(commit)
+        Some(())
+    }
+
+    /// The commits of marks that have not ended, and nobody waits for.
+    pub(super) fn marks_under_way(&self, id: u32) -> Vec<u64> {
+        let open = self.reader_marks(id).map(|marks| marks.under_way()).unwrap_or_default();
+        open.into_iter().filter(|commit| !self.commits.contains_key(&(id, *commit))).collect()
     }
 
     /// A reader's application commits by a call.

@@ -51,7 +51,7 @@ struct Commit {
     since: Instant,
     deadline: Instant,
     offsets: Vec<CommitOffset>,
-    /// The first partition that failed for good.
+    /// The first partition that failed for good; one whose topic was made anew only where no other did.
     error: Option<Error>,
 }
 
@@ -256,7 +256,7 @@ impl Batch {
             name_topic(offset, cluster);
             match foreign(offset, group, cluster) {
                 None => _ = self.wanted.insert(offset.partition.clone(), offset.clone()),
-                Some(error) => commit.error = commit.error.take().or(Some(error)),
+                Some(error) => fail(&mut commit.error, &error),
             }
         }
         self.commits.push(commit);
@@ -267,7 +267,7 @@ impl Batch {
         self.wanted.retain(|_, offset| foreign(offset, group, cluster).is_none());
         for commit in &mut self.commits {
             let error = commit.offsets.iter().find_map(|offset| foreign(offset, group, cluster));
-            commit.error = commit.error.take().or(error);
+            error.iter().for_each(|error| fail(&mut commit.error, error));
         }
     }
 
@@ -337,10 +337,18 @@ impl Batch {
             again
         });
         for commit in &mut self.commits {
-            let first = commit.offsets.iter().find_map(|o| failed.get(&o.partition));
-            commit.error = commit.error.take().or_else(|| first.cloned());
+            let errors = commit.offsets.iter().filter_map(|o| failed.get(&o.partition));
+            errors.for_each(|error| fail(&mut commit.error, error));
         }
         gravest
+    }
+}
+
+/// A partition of a commit failed for good.
+fn fail(first: &mut Option<Error>, error: &Error) {
+    let is_stale = |error: &Error| *error.kind() == ErrorKind::StaleCommit;
+    if first.as_ref().is_none_or(|first| is_stale(first) && !is_stale(error)) {
+        *first = Some(error.clone());
     }
 }
 

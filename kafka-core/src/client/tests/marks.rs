@@ -22,11 +22,21 @@ type Log = Rc<RefCell<Vec<(Duration, i64)>>>;
 
 /// A member of group g that has t-0; commits answered with what `code` says at a time.
 fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Marks>, Log) {
+    member_of(&Rc::new(RefCell::new(vec![topic("t", -1, 0)])), move |at, _| code(at))
+}
+
+/// The same of these topics; the code may depend on the id of the topic.
+fn member_of(
+    topics: &Rc<RefCell<Vec<MetadataResponseTopic>>>,
+    code: impl Fn(Duration, Uuid) -> ErrorCode + 'static,
+) -> (Net, u32, Arc<Marks>, Log) {
     let mut net = Net::connected();
+    let names: Vec<Str> = topics.borrow().iter().filter_map(|topic| topic.name.clone()).collect();
+    let topics = topics.clone();
     let begin = net.now.instant;
     let log = Log::default();
     let commits = log.clone();
-    // t-0 has no leader, so that no fetches are made.
+    // The partitions have no leader, so that no fetches are made.
     net.script = Some(Box::new(move |now, _, request| match request {
         RequestKind::Metadata(_) => {
             let broker = |id: i32| MetadataResponseBroker {
@@ -36,7 +46,7 @@ fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Mark
                 ..Default::default()
             };
             let brokers = (1..=3).map(broker).collect();
-            let topics = vec![topic("t", -1, 0)];
+            let topics = topics.borrow().clone();
             MetadataResponse { brokers, topics, cluster_id: Some("c".into()), ..Default::default() }.into()
         }
         RequestKind::FindCoordinator(r) => {
@@ -73,30 +83,30 @@ fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Mark
                 committed_leader_epoch: -1,
                 ..Default::default()
             };
-            let asked = &r.groups[0].topics.as_ref().unwrap()[0];
-            let topic = OffsetFetchResponseTopics {
+            let topics = r.groups[0].topics.iter().flatten().map(|asked| OffsetFetchResponseTopics {
                 name: asked.name.clone(),
                 topic_id: asked.topic_id,
-                partitions: vec![partition],
+                partitions: vec![partition.clone()],
                 ..Default::default()
-            };
-            let group =
-                OffsetFetchResponseGroup { group_id: "g".into(), topics: vec![topic], ..Default::default() };
+            });
+            let topics = topics.collect();
+            let group = OffsetFetchResponseGroup { group_id: "g".into(), topics, ..Default::default() };
             OffsetFetchResponse { groups: vec![group], ..Default::default() }.into()
         }
         RequestKind::OffsetCommit(r) => {
-            let topic = &r.topics[0];
             let at = now - begin;
-            commits.borrow_mut().push((at, topic.partitions[0].committed_offset));
-            let partition =
-                OffsetCommitResponsePartition { error_code: code(at).code(), ..Default::default() };
-            let topic = OffsetCommitResponseTopic {
-                name: topic.name.clone(),
-                topic_id: topic.topic_id,
-                partitions: vec![partition],
-                ..Default::default()
-            };
-            OffsetCommitResponse { topics: vec![topic], ..Default::default() }.into()
+            let topics = r.topics.iter().map(|topic| {
+                commits.borrow_mut().push((at, topic.partitions[0].committed_offset));
+                let error_code = code(at, topic.topic_id).code();
+                let partition = OffsetCommitResponsePartition { error_code, ..Default::default() };
+                OffsetCommitResponseTopic {
+                    name: topic.name.clone(),
+                    topic_id: topic.topic_id,
+                    partitions: vec![partition],
+                    ..Default::default()
+                }
+            });
+            OffsetCommitResponse { topics: topics.collect(), ..Default::default() }.into()
         }
         RequestKind::LeaveGroup(_) => LeaveGroupResponse::default().into(),
         other => panic!("{other:?}"),
@@ -104,10 +114,7 @@ fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Mark
     let (reader, group) = net.client.reader_defaults();
     let spec = ReaderSpec {
         config: Arc::new(reader),
-        subscription: Subscription::Group(
-            Arc::new(GroupConfig { group_id: "g".into(), ..group }),
-            vec!["t".into()],
-        ),
+        subscription: Subscription::Group(Arc::new(GroupConfig { group_id: "g".into(), ..group }), names),
     };
     let marks = Arc::new(Marks::new(Duration::from_secs(5)));
     let id = net.client.add_reader(net.now, spec, Arc::default(), marks.clone());
@@ -123,8 +130,12 @@ fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Mark
 }
 
 fn mark(net: &mut Net, id: u32, marks: &Marks, offset: i64) {
-    let place = marks.place(TopicPartition::new("t", 0));
-    if marks.set(place, (offset, 0, Uuid([1; 16]))) {
+    mark_of(net, id, marks, ("t", Uuid([1; 16])), offset);
+}
+
+fn mark_of(net: &mut Net, id: u32, marks: &Marks, (name, topic_id): (&str, Uuid), offset: i64) {
+    let place = marks.place(TopicPartition::new(name, 0));
+    if marks.set(place, (offset, 0, topic_id)) {
         net.client.reader_marked(net.now, id);
     }
 }
@@ -220,5 +231,68 @@ fn a_mark_that_was_overtaken_by_a_commit_that_failed_counts_again() {
         let commits = log.borrow().len();
         net.run_for(Duration::from_secs(40));
         assert_eq!(log.borrow().len(), commits, "it is done");
+    }
+}
+
+/// Marks of several topics go in one commit. One topic was made anew, so that its mark is given up; another is refused for a while.
+#[test]
+fn case_d1_a_mark_of_a_deleted_topic_does_not_take_others_with_it() {
+    let [old, new, other] = [1, 2, 9].map(|id| Uuid([id; 16]));
+    let named = |name, topic_id| MetadataResponseTopic { topic_id, ..topic(name, -1, 0) };
+    for is_anew in [false, true] {
+        let topics = Rc::new(RefCell::new(vec![named("t", old), named("u", other)]));
+        let (mut net, id, marks, commits) = member_of(&topics, move |at, topic_id| {
+            let is_refused = topic_id == other && at < Duration::from_secs(30);
+            if is_refused { ErrorCode::TopicAuthorizationFailed } else { ErrorCode::None }
+        });
+        mark_of(&mut net, id, &marks, ("t", old), 10);
+        mark_of(&mut net, id, &marks, ("u", other), 20);
+        if is_anew {
+            topics.borrow_mut()[0] = named("t", new);
+            net.ask_anew();
+        }
+        net.run_for(Duration::from_secs(20));
+        let told: Vec<ReaderItem> = std::iter::from_fn(|| net.client.reader_take(net.now, id)).collect();
+        let code = ErrorCode::TopicAuthorizationFailed;
+        let refused =
+            told.iter().filter(|item| matches!(item, ReaderItem::Error(e) if e.code() == Some(code)));
+        assert_eq!(refused.count(), 1, "{told:?}");
+        net.run_for(Duration::from_secs(20));
+        let committed =
+            commits.borrow().iter().filter(|(at, offset)| *offset == 20 && at.as_secs() >= 30).count();
+        assert_eq!(committed, 1, "made anew: {is_anew}");
+        assert_eq!(commits.borrow().iter().any(|(_, offset)| *offset == 10), !is_anew);
+    }
+}
+
+/// The report of a client's end tells of commits whose answers were still to come when it began, and not of those that newer marks
+/// took the place of.
+#[test]
+fn case_u2_what_was_under_way_at_the_end_is_reported() {
+    for (is_under_way, is_replaced) in [(false, false), (true, false), (true, true)] {
+        let (mut net, id, marks, _) = member(move |at| match is_replaced && at > Duration::from_secs(15) {
+            true => ErrorCode::None,
+            false => ErrorCode::GroupAuthorizationFailed,
+        });
+        mark(&mut net, id, &marks, 10);
+        if is_under_way {
+            net.silent.insert(9002);
+            net.run_for(Duration::from_secs(12));
+        }
+        if is_replaced {
+            mark(&mut net, id, &marks, 11);
+        }
+        let leaving = net.client.close_readers(net.now);
+        if is_under_way {
+            net.silent.clear();
+            let conns: Vec<crate::link::ConnId> = net.unanswered.keys().copied().collect();
+            conns.into_iter().for_each(|conn| net.end(conn, ConnectionError::Lost("reset".into())));
+        }
+        net.settle();
+        net.run_for(Duration::from_secs(30));
+        assert_eq!(leaving.len(), 1);
+        assert!(net.client.has_left(&leaving[0]));
+        let error = net.client.not_left(&leaving[0], Duration::from_secs(30));
+        assert_eq!(error.is_none(), is_replaced, "under way: {is_under_way}: {error:?}");
     }
 }
