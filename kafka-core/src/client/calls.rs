@@ -89,7 +89,8 @@ impl Client {
                 code if code.is_retriable() || code == ErrorCode::NotController => Error::broker(code),
                 _ => return self.call_done(id, Ok(response)),
             },
-            Err(error) if error.is_retriable() => error,
+            // Who names a broker decides whom to ask next.
+            Err(error) if error.is_retriable() && !matches!(call.spec.target, Target::Broker(_)) => error,
             Err(error) => return self.call_done(id, Err(error)),
         };
         if error.code().is_some_and(|c| c == ErrorCode::NotController || c.refreshes_metadata()) {

@@ -146,12 +146,13 @@ impl Metadata {
         self.trouble(name).filter(|_| lasts)
     }
 
-    pub(crate) fn is_any_wanted(&self) -> bool {
-        !self.wanted.is_empty()
+    #[cfg(test)]
+    pub(crate) fn wanted_topics(&self) -> impl Iterator<Item = &str> {
+        self.wanted.keys().map(|name| &**name)
     }
 
-    pub(crate) fn is_wanted(&self, topic: &str) -> bool {
-        self.wanted.contains_key(topic)
+    pub(crate) fn is_any_wanted(&self) -> bool {
+        !self.wanted.is_empty()
     }
 
     pub(crate) fn unwant(&mut self, topic: &str) {

@@ -241,6 +241,8 @@ pub struct Client {
     commit_results: CommitResults,
     orphans: BTreeSet<u32>,
     writers: BTreeMap<u32, Producer>,
+    /// Topics that writers looked for and have not found.
+    tried: BTreeMap<u32, VecDeque<Str>>,
     /// The counters of writers that are closed, for as long as they have handles.
     final_stats: BTreeMap<u32, ProducerStats>,
     readings: BTreeMap<u32, Reading>,
@@ -279,6 +281,7 @@ impl Client {
             commit_results: BTreeMap::new(),
             orphans: BTreeSet::new(),
             writers: BTreeMap::new(),
+            tried: BTreeMap::new(),
             final_stats: BTreeMap::new(),
             readings: BTreeMap::new(),
             memberships: BTreeMap::new(),
@@ -473,11 +476,6 @@ impl Client {
             self.topic_changed(now, name);
             self.settle(now);
         }
-    }
-
-    /// Whether somebody needs the topic.
-    pub(crate) fn is_wanted(&self, name: &str) -> bool {
-        self.metadata.is_wanted(name)
     }
 
     /// Nobody needs the topic for this reason any more.

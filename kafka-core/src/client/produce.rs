@@ -10,7 +10,11 @@ use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::writer::{Accumulator, BATCHES, Producer, ProducerStats, Tickets, TopicSlots};
 use kafka_proto::messages::produce::ProduceResponse;
 use kafka_proto::{ApiKey, Str};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// So many topics that a writer looked for and did not find stay asked for.
+const MOST_TRIED: usize = 16;
 
 impl Client {
     /// Takes in a writer; its number.
@@ -18,6 +22,7 @@ impl Client {
         let id = self.machine_id();
         let seed = self.random.next();
         self.writers.insert(id, Producer::new(accumulator, &self.config, seed));
+        self.tried.insert(id, VecDeque::new());
         id
     }
 
@@ -25,7 +30,8 @@ impl Client {
     pub(crate) fn remove_writer(&mut self, id: u32, error: &Error) {
         self.abort_writer(id, error);
         if let Some(writer) = self.writers.remove(&id) {
-            writer.topics().for_each(|topic| self.metadata.unwant(topic));
+            let tried = self.tried.remove(&id).unwrap_or_default();
+            writer.topics().chain(&tried).for_each(|topic| self.metadata.unwant(topic));
             self.final_stats.insert(id, writer.stats.clone());
             self.discard(writer);
         }
@@ -52,6 +58,19 @@ impl Client {
         self.announce(Event::Memory(Writers(accumulator)));
     }
 
+    /// A writer looks whether a topic is known, and does not wait. For a while it stays asked for, so that the next look finds it.
+    pub(crate) fn writer_looks_for(&mut self, now: Now, id: u32, topic: &Str) {
+        let Some(tried) = self.tried.get_mut(&id) else { return };
+        if tried.contains(topic) {
+            return;
+        }
+        tried.push_back(topic.clone());
+        let oldest = if tried.len() > MOST_TRIED { tried.pop_front() } else { None };
+        self.metadata.want(topic);
+        oldest.iter().for_each(|topic| self.metadata.unwant(topic));
+        self.settle(now);
+    }
+
     /// The slots of a topic whose snapshot is known.
     pub(crate) fn writer_topic(&mut self, now: Now, id: u32, topic: &Str) -> Option<Arc<TopicSlots>> {
         let snapshot = self.snapshot(topic)?;
@@ -59,6 +78,12 @@ impl Client {
         let writer = self.writers.get_mut(&id)?;
         if !writer.uses(topic) {
             self.metadata.want(topic);
+        }
+        if let Some(tried) = self.tried.get_mut(&id)
+            && let Some(at) = tried.iter().position(|name| name == topic)
+        {
+            tried.remove(at);
+            self.metadata.unwant(topic);
         }
         let writer = self.writers.get_mut(&id)?;
         let slots = writer.update_topic(now, &snapshot, headers);

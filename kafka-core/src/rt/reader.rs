@@ -358,7 +358,7 @@ impl Reader {
             else {
                 return stale();
             };
-            let position = (offset + 1, origin.leader_epoch, origin.topic_id);
+            let position = (offset.saturating_add(1), origin.leader_epoch, origin.topic_id);
             let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert(position);
             // Offsets of a topic and of the one that was made in its place cannot be compared.
             *mark = if mark.2 == position.2 { (*mark).max(position) } else { position };
@@ -394,7 +394,7 @@ impl Reader {
             .get_or_insert_with(|| self.marks.place(TopicPartition::new(topic.clone(), partition)));
         let (leader_epoch, topic_id) =
             message.origin.map_or((-1, Uuid::ZERO), |o| (o.leader_epoch, o.topic_id));
-        self.last = Some((place, (offset + 1, leader_epoch, topic_id)));
+        self.last = Some((place, (offset.saturating_add(1), leader_epoch, topic_id)));
         if mutant!("commit_covers_unhandled") {
             self.handled();
         }

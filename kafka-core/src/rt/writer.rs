@@ -351,10 +351,7 @@ impl Inner {
             if state.is_shut_down() {
                 return TopicState::Failed(Error::new(ErrorKind::Closed));
             }
-            // It stays wanted: the next attempt shall find it.
-            if !state.core.is_wanted(topic) {
-                state.core.want_topic(now, topic);
-            }
+            state.core.writer_looks_for(now, self.id, topic);
             state.core.topic(topic)
         });
         match state {

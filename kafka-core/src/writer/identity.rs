@@ -76,6 +76,10 @@ impl Producer {
     }
 
     pub(crate) fn handle_answer(&mut self, now: Now, answer: Answer) {
+        if self.identity != IdentityState::Asked {
+            // The writer does without meanwhile.
+            return;
+        }
         let error = match answer.result {
             Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
                 ErrorCode::None if response.producer_id < 0 || response.producer_epoch < 0 => {

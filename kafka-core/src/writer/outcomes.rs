@@ -50,7 +50,7 @@ impl Producer {
     /// A Produce request failed: `taken` tells whether the socket took all of it.
     pub(crate) fn failed(&mut self, now: Now, id: RequestId, error: &Error, taken: bool) {
         let Some(sent) = self.requests.remove(&id) else { return };
-        if sent.items.len() > 1 && ended_by_broker(error) {
+        if taken && sent.items.len() > 1 && ended_by_broker(error) {
             let queue = self.brokers.entry(sent.broker).or_default();
             RequestLimit::lower(&mut queue.request_limit, sent.bytes, now.instant);
         }
@@ -60,6 +60,9 @@ impl Producer {
     /// A Produce request that is not answered (acks of none) was taken by the socket.
     pub(crate) fn sent(&mut self, now: Now, id: RequestId) {
         let Some(sent) = self.requests.remove(&id) else { return };
+        if let Some(queue) = self.brokers.get_mut(&sent.broker) {
+            RequestLimit::answered(&mut queue.request_limit, sent.bytes);
+        }
         for (.., index) in &sent.items {
             if let Some(pending) = self.partitions[*index].landed(id) {
                 self.acked(&pending.batch, -1, None);

@@ -465,3 +465,41 @@ fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
         assert_eq!(told.iter().map(of).collect::<Vec<_>>(), each, "{code}");
     }
 }
+
+/// A writer that does not wait has no future by which the topic could be given up again.
+#[test]
+fn topics_that_a_writer_only_looked_for_are_not_asked_for_for_ever() {
+    use crate::writer::{Accumulator, WriterConfig};
+    use std::sync::Arc;
+    let mut net = Net::connected();
+    net.topics = vec![MetadataResponseTopic { name: Some("there".into()), ..numbered(&[(0, 1)]) }];
+    let writer = net.client.add_writer(Arc::new(Accumulator::new(WriterConfig::default())));
+    let names: Vec<Str> = (0..100).map(|n| Str::from(format!("missing{n}"))).collect();
+    for name in names.iter().chain([&Str::from("there")]) {
+        (0..3).for_each(|_| net.client.writer_looks_for(net.now, writer, name));
+        net.run_for(Duration::from_secs(1));
+    }
+    assert!(
+        net.client.writer_topic(net.now, writer, &Str::from("there")).is_some(),
+        "the next look finds it"
+    );
+    let asked = |net: &Net| net.client.metadata.wanted_topics().map(str::to_owned).collect::<Vec<_>>();
+    assert!(asked(&net).len() <= 16, "{:?}", asked(&net));
+    assert!(asked(&net).contains(&"missing99".to_owned()) && asked(&net).contains(&"there".to_owned()));
+    net.client.remove_writer(writer, &crate::error::Error::new(crate::error::ErrorKind::Closed));
+    assert_eq!(asked(&net), Vec::<String>::new());
+    net.client.writer_looks_for(net.now, writer, &names[0]);
+    assert_eq!(asked(&net), Vec::<String>::new(), "the writer is gone");
+}
+
+/// Who names a broker may know another one by now: a leader that died is no leader any more.
+#[test]
+fn a_call_to_one_broker_ends_when_that_is_lost() {
+    let mut net = Net::connected();
+    net.call_broker(2);
+    net.silent.insert(9002);
+    let call = net.call_of(Target::Broker(2), Duration::from_secs(60));
+    net.kill(9002);
+    let Some(Err(error)) = net.client.take_call(call) else { panic!("it is tried again") };
+    assert!(error.is_retriable(), "{error}");
+}

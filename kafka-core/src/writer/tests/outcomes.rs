@@ -6,6 +6,7 @@ use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{Acks, Charge, Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
+use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -481,6 +482,30 @@ fn case_c3_one_end_counts_once_however_many_requests_it_ends() {
     }
 }
 
+/// Requests that nobody answers, and that never left.
+#[test]
+fn case_c3_a_limit_is_not_believed_for_ever_without_answers() {
+    for is_taken in [false, true] {
+        let config = WriterConfig { acks: Acks::None, ..one_by_one() };
+        let mut h = Harness::without_identity(4, config);
+        let mut sizes = Vec::new();
+        for at in 0..20 {
+            (0..4).for_each(|partition| drop(h.send(partition, "x")));
+            while let Some(request) = h.poll() {
+                sizes.push(request.batches.len());
+                match at {
+                    0 => h.lose(&request, is_taken),
+                    _ => h.producer.sent(h.now, request.id),
+                }
+            }
+            h.wait(Duration::from_secs(1));
+        }
+        let smaller = sizes.iter().filter(|size| **size < 4).count();
+        assert_eq!(sizes.last(), Some(&4));
+        assert_eq!(smaller > 0, is_taken, "{sizes:?}");
+    }
+}
+
 /// A topic's limit between the half of a batch and the whole.
 #[test]
 fn case_c3_a_batch_that_is_too_large_is_tried_again_more_and_more_rarely() {
@@ -644,6 +669,32 @@ fn case_c7_where_idempotence_is_required_a_right_that_is_taken_away_fails_what_n
     assert_eq!(failure.error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
     assert_eq!(failure.fate, Fate::NotWritten);
     assert!(h.producer.out.degraded.is_none());
+}
+
+/// The writer does without while a producer id is still asked for: whatever the answer is, it comes too late.
+#[test]
+fn case_c7_who_does_without_waits_for_no_producer_id() {
+    for code in [ErrorCode::None, ErrorCode::CoordinatorLoadInProgress, ErrorCode::InvalidRequest] {
+        let mut h = Harness::new(2, one_by_one());
+        let a = h.send(0, "a");
+        let first = h.poll().unwrap();
+        let b = h.send(1, "b");
+        let second = h.poll().unwrap();
+        h.answer(&first, &[(ErrorCode::InvalidProducerEpoch, -1)]);
+        assert!(h.producer.poll_ask().is_some());
+        h.answer(&second, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
+        assert!(h.producer.out.degraded.take().is_some());
+        let response =
+            InitProducerIdResponse { error_code: code.code(), producer_id: 9, ..Default::default() };
+        h.producer.handle_answer(h.now, Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) });
+        while a.try_get().is_none() || b.try_get().is_none() {
+            let request = h.poll_later(BROKER);
+            assert!(request.stamps().iter().all(|stamp| stamp.1 < 0), "{code}: {:?}", request.stamps());
+            h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+        }
+        assert_eq!([&a, &b].map(acked), [0, 0]);
+        assert!(h.producer.poll_ask().is_none() && h.producer.out.degraded.is_none());
+    }
 }
 
 /// A batch that was on its way when the writer began to do without goes without as well.
