@@ -274,7 +274,7 @@ impl Client {
         for broker in moved {
             let Some(address) = self.address_of(broker) else { continue };
             let subject = Subject::Address(broker);
-            if self.metadata.overturns(&subject, Claim::Address(address), witness, Duration::ZERO) {
+            if self.metadata.overturns(&subject, &Claim::Address(address), witness, Duration::ZERO) {
                 self.metadata.doubts.end(&subject);
                 elsewhere.iter().filter(|key| key.0 == broker).for_each(|key| self.drain(now, *key));
             } else {

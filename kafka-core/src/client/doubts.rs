@@ -2,8 +2,9 @@
 //!
 //! Invariants
 //! * Brokers lag: one answer alone overturns nothing where there is a second broker to ask.
-//! * Nothing is refused for ever: what lasts for its grace and is said by two brokers, or by the only one that answers, is believed.
-//! * An answer that confirms what is known ends the doubt; one that says yet another thing begins it anew.
+//! * Nothing is refused for ever: what lasts for its grace and is said by two brokers, or again and again by one while none confirms
+//!   what is known, is believed. So where all brokers say different things, one of them is.
+//! * An answer that confirms what is known ends all doubts of it.
 
 use super::address::Address;
 use kafka_proto::error_code::ErrorCode;
@@ -11,7 +12,7 @@ use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// So many answers of one broker alone are enough: others are asked first, so nobody else answers.
+/// So many answers of one broker alone are enough: others were asked as well, and did not confirm what is known.
 const LONELY: u32 = 5;
 
 /// What is doubted.
@@ -48,7 +49,8 @@ pub(crate) struct Witness {
 
 #[derive(Debug, Default)]
 pub(crate) struct Doubts {
-    open: BTreeMap<Subject, Doubt>,
+    /// What is said of each subject; brokers may say different things.
+    open: BTreeMap<Subject, Vec<Doubt>>,
 }
 
 #[derive(Debug)]
@@ -62,22 +64,19 @@ struct Doubt {
 }
 
 impl Doubts {
-    /// A broker said something else than is known.
+    /// A broker said something else than is known, and perhaps than it said before.
     pub(crate) fn raise(&mut self, subject: Subject, claim: Claim, witness: Witness) {
-        let begin = |claim| Doubt {
-            claim,
-            since: witness.now,
-            last: witness.now,
-            answers: 0,
-            brokers: BTreeSet::new(),
-        };
-        let doubt = self.open.entry(subject).or_insert_with(|| begin(claim.clone()));
-        if doubt.claim != claim {
-            *doubt = begin(claim);
+        let doubts = self.open.entry(subject).or_default();
+        for other in doubts.iter_mut().filter(|doubt| doubt.claim != claim) {
+            other.brokers.remove(&witness.broker);
         }
-        doubt.last = witness.now;
-        doubt.answers = doubt.answers.saturating_add(1);
-        doubt.brokers.insert(witness.broker);
+        doubts.retain(|doubt| doubt.claim == claim || !doubt.brokers.is_empty());
+        let at = doubts.iter().position(|doubt| doubt.claim == claim);
+        let at = at.unwrap_or_else(|| {
+            doubts.push(Doubt::new(claim, witness.now));
+            doubts.len() - 1
+        });
+        doubts[at].said(witness);
     }
 
     /// What is known was confirmed, or is no longer of interest.
@@ -95,17 +94,15 @@ impl Doubts {
         self.open.retain(|subject, _| !matches!(subject, Subject::Address(broker) if !is_known(*broker)));
     }
 
-    /// Whether `enough` brokers have said the same for so long. Only answers make it so: who waits is woken by answers.
-    pub(crate) fn is_agreed(&self, subject: &Subject, enough: usize, grace: Duration) -> bool {
-        self.open.get(subject).is_some_and(|doubt| {
-            let lasts = doubt.last.duration_since(doubt.since) >= grace;
-            lasts && (doubt.brokers.len() >= enough || doubt.answers >= LONELY)
-        })
-    }
-
-    /// What is said of a subject, where it is doubted.
-    pub(crate) fn claim(&self, subject: &Subject) -> Option<&Claim> {
-        self.open.get(subject).map(|doubt| &doubt.claim)
+    /// What `enough` brokers have said alike for so long. Only answers make it so: who waits is woken by answers.
+    pub(crate) fn agreed(
+        &self,
+        subject: &Subject,
+        enough: usize,
+        grace: Duration,
+    ) -> impl Iterator<Item = &Claim> {
+        let doubts = self.open.get(subject).into_iter().flatten();
+        doubts.filter(move |doubt| doubt.is_agreed(enough, grace)).map(|doubt| &doubt.claim)
     }
 
     /// The topics that answers lacked.
@@ -114,6 +111,23 @@ impl Doubts {
             Subject::Topic(name) => Some(name),
             _ => None,
         })
+    }
+}
+
+impl Doubt {
+    fn new(claim: Claim, now: Instant) -> Self {
+        Self { claim, since: now, last: now, answers: 0, brokers: BTreeSet::new() }
+    }
+
+    fn said(&mut self, witness: Witness) {
+        self.last = witness.now;
+        self.answers = self.answers.saturating_add(1);
+        self.brokers.insert(witness.broker);
+    }
+
+    fn is_agreed(&self, enough: usize, grace: Duration) -> bool {
+        let lasts = self.last.duration_since(self.since) >= grace;
+        lasts && (self.brokers.len() >= enough || self.answers >= LONELY)
     }
 }
 

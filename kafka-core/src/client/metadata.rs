@@ -198,8 +198,8 @@ impl Metadata {
             return TopicState::Failed(error.clone());
         }
         let subject = Subject::Topic(Str::from(name));
-        match self.doubts.claim(&subject) {
-            Some(Claim::Missing(code)) if self.is_agreed(&subject, config.unknown_topic_grace) => {
+        match self.agreed(&subject, config.unknown_topic_grace).next() {
+            Some(Claim::Missing(code)) => {
                 let error = Error::broker(*code).api(ApiKey::Metadata);
                 TopicState::Failed(error.topic(&Str::from(name)))
             }
@@ -207,21 +207,21 @@ impl Metadata {
         }
     }
 
-    /// Whether enough brokers have said something else than is known, for long enough.
-    fn is_agreed(&self, subject: &Subject, grace: Duration) -> bool {
-        self.doubts.is_agreed(subject, self.enough_brokers(), grace)
+    /// What enough brokers have said that is something else than is known, for long enough.
+    fn agreed(&self, subject: &Subject, grace: Duration) -> impl Iterator<Item = &Claim> {
+        self.doubts.agreed(subject, self.enough_brokers(), grace)
     }
 
     /// A broker says something else than is known. Whether that is believed now.
     pub(crate) fn overturns(
         &mut self,
         subject: &Subject,
-        claim: Claim,
+        claim: &Claim,
         witness: Witness,
         grace: Duration,
     ) -> bool {
-        self.doubts.raise(subject.clone(), claim, witness);
-        self.is_agreed(subject, grace)
+        self.doubts.raise(subject.clone(), claim.clone(), witness);
+        self.agreed(subject, grace).any(|agreed| agreed == claim)
     }
 
     fn enough_brokers(&self) -> usize {
@@ -482,7 +482,8 @@ impl Metadata {
     pub(crate) fn forget_gone(&mut self, config: &ClientConfig) -> Vec<Str> {
         let is_gone = |name: &&Str| {
             let subject = Subject::Topic((*name).clone());
-            self.cluster.topics.contains_key(*name) && self.is_agreed(&subject, config.unknown_topic_grace)
+            self.cluster.topics.contains_key(*name)
+                && self.agreed(&subject, config.unknown_topic_grace).next().is_some()
         };
         let gone: Vec<Str> = self.doubts.missing().filter(is_gone).cloned().collect();
         for name in &gone {
@@ -559,7 +560,7 @@ impl Metadata {
         let lags = known != Some(told) && self.former.get(name) == Some(&told);
         if is_another || lags {
             let grace = if lags { config.unknown_topic_grace } else { Duration::ZERO };
-            let is_agreed = self.overturns(&subject, Claim::Id(told), witness, grace);
+            let is_agreed = self.overturns(&subject, &Claim::Id(told), witness, grace);
             if !is_agreed && !mutant!("one_other_id_believed") {
                 return None;
             }
@@ -590,7 +591,7 @@ impl Metadata {
         }
         if (0..known.leader_epoch).contains(&told.leader_epoch) {
             let claim = Claim::Leader(told.leader, told.leader_epoch);
-            let is_agreed = self.overturns(&subject, claim, witness, config.unknown_topic_grace);
+            let is_agreed = self.overturns(&subject, &claim, witness, config.unknown_topic_grace);
             if !is_agreed && !mutant!("lagging_epoch_believed") {
                 return (known.clone(), true);
             }
@@ -612,7 +613,7 @@ impl Metadata {
         let surplus = known.and_then(|known| known.partitions.get(told.len()..)).unwrap_or_default();
         if !surplus.is_empty() {
             let claim = Claim::Partitions(told.len());
-            let is_agreed = self.overturns(&subject, claim, witness, config.unknown_topic_grace);
+            let is_agreed = self.overturns(&subject, &claim, witness, config.unknown_topic_grace);
             if !is_agreed && !mutant!("one_fewer_partitions_believed") {
                 told.extend_from_slice(surplus);
                 return true;

@@ -5,7 +5,9 @@ use crate::client::machine::Target;
 use crate::client::{CallSpec, TopicState};
 use crate::error::ConnectionError;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::metadata::{MetadataRequest, MetadataResponse, MetadataResponseTopic};
+use kafka_proto::messages::metadata::{
+    MetadataRequest, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
+};
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::time::Duration;
 
@@ -650,4 +652,39 @@ fn case_m7_a_broker_that_asks_for_silence_is_not_waited_for() {
     net.log.clear();
     net.run_for(Duration::from_secs(20));
     assert_eq!(net.leader(), Some((1, 8)), "{first} {other} {:?}", net.log);
+}
+
+/// What is known was known by a broker alone that died. Of the two that are left one lags for ever, so that they disagree.
+#[test]
+fn case_m1_where_all_others_disagree_what_is_known_is_left_all_the_same() {
+    let led_by = |leader, epoch| topic("t", leader, epoch);
+    let with_id = |id| MetadataResponseTopic { topic_id: Uuid([id; 16]), ..topic("t", 1, 0) };
+    let of = |count: i32| {
+        let first = topic("t", 1, 0).partitions[0].clone();
+        let numbered = |partition_index| kafka_proto::messages::metadata::MetadataResponsePartition {
+            partition_index,
+            ..first.clone()
+        };
+        MetadataResponseTopic { partitions: (0..count).map(numbered).collect(), ..topic("t", 1, 0) }
+    };
+    let said = |net: &Net| {
+        let topic = net.client.cluster().topic("t").unwrap();
+        (topic.id, topic.partitions.len(), topic.partitions[0].leader)
+    };
+    for [known, lagging, fresh] in
+        [[led_by(2, 9), led_by(3, 7), led_by(1, 8)], [1, 2, 3].map(with_id), [5, 3, 2].map(of)]
+    {
+        for lags in [9001, 9003] {
+            let mut net = Net::knowing(known.clone());
+            let before = said(&net);
+            net.kill(9002);
+            net.told_by.insert(lags, vec![lagging.clone()]);
+            net.tell(fresh.clone());
+            net.run_for(Duration::from_secs(60));
+            let now = said(&net);
+            assert_ne!(now, before);
+            net.run_for(Duration::from_secs(600));
+            assert_eq!(said(&net), now, "it is not changed again and again");
+        }
+    }
 }
