@@ -241,8 +241,8 @@ pub struct Client {
     commit_results: CommitResults,
     orphans: BTreeSet<u32>,
     writers: BTreeMap<u32, Producer>,
-    /// Topics that writers looked for and have not found.
-    tried: BTreeMap<u32, VecDeque<Str>>,
+    /// Topics that writers looked for and have not found, and when they looked last.
+    tried: BTreeMap<(u32, Str), Instant>,
     /// The counters of writers that are closed, for as long as they have handles.
     final_stats: BTreeMap<u32, ProducerStats>,
     readings: BTreeMap<u32, Reading>,
@@ -503,6 +503,7 @@ impl Client {
     }
 
     fn ask_metadata(&mut self, now: Now) {
+        self.forget_tried(|_, at| now.instant >= at + produce::LOOK);
         let request = self.metadata.request(now.instant, &self.config);
         let timeout = self.config.request_timeout;
         let turn = self.metadata.whose_turn(self.talkative(now.instant));

@@ -10,11 +10,11 @@ use crate::link::{ConnId, Payload, RequestId, Transmit};
 use crate::writer::{Accumulator, BATCHES, Producer, ProducerStats, Tickets, TopicSlots};
 use kafka_proto::messages::produce::ProduceResponse;
 use kafka_proto::{ApiKey, Str};
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// So many topics that a writer looked for and did not find stay asked for.
-const MOST_TRIED: usize = 16;
+/// So long a topic stays asked for that a writer looked for and did not find.
+pub(super) const LOOK: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Takes in a writer; its number.
@@ -22,7 +22,6 @@ impl Client {
         let id = self.machine_id();
         let seed = self.random.next();
         self.writers.insert(id, Producer::new(accumulator, &self.config, seed));
-        self.tried.insert(id, VecDeque::new());
         id
     }
 
@@ -30,8 +29,8 @@ impl Client {
     pub(crate) fn remove_writer(&mut self, id: u32, error: &Error) {
         self.abort_writer(id, error);
         if let Some(writer) = self.writers.remove(&id) {
-            let tried = self.tried.remove(&id).unwrap_or_default();
-            writer.topics().chain(&tried).for_each(|topic| self.metadata.unwant(topic));
+            writer.topics().for_each(|topic| self.metadata.unwant(topic));
+            self.forget_tried(|of, _| of == id);
             self.final_stats.insert(id, writer.stats.clone());
             self.discard(writer);
         }
@@ -60,15 +59,20 @@ impl Client {
 
     /// A writer looks whether a topic is known, and does not wait. For a while it stays asked for, so that the next look finds it.
     pub(crate) fn writer_looks_for(&mut self, now: Now, id: u32, topic: &Str) {
-        let Some(tried) = self.tried.get_mut(&id) else { return };
-        if tried.contains(topic) {
+        if !self.writers.contains_key(&id) {
             return;
         }
-        tried.push_back(topic.clone());
-        let oldest = if tried.len() > MOST_TRIED { tried.pop_front() } else { None };
-        self.metadata.want(topic);
-        oldest.iter().for_each(|topic| self.metadata.unwant(topic));
-        self.settle(now);
+        if self.tried.insert((id, topic.clone()), now.instant).is_none() {
+            self.metadata.want(topic);
+            self.settle(now);
+        }
+    }
+
+    /// What writers looked for long ago, or what this one ever did, is not asked for any more.
+    pub(super) fn forget_tried(&mut self, is_over: impl Fn(u32, Instant) -> bool) {
+        for ((_, topic), _) in self.tried.extract_if(.., |(id, _), at| is_over(*id, *at)) {
+            self.metadata.unwant(&topic);
+        }
     }
 
     /// The slots of a topic whose snapshot is known.
@@ -79,10 +83,7 @@ impl Client {
         if !writer.uses(topic) {
             self.metadata.want(topic);
         }
-        if let Some(tried) = self.tried.get_mut(&id)
-            && let Some(at) = tried.iter().position(|name| name == topic)
-        {
-            tried.remove(at);
+        if self.tried.remove(&(id, topic.clone())).is_some() {
             self.metadata.unwant(topic);
         }
         let writer = self.writers.get_mut(&id)?;

@@ -661,10 +661,7 @@ fn case_m1_where_all_others_disagree_what_is_known_is_left_all_the_same() {
     let with_id = |id| MetadataResponseTopic { topic_id: Uuid([id; 16]), ..topic("t", 1, 0) };
     let of = |count: i32| {
         let first = topic("t", 1, 0).partitions[0].clone();
-        let numbered = |partition_index| kafka_proto::messages::metadata::MetadataResponsePartition {
-            partition_index,
-            ..first.clone()
-        };
+        let numbered = |partition_index| MetadataResponsePartition { partition_index, ..first.clone() };
         MetadataResponseTopic { partitions: (0..count).map(numbered).collect(), ..topic("t", 1, 0) }
     };
     let said = |net: &Net| {

@@ -232,6 +232,7 @@ impl Membership {
     pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
         let at = now.instant;
         self.check_layout(at, cluster);
+        self.deliver_found(at, cluster);
         self.ask_leave(at)
             .or_else(|| self.ask_heartbeat(at))
             .or_else(|| self.ask_commit(at, cluster))
@@ -284,10 +285,8 @@ impl Membership {
             State::Leaving { until: Some(until), .. } => Some(*until),
             _ => None,
         };
-        [step, self.next_restore(), self.next_beat(), self.session_end(), self.commits.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let steps = [step, self.next_restore(), self.next_delivery(), self.next_beat()];
+        steps.into_iter().chain([self.session_end(), self.commits.next_timeout()]).flatten().min()
     }
 
     /// What the client should know of coordinators and topics. May change after any call.

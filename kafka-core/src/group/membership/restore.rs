@@ -3,8 +3,8 @@
 //! Invariants:
 //! * A committed offset is of the topic id that the topic had when it was asked for; of a topic made anew meanwhile it is asked again.
 //! * A partition counts as without a committed offset only where the coordinator says so without an error; anything else is asked again.
-//! * A partition whose offset cannot be had holds the others up for a moment at most. It is asked for beside them, rarely
-//!   once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
+//! * A partition whose offset cannot be had holds the others up for a moment at most, whatever becomes of the question that is open
+//!   then. It is asked for beside them, rarely once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
 
 use super::{Held, Kind, Membership, State, unexpected};
 use crate::client::cluster::{Cluster, TopicPartition};
@@ -30,16 +30,28 @@ type Offsets = BTreeMap<TopicPartition, Result<Option<CommittedOffset>, Failure>
 /// What should pass by itself holds the other partitions up for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Partitions whose committed offsets are not known yet.
+/// Partitions of which the application was not told yet, since committed offsets are not known.
 #[derive(Debug)]
 pub(super) struct Unrestored {
     partitions: Vec<TopicPartition>,
+    /// What is known, and waits for the others for a moment.
+    found: Vec<Found>,
+    /// Whether all that is in the way of the others should pass.
+    may_pass: bool,
     /// The ids that their topics had when they were asked for last.
     ids: BTreeMap<Str, Uuid>,
     since: Instant,
     /// When to ask again.
     at: Instant,
     failures: u32,
+}
+
+#[derive(Debug)]
+struct Found {
+    partition: TopicPartition,
+    /// The id that the topic had when it was asked for.
+    topic_id: Uuid,
+    offset: Option<CommittedOffset>,
 }
 
 impl Membership {
@@ -49,14 +61,27 @@ impl Membership {
             return self.deliver(Vec::new(), &[]);
         }
         self.state = State::Restoring;
-        self.unrestored =
-            Some(Unrestored { partitions, ids: BTreeMap::new(), since: now, at: now, failures: 0 });
+        self.unrestored = Some(Unrestored {
+            partitions,
+            found: Vec::new(),
+            may_pass: true,
+            ids: BTreeMap::new(),
+            since: now,
+            at: now,
+            failures: 0,
+        });
     }
 
     /// When offsets are to be asked for.
     pub(super) fn next_restore(&self) -> Option<Instant> {
         let unrestored = self.unrestored.as_ref()?;
         (self.awaits_offsets() && !self.is_open(Kind::Restore)).then_some(unrestored.at)
+    }
+
+    /// When the application is to be told of what is known, though not all is.
+    pub(super) fn next_delivery(&self) -> Option<Instant> {
+        let waiting = self.unrestored.as_ref().filter(|unrestored| !unrestored.found.is_empty())?;
+        self.awaits_offsets().then_some(waiting.since + PATIENCE)
     }
 
     fn awaits_offsets(&self) -> bool {
@@ -98,8 +123,8 @@ impl Membership {
         };
         match offsets {
             Ok(mut offsets) => {
-                offsets.retain(|place, _| !asked.is_of_before(&place.topic, cluster));
-                self.offsets_found(now, asked, offsets);
+                offsets.retain(|place, _| !is_of_before(asked.id(&place.topic), &place.topic, cluster));
+                self.offsets_found(now, cluster, asked, offsets);
             }
             Err((verdict, error)) => {
                 let error = error.group(&self.config.group_id);
@@ -108,14 +133,22 @@ impl Membership {
         }
     }
 
-    /// Partitions of which the coordinator tells need not wait for others; only what should pass is waited for a moment.
-    fn offsets_found(&mut self, now: Instant, mut asked: Unrestored, mut offsets: Offsets) {
-        let (mut found, mut missing, mut failed) = (Restored::new(), Vec::new(), Vec::new());
-        for p in &asked.partitions {
-            match offsets.remove(p).unwrap_or_else(|| Err(not_mentioned(p))) {
-                Ok(offset) => found.push((p.clone(), offset)),
+    fn offsets_found(
+        &mut self,
+        now: Instant,
+        cluster: &Cluster,
+        mut asked: Unrestored,
+        mut offsets: Offsets,
+    ) {
+        let mut failed = Vec::new();
+        for partition in std::mem::take(&mut asked.partitions) {
+            match offsets.remove(&partition).unwrap_or_else(|| Err(not_mentioned(&partition))) {
+                Ok(offset) => {
+                    let topic_id = asked.id(&partition.topic);
+                    asked.found.push(Found { partition, topic_id, offset });
+                }
                 Err((verdict, error)) => {
-                    missing.push(p.clone());
+                    asked.partitions.push(partition);
                     failed.push((verdict, error.group(&self.config.group_id)));
                 }
             }
@@ -124,14 +157,32 @@ impl Membership {
             let (verdict, error) = failed.swap_remove(at);
             return self.leave_restoring(now, verdict, error);
         }
-        let passes = failed.iter().all(|(verdict, _)| *verdict != Verdict::Refused);
-        let waits = matches!(self.state, State::Restoring) && passes && now < asked.since + PATIENCE;
-        if failed.is_empty() || !found.is_empty() && !waits {
-            self.deliver(found, &missing);
-            asked.partitions = missing;
-        }
-        if !failed.is_empty() {
+        asked.may_pass = failed.iter().all(|(verdict, _)| *verdict != Verdict::Refused);
+        self.unrestored = Some(asked);
+        self.deliver_found(now, cluster);
+        if let Some(asked) = self.unrestored.take_if(|_| !failed.is_empty()) {
             self.restore_failed(now, asked, failed);
+        }
+    }
+
+    /// Partitions of which the coordinator has told need not wait for others; only what should pass is waited for, for a moment.
+    pub(super) fn deliver_found(&mut self, now: Instant, cluster: &Cluster) {
+        if !self.awaits_offsets() {
+            return;
+        }
+        let is_new = matches!(self.state, State::Restoring);
+        let Some(unrestored) = &mut self.unrestored else { return };
+        let waits = is_new && unrestored.may_pass && now < unrestored.since + PATIENCE;
+        if unrestored.found.is_empty() || waits && !unrestored.partitions.is_empty() {
+            return;
+        }
+        let found = unrestored.take_found(cluster);
+        let missing = unrestored.partitions.clone();
+        if missing.is_empty() {
+            self.unrestored = None;
+        }
+        if !found.is_empty() {
+            self.deliver(found, &missing);
         }
     }
 
@@ -189,12 +240,28 @@ impl Membership {
 }
 
 impl Unrestored {
-    /// Whether the topic was made anew since it was asked for.
-    fn is_of_before(&self, topic: &str, cluster: &Cluster) -> bool {
-        let asked = self.ids.get(topic).filter(|id| !id.is_zero());
-        let present = cluster.topic(topic).map(|topic| topic.id).filter(|id| !id.is_zero());
-        asked.zip(present).is_some_and(|(asked, present)| *asked != present)
+    /// The id that a topic had when it was asked for last.
+    fn id(&self, topic: &str) -> Uuid {
+        self.ids.get(topic).copied().unwrap_or_default()
     }
+
+    /// What was found of topics that were made anew meanwhile is asked for again.
+    fn take_found(&mut self, cluster: &Cluster) -> Restored {
+        let is_fresh = |found: &Found| !is_of_before(found.topic_id, &found.partition.topic, cluster);
+        let (fresh, stale): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.found).into_iter().partition(is_fresh);
+        self.partitions.extend(stale.into_iter().map(|found| found.partition));
+        self.partitions.sort_unstable();
+        let mut fresh: Restored = fresh.into_iter().map(|found| (found.partition, found.offset)).collect();
+        fresh.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        fresh
+    }
+}
+
+/// Whether a topic that had this id was made anew.
+fn is_of_before(id: Uuid, topic: &str, cluster: &Cluster) -> bool {
+    let present = cluster.topic(topic).map(|topic| topic.id).filter(|id| !id.is_zero());
+    present.is_some_and(|present| !id.is_zero() && id != present)
 }
 
 fn topic(run: &[TopicPartition], cluster: &Cluster) -> OffsetFetchRequestTopics {

@@ -378,10 +378,61 @@ fn an_unstable_offset_is_waited_for_and_a_missing_one_is_not_none() {
     assert_eq!(rig.hints(), [Hint::Refresh("t".into())]);
     rig.sleep(400 * MS);
     rig.fail(ApiKey::OffsetFetch, lost());
-    rig.sleep(SECOND);
     assert_eq!(rig.events(), []);
-    rig.answer(offsets(&[("t", 0, 4), ("t", 1, 6)]));
-    assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4)), ("t", 1, Some(6))])]);
+    rig.sleep(SECOND);
+    assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4))])]);
+    rig.answer(offsets(&[("t", 1, 6)]));
+    assert_eq!(rig.events(), [assigned_more(1, &[("t", 1, Some(6))])]);
+}
+
+/// One partition's offset is told at once. Of the other one something that passes is said, and then nothing that can be used.
+#[test]
+fn case_m5_an_offset_that_was_told_is_held_up_for_a_moment_at_most() {
+    type Answer = fn(&mut Rig);
+    let loading: Answer = |rig| rig.answer(offsets_with(&[], ErrorCode::CoordinatorLoadInProgress));
+    let is_lost: Answer = |rig| rig.fail(ApiKey::OffsetFetch, lost());
+    let unstable: Answer =
+        |rig| rig.answer(offsets_with(&[("t", 1, -1, ErrorCode::UnstableOffsetCommit)], ErrorCode::None));
+    let silent: Answer = |_| ();
+    for answer in [loading, is_lost, unstable, silent] {
+        let mut rig = Rig::new();
+        rig.answer(join_ok("m", 1, false, &["t"]));
+        rig.answer(sync_ok(blob(&[("t", 0), ("t", 1)])));
+        let found = [("t", 0, 4, ErrorCode::None), ("t", 1, -1, ErrorCode::UnstableOffsetCommit)];
+        rig.answer(offsets_with(&found, ErrorCode::None));
+        for _ in 0..9 {
+            rig.sleep(100 * MS);
+            if rig.keys().contains(&ApiKey::OffsetFetch) {
+                answer(&mut rig);
+            }
+            assert_eq!(rig.events(), []);
+        }
+        rig.sleep(100 * MS);
+        assert_eq!(rig.events(), [assigned(1, 1, &[("t", 0, Some(4))])]);
+        rig.sleep(SECOND);
+        rig.answer(offsets(&[("t", 1, 6)]));
+        assert_eq!(rig.events(), [assigned_more(1, &[("t", 1, Some(6))])]);
+    }
+}
+
+/// What was found waits, and the topic is made anew meanwhile.
+#[test]
+fn case_d1_offsets_that_wait_for_others_are_not_of_a_topic_made_anew() {
+    let mut rig = Rig::with(GroupConfig::new("g"));
+    set_topic_id(&mut rig.cluster, 1);
+    add_topic(&mut rig.cluster, "u", 1);
+    rig.subscribe(&["t", "u"]);
+    rig.answer(join_ok("m", 1, false, &["t", "u"]));
+    rig.answer(sync_ok(blob(&[("t", 0), ("u", 0)])));
+    let found = [("t", 0, 4, ErrorCode::None), ("u", 0, -1, ErrorCode::UnstableOffsetCommit)];
+    rig.answer(offsets_with(&found, ErrorCode::None));
+    set_topic_id(&mut rig.cluster, 2);
+    rig.sleep(200 * MS);
+    rig.answer(offsets(&[("u", 0, 7)]));
+    assert_eq!(rig.events(), [assigned(1, 1, &[("u", 0, Some(7))])]);
+    rig.sleep(SECOND);
+    rig.answer(offsets(&[("t", 0, -1)]));
+    assert_eq!(rig.events(), [assigned_more(1, &[("t", 0, None)])]);
 }
 
 /// They would be positions in the new topic, whose first records nobody would read.

@@ -343,12 +343,20 @@ pub(super) fn committed(list: &[(i32, ErrorCode)]) -> ResponseKind {
 }
 
 pub(super) fn assigned(number: u32, generation: i32, partitions: &[(&str, i32, Option<i64>)]) -> GroupEvent {
+    GroupEvent::Assigned { assignment: number, generation, partitions: restored(partitions) }
+}
+
+pub(super) fn assigned_more(assignment: u32, partitions: &[(&str, i32, Option<i64>)]) -> GroupEvent {
+    GroupEvent::AssignedMore { assignment, partitions: restored(partitions) }
+}
+
+fn restored(partitions: &[(&str, i32, Option<i64>)]) -> Vec<(TopicPartition, Option<CommittedOffset>)> {
     let one = |(t, p, offset): &(&str, i32, Option<i64>)| {
         let committed =
             offset.map(|offset| CommittedOffset { offset, leader_epoch: 3, metadata: Some("".into()) });
         (TopicPartition::new(*t, *p), committed)
     };
-    GroupEvent::Assigned { assignment: number, generation, partitions: partitions.iter().map(one).collect() }
+    partitions.iter().map(one).collect()
 }
 
 /// The error code that an event tells, for `Lost`, `Failed` and a failed commit.
