@@ -469,11 +469,12 @@ fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
 /// A writer that does not wait has no future by which the topic could be given up again.
 #[test]
 fn topics_that_a_writer_only_looked_for_are_not_asked_for_for_ever() {
-    use crate::writer::{Accumulator, WriterConfig};
+    use crate::writer::{Accumulator, Idempotence, WriterConfig};
     use std::sync::Arc;
     let mut net = Net::connected();
     net.topics = vec![MetadataResponseTopic { name: Some("there".into()), ..numbered(&[(0, 1)]) }];
-    let writer = net.client.add_writer(Arc::new(Accumulator::new(WriterConfig::default())));
+    let config = WriterConfig { idempotence: Idempotence::Off, ..WriterConfig::default() };
+    let writer = net.client.add_writer(Arc::new(Accumulator::new(config)));
     let names: Vec<Str> = (0..100).map(|n| Str::from(format!("missing{n}"))).collect();
     let asked = |net: &Net| net.client.metadata.wanted_topics().map(str::to_owned).collect::<Vec<_>>();
     for name in names.iter().chain([&Str::from("there")]) {
