@@ -104,6 +104,11 @@ impl LaneState {
         }
     }
 
+    /// Attempts to connect have failed since there was a connection that served.
+    pub(crate) fn has_fallen(&self) -> bool {
+        self.is_hopeless || (self.failures > 0 && self.up().is_none())
+    }
+
     pub(crate) fn is_muted(&self, now: Instant) -> bool {
         self.throttled_until.is_some_and(|until| now < until)
     }
@@ -136,7 +141,7 @@ impl LaneState {
             LinkState::Backoff => 5,
         };
         let load = self.queue.len() + self.in_flight.len();
-        Rank { is_down: state >= 4, refused_at: self.refused_at, state, load }
+        Rank { is_down: state >= 4 || self.has_fallen(), refused_at: self.refused_at, state, load }
     }
 }
 

@@ -58,6 +58,9 @@ use std::time::{Duration, Instant};
 use subscriptions::{CommitResults, Commits, Reading};
 use timers::{Timer, Timers};
 
+/// How long a broker is waited for that could not be reached, where others can.
+const SECOND_CHANCE: Duration = Duration::from_secs(1);
+
 /// What the outside world tells the client. Time comes beside it.
 #[derive(Debug)]
 pub enum Input {
@@ -505,14 +508,23 @@ impl Client {
     fn ask_metadata(&mut self, now: Now) {
         self.forget_tried(|_, at| now.instant >= at + produce::LOOK);
         let request = self.metadata.request(now.instant, &self.config);
-        let timeout = self.config.request_timeout;
-        let turn = self.metadata.whose_turn(self.talkative(now.instant));
-        let target = turn.map_or(Target::Any, Target::Broker);
+        let (target, timeout) = self.whom_to_ask(now.instant);
         let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
         let target = if is_sent_back { self.any_bootstrap() } else { target };
         let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
         self.timers.stop(&Timer::Metadata);
         self.ask(now.instant, Owner::Metadata, ask);
+    }
+
+    /// Which broker to ask for metadata, and how long to wait for it: others cannot be asked meanwhile.
+    fn whom_to_ask(&self, now: Instant) -> (Target, Duration) {
+        let timeout = self.config.request_timeout;
+        let are_all_down = self.metadata.cluster.nodes.keys().all(|broker| self.has_fallen(*broker));
+        match self.metadata.whose_turn(self.talkative(now)) {
+            Some(broker) if !self.has_fallen(broker) => (Target::Broker(broker), timeout),
+            Some(broker) if !are_all_down => (Target::Broker(broker), timeout.min(SECOND_CHANCE)),
+            _ => (Target::Any, timeout),
+        }
     }
 
     fn any_bootstrap(&mut self) -> Target {

@@ -7,7 +7,7 @@
 use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
-use super::lanes::{LaneKey, LinkState, Proof, Rank};
+use super::lanes::{LaneKey, LaneState, LinkState, Proof, Rank};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
 use super::{Client, Event};
@@ -122,18 +122,18 @@ impl Client {
         candidates.into_iter().min_by_key(rank)
     }
 
-    /// The last attempt to talk to a broker failed, and the next is not due yet; or what is there is none.
+    /// The last attempts to talk to a broker failed, or what is there is none.
     pub(super) fn has_fallen(&self, broker: i32) -> bool {
-        let lane = self.lanes.get((broker, Lane::Other));
-        lane.is_some_and(|l| l.link == LinkState::Backoff || l.is_hopeless)
+        self.lanes.get((broker, Lane::Other)).is_some_and(LaneState::has_fallen)
     }
 
-    /// The known brokers that can be asked now.
+    /// The known brokers that can be asked now, be it in the hope that they are there again.
     pub(super) fn talkative(&self, now: Instant) -> impl Iterator<Item = i32> + Clone {
-        let is_muted =
-            move |broker| self.lanes.get((broker, Lane::Other)).is_some_and(|lane| lane.is_muted(now));
-        let known = self.metadata.cluster.nodes.keys().copied();
-        known.filter(move |broker| !self.has_fallen(*broker) && !is_muted(*broker))
+        let is_talkative = move |broker: &i32| match self.lanes.get((*broker, Lane::Other)) {
+            Some(lane) => lane.link != LinkState::Backoff && !lane.is_hopeless && !lane.is_muted(now),
+            None => true,
+        };
+        self.metadata.cluster.nodes.keys().copied().filter(is_talkative)
     }
 
     /// Whether any broker, or bootstrap address, may yet turn out to be one.

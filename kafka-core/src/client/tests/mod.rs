@@ -1,6 +1,7 @@
 //! The cluster brain by hand: inputs in, orders and requests out, on a network of three brokers that a test can kill.
 
 mod belief;
+mod holes;
 mod items;
 mod marks;
 mod silence;
@@ -36,6 +37,8 @@ struct Net {
     client: Client,
     /// Ports nobody answers at.
     dead: BTreeSet<u16>,
+    /// Ports where not even a refusal comes from.
+    holes: BTreeSet<u16>,
     /// Ports that accept, set up, and never answer a request.
     silent: BTreeSet<u16>,
     /// Ports that belong to another cluster.
@@ -84,6 +87,7 @@ impl Net {
             now: Now { instant: start(), wall_ms: 0 },
             client: Client::new(config),
             dead: BTreeSet::new(),
+            holes: BTreeSet::new(),
             silent: BTreeSet::new(),
             foreign: BTreeSet::new(),
             newest: BTreeMap::new(),
@@ -125,6 +129,7 @@ impl Net {
             Action::Connect { conn, port, .. } if self.dead.contains(&port) => {
                 self.input(Input::Closed { conn, error: ConnectionError::Refused, unanswered: Vec::new() });
             }
+            Action::Connect { port, .. } if self.holes.contains(&port) => {}
             Action::Connect { conn, port, link, .. } => self.set_up(conn, port, link.api_versions),
             Action::Close(conn) => self.end(conn, ConnectionError::ClosedByClient),
             Action::Run(job) => {
@@ -159,8 +164,18 @@ impl Net {
     /// Nobody answers at this port any more, and what was connected to it ends.
     fn kill(&mut self, port: u16) {
         self.dead.insert(port);
-        let conns: Vec<ConnId> =
-            self.conns.iter().filter(|(_, p)| **p == port).map(|(conn, _)| *conn).collect();
+        self.cut(port);
+    }
+
+    /// The same without even a refusal.
+    fn swallow(&mut self, port: u16) {
+        self.holes.insert(port);
+        self.cut(port);
+    }
+
+    fn cut(&mut self, port: u16) {
+        let of_port = self.conns.iter().filter(|(_, p)| **p == port);
+        let conns: Vec<ConnId> = of_port.map(|(conn, _)| *conn).collect();
         conns.into_iter().for_each(|conn| self.end(conn, ConnectionError::Lost("reset".into())));
         self.settle();
     }
