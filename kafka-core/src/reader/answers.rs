@@ -175,7 +175,12 @@ impl ReaderMachine {
             }
         }
         let has_moved = cursor.marks != p.marks;
-        (cursor.marks, cursor.resets) = (p.marks, 0);
+        cursor.marks = p.marks;
+        if let Some((_, ..=-1)) = p.diverging {
+            self.nothing_in_common(now, id, ApiKey::Fetch);
+            return true;
+        }
+        cursor.resets = 0;
         if let Some((epoch, end)) = p.diverging {
             self.truncated(now, id, ApiKey::Fetch, (epoch, end));
         } else if let Some(size) = p.cut_off {

@@ -271,9 +271,19 @@ impl Cursor {
         let Some((position, epoch)) = start.filter(may_be_had_again) else {
             return VecDeque::new();
         };
-        let dropped = self.clear_queue();
+        let dropped = self.take_back();
         self.go_back_to(position, epoch);
         self.stage = Stage::Fetching;
+        dropped
+    }
+
+    /// Gives up what waits, to be had again: what was to be told will be met again, and is news then.
+    #[must_use = "chunks are not dropped under the lock"]
+    pub(super) fn take_back(&mut self) -> VecDeque<Item> {
+        let dropped = self.clear_queue();
+        if dropped.iter().any(|item| !matches!(item, Item::Chunk(_))) {
+            self.trouble.is_over();
+        }
         dropped
     }
 

@@ -463,7 +463,7 @@ impl ReaderMachine {
             let dropped = cursor.drop_chunks();
             self.dropped.extend(dropped);
         } else if is_left {
-            let dropped = cursor.clear_queue();
+            let dropped = cursor.take_back();
             cursor.go_back_to(position, out.ticket.epoch());
             cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
             self.dropped.extend(dropped);

@@ -194,8 +194,7 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor(id).filter(|cursor| cursor.stage == Stage::Validating) else { return };
         let offset = cursor.position;
         if p.end_offset < 0 || p.leader_epoch < 0 {
-            // The leader has nothing of our epoch or before it.
-            self.reset(id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(API));
+            self.nothing_in_common(now, id, API);
         } else if p.end_offset < offset {
             self.truncated(now, id, API, (p.leader_epoch, p.end_offset));
         } else {

@@ -200,7 +200,12 @@ impl ReaderMachine {
         if goes_on {
             // The end of what both logs have is a better position than any other.
             let position = cursor.undelivered().min(to).max(0);
-            let dropped = cursor.clear_queue();
+            if position == cursor.position {
+                // The leader sent us here itself. What it says of its epochs leads nowhere: it is asked without.
+                cursor.last_epoch = -1;
+                return self.hold_off(now, id);
+            }
+            let dropped = cursor.take_back();
             (cursor.stage, cursor.position) = (Stage::Fetching, position);
             cursor.last_epoch = if position == to { epoch } else { -1 };
             cursor.queue.push_back(Item::Notice(error));

@@ -70,6 +70,13 @@ impl ReaderMachine {
         }
     }
 
+    /// The leader has nothing of the epoch of what was read, or before it.
+    pub(super) fn nothing_in_common(&mut self, now: Now, id: CursorId, api: ApiKey) {
+        let Some(cursor) = self.cursor(id) else { return };
+        let offset = cursor.position;
+        self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(api));
+    }
+
     /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
     /// one after growing waits, and not told of again until it has answered a fetch.
     fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {

@@ -50,7 +50,8 @@ impl Producer {
     /// A Produce request failed: `taken` tells whether the socket took all of it.
     pub(crate) fn failed(&mut self, now: Now, id: RequestId, error: &Error, taken: bool) {
         let Some(sent) = self.requests.remove(&id) else { return };
-        if taken && sent.items.len() > 1 && ended_by_broker(error) {
+        // Also where the socket had not taken all of it: it may have been cut off for its size, half way.
+        if sent.items.len() > 1 && ended_by_broker(error) {
             let queue = self.brokers.entry(sent.broker).or_default();
             RequestLimit::lower(&mut queue.request_limit, sent.bytes, now.instant);
         }

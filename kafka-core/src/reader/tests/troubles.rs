@@ -352,3 +352,82 @@ fn what_became_worse_than_what_was_told_is_told_again() {
         assert_eq!(told, [(false, ErrorCode::KafkaStorageError), (true, worse)]);
     }
 }
+
+/// An error waits behind records that the application has in hand, and gives back by a pause.
+#[test]
+fn an_error_behind_records_that_are_given_back_is_told_later() {
+    for pauses in [false, true] {
+        let mut rig = Rig::reading(1, |_| ());
+        rig.fetch(1);
+        rig.brought(1, vec![data(0, &[Batch::plain(0, 5)])]);
+        rig.fetch(1);
+        rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);
+        let mut walk = rig.take_walk();
+        assert!(walk.next().is_some());
+        if pauses {
+            rig.machine.pause(rig.now, &tp(0)).unwrap();
+            assert!(rig.take().is_none());
+            rig.machine.resume(rig.now, &tp(0)).unwrap();
+        } else {
+            while walk.next().is_some() {}
+        }
+        let (mut told, begin) = (0, rig.now.instant);
+        while rig.now.instant < begin + Duration::from_secs(60) {
+            if rig.machine.lanes().contains(&(1, MAIN)) {
+                rig.fetch(1);
+                rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);
+            }
+            while let Some(item) = rig.take() {
+                assert!(matches!(item, Item::Error(_)), "{item:?}");
+                told += 1;
+            }
+            rig.next_timer();
+        }
+        assert_eq!(told, 1, "pauses: {pauses}");
+    }
+}
+
+fn diverging(epoch: i32, end_offset: i64) -> PartitionData {
+    let mut partition = failed(0, ErrorCode::None);
+    (partition.diverging_epoch.epoch, partition.diverging_epoch.end_offset) = (epoch, end_offset);
+    partition
+}
+
+/// What a leader says of its epochs leads to the place where the reader is. Without them it can be read.
+#[test]
+fn a_truncation_to_the_position_is_told_once_and_then_not_asked_for() {
+    let mut rig = Rig::with(|config| config.reset = Reset::Last);
+    rig.topic(&[(1, 5)]);
+    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    let mut told = 0;
+    for _ in 0..10 {
+        while !rig.machine.lanes().contains(&(1, MAIN)) {
+            rig.next_timer();
+        }
+        let plan = rig.fetch(1);
+        if plan.request.topics.iter().flat_map(|t| &t.partitions).all(|p| p.last_fetched_epoch < 0) {
+            rig.brought(1, vec![data(0, &[Batch::plain(5, 6)])]);
+            break;
+        }
+        rig.brought(1, vec![diverging(3, 5)]);
+        while let Some(item) = rig.take() {
+            assert!(matches!(item, Item::Notice(_)), "{item:?}");
+            told += 1;
+        }
+    }
+    assert_eq!((told, rig.read_everything()), (1, vec![5]));
+}
+
+/// The end of an epoch that is none says that the logs have nothing in common: it is no position.
+#[test]
+fn a_truncation_without_an_end_is_a_reset() {
+    let mut rig = Rig::with(|config| config.reset = Reset::Last);
+    rig.topic(&[(1, 5)]);
+    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    rig.fetch(1);
+    rig.brought(1, vec![diverging(3, -1)]);
+    let Some(Item::Notice(error)) = rig.take() else { panic!("silence") };
+    assert_eq!(*error.kind(), ErrorKind::OffsetOutOfRange { offset: 9 });
+    let (_, request) = rig.ask_offsets();
+    assert_eq!(request.topics[0].partitions[0].timestamp, -1, "the end, as the reset says");
+}

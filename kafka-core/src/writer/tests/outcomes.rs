@@ -419,6 +419,27 @@ fn case_c3_a_small_batch_does_not_bring_a_large_one_along() {
     assert_eq!(refused, 1);
 }
 
+/// A proxy may close on the length that a request begins with, before all of it was sent.
+#[test]
+fn case_c3_a_request_that_is_cut_off_half_way_was_perhaps_too_large() {
+    for is_taken in [false, true] {
+        let mut h = Harness::new(8, WriterConfig::default());
+        let sent: Vec<_> = (0..8).map(|partition| h.send(partition, &"x".repeat(1000))).collect();
+        let mut refused = 0;
+        while sent.iter().any(|delivery| delivery.try_get().is_none()) {
+            let request = h.poll_later(BROKER);
+            if request.batches.len() > 2 {
+                h.lose(&request, is_taken);
+                refused += 1;
+            } else {
+                h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
+            }
+        }
+        assert!(refused <= 3, "{refused}");
+        assert!(sent.iter().all(|delivery| acked(delivery) == 0));
+    }
+}
+
 #[test]
 fn requests_are_no_larger_than_configured() {
     let config = WriterConfig { request_bytes: 10_000, batch_bytes: 10_000, ..WriterConfig::default() };
@@ -482,7 +503,7 @@ fn case_c3_one_end_counts_once_however_many_requests_it_ends() {
     }
 }
 
-/// Requests that nobody answers, and that never left.
+/// Requests that nobody answers.
 #[test]
 fn case_c3_a_limit_is_not_believed_for_ever_without_answers() {
     for is_taken in [false, true] {
@@ -502,7 +523,7 @@ fn case_c3_a_limit_is_not_believed_for_ever_without_answers() {
         }
         let smaller = sizes.iter().filter(|size| **size < 4).count();
         assert_eq!(sizes.last(), Some(&4));
-        assert_eq!(smaller > 0, is_taken, "{sizes:?}");
+        assert!((1..12).contains(&smaller), "{sizes:?}");
     }
 }
 
