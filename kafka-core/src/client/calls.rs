@@ -168,8 +168,10 @@ impl Client {
     pub(crate) fn last_trouble(&self) -> Option<Error> {
         let lanes = self.lanes.lanes.iter().filter(|((_, lane), _)| *lane == Lane::Other);
         let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
-        let (key, error) = failed.max_by_key(|(_, error)| error.telling())?;
-        Some(Error::from(error).on(self.broker_name(key.0)))
+        match failed.max_by_key(|(_, error)| error.telling()) {
+            Some((key, error)) => Some(Error::from(error).on(self.broker_name(key.0))),
+            None => self.metadata.last_error.clone(),
+        }
     }
 
     fn call_done(&mut self, id: u64, result: Result<ResponseKind, Error>) {

@@ -12,7 +12,7 @@ use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneKey, LaneState, LinkState, Proof};
 use super::machine::{Lane, Now};
 use super::timers::Timer;
-use super::{Action, Client, Event};
+use super::{Action, Client, Event, not_in_metadata};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
@@ -41,11 +41,11 @@ impl Client {
 
     fn connect(&mut self, now: Instant, key: LaneKey) {
         let Some(address) = self.address_of(key.0) else {
-            return self.fail_queued(
-                now,
-                key,
-                &ConnectionError::Unreachable("the broker is not known any more".into()),
-            );
+            // What is built when it is handed out is not in the queue, and its machine has to know.
+            if matches!(key.1, Lane::Produce | Lane::Fetch(_)) {
+                self.unaddressed.insert(key);
+            }
+            return self.fail_queued(now, key, &not_in_metadata());
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.0);

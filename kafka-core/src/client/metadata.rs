@@ -47,6 +47,8 @@ pub(crate) struct Metadata {
     in_flight: bool,
     /// Since when it is asked for and no broker of this cluster has answered.
     unanswered: Option<Instant>,
+    /// Why the last request has no answer.
+    pub(super) last_error: Option<Error>,
     /// Something is known to be out of date.
     stale: bool,
     last_attempt: Option<Instant>,
@@ -309,7 +311,7 @@ impl Metadata {
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed(now, Some(from)))?;
-        self.unanswered = None;
+        (self.unanswered, self.last_error) = (None, None);
         self.turns.answered(from, self.last_attempt.unwrap_or(now));
         let mut changes = Changes::default();
         let witness = Witness { now, broker: from };

@@ -252,6 +252,8 @@ pub struct Client {
     memberships: BTreeMap<u32, Membership>,
     /// Answers that were not given to their owners yet.
     answers: VecDeque<(Owner, Answer)>,
+    /// Lanes to brokers whose address nobody tells.
+    unaddressed: BTreeSet<LaneKey>,
     /// Machines that may have something to say.
     dirty_writers: BTreeSet<u32>,
     dirty_readers: BTreeSet<u32>,
@@ -289,6 +291,7 @@ impl Client {
             readings: BTreeMap::new(),
             memberships: BTreeMap::new(),
             answers: VecDeque::new(),
+            unaddressed: BTreeSet::new(),
             dirty_writers: BTreeSet::new(),
             dirty_readers: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -388,6 +391,8 @@ impl Client {
                 self.pump_writer(now, id);
             } else if let Some(id) = self.dirty_readers.pop_first() {
                 self.pump_reading(now, id);
+            } else if let Some(key) = self.unaddressed.pop_first() {
+                self.broker_failed(now, key, &not_in_metadata());
             } else {
                 break;
             }
@@ -535,9 +540,15 @@ impl Client {
 
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
         let Answer { broker, result, .. } = answer;
-        let (Ok(ResponseKind::Metadata(response)), Some(broker)) = (result, broker) else {
-            self.metadata.failed(now.instant, broker);
-            return self.plan_metadata_retry();
+        let (response, broker) = match (result, broker) {
+            (Ok(ResponseKind::Metadata(response)), Some(broker)) => (response, broker),
+            (result, _) => {
+                self.metadata.failed(now.instant, broker);
+                let error = result.map_or_else(|error| error, |other| requests::unexpected(&other));
+                self.metadata.last_error = Some(error.clone());
+                self.readers_cut_off(now, &error);
+                return self.plan_metadata_retry();
+            }
         };
         match self.metadata.apply(now.instant, broker, response, &self.config) {
             Ok(changes) => {
@@ -672,6 +683,11 @@ impl Client {
     fn snapshot(&self, topic: &str) -> Option<Arc<Topic>> {
         self.metadata.cluster.topic(topic).cloned()
     }
+}
+
+/// A broker that is named as a leader or coordinator, and not among the brokers.
+fn not_in_metadata() -> ConnectionError {
+    ConnectionError::Unreachable("the broker is not in the cluster's metadata".into())
 }
 
 /// A list of codes out of one response, for [`CallSpec::code`].

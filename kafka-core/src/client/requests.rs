@@ -10,7 +10,7 @@ use super::fit::newest;
 use super::lanes::{LaneKey, LaneState, LinkState, Proof, Rank};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
-use super::{Client, Event};
+use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
 use crate::trace::Told;
@@ -90,9 +90,7 @@ impl Client {
             Some(broker) => self.enqueue(now, id, (broker, lane)),
             None => {
                 self.metadata.hint_stale();
-                let error =
-                    ConnectionError::Unreachable("the broker is not in the cluster's metadata".into());
-                self.finish(id, None, Err(error.into()));
+                self.finish(id, None, Err(not_in_metadata().into()));
             }
         }
     }

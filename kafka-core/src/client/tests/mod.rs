@@ -51,6 +51,8 @@ struct Net {
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
     topics: Vec<MetadataResponseTopic>,
+    /// The API that nobody offers.
+    lacking: Option<ApiKey>,
     /// What the broker at a port says instead.
     told_by: BTreeMap<u16, Vec<MetadataResponseTopic>>,
     /// The ports that brokers have moved to, according to all but those at `lagging`.
@@ -101,6 +103,7 @@ impl Net {
             is_mute: false,
             metadata_error: 0,
             coordinator: coordinator(ErrorCode::CoordinatorNotAvailable),
+            lacking: None,
             untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             throttle: Duration::ZERO,
@@ -150,7 +153,7 @@ impl Net {
         }
         self.conns.insert(conn, port);
         // Who closes tells of the broker behind it.
-        let versions = versions(if closes { i16::MAX } else { newest });
+        let versions = versions(if closes { i16::MAX } else { newest }, self.lacking);
         self.input(Input::Connected { conn, versions });
     }
 
@@ -361,14 +364,14 @@ fn start() -> Instant {
 }
 
 /// Everything, and ApiVersions up to this one.
-fn versions(newest: i16) -> Arc<BrokerVersions> {
+fn versions(newest: i16, lacking: Option<ApiKey>) -> Arc<BrokerVersions> {
     let range = |api: &ApiKey| ApiVersion {
         api_key: api.code(),
         min_version: 0,
         max_version: api.latest_stable().min(if *api == ApiKey::ApiVersions { newest } else { i16::MAX }),
         ..ApiVersion::default()
     };
-    let api_keys = ApiKey::ALL.iter().map(range).collect();
+    let api_keys = ApiKey::ALL.iter().filter(|api| Some(**api) != lacking).map(range).collect();
     Arc::new(BrokerVersions::from_response(&ApiVersionsResponse {
         api_keys,
         ..ApiVersionsResponse::default()

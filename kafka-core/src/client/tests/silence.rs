@@ -149,3 +149,43 @@ fn another_cluster_is_told_though_another_trouble_was() {
         }
     }
 }
+
+/// Metadata names a leader, and not where it is to be found.
+#[test]
+fn a_reader_is_told_that_nobody_knows_where_its_leader_is() {
+    for start in [Start::First, Start::At { offset: 5, leader_epoch: -1 }] {
+        let mut net = Net::new();
+        net.untold.insert(2);
+        net.topics = vec![topic("t", 2, 0)];
+        let id = net.lone_reader(partition(start));
+        let told = net.told(id, 120);
+        let [(false, error)] = &told[..] else { panic!("{start:?}: {told:?}") };
+        assert!(error.to_string().contains("not in the cluster's metadata"), "{error}");
+        assert!(net.asked() < 400, "{} requests", net.asked());
+        if start != Start::First {
+            net.untold.clear();
+            net.holes.insert(9002);
+            let limit = net.now.instant + Duration::from_secs(5);
+            let is_connecting = |net: &Net| {
+                net.client.lanes.get((2, Lane::Fetch(id))).is_some_and(|lane| lane.conn().is_some())
+            };
+            while !is_connecting(&net) {
+                assert!(net.step(limit), "it goes on by itself");
+            }
+        }
+    }
+}
+
+/// Something that speaks Kafka's protocol, and not the one API that everything begins with.
+#[test]
+fn a_reader_is_told_that_what_answers_has_no_metadata() {
+    let mut net = Net::new();
+    net.lacking = Some(ApiKey::Metadata);
+    let id = net.lone_reader(whole_topic());
+    let told = net.told(id, 120);
+    let [(true, error)] = &told[..] else { panic!("{told:?}") };
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
+    assert!(
+        net.client.last_trouble().is_some_and(|error| matches!(error.kind(), ErrorKind::Unsupported { .. }))
+    );
+}
