@@ -183,9 +183,8 @@ impl Client {
             let wanted = !self.closed && self.wants_lane(now.instant, key);
             if wanted || self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
                 self.kick(now.instant, key);
-            } else if matches!(key.1, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id))
-            {
-                self.lanes.lanes.remove(&key);
+            } else {
+                self.drop_orphan(key);
             }
         } else {
             self.fail_queued(now.instant, key, error);
@@ -247,6 +246,15 @@ impl Client {
         lane.link = LinkState::Idle;
         if !lane.queue.is_empty() || self.wants_lane(now, key) {
             self.kick(now, key);
+        } else {
+            self.drop_orphan(key);
+        }
+    }
+
+    /// A lane without a connection is kept for what it has learnt, unless its reader is gone.
+    fn drop_orphan(&mut self, key: LaneKey) {
+        if matches!(key.1, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id)) {
+            self.lanes.lanes.remove(&key);
         }
     }
 

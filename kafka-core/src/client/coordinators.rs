@@ -30,6 +30,15 @@ impl Coordinators {
         self.known.entry((kind, key.clone())).or_default()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Forgets what nobody waits for and is not `used`; it can be looked up again.
+    pub(crate) fn forget_unused(&mut self, is_used: impl Fn(CoordinatorKind, &Str) -> bool) {
+        self.known.retain(|(kind, key), c| c.looking || !c.waiting.is_empty() || is_used(*kind, key));
+    }
+
     pub(crate) fn broker(&self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
         self.known.get(&(kind, key.clone()))?.broker
     }

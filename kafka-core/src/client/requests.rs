@@ -12,6 +12,7 @@ use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
+use crate::group::Membership;
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
@@ -19,8 +20,11 @@ use kafka_proto::messages::find_coordinator::Coordinator;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+/// From so many coordinators on those are forgotten that no member of a group needs.
+const MANY_COORDINATORS: usize = 100;
 /// The first version of Metadata that tells the cluster's id.
 const CLUSTER_ID_SINCE: i16 = 2;
 
@@ -141,6 +145,11 @@ impl Client {
     }
 
     fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
+        if self.coordinators.len() >= MANY_COORDINATORS {
+            let groups: BTreeSet<&Str> = self.memberships.values().map(Membership::group).collect();
+            let is_used = |kind, key: &Str| kind == CoordinatorKind::Group && groups.contains(key);
+            self.coordinators.forget_unused(is_used);
+        }
         let coordinator = self.coordinators.entry(kind, key);
         coordinator.waiting.push(id);
         if !std::mem::replace(&mut coordinator.looking, true) {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::client::cluster::TopicPartition;
+use crate::client::lanes::LinkState;
+use crate::client::machine::CoordinatorKind;
 use crate::error::Error;
 use crate::group::CommitOffset;
 use kafka_proto::messages::heartbeat::HeartbeatResponse;
@@ -295,4 +297,33 @@ fn case_u2_what_was_under_way_at_the_end_is_reported() {
         let error = net.client.not_left(&leaving[0], Duration::from_secs(30));
         assert_eq!(error.is_none(), is_replaced, "under way: {is_under_way}: {error:?}");
     }
+}
+
+#[test]
+fn nothing_is_kept_of_groups_that_nobody_needs() {
+    let (mut net, _, _, _) = member(|_| ErrorCode::None);
+    for at in 0..500 {
+        let group = Str::from(format!("group {at}"));
+        net.call_of(Target::Coordinator(CoordinatorKind::Group, group), Duration::from_secs(1));
+        net.run_for(Duration::from_secs(1));
+    }
+    assert!(net.client.coordinators.len() <= 100, "{}", net.client.coordinators.len());
+    assert_eq!(net.client.coordinators.broker(CoordinatorKind::Group, &Str::from("g")), Some(2));
+}
+
+/// The connection is being closed for another reason when the member goes.
+#[test]
+fn nothing_is_kept_of_the_connections_of_a_member_that_is_gone() {
+    let (mut net, id, _, _) = member(|_| ErrorCode::None);
+    let lane = |net: &Net| net.client.lanes.get((2, Lane::Group(id))).map(|lane| lane.link.clone());
+    net.silent.insert(9002);
+    while !matches!(lane(&net), Some(LinkState::Closing(..))) {
+        net.now.instant = net.client.poll_timeout().unwrap();
+        net.input(Input::Timeout);
+        while net.transmit() {}
+    }
+    net.client.remove_reader(net.now, id);
+    net.settle();
+    net.run_for(Duration::from_secs(100));
+    assert!(lane(&net).is_none());
 }

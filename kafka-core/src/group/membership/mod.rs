@@ -206,6 +206,11 @@ impl Membership {
         }
     }
 
+    /// The id of the group.
+    pub(crate) fn group(&self) -> &Str {
+        &self.config.group_id
+    }
+
     /// The topics whose metadata the client must keep: this member's, and as leader also the other members'.
     pub fn topics(&self) -> &[Str] {
         &self.watched
