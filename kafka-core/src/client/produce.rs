@@ -70,9 +70,14 @@ impl Client {
 
     /// What writers looked for long ago, or what this one ever did, is not asked for any more.
     pub(super) fn forget_tried(&mut self, is_over: impl Fn(u32, Instant) -> bool) {
-        for ((_, topic), _) in self.tried.extract_if(.., |(id, _), at| is_over(*id, *at)) {
-            self.metadata.unwant(&topic);
-        }
+        let metadata = &mut self.metadata;
+        self.tried.retain(|(id, topic), at| {
+            let is_kept = !is_over(*id, *at);
+            if !is_kept {
+                metadata.unwant(topic);
+            }
+            is_kept
+        });
     }
 
     /// The slots of a topic whose snapshot is known.

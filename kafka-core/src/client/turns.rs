@@ -40,7 +40,7 @@ impl Turns {
         let known = candidates.clone().filter(|broker| self.asked.contains_key(broker));
         let of_known = self.first(known);
         match of_known {
-            Some(broker) if attempt > FEW && attempt % FEW != 0 => Some(broker),
+            Some(broker) if attempt > FEW && !attempt.is_multiple_of(FEW) => Some(broker),
             _ => self.first(candidates),
         }
     }
