@@ -62,6 +62,7 @@ impl Client {
 
     /// The wait before attempt `attempt` of something, 0 being the first retry.
     pub(crate) fn backoff(&mut self, attempt: u32) -> Duration {
+        self.stats.retries += 1;
         self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max)
     }
 
