@@ -103,7 +103,8 @@ impl Client {
         }
         lane.link = LinkState::Up(conn);
         lane.versions = Some(Arc::clone(&versions));
-        (lane.last_used, lane.is_hopeless, lane.refused_at) = (now.instant, false, None);
+        (lane.last_used, lane.is_hopeless, lane.is_unreachable) = (now.instant, false, false);
+        lane.refused_at = None;
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         let (broker, lane) = (self.broker_name(key.0), key.1);
@@ -146,6 +147,7 @@ impl Client {
         let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.is_hopeless = !error.is_retriable() && !may_be_old;
+        lane.is_unreachable = !is_set_up;
         self.lost(now, key, &error, &unanswered);
     }
 
@@ -214,6 +216,7 @@ impl Client {
                 lane.link = LinkState::Closing(conn, reason);
             }
             LinkState::Connecting(_) => {
+                lane.is_unreachable = reason != ConnectionError::ClosedByClient;
                 self.lanes.conns.remove(&conn);
                 self.timers.stop(&Timer::Conn(conn));
                 self.lost(now, key, &reason, &[]);

@@ -26,6 +26,8 @@ pub(crate) struct LaneState {
     pub(crate) last_error: Option<ConnectionError>,
     /// What stands against it will not heal by itself: a foreign service at the address.
     pub(crate) is_hopeless: bool,
+    /// The last attempt to connect failed.
+    pub(crate) is_unreachable: bool,
     /// While it connects: the other side has accepted.
     pub(crate) is_accepted: bool,
     /// Where its connection leads, or the last one led.
@@ -76,6 +78,7 @@ impl LaneState {
             failures: 0,
             last_error: None,
             is_hopeless: false,
+            is_unreachable: false,
             is_accepted: false,
             address: None,
             is_draining: false,
@@ -104,9 +107,9 @@ impl LaneState {
         }
     }
 
-    /// Attempts to connect have failed since there was a connection that served.
+    /// The last attempt to connect failed, or the next one waits.
     pub(crate) fn has_fallen(&self) -> bool {
-        self.is_hopeless || (self.failures > 0 && self.up().is_none())
+        self.is_hopeless || self.is_unreachable || self.link == LinkState::Backoff
     }
 
     pub(crate) fn is_muted(&self, now: Instant) -> bool {

@@ -36,7 +36,7 @@ pub(crate) struct Metadata {
     /// The ids that topics had before those they have, or before they were deleted. None of them comes back, unless it was a
     /// mistake.
     former: BTreeMap<Str, Uuid>,
-    /// Who was asked since the last answer that left nothing open: others may know more.
+    /// Who is asked next where something is open: others may know more.
     turns: Turns,
     /// Topics that answers refused for good.
     refused: BTreeMap<Str, Error>,
@@ -292,6 +292,13 @@ impl Metadata {
         self.left_open();
     }
 
+    /// Somebody names a partition that its topic is not known to have. Another broker than the last may know it.
+    pub(crate) fn miss_partition(&mut self) {
+        if !self.stale {
+            self.left_open();
+        }
+    }
+
     /// Something is left open that another answer may settle.
     pub(crate) fn left_open(&mut self) {
         self.stale = true;
@@ -334,10 +341,7 @@ impl Metadata {
         open |= self.keep_leaders(&before);
         match open {
             true => self.left_open(),
-            false => {
-                self.attempts = 0;
-                self.turns.end();
-            }
+            false => self.attempts = 0,
         }
         self.stale |= !self.news.is_empty();
         Ok(changes)
@@ -378,6 +382,7 @@ impl Metadata {
         }
         let before = std::mem::replace(&mut self.cluster.nodes, told);
         self.doubts.keep_addresses(|broker| self.cluster.nodes.contains_key(&broker));
+        self.turns.keep(|broker| self.cluster.nodes.contains_key(&broker));
         before
     }
 

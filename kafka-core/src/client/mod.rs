@@ -491,6 +491,12 @@ impl Client {
         self.metadata.unwant(name);
     }
 
+    /// Somebody names a partition that its topic is not known to have.
+    pub(crate) fn partition_missed(&mut self, now: Now) {
+        self.metadata.miss_partition();
+        self.settle(now);
+    }
+
     /// What is known of topics seems to be out of date.
     pub(crate) fn refresh_metadata(&mut self) {
         self.metadata.hint_stale();

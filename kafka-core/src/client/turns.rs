@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// After so many attempts another broker than before is asked only once in so many.
+/// Once so many brokers were asked another one is asked only at each so manieth attempt.
 const FEW: u32 = 5;
 /// A broker that did not answer is passed over for so many times what it took to find out.
 const PATIENCE: u32 = 4;
@@ -30,18 +30,17 @@ impl Turns {
         self.asked.insert(broker, now + now.saturating_duration_since(asked) * PATIENCE);
     }
 
-    /// Nothing is open any more.
-    pub(crate) fn end(&mut self) {
-        self.asked.clear();
+    /// Of brokers that are gone nothing is kept.
+    pub(crate) fn keep(&mut self, is_known: impl Fn(i32) -> bool) {
+        self.asked.retain(|broker, _| is_known(*broker));
     }
 
     /// The one of the candidates whose turn it is for this attempt.
     pub(crate) fn next(&self, candidates: impl Iterator<Item = i32> + Clone, attempt: u32) -> Option<i32> {
         let known = candidates.clone().filter(|broker| self.asked.contains_key(broker));
-        let of_known = self.first(known);
-        match of_known {
-            Some(broker) if attempt > FEW && !attempt.is_multiple_of(FEW) => Some(broker),
-            _ => self.first(candidates),
+        match known.clone().count() >= FEW as usize && !attempt.is_multiple_of(FEW) {
+            true => self.first(known),
+            false => self.first(candidates),
         }
     }
 
@@ -75,8 +74,9 @@ mod tests {
     fn each_is_asked_in_its_turn() {
         let mut turns = Turns::default();
         assert_eq!(round(&mut turns, 3, 7, begin()), [1, 2, 3, 1, 2, 3, 1]);
-        turns.end();
         assert_eq!(round(&mut turns, 1, 3, begin()), [1, 1, 1]);
+        turns.keep(|broker| broker == 2);
+        assert_eq!(turns.next(1..=3, 1), Some(1), "it is another one by now");
         assert_eq!(turns.next(0..0, 1), None);
     }
 

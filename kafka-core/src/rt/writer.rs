@@ -2,12 +2,12 @@
 
 use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
-use super::wait::{TopicWait, after, ended, until};
+use super::wait::{Alarm, TopicWait, after, ended, until};
 use crate::client::TopicState;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{
-    Accumulator, Charge, Clock, Delivered, Delivery, ProducerStats, Refused, SendError, Slot, Ticket,
+    Accumulator, Charge, Clock, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot, Ticket,
     TopicSlots, Waited, WriterConfig,
 };
 use kafka_proto::Str;
@@ -107,6 +107,7 @@ impl Writer {
 
     /// Takes a message into its partition's batch and gives a [`Delivery`] that tells what becomes of it. Waits only for
     /// room in the writer's memory, and for the topic's metadata where that is not known yet; both end with the delivery timeout.
+    /// A partition that the message names, and that its topic is not known to have, is waited for as long as an unknown topic.
     ///
     /// # Errors
     /// The message was not taken, so it is not written.
@@ -160,7 +161,7 @@ impl Writer {
                 })?)
             }
         };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
+        let slot = self.inner.place(&slots, message).await?;
         self.inner.send_to(&slots, &slot, message, patience).await
     }
 
@@ -172,6 +173,11 @@ impl Writer {
     ) -> Option<Message> {
         let now = self.inner.handle.now();
         for message in messages {
+            if message.partition.is_some()
+                && matches!(self.known(&message), Ok(Known::Slots(slots)) if slots.lacks(&message))
+            {
+                return Some(message);
+            }
             match self.try_take(now, &message) {
                 Ok(delivery) => results.push(Ok(delivery)),
                 Err(TrySendReason::Failed(error)) => results.push(Err(error)),
@@ -343,6 +349,29 @@ impl Inner {
         let mut wait = pin!(TopicWait::new(self.handle.shared(), topic, deadline));
         wait.as_mut().await.map_err(SendError::not_written)?;
         self.slots(topic).ok_or_else(|| SendError::not_written(Error::new(ErrorKind::Closed)))
+    }
+
+    /// The partition of a message. One that it names, and that its topic is not known to have, may be new: it is waited for as long
+    /// as a topic is.
+    async fn place(&self, slots: &TopicSlots, message: &Message) -> Result<Placed, SendError> {
+        let (mut until, mut attempt) = (None, 0);
+        loop {
+            let refused = match self.accumulator.balance(slots, message) {
+                Err(error) if slots.lacks(message) => error,
+                result => return result,
+            };
+            let now = self.handle.now();
+            let (grace, wait) = self.handle.with(|state| {
+                state.core.partition_missed(now);
+                (state.core.config().unknown_topic_grace, state.core.backoff(attempt))
+            });
+            let until = *until.get_or_insert(now.instant + grace);
+            if now.instant >= until {
+                return Err(refused);
+            }
+            attempt += 1;
+            Alarm::new(self.handle.shared(), until.min(now.instant + wait)).await;
+        }
     }
 
     fn try_learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, TrySendReason> {

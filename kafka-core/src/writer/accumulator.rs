@@ -377,6 +377,12 @@ impl TopicSlots {
         self.view().slots.get(partition).cloned()
     }
 
+    /// Whether the message names a partition that the topic is not known to have.
+    pub(crate) fn lacks(&self, message: &Message) -> bool {
+        let count = || self.view().slots.len();
+        message.partition.and_then(|partition| usize::try_from(partition).ok()).is_some_and(|p| p >= count())
+    }
+
     fn view(&self) -> Arc<View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

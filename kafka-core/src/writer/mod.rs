@@ -26,7 +26,7 @@ pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
-pub(crate) use accumulator::{Accumulator, Clock, Refused, Slot, TopicSlots, Waited};
+pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlots, Waited};
 #[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};

@@ -447,3 +447,27 @@ fn case_a2_a_topic_that_was_made_and_may_not_be_seen() {
         assert_eq!(made[1].1.as_ref().unwrap_err().code(), Some(ErrorCode::TopicAlreadyExists));
     });
 }
+
+/// A topic that has grown is not asked about for minutes otherwise.
+#[test]
+fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).build().unwrap();
+        writer.send(to(0, "a")).await.unwrap().await.unwrap();
+        sim.with(|cluster, _| cluster.grow_topic("t", 4).unwrap());
+        let begun = sim.elapsed();
+        let sent = writer.send_all([to(2, "b"), to(3, "c"), to(0, "d")]).await;
+        for (delivery, partition) in sent.into_iter().zip([2, 3, 0]) {
+            assert_eq!(delivery.unwrap().await.unwrap().partition, partition);
+        }
+        assert!(sim.elapsed() - begun < secs(1));
+
+        // One that does not exist is as wrong as before, and asked for no faster than the backoff.
+        let (begun, asked) = (sim.elapsed(), sim.requests(ApiKey::Metadata));
+        let error = writer.send(to(7, "e")).await.unwrap_err();
+        assert!(matches!(error.error.kind(), ErrorKind::Balancer(_)), "{error}");
+        assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(5)));
+        assert!(sim.requests(ApiKey::Metadata) - asked < 20);
+    });
+}
