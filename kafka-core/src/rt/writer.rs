@@ -361,10 +361,15 @@ impl Inner {
                 result => return result,
             };
             let now = self.handle.now();
-            let (grace, wait) = self.handle.with(|state| {
+            let (is_over, grace, wait) = self.handle.with(|state| {
                 state.core.partition_missed(now);
-                (state.core.config().unknown_topic_grace, state.core.backoff(attempt))
+                let grace = state.core.config().unknown_topic_grace;
+                (state.is_shut_down(), grace, state.core.backoff(attempt))
             });
+            // Nothing is waited for any more.
+            if is_over || self.accumulator.is_closed() {
+                return Err(SendError::not_written(Error::new(ErrorKind::Closed)));
+            }
             let until = *until.get_or_insert(now.instant + grace);
             if now.instant >= until {
                 return Err(refused);

@@ -469,5 +469,11 @@ fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
         assert!(matches!(error.error.kind(), ErrorKind::Balancer(_)), "{error}");
         assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(5)));
         assert!(sim.requests(ApiKey::Metadata) - asked < 20);
+
+        // Nor is it waited for once the client is closed.
+        let begun = sim.elapsed();
+        client.close(secs(1)).await;
+        let error = writer.send(to(7, "f")).await.unwrap_err();
+        assert_eq!((error.error.kind(), sim.elapsed() - begun < secs(2)), (&ErrorKind::Closed, true));
     });
 }
