@@ -209,12 +209,6 @@ pub enum ConnectionError {
     /// What answers there does not speak Kafka's protocol.
     #[error("the other side does not speak Kafka's protocol ({0})")]
     NotKafka(String),
-    /// The broker wants authentication first.
-    #[error("the broker demands SASL authentication")]
-    SaslRequired,
-    /// The broker's and our versions of an API do not meet.
-    #[error("no common version of {0}")]
-    NoCommonVersion(&'static str),
     /// The answer to another request came.
     #[error("response out of order: correlation id {got} in place of {expected}")]
     Correlation {
@@ -398,11 +392,10 @@ impl ConnectionError {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::SaslRequired => Fault::Caller,
+            Self::TlsListener | Self::HttpServer | Self::NotKafka(_) => Fault::Caller,
             Self::ClosedDuringSetup | Self::ClosedAfterSetup | Self::OtherCluster { .. } => Fault::Caller,
             Self::Correlation { .. }
             | Self::FrameLength(_)
-            | Self::NoCommonVersion(_)
             | Self::Undecodable(_) => Fault::Broker,
             _ => Fault::Environment,
         }
@@ -427,8 +420,6 @@ impl ConnectionError {
             Self::TlsListener
                 | Self::HttpServer
                 | Self::NotKafka(_)
-                | Self::SaslRequired
-                | Self::NoCommonVersion(_)
                 | Self::OtherCluster { .. }
         )
     }

@@ -62,12 +62,11 @@ fn connection(error: &ConnectionError) -> &'static str {
         ClosedDuringSetup | TlsListener => {
             "use the port of a plaintext listener; this version does not speak TLS"
         }
-        ClosedAfterSetup | SaslRequired => "use a listener without SASL; this version cannot authenticate",
+        ClosedAfterSetup => "use a listener without SASL; this version cannot authenticate",
         ClosedUnanswered => {
             "try again; if it lasts, look at the broker's log, and lower request_bytes where a proxy takes smaller requests only"
         }
         HttpServer | NotKafka(_) => "use the address of a Kafka broker",
-        NoCommonVersion(_) => "use a broker of Kafka 0.10 or newer",
         FrameLength(_) => {
             "look for a proxy or a foreign service at this address; raise max_response_bytes where responses are so large"
         }

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use crate::error::{Error, Result};
+use crate::link::SOFTWARE;
 use kafka_proto::Str;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub struct ClientConfig {
     /// Where to begin.
     pub bootstrap: Vec<Address>,
-    /// The name that brokers log and count quotas by.
+    /// The name that brokers log and count quotas by. A builder gives the program's name where none is set.
     pub client_id: Str,
     /// From handing a request out to its response.
     pub request_timeout: Duration,
@@ -46,7 +47,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             bootstrap: Vec::new(),
-            client_id: Str::from_static("kafka-rs"),
+            client_id: Str::from_static(SOFTWARE),
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(60),

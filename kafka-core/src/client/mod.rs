@@ -696,7 +696,7 @@ fn not_in_metadata() -> ConnectionError {
     ConnectionError::Unreachable("the broker is not in the cluster's metadata".into())
 }
 
-/// A list of codes out of one response, for [`CallSpec::code`].
+/// For [`CallSpec::code`]: a response whose errors the caller looks at itself.
 pub(crate) fn no_code(_: &ResponseKind) -> kafka_proto::error_code::ErrorCode {
     kafka_proto::error_code::ErrorCode::None
 }

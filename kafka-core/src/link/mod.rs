@@ -28,6 +28,9 @@ use setup::Setup;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// What a client calls itself at brokers (KIP-511), whichever adapter it runs on.
+pub(crate) const SOFTWARE: &str = "kafka-core";
+
 /// A connection of a client, numbered in the order of being asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);

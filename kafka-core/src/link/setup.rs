@@ -3,6 +3,7 @@
 //! A broker that does not know our version answers in version 0 with UNSUPPORTED_VERSION and, since 2.4, the range it
 //! does know. Brokers that close instead are asked again with version 0 on the next connection, by the client.
 
+use super::SOFTWARE;
 use super::versions::BrokerVersions;
 use crate::error::ConnectionError;
 use kafka_proto::error_code::ErrorCode;
@@ -49,7 +50,7 @@ impl Setup {
         self.state = State::Asked(version, correlation_id);
         self.attempts += 1;
         let request = ApiVersionsRequest {
-            client_software_name: Str::from_static("kafka-rs"),
+            client_software_name: Str::from_static(SOFTWARE),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
             ..ApiVersionsRequest::default()
         };

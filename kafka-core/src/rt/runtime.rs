@@ -3,10 +3,12 @@
 use super::conn::{Inbound, Outbound};
 use crate::client::machine::Now;
 use crate::error::{ConnectionError, Error};
+use crate::link::SOFTWARE;
 use kafka_proto::Str;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -23,6 +25,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// A number that differs from client to client.
     fn seed(&self) -> u64;
+
+    /// The program's name, by which brokers know its clients unless they are given another one.
+    fn program(&self) -> Str {
+        let path = std::env::args_os().next().map(PathBuf::from);
+        let name = path.as_deref().and_then(Path::file_stem).map(|name| name.to_string_lossy());
+        name.filter(|name| !name.is_empty()).map_or(Str::from_static(SOFTWARE), |name| Str::from(&*name))
+    }
 
     /// Both clocks.
     fn now(&self) -> Now;

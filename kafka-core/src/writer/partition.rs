@@ -202,7 +202,7 @@ impl PartitionSender {
             || self.queue.iter().any(|p| p.batch.number < number && p.stamp.is_some())
     }
 
-    /// A stamped batch will not be sent again: what becomes of its sequence (P1, P2, P8).
+    /// A stamped batch will not be sent again: what becomes of its sequence.
     pub(crate) fn give_up(&mut self, pending: &Pending) {
         let Some((identity, sequence)) = pending.stamp else { return };
         if self.identity != Some(identity) {
@@ -284,7 +284,7 @@ impl PartitionSender {
     }
 }
 
-/// Sequences wrap from 2^31 - 1 to 0 (P11).
+/// Sequences wrap from 2^31 - 1 to 0.
 pub(crate) fn add_sequence(sequence: i32, count: u32) -> i32 {
     ((i64::from(sequence) + i64::from(count)) & i64::from(i32::MAX)) as i32
 }

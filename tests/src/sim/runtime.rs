@@ -242,6 +242,10 @@ impl Runtime for SimRuntime {
         Err(Error::new(ErrorKind::Misuse("a simulated world must be named")))
     }
 
+    fn program(&self) -> Str {
+        Str::from_static("simulation")
+    }
+
     fn seed(&self) -> u64 {
         self.world().net.chance.below(u64::MAX)
     }

@@ -16,13 +16,20 @@ use std::time::Duration;
 pub struct ClientBuilder<R> {
     addresses: String,
     config: ClientConfig,
+    client_id: Option<Str>,
     seed: Option<u64>,
     runtime: Option<R>,
 }
 
 impl<R: Runtime> ClientBuilder<R> {
     pub(in crate::rt) fn new(addresses: &str) -> Self {
-        Self { addresses: addresses.to_owned(), config: ClientConfig::default(), seed: None, runtime: None }
+        Self {
+            addresses: addresses.to_owned(),
+            config: ClientConfig::default(),
+            client_id: None,
+            seed: None,
+            runtime: None,
+        }
     }
 
     /// The runtime to run on, where it is not the one around the call.
@@ -31,9 +38,9 @@ impl<R: Runtime> ClientBuilder<R> {
         self
     }
 
-    /// The name that brokers log and count quotas by. Default `kafka-rs`.
+    /// The name that brokers log and count quotas by. Default: the name of the program.
     pub fn client_id(mut self, id: impl Into<Str>) -> Self {
-        self.config.client_id = id.into();
+        self.client_id = Some(id.into());
         self
     }
 
@@ -120,6 +127,7 @@ impl<R: Runtime> ClientBuilder<R> {
             Some(runtime) => runtime,
             None => R::current()?,
         };
+        config.client_id = self.client_id.unwrap_or_else(|| runtime.program());
         config.seed = self.seed.unwrap_or_else(|| runtime.seed());
         config.validate()?;
         let (clock, wall) = (runtime.clone(), runtime.clone());
