@@ -8,7 +8,7 @@
 //! use std::time::Duration;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder("localhost:9092").connect()?;
+//! let client = Client::builder("localhost:9092").allow_auto_topic_creation(true).connect()?;
 //! let writer = client.writer("orders").build()?;
 //! writer.write_messages([Message::new("hello").key("k")])?; // waits for the acks
 //! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room

@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder("localhost:9092").connect().await?;
+//! let client = Client::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
 //! let writer = client.writer("orders").build()?;
 //! writer.write_messages([Message::new("hello").key("k")]).await?; // waits for the acks
 //! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
