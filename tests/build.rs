@@ -21,12 +21,15 @@ fn main() {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (line, program) in programs(&text) {
             let name = format!("program_{}", list.lines().count());
-            let program = program.replace(ADDRESS, "&*super::brokers()");
-            modules += &format!("mod {name} {{\n{program}\npub(super) fn run() -> super::Ended {{ {} }}\n}}\n", run(&program));
+            let program = program.replace(ADDRESS, "&super::brokers()");
+            modules += &format!(
+                "mod {name} {{\n{program}\npub(super) fn run() -> super::Ended {{ {} }}\n}}\n",
+                run(&program)
+            );
             list += &format!("(\"{document}:{line}\", {name}::run),\n");
         }
     }
-    let code = format!("{modules}const PROGRAMS: &[(&str, fn() -> Ended)] = &[\n{list}];\n");
+    let code = format!("{modules}const PROGRAMS: &[Program] = &[\n{list}];\n");
     let out = env::var_os("OUT_DIR").map(|dir| Path::new(&dir).join("programs.rs"));
     let written = out.map(|out| fs::write(out, code));
     assert!(matches!(written, Some(Ok(()))), "{written:?}");

@@ -3,7 +3,6 @@
 //! The client itself is [`kafka_core`]; its handles are the same as on every other runtime, without the `async`:
 //!
 //! ```no_run
-//! use kafka_blocking::reader::Reset;
 //! use kafka_blocking::{Client, Message};
 //! use std::time::Duration;
 //!
@@ -14,7 +13,7 @@
 //! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room
 //! println!("{:?}", delivery.wait()?);
 //!
-//! let mut reader = client.reader("orders").group("billing").reset(Reset::First).build()?;
+//! let mut reader = client.reader("orders").group("billing").build()?;
 //! while let Some(message) = reader.fetch_message()? {
 //!     reader.commit_messages([&message])?;
 //! }

@@ -394,9 +394,7 @@ impl ConnectionError {
         match self {
             Self::TlsListener | Self::HttpServer | Self::NotKafka(_) => Fault::Caller,
             Self::ClosedDuringSetup | Self::ClosedAfterSetup | Self::OtherCluster { .. } => Fault::Caller,
-            Self::Correlation { .. }
-            | Self::FrameLength(_)
-            | Self::Undecodable(_) => Fault::Broker,
+            Self::Correlation { .. } | Self::FrameLength(_) | Self::Undecodable(_) => Fault::Broker,
             _ => Fault::Environment,
         }
     }
@@ -415,13 +413,7 @@ impl ConnectionError {
 
     /// Whether another attempt may succeed by itself.
     pub fn is_retriable(&self) -> bool {
-        !matches!(
-            self,
-            Self::TlsListener
-                | Self::HttpServer
-                | Self::NotKafka(_)
-                | Self::OtherCluster { .. }
-        )
+        !matches!(self, Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::OtherCluster { .. })
     }
 }
 

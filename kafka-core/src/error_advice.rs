@@ -29,7 +29,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "seek to a position that exists, or choose an offset reset policy"
         }
         ErrorKind::NoOffset => {
-            "choose where to begin by the reader's reset: first, last, or a time; a notice says that this was done"
+            "seek to where the partition is to be read from, or choose a start: first, last, or a time"
         }
         ErrorKind::Truncated { .. } => {
             "seek to the first offset that differs, or choose an offset reset policy"

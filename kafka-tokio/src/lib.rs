@@ -4,7 +4,6 @@
 //! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
 //!
 //! ```no_run
-//! use kafka_tokio::reader::Reset;
 //! use kafka_tokio::{Client, Message};
 //! use std::time::Duration;
 //!
@@ -15,7 +14,7 @@
 //! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
 //! println!("{:?}", delivery.await?);
 //!
-//! let mut reader = client.reader("orders").group("billing").reset(Reset::First).build()?;
+//! let mut reader = client.reader("orders").group("billing").build()?;
 //! while let Some(message) = reader.fetch_message().await? {
 //!     reader.commit_messages([&message]).await?;
 //! }

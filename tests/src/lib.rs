@@ -36,7 +36,6 @@
 //! # A test without a runtime
 //!
 //! ```
-//! use kafka_blocking::reader::Reset;
 //! use kafka_blocking::{Client, Message};
 //! use kafka_testkit::Cluster;
 //!
@@ -49,7 +48,7 @@
 //!     writer.write_messages(["one", "two"].map(Message::new)).unwrap();
 //!
 //!     for expected in ["one", "two"] {
-//!         let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
+//!         let mut reader = client.reader("orders").group("billing").build().unwrap();
 //!         let order = reader.fetch_message().unwrap().unwrap();
 //!         assert_eq!(order.value.as_deref(), Some(expected.as_bytes()));
 //!         reader.commit_messages([&order]).unwrap();

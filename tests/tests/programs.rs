@@ -13,6 +13,9 @@ const BROKERS: &str = "BROKERS";
 /// One that has not read what it wrote by then hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
+/// Where a program stands, and how it is run.
+type Program = (&'static str, fn() -> Ended);
+
 /// How a program ends by itself.
 type Ended = Result<(), String>;
 
@@ -69,9 +72,8 @@ fn start(name: &str, brokers: &str) -> Child {
 fn has_done_its_work(cluster: &Cluster) -> bool {
     let logs = (0..6).map(|partition| (partition, cluster.log("orders", partition).len() as i64));
     let written: Vec<(i32, i64)> = logs.filter(|(_, count)| *count > 0).collect();
-    let is_committed = |(partition, count): &(i32, i64)| {
-        cluster.committed("billing", "orders", *partition) == Some(*count)
-    };
+    let is_committed =
+        |(partition, count): &(i32, i64)| cluster.committed("billing", "orders", *partition) == Some(*count);
     !written.is_empty() && written.iter().all(is_committed)
 }
 

@@ -48,7 +48,7 @@ impl Client {
 
     fn begin_leaving(&mut self, now: Now, id: u32) -> Option<Leaving> {
         let group = match self.reader_subscription(id)? {
-            Subscription::Group(config, _) => Some(config.group_id.clone()),
+            Subscription::Group(config, ..) => Some(config.group_id.clone()),
             _ => None,
         };
         self.commit_marks(now, id);

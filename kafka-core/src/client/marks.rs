@@ -184,7 +184,7 @@ impl Client {
 
     fn send_marks(&mut self, now: Now, id: u32) -> Option<()> {
         let (assignment, offsets) = self.reader_marks(id)?.take()?;
-        let Subscription::Group(config, _) = self.reader_subscription(id)? else { return None };
+        let Subscription::Group(config, ..) = self.reader_subscription(id)? else { return None };
         let deadline = now.instant + config.commit_timeout;
         let membership = self.memberships.get_mut(&id)?;
         let commit = membership.commit(now, assignment, offsets.clone(), deadline, &self.metadata.cluster);

@@ -30,8 +30,18 @@ pub enum Subscription {
     Topic(Str, Start),
     /// These partitions, each from its place.
     Partitions(Vec<(TopicPartition, Start)>),
-    /// What the group gives this member of these topics.
-    Group(Arc<GroupConfig>, Vec<Str>),
+    /// What the group gives this member of these topics; what it has committed nothing of, from here.
+    Group(Arc<GroupConfig>, Vec<Str>, Start),
+}
+
+impl Subscription {
+    /// Where a partition begins of which nothing else is known.
+    fn start(&self) -> Start {
+        match self {
+            Self::Topic(_, start) | Self::Group(.., start) => *start,
+            Self::Partitions(_) => Start::First,
+        }
+    }
 }
 
 /// A reader before it is made.
@@ -160,7 +170,7 @@ impl Client {
                 reading.wanted.dedup();
                 reading.machine.assign(now, 0, partitions);
             }
-            Subscription::Group(config, topics) => {
+            Subscription::Group(config, topics, _) => {
                 let mut membership = Membership::new(id, config, self.random.next());
                 membership.subscribe(now, topics);
                 self.memberships.insert(id, membership);
@@ -433,19 +443,19 @@ impl Client {
     }
 
     fn group_event(&mut self, now: Now, id: u32, event: GroupEvent) {
-        if let Some(Subscription::Group(group, _)) = self.readings.get(&id).map(|r| &r.subscription) {
+        if let Some(Subscription::Group(group, ..)) = self.readings.get(&id).map(|r| &r.subscription) {
             self.traces.group(&group.group_id, &event);
         }
         let item = match event {
             GroupEvent::Assigned { assignment, partitions, .. } => {
                 let Some(reading) = self.readings.get_mut(&id) else { return };
-                let (names, starts) = starts(partitions);
+                let (names, starts) = starts(partitions, reading.subscription.start());
                 reading.machine.assign(now, assignment, starts);
                 ReaderItem::Assigned { assignment, partitions: names }
             }
             GroupEvent::AssignedMore { assignment, partitions } => {
                 let Some(reading) = self.readings.get_mut(&id) else { return };
-                let (names, starts) = starts(partitions);
+                let (names, starts) = starts(partitions, reading.subscription.start());
                 reading.machine.assign_more(starts);
                 ReaderItem::Assigned { assignment, partitions: names }
             }
@@ -536,7 +546,7 @@ impl Client {
     /// Tells a member of topics that cannot be had, once until they can. While partitions of a topic are assigned, they tell.
     fn report_missing(&mut self, id: u32) {
         let Some(reading) = self.readings.get_mut(&id).filter(|r| r.grows && !r.closing) else { return };
-        let Subscription::Group(_, topics) = &reading.subscription else { return };
+        let Subscription::Group(_, topics, _) = &reading.subscription else { return };
         let mut items = Vec::new();
         for name in topics {
             match self.metadata.topic(name, &self.config) {
@@ -661,7 +671,7 @@ impl Client {
     /// The coordinator of this group cannot be found for the moment.
     pub(super) fn group_cut_off(&mut self, now: Now, kind: CoordinatorKind, group: &Str, error: &Error) {
         let is_member = |reading: &Reading| match &reading.subscription {
-            Subscription::Group(config, _) => kind == CoordinatorKind::Group && config.group_id == *group,
+            Subscription::Group(config, ..) => kind == CoordinatorKind::Group && config.group_id == *group,
             _ => false,
         };
         let readers = self.readings.iter().filter(|(_, reading)| is_member(reading));
@@ -717,11 +727,11 @@ impl Client {
 /// Partitions, and where reading of each begins.
 fn starts(
     restored: Vec<(TopicPartition, Option<CommittedOffset>)>,
+    without: Start,
 ) -> (Vec<TopicPartition>, Vec<(TopicPartition, Start)>) {
-    let start =
-        |committed: Option<CommittedOffset>| Start::Committed(committed.map(|c| (c.offset, c.leader_epoch)));
+    let at = |c: CommittedOffset| Start::At { offset: c.offset, leader_epoch: c.leader_epoch.max(-1) };
     let names = restored.iter().map(|(tp, _)| tp.clone()).collect();
-    (names, restored.into_iter().map(|(tp, committed)| (tp, start(committed))).collect())
+    (names, restored.into_iter().map(|(tp, committed)| (tp, committed.map_or(without, at))).collect())
 }
 
 pub(super) type Commits = BTreeMap<(u32, u64), u64>;

@@ -49,8 +49,9 @@ pub enum Start {
     },
     /// At the first record of this time or later, in ms since 1970; at the end where there is none. It cannot be negative.
     Time(i64),
-    /// At the committed offset with its leader epoch; where nothing was committed, as [`ReaderConfig::reset`] says.
-    Committed(Option<(i64, i32)>),
+    /// Only where the group has committed: what it has committed nothing of is an error, [`NoOffset`](ErrorKind::NoOffset). In a
+    /// group only.
+    Committed,
 }
 
 impl Start {
@@ -270,7 +271,11 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
     pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        start.validate().map_err(|error| error.partition(&tp.topic, tp.partition))?;
+        let refused = |error: Error| error.partition(&tp.topic, tp.partition);
+        start.validate().map_err(refused)?;
+        if start == Start::Committed {
+            return Err(refused(Error::new(ErrorKind::Misuse("what was committed is no place to seek to"))));
+        }
         if let Some(out) = self.out.take_if(|out| out.cursor == id) {
             out.ticket.revoke();
         }
@@ -481,8 +486,7 @@ impl ReaderMachine {
             Start::Last => cursor.begin(Want::Last),
             Start::Time(ms) => cursor.begin(Want::Time(ms)),
             Start::At { offset, leader_epoch } => cursor.begin_at(offset, leader_epoch),
-            Start::Committed(Some((offset @ 0.., leader_epoch))) => cursor.begin_at(offset, leader_epoch),
-            Start::Committed(_) => return self.reset(id, ErrorKind::NoOffset),
+            Start::Committed => return self.halt(id, ErrorKind::NoOffset.into()),
         }
         self.update(id);
     }

@@ -78,7 +78,7 @@ impl Reader {
         let now = handle.now();
         let config = spec.config.clone();
         let (in_group, commit_timeout) = match &spec.subscription {
-            Subscription::Group(group, _) => (true, group.commit_timeout),
+            Subscription::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
         let marks = Arc::new(Marks::new(interval));

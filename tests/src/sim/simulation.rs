@@ -136,7 +136,6 @@ impl SimulationBuilder {
 ///
 /// ```
 /// use kafka_core::Message;
-/// use kafka_core::reader::Reset;
 /// use kafka_core::rt::{Event, Reader};
 /// use kafka_testkit::sim::{SimClient, Simulation};
 /// use std::time::{Duration, Instant};
@@ -149,7 +148,7 @@ impl SimulationBuilder {
 /// }
 ///
 /// fn member(client: &SimClient) -> Reader {
-///     let reader = client.reader("orders").group("billing").reset(Reset::First);
+///     let reader = client.reader("orders").group("billing");
 ///     reader.session_timeout(Duration::from_secs(45)).build().unwrap()
 /// }
 ///

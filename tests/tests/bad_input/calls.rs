@@ -400,6 +400,8 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("start", |r| r.start(Start::Time(-3)));
     refused("start", |r| r.start(Start::Time(-1)).partition(0));
     refused("start", |r| r.start(Start::At { offset: -1, leader_epoch: -1 }));
+    refused("start", |r| r.start(Start::Committed));
+    refused("start", |r| r.group("g").start(Start::Time(-1)));
     refused("auto_commit_interval", |r| r.auto_commit_interval(Duration::MAX));
     refused("group_id", |r| r.group(""));
     refused("assignors", |r| r.group("g").assignors(Vec::new()));

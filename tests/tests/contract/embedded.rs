@@ -105,27 +105,6 @@ pub(crate) async fn old_releases<A: Adapter>(_: &Target) {
     }
 }
 
-/// What the programs of the README do, the first time that they run.
-pub(crate) async fn the_programs_of_the_readme_begin_with_nothing<A: Adapter>(_: &Target) {
-    let cluster =
-        Cluster::builder().nodes(3).configure(|config| config.auto_create_topics = true).start().unwrap();
-    let client = A::client(&cluster.bootstrap()).allow_auto_topic_creation(true).connect().await.unwrap();
-    let writer = client.writer("orders").build().unwrap();
-    writer.write_messages([Message::new("hello").key("k")]).await.unwrap();
-    writer.send(Message::new("pipelined")).await.unwrap().await.unwrap();
-    let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
-    for _ in 0..2 {
-        let message = message(&mut reader).await;
-        reader.commit_messages([&message]).await.unwrap();
-    }
-    assert!(client.close(LONG).await.is_clean());
-    let readme = include_str!("../../../README.md");
-    let programs = readme.matches("```rust,no_run").count();
-    for line in [".allow_auto_topic_creation(true)", r#".group("billing").reset(Reset::First)"#] {
-        assert_eq!(readme.matches(line).count(), programs, "{line}");
-    }
-}
-
 pub(crate) async fn a_member_comes_back_after_any_heartbeat_error<A: Adapter>(target: &Target) {
     use kafka_core::ErrorCode;
     let cluster = target.embedded();

@@ -7,7 +7,7 @@ use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::group::assignor::{Member, Topics};
 use kafka_core::group::{Assignor, RoundRobin};
-use kafka_core::reader::Reset;
+use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Reader, ReaderBuilder, Runtime};
 use kafka_core::{Bytes, Message, Str};
 use std::collections::{BTreeMap, BTreeSet};
@@ -316,16 +316,26 @@ pub(crate) async fn a_slow_handler_keeps_its_partitions<A: Adapter>(target: &Tar
     reader.close(LONG).await.unwrap();
 }
 
-pub(crate) async fn nothing_committed_is_an_error_by_default<A: Adapter>(target: &Target) {
+pub(crate) async fn where_nothing_is_committed_a_group_begins_at_its_start<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
-    let (topic, group) = (target.topic(&client, "no-offset", 1).await, unique("group"));
-    write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..3)).await;
-    let mut reader = client.reader(topic.clone()).group(group).build().unwrap();
+    let topic = target.topic(&client, "no-offset", 1).await;
+    let writer = client.writer(topic.clone()).build().unwrap();
+    write(&writer, numbered(1, 0..3)).await;
+    let member = || client.reader(topic.clone()).group(unique("group"));
+
+    let mut reader = member().build().unwrap();
+    assert_eq!(number(&message(&mut reader).await), 0, "the first offset by default");
+    reader.close(LONG).await.unwrap();
+
+    let mut reader = member().start(Start::At { offset: 2, leader_epoch: -1 }).build().unwrap();
+    assert_eq!(number(&message(&mut reader).await), 2);
+    reader.close(LONG).await.unwrap();
+
+    let mut reader = member().start(Start::Committed).build().unwrap();
     let error = error_of(reader.fetch_message().await);
     assert!(matches!(error.kind(), ErrorKind::NoOffset), "{error}");
     assert_eq!(error.context().topic.as_deref(), Some(&*topic));
-    let partition = TopicPartition::new(topic, 0);
-    reader.seek(&partition, kafka_core::reader::Start::First).unwrap();
+    reader.seek(&TopicPartition::new(topic, 0), Start::First).unwrap();
     assert_eq!(number(&message(&mut reader).await), 0);
     reader.close(LONG).await.unwrap();
 }

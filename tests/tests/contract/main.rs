@@ -145,7 +145,7 @@ macro_rules! suite {
                     Embedded an_assignor_may_use_the_client,
                     Any a_stale_commit_is_an_error,
                     Embedded a_slow_handler_keeps_its_partitions,
-                    Any nothing_committed_is_an_error_by_default;
+                    Any where_nothing_is_committed_a_group_begins_at_its_start;
                 faults:
                     Alone a_broker_dies_while_writing,
                     Alone a_broker_dies_while_reading,
@@ -168,7 +168,6 @@ macro_rules! suite {
                     Embedded an_idle_client_keeps_quiet,
                     Embedded one_busy_partition_among_idle_ones,
                     Embedded old_releases,
-                    Embedded the_programs_of_the_readme_begin_with_nothing,
                     Embedded a_member_comes_back_after_any_heartbeat_error;
             }
         }

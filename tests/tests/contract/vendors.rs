@@ -16,7 +16,6 @@ const NOT_IDEMPOTENT: &[Profile] = &[EventHubs, Redpanda];
 #[rustfmt::skip]
 const LEFT_OUT: &[(&[Profile], &str, &str)] = &[
     (EVERY, "embedded::old_releases", "it starts clusters of its own"),
-    (EVERY, "embedded::the_programs_of_the_readme_begin_with_nothing", "it starts a cluster of its own"),
     (EVERY, "faults::all_brokers_gone_and_back", "the connection is gone whoever the broker was"),
     (EVERY, "groups::a_slow_handler_keeps_its_partitions", "it is about the application's time, and takes three seconds"),
     (NOT_IDEMPOTENT, "faults::a_broker_dies_while_writing", "it requires idempotence, which is not offered"),

@@ -116,7 +116,11 @@ fn member_of(
     let (reader, group) = net.client.reader_defaults();
     let spec = ReaderSpec {
         config: Arc::new(reader),
-        subscription: Subscription::Group(Arc::new(GroupConfig { group_id: "g".into(), ..group }), names),
+        subscription: Subscription::Group(
+            Arc::new(GroupConfig { group_id: "g".into(), ..group }),
+            names,
+            crate::reader::Start::First,
+        ),
     };
     let marks = Arc::new(Marks::new(Duration::from_secs(5)));
     let id = net.client.add_reader(net.now, spec, Arc::default(), marks.clone());

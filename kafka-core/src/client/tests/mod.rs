@@ -790,7 +790,11 @@ fn told_in_group(net: &mut Net, topics: &[&str], seconds: &[u64]) -> Vec<Vec<Rea
     let topics = topics.iter().map(|t| Str::from(*t)).collect();
     let spec = ReaderSpec {
         config: Arc::new(net.client.reader_defaults().0),
-        subscription: Subscription::Group(Arc::new(GroupConfig::new("g")), topics),
+        subscription: Subscription::Group(
+            Arc::new(GroupConfig::new("g")),
+            topics,
+            crate::reader::Start::First,
+        ),
     };
     let id = net.client.add_reader(net.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
     net.settle();

@@ -131,7 +131,7 @@ fn a_topic_that_brokers_do_not_have_when_they_come_is_told_after_its_grace() {
 #[test]
 fn another_cluster_is_told_though_another_trouble_was() {
     let at = Start::At { offset: 5, leader_epoch: -1 };
-    let group = Subscription::Group(Arc::new(GroupConfig::new("g")), vec!["t".into()]);
+    let group = Subscription::Group(Arc::new(GroupConfig::new("g")), vec!["t".into()], Start::First);
     for subscription in [whole_topic(), partition(Start::First), partition(at), group] {
         for knows_topic in [false, true] {
             let mut net = if knows_topic { Net::knowing(topic("t", 1, 0)) } else { Net::connected() };

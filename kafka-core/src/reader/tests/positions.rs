@@ -76,21 +76,17 @@ fn a_failed_question_is_asked_again_after_a_while() {
 }
 
 #[test]
-fn without_a_committed_offset_the_policy_decides_and_tells() {
-    let mut rig = Rig::new();
-    rig.topic(&[(1, 5), (1, 5), (1, 5)]);
-    rig.assign([Start::Committed(Some((40, 3))), Start::Committed(None), Start::Committed(Some((-1, -1)))]);
-    assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
-    for partition in [1, 2] {
+fn where_only_committed_offsets_will_do_a_partition_without_one_is_an_error_of_its_own() {
+    for reset in [Reset::Error, Reset::First] {
+        let mut rig = Rig::with(|config| config.reset = reset);
+        rig.topic(&[(1, 5), (1, 5)]);
+        rig.assign([Start::At { offset: 40, leader_epoch: 3 }, Start::Committed]);
+        assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
         let error = rig.take_error();
-        assert_eq!((error.kind(), error.context().partition), (&ErrorKind::NoOffset, Some(partition)));
+        assert_eq!((error.kind(), error.context().partition), (&ErrorKind::NoOffset, Some(1)));
+        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        assert_eq!(rig.machine.position(&tp(1)), Some(7));
     }
-
-    let mut rig = Rig::with(|config| config.reset = Reset::First);
-    rig.topic(&[(1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::Committed(None))]);
-    assert_eq!(rig.take_notice().kind(), &ErrorKind::NoOffset);
-    assert_eq!(rig.ask_offsets().1.topics[0].partitions[0].timestamp, -2);
 }
 
 #[test]
@@ -282,7 +278,7 @@ fn case_d5_a_time_before_1970_is_never_asked_for() {
     }
     let epoch = Start::At { offset: 5, leader_epoch: -2 };
     assert!(epoch.validate().is_err());
-    for start in [Start::Time(0), at(0), at(i64::MAX), Start::Committed(None), Start::First, Start::Last] {
+    for start in [Start::Time(0), at(0), at(i64::MAX), Start::Committed, Start::First, Start::Last] {
         assert!(start.validate().is_ok());
     }
 }

@@ -81,8 +81,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin without a group. Default the first offset. Offsets and times cannot be negative. Ignored in a group,
-    /// which begins at its committed offsets, or else where [`reset`](Self::reset) says.
+    /// Where to begin; in a group only with what it has committed nothing of. Default the first offset. Offsets and times cannot be
+    /// negative. kafka-go: `StartOffset`. Java: `auto.offset.reset`, which is [`reset`](Self::reset) as well.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
@@ -146,7 +146,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// What happens where there is no position: a group has committed none, or the log no longer has it. Default an error.
+    /// What happens where the log does not have the position any more, or not yet. Default an error.
     pub fn reset(mut self, reset: Reset) -> Self {
         self.config.reset = reset;
         self
@@ -249,10 +249,11 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         }
         if self.in_group {
             self.group.validate()?;
+            self.start.validate().map_err(|error| Error::config("start", error.kind().to_string()))?;
             if !self.partitions.is_empty() {
                 return Err(Error::config("partition", "is the group's to choose"));
             }
-            return Ok(Subscription::Group(Arc::new(self.group.clone()), self.topics.clone()));
+            return Ok(Subscription::Group(Arc::new(self.group.clone()), self.topics.clone(), self.start));
         }
         if let Some(setting) = self.needs_group {
             return Err(Error::config(setting, "means nothing without a group"));
@@ -261,6 +262,9 @@ impl<R: From<Reader>> ReaderBuilder<R> {
             return Err(Error::config("topic", "several topics need a group"));
         };
         self.start.validate().map_err(|error| Error::config("start", error.kind().to_string()))?;
+        if self.start == Start::Committed {
+            return Err(Error::config("start", "at what was committed means nothing without a group"));
+        }
         if self.partitions.iter().any(|p| *p < 0) {
             return Err(Error::config("partition", "must not be negative"));
         }

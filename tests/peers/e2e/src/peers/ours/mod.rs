@@ -21,7 +21,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use kafka_smol::{AsyncStd, Smol};
 use kafka_tokio::group::GroupConfig;
-use kafka_tokio::reader::Reset;
+use kafka_tokio::reader::{Reset, Start};
 use kafka_tokio::Compression;
 use kafka_tokio::rt::{ReaderBuilder, WriterBuilder};
 use kafka_tokio::writer::{Acks, Idempotence};
@@ -108,8 +108,9 @@ fn reader_settings<R: From<kafka_tokio::rt::Reader>>(
     reset: Reset,
     b: ReaderBuilder<R>,
 ) -> Result<ReaderBuilder<R>> {
+    let b = b.start(if reset == Reset::First { Start::First } else { Start::Last });
     let b = match c.group.as_str() {
-        "none" => b.start(if reset == Reset::First { kafka_tokio::reader::Start::First } else { kafka_tokio::reader::Start::Last }),
+        "none" => b,
         "classic" => b.group_config(GroupConfig::new(c.group_id())).reset(reset),
         _ => return unsupported("ours has no KIP-848 groups"),
     };
