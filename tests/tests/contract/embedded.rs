@@ -3,7 +3,6 @@
 use crate::adapter::Adapter;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{message, number, numbered, read, write};
-use kafka_core::Message;
 use kafka_core::reader::Reset;
 use kafka_core::writer::Manual;
 use kafka_proto::ApiKey;
