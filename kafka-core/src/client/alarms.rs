@@ -1,31 +1,35 @@
 //! Deadlines of the handles: a future that must end at a time, whatever else happens.
 
+use super::Client;
+use super::promises::{OpId, Outcome, Promises};
 use super::timers::Timer;
-use super::{Client, Event};
 use std::time::Instant;
 
+/// The time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rung;
+
+impl Outcome for Rung {
+    fn promises(client: &mut Client) -> &mut Promises<Self> {
+        &mut client.alarms
+    }
+
+    fn give_up(client: &mut Client, id: OpId) {
+        client.alarms.forget(id);
+        client.timers.stop(&Timer::Alarm(id));
+    }
+}
+
 impl Client {
-    /// [`Event::Call`] tells when the time has come.
-    pub(crate) fn set_alarm(&mut self, at: Instant) -> u64 {
-        let id = self.next_id();
+    /// Promises to tell when the time has come.
+    pub(crate) fn set_alarm(&mut self, at: Instant) -> OpId {
+        let id = self.next_op();
+        self.alarms.make(id);
         self.timers.set(Timer::Alarm(id), at);
-        self.alarms.insert(id, false);
         id
     }
 
-    pub(crate) fn alarm_rang(&self, id: u64) -> bool {
-        self.alarms.get(&id).copied().unwrap_or(true)
-    }
-
-    pub(crate) fn stop_alarm(&mut self, id: u64) {
-        self.alarms.remove(&id);
-        self.timers.stop(&Timer::Alarm(id));
-    }
-
-    pub(super) fn ring(&mut self, id: u64) {
-        if let Some(rang) = self.alarms.get_mut(&id) {
-            *rang = true;
-            self.announce(Event::Call(id));
-        }
+    pub(super) fn ring(&mut self, id: OpId) {
+        self.keep(id, Rung);
     }
 }

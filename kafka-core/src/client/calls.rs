@@ -1,9 +1,10 @@
 //! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
 
+use super::Client;
 use super::machine::{Answer, Ask, Lane, Now, Target};
+use super::promises::{OpId, Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
-use super::{Client, Event};
 use crate::error::{Error, ErrorKind};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
@@ -30,15 +31,25 @@ pub(crate) struct Call {
     deadline: Instant,
     attempts: u32,
     last: Option<Error>,
-    result: Option<Result<ResponseKind, Error>>,
+}
+
+impl Outcome for Result<ResponseKind, Error> {
+    fn promises(client: &mut Client) -> &mut Promises<Self> {
+        &mut client.responses
+    }
+
+    fn give_up(client: &mut Client, id: OpId) {
+        client.cancel_call(id);
+    }
 }
 
 impl Client {
-    /// Makes a call; [`Event::Call`] tells when [`take_call`](Self::take_call) has its result.
-    pub fn call(&mut self, now: Now, spec: CallSpec) -> u64 {
-        let id = self.next_id();
+    /// Makes a call; [`Key::Op`](super::Key::Op) tells when [`take_call`](Self::take_call) has its result.
+    pub fn call(&mut self, now: Now, spec: CallSpec) -> OpId {
+        let id = self.next_op();
+        self.responses.make(id);
         let deadline = now.instant + spec.timeout.unwrap_or(self.config.call_timeout);
-        let call = Call { spec, started: now.instant, deadline, attempts: 0, last: None, result: None };
+        let call = Call { spec, started: now.instant, deadline, attempts: 0, last: None };
         self.calls.insert(id, call);
         self.timers.set(Timer::CallDeadline(id), deadline);
         self.call_attempt(now, id);
@@ -47,17 +58,17 @@ impl Client {
     }
 
     /// The result of a call, once; the call is over then.
-    pub fn take_call(&mut self, id: u64) -> Option<Result<ResponseKind, Error>> {
-        self.calls.get(&id)?.result.as_ref()?;
-        self.calls.remove(&id)?.result
+    pub fn take_call(&mut self, id: OpId) -> Option<Result<ResponseKind, Error>> {
+        self.take(id)
     }
 
     /// Nobody waits for the call any more. What was not sent yet is not sent.
-    pub fn cancel_call(&mut self, id: u64) {
-        self.calls.remove(&id);
-        self.timers.stop(&Timer::CallDeadline(id));
-        self.timers.stop(&Timer::CallRetry(id));
-        self.cancel_requests(|owner| *owner == Owner::Call(id));
+    pub fn cancel_call(&mut self, id: OpId) {
+        self.responses.forget(id);
+        if self.calls.contains_key(&id) {
+            self.end_call(id);
+            self.cancel_requests(|owner| *owner == Owner::Call(id));
+        }
     }
 
     /// The wait before attempt `attempt` of something, 0 being the first retry.
@@ -66,7 +77,7 @@ impl Client {
         self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max)
     }
 
-    pub(super) fn call_attempt(&mut self, now: Now, id: u64) {
+    pub(super) fn call_attempt(&mut self, now: Now, id: OpId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.attempts += 1;
         let left = call.deadline.saturating_duration_since(now.instant);
@@ -80,11 +91,8 @@ impl Client {
         self.ask(now.instant, Owner::Call(id), ask);
     }
 
-    pub(super) fn call_answered(&mut self, now: Now, id: u64, answer: Answer) {
+    pub(super) fn call_answered(&mut self, now: Now, id: OpId, answer: Answer) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if call.result.is_some() {
-            return;
-        }
         let error = match answer.result {
             Ok(response) => match (call.spec.code)(&response) {
                 code if code.is_retriable() || code == ErrorCode::NotController => Error::broker(code),
@@ -114,11 +122,8 @@ impl Client {
         }
     }
 
-    pub(super) fn call_deadline(&mut self, id: u64) {
+    pub(super) fn call_deadline(&mut self, id: OpId) {
         let Some(call) = self.calls.get(&id) else { return };
-        if call.result.is_some() {
-            return;
-        }
         let met = call.last.clone().or_else(|| self.trouble_of_call(id));
         let after = call.deadline.duration_since(call.started);
         let error = match met {
@@ -139,7 +144,7 @@ impl Client {
         trouble.or(met)
     }
 
-    fn trouble_of_call(&self, id: u64) -> Option<Error> {
+    fn trouble_of_call(&self, id: OpId) -> Option<Error> {
         let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
         match request {
             Some(request) => self.trouble_of(request),
@@ -175,12 +180,14 @@ impl Client {
         }
     }
 
-    fn call_done(&mut self, id: u64, result: Result<ResponseKind, Error>) {
+    fn call_done(&mut self, id: OpId, result: Result<ResponseKind, Error>) {
+        self.end_call(id);
+        self.keep(id, result);
+    }
+
+    fn end_call(&mut self, id: OpId) {
+        self.calls.remove(&id);
         self.timers.stop(&Timer::CallDeadline(id));
         self.timers.stop(&Timer::CallRetry(id));
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.result = Some(result);
-            self.announce(Event::Call(id));
-        }
     }
 }

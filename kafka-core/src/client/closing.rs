@@ -6,6 +6,7 @@
 //! * A client that nobody holds any more waits for its members to leave their groups, for [`LINGER`] at most.
 
 use super::machine::Now;
+use super::promises::OpId;
 use super::subscriptions::Subscription;
 use super::timers::Timer;
 use super::{Client, Event, Writers};
@@ -25,7 +26,7 @@ pub(crate) struct Leaving {
     reader: u32,
     group: Str,
     /// Of what was handled and not committed yet.
-    commits: Vec<u64>,
+    commits: Vec<OpId>,
 }
 
 impl Client {
@@ -65,9 +66,9 @@ impl Client {
 
     /// What of a reader's end was not done in this time.
     pub(crate) fn not_left(&mut self, leaving: &Leaving, after: Duration) -> Option<Error> {
-        let ended: Vec<_> = leaving.commits.iter().filter_map(|commit| self.take_commit(*commit)).collect();
+        let ended: Vec<_> = leaving.commits.iter().filter_map(|commit| self.take(*commit)).collect();
         let error = match self.has_left(leaving) {
-            true => ended.into_iter().find_map(Result::err)?,
+            true => ended.into_iter().find_map(|ended: Result<(), Error>| ended.err())?,
             false => {
                 Error::new(ErrorKind::TimedOut { after, last: self.last_trouble() }).api(ApiKey::LeaveGroup)
             }

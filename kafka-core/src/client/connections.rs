@@ -12,7 +12,7 @@ use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneKey, LaneState, LinkState, Proof};
 use super::machine::{Lane, Now};
 use super::timers::Timer;
-use super::{Action, Client, Event, not_in_metadata};
+use super::{Action, Client, Event, Key, not_in_metadata};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
@@ -29,7 +29,7 @@ impl Client {
             LinkState::Idle => self.connect(now, key),
             LinkState::Up(conn) if !lane.announced && !lane.is_muted(now) => {
                 lane.announced = true;
-                self.events.push_back(Event::Transmit(conn));
+                self.events.push_back(Event::Wake(Key::Conn(conn)));
             }
             _ => {}
         }

@@ -23,16 +23,20 @@ pub mod machine;
 mod marks;
 mod metadata;
 mod produce;
+mod promises;
 pub(crate) mod random;
 pub(crate) mod requests;
 mod subscriptions;
 mod timers;
 mod turns;
 
+pub(crate) use alarms::Rung;
 pub use calls::CallSpec;
 pub(crate) use closing::Leaving;
 pub(crate) use marks::{Mark, Marks};
 pub use metadata::TopicState;
+pub use promises::OpId;
+pub(crate) use promises::Outcome;
 pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
 
 use crate::error::{ConnectionError, Error};
@@ -49,13 +53,14 @@ use kafka_proto::{ResponseKind, Str, Uuid};
 use lanes::{LaneKey, Lanes};
 use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use metadata::Metadata;
+use promises::Promises;
 use random::Random;
 use requests::{Owner, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use subscriptions::{CommitResults, Commits, Reading};
+use subscriptions::{Commits, Reading};
 use timers::{Timer, Timers};
 
 /// How long a broker is waited for that could not be reached, where others can.
@@ -170,21 +175,27 @@ impl Job {
     }
 }
 
+/// What can be waited for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Key {
+    /// [`Client::poll_transmit`] may have something for this connection.
+    Conn(ConnId),
+    /// The outcome of an operation can be taken, such as that of a [call](Client::take_call).
+    Op(OpId),
+    /// A reader may have something to take, or has ended.
+    Reader(u32),
+    /// One of the readers has ended.
+    AnyReader,
+    /// [`Client::topic`] may answer otherwise than before.
+    Topic(Str),
+}
+
 /// A hint that something is to be had.
 #[derive(Debug)]
 pub enum Event {
-    /// [`Client::poll_transmit`] may have something for this connection.
-    Transmit(ConnId),
-    /// [`Client::take_call`] has the result.
-    Call(u64),
-    /// [`Client::topic`] may answer otherwise than before.
-    Topic(Str),
-    /// `Client::reader_take` may have something.
-    Readable(u32),
-    /// A commit's outcome can be taken.
-    Committed(u64),
-    /// A reader has left its group.
-    ReaderClosed(u32),
+    /// Whoever waits for this shall look again.
+    Wake(Key),
     /// Assignors are to be asked outside the lock; [`Input::Assigned`] brings what they say.
     Assignor(u32, AssignorCall),
     /// The batch's outcome is set.
@@ -238,10 +249,11 @@ pub struct Client {
     lanes: Lanes,
     requests: BTreeMap<RequestId, Request>,
     coordinators: Coordinators,
-    calls: BTreeMap<u64, Call>,
-    alarms: BTreeMap<u64, bool>,
+    calls: BTreeMap<OpId, Call>,
+    responses: Promises<Result<ResponseKind, Error>>,
+    alarms: Promises<Rung>,
     commits: Commits,
-    commit_results: CommitResults,
+    committed: Promises<Result<(), Error>>,
     orphans: BTreeSet<u32>,
     writers: BTreeMap<u32, Producer>,
     /// Topics that writers looked for and have not found, and when they looked last.
@@ -281,9 +293,10 @@ impl Client {
             requests: BTreeMap::new(),
             coordinators: Coordinators::default(),
             calls: BTreeMap::new(),
-            alarms: BTreeMap::new(),
+            responses: Promises::default(),
+            alarms: Promises::default(),
             commits: BTreeMap::new(),
-            commit_results: BTreeMap::new(),
+            committed: Promises::default(),
             orphans: BTreeSet::new(),
             writers: BTreeMap::new(),
             tried: BTreeMap::new(),
@@ -591,7 +604,7 @@ impl Client {
     }
 
     fn topic_changed(&mut self, now: Now, topic: &Str) {
-        self.announce(Event::Topic(topic.clone()));
+        self.announce(Event::Wake(Key::Topic(topic.clone())));
         self.topic_changed_for_writers(now, topic);
         self.topic_changed_for_readers(now, topic);
     }
@@ -657,7 +670,7 @@ impl Client {
 
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
-        self.calls.is_empty()
+        self.responses.is_empty()
             && self
                 .requests
                 .values()

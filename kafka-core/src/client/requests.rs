@@ -9,6 +9,7 @@ use super::coordinators::find;
 use super::fit::newest;
 use super::lanes::{LaneKey, LaneState, LinkState, Proof, Rank};
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
+use super::promises::OpId;
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
@@ -33,7 +34,7 @@ const CLUSTER_ID_SINCE: i16 = 2;
 pub(crate) enum Owner {
     Metadata,
     Coordinator(CoordinatorKind, Str),
-    Call(u64),
+    Call(OpId),
     Reader(u32, u64),
     Group(u32, u64),
     Writer(u32, u64),
@@ -234,7 +235,7 @@ impl Client {
     }
 
     /// The next request for a connection; `None` when there is nothing, and the task has to wait for
-    /// [`Event::Transmit`].
+    /// [`Key::Conn`](super::Key::Conn).
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
         let transmit = self.next_transmit(now, conn);
         if transmit.is_none()

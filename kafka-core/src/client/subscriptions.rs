@@ -8,9 +8,10 @@
 
 use super::lanes::LaneKey;
 use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
+use super::promises::{OpId, Outcome, Promises};
 use super::requests::Owner;
 use super::timers::Timer;
-use super::{Client, Event, Marks};
+use super::{Client, Event, Key, Marks};
 use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
@@ -284,7 +285,7 @@ impl Client {
         assignment: u32,
         offsets: Vec<CommitOffset>,
         deadline: Instant,
-    ) -> Result<u64, Error> {
+    ) -> Result<OpId, Error> {
         let Some(inner) = self.commit_by_call(now, id, assignment, offsets, deadline) else {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
@@ -295,25 +296,14 @@ impl Client {
     }
 
     /// Somebody will take the outcome of a membership's commit.
-    pub(super) fn expect_commit(&mut self, id: u32, inner: u64) -> u64 {
-        let commit = self.next_id();
+    pub(super) fn expect_commit(&mut self, id: u32, inner: u64) -> OpId {
+        let commit = self.next_op();
         self.commits.insert((id, inner), commit);
-        self.commit_results.insert(commit, None);
+        self.committed.make(commit);
         commit
     }
 
-    /// The outcome of a commit, once.
-    pub(crate) fn take_commit(&mut self, commit: u64) -> Option<Result<(), Error>> {
-        self.commit_results.get(&commit)?.as_ref()?;
-        self.commit_results.remove(&commit).flatten()
-    }
-
-    /// Nobody waits for a commit's outcome any more; it goes its way.
-    pub(crate) fn forget_commit(&mut self, commit: u64) {
-        self.commit_results.remove(&commit);
-    }
-
-    /// Stops reading; with a group, commits what was handled and leaves it. [`Event::ReaderClosed`] tells when that is done.
+    /// Stops reading; with a group, commits what was handled and leaves it. [`Key::Reader`] tells when that is done.
     pub(crate) fn close_reader(&mut self, now: Now, id: u32) {
         self.commit_marks(now, id);
         let Some(reading) = self.readings.get_mut(&id) else { return };
@@ -352,7 +342,8 @@ impl Client {
         if let Some(reading) = self.readings.remove(&id) {
             reading.wanted.iter().for_each(|topic| self.metadata.unwant(topic));
             self.discard(reading);
-            self.announce(Event::ReaderClosed(id));
+            self.announce(Event::Wake(Key::Reader(id)));
+            self.announce(Event::Wake(Key::AnyReader));
         }
         let lost: Vec<(u32, u64)> =
             self.commits.keys().filter(|(reader, _)| *reader == id).copied().collect();
@@ -390,7 +381,7 @@ impl Client {
         }
         self.timers.set_option(Timer::Reader(id), timeout);
         if readable {
-            self.announce(Event::Readable(id));
+            self.announce(Event::Wake(Key::Reader(id)));
         }
         for ask in asks {
             self.ask(now.instant, Owner::Reader(id, ask.tag), ask);
@@ -491,7 +482,7 @@ impl Client {
         }
         reading.queue.push_back(item);
         reading.urgent.store(true, Ordering::Release);
-        self.announce(Event::Readable(id));
+        self.announce(Event::Wake(Key::Reader(id)));
     }
 
     /// Tells, once until some are taken, that what the application has marked is refused.
@@ -506,9 +497,8 @@ impl Client {
     fn commit_ended(&mut self, now: Now, key: (u32, u64), result: Result<(), Error>) {
         self.marks_ended(now, key, &result, self.commits.contains_key(&key));
         let Some(commit) = self.commits.remove(&key) else { return };
-        if let Some(slot) = self.commit_results.get_mut(&commit) {
-            *slot = Some(result);
-            self.announce(Event::Committed(commit));
+        if !mutant!("commit_not_woken") {
+            self.keep(commit, result);
         }
     }
 
@@ -734,5 +724,15 @@ fn starts(
     (names, restored.into_iter().map(|(tp, committed)| (tp, committed.map_or(without, at))).collect())
 }
 
-pub(super) type Commits = BTreeMap<(u32, u64), u64>;
-pub(super) type CommitResults = BTreeMap<u64, Option<Result<(), Error>>>;
+pub(super) type Commits = BTreeMap<(u32, u64), OpId>;
+
+impl Outcome for Result<(), Error> {
+    fn promises(client: &mut Client) -> &mut Promises<Self> {
+        &mut client.committed
+    }
+
+    /// It goes its way all the same.
+    fn give_up(client: &mut Client, id: OpId) {
+        client.committed.forget(id);
+    }
+}

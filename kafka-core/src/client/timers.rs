@@ -1,6 +1,7 @@
 //! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
 
 use super::machine::{CoordinatorKind, Lane};
+use super::promises::OpId;
 use crate::link::{ConnId, RequestId};
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +25,11 @@ pub(crate) enum Timer {
     /// A coordinator is to be looked up again.
     Coordinator(CoordinatorKind, Str),
     /// A call waits before its next attempt.
-    CallRetry(u64),
+    CallRetry(OpId),
     /// A call is over.
-    CallDeadline(u64),
+    CallDeadline(OpId),
     /// A deadline of a handle.
-    Alarm(u64),
+    Alarm(OpId),
     /// A writer's linger, retry or expiry.
     Writer(u32),
     /// A reader's own timers.

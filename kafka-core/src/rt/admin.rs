@@ -5,7 +5,7 @@
 //! * What the controller took is not sent again because of what it did not take.
 
 use super::client::Client;
-use super::wait::{Alarm, TopicWait, call};
+use super::wait::{TopicWait, alarm, call};
 use crate::client::cluster::Node;
 use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
@@ -192,7 +192,7 @@ impl<R> Client<R> {
                 break;
             }
             self.handle.with(|state| state.core.refresh_metadata());
-            Alarm::new(self.handle.shared(), at).await;
+            alarm(self.handle.shared(), at).await;
         }
         let after = self.handle.now().instant.saturating_duration_since(begun);
         for name in open {
@@ -252,7 +252,7 @@ impl<R> Client<R> {
             let backoff = self.handle.with(|state| state.core.backoff(attempt));
             attempt += 1;
             let again = (self.handle.now().instant + backoff).min(deadline);
-            Alarm::new(self.handle.shared(), again).await;
+            alarm(self.handle.shared(), again).await;
         }
     }
 

@@ -3,9 +3,10 @@
 //! The client's lock is taken to fetch a request and to give an answer, never while anything is encoded, decoded,
 //! compressed or checksummed.
 
+use super::outbox::EndHook;
 use super::runtime::Stream;
-use super::shared::{EndHook, Shared};
-use crate::client::Input;
+use super::shared::Shared;
+use crate::client::{Input, Key};
 use crate::error::ConnectionError;
 use crate::link::{Answered, ConnId, LinkInbound, LinkOutbound, MAX_SLICES, Received, Transmit, Unanswered};
 use kafka_proto::Bytes;
@@ -156,7 +157,7 @@ impl Outbound {
             match state.core.poll_transmit(now, self.conn) {
                 Some(transmit) => Ok(Poll::Ready(transmit)),
                 None => {
-                    state.await_transmit(self.conn, cx);
+                    state.wait(Key::Conn(self.conn), cx);
                     Ok(Poll::Pending)
                 }
             }
@@ -169,7 +170,7 @@ impl Outbound {
             if state.is_ending(self.conn) {
                 return Err(ConnectionError::ClosedByClient);
             }
-            state.await_transmit(self.conn, cx);
+            state.wait(Key::Conn(self.conn), cx);
             Ok(())
         })
     }

@@ -3,7 +3,7 @@
 use super::conn::{Inbound, Outbound, lost};
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Shared};
-use crate::client::{Action, Input};
+use crate::client::{Action, Input, Key};
 use crate::error::ConnectionError;
 use crate::link::{ConnId, LinkConfig, Unanswered, link};
 use kafka_proto::Str;
@@ -192,7 +192,7 @@ async fn unless_ended<T>(
     poll_fn(|cx| {
         let ended = shared.with(|state| {
             if !state.is_ending(conn) {
-                state.await_transmit(conn, cx);
+                state.wait(Key::Conn(conn), cx);
                 return false;
             }
             true

@@ -1,7 +1,7 @@
 //! The client's lock, and who is woken because of what happens under it.
 
 use super::shared::{DriverWaker, Handle, Shared};
-use super::wait::{Alarm, BatchWait};
+use super::wait::{Alarm, BatchWait, alarm};
 use crate::client::Input;
 use crate::client::config::ClientConfig;
 use crate::client::machine::Now;
@@ -56,7 +56,7 @@ impl World {
     }
 
     fn alarm(&self, ms: u64) -> Alarm {
-        Alarm::new(&self.shared, self.start + MS * ms as u32)
+        alarm(&self.shared, self.start + MS * ms as u32)
     }
 }
 
@@ -71,7 +71,7 @@ fn a_nearer_deadline_wakes_the_driver() {
         let near: Vec<_> = [500, 20]
             .map(|ms| {
                 let (shared, at) = (world.shared.clone(), world.start + MS * ms);
-                thread::spawn(move || block_on(Alarm::new(&shared, at)))
+                thread::spawn(move || block_on(alarm(&shared, at)))
             })
             .into();
         near.into_iter().for_each(|near| near.join().unwrap());
@@ -92,7 +92,7 @@ fn the_end_wakes_all_who_wait() {
         let waits: Vec<_> = (0..2)
             .map(|_| {
                 let (shared, at) = (world.shared.clone(), world.start + MS * 100_000);
-                thread::spawn(move || block_on(Alarm::new(&shared, at)))
+                thread::spawn(move || block_on(alarm(&shared, at)))
             })
             .collect();
         let other = handle.clone();
@@ -113,7 +113,7 @@ fn a_dropped_wait_takes_nobody_along() {
         let dropped = {
             let (shared, at) = (world.shared.clone(), world.start + MS * 10);
             thread::spawn(move || {
-                let mut alarm = pin!(Alarm::new(&shared, at));
+                let mut alarm = pin!(alarm(&shared, at));
                 let _ = poll_once(|cx| alarm.as_mut().poll(cx));
             })
         };

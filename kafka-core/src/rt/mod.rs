@@ -10,12 +10,14 @@ mod conn;
 mod driver;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod outbox;
 mod probe;
 mod reader;
 mod runtime;
 mod shared;
 mod streams;
 mod wait;
+mod waits;
 mod writer;
 
 pub(crate) use builder::AUTO_COMMIT_INTERVAL;

@@ -1,9 +1,9 @@
 //! The handle that reads.
 
-use super::shared::{BudgetWaker, DriverWaker, Handle, closed};
-use super::wait::{after, until};
+use super::shared::{BudgetWaker, DriverWaker, Handle};
+use super::wait::{Ticketed, after, until};
 use crate::client::cluster::TopicPartition;
-use crate::client::{Mark, Marks, ReaderItem, ReaderSpec, Subscription};
+use crate::client::{Key, Mark, Marks, ReaderItem, ReaderSpec, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
 use crate::message::Message;
@@ -11,8 +11,7 @@ use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -283,7 +282,7 @@ impl Reader {
             if state.is_shut_down() || !state.core.has_reader(id) {
                 return Poll::Ready(None);
             }
-            state.await_reader(id, cx);
+            state.wait(Key::Reader(id), cx);
             Poll::Pending
         });
         if revoked.is_some() || matches!(item, Poll::Ready(Some(ReaderItem::Lost { .. }))) {
@@ -338,7 +337,7 @@ impl Reader {
             let deadline = now.instant + self.commit_timeout;
             state.core.reader_commit(now, self.id, assignment, offsets, deadline)
         })?;
-        CommitWait { handle: &self.handle, commit }.await
+        Ticketed::new(self.handle.shared(), commit).await
     }
 
     fn offsets_of<'a>(
@@ -477,7 +476,7 @@ impl Reader {
                 if state.is_shut_down() || !state.core.has_reader(id) {
                     return Poll::Ready(());
                 }
-                state.await_reader(id, cx);
+                state.wait(Key::Reader(id), cx);
                 Poll::Pending
             })
         });
@@ -540,34 +539,5 @@ impl Batch<'_> {
     #[expect(clippy::should_implement_trait, reason = "it lends what it gives")]
     pub fn next(&mut self) -> Option<Result<RecordView<'_>>> {
         self.reader.walk.as_mut()?.next()
-    }
-}
-
-struct CommitWait<'a> {
-    handle: &'a Handle,
-    commit: u64,
-}
-
-impl Future for CommitWait<'_> {
-    type Output = Result<()>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.handle.with(|state| match state.core.take_commit(self.commit) {
-            Some(result) => Poll::Ready(result),
-            None if state.is_shut_down() => Poll::Ready(Err(closed())),
-            None => {
-                state.await_commit(self.commit, cx);
-                Poll::Pending
-            }
-        })
-    }
-}
-
-impl Drop for CommitWait<'_> {
-    fn drop(&mut self) {
-        self.handle.with(|state| {
-            state.core.forget_commit(self.commit);
-            state.forget_commit(self.commit);
-        });
     }
 }

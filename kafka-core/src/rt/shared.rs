@@ -2,24 +2,24 @@
 //!
 //! Invariants
 //! * [`Shared::with`] is the only place that locks. No `.await`, no I/O, no job, no user code runs under the lock.
-//! * What leaves the lock goes through [`After`], whose parts are called, run and dropped once the lock is released.
+//! * What leaves the lock goes through the [`Outbox`], whose parts are called, run and dropped once the lock is released.
 //! * Wakers are neither called nor dropped under the lock: a dropped one can be the last that keeps a task, and with it
 //!   futures of this client, alive.
 //! * Who waits registers under the same lock under which it found nothing, so that no wake-up is lost.
 //! * Nothing but the driver's and connections' tasks keeps working once the last handle is gone: they end as soon as the
 //!   client's groups are left.
 
+use super::outbox::{EndHook, Outbox, Waste};
+use super::waits::{ONLY, Place, Waits};
 use crate::client::config::ClientConfig;
 use crate::client::machine::Now;
-use crate::client::{Client, Event, Input};
+use crate::client::{Client, Event, Input, Key};
 use crate::error::Error;
 use crate::link::ConnId;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::trace::Trace;
 use crate::writer::Clock;
-use kafka_proto::Str;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -40,40 +40,19 @@ pub(crate) struct State {
     driver: Slot,
     /// The deadline the driver sleeps for.
     armed: Option<Instant>,
-    conns: BTreeMap<ConnId, Waker>,
+    waits: Waits,
     /// Connections that are told to end.
     ending: BTreeSet<ConnId>,
     /// What ends a connection whose threads cannot be woken, see [`Outbound::on_end`](super::Outbound::on_end).
     hooks: BTreeMap<ConnId, EndHook>,
-    calls: BTreeMap<u64, Waker>,
-    commits: BTreeMap<u64, Waker>,
-    readers: BTreeMap<u32, Waker>,
-    /// Who waits for all readers to end, by ticket.
-    closers: BTreeMap<u64, Waker>,
-    topics: BTreeMap<Str, BTreeMap<u64, Waker>>,
-    next_ticket: u64,
     shut_down: bool,
-    after: After,
+    outbox: Outbox,
 }
-
-/// Run once a connection is told to end.
-pub(crate) type EndHook = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Slot {
     notified: bool,
     waker: Option<Waker>,
-}
-
-/// The outbox: everything that must wait until the lock is released. Empty, it costs no allocation.
-#[derive(Default)]
-struct After {
-    wakers: Vec<Waker>,
-    events: Vec<Event>,
-    hooks: Vec<EndHook>,
-    /// Wakers and hooks that nobody needs any more.
-    stale_wakers: Vec<Waker>,
-    stale_hooks: Vec<EndHook>,
 }
 
 impl Shared {
@@ -86,17 +65,11 @@ impl Shared {
             core: Client::new(config),
             driver: Slot::default(),
             armed: None,
-            conns: BTreeMap::new(),
+            waits: Waits::default(),
             ending: BTreeSet::new(),
             hooks: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            commits: BTreeMap::new(),
-            readers: BTreeMap::new(),
-            closers: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            next_ticket: 0,
             shut_down: false,
-            after: After::default(),
+            outbox: Outbox::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -117,35 +90,16 @@ impl Shared {
 
     /// Takes the lock and runs `f`; what has to be done because of it is done once the lock is released.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        let (result, after) = {
+        let (result, outbox) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = f(&mut state);
             state.collect();
-            (result, std::mem::take(&mut state.after))
+            (result, std::mem::take(&mut state.outbox))
         };
-        self.finish(after);
-        result
-    }
-
-    fn finish(&self, after: After) {
-        let (mut calls, mut traces) = (Vec::new(), Vec::new());
-        for event in after.events {
-            match event {
-                Event::Resolved(batches) => batches.wake(),
-                Event::Memory(writers) => writers.wake(),
-                Event::Assignor(reader, call) => calls.push((reader, call)),
-                Event::Trace(trace) => traces.push(trace),
-                // Garbage is dropped here.
-                _ => {}
-            }
-        }
-        after.hooks.into_iter().for_each(|hook| hook());
-        after.wakers.into_iter().for_each(Waker::wake);
-        // Last, since it may take its time.
-        traces.into_iter().for_each(Trace::emit);
-        for (reader, call) in calls {
+        for (reader, call) in outbox.send() {
             self.input(Input::Assigned { reader, answer: call.run() });
         }
+        result
     }
 
     /// Ends everything at once: the client is closed, or its driver was dropped.
@@ -270,36 +224,24 @@ impl Wake for BudgetWaker {
 
 impl State {
     fn collect(&mut self) {
-        let after = &mut self.after;
+        let outbox = &mut self.outbox;
         while let Some(event) = self.core.poll_event() {
             match event {
-                Event::Transmit(conn) => after.wakers.extend(self.conns.remove(&conn)),
-                Event::Call(id) => after.wakers.extend(self.calls.remove(&id)),
-                Event::Committed(_) if mutant!("commit_not_woken") => {}
-                Event::Committed(id) => after.wakers.extend(self.commits.remove(&id)),
-                Event::Readable(_) if mutant!("reader_not_woken") => {}
-                Event::Readable(id) => after.wakers.extend(self.readers.remove(&id)),
-                Event::ReaderClosed(id) => {
-                    after.wakers.extend(self.readers.remove(&id));
-                    after.wakers.extend(std::mem::take(&mut self.closers).into_values());
-                }
+                Event::Wake(Key::Reader(_)) if mutant!("reader_not_woken") => {}
+                Event::Wake(key) => self.waits.take(&key, &mut outbox.wakers),
                 Event::Ended => self.shut_down = true,
-                Event::Topic(topic) => {
-                    after
-                        .wakers
-                        .extend(self.topics.remove(&topic).into_iter().flat_map(BTreeMap::into_values));
-                }
-                Event::Degraded(error) => after.events.push(Event::Trace(Trace::degraded(error))),
-                Event::Resolved(_)
-                | Event::Memory(_)
-                | Event::Assignor(..)
-                | Event::Garbage(_)
-                | Event::Trace(_) => after.events.push(event),
+                Event::Degraded(error) => outbox.traces.push(Trace::degraded(error)),
+                Event::Trace(trace) => outbox.traces.push(trace),
+                Event::Resolved(batches) => outbox.resolved.push(batches),
+                Event::Memory(writers) => outbox.writers.push(writers),
+                Event::Assignor(reader, call) => outbox.calls.push((reader, call)),
+                Event::Garbage(garbage) => outbox.garbage.push(Waste::Machine(garbage)),
             }
         }
         self.notify_driver();
         if self.shut_down {
-            self.wake_all();
+            self.waits.take_all(&mut self.outbox.wakers);
+            self.outbox.hooks.extend(std::mem::take(&mut self.hooks).into_values());
         }
     }
 
@@ -311,20 +253,8 @@ impl State {
         };
         if earlier || self.core.has_actions() || self.shut_down {
             self.driver.notified = true;
-            self.after.wakers.extend(self.driver.waker.take());
+            self.outbox.wakers.extend(self.driver.waker.take());
         }
-    }
-
-    fn wake_all(&mut self) {
-        let after = &mut self.after;
-        after.hooks.extend(std::mem::take(&mut self.hooks).into_values());
-        after.wakers.extend(std::mem::take(&mut self.conns).into_values());
-        after.wakers.extend(std::mem::take(&mut self.calls).into_values());
-        after.wakers.extend(std::mem::take(&mut self.commits).into_values());
-        after.wakers.extend(std::mem::take(&mut self.readers).into_values());
-        after.wakers.extend(std::mem::take(&mut self.closers).into_values());
-        let topics = std::mem::take(&mut self.topics).into_values();
-        after.wakers.extend(topics.flat_map(BTreeMap::into_values));
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
@@ -345,68 +275,40 @@ impl State {
             return true;
         }
         if !self.driver.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.after.stale_wakers.extend(self.driver.waker.replace(cx.waker().clone()));
+            let stale = self.driver.waker.replace(cx.waker().clone());
+            self.outbox.waste(stale);
         }
         false
     }
 
     // ---- waiting, always after having found nothing under the same lock ----
 
-    pub(crate) fn await_transmit(&mut self, conn: ConnId, cx: &Context<'_>) {
-        keep(&mut self.conns, conn, cx, &mut self.after.stale_wakers);
+    pub(crate) fn wait(&mut self, key: Key, cx: &Context<'_>) {
+        self.wait_at(key, ONLY, cx);
     }
 
-    pub(crate) fn await_call(&mut self, id: u64, cx: &Context<'_>) {
-        keep(&mut self.calls, id, cx, &mut self.after.stale_wakers);
+    /// Where several tasks may wait for one thing.
+    pub(super) fn wait_at(&mut self, key: Key, place: Place, cx: &Context<'_>) {
+        let stale = self.waits.keep(key, place, cx);
+        self.outbox.waste(stale);
     }
 
-    pub(crate) fn await_commit(&mut self, id: u64, cx: &Context<'_>) {
-        keep(&mut self.commits, id, cx, &mut self.after.stale_wakers);
+    pub(super) fn new_place(&mut self) -> Place {
+        self.waits.new_place()
     }
 
-    pub(crate) fn await_reader(&mut self, id: u32, cx: &Context<'_>) {
-        keep(&mut self.readers, id, cx, &mut self.after.stale_wakers);
+    pub(crate) fn stop_waiting(&mut self, key: Key) {
+        self.stop_waiting_at(key, ONLY);
     }
 
-    pub(crate) fn await_closed_reader(&mut self, ticket: u64, cx: &Context<'_>) {
-        keep(&mut self.closers, ticket, cx, &mut self.after.stale_wakers);
-    }
-
-    pub(crate) fn forget_closer(&mut self, ticket: u64) {
-        self.after.stale_wakers.extend(self.closers.remove(&ticket));
-    }
-
-    pub(crate) fn ticket(&mut self) -> u64 {
-        self.next_ticket += 1;
-        self.next_ticket
-    }
-
-    pub(crate) fn await_topic(&mut self, topic: &Str, ticket: u64, cx: &Context<'_>) {
-        let waiters = self.topics.entry(topic.clone()).or_default();
-        keep(waiters, ticket, cx, &mut self.after.stale_wakers);
-    }
-
-    pub(crate) fn forget_topic_waiter(&mut self, topic: &Str, ticket: u64) {
-        if let Some(waiters) = self.topics.get_mut(topic) {
-            self.after.stale_wakers.extend(waiters.remove(&ticket));
-            if waiters.is_empty() {
-                self.topics.remove(topic);
-            }
-        }
-    }
-
-    pub(crate) fn forget_call(&mut self, id: u64) {
-        self.after.stale_wakers.extend(self.calls.remove(&id));
-        self.core.cancel_call(id);
-    }
-
-    pub(crate) fn forget_commit(&mut self, id: u64) {
-        self.after.stale_wakers.extend(self.commits.remove(&id));
+    pub(super) fn stop_waiting_at(&mut self, key: Key, place: Place) {
+        let stale = self.waits.remove(key, place);
+        self.outbox.waste(stale);
     }
 
     /// Wakes the task that writes to a connection.
     pub(crate) fn wake_conn(&mut self, conn: ConnId) {
-        self.after.wakers.extend(self.conns.remove(&conn));
+        self.waits.take(&Key::Conn(conn), &mut self.outbox.wakers);
     }
 
     // ---- the end of connections ----
@@ -414,16 +316,16 @@ impl State {
     /// Tells a connection to end.
     pub(crate) fn end_conn(&mut self, conn: ConnId) {
         self.ending.insert(conn);
-        self.after.wakers.extend(self.conns.remove(&conn));
-        self.after.hooks.extend(self.hooks.remove(&conn));
+        self.wake_conn(conn);
+        self.outbox.hooks.extend(self.hooks.remove(&conn));
     }
 
     /// Keeps the hook, or runs it where the connection is told to end already.
     pub(crate) fn on_end(&mut self, conn: ConnId, hook: EndHook) {
         if self.is_ending(conn) {
-            self.after.hooks.push(hook);
+            self.outbox.hooks.push(hook);
         } else {
-            self.after.stale_hooks.extend(self.hooks.insert(conn, hook));
+            self.outbox.garbage.extend(self.hooks.insert(conn, hook).map(Waste::Hook));
         }
     }
 
@@ -433,19 +335,8 @@ impl State {
 
     pub(crate) fn conn_gone(&mut self, conn: ConnId) {
         self.ending.remove(&conn);
-        self.after.stale_wakers.extend(self.conns.remove(&conn));
-        self.after.stale_hooks.extend(self.hooks.remove(&conn));
-    }
-}
-
-/// Keeps a task's waker in place of the one before.
-fn keep<K: Ord>(wakers: &mut BTreeMap<K, Waker>, key: K, cx: &Context<'_>, stale: &mut Vec<Waker>) {
-    match wakers.entry(key) {
-        Entry::Vacant(entry) => {
-            entry.insert(cx.waker().clone());
-        }
-        Entry::Occupied(entry) if entry.get().will_wake(cx.waker()) => {}
-        Entry::Occupied(mut entry) => stale.push(entry.insert(cx.waker().clone())),
+        self.stop_waiting(Key::Conn(conn));
+        self.outbox.garbage.extend(self.hooks.remove(&conn).map(Waste::Hook));
     }
 }
 

@@ -1,14 +1,16 @@
 //! Futures that wait for one thing of the client each. Dropping one takes its ticket back.
 
 use super::shared::{Shared, closed};
+use super::waits::Place;
 use crate::client::cluster::Topic;
 use crate::client::config::LONGEST;
 use crate::client::machine::Now;
-use crate::client::{CallSpec, Leaving, TopicState};
+use crate::client::{CallSpec, Key, Leaving, OpId, Outcome, Rung, TopicState};
 use crate::error::{Error, ErrorKind};
-use crate::writer::{Fate, Outcome, SendError, Tickets};
+use crate::writer::{self, Fate, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,80 +20,80 @@ use std::time::{Duration, Instant};
 pub(crate) async fn call(shared: &Arc<Shared>, spec: CallSpec) -> Result<ResponseKind, Error> {
     let now = shared.now();
     let id = shared.with(|state| if state.is_shut_down() { None } else { Some(state.core.call(now, spec)) });
-    Call { shared, id: Some(id.ok_or_else(closed)?) }.await
+    Ticketed::new(shared, id.ok_or_else(closed)?).await
 }
 
-struct Call<'a> {
-    shared: &'a Arc<Shared>,
-    id: Option<u64>,
+/// Waits for what the client has promised. Dropped before, it gives that up.
+#[derive(Debug)]
+pub(crate) struct Ticketed<T: Outcome> {
+    shared: Arc<Shared>,
+    /// `None` once the outcome was taken.
+    id: Option<OpId>,
+    outcome: PhantomData<fn() -> T>,
 }
 
-impl Future for Call<'_> {
-    type Output = Result<ResponseKind, Error>;
+/// An outcome that there is also where the client was closed meanwhile.
+pub(crate) trait OrClosed: Outcome {
+    fn closed() -> Self;
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(id) = self.id else { return Poll::Ready(Err(closed())) };
-        let result = self.shared.with(|state| match state.core.take_call(id) {
-            Some(result) => Some(result),
-            None if state.is_shut_down() => Some(Err(closed())),
+impl<T> OrClosed for Result<T, Error>
+where
+    Self: Outcome,
+{
+    fn closed() -> Self {
+        Err(closed())
+    }
+}
+
+impl OrClosed for Rung {
+    fn closed() -> Self {
+        Self
+    }
+}
+
+impl<T: OrClosed> Ticketed<T> {
+    pub(crate) fn new(shared: &Arc<Shared>, id: OpId) -> Self {
+        Self { shared: shared.clone(), id: Some(id), outcome: PhantomData }
+    }
+}
+
+impl<T: OrClosed> Future for Ticketed<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(id) = self.id else { return Poll::Ready(T::closed()) };
+        let outcome = self.shared.with(|state| match state.core.take(id) {
+            Some(outcome) => Some(outcome),
+            None if state.is_shut_down() => Some(T::closed()),
             None => {
-                state.await_call(id, cx);
+                state.wait(Key::Op(id), cx);
                 None
             }
         });
-        match result {
-            Some(result) => {
-                self.id = None;
-                Poll::Ready(result)
-            }
-            None => Poll::Pending,
-        }
+        let Some(outcome) = outcome else { return Poll::Pending };
+        self.id = None;
+        Poll::Ready(outcome)
     }
 }
 
-impl Drop for Call<'_> {
+impl<T: Outcome> Drop for Ticketed<T> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.shared.with(|state| state.forget_call(id));
+            self.shared.with(|state| {
+                T::give_up(&mut state.core, id);
+                state.stop_waiting(Key::Op(id));
+            });
         }
     }
 }
 
-/// Waits until the client's clock has reached `at`, or the client is closed.
-#[derive(Debug)]
-pub(crate) struct Alarm {
-    shared: Arc<Shared>,
-    id: u64,
-}
+/// Waits until the client's clock has reached a time, or the client is closed.
+pub(crate) type Alarm = Ticketed<Rung>;
 
-impl Alarm {
-    pub(crate) fn new(shared: &Arc<Shared>, at: Instant) -> Self {
-        let id = shared.with(|state| state.core.set_alarm(at));
-        Self { shared: shared.clone(), id }
-    }
-}
-
-impl Future for Alarm {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.with(|state| {
-            if state.core.alarm_rang(self.id) || state.is_shut_down() {
-                return Poll::Ready(());
-            }
-            state.await_call(self.id, cx);
-            Poll::Pending
-        })
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.shared.with(|state| {
-            state.core.stop_alarm(self.id);
-            state.forget_call(self.id);
-        });
-    }
+pub(crate) fn alarm(shared: &Arc<Shared>, at: Instant) -> Alarm {
+    let id = shared.with(|state| state.core.set_alarm(at));
+    Ticketed::new(shared, id)
 }
 
 /// So long from now; a time beyond all clocks counts as a long one.
@@ -106,12 +108,12 @@ pub(crate) async fn until<T>(
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
-    let mut alarm = pin!(Alarm::new(shared, at));
+    let mut alarm = pin!(alarm(shared, at));
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
-        alarm.as_mut().poll(cx).map(|()| None)
+        alarm.as_mut().poll(cx).map(|Rung| None)
     })
     .await
 }
@@ -123,17 +125,17 @@ pub(crate) struct TopicWait<'a> {
     begun: Instant,
     deadline: Instant,
     alarm: Option<Alarm>,
-    ticket: u64,
+    place: Place,
 }
 
 impl<'a> TopicWait<'a> {
     pub(crate) fn new(shared: &'a Arc<Shared>, topic: &Str, deadline: Instant) -> Self {
         let now = shared.now();
-        let ticket = shared.with(|state| {
+        let place = shared.with(|state| {
             state.core.want_topic(now, topic);
-            state.ticket()
+            state.new_place()
         });
-        Self { shared, topic: topic.clone(), begun: now.instant, deadline, alarm: None, ticket }
+        Self { shared, topic: topic.clone(), begun: now.instant, deadline, alarm: None, place }
     }
 
     fn look(&self, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
@@ -145,7 +147,7 @@ impl<'a> TopicWait<'a> {
                 TopicState::Known(topic) => Poll::Ready(Ok(topic)),
                 TopicState::Failed(error) => Poll::Ready(Err(error)),
                 TopicState::Pending => {
-                    state.await_topic(&self.topic, self.ticket, cx);
+                    state.wait_at(Key::Topic(self.topic.clone()), self.place, cx);
                     Poll::Pending
                 }
             }
@@ -161,12 +163,12 @@ impl Future for TopicWait<'_> {
             return Poll::Ready(result);
         }
         if self.alarm.is_none() {
-            self.alarm = Some(Alarm::new(self.shared, self.deadline));
+            self.alarm = Some(alarm(self.shared, self.deadline));
         }
         let Some(alarm) = &mut self.alarm else { return Poll::Pending };
         match Pin::new(alarm).poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
+            Poll::Ready(Rung) => {
                 let last = self.shared.with(|state| {
                     let core = &state.core;
                     core.topic_trouble(&self.topic).or_else(|| core.last_trouble())
@@ -183,7 +185,7 @@ impl Drop for TopicWait<'_> {
     fn drop(&mut self) {
         self.shared.with(|state| {
             state.core.unwant_topic(&self.topic);
-            state.forget_topic_waiter(&self.topic, self.ticket);
+            state.stop_waiting_at(Key::Topic(self.topic.clone()), self.place);
         });
     }
 }
@@ -192,12 +194,12 @@ impl Drop for TopicWait<'_> {
 pub(crate) struct LeaveWait<'a> {
     shared: &'a Shared,
     leaving: &'a [Leaving],
-    ticket: u64,
+    place: Place,
 }
 
 impl<'a> LeaveWait<'a> {
     pub(crate) fn new(shared: &'a Shared, leaving: &'a [Leaving]) -> Self {
-        Self { shared, leaving, ticket: shared.with(|state| state.ticket()) }
+        Self { shared, leaving, place: shared.with(|state| state.new_place()) }
     }
 }
 
@@ -210,7 +212,7 @@ impl Future for LeaveWait<'_> {
             if all || state.is_shut_down() {
                 return Poll::Ready(());
             }
-            state.await_closed_reader(self.ticket, cx);
+            state.wait_at(Key::AnyReader, self.place, cx);
             Poll::Pending
         })
     }
@@ -218,7 +220,7 @@ impl Future for LeaveWait<'_> {
 
 impl Drop for LeaveWait<'_> {
     fn drop(&mut self) {
-        self.shared.with(|state| state.forget_closer(self.ticket));
+        self.shared.with(|state| state.stop_waiting_at(Key::AnyReader, self.place));
     }
 }
 
@@ -254,10 +256,14 @@ impl Future for BatchWait {
             this.open.pop();
             let count = u64::from(tickets.count());
             match outcome {
-                Outcome::Split { first, second, .. } => this.open.extend([first.clone(), second.clone()]),
-                Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => this.failed.1 += count,
-                Outcome::Failed(_) => this.failed.0 += count,
-                Outcome::Acked { .. } => {}
+                writer::Outcome::Split { first, second, .. } => {
+                    this.open.extend([first.clone(), second.clone()])
+                }
+                writer::Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => {
+                    this.failed.1 += count
+                }
+                writer::Outcome::Failed(_) => this.failed.0 += count,
+                writer::Outcome::Acked { .. } => {}
             }
         }
         Poll::Ready(this.failed)

@@ -2,7 +2,7 @@
 
 use super::shared::{Handle, Shared};
 use super::streams::WriterSink;
-use super::wait::{Alarm, TopicWait, after, ended, until};
+use super::wait::{TopicWait, after, alarm, ended, until};
 use crate::client::TopicState;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
@@ -375,7 +375,7 @@ impl Inner {
                 return Err(refused);
             }
             attempt += 1;
-            Alarm::new(self.handle.shared(), until.min(now.instant + wait)).await;
+            alarm(self.handle.shared(), until.min(now.instant + wait)).await;
         }
     }
 

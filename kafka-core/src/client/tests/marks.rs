@@ -153,7 +153,7 @@ fn commit_by_call(net: &mut Net, id: u32, offset: i64) -> Result<(), Error> {
     let deadline = net.now.instant + Duration::from_secs(30);
     let commit = net.client.reader_commit(net.now, id, 1, vec![offset], deadline).unwrap();
     net.settle();
-    net.client.take_commit(commit).unwrap()
+    net.client.take(commit).unwrap()
 }
 
 fn told(net: &mut Net, id: u32) -> Vec<ReaderItem> {

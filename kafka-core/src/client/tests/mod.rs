@@ -6,13 +6,13 @@ mod items;
 mod marks;
 mod silence;
 
-use super::Marks;
 use super::address::Address;
 use super::config::ClientConfig;
 use super::machine::{Lane, Now, Target};
 use super::{
     Action, CallSpec, Client, Event, Input, ReaderItem, ReaderSpec, Subscription, TopicState, no_code,
 };
+use super::{Marks, OpId};
 use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
@@ -277,7 +277,7 @@ impl Net {
         steps
     }
 
-    fn call(&mut self, timeout: Duration) -> u64 {
+    fn call(&mut self, timeout: Duration) -> OpId {
         self.call_of(Target::Any, timeout)
     }
 
@@ -289,7 +289,7 @@ impl Net {
         self.asked_last()
     }
 
-    fn call_of(&mut self, target: Target, timeout: Duration) -> u64 {
+    fn call_of(&mut self, target: Target, timeout: Duration) -> OpId {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
         let spec = CallSpec { target, request: request.into(), timeout: Some(timeout), code: no_code };
         let id = self.client.call(self.now, spec);

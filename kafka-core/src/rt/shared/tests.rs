@@ -4,10 +4,10 @@
 #[cfg(feature = "tracing")]
 mod traced;
 
-use super::super::wait::Alarm;
+use super::super::wait::{Alarm, alarm as new_alarm};
 use super::*;
 use crate::client::cluster::TopicPartition;
-use crate::client::{Action, Marks, ReaderSpec, Subscription};
+use crate::client::{Action, Marks, OpId, ReaderSpec, Subscription};
 use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
 use crate::reader::{ReaderConfig, Reservation, Start, digest};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
@@ -16,7 +16,7 @@ use kafka_proto::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_proto::records::{BatchBuilder, ProducerStamp};
-use kafka_proto::{Bytes, Uuid, frame};
+use kafka_proto::{Bytes, Str, Uuid, frame};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex as StdMutex;
@@ -78,16 +78,14 @@ fn saw(seen: &Seen, what: &[&str]) {
 /// One way to wait, and one to have the waker forgotten.
 type Wait = fn(&mut State, &Context<'_>);
 
-const WAITS: [(&str, Wait, Wait); 6] = [
-    ("call", |s, cx| s.await_call(1, cx), |s, _| s.forget_call(1)),
-    ("commit", |s, cx| s.await_commit(1, cx), |s, _| s.forget_commit(1)),
-    ("reader", |s, cx| s.await_reader(1, cx), |s, cx| s.await_reader(1, cx)),
-    (
-        "topic",
-        |s, cx| s.await_topic(&Str::from_static("t"), 1, cx),
-        |s, _| s.forget_topic_waiter(&Str::from_static("t"), 1),
-    ),
-    ("transmit", |s, cx| s.await_transmit(ConnId(1), cx), |s, _| s.conn_gone(ConnId(1))),
+const OP: Key = Key::Op(OpId(1));
+const TOPIC: Key = Key::Topic(Str::from_static("t"));
+
+const WAITS: [(&str, Wait, Wait); 5] = [
+    ("operation", |s, cx| s.wait(OP, cx), |s, _| s.stop_waiting(OP)),
+    ("reader", |s, cx| s.wait(Key::Reader(1), cx), |s, cx| s.wait(Key::Reader(1), cx)),
+    ("topic", |s, cx| s.wait_at(TOPIC, 1, cx), |s, _| s.stop_waiting_at(TOPIC, 1)),
+    ("connection", |s, cx| s.wait(Key::Conn(ConnId(1)), cx), |s, _| s.conn_gone(ConnId(1))),
     ("driver", |s, cx| assert!(!s.driver_called(cx)), |s, cx| assert!(!s.driver_called(cx))),
 ];
 
@@ -119,7 +117,7 @@ fn case_f5_connections_end_outside_the_lock() {
     // Told to end: the hook runs and the waker is called.
     let waker = Spy::waker(&shared, &seen);
     shared.with(|state| {
-        state.await_transmit(ConnId(1), &Context::from_waker(&waker));
+        state.wait(Key::Conn(ConnId(1)), &Context::from_waker(&waker));
         state.on_end(ConnId(1), hook());
     });
     drop(waker);
@@ -144,8 +142,8 @@ fn case_f5_a_waker_may_own_a_wait_of_the_same_client() {
     }
     let shared = shared();
     let at = shared.now().instant + Duration::from_secs(1);
-    let mut alarm = pin!(Alarm::new(&shared, at));
-    let owner = Waker::from(Arc::new(Task(StdMutex::new(Alarm::new(&shared, at)))));
+    let mut alarm = pin!(new_alarm(&shared, at));
+    let owner = Waker::from(Arc::new(Task(StdMutex::new(new_alarm(&shared, at)))));
     assert!(alarm.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());
     drop(owner);
     // Drops the other alarm, which takes the lock.

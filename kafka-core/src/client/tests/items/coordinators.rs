@@ -1,6 +1,7 @@
 //! FindCoordinator's list.
 
 use super::*;
+use crate::client::OpId;
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 
 struct Group {
@@ -89,7 +90,7 @@ fn check_coordinators(version: i16, groups: Vec<Option<Bad>>, noise: Noise) {
     net.script = Some(Box::new(move |now, port, request| at_broker.borrow_mut().answer(now, port, request)));
     let begin = net.now.instant;
     let target = |at: usize| Target::Coordinator(CoordinatorKind::Group, format!("g{at}").into());
-    let calls: Vec<u64> = (0..count).map(|at| net.call_of(target(at), RUN)).collect();
+    let calls: Vec<OpId> = (0..count).map(|at| net.call_of(target(at), RUN)).collect();
     let mut results: BTreeMap<usize, (Duration, Result<(), Error>)> = BTreeMap::new();
     for steps in 0.. {
         assert!(steps < 500, "a tight loop");
