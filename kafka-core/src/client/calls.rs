@@ -1,7 +1,7 @@
 //! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
 
 use super::Client;
-use super::machine::{Answer, Ask, Lane, Now, Target};
+use super::machine::{Answer, Ask, Lane, LaneKey, Now, Target};
 use super::promises::{OpId, Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
@@ -99,7 +99,7 @@ impl Client {
                 _ => return self.call_done(id, Ok(response)),
             },
             // Who names a broker decides whom to ask next.
-            Err(error) if error.is_retriable() && !matches!(call.spec.target, Target::Broker(_)) => error,
+            Err(error) if error.is_retriable() && !matches!(call.spec.target, Target::Peer(_)) => error,
             Err(error) => return self.call_done(id, Err(error)),
         };
         if error.code().is_some_and(|c| c == ErrorCode::NotController || c.refreshes_metadata()) {
@@ -113,10 +113,10 @@ impl Client {
         self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.instant + wait);
-        match (target, answer.broker) {
+        match (target, answer.peer) {
             (Target::Coordinator(kind, key), _) => self.forget_coordinator(now.instant, kind, &key),
-            (Target::Any, Some(broker)) if is_refused => {
-                self.note_refusal(now.instant, (broker, Lane::Other), true);
+            (Target::Any, Some(peer)) if is_refused => {
+                self.note_refusal(now.instant, LaneKey { peer, lane: Lane::Other }, true);
             }
             _ => {}
         }
@@ -158,7 +158,7 @@ impl Client {
             return self.trouble_before(&request.target);
         };
         let error = self.lanes.get(key)?.last_error.clone()?;
-        Some(Error::from(error).on(self.broker_name(key.0)))
+        Some(Error::from(error).on(self.broker_name(key.peer)))
     }
 
     /// What keeps requests to a target from being sent at all.
@@ -172,10 +172,10 @@ impl Client {
 
     /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.
     pub(crate) fn last_trouble(&self) -> Option<Error> {
-        let lanes = self.lanes.lanes.iter().filter(|((_, lane), _)| *lane == Lane::Other);
+        let lanes = self.lanes.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
         let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
         match failed.max_by_key(|(_, error)| error.telling()) {
-            Some((key, error)) => Some(Error::from(error).on(self.broker_name(key.0))),
+            Some((key, error)) => Some(Error::from(error).on(self.broker_name(key.peer))),
             None => self.metadata.last_error.clone(),
         }
     }

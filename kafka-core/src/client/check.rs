@@ -3,8 +3,8 @@
 //! The simulator asks whenever no task is about to run. What is wrong then would stay so until something unrelated happens.
 
 use super::Client;
-use super::lanes::{LaneKey, LaneState, LinkState, Proof};
-use super::machine::{Lane, Now};
+use super::lanes::{LaneState, LinkState, Proof};
+use super::machine::{Lane, LaneKey, Now};
 use super::timers::Timer;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ impl Client {
         for (id, writer) in &self.writers {
             found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
             for broker in writer.busy_brokers() {
-                let lane = (broker, Lane::Produce);
+                let lane = LaneKey::node(broker, Lane::Produce);
                 if self.is_deaf(now.instant, lane) {
                     let link = self.lanes.get(lane).map(|lane| &lane.link);
                     found.push(format!(
@@ -49,7 +49,7 @@ impl Client {
         match &lane.link {
             _ if lane.is_unused() => None,
             LinkState::Idle => Some(format!("{queued} requests wait, and nothing connects")),
-            LinkState::Backoff if !self.timers.is_set(&Timer::Reconnect(key.0, key.1)) => {
+            LinkState::Backoff if !self.timers.is_set(&Timer::Reconnect(key)) => {
                 Some(format!("{queued} requests wait, and no timer is set"))
             }
             LinkState::Up(_) if in_flight > 0 && !due => {
@@ -67,8 +67,8 @@ impl Client {
         let Some(lane) = self.lanes.get(key) else { return true };
         match lane.link {
             LinkState::Idle => true,
-            LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key.0, key.1)),
-            LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key.0, key.1)),
+            LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key)),
+            LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key)),
             // Once one is answered it is asked for more.
             LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
             LinkState::Up(_) if lane.is_draining || lane.proof == Proof::Asked => lane.in_flight.is_empty(),

@@ -9,8 +9,8 @@
 //! * What a connection learnt of an address's versions of ApiVersions counts for all lanes to it.
 
 use super::doubts::{Claim, Subject, Witness};
-use super::lanes::{LaneKey, LaneState, LinkState, Proof};
-use super::machine::{Lane, Now};
+use super::lanes::{LaneState, LinkState, Proof};
+use super::machine::{Lane, LaneKey, Now, Peer};
 use super::timers::Timer;
 use super::{Action, Client, Event, Key, not_in_metadata};
 use crate::client::address::Address;
@@ -40,16 +40,17 @@ impl Client {
     }
 
     fn connect(&mut self, now: Instant, key: LaneKey) {
-        let Some(address) = self.address_of(key.0) else {
+        let Some(address) = self.address_of(key.peer) else {
             // What is built when it is handed out is not in the queue, and its machine has to know.
-            if matches!(key.1, Lane::Produce | Lane::Fetch(_)) {
+            if matches!(key.lane, Lane::Produce | Lane::Fetch(_)) {
                 self.unaddressed.insert(key);
             }
             return self.fail_queued(now, key, &not_in_metadata());
         };
         let conn = ConnId(self.next_id());
-        let deadline = now + self.connect_timeout(key.0);
-        let (is_known, is_estranged) = (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.0));
+        let deadline = now + self.connect_timeout(key.peer);
+        let (is_known, is_estranged) =
+            (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.peer));
         let api_versions = self.lanes.api_versions(&address);
         let lane = self.lane(now, key);
         lane.api_versions = api_versions;
@@ -70,23 +71,24 @@ impl Client {
     }
 
     /// The bootstrap addresses share the time, so that one that is silent leaves some for the others.
-    fn connect_timeout(&self, broker: i32) -> Duration {
-        let sharing = if broker < 0 { self.config.bootstrap.len() } else { 1 };
+    fn connect_timeout(&self, peer: Peer) -> Duration {
+        let sharing = if peer.node().is_none() { self.config.bootstrap.len() } else { 1 };
         self.config.connect_timeout / u32::try_from(sharing).unwrap_or(1).max(1)
     }
 
-    /// The negative ids that stand for the bootstrap addresses, in their order.
-    pub(super) fn bootstrap_ids(&self) -> impl Iterator<Item = i32> + use<> {
-        (0..self.config.bootstrap.len()).map(|at| -1 - at as i32)
+    /// The bootstrap addresses, in their order.
+    pub(super) fn bootstrap(&self) -> impl Iterator<Item = Peer> + use<> {
+        (0..self.config.bootstrap.len()).map(Peer::Bootstrap)
     }
 
-    /// Where a broker, or the bootstrap address behind a negative id, is to be found.
-    pub(super) fn address_of(&self, broker: i32) -> Option<Address> {
-        if let Some(node) = self.metadata.cluster.nodes.get(&broker) {
-            return Some(Address { host: node.host.clone(), port: node.port });
+    pub(super) fn address_of(&self, peer: Peer) -> Option<Address> {
+        match peer {
+            Peer::Node(id) => {
+                let node = self.metadata.cluster.nodes.get(&id)?;
+                Some(Address { host: node.host.clone(), port: node.port })
+            }
+            Peer::Bootstrap(at) => self.config.bootstrap.get(at).cloned(),
         }
-        let index = usize::try_from(-1 - i64::from(broker)).ok()?;
-        self.config.bootstrap.get(index).cloned()
     }
 
     /// The other side took the connection; it is not set up yet.
@@ -107,13 +109,13 @@ impl Client {
         lane.refused_at = None;
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
-        let (broker, lane) = (self.broker_name(key.0), key.1);
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
         self.traces.push(|| Told::Connected { broker, lane });
         if let Some(address) = self.lanes.get(key).and_then(|lane| lane.address.clone()) {
             self.lanes.set_up(address, &versions);
         }
         self.timers.stop(&Timer::Conn(conn));
-        self.timers.set(Timer::Idle(key.0, key.1), now.instant + self.config.connections_max_idle);
+        self.timers.set(Timer::Idle(key), now.instant + self.config.connections_max_idle);
         self.kick(now.instant, key);
     }
 
@@ -129,7 +131,7 @@ impl Client {
         self.timers.stop(&Timer::Conn(conn));
         let error = match error {
             // No SASL listener, since it has served without.
-            ConnectionError::ClosedAfterSetup if self.lanes.has_served(key.0) => {
+            ConnectionError::ClosedAfterSetup if self.lanes.has_served(key.peer) => {
                 ConnectionError::ClosedUnanswered
             }
             error => error,
@@ -157,7 +159,7 @@ impl Client {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let in_flight = std::mem::take(&mut lane.in_flight);
         lane.announced = false;
-        self.timers.stop(&Timer::Idle(key.0, key.1));
+        self.timers.stop(&Timer::Idle(key));
         if planned {
             lane.link = LinkState::Idle;
         } else {
@@ -171,9 +173,9 @@ impl Client {
                 self.config.reconnect_backoff,
                 self.config.reconnect_backoff_max,
             );
-            self.timers.set(Timer::Reconnect(key.0, key.1), now.instant + wait);
-            let (broker, error) = (self.broker_name(key.0), error.clone());
-            self.traces.push(|| Told::ConnectionLost { broker, lane: key.1, error, retry: wait });
+            self.timers.set(Timer::Reconnect(key), now.instant + wait);
+            let (broker, error) = (self.broker_name(key.peer), error.clone());
+            self.traces.push(|| Told::ConnectionLost { broker, lane: key.lane, error, retry: wait });
         }
         for (id, _) in in_flight {
             // What the task does not list was never given to the socket.
@@ -256,7 +258,8 @@ impl Client {
 
     /// A lane without a connection is kept for what it has learnt, unless its reader is gone.
     fn drop_orphan(&mut self, key: LaneKey) {
-        if matches!(key.1, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id)) {
+        if matches!(key.lane, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id))
+        {
             self.lanes.lanes.remove(&key);
         }
     }
@@ -269,25 +272,29 @@ impl Client {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         } else {
             let at = due.max(now.instant + self.config.connections_max_idle / 10);
-            self.timers.set(Timer::Idle(key.0, key.1), at);
+            self.timers.set(Timer::Idle(key), at);
         }
     }
 
     /// A broker told where brokers are to be found. Connections to one that has moved end once answers agree: the old
     /// listener may live on, and lag for ever.
-    pub(super) fn check_addresses(&mut self, now: Now, witness: Option<i32>, is_told: impl Fn(i32) -> bool) {
-        let Some(broker) = witness else { return };
-        let witness = Witness { now: now.instant, broker };
+    pub(super) fn check_addresses(&mut self, now: Now, witness: Option<Peer>, is_told: impl Fn(i32) -> bool) {
+        let Some(peer) = witness else { return };
+        let witness = Witness { now: now.instant, peer };
         let elsewhere = self.lanes.led_elsewhere(|broker| self.address_of(broker));
-        let moved: BTreeSet<i32> = elsewhere.iter().map(|key| key.0).filter(|b| is_told(*b)).collect();
+        let moved: BTreeSet<i32> =
+            elsewhere.iter().filter_map(|key| key.peer.node()).filter(|b| is_told(*b)).collect();
         let settled = self.metadata.cluster.nodes.keys().filter(|b| is_told(**b) && !moved.contains(b));
         settled.for_each(|broker| self.metadata.doubts.end(&Subject::Address(*broker)));
         for broker in moved {
-            let Some(address) = self.address_of(broker) else { continue };
+            let Some(address) = self.address_of(Peer::Node(broker)) else { continue };
             let subject = Subject::Address(broker);
             if self.metadata.overturns(&subject, &Claim::Address(address), witness, Duration::ZERO) {
                 self.metadata.doubts.end(&subject);
-                elsewhere.iter().filter(|key| key.0 == broker).for_each(|key| self.drain(now, *key));
+                elsewhere
+                    .iter()
+                    .filter(|key| key.peer == Peer::Node(broker))
+                    .for_each(|key| self.drain(now, *key));
             } else {
                 self.metadata.left_open();
             }
@@ -311,7 +318,7 @@ impl Client {
 
     /// A broker turned out to belong to another cluster: nothing more goes to it, by whatever lane, until a new connection has
     /// proven that it leads to the client's own. The other brokers are asked before anything more goes to them.
-    pub(super) fn part_from(&mut self, now: Now, broker: i32, error: &ConnectionError) {
+    pub(super) fn part_from(&mut self, now: Now, broker: Peer, error: &ConnectionError) {
         let is_news = !self.lanes.is_estranged(broker);
         for conn in self.lanes.conns_of(broker) {
             self.close_conn(now, conn, error.clone());
@@ -325,8 +332,8 @@ impl Client {
         let done: Vec<ConnId> = self
             .lanes
             .lanes
-            .range(..(0, Lane::Other))
-            .filter(|(_, lane)| lane.is_unused())
+            .iter()
+            .filter(|(key, lane)| key.peer.node().is_none() && lane.is_unused())
             .filter_map(|(_, lane)| lane.up())
             .collect();
         for conn in done {
@@ -336,9 +343,9 @@ impl Client {
 
     /// A lane nobody needs any more (its reader or group has ended).
     pub(super) fn drop_lanes(&mut self, now: Now, of: impl Fn(Lane) -> bool) {
-        let keys: Vec<LaneKey> = self.lanes.lanes.keys().filter(|(_, lane)| of(*lane)).copied().collect();
+        let keys: Vec<LaneKey> = self.lanes.lanes.keys().filter(|key| of(key.lane)).copied().collect();
         for key in keys {
-            self.timers.stop(&Timer::Reconnect(key.0, key.1));
+            self.timers.stop(&Timer::Reconnect(key));
             let Some(lane) = self.lanes.get_mut(key) else { continue };
             match lane.conn() {
                 Some(conn) => self.close_conn(now, conn, ConnectionError::ClosedByClient),

@@ -1,6 +1,6 @@
 //! Which broker coordinates a group or transactional id, and who waits to know.
 
-use super::machine::CoordinatorKind;
+use super::machine::{CoordinatorKind, Peer};
 use crate::error::Error;
 use crate::link::RequestId;
 use kafka_proto::Str;
@@ -16,7 +16,7 @@ pub(crate) struct Coordinators {
 pub(crate) struct Coordinator {
     pub(crate) broker: Option<i32>,
     /// Who said so.
-    pub(crate) told_by: Option<i32>,
+    pub(crate) told_by: Option<Peer>,
     /// A lookup is under way, or waits for its backoff.
     pub(crate) looking: bool,
     pub(crate) attempts: u32,
@@ -49,7 +49,7 @@ impl Coordinators {
     }
 
     /// The coordinator is not, or no longer, there. Who had said that it is.
-    pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
+    pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) -> Option<Peer> {
         if mutant!("coordinator_never_looked_up_again") {
             return None;
         }

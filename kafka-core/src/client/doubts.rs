@@ -7,6 +7,7 @@
 //! * An answer that confirms what is known ends all doubts of it.
 
 use super::address::Address;
+use super::machine::Peer;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +45,7 @@ pub(crate) enum Claim {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Witness {
     pub(crate) now: Instant,
-    pub(crate) broker: i32,
+    pub(crate) peer: Peer,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ struct Doubt {
     /// When it was said last.
     last: Instant,
     answers: u32,
-    brokers: BTreeSet<i32>,
+    brokers: BTreeSet<Peer>,
 }
 
 impl Doubts {
@@ -68,7 +69,7 @@ impl Doubts {
     pub(crate) fn raise(&mut self, subject: Subject, claim: Claim, witness: Witness) {
         let doubts = self.open.entry(subject).or_default();
         for other in doubts.iter_mut().filter(|doubt| doubt.claim != claim) {
-            other.brokers.remove(&witness.broker);
+            other.brokers.remove(&witness.peer);
         }
         doubts.retain(|doubt| doubt.claim == claim || !doubt.brokers.is_empty());
         let at = doubts.iter().position(|doubt| doubt.claim == claim);
@@ -122,7 +123,7 @@ impl Doubt {
     fn said(&mut self, witness: Witness) {
         self.last = witness.now;
         self.answers = self.answers.saturating_add(1);
-        self.brokers.insert(witness.broker);
+        self.brokers.insert(witness.peer);
     }
 
     fn is_agreed(&self, enough: usize, grace: Duration) -> bool {

@@ -3,16 +3,13 @@
 //! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
 
 use super::address::Address;
-use super::machine::Lane;
+use super::machine::{Lane, LaneKey, Peer};
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
 use kafka_proto::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// A broker (negative: the bootstrap address -1 - id) and a lane to it.
-pub(crate) type LaneKey = (i32, Lane);
 
 #[derive(Debug)]
 pub(crate) struct LaneState {
@@ -192,20 +189,19 @@ impl Lanes {
     }
 
     /// The brokers with an open connection to another address than theirs.
-    pub(crate) fn led_elsewhere(&self, address_of: impl Fn(i32) -> Option<Address>) -> Vec<LaneKey> {
+    pub(crate) fn led_elsewhere(&self, address_of: impl Fn(Peer) -> Option<Address>) -> Vec<LaneKey> {
         let up = self.lanes.iter().filter(|(_, lane)| lane.up().is_some() && !lane.is_draining);
-        let moved =
-            up.filter(|((broker, _), lane)| address_of(*broker).is_some_and(|a| lane.address != Some(a)));
+        let moved = up.filter(|(key, lane)| address_of(key.peer).is_some_and(|a| lane.address != Some(a)));
         moved.map(|(key, _)| *key).collect()
     }
 
-    fn of(&self, broker: i32) -> impl Iterator<Item = &LaneState> {
-        let lanes = self.lanes.range((broker, Lane::Other)..);
-        lanes.take_while(move |((of, _), _)| *of == broker).map(|(_, lane)| lane)
+    fn of(&self, peer: Peer) -> impl Iterator<Item = &LaneState> {
+        let lanes = self.lanes.range(LaneKey { peer, lane: Lane::Other }..);
+        lanes.take_while(move |(key, _)| key.peer == peer).map(|(_, lane)| lane)
     }
 
     /// The connections to a broker that nobody has told to end.
-    pub(crate) fn conns_of(&self, broker: i32) -> Vec<ConnId> {
+    pub(crate) fn conns_of(&self, broker: Peer) -> Vec<ConnId> {
         let lanes = self.of(broker).filter(|lane| !matches!(lane.link, LinkState::Closing(..)));
         lanes.filter_map(LaneState::conn).collect()
     }
@@ -221,12 +217,12 @@ impl Lanes {
     }
 
     /// Whether a broker was found to belong to another cluster, and not to have come back since.
-    pub(crate) fn is_estranged(&self, broker: i32) -> bool {
+    pub(crate) fn is_estranged(&self, broker: Peer) -> bool {
         self.of(broker).any(|lane| matches!(lane.last_error, Some(ConnectionError::OtherCluster { .. })))
     }
 
     /// Whether a broker has answered requests, over whatever lane.
-    pub(crate) fn has_served(&self, broker: i32) -> bool {
+    pub(crate) fn has_served(&self, broker: Peer) -> bool {
         self.of(broker).any(|lane| lane.has_served)
     }
 
@@ -270,7 +266,7 @@ impl Lanes {
     }
 
     /// Whether a broker is connected to, by whatever lane.
-    pub(crate) fn is_any_up(&self, broker: i32) -> bool {
+    pub(crate) fn is_any_up(&self, broker: Peer) -> bool {
         self.of(broker).any(|lane| lane.up().is_some())
     }
 

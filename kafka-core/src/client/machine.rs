@@ -23,12 +23,55 @@ pub struct Now {
 pub enum Target {
     /// Any broker that can be reached.
     Any,
-    /// This broker.
-    Broker(i32),
+    /// This one.
+    Peer(Peer),
     /// The controller.
     Controller,
     /// The coordinator of a group or transactional id.
     Coordinator(CoordinatorKind, Str),
+}
+
+impl Target {
+    /// A broker by its node id.
+    pub const fn node(id: i32) -> Self {
+        Self::Peer(Peer::Node(id))
+    }
+}
+
+/// Whom a connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A broker, by its node id.
+    Node(i32),
+    /// Whoever is found at this one of the bootstrap addresses, counted from 0.
+    Bootstrap(usize),
+}
+
+impl Peer {
+    /// The broker's node id.
+    pub const fn node(self) -> Option<i32> {
+        match self {
+            Self::Node(id) => Some(id),
+            Self::Bootstrap(_) => None,
+        }
+    }
+}
+
+/// One connection of a client, as long as it is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneKey {
+    /// Where it leads.
+    pub peer: Peer,
+    /// What it is for.
+    pub lane: Lane,
+}
+
+impl LaneKey {
+    /// A lane to a broker.
+    pub const fn node(id: i32, lane: Lane) -> Self {
+        Self { peer: Peer::Node(id), lane }
+    }
 }
 
 /// What a coordinator coordinates.
@@ -76,8 +119,8 @@ pub struct Ask {
 pub struct Answer {
     /// The ask's tag.
     pub tag: u64,
-    /// The broker that answered, or was asked; `None` where no broker could be found.
-    pub broker: Option<i32>,
+    /// Who answered, or was asked; `None` where nobody could be found.
+    pub peer: Option<Peer>,
     /// The response lifted to the newest form, error codes inside not looked at; or why there is none.
     pub result: Result<ResponseKind, Error>,
 }

@@ -10,6 +10,7 @@
 use super::cluster::{Cluster, Node, Partition, Topic};
 use super::config::ClientConfig;
 use super::doubts::{Claim, Doubts, Subject, Witness};
+use super::machine::Peer;
 use super::random::Random;
 use super::turns::Turns;
 use crate::error::{ConnectionError, Error};
@@ -284,9 +285,9 @@ impl Metadata {
     }
 
     /// The request failed, at this broker if it had come so far.
-    pub(crate) fn failed(&mut self, now: Instant, broker: Option<i32>) {
+    pub(crate) fn failed(&mut self, now: Instant, peer: Option<Peer>) {
         self.in_flight = false;
-        if let (Some(broker), Some(asked)) = (broker, self.last_attempt) {
+        if let (Some(broker), Some(asked)) = (peer.and_then(Peer::node), self.last_attempt) {
             self.turns.failed(broker, asked, now);
         }
         self.left_open();
@@ -305,23 +306,25 @@ impl Metadata {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Takes an answer of broker `from`.
+    /// Takes an answer.
     ///
     /// # Errors
     /// The broker belongs to another cluster: nothing of it is believed.
     pub(crate) fn apply(
         &mut self,
         now: Instant,
-        from: i32,
+        from: Peer,
         response: MetadataResponse,
         config: &ClientConfig,
     ) -> Result<Changes, ConnectionError> {
         self.in_flight = false;
         self.check_cluster(&response).inspect_err(|_| self.failed(now, Some(from)))?;
         (self.unanswered, self.last_error) = (None, None);
-        self.turns.answered(from, self.last_attempt.unwrap_or(now));
+        if let Some(broker) = from.node() {
+            self.turns.answered(broker, self.last_attempt.unwrap_or(now));
+        }
         let mut changes = Changes::default();
-        let witness = Witness { now, broker: from };
+        let witness = Witness { now, peer: from };
         if response.error_code != 0 {
             self.apply_failure(witness, response, config, &mut changes);
             self.left_open();

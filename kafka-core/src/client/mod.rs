@@ -50,8 +50,8 @@ use cluster::{Cluster, Topic};
 use config::ClientConfig;
 use coordinators::Coordinators;
 use kafka_proto::{ResponseKind, Str, Uuid};
-use lanes::{LaneKey, Lanes};
-use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
+use lanes::Lanes;
+use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, LaneKey, Now, Peer, Target};
 use metadata::Metadata;
 use promises::Promises;
 use random::Random;
@@ -371,9 +371,9 @@ impl Client {
             match timer {
                 Timer::Queued(id) => self.queued_timeout(id),
                 Timer::Conn(conn) => self.conn_timeout(now, conn),
-                Timer::Reconnect(broker, lane) => self.reconnect(now.instant, (broker, lane)),
-                Timer::Throttle(broker, lane) => self.after_throttle(now.instant, (broker, lane)),
-                Timer::Idle(broker, lane) => self.idle_timeout(now, (broker, lane)),
+                Timer::Reconnect(key) => self.reconnect(now.instant, key),
+                Timer::Throttle(key) => self.after_throttle(now.instant, key),
+                Timer::Idle(key) => self.idle_timeout(now, key),
                 Timer::Metadata => self.ask_metadata(now),
                 Timer::Coordinator(kind, key) => self.find_coordinator(now.instant, kind, &key),
                 Timer::CallRetry(id) => self.call_attempt(now, id),
@@ -543,10 +543,10 @@ impl Client {
     /// Which broker to ask for metadata, and how long to wait for it: others cannot be asked meanwhile.
     fn whom_to_ask(&self, now: Instant) -> (Target, Duration) {
         let timeout = self.config.request_timeout;
-        let are_all_down = self.metadata.cluster.nodes.keys().all(|broker| self.has_fallen(*broker));
+        let are_all_down = self.metadata.cluster.nodes.keys().all(|id| self.has_fallen(Peer::Node(*id)));
         match self.metadata.whose_turn(self.talkative(now)) {
-            Some(broker) if !self.has_fallen(broker) => (Target::Broker(broker), timeout),
-            Some(broker) if !are_all_down => (Target::Broker(broker), timeout.min(SECOND_CHANCE)),
+            Some(broker) if !self.has_fallen(Peer::Node(broker)) => (Target::node(broker), timeout),
+            Some(broker) if !are_all_down => (Target::node(broker), timeout.min(SECOND_CHANCE)),
             _ => (Target::Any, timeout),
         }
     }
@@ -554,35 +554,35 @@ impl Client {
     fn any_bootstrap(&mut self) -> Target {
         self.stats.rebootstraps += 1;
         let at = self.random.below(self.config.bootstrap.len() as u64) as usize;
-        self.bootstrap_ids().nth(at).map_or(Target::Any, Target::Broker)
+        Target::Peer(Peer::Bootstrap(at))
     }
 
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
-        let Answer { broker, result, .. } = answer;
-        let (response, broker) = match (result, broker) {
-            (Ok(ResponseKind::Metadata(response)), Some(broker)) => (response, broker),
+        let Answer { peer, result, .. } = answer;
+        let (response, peer) = match (result, peer) {
+            (Ok(ResponseKind::Metadata(response)), Some(peer)) => (response, peer),
             (result, _) => {
-                self.metadata.failed(now.instant, broker);
+                self.metadata.failed(now.instant, peer);
                 let error = result.map_or_else(|error| error, |other| requests::unexpected(&other));
                 self.metadata.last_error = Some(error.clone());
                 self.readers_cut_off(now, &error);
                 return self.plan_metadata_retry();
             }
         };
-        match self.metadata.apply(now.instant, broker, response, &self.config) {
+        match self.metadata.apply(now.instant, peer, response, &self.config) {
             Ok(changes) => {
                 self.readers_in_touch();
                 let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {
                     self.topic_changed(now, &topic);
                 }
-                self.check_addresses(now, Some(broker), |_| true);
+                self.check_addresses(now, Some(peer), |_| true);
                 if !self.metadata.cluster.nodes.is_empty() && !self.metadata.rebootstraps {
                     self.close_bootstrap(now);
                 }
                 self.kick_idle(now.instant);
             }
-            Err(error) => self.part_from(now, broker, &error),
+            Err(error) => self.part_from(now, peer, &error),
         }
         self.plan_metadata_retry();
     }
@@ -592,7 +592,7 @@ impl Client {
         let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
         let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
         for key in idle {
-            if self.address_of(key.0).is_some() && self.wants_lane(now, key) {
+            if self.address_of(key.peer).is_some() && self.wants_lane(now, key) {
                 self.kick(now, key);
             }
         }
@@ -624,23 +624,27 @@ impl Client {
     /// A broker cannot be reached.
     fn broker_failed(&mut self, now: Now, key: LaneKey, error: &ConnectionError) {
         self.metadata.hint_stale();
-        let error = Error::from(error.clone()).on(self.broker_name(key.0));
-        if key.1 == Lane::Other {
+        let error = Error::from(error.clone()).on(self.broker_name(key.peer));
+        if key.lane == Lane::Other {
             self.readers_cut_off(now, &error);
         }
-        match key.1 {
+        match key.lane {
             Lane::Produce | Lane::Other => {
                 self.writers.values_mut().for_each(|w| w.lane_failed(key, &error));
                 for group in self.coordinators.groups_looked_up() {
                     self.group_cut_off(now, CoordinatorKind::Group, &group, &error);
                 }
             }
-            Lane::Fetch(reader) => self.reader_cut_off(now, reader, key.0, error),
+            Lane::Fetch(reader) => {
+                if let Some(broker) = key.peer.node() {
+                    self.reader_cut_off(now, reader, broker, error);
+                }
+            }
             Lane::Group(reader) => self.member_cut_off(now, reader, &error),
             Lane::FetchAside(_) => {}
         }
-        if matches!(key.1, Lane::Group(_)) {
-            self.coordinators.forget_broker(key.0);
+        if let (Lane::Group(_), Some(broker)) = (key.lane, key.peer.node()) {
+            self.coordinators.forget_broker(broker);
         }
     }
 
@@ -691,8 +695,11 @@ impl Client {
 
     /// Whether a lane has something that is built when it is handed out.
     fn wants_lane(&self, now: Instant, key: LaneKey) -> bool {
-        match key.1 {
-            Lane::Produce => self.writers.values().any(|w| w.is_ready_for(key.0)),
+        match key.lane {
+            Lane::Produce => {
+                let broker = key.peer.node();
+                broker.is_some_and(|broker| self.writers.values().any(|w| w.is_ready_for(broker)))
+            }
             Lane::Fetch(id) | Lane::FetchAside(id) => self.reading_wants(now, id, key),
             Lane::Other | Lane::Group(_) => false,
         }

@@ -1,7 +1,6 @@
 //! The client's part of writing: it lets the producers speak, and hands out their requests.
 
-use super::lanes::LaneKey;
-use super::machine::{Answer, Lane, Now};
+use super::machine::{Answer, Lane, LaneKey, Now};
 use super::requests::Owner;
 use super::timers::Timer;
 use super::{Action, Batches, Client, Event, Job, JobDone, Writers};
@@ -158,7 +157,7 @@ impl Client {
             self.ask(now.instant, Owner::Writer(id, ask.tag), ask);
         }
         for broker in out.kicks.into_iter().filter(|_| !mutant!("lane_not_kicked")) {
-            self.kick(now.instant, (broker, Lane::Produce));
+            self.kick(now.instant, LaneKey::node(broker, Lane::Produce));
         }
         for hint in out.hints {
             self.hint(now, hint);
@@ -209,8 +208,9 @@ impl Client {
 
     /// The next Produce request for a lane. The writers take turns.
     pub(super) fn next_produce(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
+        let broker = key.peer.node()?;
         let ready: Vec<u32> =
-            self.writers.iter().filter(|(_, w)| w.is_ready_for(key.0)).map(|(id, _)| *id).collect();
+            self.writers.iter().filter(|(_, w)| w.is_ready_for(broker)).map(|(id, _)| *id).collect();
         let start = self.stats.requests as usize % ready.len().max(1);
         for at in 0..ready.len() {
             let writer_id = ready[(start + at) % ready.len()];
@@ -226,7 +226,7 @@ impl Client {
         let id = RequestId(self.next_id());
         let writer = self.writers.get_mut(&writer_id)?;
         self.dirty_writers.insert(writer_id);
-        let produce = writer.poll_produce(now, id, key.0, version)?;
+        let produce = writer.poll_produce(now, id, key.peer.node()?, version)?;
         let version = if produce.needs_names() { version.min(12) } else { version };
         self.book(
             now.instant,

@@ -7,8 +7,8 @@
 use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
-use super::lanes::{LaneKey, LaneState, LinkState, Proof, Rank};
-use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
+use super::lanes::{LaneState, LinkState, Proof, Rank};
+use super::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, Now, Peer, Target};
 use super::promises::OpId;
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
@@ -79,20 +79,21 @@ impl Client {
     fn route(&mut self, now: Instant, id: RequestId) {
         let Some(request) = self.requests.get(&id) else { return };
         let (target, lane) = (request.target.clone(), request.lane);
-        let broker = match target {
-            Target::Broker(broker) => Some(broker),
+        let peer = match target {
+            Target::Peer(peer) => Some(peer),
             Target::Any => self.any_broker(now),
             Target::Controller => {
                 let known = self.metadata.cluster.controller;
-                known.filter(|c| self.metadata.cluster.nodes.contains_key(c)).or_else(|| self.any_broker(now))
+                let known = known.filter(|c| self.metadata.cluster.nodes.contains_key(c));
+                known.map(Peer::Node).or_else(|| self.any_broker(now))
             }
             Target::Coordinator(kind, key) => match self.coordinators.broker(kind, &key) {
-                Some(broker) => Some(broker),
+                Some(broker) => Some(Peer::Node(broker)),
                 None => return self.await_coordinator(now, id, kind, &key),
             },
         };
-        match broker.filter(|b| self.address_of(*b).is_some()) {
-            Some(broker) => self.enqueue(now, id, (broker, lane)),
+        match peer.filter(|peer| self.address_of(*peer).is_some()) {
+            Some(peer) => self.enqueue(now, id, LaneKey { peer, lane }),
             None => {
                 self.metadata.hint_stale();
                 self.finish(id, None, Err(not_in_metadata().into()));
@@ -109,30 +110,32 @@ impl Client {
     }
 
     /// The broker that will answer soonest, as far as can be told; bootstrap addresses where no known broker is left.
-    pub(super) fn any_broker(&mut self, now: Instant) -> Option<i32> {
-        let known: Vec<i32> = self.metadata.cluster.nodes.keys().copied().collect();
+    pub(super) fn any_broker(&mut self, now: Instant) -> Option<Peer> {
+        let known: Vec<Peer> = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).collect();
         let mut candidates = known;
         if candidates.iter().all(|broker| self.has_fallen(*broker)) {
             if !candidates.is_empty() {
                 self.stats.rebootstraps += 1;
             }
-            candidates.extend(self.bootstrap_ids());
+            candidates.extend(self.bootstrap());
         }
         // Equal ones are taken in turn, from a start that differs from client to client.
         let start = self.random.below(candidates.len() as u64) as usize;
         candidates.rotate_left(start);
-        let rank = |broker: &i32| self.lanes.get((*broker, Lane::Other)).map_or(Rank::NEW, |l| l.rank(now));
+        let rank = |broker: &Peer| {
+            self.lanes.get(LaneKey { peer: *broker, lane: Lane::Other }).map_or(Rank::NEW, |l| l.rank(now))
+        };
         candidates.into_iter().min_by_key(rank)
     }
 
     /// The last attempts to talk to a broker failed, or what is there is none.
-    pub(super) fn has_fallen(&self, broker: i32) -> bool {
-        self.lanes.get((broker, Lane::Other)).is_some_and(LaneState::has_fallen)
+    pub(super) fn has_fallen(&self, broker: Peer) -> bool {
+        self.lanes.get(LaneKey { peer: broker, lane: Lane::Other }).is_some_and(LaneState::has_fallen)
     }
 
     /// The known brokers that can be asked now, be it in the hope that they are there again.
     pub(super) fn talkative(&self, now: Instant) -> impl Iterator<Item = i32> + Clone {
-        let is_talkative = move |broker: &i32| match self.lanes.get((*broker, Lane::Other)) {
+        let is_talkative = move |broker: &i32| match self.lanes.get(LaneKey::node(*broker, Lane::Other)) {
             Some(lane) => lane.link != LinkState::Backoff && !lane.is_hopeless && !lane.is_muted(now),
             None => true,
         };
@@ -141,8 +144,10 @@ impl Client {
 
     /// Whether any broker, or bootstrap address, may yet turn out to be one.
     fn has_hope(&self) -> bool {
-        let mut all = self.metadata.cluster.nodes.keys().copied().chain(self.bootstrap_ids());
-        all.any(|broker| self.lanes.get((broker, Lane::Other)).is_none_or(|l| !l.is_hopeless))
+        let mut all = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).chain(self.bootstrap());
+        all.any(|broker| {
+            self.lanes.get(LaneKey { peer: broker, lane: Lane::Other }).is_none_or(|l| !l.is_hopeless)
+        })
     }
 
     fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
@@ -170,7 +175,7 @@ impl Client {
     }
 
     pub(super) fn coordinator_found(&mut self, now: Now, kind: CoordinatorKind, key: &Str, answer: Answer) {
-        let Answer { broker: witness, result, .. } = answer;
+        let Answer { peer: witness, result, .. } = answer;
         let found = result.and_then(|response| {
             let ResponseKind::FindCoordinator(response) = response else { return Err(unexpected(&response)) };
             let error = |code| Error::broker(code).api(ApiKey::FindCoordinator).group(key);
@@ -221,7 +226,7 @@ impl Client {
     /// A coordinator is none, or cannot be reached. Who told of it may lag: another broker is asked.
     pub(super) fn forget_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
         if let Some(teller) = self.coordinators.forget(kind, key) {
-            self.note_refusal(now, (teller, Lane::Other), true);
+            self.note_refusal(now, LaneKey { peer: teller, lane: Lane::Other }, true);
         }
     }
 
@@ -267,7 +272,7 @@ impl Client {
                 return Some(transmit);
             }
         }
-        match key.1 {
+        match key.lane {
             Lane::Produce => self.next_produce(now, key, conn),
             Lane::Fetch(_) | Lane::FetchAside(_) => self.next_fetch(now, key, conn),
             Lane::Other | Lane::Group(_) => None,
@@ -298,9 +303,9 @@ impl Client {
                 feature: request.api.name(),
                 needs: "a newer broker, or one that offers it on this listener",
             });
-            let error = error.api(request.api).on(self.broker_name(key.0));
+            let error = error.api(request.api).on(self.broker_name(key.peer));
             self.timers.stop(&Timer::Queued(id));
-            self.finish(id, Some(key.0), Err(error));
+            self.finish(id, Some(key.peer), Err(error));
             return None;
         };
         self.timers.stop(&Timer::Queued(id));
@@ -337,7 +342,7 @@ impl Client {
         api: ApiKey,
         timeout: Duration,
     ) {
-        let (target, lane, deadline) = (Target::Broker(key.0), key.1, now + timeout);
+        let (target, lane, deadline) = (Target::Peer(key.peer), key.lane, now + timeout);
         let request = Request { owner, target, lane, key: Some(key), api, body: None, asked: now, deadline };
         self.requests.insert(id, request);
         self.handed_out(now, key, conn, id, deadline);
@@ -376,13 +381,13 @@ impl Client {
     /// The broker asked for silence on this lane (KIP-219).
     fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
-        let (broker, lane) = (self.broker_name(key.0), key.1);
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
         self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
         if let Some(lane) = self.lanes.get_mut(key) {
             // An answer that was under way beside another does not take back what that one has asked for.
             let until = lane.throttled_until.max(Some(now + throttle)).unwrap_or(now);
             lane.throttled_until = Some(until);
-            self.timers.set(Timer::Throttle(key.0, key.1), until);
+            self.timers.set(Timer::Throttle(key), until);
         }
     }
 
@@ -415,12 +420,12 @@ impl Client {
                         self.note_refusal(now.instant, key, refuses(&response));
                     }
                     let result = self.of_this_cluster(now, key, &owner, response);
-                    self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result }));
+                    self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
                 }
             },
             (owner, Answered::Fetched(_)) => {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
-                self.answers.push_back((owner, Answer { tag: 0, broker: Some(key.0), result: Err(error) }));
+                self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result: Err(error) }));
             }
         }
     }
@@ -454,15 +459,15 @@ impl Client {
         if *owner == Owner::Metadata {
             return Ok(response);
         }
-        self.part_from(now, key.0, &error);
-        Err(Error::from(error).api(ApiKey::Metadata).on(self.broker_name(key.0)))
+        self.part_from(now, key.peer, &error);
+        Err(Error::from(error).api(ApiKey::Metadata).on(self.broker_name(key.peer)))
     }
 
     /// A request could not be encoded: nothing of it was sent, and the connection goes on.
     pub(super) fn refused(&mut self, now: Now, conn: ConnId, id: RequestId, error: &Error) {
         if let Some((key, lane)) = self.lanes.by_conn(conn) {
             lane.answered(id);
-            let error = error.clone().on(self.broker_name(key.0));
+            let error = error.clone().on(self.broker_name(key.peer));
             self.fail_request(now, id, error, false);
         }
     }
@@ -474,7 +479,7 @@ impl Client {
         if anywhere && now.instant < request.deadline && self.has_hope() {
             return self.route_again(now.instant, id);
         }
-        let broker = request.key.map(|key| self.broker_name(key.0));
+        let broker = request.key.map(|key| self.broker_name(key.peer));
         let mut error = Error::from(error.clone()).api(request.api);
         if let Some(broker) = broker {
             error = error.on(broker);
@@ -484,9 +489,9 @@ impl Client {
 
     /// Where all that could serve it are down it waits for the first that comes back, or its deadline.
     fn route_again(&mut self, now: Instant, id: RequestId) {
-        let Some(broker) = self.any_broker(now) else { return };
+        let Some(peer) = self.any_broker(now) else { return };
         let Some(lane) = self.requests.get(&id).map(|r| r.lane) else { return };
-        self.enqueue(now, id, (broker, lane));
+        self.enqueue(now, id, LaneKey { peer, lane });
     }
 
     fn fail_request(&mut self, now: Now, id: RequestId, error: Error, taken: bool) {
@@ -501,7 +506,7 @@ impl Client {
                 self.requests.remove(&id);
                 self.produced(now, writer, id, key, Err((error, taken)));
             }
-            _ => self.finish(id, key.map(|k| k.0), Err(error)),
+            _ => self.finish(id, key.map(|key| key.peer), Err(error)),
         }
     }
 
@@ -517,22 +522,23 @@ impl Client {
             self.coordinators.unwait(id);
         }
         let error = Error::new(ErrorKind::TimedOut { after, last }).api(request_api(&self.requests, id));
-        self.finish(id, key.map(|k| k.0), Err(error));
+        self.finish(id, key.map(|key| key.peer), Err(error));
     }
 
     /// Ends a request that was asked for by a machine.
-    pub(super) fn finish(&mut self, id: RequestId, broker: Option<i32>, result: Result<ResponseKind, Error>) {
+    pub(super) fn finish(&mut self, id: RequestId, peer: Option<Peer>, result: Result<ResponseKind, Error>) {
         let Some(request) = self.requests.remove(&id) else { return };
         self.timers.stop(&Timer::Queued(id));
-        self.answers.push_back((request.owner, Answer { tag: 0, broker, result }));
+        self.answers.push_back((request.owner, Answer { tag: 0, peer, result }));
     }
 
     /// `host:port` and id of a broker, for errors.
-    pub(super) fn broker_name(&self, broker: i32) -> String {
-        match self.address_of(broker) {
-            Some(address) if broker >= 0 => format!("{broker} at {address}"),
-            Some(address) => address.to_string(),
-            None => broker.to_string(),
+    pub(super) fn broker_name(&self, peer: Peer) -> String {
+        match (peer, self.address_of(peer)) {
+            (Peer::Node(id), Some(address)) => format!("{id} at {address}"),
+            (Peer::Node(id), None) => id.to_string(),
+            (_, Some(address)) => address.to_string(),
+            (Peer::Bootstrap(at), None) => format!("bootstrap address {at}"),
         }
     }
 

@@ -6,8 +6,7 @@
 //!   without; a coordinator that cannot be found or reached; no broker that could be asked for a topic.
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
 
-use super::lanes::LaneKey;
-use super::machine::{Answer, Ask, CoordinatorKind, Lane, Now, Target};
+use super::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, Now, Peer, Target};
 use super::promises::{OpId, Outcome, Promises};
 use super::requests::Owner;
 use super::timers::Timer;
@@ -401,8 +400,8 @@ impl Client {
         let Some(reading) = self.readings.get_mut(&id) else { return };
         let ended: Vec<_> = std::iter::from_fn(|| reading.machine.poll_ended_session()).collect();
         for (broker, request) in ended {
-            if !self.closed && self.lanes.is_any_up(broker) {
-                let (target, timeout) = (Target::Broker(broker), self.config.request_timeout);
+            if !self.closed && self.lanes.is_any_up(Peer::Node(broker)) {
+                let (target, timeout) = (Target::node(broker), self.config.request_timeout);
                 let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
                 self.ask(now.instant, Owner::Nobody, ask);
             }
@@ -691,12 +690,13 @@ impl Client {
     }
 
     pub(super) fn next_fetch(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
-        let (Lane::Fetch(reader) | Lane::FetchAside(reader)) = key.1 else { return None };
+        let (Lane::Fetch(reader) | Lane::FetchAside(reader)) = key.lane else { return None };
+        let broker = key.peer.node()?;
         let version = self.lanes.get(key)?.versions.as_ref()?.version(ApiKey::Fetch)?;
         // Even where it gives none: positions may have to be checked first.
         self.dirty_readers.insert(reader);
         let reading = self.readings.get_mut(&reader)?;
-        let plan = reading.machine.poll_fetch(now, &self.metadata.cluster, key.0, key.1, version)?;
+        let plan = reading.machine.poll_fetch(now, &self.metadata.cluster, broker, key.lane, version)?;
         let id = RequestId(self.next_id());
         self.book(now.instant, id, Owner::Fetch(reader), key, conn, ApiKey::Fetch, plan.timeout);
         Some(Transmit {
@@ -707,8 +707,9 @@ impl Client {
     }
 
     pub(super) fn fetched(&mut self, now: Now, reader: u32, key: LaneKey, result: Result<Fetched, Error>) {
-        if let Some(reading) = self.readings.get_mut(&reader) {
-            reading.machine.handle_fetched(now, &self.metadata.cluster, key.0, key.1, result);
+        let broker = key.peer.node();
+        if let (Some(reading), Some(broker)) = (self.readings.get_mut(&reader), broker) {
+            reading.machine.handle_fetched(now, &self.metadata.cluster, broker, key.lane, result);
             self.dirty_readers.insert(reader);
         }
     }

@@ -1,6 +1,6 @@
 //! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
 
-use super::machine::{CoordinatorKind, Lane};
+use super::machine::{CoordinatorKind, LaneKey};
 use super::promises::OpId;
 use crate::link::{ConnId, RequestId};
 use kafka_proto::Str;
@@ -15,11 +15,11 @@ pub(crate) enum Timer {
     /// The oldest unanswered request of a connection is overdue, or the connection is not set up in time.
     Conn(ConnId),
     /// A failed connection may be tried again.
-    Reconnect(i32, Lane),
+    Reconnect(LaneKey),
     /// The broker has asked for silence until now (KIP-219).
-    Throttle(i32, Lane),
+    Throttle(LaneKey),
     /// A connection has not been used for long.
-    Idle(i32, Lane),
+    Idle(LaneKey),
     /// The metadata is to be refreshed.
     Metadata,
     /// A coordinator is to be looked up again.

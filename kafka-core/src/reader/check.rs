@@ -3,7 +3,7 @@
 use super::broker::Broker;
 use super::cursor::{Cursor, CursorId, Stage};
 use super::machine::{ReaderMachine, Timer};
-use crate::client::machine::Lane;
+use crate::client::machine::{Lane, LaneKey};
 
 /// As large as some batches are.
 const OVERDRAFT: usize = 64 << 10;
@@ -68,11 +68,13 @@ impl ReaderMachine {
             return Some("its broker does not know that records are wanted");
         }
         match &broker.main {
-            None => (!self.lanes.contains(&(home, Lane::Fetch(self.id)))).then_some("nobody fetches"),
+            None => {
+                (!self.lanes.contains(&LaneKey::node(home, Lane::Fetch(self.id)))).then_some("nobody fetches")
+            }
             Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
                 let goes_on = match broker.gathers {
                     Some(at) => self.timers.contains(&(at, Timer::Gather(home))),
-                    None => self.lanes.contains(&(home, Lane::FetchAside(self.id))),
+                    None => self.lanes.contains(&LaneKey::node(home, Lane::FetchAside(self.id))),
                 };
                 (!goes_on).then_some("it waits behind a fetch that is parked")
             }

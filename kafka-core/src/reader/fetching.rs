@@ -7,7 +7,7 @@ use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
 use super::session::{Asked, Heading, Member};
 use crate::client::cluster::Cluster;
-use crate::client::machine::{Lane, Now};
+use crate::client::machine::{Lane, LaneKey, Now};
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl ReaderMachine {
         version: i16,
     ) -> Option<FetchPlan> {
         self.check_positions(now, broker, version);
-        if !self.lanes.contains(&(broker, lane)) {
+        if !self.lanes.contains(&LaneKey::node(broker, lane)) {
             return None;
         }
         let by_id = version >= since::TOPIC_IDS && self.without_id == 0;

@@ -20,7 +20,7 @@ use super::delivery::{Chunk, Ticket};
 use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::client::cluster::{Topic, TopicPartition};
-use crate::client::machine::{Hint, Lane, Now};
+use crate::client::machine::{Hint, LaneKey, Now};
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::trace::Traces;
@@ -105,7 +105,7 @@ pub struct ReaderMachine {
     pub(super) brokers: BTreeMap<i32, Broker>,
     /// How many brokers serve partitions.
     pub(super) leaders: usize,
-    pub(super) lanes: BTreeSet<(i32, Lane)>,
+    pub(super) lanes: BTreeSet<LaneKey>,
     /// Fetches under way.
     pub(super) flights: usize,
     /// What waits for a leader.

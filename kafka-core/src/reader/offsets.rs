@@ -41,7 +41,7 @@ impl ReaderMachine {
             }
         }
         self.asks.insert(tag, ids);
-        let (target, timeout) = (Target::Broker(broker), self.config.request_timeout);
+        let (target, timeout) = (Target::node(broker), self.config.request_timeout);
         Some(Ask { tag, target, lane: Lane::Other, request, timeout })
     }
 

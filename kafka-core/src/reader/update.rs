@@ -4,7 +4,7 @@ use super::broker::{Broker, set};
 use super::cursor::{CursorId, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
 use super::session::{Asked, last_fetch};
-use crate::client::machine::{Hint, Lane, Now};
+use crate::client::machine::{Hint, Lane, LaneKey, Now};
 use crate::error::Error;
 use crate::trouble::Gravity;
 use kafka_proto::Str;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 impl ReaderMachine {
     /// The brokers and lanes for which [`poll_fetch`](Self::poll_fetch) would give a request.
-    pub fn lanes(&self) -> &BTreeSet<(i32, Lane)> {
+    pub fn lanes(&self) -> &BTreeSet<LaneKey> {
         &self.lanes
     }
 
@@ -197,9 +197,9 @@ impl ReaderMachine {
         let aside = broker.is_some_and(Broker::wants_aside);
         for (lane, is_in) in [(Lane::Fetch(self.id), main), (Lane::FetchAside(self.id), aside)] {
             if is_in {
-                self.lanes.insert((id, lane));
+                self.lanes.insert(LaneKey::node(id, lane));
             } else {
-                self.lanes.remove(&(id, lane));
+                self.lanes.remove(&LaneKey::node(id, lane));
             }
         }
     }

@@ -285,8 +285,7 @@ impl<R> Client<R> {
             vec![ListOffsetsTopic { name: topic.clone(), partitions: vec![asked], ..Default::default() }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
         let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
-        let spec =
-            CallSpec { target: Target::Broker(leader), request: request.into(), timeout, code: no_code };
+        let spec = CallSpec { target: Target::node(leader), request: request.into(), timeout, code: no_code };
         let response = call(self.handle.shared(), spec).await?;
         let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
         let of_topic = response.topics.iter().filter(|told| told.name == *topic);

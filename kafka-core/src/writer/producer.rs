@@ -17,7 +17,7 @@ use super::table::PartitionTable;
 use super::work::{Work, Worked};
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
-use crate::client::machine::{Hint, Lane, Now};
+use crate::client::machine::{Hint, Lane, LaneKey, Now};
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
@@ -478,10 +478,11 @@ impl Producer {
     }
 
     /// A lane that this writer may depend on is down: what an expiry that follows is to tell.
-    pub(crate) fn lane_failed(&mut self, (broker, lane): (i32, Lane), error: &Error) {
-        match lane {
+    pub(crate) fn lane_failed(&mut self, key: LaneKey, error: &Error) {
+        match key.lane {
             Lane::Produce => {
-                if let Some(queue) = self.brokers.get_mut(&broker) {
+                let broker = key.peer.node().and_then(|broker| self.brokers.get_mut(&broker));
+                if let Some(queue) = broker {
                     queue.last_error = Some(error.clone());
                 }
             }

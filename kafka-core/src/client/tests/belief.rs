@@ -254,7 +254,7 @@ fn case_m3_what_is_in_flight_at_the_old_address_is_waited_for() {
     let mut net = Net::knowing(topic("t", 1, 3));
     (1..=3).for_each(|broker| _ = net.call_broker(broker));
     net.silent.insert(9002);
-    let call = net.call_of(Target::Broker(2), Duration::from_secs(20));
+    let call = net.call_of(Target::node(2), Duration::from_secs(20));
     net.settle();
     net.moved.insert(2, 9500);
     net.ask_anew();

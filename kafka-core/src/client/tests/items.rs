@@ -5,7 +5,7 @@ mod coordinators;
 
 use super::Net;
 use crate::client::TopicState;
-use crate::client::machine::{CoordinatorKind, Target};
+use crate::client::machine::{CoordinatorKind, Peer, Target};
 use crate::error::Error;
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
 use kafka_proto::error_code::ErrorCode;
@@ -420,7 +420,7 @@ fn case_m5_a_broker_that_can_be_none_costs_the_others_nothing() {
         net.client.want_topic(net.now, &Str::from("t"));
         net.settle();
         assert_eq!(net.client.cluster().nodes.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(net.client.address_of(-1).unwrap().host, "boot");
+        assert_eq!(net.client.address_of(Peer::Bootstrap(0)).unwrap().host, "boot");
     }
 }
 
@@ -501,7 +501,7 @@ fn a_call_to_one_broker_ends_when_that_is_lost() {
     let mut net = Net::connected();
     net.call_broker(2);
     net.silent.insert(9002);
-    let call = net.call_of(Target::Broker(2), Duration::from_secs(60));
+    let call = net.call_of(Target::node(2), Duration::from_secs(60));
     net.kill(9002);
     let Some(Err(error)) = net.client.take_call(call) else { panic!("it is tried again") };
     assert!(error.is_retriable(), "{error}");

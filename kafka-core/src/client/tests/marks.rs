@@ -319,7 +319,8 @@ fn nothing_is_kept_of_groups_that_nobody_needs() {
 #[test]
 fn nothing_is_kept_of_the_connections_of_a_member_that_is_gone() {
     let (mut net, id, _, _) = member(|_| ErrorCode::None);
-    let lane = |net: &Net| net.client.lanes.get((2, Lane::Group(id))).map(|lane| lane.link.clone());
+    let lane =
+        |net: &Net| net.client.lanes.get(LaneKey::node(2, Lane::Group(id))).map(|lane| lane.link.clone());
     net.silent.insert(9002);
     while !matches!(lane(&net), Some(LinkState::Closing(..))) {
         net.now.instant = net.client.poll_timeout().unwrap();

@@ -8,7 +8,7 @@ mod silence;
 
 use super::address::Address;
 use super::config::ClientConfig;
-use super::machine::{Lane, Now, Target};
+use super::machine::{Lane, LaneKey, Now, Target};
 use super::{
     Action, CallSpec, Client, Event, Input, ReaderItem, ReaderSpec, Subscription, TopicState, no_code,
 };
@@ -283,7 +283,7 @@ impl Net {
 
     /// Asks a broker for something; the port that was asked.
     fn call_broker(&mut self, broker: i32) -> u16 {
-        let call = self.call_of(Target::Broker(broker), Duration::from_secs(10));
+        let call = self.call_of(Target::node(broker), Duration::from_secs(10));
         self.run_for(Duration::from_millis(1));
         assert!(self.client.take_call(call).unwrap().is_ok());
         self.asked_last()
@@ -535,7 +535,7 @@ fn case_d3_a_broker_of_another_cluster_is_asked_less_and_less_often() {
     let before = net.log.len();
     // Somebody wants that broker all the time.
     for _ in 0..30 {
-        net.call_of(Target::Broker(2), Duration::from_millis(900));
+        net.call_of(Target::node(2), Duration::from_millis(900));
         net.run_for(Duration::from_secs(1));
     }
     let asked = net.log[before..].iter().filter(|(port, _)| *port == 9002).count();
@@ -598,7 +598,7 @@ fn lanes_one_by_one(net: &mut Net, lanes: impl Iterator<Item = u32>) -> Vec<(u16
     net.begun.clear();
     for lane in lanes {
         for broker in 1..=3 {
-            net.client.kick(net.now.instant, (broker, Lane::Group(lane)));
+            net.client.kick(net.now.instant, LaneKey::node(broker, Lane::Group(lane)));
             net.settle();
         }
         net.run_for(Duration::from_secs(2));
@@ -750,7 +750,7 @@ fn a_throttle_does_not_get_shorter_by_an_answer_beside_it() {
     let mut net = Net::connected();
     net.call_broker(2);
     net.silent.insert(9002);
-    let calls = [0, 1].map(|_| net.call_of(Target::Broker(2), Duration::from_secs(40)));
+    let calls = [0, 1].map(|_| net.call_of(Target::node(2), Duration::from_secs(40)));
     net.silent.clear();
     net.settle();
     let conns: Vec<ConnId> = net.conns.iter().filter(|(_, p)| **p == 9002).map(|(c, _)| *c).collect();
@@ -770,7 +770,7 @@ fn a_throttle_does_not_get_shorter_by_an_answer_beside_it() {
     }
     calls.iter().for_each(|call| assert!(net.client.take_call(*call).unwrap().is_ok()));
     net.log.clear();
-    let call = net.call_of(Target::Broker(2), Duration::from_secs(40));
+    let call = net.call_of(Target::node(2), Duration::from_secs(40));
     net.run_for(Duration::from_secs(9));
     assert!(net.client.take_call(call).is_none(), "the broker has asked for 10 s");
 }

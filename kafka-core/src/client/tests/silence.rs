@@ -167,7 +167,10 @@ fn a_reader_is_told_that_nobody_knows_where_its_leader_is() {
             net.holes.insert(9002);
             let limit = net.now.instant + Duration::from_secs(5);
             let is_connecting = |net: &Net| {
-                net.client.lanes.get((2, Lane::Fetch(id))).is_some_and(|lane| lane.conn().is_some())
+                net.client
+                    .lanes
+                    .get(LaneKey::node(2, Lane::Fetch(id)))
+                    .is_some_and(|lane| lane.conn().is_some())
             };
             while !is_connecting(&net) {
                 assert!(net.step(limit), "it goes on by itself");

@@ -15,7 +15,7 @@ mod troubles;
 
 use super::*;
 use crate::client::cluster::{Cluster, Node, Partition, Topic, TopicPartition};
-use crate::client::machine::{Answer, Ask, Hint, Lane, Now};
+use crate::client::machine::{Answer, Ask, Hint, Lane, LaneKey, Now, Peer};
 use crate::error::{Error, ErrorKind};
 use batches::Batch;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -126,12 +126,17 @@ impl Rig {
     }
 
     fn answer(&mut self, tag: u64, result: Result<kafka_proto::ResponseKind, Error>) {
-        self.machine.handle_answer(self.now, &self.cluster, Answer { tag, broker: Some(1), result });
+        self.machine.handle_answer(
+            self.now,
+            &self.cluster,
+            Answer { tag, peer: Some(Peer::Node(1)), result },
+        );
         self.check();
     }
 
     fn lanes(&self) -> Vec<(i32, Lane)> {
-        self.machine.lanes().iter().copied().collect()
+        let lane = |key: &LaneKey| (key.peer.node().unwrap(), key.lane);
+        self.machine.lanes().iter().map(lane).collect()
     }
 
     fn fetch(&mut self, broker: i32) -> FetchPlan {
@@ -143,10 +148,10 @@ impl Rig {
     }
 
     fn fetch_by(&mut self, broker: i32, lane: Lane) -> FetchPlan {
-        assert!(self.machine.lanes().contains(&(broker, lane)), "{:?}", self.machine.lanes());
+        assert!(self.machine.lanes().contains(&LaneKey::node(broker, lane)), "{:?}", self.machine.lanes());
         let plan = self.machine.poll_fetch(self.now, &self.cluster, broker, lane, self.version);
         let plan = plan.expect("a fetch");
-        assert!(!self.machine.lanes().contains(&(broker, lane)), "one at a time");
+        assert!(!self.machine.lanes().contains(&LaneKey::node(broker, lane)), "one at a time");
         self.check();
         plan
     }

@@ -373,7 +373,7 @@ fn an_error_behind_records_that_are_given_back_is_told_later() {
         }
         let (mut told, begin) = (0, rig.now.instant);
         while rig.now.instant < begin + Duration::from_secs(60) {
-            if rig.machine.lanes().contains(&(1, MAIN)) {
+            if rig.machine.lanes().contains(&LaneKey::node(1, MAIN)) {
                 rig.fetch(1);
                 rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);
             }
@@ -401,7 +401,7 @@ fn a_truncation_to_the_position_is_told_once_and_then_not_asked_for() {
     rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
     let mut told = 0;
     for _ in 0..10 {
-        while !rig.machine.lanes().contains(&(1, MAIN)) {
+        while !rig.machine.lanes().contains(&LaneKey::node(1, MAIN)) {
             rig.next_timer();
         }
         let plan = rig.fetch(1);

@@ -16,7 +16,7 @@ use super::config::WriterConfig;
 use super::producer::Producer;
 use crate::client::cluster::{Partition, Topic};
 use crate::client::config::ClientConfig;
-use crate::client::machine::{Answer, Now};
+use crate::client::machine::{Answer, Now, Peer};
 use crate::error::{ConnectionError, Error};
 use crate::link::{Produce, RequestId};
 use crate::message::Message;
@@ -81,7 +81,7 @@ impl Harness {
         if self.producer.poll_ask().is_some() {
             let response =
                 InitProducerIdResponse { producer_id: id, producer_epoch: epoch, ..Default::default() };
-            let answer = Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) };
+            let answer = Answer { tag: 0, peer: Some(Peer::Node(BROKER)), result: Ok(response.into()) };
             self.producer.handle_answer(self.now, answer);
         }
     }
@@ -98,7 +98,7 @@ impl Harness {
     pub(super) fn refuse_identity(&mut self, code: ErrorCode) {
         assert!(self.producer.poll_ask().is_some());
         let response = InitProducerIdResponse { error_code: code.code(), ..Default::default() };
-        let answer = Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) };
+        let answer = Answer { tag: 0, peer: Some(Peer::Node(BROKER)), result: Ok(response.into()) };
         self.producer.handle_answer(self.now, answer);
     }
 

@@ -1,7 +1,7 @@
 //! Each record ends exactly once, as what it is.
 
 use super::{BROKER, Harness, acked, failed};
-use crate::client::machine::Answer;
+use crate::client::machine::{Answer, Peer};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::message::Message;
 use crate::writer::{Acks, Charge, Fate, Idempotence, WriterConfig};
@@ -109,7 +109,7 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
     assert!(h.poll().is_none(), "no identity yet");
     assert!(h.producer.poll_ask().is_some());
     let too_old = Error::new(ErrorKind::Unsupported { feature: "InitProducerId", needs: "Kafka 0.11" });
-    let answer = Answer { tag: 0, broker: Some(1), result: Err(too_old) };
+    let answer = Answer { tag: 0, peer: Some(Peer::Node(1)), result: Err(too_old) };
     h.producer.handle_answer(h.now, answer.clone());
     assert!(h.producer.out.degraded.take().is_some());
     let request = h.poll().unwrap();
@@ -140,7 +140,7 @@ fn a_producer_id_that_cannot_be_had_is_asked_for_less_and_less_often() {
         }
         asked.push(h.now.instant - begin);
         let busy = Error::broker(ErrorCode::CoordinatorLoadInProgress);
-        h.producer.handle_answer(h.now, Answer { tag: 0, broker: Some(1), result: Err(busy) });
+        h.producer.handle_answer(h.now, Answer { tag: 0, peer: Some(Peer::Node(1)), result: Err(busy) });
     }
     // 100 ms doubled each time, give or take the jitter.
     assert!(asked[4] - asked[3] > 4 * (asked[1] - asked[0]), "{asked:?}");
@@ -707,7 +707,10 @@ fn case_c7_who_does_without_waits_for_no_producer_id() {
         assert!(h.producer.out.degraded.take().is_some());
         let response =
             InitProducerIdResponse { error_code: code.code(), producer_id: 9, ..Default::default() };
-        h.producer.handle_answer(h.now, Answer { tag: 0, broker: Some(BROKER), result: Ok(response.into()) });
+        h.producer.handle_answer(
+            h.now,
+            Answer { tag: 0, peer: Some(Peer::Node(BROKER)), result: Ok(response.into()) },
+        );
         while a.try_get().is_none() || b.try_get().is_none() {
             let request = h.poll_later(BROKER);
             assert!(request.stamps().iter().all(|stamp| stamp.1 < 0), "{code}: {:?}", request.stamps());

@@ -1,7 +1,7 @@
 //! A membership, a clock and a cluster, and short ways to answer what the membership asks.
 
 use crate::client::cluster::{Cluster, Partition, Topic, TopicPartition};
-use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Now, Target};
+use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Now, Peer, Target};
 use crate::error::{ConnectionError, Error};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
@@ -130,7 +130,7 @@ impl Rig {
     }
 
     pub(super) fn give(&mut self, ask: Ask, result: Result<ResponseKind, Error>) {
-        let answer = Answer { tag: ask.tag, broker: Some(1), result };
+        let answer = Answer { tag: ask.tag, peer: Some(Peer::Node(1)), result };
         self.machine.handle_answer(self.now(), &self.cluster, answer);
         self.pump();
     }

@@ -3,7 +3,7 @@
 use super::fake::Coordinator;
 use super::rig::*;
 use crate::client::cluster::TopicPartition;
-use crate::client::machine::{Answer, Now};
+use crate::client::machine::{Answer, Now, Peer};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
 use kafka_proto::Str;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl World {
             }
         }
         for ((i, tag), response) in std::mem::take(&mut self.coordinator.replies) {
-            let answer = Answer { tag, broker: Some(1), result: Ok(response) };
+            let answer = Answer { tag, peer: Some(Peer::Node(1)), result: Ok(response) };
             self.members[i].0.handle_answer(now, &self.cluster, answer);
             moved = true;
         }
