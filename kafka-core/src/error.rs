@@ -2,7 +2,7 @@
 //!
 //! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
 
-use crate::client::cluster::made_again;
+use crate::snapshot::made_again;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::fmt;

@@ -10,7 +10,7 @@
 //! | [`settings`] | every setting with default and Java's name |
 //! | [`stats`], [`trace`] | counters, and the events for `tracing` |
 //! | [`writer`], [`reader`], [`group`] | settings, balancers, assignors, and the machines themselves |
-//! | [`client::cluster`] | topics and partitions: [`TopicPartition`](client::cluster::TopicPartition) |
+//! | [`snapshot`] | topics and partitions: [`TopicPartition`](snapshot::TopicPartition) |
 //! | [`client`], [`link`] | the cluster's machine and a connection's, for those who own the loop themselves |
 //!
 //! # Without a runtime
@@ -48,14 +48,17 @@ mod interleavings;
 #[cfg(test)]
 mod items;
 pub mod link;
+pub mod machine;
 pub mod message;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
 pub mod reader;
+pub(crate) mod reading;
 pub mod rt;
 pub mod sasl;
 pub mod settings;
+pub mod snapshot;
 pub mod stats;
 mod sync;
 pub mod trace;

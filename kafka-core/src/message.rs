@@ -1,5 +1,6 @@
 //! Messages as the application gives and gets them.
 
+use crate::machine::MachineId;
 use kafka_proto::records::Header;
 use kafka_proto::{Bytes, Str, Uuid};
 
@@ -36,7 +37,7 @@ pub struct Message {
 /// Which reader and which of its assignments a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
-    pub(crate) reader: u32,
+    pub(crate) reader: MachineId,
     pub(crate) assignment: u32,
     /// The topic's id when the record was read; zero where it was not known.
     pub(crate) topic_id: Uuid,

@@ -27,10 +27,10 @@
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
 
-use crate::client::cluster::Topic;
-use crate::client::machine::Lane;
 use crate::error::{ConnectionError, Error};
 use crate::group::GroupEvent;
+use crate::machine::Lane;
+use crate::snapshot::Topic;
 use crate::writer::Fate;
 use kafka_proto::{ApiKey, Str};
 use std::time::Duration;

@@ -29,8 +29,8 @@ mod spawn;
 
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
-use kafka_core::client::machine::Now;
 use kafka_core::error::ConnectionError;
+use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};

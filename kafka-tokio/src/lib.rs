@@ -24,8 +24,8 @@
 
 #![forbid(unsafe_code)]
 
-use kafka_core::client::machine::Now;
 use kafka_core::error::{ConnectionError, ErrorKind};
+use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};

@@ -1,10 +1,10 @@
 //! The handle that reads, without `async`.
 
 use crate::park::{block_on, block_until};
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Start;
 use kafka_core::rt::{self, Batch, Event};
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::{Error, Message, Result};
 use std::future::Future;
 use std::time::{Duration, Instant};

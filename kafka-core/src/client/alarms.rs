@@ -1,8 +1,9 @@
 //! Deadlines of the handles: a future that must end at a time, whatever else happens.
 
 use super::Client;
-use super::promises::{OpId, Outcome, Promises};
+use super::promises::{Outcome, Promises};
 use super::timers::Timer;
+use crate::machine::OpId;
 use std::time::Instant;
 
 /// The time has come.

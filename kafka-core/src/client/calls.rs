@@ -1,11 +1,11 @@
 //! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
 
 use super::Client;
-use super::machine::{Answer, Ask, Lane, LaneKey, Now, Target};
-use super::promises::{OpId, Outcome, Promises};
+use super::promises::{Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
 use crate::error::{Error, ErrorKind};
+use crate::machine::{Answer, Ask, Lane, LaneKey, Now, OpId, Target};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{RequestKind, ResponseKind};

@@ -4,8 +4,8 @@
 
 use super::Client;
 use super::lanes::{LaneState, LinkState, Proof};
-use super::machine::{Lane, LaneKey, Now};
 use super::timers::Timer;
+use crate::machine::{LaneKey, Now};
 use std::time::Instant;
 
 impl Client {
@@ -16,25 +16,15 @@ impl Client {
             Some(format!("lane {key:?}: {why}"))
         });
         let mut found: Vec<String> = lanes.collect();
-        for (id, writer) in &self.writers {
-            found.extend(writer.stuck(now.instant).map(|why| format!("writer {id}: {why}")));
-            for broker in writer.busy_brokers() {
-                let lane = LaneKey::node(broker, Lane::Produce);
-                if self.is_deaf(now.instant, lane) {
-                    let link = self.lanes.get(lane).map(|lane| &lane.link);
-                    found.push(format!(
-                        "writer {id}: nobody sends what is ready for broker {broker}: {link:?}"
-                    ));
-                }
+        for (id, machine) in self.machines.iter() {
+            let stuck = machine.stuck(now.instant);
+            found.extend(stuck.found.iter().map(|why| format!("{id:?}: {why}")));
+            for lane in stuck.lanes.into_iter().filter(|lane| self.is_deaf(now.instant, *lane)) {
+                let link = self.lanes.get(lane).map(|lane| &lane.link);
+                found.push(format!("{id:?}: nobody sends what is ready for lane {lane:?}: {link:?}"));
             }
-        }
-        for (id, machine) in self.reader_machines() {
-            let stuck = machine.stuck().chain(machine.over_budget());
-            found.extend(stuck.map(|why| format!("reader {id}: {why}")));
-            let deaf = machine.lanes().iter().filter(|lane| self.is_deaf(now.instant, **lane));
-            found.extend(deaf.map(|lane| format!("reader {id}: nobody fetches by lane {lane:?}")));
-            if machine.waits_for_a_leader() && !self.learns() {
-                found.push(format!("reader {id}: nobody asks who leads its partitions"));
+            if stuck.needs_metadata && !self.learns() {
+                found.push(format!("{id:?}: nobody asks who leads its partitions"));
             }
         }
         if self.timers.next().is_some_and(|at| at < now.instant) {

@@ -10,12 +10,12 @@
 
 use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneState, LinkState, Proof};
-use super::machine::{Lane, LaneKey, Now, Peer};
 use super::timers::Timer;
 use super::{Action, Client, Event, Key, not_in_metadata};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
+use crate::machine::{Lane, LaneKey, Now, Peer};
 use crate::trace::Told;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -184,7 +184,7 @@ impl Client {
         }
         if planned {
             // What came while it closed was told to nobody.
-            let wanted = !self.closed && self.wants_lane(now.instant, key);
+            let wanted = !self.closed && self.machines.want_lane(key);
             if wanted || self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
                 self.kick(now.instant, key);
             } else {
@@ -249,17 +249,16 @@ impl Client {
             return;
         }
         lane.link = LinkState::Idle;
-        if !lane.queue.is_empty() || self.wants_lane(now, key) {
+        if !lane.queue.is_empty() || self.machines.want_lane(key) {
             self.kick(now, key);
         } else {
             self.drop_orphan(key);
         }
     }
 
-    /// A lane without a connection is kept for what it has learnt, unless its reader is gone.
+    /// A lane without a connection is kept for what it has learnt, unless its machine is gone.
     fn drop_orphan(&mut self, key: LaneKey) {
-        if matches!(key.lane, Lane::Fetch(id) | Lane::FetchAside(id) | Lane::Group(id) if !self.has_reader(id))
-        {
+        if key.lane.owner().is_some_and(|id| !self.has(id)) {
             self.lanes.lanes.remove(&key);
         }
     }
@@ -341,7 +340,7 @@ impl Client {
         }
     }
 
-    /// A lane nobody needs any more (its reader or group has ended).
+    /// A lane nobody needs any more (its machine has ended).
     pub(super) fn drop_lanes(&mut self, now: Now, of: impl Fn(Lane) -> bool) {
         let keys: Vec<LaneKey> = self.lanes.lanes.keys().filter(|key| of(key.lane)).copied().collect();
         for key in keys {

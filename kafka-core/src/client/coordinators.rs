@@ -1,8 +1,8 @@
 //! Which broker coordinates a group or transactional id, and who waits to know.
 
-use super::machine::{CoordinatorKind, Peer};
 use crate::error::Error;
 use crate::link::RequestId;
+use crate::machine::{CoordinatorKind, Peer};
 use kafka_proto::Str;
 use kafka_proto::messages::find_coordinator::FindCoordinatorRequest;
 use std::collections::BTreeMap;

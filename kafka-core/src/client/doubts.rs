@@ -7,7 +7,7 @@
 //! * An answer that confirms what is known ends all doubts of it.
 
 use super::address::Address;
-use super::machine::Peer;
+use crate::machine::Peer;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,9 +3,9 @@
 //! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
 
 use super::address::Address;
-use super::machine::{Lane, LaneKey, Peer};
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
+use crate::machine::{Lane, LaneKey, Peer};
 use kafka_proto::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -263,6 +263,12 @@ impl Lanes {
             self.learnt.clear();
         }
         self.learnt.insert(address, learnt);
+    }
+
+    /// The oldest of the versions in which brokers that are or were connected speak an API.
+    pub(crate) fn oldest(&self, api: ApiKey) -> Option<i16> {
+        let versions = self.lanes.values().filter_map(|lane| lane.versions.as_ref());
+        versions.filter_map(|versions| versions.version(api)).min()
     }
 
     /// Whether a broker is connected to, by whatever lane.

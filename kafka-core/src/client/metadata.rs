@@ -7,13 +7,13 @@
 //! * A hint refreshes at once, but not more often than the retry backoff allows; a topic that was never asked for may pass it
 //!   once. What was asked for and is lacking in an answer is asked for again, with growing waits.
 
-use super::cluster::{Cluster, Node, Partition, Topic};
 use super::config::ClientConfig;
 use super::doubts::{Claim, Doubts, Subject, Witness};
-use super::machine::Peer;
 use super::random::Random;
 use super::turns::Turns;
 use crate::error::{ConnectionError, Error};
+use crate::machine::Peer;
+use crate::snapshot::{Cluster, Node, Partition, Topic, TopicState};
 use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
@@ -64,17 +64,6 @@ struct Trouble {
     code: ErrorCode,
     since: Instant,
     last: Instant,
-}
-
-/// What is known of a topic that a call needs.
-#[derive(Clone, Debug)]
-pub enum TopicState {
-    /// It exists.
-    Known(Arc<Topic>),
-    /// It was asked for.
-    Pending,
-    /// It cannot be had.
-    Failed(Error),
 }
 
 /// What an answer changed.

@@ -5,53 +5,46 @@
 //! itself is pulled) and [`Client::poll_timeout`]. It holds no socket, clock, thread or dice; the same inputs give the
 //! same outputs on every machine. Any order of calls is valid.
 //!
-//! This file only merges: each machine has its own, and asks through [`machine`].
+//! This file only merges: each machine has its own, and asks through [`machine`](crate::machine).
 
 pub mod address;
 mod alarms;
 mod calls;
 mod check;
 mod closing;
-pub mod cluster;
 pub mod config;
 mod connections;
 mod coordinators;
 mod doubts;
 pub(crate) mod fit;
 mod lanes;
-pub mod machine;
-mod marks;
+mod machines;
 mod metadata;
-mod produce;
 mod promises;
 pub(crate) mod random;
 pub(crate) mod requests;
-mod subscriptions;
 mod timers;
 mod turns;
 
 pub(crate) use alarms::Rung;
 pub use calls::CallSpec;
-pub(crate) use closing::Leaving;
-pub(crate) use marks::{Mark, Marks};
-pub use metadata::TopicState;
-pub use promises::OpId;
 pub(crate) use promises::Outcome;
-pub use subscriptions::{ReaderItem, ReaderSpec, Subscription};
 
 use crate::error::{ConnectionError, Error};
-use crate::group::{AssignorAnswer, AssignorCall, Membership};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
+use crate::machine::{
+    Alert, Answer, Ask, CoordinatorKind, Done, Hint, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer,
+    Target, Work,
+};
+use crate::snapshot::{Cluster, TopicState};
 use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
-use crate::writer::{Producer, ProducerStats, Tickets, Work, Worked};
 use calls::Call;
-use cluster::{Cluster, Topic};
 use config::ClientConfig;
 use coordinators::Coordinators;
-use kafka_proto::{ResponseKind, Str, Uuid};
+use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
 use lanes::Lanes;
-use machine::{Answer, Ask, CoordinatorKind, Hint, Lane, LaneKey, Now, Peer, Target};
+use machines::Machines;
 use metadata::Metadata;
 use promises::Promises;
 use random::Random;
@@ -60,7 +53,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use subscriptions::{Commits, Reading};
 use timers::{Timer, Timers};
 
 /// How long a broker is waited for that could not be reached, where others can.
@@ -118,15 +110,8 @@ pub enum Input {
     JobDone(JobDone),
     /// A deadline may have passed.
     Timeout,
-    /// A reader's budget has room again.
-    BudgetFreed,
-    /// What the assignors of a reader's group said.
-    Assigned {
-        /// The reader.
-        reader: u32,
-        /// The answer to its [`Event::Assignor`].
-        answer: AssignorAnswer,
-    },
+    /// The buffer of a machine has room again.
+    RoomAgain(MachineId),
 }
 
 /// Low-rate orders to the driver.
@@ -151,27 +136,25 @@ pub enum Action {
     Run(Job),
 }
 
-/// A batch to compress or to split.
+/// Something that a machine wants to be done outside the lock.
 #[derive(Debug)]
 pub struct Job {
-    writer: u32,
-    partition: usize,
-    work: Work,
+    machine: MachineId,
+    work: Box<dyn Work>,
 }
 
 /// A job that was run.
 #[derive(Debug)]
 pub struct JobDone {
-    writer: u32,
-    partition: usize,
-    worked: Worked,
+    machine: MachineId,
+    done: Box<dyn Done>,
 }
 
 impl Job {
     /// Runs the job.
     pub fn run(self) -> JobDone {
-        let Self { writer, partition, work } = self;
-        JobDone { writer, partition, worked: work.run() }
+        let Self { machine, work } = self;
+        JobDone { machine, done: work.run() }
     }
 }
 
@@ -183,10 +166,10 @@ pub enum Key {
     Conn(ConnId),
     /// The outcome of an operation can be taken, such as that of a [call](Client::take_call).
     Op(OpId),
-    /// A reader may have something to take, or has ended.
-    Reader(u32),
-    /// One of the readers has ended.
-    AnyReader,
+    /// A machine may have something to take, or has ended.
+    Machine(MachineId),
+    /// One of the machines has ended.
+    AnyMachine,
     /// [`Client::topic`] may answer otherwise than before.
     Topic(Str),
 }
@@ -196,12 +179,8 @@ pub enum Key {
 pub enum Event {
     /// Whoever waits for this shall look again.
     Wake(Key),
-    /// Assignors are to be asked outside the lock; [`Input::Assigned`] brings what they say.
-    Assignor(u32, AssignorCall),
-    /// The batch's outcome is set.
-    Resolved(Batches),
-    /// A writer's memory has room, or the writer was closed.
-    Memory(Writers),
+    /// Somebody is to be told outside the lock that what he waits for has happened.
+    Notify(Notify),
     /// Something the cluster cannot do and the client does without; told once.
     Degraded(Error),
     /// The client that nobody held any more has ended.
@@ -217,25 +196,14 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Debug + Send>);
 
-/// Batches whose waiters are to be woken outside the lock.
+/// Whoever waits for something that has happened. It is to be told outside the lock.
 #[derive(Debug)]
-pub struct Batches(Vec<Arc<Tickets>>);
+pub struct Notify(Arc<dyn Alert>);
 
-impl Batches {
-    /// Wakes them.
-    pub fn wake(self) {
-        self.0.iter().for_each(|batch| batch.wake());
-    }
-}
-
-/// A writer whose waiters are to be woken outside the lock.
-#[derive(Debug)]
-pub struct Writers(Arc<crate::writer::Accumulator>);
-
-impl Writers {
-    /// Wakes them.
-    pub fn wake(self) {
-        self.0.memory.wake();
+impl Notify {
+    /// Tells it.
+    pub fn notify(self) {
+        self.0.alert();
     }
 }
 
@@ -252,29 +220,17 @@ pub struct Client {
     calls: BTreeMap<OpId, Call>,
     responses: Promises<Result<ResponseKind, Error>>,
     alarms: Promises<Rung>,
-    commits: Commits,
     committed: Promises<Result<(), Error>>,
-    orphans: BTreeSet<u32>,
-    writers: BTreeMap<u32, Producer>,
-    /// Topics that writers looked for and have not found, and when they looked last.
-    tried: BTreeMap<(u32, Str), Instant>,
-    /// The counters of writers that are closed, for as long as they have handles.
-    final_stats: BTreeMap<u32, ProducerStats>,
-    readings: BTreeMap<u32, Reading>,
-    memberships: BTreeMap<u32, Membership>,
+    machines: Machines,
     /// Answers that were not given to their owners yet.
     answers: VecDeque<(Owner, Answer)>,
     /// Lanes to brokers whose address nobody tells.
     unaddressed: BTreeSet<LaneKey>,
-    /// Machines that may have something to say.
-    dirty_writers: BTreeSet<u32>,
-    dirty_readers: BTreeSet<u32>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     traces: Traces,
     degraded: Vec<Error>,
-    next: u64,
-    next_machine: u32,
+    last_id: u64,
     /// Nobody holds the client any more.
     is_retiring: bool,
     closed: bool,
@@ -295,24 +251,15 @@ impl Client {
             calls: BTreeMap::new(),
             responses: Promises::default(),
             alarms: Promises::default(),
-            commits: BTreeMap::new(),
             committed: Promises::default(),
-            orphans: BTreeSet::new(),
-            writers: BTreeMap::new(),
-            tried: BTreeMap::new(),
-            final_stats: BTreeMap::new(),
-            readings: BTreeMap::new(),
-            memberships: BTreeMap::new(),
+            machines: Machines::default(),
             answers: VecDeque::new(),
             unaddressed: BTreeSet::new(),
-            dirty_writers: BTreeSet::new(),
-            dirty_readers: BTreeSet::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
             traces: Traces::default(),
             degraded: Vec::new(),
-            next: 0,
-            next_machine: 0,
+            last_id: 0,
             is_retiring: false,
             closed: false,
             stats: Stats::default(),
@@ -357,8 +304,7 @@ impl Client {
             Input::Closed { conn, error, unanswered } => self.closed(now, conn, error, unanswered),
             Input::JobDone(done) => self.job_done(now, done),
             Input::Timeout => self.expire(now),
-            Input::BudgetFreed => self.budget_freed(now),
-            Input::Assigned { reader, answer } => self.assignor_answered(now, reader, answer),
+            Input::RoomAgain(machine) => self.give(now, machine, MachineInput::RoomAgain),
         }
         self.settle(now);
     }
@@ -379,10 +325,7 @@ impl Client {
                 Timer::CallRetry(id) => self.call_attempt(now, id),
                 Timer::CallDeadline(id) => self.call_deadline(id),
                 Timer::Alarm(id) => self.ring(id),
-                Timer::Writer(id) => self.writer_timeout(now, id),
-                Timer::Reader(id) => self.reader_timeout(now, id),
-                Timer::Group(id) => self.group_timeout(now, id),
-                Timer::Marks(id) => self.commit_marks(now, id),
+                Timer::Machine(id) => self.give(now, id, MachineInput::Timeout),
                 Timer::Retire => self.end(now),
             }
         }
@@ -400,10 +343,8 @@ impl Client {
         loop {
             if let Some((owner, answer)) = self.answers.pop_front() {
                 self.give_answer(now, owner, answer);
-            } else if let Some(id) = self.dirty_writers.pop_first() {
-                self.pump_writer(now, id);
-            } else if let Some(id) = self.dirty_readers.pop_first() {
-                self.pump_reading(now, id);
+            } else if let Some(id) = self.machines.pop_dirty() {
+                self.pump(now, id);
             } else if let Some(key) = self.unaddressed.pop_first() {
                 self.broker_failed(now, key, &not_in_metadata());
             } else {
@@ -419,19 +360,11 @@ impl Client {
             Owner::Metadata => self.metadata_answered(now, answer),
             Owner::Coordinator(kind, key) => self.coordinator_found(now, kind, &key, answer),
             Owner::Call(id) => self.call_answered(now, id, answer),
-            Owner::Writer(id, tag) => {
+            Owner::Ask(id, tag) => {
                 answer.tag = tag;
-                self.writer_answered(now, id, answer);
+                self.give(now, id, MachineInput::Answer(Box::new(answer)));
             }
-            Owner::Reader(id, tag) => {
-                answer.tag = tag;
-                self.reader_answered(now, id, answer);
-            }
-            Owner::Group(id, tag) => {
-                answer.tag = tag;
-                self.group_answered(now, id, answer);
-            }
-            Owner::Fetch(_) | Owner::Produce(_) | Owner::Proof | Owner::Nobody => {}
+            Owner::Built(_) | Owner::Proof | Owner::Nobody => {}
         }
     }
 
@@ -530,7 +463,6 @@ impl Client {
     }
 
     fn ask_metadata(&mut self, now: Now) {
-        self.forget_tried(|_, at| now.instant >= at + produce::LOOK);
         let request = self.metadata.request(now.instant, &self.config);
         let (target, timeout) = self.whom_to_ask(now.instant);
         let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
@@ -565,13 +497,12 @@ impl Client {
                 self.metadata.failed(now.instant, peer);
                 let error = result.map_or_else(|error| error, |other| requests::unexpected(&other));
                 self.metadata.last_error = Some(error.clone());
-                self.readers_cut_off(now, &error);
+                self.no_metadata(now, &error);
                 return self.plan_metadata_retry();
             }
         };
         match self.metadata.apply(now.instant, peer, response, &self.config) {
             Ok(changes) => {
-                self.readers_in_touch();
                 let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {
                     self.topic_changed(now, &topic);
@@ -592,7 +523,7 @@ impl Client {
         let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
         let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
         for key in idle {
-            if self.address_of(key.peer).is_some() && self.wants_lane(now, key) {
+            if self.address_of(key.peer).is_some() && self.machines.want_lane(key) {
                 self.kick(now, key);
             }
         }
@@ -605,8 +536,7 @@ impl Client {
 
     fn topic_changed(&mut self, now: Now, topic: &Str) {
         self.announce(Event::Wake(Key::Topic(topic.clone())));
-        self.topic_changed_for_writers(now, topic);
-        self.topic_changed_for_readers(now, topic);
+        self.tell_who_wants(now, topic);
     }
 
     fn hint(&mut self, now: Now, hint: Hint) {
@@ -626,25 +556,49 @@ impl Client {
         self.metadata.hint_stale();
         let error = Error::from(error.clone()).on(self.broker_name(key.peer));
         if key.lane == Lane::Other {
-            self.readers_cut_off(now, &error);
+            self.no_metadata(now, &error);
         }
-        match key.lane {
-            Lane::Produce | Lane::Other => {
-                self.writers.values_mut().for_each(|w| w.lane_failed(key, &error));
+        let down = || MachineInput::LaneDown(key, error.clone());
+        match key.lane.owner() {
+            Some(id) => self.give(now, id, down()),
+            None => {
+                self.give_all(now, |_| true, down);
                 for group in self.coordinators.groups_looked_up() {
-                    self.group_cut_off(now, CoordinatorKind::Group, &group, &error);
+                    self.no_coordinator(now, CoordinatorKind::Group, &group, &error);
                 }
             }
-            Lane::Fetch(reader) => {
-                if let Some(broker) = key.peer.node() {
-                    self.reader_cut_off(now, reader, broker, error);
-                }
-            }
-            Lane::Group(reader) => self.member_cut_off(now, reader, &error),
-            Lane::FetchAside(_) => {}
         }
         if let (Lane::Group(_), Some(broker)) = (key.lane, key.peer.node()) {
             self.coordinators.forget_broker(broker);
+        }
+    }
+
+    /// No broker tells of topics for the moment.
+    fn no_metadata(&mut self, now: Now, error: &Error) {
+        let Some(since) = self.metadata.unanswered() else { return };
+        let error = self.last_trouble().unwrap_or_else(|| error.clone()).api(ApiKey::Metadata);
+        self.give_all(now, |_| true, || MachineInput::NoMetadata { since, error: error.clone() });
+    }
+
+    /// A coordinator cannot be found for the moment.
+    pub(super) fn no_coordinator(&mut self, now: Now, kind: CoordinatorKind, key: &Str, error: &Error) {
+        let input = || MachineInput::NoCoordinator(error.clone());
+        self.give_all(now, |machine| machine.coordinator() == Some((kind, key)), input);
+    }
+
+    /// A broker hears of something that is over, if that costs no attempt to reach one that is gone.
+    fn tell(&mut self, now: Now, ask: Ask) {
+        let is_up = matches!(ask.target, Target::Peer(peer) if self.lanes.is_any_up(peer));
+        if is_up && !self.closed {
+            self.ask(now.instant, Owner::Nobody, ask);
+        }
+    }
+
+    /// Reports, once, what the client does without.
+    fn announce_degraded(&mut self, error: Error) {
+        if !self.degraded.contains(&error) {
+            self.degraded.push(error.clone());
+            self.announce(Event::Degraded(error));
         }
     }
 
@@ -655,10 +609,8 @@ impl Client {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let error = Error::new(crate::error::ErrorKind::Closed);
-        for id in self.writers.keys().copied().collect::<Vec<_>>() {
-            self.abort_writer(id, &error);
-        }
+        self.close_machines(now);
+        self.settle(now);
         let conns: Vec<ConnId> = self.lanes.conns.keys().copied().collect();
         conns.into_iter().for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
     }
@@ -668,10 +620,6 @@ impl Client {
         self.closed
     }
 
-    fn discard(&mut self, waste: impl Debug + Send + 'static) {
-        self.announce(Event::Garbage(Garbage(Box::new(waste))));
-    }
-
     /// Nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
     pub fn is_quiescent(&self) -> bool {
         self.responses.is_empty()
@@ -679,35 +627,13 @@ impl Client {
                 .requests
                 .values()
                 .all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
-            && self.writers.values().all(Producer::is_quiescent)
+            && self.machines.iter().all(|(_, machine)| machine.is_quiescent())
             && self.answers.is_empty()
     }
 
     fn next_id(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn machine_id(&mut self) -> u32 {
-        self.next_machine += 1;
-        self.next_machine
-    }
-
-    /// Whether a lane has something that is built when it is handed out.
-    fn wants_lane(&self, now: Instant, key: LaneKey) -> bool {
-        match key.lane {
-            Lane::Produce => {
-                let broker = key.peer.node();
-                broker.is_some_and(|broker| self.writers.values().any(|w| w.is_ready_for(broker)))
-            }
-            Lane::Fetch(id) | Lane::FetchAside(id) => self.reading_wants(now, id, key),
-            Lane::Other | Lane::Group(_) => false,
-        }
-    }
-
-    /// The topic's snapshot, where it is known.
-    fn snapshot(&self, topic: &str) -> Option<Arc<Topic>> {
-        self.metadata.cluster.topic(topic).cloned()
+        self.last_id += 1;
+        self.last_id
     }
 }
 

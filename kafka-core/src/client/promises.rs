@@ -5,11 +5,9 @@
 //! * Who gives a promise up, by dropping the future that waits for it, leaves nothing behind.
 
 use super::{Client, Event, Key};
+use crate::error::Error;
+use crate::machine::OpId;
 use std::collections::BTreeMap;
-
-/// An operation whose outcome is waited for. The numbers are never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OpId(pub(crate) u64);
 
 /// The outcomes of one kind of operation.
 #[derive(Debug)]
@@ -74,6 +72,17 @@ impl Client {
 
     pub(super) fn next_op(&mut self) -> OpId {
         OpId(self.next_id())
+    }
+}
+
+/// Of what a machine has promised: a commit, say. It goes its way all the same.
+impl Outcome for Result<(), Error> {
+    fn promises(client: &mut Client) -> &mut Promises<Self> {
+        &mut client.committed
+    }
+
+    fn give_up(client: &mut Client, id: OpId) {
+        client.committed.forget(id);
     }
 }
 

@@ -4,17 +4,17 @@
 //! * Each request is in exactly one place: waiting for its coordinator, queued in a lane, or in flight.
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
-use super::cluster::Node;
 use super::coordinators::find;
 use super::fit::newest;
 use super::lanes::{LaneState, LinkState, Proof, Rank};
-use super::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, Now, Peer, Target};
-use super::promises::OpId;
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
-use crate::group::Membership;
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
+use crate::machine::{
+    Answer, Ask, CoordinatorKind, Failure, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer, Target,
+};
+use crate::snapshot::Node;
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::find_coordinator::Coordinator;
@@ -35,13 +35,10 @@ pub(crate) enum Owner {
     Metadata,
     Coordinator(CoordinatorKind, Str),
     Call(OpId),
-    Reader(u32, u64),
-    Group(u32, u64),
-    Writer(u32, u64),
-    /// A fetch of a reader, built when it is handed out.
-    Fetch(u32),
-    /// A Produce request of a writer, built when it is handed out.
-    Produce(u32),
+    /// A machine, by this tag.
+    Ask(MachineId, u64),
+    /// The machine that built it when it was handed out.
+    Built(MachineId),
     /// The lane itself: which cluster its connection leads to.
     Proof,
     /// Nobody: a broker is told that something of ours is over.
@@ -152,8 +149,9 @@ impl Client {
 
     fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
         if self.coordinators.len() >= MANY_COORDINATORS {
-            let groups: BTreeSet<&Str> = self.memberships.values().map(Membership::group).collect();
-            let is_used = |kind, key: &Str| kind == CoordinatorKind::Group && groups.contains(key);
+            let used: BTreeSet<_> =
+                self.machines.iter().filter_map(|(_, machine)| machine.coordinator()).collect();
+            let is_used = |kind, key: &Str| used.contains(&(kind, key));
             self.coordinators.forget_unused(is_used);
         }
         let coordinator = self.coordinators.entry(kind, key);
@@ -200,7 +198,7 @@ impl Client {
                 }
             }
             Err(error) if error.is_retriable() => {
-                self.group_cut_off(now, kind, key, &error);
+                self.no_coordinator(now, kind, key, &error);
                 let coordinator = self.coordinators.entry(kind, key);
                 coordinator.trouble = Some(error);
                 let attempt = coordinator.attempts;
@@ -272,11 +270,7 @@ impl Client {
                 return Some(transmit);
             }
         }
-        match key.lane {
-            Lane::Produce => self.next_produce(now, key, conn),
-            Lane::Fetch(_) | Lane::FetchAside(_) => self.next_fetch(now, key, conn),
-            Lane::Other | Lane::Group(_) => None,
-        }
+        self.next_built(now, key, conn)
     }
 
     /// Asks a broker for nothing but its cluster's id.
@@ -396,8 +390,7 @@ impl Client {
         if self.lanes.get(key).is_some_and(|l| l.is_draining) {
             return self.close_drained(now, key);
         }
-        let more =
-            self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.wants_lane(now.instant, key);
+        let more = self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.machines.want_lane(key);
         if more {
             self.kick(now.instant, key);
         }
@@ -408,21 +401,16 @@ impl Client {
         self.timers.stop(&Timer::Queued(id));
         self.stats.latency.record(now.instant.duration_since(request.asked));
         match (request.owner, response) {
-            (Owner::Fetch(reader), Answered::Fetched(fetched)) => {
-                self.fetched(now, reader, key, Ok(*fetched))
+            (Owner::Built(machine), response) => {
+                self.give(now, machine, MachineInput::Exchanged { id, key, result: Ok(response) });
             }
-            (owner, Answered::Plain(response)) => match (owner, *response) {
-                (Owner::Produce(writer), ResponseKind::Produce(response)) => {
-                    self.produced(now, writer, id, key, Ok(response));
+            (owner, Answered::Plain(response)) => {
+                if request.target == Target::Any {
+                    self.note_refusal(now.instant, key, refuses(&response));
                 }
-                (owner, response) => {
-                    if request.target == Target::Any {
-                        self.note_refusal(now.instant, key, refuses(&response));
-                    }
-                    let result = self.of_this_cluster(now, key, &owner, response);
-                    self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
-                }
-            },
+                let result = self.of_this_cluster(now, key, &owner, *response);
+                self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
+            }
             (owner, Answered::Fetched(_)) => {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result: Err(error) }));
@@ -498,13 +486,10 @@ impl Client {
         let Some(request) = self.requests.get(&id) else { return };
         let key = request.key;
         match (request.owner.clone(), key) {
-            (Owner::Fetch(reader), Some(key)) => {
+            (Owner::Built(machine), Some(key)) => {
                 self.requests.remove(&id);
-                self.fetched(now, reader, key, Err(error));
-            }
-            (Owner::Produce(writer), Some(key)) => {
-                self.requests.remove(&id);
-                self.produced(now, writer, id, key, Err((error, taken)));
+                let result = Err(Failure { error, is_taken: taken });
+                self.give(now, machine, MachineInput::Exchanged { id, key, result });
             }
             _ => self.finish(id, key.map(|key| key.peer), Err(error)),
         }
@@ -530,6 +515,21 @@ impl Client {
         let Some(request) = self.requests.remove(&id) else { return };
         self.timers.stop(&Timer::Queued(id));
         self.answers.push_back((request.owner, Answer { tag: 0, peer, result }));
+    }
+
+    /// The socket took a request that is not answered.
+    pub(super) fn request_sent(&mut self, now: Now, conn: ConnId, id: RequestId) {
+        let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
+        lane.answered(id);
+        lane.last_used = now.instant;
+        if lane.in_flight.is_empty() {
+            self.timers.stop(&Timer::Conn(conn));
+        }
+        let Some(request) = self.requests.remove(&id) else { return };
+        if let Owner::Built(machine) = request.owner {
+            self.give(now, machine, MachineInput::Sent(id));
+        }
+        self.after_response(now, key);
     }
 
     /// `host:port` and id of a broker, for errors.

@@ -1,8 +1,7 @@
 //! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
 
-use super::machine::{CoordinatorKind, LaneKey};
-use super::promises::OpId;
 use crate::link::{ConnId, RequestId};
+use crate::machine::{CoordinatorKind, LaneKey, MachineId, OpId};
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -30,14 +29,8 @@ pub(crate) enum Timer {
     CallDeadline(OpId),
     /// A deadline of a handle.
     Alarm(OpId),
-    /// A writer's linger, retry or expiry.
-    Writer(u32),
-    /// A reader's own timers.
-    Reader(u32),
-    /// A group membership's own timers.
-    Group(u32),
-    /// What a reader's application has handled is to be committed.
-    Marks(u32),
+    /// What a machine waits for.
+    Machine(MachineId),
     /// A client that nobody holds any more must end.
     Retire,
 }
@@ -114,10 +107,10 @@ mod tests {
         let now = Instant::now();
         let mut timers = Timers::default();
         timers.set(Timer::Metadata, now);
-        timers.set(Timer::Writer(1), now - Duration::from_millis(1));
-        timers.set(Timer::Reader(1), now + Duration::from_millis(1));
+        timers.set(Timer::Machine(MachineId(1)), now - Duration::from_millis(1));
+        timers.set(Timer::Machine(MachineId(2)), now + Duration::from_millis(1));
         assert_eq!(timers.due(now), 2);
-        assert_eq!(timers.pop_due(now), Some(Timer::Writer(1)));
+        assert_eq!(timers.pop_due(now), Some(Timer::Machine(MachineId(1))));
         timers.set(Timer::Metadata, now + Duration::from_millis(2));
         assert_eq!(timers.due(now), 0);
         assert_eq!(timers.pop_due(now), None);

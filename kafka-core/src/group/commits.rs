@@ -9,8 +9,8 @@
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
-use crate::client::cluster::{Cluster, TopicPartition, made_again};
 use crate::error::{Error, ErrorKind};
+use crate::snapshot::{Cluster, TopicPartition, made_again};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,

@@ -1,7 +1,7 @@
 //! What a membership tells, and the offsets that go in and come out.
 
-use crate::client::cluster::TopicPartition;
 use crate::error::Error;
+use crate::snapshot::TopicPartition;
 use kafka_proto::{Str, Uuid};
 use std::time::Instant;
 

@@ -6,8 +6,8 @@
 //! would be read by nobody. The rest is as Kafka reads it: any negative length is null, and names need not be UTF-8.
 
 use super::assignor::Member;
-use crate::client::cluster::TopicPartition;
 use crate::error::{Error, ErrorKind};
+use crate::snapshot::TopicPartition;
 use bytes::{BufMut, BytesMut};
 use kafka_proto::wire::lossy;
 use kafka_proto::{Bytes, Str};

@@ -3,7 +3,7 @@
 use super::broker::Broker;
 use super::cursor::{Cursor, CursorId, Stage};
 use super::machine::{ReaderMachine, Timer};
-use crate::client::machine::{Lane, LaneKey};
+use crate::machine::{Lane, LaneKey};
 
 /// As large as some batches are.
 const OVERDRAFT: usize = 64 << 10;

@@ -6,7 +6,7 @@ use super::config::{Isolation, Reset};
 use super::delivery::Chunk;
 use super::fetched::Watermarks;
 use super::machine::Item;
-use crate::client::cluster::TopicPartition;
+use crate::snapshot::TopicPartition;
 use crate::trouble::Trouble;
 use kafka_proto::Str;
 use std::collections::VecDeque;

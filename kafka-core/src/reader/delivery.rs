@@ -110,7 +110,12 @@ impl Chunk {
     /// All of these bytes from offset 0 on, for benchmarks and comparisons.
     #[cfg(feature = "workloads")]
     pub fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
-        let origin = Origin { reader: 0, assignment: 0, topic_id: kafka_proto::Uuid::ZERO, leader_epoch: -1 };
+        let origin = Origin {
+            reader: crate::machine::MachineId(0),
+            assignment: 0,
+            topic_id: kafka_proto::Uuid::ZERO,
+            leader_epoch: -1,
+        };
         Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
     }
 

@@ -3,7 +3,7 @@
 //! Only the headers of batches are looked at. What comes out is small: a partition's answer is its marks, an error, or one
 //! slice of the frame with the offset to go on with.
 
-use crate::client::cluster::Node;
+use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
 use kafka_proto::wire::Records;

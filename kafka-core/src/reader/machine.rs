@@ -19,10 +19,10 @@ use super::cursor::{Cursor, CursorId, Question, Stage, Want};
 use super::delivery::{Chunk, Ticket};
 use super::pressure::Pressure;
 use super::session::last_fetch;
-use crate::client::cluster::{Topic, TopicPartition};
-use crate::client::machine::{Hint, LaneKey, Now};
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
+use crate::machine::{Hint, LaneKey, MachineId, Now};
+use crate::snapshot::{Topic, TopicPartition};
 use crate::trace::Traces;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
@@ -90,7 +90,7 @@ pub enum Item {
 /// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
 #[derive(Debug)]
 pub struct ReaderMachine {
-    pub(super) id: u32,
+    pub(super) id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
     pub(super) budget: Arc<Budget>,
     pub(super) random: Random,
@@ -172,7 +172,7 @@ pub(super) struct Out {
 
 impl ReaderMachine {
     /// A reader with nothing assigned. `id` tells its lanes from those of other readers of the client.
-    pub fn new(id: u32, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
+    pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
         Self {
             id,
             config,

@@ -11,8 +11,8 @@
 use super::budget::Reservation;
 use super::fetching::since;
 use super::machine::{Item, ReaderMachine, Timer};
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Now;
 use crate::trace::Told;
 use std::time::{Duration, Instant};
 

@@ -3,9 +3,9 @@
 use super::cursor::{CursorId, Stage, Want};
 use super::machine::{Item, ReaderMachine};
 use super::session::Asked;
-use crate::client::cluster::{Cluster, Node};
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Now;
+use crate::snapshot::{Cluster, Node};
 use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 

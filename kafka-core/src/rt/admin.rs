@@ -6,11 +6,11 @@
 
 use super::client::Client;
 use super::wait::{TopicWait, alarm, call};
-use crate::client::cluster::Node;
-use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
 use crate::error::{Error, ErrorKind, Result};
+use crate::machine::Target;
 use crate::reader::Start;
+use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};

@@ -4,14 +4,17 @@ use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{LeaveWait, TopicWait, after, call, ended, until};
-use crate::client::cluster::Topic;
-use crate::client::machine::Target;
-use crate::client::{CallSpec, no_code};
-use crate::error::{Error, Result};
+use super::wait::{EndWait, TopicWait, after, call, ended, until};
+use crate::client::{CallSpec, Client as Core, no_code};
+use crate::error::{Error, ErrorKind, Result};
+use crate::machine::{MachineId, Now, Target};
+use crate::reading::{Leave, Leaving, Reading};
+use crate::snapshot::Topic;
 use crate::stats::Stats;
-use kafka_proto::Str;
+use crate::writer::{CloseInput, Tickets, Writing};
 use kafka_proto::messages::metadata::MetadataRequest;
+use kafka_proto::{ApiKey, Str};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -105,23 +108,47 @@ impl<R> Client<R> {
         let now = self.handle.now();
         let begun = self.handle.with(|state| {
             let is_open = !state.is_shut_down();
-            is_open.then(|| (state.core.close_writers(now), state.core.close_readers(now)))
+            is_open.then(|| (close_writers(&mut state.core, now), close_readers(&mut state.core, now)))
         });
         let Some((batches, leaving)) = begun else { return ClientCloseReport::default() };
-        let waiting = batches.clone();
+        let (waiting, readers) = (batches.clone(), leaving.keys().copied().collect::<Vec<_>>());
         let all = async {
             ended(waiting).await;
-            LeaveWait::new(&self.handle, &leaving).await;
+            EndWait::new(&self.handle, &readers).await;
         };
         let _ = until(self.handle.shared(), after(now, deadline), all).await;
         let groups = self.handle.with(|state| {
-            leaving.iter().filter_map(|leaving| state.core.not_left(leaving, deadline)).collect()
+            let groups = leaving.iter();
+            groups.filter_map(|(id, leaving)| not_left(&mut state.core, *id, leaving, deadline)).collect()
         });
         self.handle.shut_down();
         // By now each has its outcome.
         let (not_written, possibly_written) = ended(batches).await;
         ClientCloseReport { not_written, possibly_written, groups }
     }
+}
+
+/// The writers take no more messages, and send what they took; what has to be waited for.
+fn close_writers(core: &mut Core, now: Now) -> Vec<Arc<Tickets>> {
+    let ids = core.all::<Writing>().into_iter();
+    ids.filter_map(|id| core.command(now, id, CloseInput)).flatten().collect()
+}
+
+/// The readers commit what was handled and leave their groups; who has to be waited for.
+fn close_readers(core: &mut Core, now: Now) -> BTreeMap<MachineId, Leaving> {
+    let ids = core.all::<Reading>().into_iter();
+    ids.filter_map(|id| Some((id, core.command(now, id, Leave)??))).collect()
+}
+
+/// What of a reader's end was not done in this time.
+fn not_left(core: &mut Core, id: MachineId, leaving: &Leaving, after: Duration) -> Option<Error> {
+    let ended: Vec<Result<()>> = leaving.commits.iter().filter_map(|commit| core.take(*commit)).collect();
+    let error = if core.has(id) {
+        Error::new(ErrorKind::TimedOut { after, last: core.last_trouble() }).api(ApiKey::LeaveGroup)
+    } else {
+        ended.into_iter().find_map(Result::err)?
+    };
+    Some(error.group(&leaving.group))
 }
 
 /// What [`Client::close`] could not do in time.

@@ -6,6 +6,7 @@ use super::shared::{DriverWaker, Shared};
 use crate::client::{Action, Input, Key};
 use crate::error::ConnectionError;
 use crate::link::{ConnId, LinkConfig, Unanswered, link};
+use crate::machine::MachineId;
 use kafka_proto::Str;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use std::time::Instant;
 /// Why the driver woke up.
 enum Woken {
     Called,
-    Budget,
+    RoomAgain(Vec<MachineId>),
     Timer,
 }
 
@@ -40,7 +41,9 @@ async fn carry_out_all<R: Runtime>(runtime: &R, shared: &Arc<Shared>, budget: &D
         let Some(armed) = armed else { return };
         match sleep(runtime, shared, budget, armed).await {
             Woken::Called => {}
-            Woken::Budget => shared.input(Input::BudgetFreed),
+            Woken::RoomAgain(machines) => {
+                machines.into_iter().for_each(|machine| shared.input(Input::RoomAgain(machine)));
+            }
             Woken::Timer => shared.input(Input::Timeout),
         }
     }
@@ -71,8 +74,9 @@ async fn sleep<R: Runtime>(
         if shared.with(|state| state.driver_called(cx)) {
             return Poll::Ready(Woken::Called);
         }
-        if budget.poll(cx) {
-            return Poll::Ready(Woken::Budget);
+        let machines = budget.poll(cx);
+        if !machines.is_empty() {
+            return Poll::Ready(Woken::RoomAgain(machines));
         }
         timer.as_mut().poll(cx).map(|()| Woken::Timer)
     })

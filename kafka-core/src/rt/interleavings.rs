@@ -4,8 +4,8 @@ use super::shared::{DriverWaker, Handle, Shared};
 use super::wait::{Alarm, BatchWait, alarm};
 use crate::client::Input;
 use crate::client::config::ClientConfig;
-use crate::client::machine::Now;
 use crate::interleavings::{explore, poll_once};
+use crate::machine::Now;
 use crate::writer::{Outcome, Tickets};
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, Ordering};
@@ -132,10 +132,10 @@ fn freed_room_wakes_the_driver() {
         let givers: Vec<_> = (0..2)
             .map(|_| {
                 let waker = waker.clone();
-                thread::spawn(move || waker.notify())
+                thread::spawn(move || waker.notify(crate::machine::MachineId(1)))
             })
             .collect();
-        block_on(poll_fn(|cx| if waker.poll(cx) { Poll::Ready(()) } else { Poll::Pending }));
+        block_on(poll_fn(|cx| if waker.poll(cx).is_empty() { Poll::Pending } else { Poll::Ready(()) }));
         givers.into_iter().for_each(|giver| giver.join().unwrap());
     });
 }

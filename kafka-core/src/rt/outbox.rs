@@ -1,8 +1,7 @@
 //! Everything that must wait until the client's lock is released: code of others that is called or dropped, and what takes
 //! its time. Empty, it costs no allocation.
 
-use crate::client::{Batches, Garbage, Writers};
-use crate::group::AssignorCall;
+use crate::client::{Garbage, Notify};
 use crate::trace::Trace;
 use std::task::Waker;
 
@@ -11,13 +10,11 @@ pub(crate) type EndHook = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub(super) wakers: Vec<Waker>,
+    pub(super) notify: Vec<Notify>,
     pub(super) hooks: Vec<EndHook>,
-    pub(super) resolved: Vec<Batches>,
-    pub(super) writers: Vec<Writers>,
-    pub(super) traces: Vec<Trace>,
-    pub(super) calls: Vec<(u32, AssignorCall)>,
+    pub(super) wakers: Vec<Waker>,
     pub(super) garbage: Vec<Waste>,
+    pub(super) traces: Vec<Trace>,
 }
 
 /// What is only dropped.
@@ -29,17 +26,14 @@ pub(super) enum Waste {
 }
 
 impl Outbox {
-    /// Does all but the calls of the application's assignors, whose answers go back to the client.
-    pub(super) fn send(self) -> Vec<(u32, AssignorCall)> {
-        let Self { wakers, hooks, resolved, writers, traces, calls, garbage } = self;
-        resolved.into_iter().for_each(Batches::wake);
-        writers.into_iter().for_each(Writers::wake);
+    pub(super) fn send(self) {
+        let Self { notify, hooks, wakers, garbage, traces } = self;
+        notify.into_iter().for_each(Notify::notify);
         hooks.into_iter().for_each(|hook| hook());
         wakers.into_iter().for_each(Waker::wake);
         drop(garbage);
         // Last, since it may take its time.
         traces.into_iter().for_each(Trace::emit);
-        calls
     }
 
     pub(super) fn waste(&mut self, waker: Option<Waker>) {

@@ -1,13 +1,15 @@
 //! The handle that reads.
 
-use super::shared::{BudgetWaker, DriverWaker, Handle};
+use super::shared::{DriverWaker, Handle, RoomWaker, closed};
 use super::wait::{Ticketed, after, until};
-use crate::client::cluster::TopicPartition;
-use crate::client::{Key, Mark, Marks, ReaderItem, ReaderSpec, Subscription};
+use crate::client::Key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
+use crate::machine::MachineId;
 use crate::message::Message;
 use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
+use crate::reading::{self, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription};
+use crate::snapshot::TopicPartition;
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +29,7 @@ use std::time::{Duration, Instant};
 /// [reports](ErrorKind::BufferKept) that as a notice and a `tracing` event.
 pub struct Reader {
     handle: Handle,
-    id: u32,
+    id: MachineId,
     config: Arc<ReaderConfig>,
     in_group: bool,
     commit_timeout: Duration,
@@ -72,20 +74,21 @@ pub struct Revoking {
 }
 
 impl Reader {
-    pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
-        let urgent = Arc::new(AtomicBool::new(false));
-        let now = handle.now();
-        let config = spec.config.clone();
+    pub(super) fn new(handle: Handle, driver: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
+        let (now, config) = (handle.now(), spec.config.clone());
         let (in_group, commit_timeout) = match &spec.subscription {
             Subscription::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let marks = Arc::new(Marks::new(interval));
-        let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone(), marks.clone()));
-        if let Some(shared) = handle.with(|state| state.core.reader_budget(id)) {
-            let waker = BudgetWaker(Arc::downgrade(handle.shared()), budget.clone());
-            shared.register(Waker::from(Arc::new(waker)));
-        }
+        let shared = ReaderShared::new(&config, interval);
+        let ReaderShared { urgent, marks, budget } = shared.clone();
+        let id = handle.with(|state| {
+            let reading = |now, id, config: &_, seed| Reading::new(now, id, spec, shared, config, seed);
+            state.core.add(now, reading)
+        });
+        let waker =
+            RoomWaker { shared: Arc::downgrade(handle.shared()), driver: driver.clone(), machine: id };
+        budget.register(Waker::from(Arc::new(waker)));
         Self {
             handle,
             id,
@@ -274,15 +277,15 @@ impl Reader {
         }
         let item = self.handle.with(|state| {
             if let Some(assignment) = revoked {
-                state.core.reader_revoked(now, id, assignment);
+                state.core.command(now, id, reading::Revoked { assignment });
             }
-            if let Some(item) = state.core.reader_take(now, id) {
+            if let Some(item) = state.core.command(now, id, reading::TakeItem).flatten() {
                 return Poll::Ready(Some(item));
             }
-            if state.is_shut_down() || !state.core.has_reader(id) {
+            if state.is_shut_down() || !state.core.has(id) {
                 return Poll::Ready(None);
             }
-            state.wait(Key::Reader(id), cx);
+            state.wait(Key::Machine(id), cx);
             Poll::Pending
         });
         if revoked.is_some() || matches!(item, Poll::Ready(Some(ReaderItem::Lost { .. }))) {
@@ -333,10 +336,9 @@ impl Reader {
 
     async fn commit_offsets(&self, assignment: u32, offsets: Vec<CommitOffset>) -> Result<()> {
         let now = self.handle.now();
-        let commit = self.handle.with(|state| {
-            let deadline = now.instant + self.commit_timeout;
-            state.core.reader_commit(now, self.id, assignment, offsets, deadline)
-        })?;
+        let deadline = now.instant + self.commit_timeout;
+        let commit = reading::Commit { assignment, offsets, deadline };
+        let commit = self.handle.command(self.id, commit).ok_or_else(closed)??;
         Ticketed::new(self.handle.shared(), commit).await
     }
 
@@ -374,8 +376,7 @@ impl Reader {
 
     fn set_mark(&self, place: usize, mark: Mark) {
         if self.marks.set(place, mark) {
-            let now = self.handle.now();
-            self.handle.with(|state| state.core.reader_marked(now, self.id));
+            self.handle.command(self.id, reading::Marked);
         }
     }
 
@@ -411,7 +412,7 @@ impl Reader {
     ///
     /// ```
     /// # use kafka_core::{Result, reader::Start, rt::Reader};
-    /// use kafka_core::client::cluster::TopicPartition;
+    /// use kafka_core::snapshot::TopicPartition;
     ///
     /// # fn example(reader: &mut Reader) -> Result<()> {
     /// reader.seek(&TopicPartition::new("orders", 0), Start::First)
@@ -422,8 +423,8 @@ impl Reader {
     /// The partition is not this reader's.
     pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
         self.drop_walk_of(partition);
-        let now = self.handle.now();
-        self.handle.with(|state| state.core.reader_seek(now, self.id, partition, start))
+        let seek = reading::Seek { partition: partition.clone(), start };
+        self.handle.command(self.id, seek).ok_or_else(closed)?
     }
 
     /// Delivers nothing of a partition until [`resume`](Self::resume); what is in hand of it comes later.
@@ -431,8 +432,7 @@ impl Reader {
     /// # Errors
     /// The partition is not this reader's.
     pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
-        let now = self.handle.now();
-        self.handle.with(|state| state.core.reader_pause(now, self.id, partition))?;
+        self.handle.command(self.id, reading::Pause(partition.clone())).ok_or_else(closed)??;
         self.drop_walk_of(partition);
         Ok(())
     }
@@ -442,13 +442,12 @@ impl Reader {
     /// # Errors
     /// The partition is not this reader's.
     pub fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
-        let now = self.handle.now();
-        self.handle.with(|state| state.core.reader_resume(now, self.id, partition))
+        self.handle.command(self.id, reading::Resume(partition.clone())).ok_or_else(closed)?
     }
 
     /// The end of a partition's log that replicas agree on, as far as it was told; lag is this less the position.
     pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
-        self.handle.with(|state| state.core.reader_machine(self.id)?.high_watermark(partition))
+        self.handle.command(self.id, reading::HighWatermark(partition.clone()))?
     }
 
     fn drop_walk_of(&mut self, partition: &TopicPartition) {
@@ -469,22 +468,21 @@ impl Reader {
         self.handled();
         (self.closed, self.walk) = (true, None);
         let now = self.handle.now();
-        self.handle.with(|state| state.core.close_reader(now, self.id));
+        self.handle.command(self.id, reading::Close);
         let (handle, id) = (&self.handle, self.id);
         let left = poll_fn(|cx| {
             handle.with(|state| {
-                if state.is_shut_down() || !state.core.has_reader(id) {
+                if state.is_shut_down() || !state.core.has(id) {
                     return Poll::Ready(());
                 }
-                state.wait(Key::Reader(id), cx);
+                state.wait(Key::Machine(id), cx);
                 Poll::Pending
             })
         });
         match until(self.handle.shared(), after(now, deadline), left).await {
             Some(()) => Ok(()),
             None => {
-                let now = self.handle.now();
-                self.handle.with(|state| state.core.remove_reader(now, self.id));
+                self.handle.command(self.id, reading::Remove);
                 Err(Error::new(ErrorKind::TimedOut { after: deadline, last: None }))
             }
         }
@@ -498,15 +496,14 @@ fn commit_offset((partition, (offset, leader_epoch, topic_id)): (TopicPartition,
 impl Drop for Reader {
     fn drop(&mut self) {
         if !self.closed {
-            let now = self.handle.now();
-            self.handle.with(|state| state.core.close_reader(now, self.id));
+            self.handle.command(self.id, reading::Close);
         }
     }
 }
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Reader").field("id", &self.id.0).finish_non_exhaustive()
     }
 }
 

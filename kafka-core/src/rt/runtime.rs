@@ -1,9 +1,9 @@
 //! What an adapter supplies: sockets, timers, tasks, a place for heavy work. No protocol.
 
 use super::conn::{Inbound, Outbound};
-use crate::client::machine::Now;
 use crate::error::{ConnectionError, Error};
 use crate::link::SOFTWARE;
+use crate::machine::Now;
 use kafka_proto::Str;
 use std::future::Future;
 use std::io::{self, IoSlice};

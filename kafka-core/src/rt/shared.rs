@@ -12,10 +12,11 @@
 use super::outbox::{EndHook, Outbox, Waste};
 use super::waits::{ONLY, Place, Waits};
 use crate::client::config::ClientConfig;
-use crate::client::machine::Now;
 use crate::client::{Client, Event, Input, Key};
 use crate::error::Error;
 use crate::link::ConnId;
+use crate::machine::Now;
+use crate::machine::{Command, MachineId};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::trace::Trace;
@@ -96,10 +97,14 @@ impl Shared {
             state.collect();
             (result, std::mem::take(&mut state.outbox))
         };
-        for (reader, call) in outbox.send() {
-            self.input(Input::Assigned { reader, answer: call.run() });
-        }
+        outbox.send();
         result
+    }
+
+    /// Does something to a machine; `None` where it has ended.
+    pub(crate) fn command<C: Command>(&self, id: MachineId, command: C) -> Option<C::Reply> {
+        let now = self.now();
+        self.with(|state| state.core.command(now, id, command))
     }
 
     /// Ends everything at once: the client is closed, or its driver was dropped.
@@ -181,43 +186,55 @@ impl std::ops::Deref for Handle {
     }
 }
 
-/// Tells the client that a reader's budget has room again. Memory is given back anywhere, so this only wakes the driver.
-pub(crate) struct BudgetWaker(pub(crate) std::sync::Weak<Shared>, pub(crate) DriverWaker);
-
-/// A way to wake the driver without the client's lock.
+/// A way to wake the driver without the client's lock: a machine's buffer has room again, wherever memory is given back.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct DriverWaker(Arc<Mutex<(bool, Option<Waker>)>>);
+pub(crate) struct DriverWaker(Arc<Mutex<Freed>>);
+
+#[derive(Default, Debug)]
+struct Freed {
+    machines: Vec<MachineId>,
+    waker: Option<Waker>,
+}
 
 impl DriverWaker {
-    pub(super) fn notify(&self) {
+    pub(super) fn notify(&self, machine: MachineId) {
         let waker = {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.0 = true;
-            slot.1.take()
+            let mut freed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !freed.machines.contains(&machine) {
+                freed.machines.push(machine);
+            }
+            freed.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Whether it was notified since the last time; else the waker is kept.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> bool {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut slot.0) {
-            return true;
+    /// The machines of which it was notified since the last time; where there are none the waker is kept.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Vec<MachineId> {
+        let mut freed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let machines = std::mem::take(&mut freed.machines);
+        if machines.is_empty() {
+            let stale = freed.waker.replace(cx.waker().clone());
+            // Its drop is code of others, which may come back here.
+            drop(freed);
+            drop(stale);
         }
-        let stale = slot.1.replace(cx.waker().clone());
-        // Its drop is code of others, which may come back here.
-        drop(slot);
-        drop(stale);
-        false
+        machines
     }
 }
 
-impl Wake for BudgetWaker {
+/// Tells the driver that a machine's buffer has room again, while the client lives.
+pub(crate) struct RoomWaker {
+    pub(crate) shared: std::sync::Weak<Shared>,
+    pub(crate) driver: DriverWaker,
+    pub(crate) machine: MachineId,
+}
+
+impl Wake for RoomWaker {
     fn wake(self: Arc<Self>) {
-        if self.0.strong_count() > 0 {
-            self.1.notify();
+        if self.shared.strong_count() > 0 {
+            self.driver.notify(self.machine);
         }
     }
 }
@@ -227,14 +244,12 @@ impl State {
         let outbox = &mut self.outbox;
         while let Some(event) = self.core.poll_event() {
             match event {
-                Event::Wake(Key::Reader(_)) if mutant!("reader_not_woken") => {}
+                Event::Wake(Key::Machine(_)) if mutant!("reader_not_woken") => {}
                 Event::Wake(key) => self.waits.take(&key, &mut outbox.wakers),
                 Event::Ended => self.shut_down = true,
                 Event::Degraded(error) => outbox.traces.push(Trace::degraded(error)),
                 Event::Trace(trace) => outbox.traces.push(trace),
-                Event::Resolved(batches) => outbox.resolved.push(batches),
-                Event::Memory(writers) => outbox.writers.push(writers),
-                Event::Assignor(reader, call) => outbox.calls.push((reader, call)),
+                Event::Notify(notify) => outbox.notify.push(notify),
                 Event::Garbage(garbage) => outbox.garbage.push(Waste::Machine(garbage)),
             }
         }

@@ -2,11 +2,12 @@
 
 use super::shared::{Shared, closed};
 use super::waits::Place;
-use crate::client::cluster::Topic;
 use crate::client::config::LONGEST;
-use crate::client::machine::Now;
-use crate::client::{CallSpec, Key, Leaving, OpId, Outcome, Rung, TopicState};
+use crate::client::{CallSpec, Key, Outcome, Rung};
 use crate::error::{Error, ErrorKind};
+use crate::machine::{MachineId, Now, OpId};
+use crate::snapshot::Topic;
+use crate::snapshot::TopicState;
 use crate::writer::{self, Fate, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
@@ -190,37 +191,37 @@ impl Drop for TopicWait<'_> {
     }
 }
 
-/// Waits until the readers are out of their groups, or the client is closed.
-pub(crate) struct LeaveWait<'a> {
+/// Waits until these machines have ended, or the client is closed.
+pub(crate) struct EndWait<'a> {
     shared: &'a Shared,
-    leaving: &'a [Leaving],
+    machines: &'a [MachineId],
     place: Place,
 }
 
-impl<'a> LeaveWait<'a> {
-    pub(crate) fn new(shared: &'a Shared, leaving: &'a [Leaving]) -> Self {
-        Self { shared, leaving, place: shared.with(|state| state.new_place()) }
+impl<'a> EndWait<'a> {
+    pub(crate) fn new(shared: &'a Shared, machines: &'a [MachineId]) -> Self {
+        Self { shared, machines, place: shared.with(|state| state.new_place()) }
     }
 }
 
-impl Future for LeaveWait<'_> {
+impl Future for EndWait<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.shared.with(|state| {
-            let all = self.leaving.iter().all(|leaving| state.core.has_left(leaving));
-            if all || state.is_shut_down() {
+            let have_ended = !self.machines.iter().any(|machine| state.core.has(*machine));
+            if have_ended || state.is_shut_down() {
                 return Poll::Ready(());
             }
-            state.wait_at(Key::AnyReader, self.place, cx);
+            state.wait_at(Key::AnyMachine, self.place, cx);
             Poll::Pending
         })
     }
 }
 
-impl Drop for LeaveWait<'_> {
+impl Drop for EndWait<'_> {
     fn drop(&mut self) {
-        self.shared.with(|state| state.stop_waiting_at(Key::AnyReader, self.place));
+        self.shared.with(|state| state.stop_waiting_at(Key::AnyMachine, self.place));
     }
 }
 

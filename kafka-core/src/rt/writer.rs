@@ -1,14 +1,15 @@
 //! The handle that writes.
 
-use super::shared::{Handle, Shared};
+use super::shared::Handle;
 use super::streams::WriterSink;
 use super::wait::{TopicWait, after, alarm, ended, until};
-use crate::client::TopicState;
 use crate::error::{Error, ErrorKind};
+use crate::machine::MachineId;
 use crate::message::Message;
+use crate::snapshot::TopicState;
 use crate::writer::{
-    Accumulator, Charge, Clock, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot, Ticket,
-    TopicSlots, Waited, WriterConfig,
+    self, Accumulator, Charge, Clock, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot,
+    Ticket, TopicSlots, Waited, WriterConfig, Writing,
 };
 use kafka_proto::Str;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct Writer {
 
 struct Inner {
     handle: Handle,
-    id: u32,
+    id: MachineId,
     accumulator: Arc<Accumulator>,
     topic: OnceLock<Arc<TopicSlots>>,
 }
@@ -96,7 +97,11 @@ impl CloseReport {
 impl Writer {
     pub(super) fn new(handle: Handle, config: WriterConfig) -> Self {
         let accumulator = Arc::new(Accumulator::new(config));
-        let id = handle.with(|state| state.core.add_writer(accumulator.clone()));
+        let now = handle.now();
+        let id = handle.with(|state| {
+            let accumulator = accumulator.clone();
+            state.core.add(now, |_, _, config, seed| Writing::new(accumulator, config, seed))
+        });
         Self { inner: Arc::new(Inner { handle, id, accumulator, topic: OnceLock::new() }) }
     }
 
@@ -256,22 +261,19 @@ impl Writer {
     /// # Cancel safety
     /// Dropping it changes nothing of what is on its way.
     pub async fn flush(&self) {
-        let now = self.inner.handle.now();
-        let batches = self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
-        ended(batches).await;
+        let batches = self.inner.handle.command(self.inner.id, writer::Flush);
+        ended(batches.unwrap_or_default()).await;
     }
 
     /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let inner = &self.inner;
-        inner.accumulator.close();
-        inner.accumulator.memory.wake();
         let now = inner.handle.now();
-        let batches = inner.handle.with(|state| state.core.writer_flush(now, inner.id));
+        let batches = inner.handle.command(inner.id, writer::CloseInput).unwrap_or_default();
         let all = ended(batches.clone());
         let _ = until(inner.handle.shared(), after(now, deadline), all).await;
         let error = Error::new(ErrorKind::Closed);
-        inner.handle.with(|state| state.core.remove_writer(inner.id, &error));
+        inner.handle.command(inner.id, writer::Close(error));
         // By now each has its outcome; those that failed before are told as well.
         let (not_written, possibly_written) = ended(batches).await;
         CloseReport { not_written, possibly_written }
@@ -285,13 +287,12 @@ impl Writer {
 
     /// Sends everything that was taken so far without waiting for it.
     pub(super) fn begin_flush(&self) {
-        let now = self.inner.handle.now();
-        self.inner.handle.with(|state| state.core.writer_flush(now, self.inner.id));
+        self.inner.handle.command(self.inner.id, writer::Flush);
     }
 
     /// Counters since the writer was made; the final ones once it is closed.
     pub fn stats(&self) -> ProducerStats {
-        self.inner.handle.with(|state| state.core.writer_stats(self.inner.id)).unwrap_or_default()
+        self.inner.handle.command(self.inner.id, writer::GetStats).unwrap_or_default()
     }
 
     /// The bytes of memory that undelivered records take now.
@@ -385,7 +386,7 @@ impl Inner {
             if state.is_shut_down() {
                 return TopicState::Failed(Error::new(ErrorKind::Closed));
             }
-            state.core.writer_looks_for(now, self.id, topic);
+            state.core.command(now, self.id, writer::LookFor(topic.clone()));
             state.core.topic(topic)
         });
         match state {
@@ -396,8 +397,7 @@ impl Inner {
     }
 
     fn slots(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
-        let now = self.handle.now();
-        let slots = self.handle.with(|state| state.core.writer_topic(now, self.id, topic))?;
+        let slots = self.handle.command(self.id, writer::Slots(topic.clone()))??;
         if self.accumulator.config.topic.is_some() {
             let _ = self.topic.set(slots.clone());
         }
@@ -439,15 +439,15 @@ impl Inner {
     ) -> Result<Delivery, Refused> {
         let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
         if appended.opened || appended.filled || appended.aged {
-            let now = clock.now();
-            self.handle.with(|state| state.core.writer_appended(now, self.id, slot.index, appended.opened));
+            let (now, opened) = (clock.now(), appended.opened);
+            let appended = writer::Appended { index: slot.index, opened };
+            self.handle.with(|state| state.core.command(now, self.id, appended));
         }
         result
     }
 
     fn pressure(&self) {
-        let now = self.handle.now();
-        self.handle.with(|state| state.core.writer_pressure(now, self.id));
+        self.handle.command(self.id, writer::Pressure);
     }
 
     /// The bytes that were granted: none where the writer was closed.
@@ -506,16 +506,14 @@ impl Drop for MemoryTicket<'_> {
 impl Drop for Inner {
     fn drop(&mut self) {
         // What was taken is still delivered, for as long as the client lives.
-        let shared: &Shared = &self.handle;
-        let now = shared.now();
-        shared.with(|state| state.core.orphan_writer(now, self.id));
+        self.handle.command(self.id, writer::Orphan);
     }
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("id", &self.inner.id)
+            .field("id", &self.inner.id.0)
             .field("topic", &self.config().topic)
             .finish_non_exhaustive()
     }

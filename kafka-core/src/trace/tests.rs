@@ -3,12 +3,12 @@
 use super::Told as Kept;
 use super::*;
 use crate::client::address::Address;
-use crate::client::cluster::Partition;
 use crate::client::config::ClientConfig;
-use crate::client::machine::Now;
 use crate::client::{Action, Client, Input};
 use crate::error::ErrorKind;
 use crate::link::{Answered, ConnId};
+use crate::machine::Now;
+use crate::snapshot::Partition;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::metadata::MetadataResponse;

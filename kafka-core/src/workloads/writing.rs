@@ -1,9 +1,9 @@
 //! The writer's work: taking records, and making requests of batches.
 
 use super::{messages, sound, topic};
-use crate::client::cluster::{Partition, Topic};
-use crate::client::machine::Now;
 use crate::link::Produce;
+use crate::machine::Now;
+use crate::snapshot::{Partition, Topic};
 use crate::writer::{Accumulator, Batch, ProduceBatch, Slot, TopicSlots, WriterConfig, produce_request};
 use kafka_proto::records::ProducerStamp;
 use kafka_proto::{RequestKind, Uuid, frame};

@@ -3,11 +3,11 @@
 use super::accumulator::{Accumulator, Refused, Slot};
 use super::batch::{Delivery, Fate, Outcome, SendError, Tickets};
 use super::memory::{Charge, Memory};
-use crate::client::cluster::{Partition, Topic};
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::interleavings::{explore, poll_once};
+use crate::machine::Now;
 use crate::message::Message;
+use crate::snapshot::{Partition, Topic};
 use crate::writer::WriterConfig;
 use shuttle::future::block_on;
 use shuttle::sync::mpsc::channel;

@@ -10,6 +10,7 @@ mod identity;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod limit;
+mod machine;
 mod memory;
 mod outcomes;
 mod partition;
@@ -30,10 +31,11 @@ pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlo
 #[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
-pub(crate) use encode::{BATCHES, produce_request};
+pub(crate) use encode::produce_request;
+pub(crate) use machine::{
+    Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots, Writing,
+};
 pub(crate) use memory::{Charge, Ticket};
-pub(crate) use producer::Producer;
-pub(crate) use work::{Work, Worked};
 
 #[cfg(test)]
 mod tests;

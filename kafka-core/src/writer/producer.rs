@@ -15,12 +15,12 @@ use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use super::table::PartitionTable;
 use super::work::{Work, Worked};
-use crate::client::cluster::{Cluster, Topic};
 use crate::client::config::ClientConfig;
-use crate::client::machine::{Hint, Lane, LaneKey, Now};
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
+use crate::machine::{Hint, Lane, LaneKey, Now};
+use crate::snapshot::{Cluster, Topic};
 use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
@@ -159,6 +159,10 @@ impl Producer {
             out: Out::default(),
             stats: ProducerStats::default(),
         }
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     // ---- topics ----

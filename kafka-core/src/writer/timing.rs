@@ -3,8 +3,8 @@
 use super::batch::{Batch, Fate};
 use super::partition::Pending;
 use super::producer::{IdentityState, Producer};
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Now;
 use kafka_proto::ApiKey;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_core::Message;
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader};
+use kafka_core::snapshot::TopicPartition;
 
 use super::chance::Chance;
 use super::fault::FaultKind;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka_core::Message;
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Reader};
+use kafka_core::snapshot::TopicPartition;
 
 use super::chance::Chance;
 use super::history::{TOPIC, id_of};

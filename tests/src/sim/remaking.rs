@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::Message;
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Reader, Writer};
+use kafka_core::snapshot::TopicPartition;
 
 use super::chance::Chance;
 use super::history::{MessageId, id_of, value_of};

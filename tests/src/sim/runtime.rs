@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use kafka_core::Str;
-use kafka_core::client::machine::Now;
 use kafka_core::error::{ConnectionError, Error, ErrorKind};
+use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};

@@ -2,12 +2,12 @@
 
 use crate::fake::{self, Reply};
 use crate::support::{client, explains, goes_on, pause, soon};
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::{ErrorKind, Fault};
 use kafka_core::group::assignor::{Member, Topics};
 use kafka_core::group::{Assignor, GroupConfig, Range, RoundRobin};
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, NewTopic, Reader, ReaderBuilder, Runtime, Writer, WriterBuilder};
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::writer::{Acks, Balancer, Fate, Idempotence, Manual, Partitions, SendError};
 use kafka_core::{Bytes, Compression, Error, ErrorCode, Message, Str};
 use kafka_proto::{ApiKey, RequestKind, ResponseKind};

@@ -1,7 +1,7 @@
 //! A runtime around another one, which counts connections and can tell other addresses.
 
-use kafka_core::client::machine::Now;
 use kafka_core::error::ConnectionError;
+use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime};
 use kafka_core::{Error, Str};
 use std::future::Future;

@@ -3,12 +3,12 @@
 use crate::adapter::{Adapter, Task, spawn};
 use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{error_of, message, number, numbered, or_late, read, write};
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::group::assignor::{Member, Topics};
 use kafka_core::group::{Assignor, RoundRobin};
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Reader, ReaderBuilder, Runtime};
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::{Bytes, Message, Str};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

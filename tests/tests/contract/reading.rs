@@ -4,9 +4,9 @@ use crate::adapter::Adapter;
 use crate::target::Target;
 use crate::tools::{message, number, numbered, polled, read, write};
 use kafka_core::Message;
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Start;
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::writer::Manual;
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use crate::support::{connected, fill, message, messages, ms, number, secs, three_nodes};
 use kafka_core::Message;
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::reader::Start;
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::writer::Manual;
 use kafka_proto::ApiKey;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kafka_core::client::cluster::TopicPartition;
 use kafka_core::group::assignor::{Assignor, Member, PartitionRacks, Range, RoundRobin, Topics};
 use kafka_core::group::subscription::{Assignment, Subscription};
+use kafka_core::snapshot::TopicPartition;
 use kafka_core::{Bytes, Str};
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! What makes the client change its mind, and what does not: brokers that lag, and topics that are made anew.
 
 use super::{BOOTSTRAP, Net, coordinator, topic};
-use crate::client::machine::Target;
 use crate::client::{CallSpec, TopicState};
 use crate::error::ConnectionError;
+use crate::machine::Target;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
@@ -419,7 +419,7 @@ fn case_m7_a_refusal_is_not_told_for_longer_than_it_is_said() {
 /// One broker that lags refuses for ever what any other serves: the one connection that there was led to it again and again.
 #[test]
 fn case_m7_what_one_broker_refuses_another_is_asked_for() {
-    use crate::client::machine::CoordinatorKind;
+    use crate::machine::CoordinatorKind;
     use kafka_proto::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
     let code = |response: &ResponseKind| match response {
         ResponseKind::InitProducerId(response) => ErrorCode::from(response.error_code),

@@ -5,9 +5,9 @@ mod coordinators;
 
 use super::Net;
 use crate::client::TopicState;
-use crate::client::machine::{CoordinatorKind, Peer, Target};
 use crate::error::Error;
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
+use crate::machine::{CoordinatorKind, Peer, Target};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -373,8 +373,8 @@ fn case_m5_nothing_is_kept_of_a_topic_that_nobody_needs() {
 
 #[test]
 fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
-    use crate::client::{Marks, ReaderItem, ReaderSpec, Subscription};
     use crate::reader::{ReaderConfig, Start};
+    use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
     use std::sync::Arc;
     let storage = ErrorCode::KafkaStorageError;
     let in_trouble = MetadataResponseTopic { error_code: storage.code(), ..numbered(&[]) };
@@ -427,9 +427,9 @@ fn case_m5_a_broker_that_can_be_none_costs_the_others_nothing() {
 /// A reader of given partitions, of which one topic cannot be had: it said that the topic does not exist.
 #[test]
 fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
-    use crate::client::cluster::TopicPartition;
-    use crate::client::{Marks, ReaderItem, ReaderSpec, Subscription};
     use crate::reader::{ReaderConfig, Start};
+    use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+    use crate::snapshot::TopicPartition;
     use std::sync::Arc;
     for (code, is_error) in [
         (ErrorCode::TopicAuthorizationFailed, true),
@@ -474,7 +474,7 @@ fn topics_that_a_writer_only_looked_for_are_not_asked_for_for_ever() {
     let mut net = Net::connected();
     net.topics = vec![MetadataResponseTopic { name: Some("there".into()), ..numbered(&[(0, 1)]) }];
     let config = WriterConfig { idempotence: Idempotence::Off, ..WriterConfig::default() };
-    let writer = net.client.add_writer(Arc::new(Accumulator::new(config)));
+    let writer = net.client.add_writer(net.now, Arc::new(Accumulator::new(config)));
     let names: Vec<Str> = (0..100).map(|n| Str::from(format!("missing{n}"))).collect();
     let asked = |net: &Net| net.client.metadata.wanted_topics().map(str::to_owned).collect::<Vec<_>>();
     for name in names.iter().chain([&Str::from("there")]) {
@@ -489,7 +489,8 @@ fn topics_that_a_writer_only_looked_for_are_not_asked_for_for_ever() {
     net.client.writer_looks_for(net.now, writer, &names[7]);
     net.run_for(Duration::from_secs(50));
     assert_eq!(asked(&net), ["missing7", "there"]);
-    net.client.remove_writer(writer, &crate::error::Error::new(crate::error::ErrorKind::Closed));
+    let error = crate::error::Error::new(crate::error::ErrorKind::Closed);
+    net.client.command(net.now, writer, crate::writer::Close(error));
     assert!(asked(&net).is_empty());
     net.client.writer_looks_for(net.now, writer, &names[0]);
     assert!(asked(&net).is_empty(), "the writer is gone");

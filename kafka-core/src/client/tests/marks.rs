@@ -1,11 +1,12 @@
 //! Commits of what was marked, by a member of a group whose coordinator takes them or not.
 
 use super::*;
-use crate::client::cluster::TopicPartition;
 use crate::client::lanes::LinkState;
-use crate::client::machine::CoordinatorKind;
 use crate::error::Error;
 use crate::group::CommitOffset;
+use crate::machine::CoordinatorKind;
+use crate::reading;
+use crate::snapshot::TopicPartition;
 use kafka_proto::messages::heartbeat::HeartbeatResponse;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::messages::leave_group::LeaveGroupResponse;
@@ -23,7 +24,7 @@ use std::rc::Rc;
 type Log = Rc<RefCell<Vec<(Duration, i64)>>>;
 
 /// A member of group g that has t-0; commits answered with what `code` says at a time.
-fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Marks>, Log) {
+fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, MachineId, Arc<Marks>, Log) {
     member_of(&Rc::new(RefCell::new(vec![topic("t", -1, 0)])), move |at, _| code(at))
 }
 
@@ -31,7 +32,7 @@ fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, u32, Arc<Mark
 fn member_of(
     topics: &Rc<RefCell<Vec<MetadataResponseTopic>>>,
     code: impl Fn(Duration, Uuid) -> ErrorCode + 'static,
-) -> (Net, u32, Arc<Marks>, Log) {
+) -> (Net, MachineId, Arc<Marks>, Log) {
     let mut net = Net::connected();
     let names: Vec<Str> = topics.borrow().iter().filter_map(|topic| topic.name.clone()).collect();
     let topics = topics.clone();
@@ -135,19 +136,19 @@ fn member_of(
     (net, id, marks, log)
 }
 
-fn mark(net: &mut Net, id: u32, marks: &Marks, offset: i64) {
+fn mark(net: &mut Net, id: MachineId, marks: &Marks, offset: i64) {
     mark_of(net, id, marks, ("t", Uuid([1; 16])), offset);
 }
 
-fn mark_of(net: &mut Net, id: u32, marks: &Marks, (name, topic_id): (&str, Uuid), offset: i64) {
+fn mark_of(net: &mut Net, id: MachineId, marks: &Marks, (name, topic_id): (&str, Uuid), offset: i64) {
     let place = marks.place(TopicPartition::new(name, 0));
     if marks.set(place, (offset, 0, topic_id)) {
-        net.client.reader_marked(net.now, id);
+        net.client.command(net.now, id, reading::Marked);
     }
 }
 
 /// The application commits an offset of t-0 itself, and waits for the answer.
-fn commit_by_call(net: &mut Net, id: u32, offset: i64) -> Result<(), Error> {
+fn commit_by_call(net: &mut Net, id: MachineId, offset: i64) -> Result<(), Error> {
     let (partition, topic_id) = (TopicPartition::new("t", 0), Uuid([1; 16]));
     let offset = CommitOffset { partition, offset, leader_epoch: 0, topic_id, metadata: None };
     let deadline = net.now.instant + Duration::from_secs(30);
@@ -156,7 +157,7 @@ fn commit_by_call(net: &mut Net, id: u32, offset: i64) -> Result<(), Error> {
     net.client.take(commit).unwrap()
 }
 
-fn told(net: &mut Net, id: u32) -> Vec<ReaderItem> {
+fn told(net: &mut Net, id: MachineId) -> Vec<ReaderItem> {
     let now = net.now;
     let items = std::iter::from_fn(|| net.client.reader_take(now, id));
     // t-0 has no leader, which is told too.
@@ -208,7 +209,7 @@ fn case_u2_what_was_refused_is_committed_at_the_end() {
     });
     mark(&mut net, id, &marks, 10);
     net.run_for(Duration::from_secs(200));
-    net.client.close_reader(net.now, id);
+    net.client.command(net.now, id, reading::Close);
     net.settle();
     let last = log.borrow().last().copied();
     assert!(last.is_some_and(|(at, offset)| at >= Duration::from_secs(150) && offset == 10), "{last:?}");
@@ -288,7 +289,7 @@ fn case_u2_what_was_under_way_at_the_end_is_reported() {
         if is_replaced {
             mark(&mut net, id, &marks, 11);
         }
-        let leaving = net.client.close_readers(net.now);
+        let leaving = net.client.reader_leave(net.now, id).unwrap();
         if is_under_way {
             net.silent.clear();
             let conns: Vec<crate::link::ConnId> = net.unanswered.keys().copied().collect();
@@ -296,9 +297,9 @@ fn case_u2_what_was_under_way_at_the_end_is_reported() {
         }
         net.settle();
         net.run_for(Duration::from_secs(30));
-        assert_eq!(leaving.len(), 1);
-        assert!(net.client.has_left(&leaving[0]));
-        let error = net.client.not_left(&leaving[0], Duration::from_secs(30));
+        assert!(!net.client.has(id));
+        let ended = leaving.commits.iter().filter_map(|commit| net.client.take(*commit));
+        let error = ended.collect::<Vec<Result<(), Error>>>().into_iter().find_map(Result::err);
         assert_eq!(error.is_none(), is_replaced, "under way: {is_under_way}: {error:?}");
     }
 }
@@ -327,7 +328,7 @@ fn nothing_is_kept_of_the_connections_of_a_member_that_is_gone() {
         net.input(Input::Timeout);
         while net.transmit() {}
     }
-    net.client.remove_reader(net.now, id);
+    net.client.command(net.now, id, reading::Remove);
     net.settle();
     net.run_for(Duration::from_secs(100));
     assert!(lane(&net).is_none());

@@ -1,6 +1,7 @@
 //! The cluster brain by hand: inputs in, orders and requests out, on a network of three brokers that a test can kill.
 
 mod belief;
+mod handles;
 mod holes;
 mod items;
 mod marks;
@@ -8,14 +9,14 @@ mod silence;
 
 use super::address::Address;
 use super::config::ClientConfig;
-use super::machine::{Lane, LaneKey, Now, Target};
-use super::{
-    Action, CallSpec, Client, Event, Input, ReaderItem, ReaderSpec, Subscription, TopicState, no_code,
-};
-use super::{Marks, OpId};
+use super::{Action, CallSpec, Client, Input, no_code};
 use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
+use crate::machine::{Lane, LaneKey, Now, Target};
+use crate::machine::{MachineId, OpId};
+use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+use crate::snapshot::TopicState;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
@@ -114,11 +115,7 @@ impl Net {
     /// Lets happen what happens without time going on.
     fn settle(&mut self) {
         loop {
-            while let Some(event) = self.client.poll_event() {
-                if let Event::Assignor(reader, call) = event {
-                    self.input(Input::Assigned { reader, answer: call.run() });
-                }
-            }
+            while self.client.poll_event().is_some() {}
             if let Some(action) = self.client.poll_action() {
                 self.act(action);
             } else if !self.transmit() {
@@ -598,7 +595,7 @@ fn lanes_one_by_one(net: &mut Net, lanes: impl Iterator<Item = u32>) -> Vec<(u16
     net.begun.clear();
     for lane in lanes {
         for broker in 1..=3 {
-            net.client.kick(net.now.instant, LaneKey::node(broker, Lane::Group(lane)));
+            net.client.kick(net.now.instant, LaneKey::node(broker, Lane::Group(MachineId(lane))));
             net.settle();
         }
         net.run_for(Duration::from_secs(2));

@@ -1,14 +1,14 @@
 //! No reader is left without a word: what keeps it from its records is told once, and again where it became worse.
 
 use super::*;
-use crate::client::cluster::TopicPartition;
 use crate::error::{Error, Fault};
 use crate::reader::Start;
+use crate::snapshot::TopicPartition;
 
 const ALL: [u16; 4] = [BOOTSTRAP, 9001, 9002, 9003];
 
 impl Net {
-    fn lone_reader(&mut self, subscription: Subscription) -> u32 {
+    fn lone_reader(&mut self, subscription: Subscription) -> MachineId {
         let spec = ReaderSpec { config: Arc::new(self.client.reader_defaults().0), subscription };
         let id = self.client.add_reader(self.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
         self.settle();
@@ -16,7 +16,7 @@ impl Net {
     }
 
     /// What a reader is told within so many seconds: whether as an error, and what.
-    fn told(&mut self, id: u32, seconds: u64) -> Vec<(bool, Error)> {
+    fn told(&mut self, id: MachineId, seconds: u64) -> Vec<(bool, Error)> {
         self.run_for(Duration::from_secs(seconds));
         let now = self.now;
         let items = std::iter::from_fn(|| self.client.reader_take(now, id));
@@ -36,8 +36,8 @@ impl Net {
         self.settle();
     }
 
-    fn assigned(&self, id: u32) -> usize {
-        self.client.reader_machine(id).unwrap().assignment().count()
+    fn assigned(&mut self, id: MachineId) -> usize {
+        self.client.assigned(self.now, id)
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 pub use range::Range;
 pub use round_robin::RoundRobin;
 
-use crate::client::cluster::{Cluster, Topic, TopicPartition};
+use crate::snapshot::{Cluster, Topic, TopicPartition};
 use kafka_proto::{Bytes, Str};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl Topics {
 
 fn racks(cluster: &Cluster, topic: &Topic) -> Vec<PartitionRacks> {
     let rack = |id: &i32| cluster.nodes.get(id)?.rack.clone();
-    let of = |p: &crate::client::cluster::Partition| PartitionRacks {
+    let of = |p: &crate::snapshot::Partition| PartitionRacks {
         leader: p.leader.as_ref().and_then(rack),
         replicas: p.replicas.iter().filter_map(rack).collect(),
     };

@@ -1,7 +1,7 @@
 //! `range`: each topic is cut into as many runs of neighbours as it has subscribers.
 
 use super::{Assignor, Member, PartitionRacks, Topics, in_order, java_order};
-use crate::client::cluster::TopicPartition;
+use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 

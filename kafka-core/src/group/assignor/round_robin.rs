@@ -1,7 +1,7 @@
 //! `roundrobin`: all partitions in a row, dealt out like cards.
 
 use super::{Assignor, Member, Topics, in_order, java_order};
-use crate::client::cluster::TopicPartition;
+use crate::snapshot::TopicPartition;
 use std::collections::BTreeSet;
 
 /// Deals the partitions of all topics, in order of topic and partition, to the members in turn; who does not subscribe to

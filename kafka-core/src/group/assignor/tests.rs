@@ -50,7 +50,7 @@ fn nobody_and_nothing_are_no_trouble() {
 
 #[test]
 fn the_cluster_tells_partitions_and_racks() {
-    use crate::client::cluster::{Node, Partition};
+    use crate::snapshot::{Node, Partition};
     let mut cluster = Cluster::default();
     for (id, rack) in [(1, Some("r1")), (2, None)] {
         let node = Node { id, host: "h".into(), port: 1, rack: rack.map(Str::from) };

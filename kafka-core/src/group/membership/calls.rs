@@ -2,12 +2,12 @@
 
 use super::join::Round;
 use super::{Kind, Membership, State};
-use crate::client::cluster::{Cluster, TopicPartition};
-use crate::client::machine::Now;
 use crate::error::{Error, ErrorKind};
 use crate::group::assignor::{Assignor, Member, Topics};
 use crate::group::retry::Verdict;
 use crate::group::subscription::{Assignment, Subscription};
+use crate::machine::Now;
+use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::Str;
 use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
 use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;

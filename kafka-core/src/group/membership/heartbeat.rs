@@ -1,10 +1,10 @@
 //! Heartbeats, which depend on nothing but time, and the end of the session when they are not answered.
 
 use super::{Kind, Membership, State, unexpected};
-use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
+use crate::machine::Ask;
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::ApiKey;
 use kafka_proto::ResponseKind;

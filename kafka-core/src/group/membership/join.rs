@@ -5,14 +5,14 @@
 //! * What another member sends costs that member its partitions at most, never the round.
 
 use super::{Kind, Membership, State, unexpected};
-use crate::client::cluster::Cluster;
-use crate::client::machine::{Ask, Hint};
 use crate::error::Error;
 use crate::group::assignor::{Assignor, Member};
 use crate::group::config::millis;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
+use crate::machine::{Ask, Hint};
+use crate::snapshot::Cluster;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};

@@ -1,10 +1,10 @@
 //! Leaving: commits first, then LeaveGroup, neither for longer than its time.
 
 use super::{Kind, Membership, State, unexpected};
-use crate::client::machine::{Ask, Lane, Now};
 use crate::error::Error;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
+use crate::machine::{Ask, Lane, Now};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::leave_group::{LeaveGroupRequest, MemberIdentity};

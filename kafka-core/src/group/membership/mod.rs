@@ -36,9 +36,9 @@ use super::commits::{self, Commits};
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
 use super::retry::{self, Backoff, Verdict};
-use crate::client::cluster::{Cluster, TopicPartition};
-use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, Now, Target};
 use crate::error::{Error, ErrorKind};
+use crate::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, MachineId, Now, Target};
+use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::RequestKind;
 use kafka_proto::error_code::ErrorCode;
@@ -54,7 +54,7 @@ use std::time::{Duration, Instant};
 /// Any order of calls is valid. After each call poll calls, asks, hints and events until there are none, then the timeout.
 #[derive(Debug)]
 pub struct Membership {
-    id: u32,
+    id: MachineId,
     config: Arc<GroupConfig>,
     backoff: Backoff,
     state: State,
@@ -150,7 +150,7 @@ const HASTE: u32 = 3;
 
 impl Membership {
     /// A member that does nothing until it [subscribes](Self::subscribe). `id` is its lane, `seed` the source of its jitter.
-    pub fn new(id: u32, config: Arc<GroupConfig>, seed: u64) -> Self {
+    pub fn new(id: MachineId, config: Arc<GroupConfig>, seed: u64) -> Self {
         Self {
             id,
             backoff: Backoff::new(&config, seed),

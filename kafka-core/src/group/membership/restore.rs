@@ -7,11 +7,11 @@
 //!   then. It is asked for beside them, rarely once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
 
 use super::{Held, Kind, Membership, State, unexpected};
-use crate::client::cluster::{Cluster, TopicPartition};
-use crate::client::machine::Ask;
 use crate::error::Error;
 use crate::group::event::{CommittedOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
+use crate::machine::Ask;
+use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_fetch::{

@@ -2,11 +2,11 @@
 
 use super::join::CONSUMER;
 use super::{Kind, Membership, State, unexpected};
-use crate::client::cluster::{Cluster, TopicPartition};
-use crate::client::machine::Ask;
 use crate::error::{Error, ErrorKind};
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Assignment;
+use crate::machine::Ask;
+use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::sync_group::SyncGroupRequest;

@@ -292,7 +292,7 @@ fn scenario_c15_a_leader_that_changes_under_an_epoch_request_makes_no_loop() {
     rig.topic(&[(2, 6)]);
     assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 11).is_none());
     let ask = rig.ask().expect("anew, of the new leader");
-    assert_eq!(ask.target, crate::client::machine::Target::node(2));
+    assert_eq!(ask.target, crate::machine::Target::node(2));
     rig.topic(&[(3, 7)]);
     epoch_end(&mut rig, ask.tag, ErrorCode::None, 3, 10);
     assert!(rig.take().is_none(), "an answer of the leader before");

@@ -14,9 +14,9 @@ mod simulation;
 mod troubles;
 
 use super::*;
-use crate::client::cluster::{Cluster, Node, Partition, Topic, TopicPartition};
-use crate::client::machine::{Answer, Ask, Hint, Lane, LaneKey, Now, Peer};
 use crate::error::{Error, ErrorKind};
+use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineId, Now, Peer};
+use crate::snapshot::{Cluster, Node, Partition, Topic, TopicPartition};
 use batches::Batch;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_proto::messages::list_offsets::{
@@ -26,7 +26,7 @@ use kafka_proto::{Bytes, ErrorCode, RequestKind, Str, Uuid};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const READER: u32 = 7;
+const READER: MachineId = MachineId(7);
 const MAIN: Lane = Lane::Fetch(READER);
 const ASIDE: Lane = Lane::FetchAside(READER);
 

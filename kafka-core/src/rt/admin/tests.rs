@@ -6,12 +6,12 @@ use super::super::shared::{DriverWaker, Handle, Shared};
 use super::*;
 use crate::client::config::ClientConfig;
 use crate::client::fit::fit;
-use crate::client::machine::Now;
 use crate::client::{Action, Input};
 use crate::items::{
     Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, listed_offset, noise, version,
 };
 use crate::link::{Answered, BrokerVersions, ConnId, Payload};
+use crate::machine::Now;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_proto::messages::delete_topics::{DeletableTopicResult, DeleteTopicsResponse};

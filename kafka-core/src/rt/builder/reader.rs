@@ -1,13 +1,13 @@
 //! The builder of readers.
 
-use crate::client::cluster::TopicPartition;
 use crate::client::config::at_most;
-use crate::client::{ReaderSpec, Subscription};
 use crate::error::{Error, Result};
 use crate::group::{Assignor, GroupConfig};
 use crate::reader::{Isolation, ReaderConfig, Reset, Start};
+use crate::reading::{self, ReaderSpec, Subscription};
 use crate::rt::reader::Reader;
 use crate::rt::shared::{DriverWaker, Handle};
+use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct ReaderBuilder<R = Reader> {
 
 impl<R: From<Reader>> ReaderBuilder<R> {
     pub(in crate::rt) fn new(handle: Handle, budget: DriverWaker, topic: Str) -> Self {
-        let (config, group) = handle.with(|state| state.core.reader_defaults());
+        let (config, group) = handle.with(|state| reading::defaults(state.core.config()));
         Self {
             handle,
             budget,

@@ -6,10 +6,12 @@ mod traced;
 
 use super::super::wait::{Alarm, alarm as new_alarm};
 use super::*;
-use crate::client::cluster::TopicPartition;
-use crate::client::{Action, Marks, OpId, ReaderSpec, Subscription};
+use crate::client::Action;
 use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
-use crate::reader::{ReaderConfig, Reservation, Start, digest};
+use crate::machine::OpId;
+use crate::reader::{Budget, ReaderConfig, Reservation, Start, digest};
+use crate::reading::{self, ReaderShared, ReaderSpec, Subscription};
+use crate::snapshot::TopicPartition;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_proto::messages::metadata::{
@@ -21,7 +23,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex as StdMutex;
 use std::sync::Weak;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 #[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
@@ -83,7 +84,11 @@ const TOPIC: Key = Key::Topic(Str::from_static("t"));
 
 const WAITS: [(&str, Wait, Wait); 5] = [
     ("operation", |s, cx| s.wait(OP, cx), |s, _| s.stop_waiting(OP)),
-    ("reader", |s, cx| s.wait(Key::Reader(1), cx), |s, cx| s.wait(Key::Reader(1), cx)),
+    (
+        "reader",
+        |s, cx| s.wait(Key::Machine(MachineId(1)), cx),
+        |s, cx| s.wait(Key::Machine(MachineId(1)), cx),
+    ),
     ("topic", |s, cx| s.wait_at(TOPIC, 1, cx), |s, _| s.stop_waiting_at(TOPIC, 1)),
     ("connection", |s, cx| s.wait(Key::Conn(ConnId(1)), cx), |s, _| s.conn_gone(ConnId(1))),
     ("driver", |s, cx| assert!(!s.driver_called(cx)), |s, cx| assert!(!s.driver_called(cx))),
@@ -159,15 +164,16 @@ fn case_f5_a_waker_that_the_budget_keeps_is_dropped_outside_its_lock() {
     }
     impl Drop for Task {
         fn drop(&mut self) {
-            self.0.notify();
+            self.0.notify(MachineId(1));
         }
     }
     let driver = DriverWaker::default();
     let owner = Waker::from(Arc::new(Task(driver.clone())));
-    assert!(!driver.poll(&mut Context::from_waker(&owner)));
+    assert_eq!(driver.poll(&mut Context::from_waker(&owner)), []);
     drop(owner);
-    assert!(!driver.poll(&mut Context::from_waker(Waker::noop())));
-    assert!(driver.poll(&mut Context::from_waker(Waker::noop())), "the task that was dropped called");
+    assert_eq!(driver.poll(&mut Context::from_waker(Waker::noop())), []);
+    let freed = driver.poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(freed, [MachineId(1)], "the task that was dropped called");
 }
 
 // ---- what readers drop ----
@@ -175,7 +181,8 @@ fn case_f5_a_waker_that_the_budget_keeps_is_dropped_outside_its_lock() {
 /// A reader of two partitions of one broker, by hand.
 struct Reading {
     shared: Arc<Shared>,
-    id: u32,
+    id: MachineId,
+    budget: Arc<Budget>,
     seen: Seen,
     offset: i64,
 }
@@ -194,12 +201,15 @@ impl Reading {
         let places = (0..2).map(|p| (tp(p), Start::At { offset: 0, leader_epoch: -1 })).collect();
         let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
         let now = shared.now();
-        let marks = Arc::new(Marks::new(Duration::ZERO));
-        let urgent = Arc::new(AtomicBool::new(false));
-        let id = shared.with(|state| state.core.add_reader(now, spec, urgent, marks));
-        let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
+        let of_reader = ReaderShared::new(&spec.config, Duration::ZERO);
+        let budget = of_reader.budget.clone();
+        let id = shared.with(|state| {
+            let make =
+                |now, id, config: &_, seed| reading::Reading::new(now, id, spec, of_reader, config, seed);
+            state.core.add(now, make)
+        });
         budget.register(Spy::waker(&shared, &seen));
-        Self { shared, id, seen, offset: 0 }
+        Self { shared, id, budget, seen, offset: 0 }
     }
 
     /// Connects what is to be connected, and answers what is asked but fetches; the next fetch.
@@ -266,13 +276,12 @@ impl Reading {
         while let Some(fetch) = self.next_fetch() {
             self.answer(fetch);
         }
-        let budget = self.shared.with(|state| state.core.reader_budget(self.id)).unwrap();
-        assert!(budget.reserve(LIMIT).is_none(), "{budget:?}");
+        assert!(self.budget.reserve(LIMIT).is_none(), "{:?}", self.budget);
         saw(&self.seen, &[]);
     }
 
     fn used(&self) -> usize {
-        self.shared.with(|state| state.core.reader_budget(self.id)).map_or(0, |budget| budget.used())
+        self.budget.used()
     }
 }
 
@@ -310,7 +319,7 @@ fn case_f4_a_seek_frees_chunks_outside_the_lock() {
     reading.fill();
     let (shared, id) = (reading.shared.clone(), reading.id);
     let start = Start::At { offset: 50, leader_epoch: -1 };
-    shared.with(|state| state.core.reader_seek(shared.now(), id, &tp(0), start)).unwrap();
+    shared.command(id, reading::Seek { partition: tp(0), start }).unwrap().unwrap();
     saw(&reading.seen, &["called"]);
     assert!(reading.used() < LIMIT / 2, "{}", reading.used());
 }
@@ -320,8 +329,8 @@ fn case_f4_a_reader_that_is_closed_frees_chunks_outside_the_lock() {
     let mut reading = Reading::new();
     reading.fill();
     let (shared, id) = (reading.shared.clone(), reading.id);
-    shared.with(|state| state.core.close_reader(shared.now(), id));
-    saw(&reading.seen, &["called", "dropped"]);
+    shared.command(id, reading::Close);
+    saw(&reading.seen, &["called"]);
 }
 
 /// What is paused gives way to what is not, which then goes on by itself.
@@ -330,8 +339,8 @@ fn case_f4_a_paused_partition_frees_chunks_outside_the_lock() {
     let mut reading = Reading::new();
     reading.fill();
     let (shared, id) = (reading.shared.clone(), reading.id);
-    shared.with(|state| state.core.reader_pause(shared.now(), id, &tp(0))).unwrap();
-    shared.input(Input::BudgetFreed);
+    shared.command(id, reading::Pause(tp(0))).unwrap().unwrap();
+    shared.input(Input::RoomAgain(id));
     assert!(reading.next_fetch().is_none());
     saw(&reading.seen, &["called"]);
     shared.input(Input::Timeout);
@@ -359,9 +368,9 @@ fn case_f4_an_answer_to_what_was_sought_since_is_freed_outside_the_lock() {
     let (shared, id) = (reading.shared.clone(), reading.id);
     let start = Start::At { offset: 50, leader_epoch: -1 };
     for partition in 0..2 {
-        shared.with(|state| state.core.reader_seek(shared.now(), id, &tp(partition), start)).unwrap();
+        shared.command(id, reading::Seek { partition: tp(partition), start }).unwrap().unwrap();
     }
-    let budget = shared.with(|state| state.core.reader_budget(id)).unwrap();
+    let budget = reading.budget.clone();
     assert!(budget.reserve(LIMIT).is_none(), "whoever gives memory back calls the waker");
     // More than was reserved: nothing is given back before the end of the frame.
     let data = |partition_index| PartitionData {

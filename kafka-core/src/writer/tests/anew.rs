@@ -1,8 +1,8 @@
 //! Topics that are made anew, and metadata that lags or knows no ids, in any order: what is acknowledged is in the log, once.
 
 use super::{BROKER, Harness, Request, acked};
-use crate::client::cluster::Topic;
-use crate::client::machine::Hint;
+use crate::machine::Hint;
+use crate::snapshot::Topic;
 use crate::writer::{Delivery, WriterConfig};
 use kafka_proto::Uuid;
 use kafka_proto::error_code::ErrorCode;

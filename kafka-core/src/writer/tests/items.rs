@@ -2,8 +2,8 @@
 //! acknowledged at once; a bad one is sent again after its backoff or fails by itself, and takes records afterwards.
 
 use super::{BROKER, Harness, topic};
-use crate::client::cluster::Topic;
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
+use crate::snapshot::Topic;
 use crate::writer::{Delivery, Fate, Idempotence, SendError, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};

@@ -1,8 +1,8 @@
 //! Each record ends exactly once, as what it is.
 
 use super::{BROKER, Harness, acked, failed};
-use crate::client::machine::{Answer, Peer};
 use crate::error::{ConnectionError, Error, ErrorKind};
+use crate::machine::{Answer, Peer};
 use crate::message::Message;
 use crate::writer::{Acks, Charge, Fate, Idempotence, WriterConfig};
 use kafka_proto::error_code::ErrorCode;

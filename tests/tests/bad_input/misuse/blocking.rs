@@ -1,10 +1,10 @@
 //! Blocking calls inside async code, and inside the client's own callbacks: slow for the others there, but no deadlock.
 
 use crate::support::{client, goes_on};
-use kafka_blocking::client::cluster::TopicPartition;
 use kafka_blocking::group::assignor::{Assignor, Member, Range, Topics};
 use kafka_blocking::reader::Reset;
 use kafka_blocking::rt::NewTopic;
+use kafka_blocking::snapshot::TopicPartition;
 use kafka_blocking::writer::{Balancer, Partitions};
 use kafka_blocking::{Client, Message};
 use kafka_testkit::Cluster;

@@ -1,7 +1,7 @@
 //! FindCoordinator's list.
 
 use super::*;
-use crate::client::OpId;
+use crate::machine::OpId;
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 
 struct Group {

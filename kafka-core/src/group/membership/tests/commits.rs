@@ -1,9 +1,9 @@
 //! Commits through the machine.
 
 use super::rig::*;
-use crate::client::machine::Hint;
 use crate::error::{Error, ErrorKind};
 use crate::group::GroupEvent;
+use crate::machine::Hint;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::JoinGroupRequest;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;

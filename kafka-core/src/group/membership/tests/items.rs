@@ -7,12 +7,12 @@
 mod members;
 
 use super::rig::*;
-use crate::client::cluster::{Cluster, Partition, Topic, TopicPartition};
 use crate::client::fit::fit;
 use crate::error::{Error, ErrorKind};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent};
 use crate::items::{Bad, Course, Noise, SHORTEST, Said, carried, code, items, noise, version};
+use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::messages::leave_group::{LeaveGroupResponse, MemberResponse};

@@ -1,12 +1,12 @@
 //! From subscribing to the assignment.
 
 use super::rig::*;
-use crate::client::cluster::{Cluster, TopicPartition};
-use crate::client::machine::{Hint, Lane};
 use crate::error::ErrorKind;
 use crate::group::assignor::{Assignor, Member, Topics};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{GroupConfig, GroupEvent};
+use crate::machine::{Hint, Lane, MachineId};
+use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponseMember};
@@ -29,7 +29,7 @@ fn a_first_join_names_the_settings_and_goes_on_with_the_id_it_is_given() {
         ["range", "roundrobin"]
     );
     assert_eq!(Subscription::decode(&join.protocols[0].metadata).unwrap().topics, ["t"]);
-    assert_eq!(rig.asks[0].lane, Lane::Group(7));
+    assert_eq!(rig.asks[0].lane, Lane::Group(MachineId(7)));
 
     let ResponseKind::JoinGroup(mut answer) = join_error(ErrorCode::MemberIdRequired) else { panic!() };
     answer.member_id = "m-1".into();

@@ -1,9 +1,9 @@
 //! Leaving, from every state.
 
 use super::rig::*;
-use crate::client::machine::Lane;
 use crate::error::ErrorKind;
 use crate::group::{GroupConfig, GroupEvent};
+use crate::machine::{Lane, MachineId};
 use kafka_proto::ApiKey;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
@@ -15,7 +15,7 @@ fn a_member_leaves_by_name_on_its_lane() {
     rig.leave();
     let leave: LeaveGroupRequest = rig.asked(ApiKey::LeaveGroup);
     assert_eq!(&*leave.members[0].member_id, "m");
-    assert_eq!(rig.asks[0].lane, Lane::Group(7));
+    assert_eq!(rig.asks[0].lane, Lane::Group(MachineId(7)));
     assert_eq!(rig.events(), []);
     rig.answer(left(ErrorCode::None));
     assert_eq!(rig.events(), [GroupEvent::Left]);

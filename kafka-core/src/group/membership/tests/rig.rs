@@ -1,10 +1,10 @@
 //! A membership, a clock and a cluster, and short ways to answer what the membership asks.
 
-use crate::client::cluster::{Cluster, Partition, Topic, TopicPartition};
-use crate::client::machine::{Answer, Ask, CoordinatorKind, Hint, Now, Peer, Target};
 use crate::error::{ConnectionError, Error};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
+use crate::machine::{Answer, Ask, CoordinatorKind, Hint, MachineId, Now, Peer, Target};
+use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
@@ -47,7 +47,7 @@ impl Rig {
         config.validate().unwrap();
         let mut cluster = Cluster::default();
         add_topic(&mut cluster, "t", 2);
-        let machine = Membership::new(7, Arc::new(config), 42);
+        let machine = Membership::new(MachineId(7), Arc::new(config), 42);
         Self { machine, now: some_instant(), cluster, read_under: Uuid::ZERO, asks: Vec::new() }
     }
 

@@ -2,9 +2,9 @@
 
 use super::fake::Coordinator;
 use super::rig::*;
-use crate::client::cluster::TopicPartition;
-use crate::client::machine::{Answer, Now, Peer};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
+use crate::machine::{Answer, Now, Peer};
+use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct App {
 
 struct World {
     now: Instant,
-    cluster: crate::client::cluster::Cluster,
+    cluster: crate::snapshot::Cluster,
     coordinator: Coordinator,
     members: Vec<(Membership, App)>,
 }
@@ -42,7 +42,8 @@ impl World {
 
     fn enter(&mut self) {
         let id = self.members.len() as u32;
-        let mut member = Membership::new(id, Arc::new(GroupConfig::new("g")), id.into());
+        let mut member =
+            Membership::new(crate::machine::MachineId(id), Arc::new(GroupConfig::new("g")), id.into());
         member.subscribe(self.now(), vec!["t".into()]);
         self.members.push((member, App::default()));
         self.settle();

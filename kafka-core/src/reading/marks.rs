@@ -2,19 +2,17 @@
 //!
 //! Invariants
 //! * A message is handled once the application marks it or asks for the one after it, never before.
-//! * What is handled is committed within the interval of its first mark by the client's timer, whatever the application does.
+//! * What is handled is committed within the interval of its first mark by the machine's timer, whatever the application does.
 //! * Marks belong to one assignment and do not outlive it. Until then what could not be committed stays marked.
 //! * A commit by a call takes the place of marks that are not above it.
 //! * That the group refuses to take them is told, once until it takes some.
 //! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
 
-use super::Client;
-use super::machine::Now;
-use super::subscriptions::Subscription;
-use super::timers::Timer;
-use crate::client::cluster::TopicPartition;
+use super::{ReaderItem, Reading, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
+use crate::machine::{Cx, OpId, Out};
+use crate::snapshot::TopicPartition;
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Uuid;
 use std::collections::BTreeMap;
@@ -167,78 +165,90 @@ impl Marks {
     }
 }
 
-impl Client {
-    /// A reader has its first mark since the last commit.
-    pub(crate) fn reader_marked(&mut self, now: Now, id: u32) {
-        if let Some(marks) = self.reader_marks(id) {
-            let due = now.instant + marks.interval;
-            self.timers.set(Timer::Marks(id), due);
-        }
+impl Reading {
+    /// There is a first mark since the last commit.
+    pub(super) fn marked(&mut self, cx: &Cx<'_>) {
+        self.marks_due = Some(cx.now.instant + self.marks.interval);
     }
 
-    /// Commits what a reader's application has handled. The outcome is not waited for.
-    pub(crate) fn commit_marks(&mut self, now: Now, id: u32) {
-        self.timers.stop(&Timer::Marks(id));
-        let _ = self.send_marks(now, id);
-    }
-
-    fn send_marks(&mut self, now: Now, id: u32) -> Option<()> {
-        let (assignment, offsets) = self.reader_marks(id)?.take()?;
-        let Subscription::Group(config, ..) = self.reader_subscription(id)? else { return None };
-        let deadline = now.instant + config.commit_timeout;
-        let membership = self.memberships.get_mut(&id)?;
-        let commit = membership.commit(now, assignment, offsets.clone(), deadline, &self.metadata.cluster);
-        self.reader_marks(id)?.sent(commit, assignment, offsets);
-        self.dirty_readers.insert(id);
-        Some(())
+    /// Commits what the application has handled. The outcome is not waited for.
+    pub(super) fn commit_marks(&mut self, cx: &Cx<'_>) {
+        self.marks_due = None;
+        let Some((assignment, offsets)) = self.marks.take() else { return };
+        let Subscription::Group(config, ..) = &self.subscription else { return };
+        let deadline = cx.now.instant + config.commit_timeout;
+        let Some(member) = &mut self.member else { return };
+        let commit = member.commit(cx.now, assignment, offsets.clone(), deadline, cx.cluster);
+        self.marks.sent(commit, assignment, offsets);
     }
 
     /// The commits of marks that have not ended, and nobody waits for.
-    pub(super) fn marks_under_way(&self, id: u32) -> Vec<u64> {
-        let open = self.reader_marks(id).map(|marks| marks.under_way()).unwrap_or_default();
-        open.into_iter().filter(|commit| !self.commits.contains_key(&(id, *commit))).collect()
+    pub(super) fn marks_under_way(&self) -> Vec<u64> {
+        let open = self.marks.under_way().into_iter();
+        open.filter(|commit| !self.commits.contains_key(commit)).collect()
     }
 
-    /// A reader's application commits by a call.
-    pub(super) fn commit_by_call(
+    /// The application commits by a call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] without a group.
+    pub(super) fn commit(
         &mut self,
-        now: Now,
-        id: u32,
+        cx: &mut Cx<'_>,
         assignment: u32,
         offsets: Vec<CommitOffset>,
         deadline: Instant,
-    ) -> Option<u64> {
-        let superseded = self.reader_marks(id).map(|marks| marks.supersede(&offsets)).unwrap_or_default();
-        let membership = self.memberships.get_mut(&id)?;
-        let commit = membership.commit(now, assignment, offsets, deadline, &self.metadata.cluster);
+    ) -> Result<OpId, Error> {
+        let Some(member) = &mut self.member else {
+            return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
+        };
+        let superseded = self.marks.supersede(&offsets);
+        let commit = member.commit(cx.now, assignment, offsets, deadline, cx.cluster);
         if !superseded.is_empty() {
-            self.reader_marks(id)?.sent(commit, assignment, superseded);
+            self.marks.sent(commit, assignment, superseded);
         }
-        Some(commit)
+        Ok(self.expect_commit(cx, commit))
     }
 
-    /// A commit of a group has ended. Where nobody waits for its outcome it was one of marks, and is looked at here.
-    pub(super) fn marks_ended(
-        &mut self,
-        now: Now,
-        (id, commit): (u32, u64),
-        result: &Result<(), Error>,
-        is_waited_for: bool,
-    ) {
-        let Some(marks) = self.reader_marks(id).cloned() else { return };
+    /// Somebody will take the outcome of a membership's commit.
+    pub(super) fn expect_commit(&mut self, cx: &mut Cx<'_>, commit: u64) -> OpId {
+        let op = cx.promises.promise();
+        self.commits.insert(commit, op);
+        op
+    }
+
+    /// A commit has ended.
+    pub(super) fn committed(&mut self, cx: &Cx<'_>, commit: u64, result: Result<(), Error>) {
+        let waiting = self.commits.remove(&commit);
+        self.marks_ended(cx, commit, &result, waiting.is_some());
+        if let Some(op) = waiting.filter(|_| !mutant!("commit_not_woken")) {
+            self.outs.push_back(Out::Done(op, result));
+        }
+    }
+
+    /// Where nobody waits for its outcome it was one of marks, and is looked at here.
+    fn marks_ended(&mut self, cx: &Cx<'_>, commit: u64, result: &Result<(), Error>, is_waited_for: bool) {
         // What an assignment that is over, or a deleted topic, has left can never be committed.
         let is_over = |error: &Error| matches!(error.kind(), ErrorKind::StaleCommit | ErrorKind::Closed);
         let is_done = result.as_ref().map_or_else(is_over, |()| true);
-        let Some(is_to_be_set) = marks.ended(commit, is_done) else { return };
+        let Some(is_to_be_set) = self.marks.ended(commit, is_done) else { return };
         if is_to_be_set {
-            let wait = marks.interval.max(self.config.retry_backoff_max);
-            self.timers.set(Timer::Marks(id), now.instant + wait);
+            let wait = self.marks.interval.max(self.retry_backoff_max);
+            self.marks_due = Some(cx.now.instant + wait);
         }
         match result {
-            Ok(()) => self.marks_refused(id, None),
+            Ok(()) => self.marks_refused(None),
             // What should pass is told by the membership.
             Err(error) if is_done || is_waited_for || error.is_retriable() => {}
-            Err(error) => self.marks_refused(id, Some(error)),
+            Err(error) => self.marks_refused(Some(error)),
+        }
+    }
+
+    /// Tells, once until some are taken, that what the application has marked is refused.
+    fn marks_refused(&mut self, error: Option<&Error>) {
+        let was_told = std::mem::replace(&mut self.told_refusal, error.is_some());
+        if let Some(error) = error.filter(|_| !was_told) {
+            self.push_item(ReaderItem::Error(error.clone()));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A topic is an immutable snapshot behind an `Arc`: writers and readers keep theirs without a lock and compare by pointer.
 //! Which refresh may change what is decided in `metadata`; this file only holds and answers.
 
+use crate::error::Error;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
@@ -89,6 +90,17 @@ pub struct Cluster {
     pub names: BTreeMap<Uuid, Str>,
     /// Why topics of which nothing is known cannot be had, as the last answer told.
     pub(crate) refusals: BTreeMap<Str, ErrorCode>,
+}
+
+/// What is known of a topic that a call needs.
+#[derive(Clone, Debug)]
+pub enum TopicState {
+    /// It exists.
+    Known(Arc<Topic>),
+    /// It was asked for.
+    Pending,
+    /// It cannot be had.
+    Failed(Error),
 }
 
 /// Why what is known of a topic by one id means nothing under another.

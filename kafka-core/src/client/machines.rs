@@ -1,0 +1,325 @@
+//! The machines of a client: what happens goes in, and what they want is carried out.
+//!
+//! Invariants
+//! * No machine is named here: the client knows them by [`Machine`] alone.
+//! * Only those that something happened to are asked what they want. Nothing here visits all of them but the end of the client
+//!   and trouble that may concern any of them.
+//! * Of a machine that has ended nothing is left: no timer, no request that was not sent, no lane, no topic.
+
+use super::config::ClientConfig;
+use super::lanes::Lanes;
+use super::metadata::Metadata;
+use super::promises::Promises;
+use super::requests::Owner;
+use super::timers::Timer;
+use super::{Action, Client, Event, Garbage, Job, JobDone, Key, Notify};
+use crate::error::Error;
+use crate::link::{ConnId, RequestId, Transmit};
+use crate::machine::{
+    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Promise, World,
+};
+use crate::snapshot::TopicState;
+use kafka_proto::{ApiKey, Str};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+#[derive(Debug, Default)]
+pub(super) struct Machines {
+    all: BTreeMap<MachineId, Box<dyn Machine>>,
+    /// Those that may want something.
+    dirty: BTreeSet<MachineId>,
+    pulls: BTreeMap<LaneKey, Pulls>,
+    /// Who wants a topic, and how often.
+    wanted: BTreeMap<Str, BTreeMap<MachineId, usize>>,
+    last: u32,
+}
+
+/// Machines with something to build for a lane: each in its turn.
+#[derive(Debug, Default)]
+struct Pulls {
+    queue: VecDeque<MachineId>,
+    queued: BTreeSet<MachineId>,
+}
+
+impl Pulls {
+    fn push(&mut self, id: MachineId) {
+        if self.queued.insert(id) {
+            self.queue.push_back(id);
+        }
+    }
+
+    fn pop(&mut self) -> Option<MachineId> {
+        let id = self.queue.pop_front()?;
+        self.queued.remove(&id);
+        Some(id)
+    }
+}
+
+/// The client, as machines see it.
+struct View<'a> {
+    metadata: &'a Metadata,
+    lanes: &'a Lanes,
+    config: &'a ClientConfig,
+}
+
+impl World for View<'_> {
+    fn topic(&self, name: &str) -> TopicState {
+        self.metadata.topic(name, self.config)
+    }
+
+    fn lasting_trouble(&self, name: &str) -> Option<Error> {
+        self.metadata.lasting_trouble(name, self.config)
+    }
+
+    fn oldest(&self, api: ApiKey) -> Option<i16> {
+        self.lanes.oldest(api)
+    }
+}
+
+struct NewPromises<'a> {
+    kept: &'a mut Promises<Result<(), Error>>,
+    last_id: &'a mut u64,
+}
+
+impl Promise for NewPromises<'_> {
+    fn promise(&mut self) -> OpId {
+        *self.last_id += 1;
+        let id = OpId(*self.last_id);
+        self.kept.make(id);
+        id
+    }
+}
+
+impl Machines {
+    pub(super) fn has(&self, id: MachineId) -> bool {
+        self.all.contains_key(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (MachineId, &dyn Machine)> {
+        self.all.iter().map(|(id, machine)| (*id, machine.as_ref()))
+    }
+
+    pub(super) fn pop_dirty(&mut self) -> Option<MachineId> {
+        self.dirty.pop_first()
+    }
+
+    /// Whether a lane has something that is built when it is handed out.
+    pub(super) fn want_lane(&self, key: LaneKey) -> bool {
+        let queue = self.pulls.get(&key).map(|pulls| pulls.queue.iter()).into_iter().flatten();
+        queue.filter_map(|id| self.all.get(id)).any(|machine| machine.wants(key))
+    }
+
+    fn ids(&self) -> Vec<MachineId> {
+        self.all.keys().copied().collect()
+    }
+
+    fn ids_of<M: Machine>(&self) -> Vec<MachineId> {
+        let is_one = |machine: &dyn Machine| (machine as &dyn Any).is::<M>();
+        self.iter().filter(|(_, machine)| is_one(*machine)).map(|(id, _)| id).collect()
+    }
+
+    fn who_wants(&self, topic: &Str) -> Vec<MachineId> {
+        self.wanted.get(topic).map(|who| who.keys().copied().collect()).unwrap_or_default()
+    }
+
+    fn want(&mut self, id: MachineId, topic: Str) {
+        *self.wanted.entry(topic).or_default().entry(id).or_default() += 1;
+    }
+
+    fn unwant(&mut self, id: MachineId, topic: &Str) {
+        let Some(who) = self.wanted.get_mut(topic) else { return };
+        let Some(count) = who.get_mut(&id) else { return };
+        *count -= 1;
+        if *count == 0 {
+            who.remove(&id);
+        }
+        if who.is_empty() {
+            self.wanted.remove(topic);
+        }
+    }
+
+    /// The machine is gone: it, and the topics that it wanted.
+    fn remove(&mut self, id: MachineId) -> Option<(Box<dyn Machine>, Vec<Str>)> {
+        let machine = self.all.remove(&id)?;
+        self.dirty.remove(&id);
+        for pulls in self.pulls.values_mut().filter(|pulls| pulls.queued.contains(&id)) {
+            pulls.queued.remove(&id);
+            pulls.queue.retain(|queued| *queued != id);
+        }
+        let mut topics = Vec::new();
+        self.wanted.retain(|topic, who| {
+            let count = who.remove(&id).unwrap_or(0);
+            topics.extend(std::iter::repeat_n(topic.clone(), count));
+            !who.is_empty()
+        });
+        Some((machine, topics))
+    }
+}
+
+impl Client {
+    /// Takes in a machine, which is given its number and a seed.
+    pub(crate) fn add<M: Machine>(
+        &mut self,
+        now: Now,
+        make: impl FnOnce(Now, MachineId, &ClientConfig, u64) -> M,
+    ) -> MachineId {
+        self.machines.last += 1;
+        let id = MachineId(self.machines.last);
+        let machine = make(now, id, &self.config, self.random.next());
+        self.machines.all.insert(id, Box::new(machine));
+        self.machines.dirty.insert(id);
+        self.settle(now);
+        id
+    }
+
+    /// Whether a machine has not ended.
+    pub(crate) fn has(&self, id: MachineId) -> bool {
+        self.machines.has(id)
+    }
+
+    /// The machines of a kind.
+    pub(crate) fn all<M: Machine>(&self) -> Vec<MachineId> {
+        self.machines.ids_of::<M>()
+    }
+
+    /// Does to a machine what its application wants; `None` where it has ended.
+    pub(crate) fn command<C: Command>(&mut self, now: Now, id: MachineId, command: C) -> Option<C::Reply> {
+        let reply = self.with_machine(now, id, |machine, cx| {
+            let machine = (machine as &mut dyn Any).downcast_mut::<C::Machine>()?;
+            Some(command.run(machine, cx))
+        })?;
+        self.settle(now);
+        reply
+    }
+
+    fn with_machine<T>(
+        &mut self,
+        now: Now,
+        id: MachineId,
+        f: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        self.machines.dirty.insert(id);
+        self.look_at(now, id, f)
+    }
+
+    fn look_at<T>(
+        &mut self,
+        now: Now,
+        id: MachineId,
+        f: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let Self { machines, metadata, lanes, config, committed, last_id, .. } = self;
+        let machine = machines.all.get_mut(&id)?;
+        let world = View { metadata, lanes, config };
+        let mut promises = NewPromises { kept: committed, last_id };
+        let mut cx = Cx { now, cluster: &metadata.cluster, world: &world, promises: &mut promises };
+        Some(f(machine.as_mut(), &mut cx))
+    }
+
+    // ---- what goes in ----
+
+    pub(super) fn give(&mut self, now: Now, id: MachineId, input: MachineInput) {
+        let _ = self.with_machine(now, id, |machine, cx| machine.handle(cx, input));
+    }
+
+    /// To each machine that it may concern.
+    pub(super) fn give_all(
+        &mut self,
+        now: Now,
+        concerns: impl Fn(&dyn Machine) -> bool,
+        input: impl Fn() -> MachineInput,
+    ) {
+        let concerned = self.machines.iter().filter(|(_, machine)| concerns(*machine));
+        let concerned: Vec<MachineId> = concerned.map(|(id, _)| id).collect();
+        concerned.into_iter().for_each(|id| self.give(now, id, input()));
+    }
+
+    pub(super) fn tell_who_wants(&mut self, now: Now, topic: &Str) {
+        for id in self.machines.who_wants(topic) {
+            self.give(now, id, MachineInput::TopicChanged(topic.clone()));
+        }
+    }
+
+    pub(super) fn job_done(&mut self, now: Now, done: JobDone) {
+        self.give(now, done.machine, MachineInput::WorkDone(done.done));
+    }
+
+    pub(super) fn close_machines(&mut self, now: Now) {
+        for id in self.machines.ids() {
+            self.give(now, id, MachineInput::ClientClosed);
+        }
+    }
+
+    // ---- what comes out ----
+
+    /// Carries out all that a machine wants.
+    pub(super) fn pump(&mut self, now: Now, id: MachineId) {
+        while let Some(out) = self.look_at(now, id, |machine, cx| machine.poll(cx)).flatten() {
+            self.carry_out(now, id, out);
+        }
+        let timeout = self.machines.all.get(&id).and_then(|machine| machine.poll_timeout());
+        self.timers.set_option(Timer::Machine(id), timeout);
+    }
+
+    fn carry_out(&mut self, now: Now, id: MachineId, out: Out) {
+        match out {
+            Out::Ask(ask) => self.ask(now.instant, Owner::Ask(id, ask.tag), ask),
+            Out::Tell(ask) => self.tell(now, ask),
+            Out::Pull(key) => {
+                self.machines.pulls.entry(key).or_default().push(id);
+                self.kick(now.instant, key);
+            }
+            Out::Hint(hint) => self.hint(now, hint),
+            Out::Want(topic) => {
+                self.metadata.want(&topic);
+                self.machines.want(id, topic);
+            }
+            Out::Unwant(topic) => {
+                self.metadata.unwant(&topic);
+                self.machines.unwant(id, &topic);
+            }
+            Out::Work(work) => self.actions.push_back(Action::Run(Job { machine: id, work })),
+            Out::Wake => self.announce(Event::Wake(Key::Machine(id))),
+            Out::Alert(alert) => self.announce(Event::Notify(Notify(alert))),
+            Out::Done(op, result) => self.keep(op, result),
+            Out::Trace(trace) => self.announce(Event::Trace(trace)),
+            Out::Degraded(error) => self.announce_degraded(error),
+            Out::Garbage(garbage) => self.announce(Event::Garbage(Garbage(garbage))),
+            Out::End => self.end_machine(now, id),
+        }
+    }
+
+    fn end_machine(&mut self, now: Now, id: MachineId) {
+        let Some((machine, topics)) = self.machines.remove(id) else { return };
+        topics.iter().for_each(|topic| self.metadata.unwant(topic));
+        self.timers.stop(&Timer::Machine(id));
+        self.cancel_requests(|owner| matches!(owner, Owner::Ask(of, _) if *of == id));
+        self.drop_lanes(now, |lane| lane.owner() == Some(id));
+        self.announce(Event::Garbage(Garbage(Box::new(machine))));
+        self.announce(Event::Wake(Key::Machine(id)));
+        self.announce(Event::Wake(Key::AnyMachine));
+    }
+
+    /// The next request that is built for a lane.
+    pub(super) fn next_built(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
+        let versions = self.lanes.get(key)?.versions.clone()?;
+        let turns = self.machines.pulls.get(&key)?.queue.len();
+        for _ in 0..turns {
+            let machine = self.machines.pulls.get_mut(&key)?.pop()?;
+            let id = RequestId(self.next_id());
+            let built = self.with_machine(now, machine, |machine, cx| {
+                let exchange = machine.build(cx, id, key, &versions);
+                (exchange, machine.wants(key))
+            });
+            let Some((exchange, wants_more)) = built else { continue };
+            if wants_more {
+                self.machines.pulls.entry(key).or_default().push(machine);
+            }
+            if let Some(Exchange { api, version, payload, timeout }) = exchange {
+                self.book(now.instant, id, Owner::Built(machine), key, conn, api, timeout);
+                return Some(Transmit { id, version, payload });
+            }
+        }
+        None
+    }
+}

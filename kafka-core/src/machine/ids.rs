@@ -1,0 +1,71 @@
+//! Names of what a client consists of: machines, operations, connections.
+
+/// A machine of a client. The numbers are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(pub u32);
+
+/// An operation whose outcome is waited for. The numbers are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub(crate) u64);
+
+/// Whom a connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A broker, by its node id.
+    Node(i32),
+    /// Whoever is found at this one of the bootstrap addresses, counted from 0.
+    Bootstrap(usize),
+}
+
+impl Peer {
+    /// The broker's node id.
+    pub const fn node(self) -> Option<i32> {
+        match self {
+            Self::Node(id) => Some(id),
+            Self::Bootstrap(_) => None,
+        }
+    }
+}
+
+/// One connection of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneKey {
+    /// Where it leads.
+    pub peer: Peer,
+    /// What it is for.
+    pub lane: Lane,
+}
+
+impl LaneKey {
+    /// A lane to a broker.
+    pub const fn node(id: i32, lane: Lane) -> Self {
+        Self { peer: Peer::Node(id), lane }
+    }
+}
+
+/// Which connection to the broker a request takes. A broker serves one request of a connection at a time,
+/// so what may wait must not stand before what may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Everything short: metadata, offsets, admin calls.
+    Other,
+    /// Produce, of all writers of a client.
+    Produce,
+    /// Long polls of one reader.
+    Fetch(MachineId),
+    /// Fetches of one reader that shall not wait behind its parked long poll.
+    FetchAside(MachineId),
+    /// Join, sync, heartbeat, commit of one group membership.
+    Group(MachineId),
+}
+
+impl Lane {
+    /// The machine whose own it is.
+    pub const fn owner(self) -> Option<MachineId> {
+        match self {
+            Self::Fetch(id) | Self::FetchAside(id) | Self::Group(id) => Some(id),
+            Self::Other | Self::Produce => None,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The contract between a client and its machines: writers, readers, and whatever else speaks to the cluster on its own.
+//!
+//! A machine lives under the client's lock and does no I/O. The client hands it what happened ([`MachineInput`]), then takes
+//! from it all that it wants ([`Out`]) and the time at which it wants to be called. A request whose content is not settled
+//! before a connection has room for it is [pulled](Out::Pull) and [built](Machine::build) then; any other is an [`Ask`].
+//! What an application does to a machine is a [`Command`].
+//!
+//! Invariants
+//! * A machine depends on its inputs, commands and the time alone: the same ones give the same outs.
+//! * It knows the client by [`Cx`] only, and the client knows it by [`Machine`] only.
+//! * Nothing of others runs or is dropped in it: wakers, jobs and garbage leave as outs.
+
+mod ask;
+mod ids;
+
+pub use ask::{Answer, Ask, CoordinatorKind, Hint, Target};
+pub use ids::{Lane, LaneKey, MachineId, OpId, Peer};
+
+use crate::error::Error;
+use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::snapshot::{Cluster, TopicState};
+use crate::trace::Trace;
+use kafka_proto::{ApiKey, Str};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The time at which something happens, given from outside: the core reads no clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic; never goes backwards.
+    pub instant: Instant,
+    /// The wall clock, in ms since the epoch: for records' timestamps only.
+    pub wall_ms: i64,
+}
+
+/// What a machine may know of the world beside what it is told.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Now,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) world: &'a dyn World,
+    pub(crate) promises: &'a mut dyn Promise,
+}
+
+/// What the client knows and a machine may ask for.
+pub(crate) trait World {
+    /// What is known of a topic.
+    fn topic(&self, name: &str) -> TopicState;
+
+    /// Why nothing is known of a topic, where that should pass by itself and has lasted.
+    fn lasting_trouble(&self, name: &str) -> Option<Error>;
+
+    /// The oldest of the versions in which connected brokers speak an API.
+    fn oldest(&self, api: ApiKey) -> Option<i16>;
+}
+
+/// Operations whose end somebody waits for.
+pub(crate) trait Promise {
+    /// A new one; [`Out::Done`] keeps it.
+    fn promise(&mut self) -> OpId;
+}
+
+/// A machine, as the client knows it.
+pub(crate) trait Machine: Any + Debug + Send {
+    /// Takes what happened.
+    fn handle(&mut self, cx: &mut Cx<'_>, input: MachineInput);
+
+    /// The next thing that it wants; asked until there is none after anything that may have changed it.
+    fn poll(&mut self, cx: &mut Cx<'_>) -> Option<Out>;
+
+    /// When it wants a [`MachineInput::Timeout`].
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Whether [`build`](Self::build) may give a request for the lane.
+    fn wants(&self, key: LaneKey) -> bool;
+
+    /// The next request for a lane that has room.
+    fn build(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: RequestId,
+        key: LaneKey,
+        to: &BrokerVersions,
+    ) -> Option<Exchange>;
+
+    /// Whether a client that nobody holds any more has to wait for it.
+    fn is_leaving(&self) -> bool {
+        false
+    }
+
+    /// The coordinator that it needs, if any.
+    fn coordinator(&self) -> Option<(CoordinatorKind, &Str)> {
+        None
+    }
+
+    /// Whether nothing is owed to anyone: what a test asserts at the end, so that a leak shows.
+    fn is_quiescent(&self) -> bool;
+
+    /// What of its own invariants of progress does not hold, in words, and the lanes that something waits for.
+    fn stuck(&self, now: Instant) -> Stuck;
+}
+
+/// What would stay as it is until something unrelated happens.
+#[derive(Debug, Default)]
+pub(crate) struct Stuck {
+    pub(crate) found: Vec<String>,
+    pub(crate) lanes: Vec<LaneKey>,
+    /// It waits for metadata to change.
+    pub(crate) needs_metadata: bool,
+}
+
+/// What happened to a machine.
+#[derive(Debug)]
+pub(crate) enum MachineInput {
+    /// What became of an [`Ask`].
+    Answer(Box<Answer>),
+    /// What became of a request that was [built](Machine::build).
+    Exchanged { id: RequestId, key: LaneKey, result: Result<Answered, Failure> },
+    /// The socket took a request that is not answered.
+    Sent(RequestId),
+    /// The time has come.
+    Timeout,
+    /// A topic that it wants has another snapshot, or another state, than before.
+    TopicChanged(Str),
+    /// A lane that it may depend on is down.
+    LaneDown(LaneKey, Error),
+    /// The coordinator that it needs cannot be found for the moment.
+    NoCoordinator(Error),
+    /// No broker has told of any topic since then.
+    NoMetadata { since: Instant, error: Error },
+    /// A [`Work`] was done.
+    WorkDone(Box<dyn Done>),
+    /// Its buffer has room again.
+    RoomAgain,
+    /// The client was closed: nothing more is sent.
+    ClientClosed,
+}
+
+/// A request that was built and not answered.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// The socket took all of it, so the broker may have executed it.
+    pub(crate) is_taken: bool,
+}
+
+/// A request that was built for a lane.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) payload: Payload,
+    /// From now to its answer.
+    pub(crate) timeout: Duration,
+}
+
+/// What a machine wants.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// To be answered by [`MachineInput::Answer`].
+    Ask(Ask),
+    /// A broker that is connected shall hear of it; nobody waits for its answer.
+    Tell(Ask),
+    /// There is something to [build](Machine::build) for a lane.
+    Pull(LaneKey),
+    Hint(Hint),
+    /// The metadata of a topic, until [`Unwant`](Self::Unwant).
+    Want(Str),
+    Unwant(Str),
+    /// To be done outside the lock.
+    Work(Box<dyn Work>),
+    /// Whoever waits for the machine shall look again.
+    Wake,
+    /// To be told outside the lock.
+    Alert(Arc<dyn Alert>),
+    /// A promise is kept.
+    Done(OpId, Result<(), Error>),
+    Trace(Trace),
+    /// Something the cluster cannot do and the machine does without.
+    Degraded(Error),
+    /// To be dropped outside the lock.
+    Garbage(Box<dyn Debug + Send>),
+    /// The machine has ended, and is dropped.
+    End,
+}
+
+/// Something heavy, or of the application, that is run outside the lock.
+pub(crate) trait Work: Debug + Send {
+    fn run(self: Box<Self>) -> Box<dyn Done>;
+}
+
+/// What came of a [`Work`].
+pub(crate) trait Done: Any + Debug + Send {}
+
+/// Somebody who is told outside the lock that something he waits for has happened.
+pub(crate) trait Alert: Debug + Send + Sync {
+    fn alert(&self);
+}
+
+/// What an application does to a machine.
+pub(crate) trait Command {
+    type Machine: Machine;
+    type Reply;
+
+    fn run(self, machine: &mut Self::Machine, cx: &mut Cx<'_>) -> Self::Reply;
+}

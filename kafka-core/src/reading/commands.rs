@@ -1,0 +1,150 @@
+//! What an application does to its reader.
+
+use super::{ReaderItem, Reading, Subscription};
+use crate::error::Error;
+use crate::group::CommitOffset;
+use crate::machine::{Command, Cx, OpId};
+use crate::reader::{Item, Start};
+use crate::snapshot::TopicPartition;
+use kafka_proto::Str;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Takes the next item.
+#[derive(Clone, Debug)]
+pub(crate) struct TakeItem;
+
+/// Answers a `Revoking`. What was handled is committed first.
+#[derive(Clone, Debug)]
+pub(crate) struct Revoked {
+    pub(crate) assignment: u32,
+}
+
+/// Moves a partition's position.
+#[derive(Clone, Debug)]
+pub(crate) struct Seek {
+    pub(crate) partition: TopicPartition,
+    pub(crate) start: Start,
+}
+
+/// Delivers nothing of a partition until it is resumed.
+#[derive(Clone, Debug)]
+pub(crate) struct Pause(pub(crate) TopicPartition);
+
+/// Ends a pause.
+#[derive(Clone, Debug)]
+pub(crate) struct Resume(pub(crate) TopicPartition);
+
+/// The end of what is replicated of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct HighWatermark(pub(crate) TopicPartition);
+
+/// Commits offsets.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    pub(crate) assignment: u32,
+    pub(crate) offsets: Vec<CommitOffset>,
+    pub(crate) deadline: Instant,
+}
+
+/// There is a first mark since the last commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Marked;
+
+/// Stops reading; in a group, commits what was handled and leaves it.
+#[derive(Clone, Debug)]
+pub(crate) struct Close;
+
+/// The same, of which the application wants to know how it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Leave;
+
+/// Ends at once, whatever is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Remove;
+
+/// A reader on its way out of its group.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) group: Str,
+    /// Of what was handled and not committed yet.
+    pub(crate) commits: Vec<OpId>,
+}
+
+/// A command, whose effects are looked at once it is done.
+macro_rules! commands {
+    ($($command:ident -> $reply:ty: |$self:ident, $reading:ident, $cx:ident| $run:expr;)*) => {$(
+        impl Command for $command {
+            type Machine = Reading;
+            type Reply = $reply;
+
+            fn run(self, $reading: &mut Reading, $cx: &mut Cx<'_>) -> $reply {
+                let $self = self;
+                $reading.has_news = true;
+                $run
+            }
+        }
+    )*};
+}
+
+commands! {
+    TakeItem -> Option<ReaderItem>: |_command, reading, cx| reading.take_item(cx);
+    Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
+    Seek -> Result<(), Error>: |command, reading, cx| {
+        reading.fetcher.seek(cx.now, &command.partition, command.start)
+    };
+    Pause -> Result<(), Error>: |command, reading, cx| reading.fetcher.pause(cx.now, &command.0);
+    Resume -> Result<(), Error>: |command, reading, cx| reading.fetcher.resume(cx.now, &command.0);
+    HighWatermark -> Option<i64>: |command, reading, _cx| reading.fetcher.high_watermark(&command.0);
+    Commit -> Result<OpId, Error>: |command, reading, cx| {
+        reading.commit(cx, command.assignment, command.offsets, command.deadline)
+    };
+    Marked -> (): |_command, reading, cx| reading.marked(cx);
+    Close -> (): |_command, reading, cx| reading.close(cx);
+    Leave -> Option<Leaving>: |_command, reading, cx| reading.leave(cx);
+    Remove -> (): |_command, reading, cx| reading.end(cx);
+}
+
+/// How many partitions are assigned.
+#[cfg(test)]
+pub(crate) struct CountAssigned;
+
+#[cfg(test)]
+commands! {
+    CountAssigned -> usize: |_command, reading, _cx| reading.fetcher.assignment().count();
+}
+
+impl Reading {
+    fn take_item(&mut self, cx: &Cx<'_>) -> Option<ReaderItem> {
+        if let Some(item) = self.items.pop_front() {
+            self.urgent.store(!self.items.is_empty(), Ordering::Release);
+            return Some(item);
+        }
+        // Taking nothing changes things too: it ends the walk before, whose partition may then be fetched again.
+        self.fetcher.take(cx.now).map(|item| match item {
+            Item::Chunk(chunk) => ReaderItem::Chunk(chunk),
+            Item::Error(error) => ReaderItem::Error(error),
+            Item::Notice(error) => ReaderItem::Notice(error),
+        })
+    }
+
+    fn revoked(&mut self, cx: &Cx<'_>, assignment: u32) {
+        self.commit_marks(cx);
+        self.fetcher.unassign_all(cx.now);
+        if let Some(member) = &mut self.member {
+            member.revoked(cx.now, assignment);
+        }
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
+        let group = match &self.subscription {
+            Subscription::Group(config, ..) => Some(config.group_id.clone()),
+            _ => None,
+        };
+        self.commit_marks(cx);
+        let open = self.marks_under_way().into_iter();
+        let commits = open.map(|commit| self.expect_commit(cx, commit)).collect();
+        self.close(cx);
+        Some(Leaving { group: group?, commits })
+    }
+}

@@ -1,0 +1,351 @@
+//! A writer as the client knows it: its producer, the topics it needs, and its end.
+//!
+//! Invariants
+//! * The producer of a writer that is closed is gone; its counters stay for as long as there are handles.
+//! * A writer without handles delivers what it took, then ends.
+
+use super::accumulator::{Accumulator, TopicSlots};
+use super::batch::Tickets;
+use super::encode::BATCHES;
+use super::producer::{Producer, ProducerStats};
+use super::work::{Work, Worked};
+use crate::client::config::ClientConfig;
+use crate::error::{Error, ErrorKind};
+use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::machine::{
+    Alert, Command, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Stuck,
+};
+use kafka_proto::{ApiKey, ResponseKind, Str};
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// So long a topic stays asked for that a writer looked for and did not find.
+const LOOK: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Writing {
+    producer: Option<Producer>,
+    /// The counters of a writer that is closed.
+    final_stats: ProducerStats,
+    /// Topics that it looked for and has not found, and until when they stay asked for.
+    tried: BTreeMap<Str, Instant>,
+    is_orphan: bool,
+    /// Something happened since it was asked what it wants.
+    has_news: bool,
+    outs: VecDeque<Out>,
+}
+
+/// Work on a partition's oldest batch.
+#[derive(Debug)]
+struct Job {
+    partition: usize,
+    work: Work,
+}
+
+#[derive(Debug)]
+struct JobDone {
+    partition: usize,
+    worked: Worked,
+}
+
+impl crate::machine::Work for Job {
+    fn run(self: Box<Self>) -> Box<dyn Done> {
+        Box::new(JobDone { partition: self.partition, worked: self.work.run() })
+    }
+}
+
+impl Done for JobDone {}
+
+/// Whoever waits for a batch.
+impl Alert for Tickets {
+    fn alert(&self) {
+        self.wake();
+    }
+}
+
+/// Whoever waits for room.
+impl Alert for Accumulator {
+    fn alert(&self) {
+        self.memory.wake();
+    }
+}
+
+impl Writing {
+    pub(crate) fn new(accumulator: Arc<Accumulator>, config: &ClientConfig, seed: u64) -> Self {
+        Self {
+            producer: Some(Producer::new(accumulator, config, seed)),
+            final_stats: ProducerStats::default(),
+            tried: BTreeMap::new(),
+            is_orphan: false,
+            has_news: false,
+            outs: VecDeque::new(),
+        }
+    }
+
+    // ---- what comes out ----
+
+    fn gather(&mut self) {
+        let Some(producer) = &mut self.producer else { return };
+        let ask = producer.poll_ask();
+        let out = std::mem::take(&mut producer.out);
+        let mut traces = out.traces;
+        self.outs.extend(std::iter::from_fn(|| traces.pop()).map(Out::Trace));
+        self.outs.extend(
+            out.jobs.into_iter().map(|(partition, work)| Out::Work(Box::new(Job { partition, work }))),
+        );
+        if !out.resolved.is_empty() {
+            self.outs.extend(out.resolved.into_iter().map(|batch| Out::Alert(batch)));
+            self.outs.push_back(Out::Alert(producer.accumulator.clone()));
+        }
+        self.outs.extend(out.degraded.map(Out::Degraded));
+        self.outs.extend(ask.map(Out::Ask));
+        let kicks = out.kicks.into_iter().filter(|_| !mutant!("lane_not_kicked"));
+        self.outs.extend(kicks.map(|broker| Out::Pull(LaneKey::node(broker, Lane::Produce))));
+        self.outs.extend(out.hints.into_iter().map(Out::Hint));
+        if self.is_orphan && self.producer.as_ref().is_some_and(Producer::is_quiescent) {
+            self.close(&Error::new(ErrorKind::Closed));
+        }
+    }
+
+    // ---- topics ----
+
+    /// The topic stays asked for, for a while, so that the next look finds it.
+    fn look_for(&mut self, now: Instant, topic: Str) {
+        if self.producer.is_some() && self.tried.insert(topic.clone(), now + LOOK).is_none() {
+            self.outs.push_back(Out::Want(topic));
+        }
+    }
+
+    fn forget_tried(&mut self, now: Instant) {
+        self.tried.retain(|topic, until| {
+            let is_kept = *until > now;
+            if !is_kept {
+                self.outs.push_back(Out::Unwant(topic.clone()));
+            }
+            is_kept
+        });
+    }
+
+    fn slots(&mut self, cx: &Cx<'_>, topic: &Str) -> Option<Arc<TopicSlots>> {
+        let snapshot = cx.cluster.topic(topic)?;
+        let producer = self.producer.as_mut()?;
+        if !producer.uses(topic) {
+            self.outs.push_back(Out::Want(topic.clone()));
+        }
+        let tried = self.tried.remove(topic);
+        self.outs.extend(tried.map(|_| Out::Unwant(topic.clone())));
+        Some(producer.update_topic(cx.now, snapshot, takes_headers(cx)))
+    }
+
+    // ---- the end ----
+
+    /// What is not delivered is resolved with `error`.
+    fn close(&mut self, error: &Error) {
+        if let Some(mut producer) = self.producer.take() {
+            producer.abort(error);
+            let mut out = std::mem::take(&mut producer.out);
+            self.outs.extend(std::iter::from_fn(|| out.traces.pop()).map(Out::Trace));
+            self.outs.extend(out.resolved.into_iter().map(|batch| Out::Alert(batch)));
+            self.outs.push_back(Out::Alert(producer.accumulator.clone()));
+            let tried = std::mem::take(&mut self.tried).into_keys();
+            self.outs.extend(tried.chain(producer.topics().cloned()).map(Out::Unwant));
+            self.final_stats = producer.stats.clone();
+            self.outs.push_back(Out::Garbage(Box::new(producer)));
+        }
+        if self.is_orphan {
+            self.outs.push_back(Out::End);
+        }
+    }
+
+    fn exchanged(&mut self, cx: &Cx<'_>, id: RequestId, result: Result<Answered, Failure>) {
+        let Some(producer) = &mut self.producer else { return };
+        match result {
+            Ok(Answered::Plain(response)) => match *response {
+                ResponseKind::Produce(response) => producer.produced(cx.now, id, response),
+                other => producer.failed(cx.now, id, &crate::client::requests::unexpected(&other), true),
+            },
+            Ok(Answered::Fetched(_)) => {
+                let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
+                producer.failed(cx.now, id, &error, true);
+            }
+            Err(Failure { error, is_taken }) => producer.failed(cx.now, id, &error, is_taken),
+        }
+    }
+}
+
+/// Whether all brokers that are connected take record batches (0.11+).
+fn takes_headers(cx: &Cx<'_>) -> bool {
+    cx.world.oldest(ApiKey::Produce).is_none_or(|version| version >= BATCHES)
+}
+
+impl Machine for Writing {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: MachineInput) {
+        self.has_news = true;
+        if matches!(input, MachineInput::Timeout) {
+            self.forget_tried(cx.now.instant);
+        }
+        let Some(producer) = &mut self.producer else { return };
+        match input {
+            MachineInput::Answer(answer) => producer.handle_answer(cx.now, *answer),
+            MachineInput::Exchanged { id, result, .. } => self.exchanged(cx, id, result),
+            MachineInput::Sent(id) => producer.sent(cx.now, id),
+            MachineInput::Timeout => producer.handle_timeout(cx.now),
+            MachineInput::TopicChanged(topic) => {
+                if producer.uses(&topic) {
+                    producer.metadata_changed(cx.now, cx.cluster, &topic, takes_headers(cx));
+                }
+            }
+            MachineInput::LaneDown(key, error) => producer.lane_failed(key, &error),
+            MachineInput::WorkDone(done) => {
+                if let Ok(done) = (done as Box<dyn Any>).downcast::<JobDone>() {
+                    producer.worked(cx.now, done.partition, done.worked);
+                }
+            }
+            MachineInput::ClientClosed => self.close(&Error::new(ErrorKind::Closed)),
+            MachineInput::NoCoordinator(..) | MachineInput::NoMetadata { .. } | MachineInput::RoomAgain => {}
+        }
+    }
+
+    fn poll(&mut self, _: &mut Cx<'_>) -> Option<Out> {
+        if self.outs.is_empty() && std::mem::take(&mut self.has_news) {
+            self.gather();
+        }
+        self.outs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let tried = self.tried.values().min().copied();
+        [self.producer.as_ref()?.poll_timeout(), tried].into_iter().flatten().min()
+    }
+
+    fn wants(&self, key: LaneKey) -> bool {
+        let (producer, broker) = (self.producer.as_ref(), key.peer.node());
+        key.lane == Lane::Produce
+            && producer.zip(broker).is_some_and(|(producer, broker)| producer.is_ready_for(broker))
+    }
+
+    fn build(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: RequestId,
+        key: LaneKey,
+        to: &BrokerVersions,
+    ) -> Option<Exchange> {
+        self.has_news = true;
+        let producer = self.producer.as_mut()?;
+        let version = to.version(ApiKey::Produce)?;
+        let produce = producer.poll_produce(cx.now, id, key.peer.node()?, version)?;
+        let version = if produce.needs_names() { version.min(12) } else { version };
+        let (payload, timeout) = (Payload::Produce(produce), producer.request_timeout());
+        Some(Exchange { api: ApiKey::Produce, version, payload, timeout })
+    }
+
+    fn is_quiescent(&self) -> bool {
+        self.producer.as_ref().is_none_or(Producer::is_quiescent)
+    }
+
+    fn stuck(&self, now: Instant) -> Stuck {
+        let Some(producer) = &self.producer else { return Stuck::default() };
+        let lane = |broker| LaneKey::node(broker, Lane::Produce);
+        Stuck {
+            found: producer.stuck(now).collect(),
+            lanes: producer.busy_brokers().map(lane).collect(),
+            needs_metadata: false,
+        }
+    }
+}
+
+// ---- what an application does to its writer ----
+
+/// Looks whether a topic is known, and does not wait.
+#[derive(Clone, Debug)]
+pub(crate) struct LookFor(pub(crate) Str);
+
+/// The slots of a topic whose snapshot is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots(pub(crate) Str);
+
+/// A record was appended, and opened or filled a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Appended {
+    pub(crate) index: usize,
+    pub(crate) opened: bool,
+}
+
+/// Somebody waits for the writer's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Pressure;
+
+/// Everything written so far leaves; what has to be waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct Flush;
+
+/// Takes no more messages, and sends what it took; what has to be waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct CloseInput;
+
+/// The counters.
+#[derive(Clone, Debug)]
+pub(crate) struct GetStats;
+
+/// Gives up what is not delivered, with this error.
+#[derive(Clone, Debug)]
+pub(crate) struct Close(pub(crate) Error);
+
+/// The last handle is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan;
+
+/// A command, whose effects are looked at once it is done.
+macro_rules! commands {
+    ($($command:ident -> $reply:ty: |$self:ident, $writing:ident, $cx:ident| $run:expr;)*) => {$(
+        impl Command for $command {
+            type Machine = Writing;
+            type Reply = $reply;
+
+            fn run(self, $writing: &mut Writing, $cx: &mut Cx<'_>) -> $reply {
+                let $self = self;
+                $writing.has_news = true;
+                $run
+            }
+        }
+    )*};
+}
+
+commands! {
+    LookFor -> (): |command, writing, cx| writing.look_for(cx.now.instant, command.0);
+    Slots -> Option<Arc<TopicSlots>>: |command, writing, cx| writing.slots(cx, &command.0);
+    Appended -> (): |command, writing, cx| {
+        if let Some(producer) = &mut writing.producer {
+            producer.appended(cx.now, command.index, command.opened);
+        }
+    };
+    Pressure -> (): |_command, writing, cx| {
+        if let Some(producer) = &mut writing.producer {
+            producer.pressure(cx.now);
+        }
+    };
+    Flush -> Vec<Arc<Tickets>>: |_command, writing, cx| {
+        writing.producer.as_mut().map(|producer| producer.flush(cx.now)).unwrap_or_default()
+    };
+    CloseInput -> Vec<Arc<Tickets>>: |_command, writing, cx| {
+        if let Some(producer) = &writing.producer {
+            producer.accumulator.close();
+            writing.outs.push_back(Out::Alert(producer.accumulator.clone()));
+        }
+        Flush.run(writing, cx)
+    };
+    GetStats -> ProducerStats: |_command, writing, _cx| {
+        writing.producer.as_ref().map_or(&writing.final_stats, |producer| &producer.stats).clone()
+    };
+    Close -> (): |command, writing, _cx| writing.close(&command.0);
+    Orphan -> (): |_command, writing, cx| {
+        writing.is_orphan = true;
+        match &mut writing.producer {
+            Some(producer) => drop(producer.flush(cx.now)),
+            None => writing.outs.push_back(Out::End),
+        }
+    };
+}
