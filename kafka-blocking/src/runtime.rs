@@ -5,14 +5,12 @@ use crate::park::{block_on, sleep_until};
 use crate::threads::{start, unblock};
 use crate::{Error, Str};
 use kafka_core::error::ConnectionError;
-use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime};
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Threads as the client's runtime: each task has its own.
 #[derive(Clone, Debug, Default)]
@@ -25,19 +23,6 @@ impl Runtime for Blocking {
 
     fn current() -> Result<Self, Error> {
         Ok(Self::default())
-    }
-
-    fn seed(&self) -> u64 {
-        RandomState::new().hash_one(0)
-    }
-
-    fn now(&self) -> Now {
-        Now { instant: Instant::now(), wall_ms: self.wall_ms() }
-    }
-
-    fn wall_ms(&self) -> i64 {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// A task that gets no thread is dropped, which the client takes for its end.

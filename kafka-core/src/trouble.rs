@@ -4,7 +4,8 @@
 //! * What should pass by itself is told once it has lasted for its grace, and once until it is over.
 //! * It is told again where it became worse: what was told would have passed by itself, and what is in the way now does not.
 
-use std::time::{Duration, Instant};
+use crate::machine::Time;
+use std::time::Duration;
 
 /// What is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,15 +25,15 @@ impl Gravity {
 /// Something that fails again and again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trouble {
-    since: Option<Instant>,
+    since: Option<Time>,
     /// Since when it is one that stays.
-    grave_since: Option<Instant>,
+    grave_since: Option<Time>,
     told: Option<Gravity>,
 }
 
 impl Trouble {
     /// It failed; `since` is when the attempt began. Whether that is to be told.
-    pub(crate) fn lasts(&mut self, now: Instant, since: Instant, grace: Duration, gravity: Gravity) -> bool {
+    pub(crate) fn lasts(&mut self, now: Time, since: Time, grace: Duration, gravity: Gravity) -> bool {
         let mut begun = *self.since.get_or_insert(since);
         if gravity == Gravity::Stays {
             begun = *self.grave_since.get_or_insert(since);

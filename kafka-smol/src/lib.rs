@@ -30,15 +30,13 @@ mod spawn;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use kafka_core::error::ConnectionError;
-use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 pub use kafka_core::*;
 #[cfg(feature = "async-std")]
@@ -92,19 +90,6 @@ impl<S: Spawn> Runtime for AsyncIo<S> {
 
     fn current() -> Result<Self, Error> {
         S::current().map(Self)
-    }
-
-    fn seed(&self) -> u64 {
-        RandomState::new().hash_one(0)
-    }
-
-    fn now(&self) -> Now {
-        Now { instant: Instant::now(), wall_ms: self.wall_ms() }
-    }
-
-    fn wall_ms(&self) -> i64 {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

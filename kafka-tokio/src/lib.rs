@@ -25,15 +25,13 @@
 #![forbid(unsafe_code)]
 
 use kafka_core::error::{ConnectionError, ErrorKind};
-use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -60,19 +58,6 @@ impl Runtime for Tokio {
     fn current() -> Result<Self, Error> {
         let outside = "there is no tokio runtime around this call";
         Handle::try_current().map(Self).map_err(|_| Error::new(ErrorKind::Misuse(outside)))
-    }
-
-    fn seed(&self) -> u64 {
-        RandomState::new().hash_one(0)
-    }
-
-    fn now(&self) -> Now {
-        Now { instant: Instant::now(), wall_ms: self.wall_ms() }
-    }
-
-    fn wall_ms(&self) -> i64 {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

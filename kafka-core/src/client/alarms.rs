@@ -4,7 +4,7 @@ use super::Client;
 use super::promises::{Outcome, Promises};
 use super::timers::Timer;
 use crate::machine::OpId;
-use std::time::Instant;
+use crate::machine::Time;
 
 /// The time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Outcome for Rung {
 
 impl Client {
     /// Promises to tell when the time has come.
-    pub(crate) fn set_alarm(&mut self, at: Instant) -> OpId {
+    pub(crate) fn set_alarm(&mut self, at: Time) -> OpId {
         let id = self.next_op();
         self.alarms.make(id);
         self.timers.set(Timer::Alarm(id), at);

@@ -5,11 +5,12 @@ use super::promises::{Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{Answer, Ask, Lane, LaneKey, Now, OpId, Target};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{RequestKind, ResponseKind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A call before it is made.
 #[derive(Clone, Debug)]
@@ -27,8 +28,8 @@ pub struct CallSpec {
 #[derive(Debug)]
 pub(crate) struct Call {
     spec: CallSpec,
-    started: Instant,
-    deadline: Instant,
+    started: Time,
+    deadline: Time,
     attempts: u32,
     last: Option<Error>,
 }
@@ -48,8 +49,8 @@ impl Client {
     pub fn call(&mut self, now: Now, spec: CallSpec) -> OpId {
         let id = self.next_op();
         self.responses.make(id);
-        let deadline = now.instant + spec.timeout.unwrap_or(self.config.call_timeout);
-        let call = Call { spec, started: now.instant, deadline, attempts: 0, last: None };
+        let deadline = now.time + spec.timeout.unwrap_or(self.config.call_timeout);
+        let call = Call { spec, started: now.time, deadline, attempts: 0, last: None };
         self.calls.insert(id, call);
         self.timers.set(Timer::CallDeadline(id), deadline);
         self.call_attempt(now, id);
@@ -80,7 +81,7 @@ impl Client {
     pub(super) fn call_attempt(&mut self, now: Now, id: OpId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.attempts += 1;
-        let left = call.deadline.saturating_duration_since(now.instant);
+        let left = call.deadline.duration_since(now.time);
         let ask = Ask {
             tag: 0,
             target: call.spec.target.clone(),
@@ -88,7 +89,7 @@ impl Client {
             request: call.spec.request.clone(),
             timeout: left.min(self.config.request_timeout),
         };
-        self.ask(now.instant, Owner::Call(id), ask);
+        self.ask(now.time, Owner::Call(id), ask);
     }
 
     pub(super) fn call_answered(&mut self, now: Now, id: OpId, answer: Answer) {
@@ -112,11 +113,11 @@ impl Client {
         let (api, attempt) = (call.spec.request.api_key(), call.attempts);
         self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
-        self.timers.set(Timer::CallRetry(id), now.instant + wait);
+        self.timers.set(Timer::CallRetry(id), now.time + wait);
         match (target, answer.peer) {
-            (Target::Coordinator(kind, key), _) => self.forget_coordinator(now.instant, kind, &key),
+            (Target::Coordinator(kind, key), _) => self.forget_coordinator(now.time, kind, &key),
             (Target::Any, Some(peer)) if is_refused => {
-                self.note_refusal(now.instant, LaneKey { peer, lane: Lane::Other }, true);
+                self.note_refusal(now.time, LaneKey { peer, lane: Lane::Other }, true);
             }
             _ => {}
         }

@@ -5,21 +5,21 @@
 use super::Client;
 use super::lanes::{LaneState, LinkState, Proof};
 use super::timers::Timer;
+use crate::machine::Time;
 use crate::machine::{LaneKey, Now};
-use std::time::Instant;
 
 impl Client {
     /// What does not hold, in words.
     pub(crate) fn stuck(&self, now: Now) -> Vec<String> {
         let lanes = self.lanes.lanes.iter().filter_map(|(key, lane)| {
-            let why = self.stuck_lane(now.instant, *key, lane)?;
+            let why = self.stuck_lane(now.time, *key, lane)?;
             Some(format!("lane {key:?}: {why}"))
         });
         let mut found: Vec<String> = lanes.collect();
         for (id, machine) in self.machines.iter() {
-            let stuck = machine.stuck(now.instant);
+            let stuck = machine.stuck(now.time);
             found.extend(stuck.found.iter().map(|why| format!("{id:?}: {why}")));
-            for lane in stuck.lanes.into_iter().filter(|lane| self.is_deaf(now.instant, *lane)) {
+            for lane in stuck.lanes.into_iter().filter(|lane| self.is_deaf(now.time, *lane)) {
                 let link = self.lanes.get(lane).map(|lane| &lane.link);
                 found.push(format!("{id:?}: nobody sends what is ready for lane {lane:?}: {link:?}"));
             }
@@ -27,13 +27,13 @@ impl Client {
                 found.push(format!("{id:?}: nobody asks who leads its partitions"));
             }
         }
-        if self.timers.next().is_some_and(|at| at < now.instant) {
+        if self.timers.next().is_some_and(|at| at < now.time) {
             found.push("a timer is due and the driver sleeps".to_owned());
         }
         found
     }
 
-    fn stuck_lane(&self, now: Instant, key: LaneKey, lane: &LaneState) -> Option<String> {
+    fn stuck_lane(&self, now: Time, key: LaneKey, lane: &LaneState) -> Option<String> {
         let (queued, in_flight) = (lane.queue.len(), lane.in_flight.len());
         let due = lane.conn().is_none_or(|conn| self.timers.is_set(&Timer::Conn(conn)));
         match &lane.link {
@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// Whether nothing will happen on the lane by itself.
-    fn is_deaf(&self, now: Instant, key: LaneKey) -> bool {
+    fn is_deaf(&self, now: Time, key: LaneKey) -> bool {
         let Some(lane) = self.lanes.get(key) else { return true };
         match lane.link {
             LinkState::Idle => true,

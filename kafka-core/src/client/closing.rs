@@ -14,7 +14,7 @@ impl Client {
     /// The last handle is gone. [`Event::Ended`] tells when the groups are left.
     pub(crate) fn retire(&mut self, now: Now) {
         self.is_retiring = true;
-        self.timers.set(Timer::Retire, now.instant + LINGER);
+        self.timers.set(Timer::Retire, now.time + LINGER);
         self.settle(now);
     }
 

@@ -15,15 +15,16 @@ use super::{Action, Client, Event, Key, not_in_metadata};
 use crate::client::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
+use crate::machine::Time;
 use crate::machine::{Lane, LaneKey, Now, Peer};
 use crate::trace::Told;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl Client {
     /// The lane has something to do: connects it, or tells its task.
-    pub(super) fn kick(&mut self, now: Instant, key: LaneKey) {
+    pub(super) fn kick(&mut self, now: Time, key: LaneKey) {
         let lane = self.lane(now, key);
         match lane.link {
             LinkState::Idle => self.connect(now, key),
@@ -35,11 +36,11 @@ impl Client {
         }
     }
 
-    pub(super) fn lane(&mut self, now: Instant, key: LaneKey) -> &mut LaneState {
+    pub(super) fn lane(&mut self, now: Time, key: LaneKey) -> &mut LaneState {
         self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now))
     }
 
-    fn connect(&mut self, now: Instant, key: LaneKey) {
+    fn connect(&mut self, now: Time, key: LaneKey) {
         let Some(address) = self.address_of(key.peer) else {
             // What is built when it is handed out is not in the queue, and its machine has to know.
             if matches!(key.lane, Lane::Produce | Lane::Fetch(_)) {
@@ -105,7 +106,7 @@ impl Client {
         }
         lane.link = LinkState::Up(conn);
         lane.versions = Some(Arc::clone(&versions));
-        (lane.last_used, lane.is_hopeless, lane.is_unreachable) = (now.instant, false, false);
+        (lane.last_used, lane.is_hopeless, lane.is_unreachable) = (now.time, false, false);
         lane.refused_at = None;
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
@@ -115,8 +116,8 @@ impl Client {
             self.lanes.set_up(address, &versions);
         }
         self.timers.stop(&Timer::Conn(conn));
-        self.timers.set(Timer::Idle(key), now.instant + self.config.connections_max_idle);
-        self.kick(now.instant, key);
+        self.timers.set(Timer::Idle(key), now.time + self.config.connections_max_idle);
+        self.kick(now.time, key);
     }
 
     /// The connection's task has ended.
@@ -173,7 +174,7 @@ impl Client {
                 self.config.reconnect_backoff,
                 self.config.reconnect_backoff_max,
             );
-            self.timers.set(Timer::Reconnect(key), now.instant + wait);
+            self.timers.set(Timer::Reconnect(key), now.time + wait);
             let (broker, error) = (self.broker_name(key.peer), error.clone());
             self.traces.push(|| Told::ConnectionLost { broker, lane: key.lane, error, retry: wait });
         }
@@ -186,23 +187,23 @@ impl Client {
             // What came while it closed was told to nobody.
             let wanted = !self.closed && self.machines.want_lane(key);
             if wanted || self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
-                self.kick(now.instant, key);
+                self.kick(now.time, key);
             } else {
                 self.drop_orphan(key);
             }
         } else {
-            self.fail_queued(now.instant, key, error);
+            self.fail_queued(now.time, key, error);
             self.broker_failed(now, key, error);
         }
     }
 
     /// Fails what waits for the lane; what any broker can serve goes elsewhere.
-    fn fail_queued(&mut self, now: Instant, key: LaneKey, error: &ConnectionError) {
+    fn fail_queued(&mut self, now: Time, key: LaneKey, error: &ConnectionError) {
         let queued = match self.lanes.get_mut(key) {
             Some(lane) => std::mem::take(&mut lane.queue),
             None => return,
         };
-        let now = Now { instant: now, wall_ms: 0 };
+        let now = Now { time: now, wall_ms: 0 };
         for id in queued {
             self.request_failed(now, id, error, false);
         }
@@ -234,7 +235,7 @@ impl Client {
                 self.close_conn(now, conn, ConnectionError::SetupTimeout);
             }
             (LinkState::Connecting(_), _) => self.close_conn(now, conn, ConnectionError::ConnectTimeout),
-            (LinkState::Up(_), Some(at)) if at <= now.instant => {
+            (LinkState::Up(_), Some(at)) if at <= now.time => {
                 self.close_conn(now, conn, ConnectionError::ResponseTimeout);
             }
             (LinkState::Up(_), Some(at)) => self.timers.set(Timer::Conn(conn), at),
@@ -243,7 +244,7 @@ impl Client {
         }
     }
 
-    pub(super) fn reconnect(&mut self, now: Instant, key: LaneKey) {
+    pub(super) fn reconnect(&mut self, now: Time, key: LaneKey) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.link != LinkState::Backoff {
             return;
@@ -267,10 +268,10 @@ impl Client {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let Some(conn) = lane.up() else { return };
         let due = lane.last_used + self.config.connections_max_idle;
-        if lane.is_unused() && due <= now.instant {
+        if lane.is_unused() && due <= now.time {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         } else {
-            let at = due.max(now.instant + self.config.connections_max_idle / 10);
+            let at = due.max(now.time + self.config.connections_max_idle / 10);
             self.timers.set(Timer::Idle(key), at);
         }
     }
@@ -279,7 +280,7 @@ impl Client {
     /// listener may live on, and lag for ever.
     pub(super) fn check_addresses(&mut self, now: Now, witness: Option<Peer>, is_told: impl Fn(i32) -> bool) {
         let Some(peer) = witness else { return };
-        let witness = Witness { now: now.instant, peer };
+        let witness = Witness { now: now.time, peer };
         let elsewhere = self.lanes.led_elsewhere(|broker| self.address_of(broker));
         let moved: BTreeSet<i32> =
             elsewhere.iter().filter_map(|key| key.peer.node()).filter(|b| is_told(*b)).collect();
@@ -323,7 +324,7 @@ impl Client {
             self.close_conn(now, conn, error.clone());
         }
         let others = if is_news { self.lanes.doubt_all() } else { Vec::new() };
-        others.into_iter().for_each(|key| self.kick(now.instant, key));
+        others.into_iter().for_each(|key| self.kick(now.time, key));
     }
 
     /// The connections to bootstrap addresses have done their work once brokers are known.
@@ -349,7 +350,7 @@ impl Client {
             match lane.conn() {
                 Some(conn) => self.close_conn(now, conn, ConnectionError::ClosedByClient),
                 None => {
-                    self.fail_queued(now.instant, key, &ConnectionError::ClosedByClient);
+                    self.fail_queued(now.time, key, &ConnectionError::ClosedByClient);
                     self.lanes.lanes.remove(&key);
                 }
             }

@@ -8,10 +8,11 @@
 
 use super::address::Address;
 use crate::machine::Peer;
+use crate::machine::Time;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many answers of one broker alone are enough: others were asked as well, and did not confirm what is known.
 const LONELY: u32 = 5;
@@ -44,7 +45,7 @@ pub(crate) enum Claim {
 /// Which broker said something, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Witness {
-    pub(crate) now: Instant,
+    pub(crate) now: Time,
     pub(crate) peer: Peer,
 }
 
@@ -57,9 +58,9 @@ pub(crate) struct Doubts {
 #[derive(Debug)]
 struct Doubt {
     claim: Claim,
-    since: Instant,
+    since: Time,
     /// When it was said last.
-    last: Instant,
+    last: Time,
     answers: u32,
     brokers: BTreeSet<Peer>,
 }
@@ -116,7 +117,7 @@ impl Doubts {
 }
 
 impl Doubt {
-    fn new(claim: Claim, now: Instant) -> Self {
+    fn new(claim: Claim, now: Time) -> Self {
         Self { claim, since: now, last: now, answers: 0, brokers: BTreeSet::new() }
     }
 

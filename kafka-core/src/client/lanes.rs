@@ -5,11 +5,11 @@
 use super::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
+use crate::machine::Time;
 use crate::machine::{Lane, LaneKey, Peer};
 use kafka_proto::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct LaneState {
@@ -17,7 +17,7 @@ pub(crate) struct LaneState {
     /// Requests that wait to be handed out.
     pub(crate) queue: VecDeque<RequestId>,
     /// Requests handed out and not answered, with their deadlines.
-    pub(crate) in_flight: VecDeque<(RequestId, Instant)>,
+    pub(crate) in_flight: VecDeque<(RequestId, Time)>,
     /// Failures in a row; a response ends the row.
     pub(crate) failures: u32,
     pub(crate) last_error: Option<ConnectionError>,
@@ -36,10 +36,10 @@ pub(crate) struct LaneState {
     pub(crate) proof: Proof,
     /// The broker has answered a request over it, once.
     pub(crate) has_served: bool,
-    pub(crate) throttled_until: Option<Instant>,
+    pub(crate) throttled_until: Option<Time>,
     /// When its broker refused, over this connection, what any broker may serve, and has served none since.
-    pub(crate) refused_at: Option<Instant>,
-    pub(crate) last_used: Instant,
+    pub(crate) refused_at: Option<Time>,
+    pub(crate) last_used: Time,
     /// The version of ApiVersions that its connection began with.
     pub(crate) api_versions: i16,
     /// The connection's task was told that there is something to send.
@@ -67,7 +67,7 @@ pub(crate) enum Proof {
 }
 
 impl LaneState {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Time) -> Self {
         Self {
             link: LinkState::Idle,
             queue: VecDeque::new(),
@@ -109,7 +109,7 @@ impl LaneState {
         self.is_hopeless || self.is_unreachable || self.link == LinkState::Backoff
     }
 
-    pub(crate) fn is_muted(&self, now: Instant) -> bool {
+    pub(crate) fn is_muted(&self, now: Time) -> bool {
         self.throttled_until.is_some_and(|until| now < until)
     }
 
@@ -124,13 +124,13 @@ impl LaneState {
         true
     }
 
-    pub(crate) fn earliest_deadline(&self) -> Option<Instant> {
+    pub(crate) fn earliest_deadline(&self) -> Option<Time> {
         self.in_flight.iter().map(|(_, at)| *at).min()
     }
 
     /// How good a lane is for a request that any broker can serve; less is better. A broker that refused one comes after those
     /// that have not, though they have yet to be connected to, and after those that did so before it.
-    pub(crate) fn rank(&self, now: Instant) -> Rank {
+    pub(crate) fn rank(&self, now: Time) -> Rank {
         let state = match self.link {
             LinkState::Up(_) if !self.is_muted(now) => 0,
             _ if self.is_hopeless => 6,
@@ -148,7 +148,7 @@ impl LaneState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     is_down: bool,
-    refused_at: Option<Instant>,
+    refused_at: Option<Time>,
     state: u8,
     load: usize,
 }

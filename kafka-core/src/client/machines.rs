@@ -263,11 +263,11 @@ impl Client {
 
     fn carry_out(&mut self, now: Now, id: MachineId, out: Out) {
         match out {
-            Out::Ask(ask) => self.ask(now.instant, Owner::Ask(id, ask.tag), ask),
+            Out::Ask(ask) => self.ask(now.time, Owner::Ask(id, ask.tag), ask),
             Out::Tell(ask) => self.tell(now, ask),
             Out::Pull(key) => {
                 self.machines.pulls.entry(key).or_default().push(id);
-                self.kick(now.instant, key);
+                self.kick(now.time, key);
             }
             Out::Hint(hint) => self.hint(now, hint),
             Out::Want(topic) => {
@@ -316,7 +316,7 @@ impl Client {
                 self.machines.pulls.entry(key).or_default().push(machine);
             }
             if let Some(Exchange { api, version, payload, timeout }) = exchange {
-                self.book(now.instant, id, Owner::Built(machine), key, conn, api, timeout);
+                self.book(now.time, id, Owner::Built(machine), key, conn, api, timeout);
                 return Some(Transmit { id, version, payload });
             }
         }

@@ -13,6 +13,7 @@ use super::random::Random;
 use super::turns::Turns;
 use crate::error::{ConnectionError, Error};
 use crate::machine::Peer;
+use crate::machine::Time;
 use crate::snapshot::{Cluster, Node, Partition, Topic, TopicState};
 use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
@@ -22,7 +23,7 @@ use kafka_proto::messages::metadata::{
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
@@ -47,13 +48,13 @@ pub(crate) struct Metadata {
     pub(crate) rebootstraps: bool,
     in_flight: bool,
     /// Since when it is asked for and no broker of this cluster has answered.
-    unanswered: Option<Instant>,
+    unanswered: Option<Time>,
     /// Why the last request has no answer.
     pub(super) last_error: Option<Error>,
     /// Something is known to be out of date.
     stale: bool,
-    last_attempt: Option<Instant>,
-    last_success: Option<Instant>,
+    last_attempt: Option<Time>,
+    last_success: Option<Time>,
     /// Attempts in a row that left something open.
     attempts: u32,
     pub(super) traces: Traces,
@@ -62,8 +63,8 @@ pub(crate) struct Metadata {
 #[derive(Debug)]
 struct Trouble {
     code: ErrorCode,
-    since: Instant,
-    last: Instant,
+    since: Time,
+    last: Time,
 }
 
 /// What an answer changed.
@@ -170,7 +171,7 @@ impl Metadata {
     }
 
     /// Since when no broker of this cluster has answered what they are asked.
-    pub(crate) fn unanswered(&self) -> Option<Instant> {
+    pub(crate) fn unanswered(&self) -> Option<Time> {
         self.unanswered
     }
 
@@ -229,7 +230,7 @@ impl Metadata {
     }
 
     /// When the next request is due; `None` while one is under way.
-    pub(crate) fn due(&self, config: &ClientConfig, random: &mut Random) -> Option<Instant> {
+    pub(crate) fn due(&self, config: &ClientConfig, random: &mut Random) -> Option<Time> {
         if self.in_flight {
             return None;
         }
@@ -245,7 +246,7 @@ impl Metadata {
     }
 
     /// Whether a request may leave right now.
-    pub(crate) fn may_ask_now(&self, now: Instant, config: &ClientConfig) -> bool {
+    pub(crate) fn may_ask_now(&self, now: Time, config: &ClientConfig) -> bool {
         if self.in_flight {
             return false;
         }
@@ -255,7 +256,7 @@ impl Metadata {
         self.stale && self.attempts == 0 && (rested || !self.news.is_empty())
     }
 
-    pub(crate) fn request(&mut self, now: Instant, config: &ClientConfig) -> MetadataRequest {
+    pub(crate) fn request(&mut self, now: Time, config: &ClientConfig) -> MetadataRequest {
         self.in_flight = true;
         self.unanswered.get_or_insert(now);
         self.stale = false;
@@ -274,7 +275,7 @@ impl Metadata {
     }
 
     /// The request failed, at this broker if it had come so far.
-    pub(crate) fn failed(&mut self, now: Instant, peer: Option<Peer>) {
+    pub(crate) fn failed(&mut self, now: Time, peer: Option<Peer>) {
         self.in_flight = false;
         if let (Some(broker), Some(asked)) = (peer.and_then(Peer::node), self.last_attempt) {
             self.turns.failed(broker, asked, now);
@@ -301,7 +302,7 @@ impl Metadata {
     /// The broker belongs to another cluster: nothing of it is believed.
     pub(crate) fn apply(
         &mut self,
-        now: Instant,
+        now: Time,
         from: Peer,
         response: MetadataResponse,
         config: &ClientConfig,

@@ -32,6 +32,7 @@ pub(crate) use promises::Outcome;
 
 use crate::error::{ConnectionError, Error};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
+use crate::machine::Time;
 use crate::machine::{
     Alert, Answer, Ask, CoordinatorKind, Done, Hint, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer,
     Target, Work,
@@ -52,7 +53,7 @@ use requests::{Owner, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use timers::{Timer, Timers};
 
 /// How long a broker is waited for that could not be reached, where others can.
@@ -126,7 +127,7 @@ pub enum Action {
         /// Port.
         port: u16,
         /// When the attempt is over; the addresses of a name share the time until then.
-        deadline: Instant,
+        deadline: Time,
         /// For its link.
         link: LinkConfig,
     },
@@ -312,16 +313,16 @@ impl Client {
     /// Rings no more timers than are due on entry: handlers that set timers to what is past must not keep each other
     /// busy for ever. What is still due then rings with the next input.
     fn expire(&mut self, now: Now) {
-        for _ in 0..self.timers.due(now.instant) {
-            let Some(timer) = self.timers.pop_due(now.instant) else { break };
+        for _ in 0..self.timers.due(now.time) {
+            let Some(timer) = self.timers.pop_due(now.time) else { break };
             match timer {
                 Timer::Queued(id) => self.queued_timeout(id),
                 Timer::Conn(conn) => self.conn_timeout(now, conn),
-                Timer::Reconnect(key) => self.reconnect(now.instant, key),
-                Timer::Throttle(key) => self.after_throttle(now.instant, key),
+                Timer::Reconnect(key) => self.reconnect(now.time, key),
+                Timer::Throttle(key) => self.after_throttle(now.time, key),
                 Timer::Idle(key) => self.idle_timeout(now, key),
                 Timer::Metadata => self.ask_metadata(now),
-                Timer::Coordinator(kind, key) => self.find_coordinator(now.instant, kind, &key),
+                Timer::Coordinator(kind, key) => self.find_coordinator(now.time, kind, &key),
                 Timer::CallRetry(id) => self.call_attempt(now, id),
                 Timer::CallDeadline(id) => self.call_deadline(id),
                 Timer::Alarm(id) => self.ring(id),
@@ -331,7 +332,7 @@ impl Client {
         }
     }
 
-    fn after_throttle(&mut self, now: Instant, key: LaneKey) {
+    fn after_throttle(&mut self, now: Time, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.throttled_until = None;
         }
@@ -393,7 +394,7 @@ impl Client {
 
     /// When [`Input::Timeout`] is due; may change with each input and call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.next()
     }
 
@@ -453,7 +454,7 @@ impl Client {
             return;
         }
         let begun = !self.calls.is_empty() || self.metadata.is_any_wanted();
-        if begun && self.metadata.may_ask_now(now.instant, &self.config) {
+        if begun && self.metadata.may_ask_now(now.time, &self.config) {
             return self.ask_metadata(now);
         }
         if !self.timers.is_set(&Timer::Metadata) || self.metadata.is_stale() {
@@ -463,17 +464,17 @@ impl Client {
     }
 
     fn ask_metadata(&mut self, now: Now) {
-        let request = self.metadata.request(now.instant, &self.config);
-        let (target, timeout) = self.whom_to_ask(now.instant);
+        let request = self.metadata.request(now.time, &self.config);
+        let (target, timeout) = self.whom_to_ask(now.time);
         let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
         let target = if is_sent_back { self.any_bootstrap() } else { target };
         let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
         self.timers.stop(&Timer::Metadata);
-        self.ask(now.instant, Owner::Metadata, ask);
+        self.ask(now.time, Owner::Metadata, ask);
     }
 
     /// Which broker to ask for metadata, and how long to wait for it: others cannot be asked meanwhile.
-    fn whom_to_ask(&self, now: Instant) -> (Target, Duration) {
+    fn whom_to_ask(&self, now: Time) -> (Target, Duration) {
         let timeout = self.config.request_timeout;
         let are_all_down = self.metadata.cluster.nodes.keys().all(|id| self.has_fallen(Peer::Node(*id)));
         match self.metadata.whose_turn(self.talkative(now)) {
@@ -494,14 +495,14 @@ impl Client {
         let (response, peer) = match (result, peer) {
             (Ok(ResponseKind::Metadata(response)), Some(peer)) => (response, peer),
             (result, _) => {
-                self.metadata.failed(now.instant, peer);
+                self.metadata.failed(now.time, peer);
                 let error = result.map_or_else(|error| error, |other| requests::unexpected(&other));
                 self.metadata.last_error = Some(error.clone());
                 self.no_metadata(now, &error);
                 return self.plan_metadata_retry();
             }
         };
-        match self.metadata.apply(now.instant, peer, response, &self.config) {
+        match self.metadata.apply(now.time, peer, response, &self.config) {
             Ok(changes) => {
                 let gone = self.metadata.forget_gone(&self.config);
                 for topic in changes.topics.into_iter().chain(gone) {
@@ -511,7 +512,7 @@ impl Client {
                 if !self.metadata.cluster.nodes.is_empty() && !self.metadata.rebootstraps {
                     self.close_bootstrap(now);
                 }
-                self.kick_idle(now.instant);
+                self.kick_idle(now.time);
             }
             Err(error) => self.part_from(now, peer, &error),
         }
@@ -519,7 +520,7 @@ impl Client {
     }
 
     /// A lane could not be connected while its broker's address was not known.
-    fn kick_idle(&mut self, now: Instant) {
+    fn kick_idle(&mut self, now: Time) {
         let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
         let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
         for key in idle {
@@ -547,7 +548,7 @@ impl Client {
                     self.topic_changed(now, &topic);
                 }
             }
-            Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.instant, kind, &key),
+            Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.time, kind, &key),
         }
     }
 
@@ -590,7 +591,7 @@ impl Client {
     fn tell(&mut self, now: Now, ask: Ask) {
         let is_up = matches!(ask.target, Target::Peer(peer) if self.lanes.is_any_up(peer));
         if is_up && !self.closed {
-            self.ask(now.instant, Owner::Nobody, ask);
+            self.ask(now.time, Owner::Nobody, ask);
         }
     }
 

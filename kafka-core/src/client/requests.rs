@@ -11,6 +11,7 @@ use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
+use crate::machine::Time;
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Failure, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer, Target,
 };
@@ -22,7 +23,7 @@ use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// From so many coordinators on those are forgotten that no member of a group needs.
 const MANY_COORDINATORS: usize = 100;
@@ -55,13 +56,13 @@ pub(crate) struct Request {
     pub(crate) api: ApiKey,
     /// Taken when handed out.
     body: Option<RequestKind>,
-    asked: Instant,
-    deadline: Instant,
+    asked: Time,
+    deadline: Time,
 }
 
 impl Client {
     /// Takes a request of a machine and sends it on its way.
-    pub(super) fn ask(&mut self, now: Instant, owner: Owner, ask: Ask) {
+    pub(super) fn ask(&mut self, now: Time, owner: Owner, ask: Ask) {
         let id = RequestId(self.next_id());
         let Ask { target, lane, request, timeout, .. } = ask;
         let deadline = now + timeout;
@@ -73,7 +74,7 @@ impl Client {
         self.route(now, id);
     }
 
-    fn route(&mut self, now: Instant, id: RequestId) {
+    fn route(&mut self, now: Time, id: RequestId) {
         let Some(request) = self.requests.get(&id) else { return };
         let (target, lane) = (request.target.clone(), request.lane);
         let peer = match target {
@@ -98,7 +99,7 @@ impl Client {
         }
     }
 
-    fn enqueue(&mut self, now: Instant, id: RequestId, key: LaneKey) {
+    fn enqueue(&mut self, now: Time, id: RequestId, key: LaneKey) {
         if let Some(request) = self.requests.get_mut(&id) {
             request.key = Some(key);
         }
@@ -107,7 +108,7 @@ impl Client {
     }
 
     /// The broker that will answer soonest, as far as can be told; bootstrap addresses where no known broker is left.
-    pub(super) fn any_broker(&mut self, now: Instant) -> Option<Peer> {
+    pub(super) fn any_broker(&mut self, now: Time) -> Option<Peer> {
         let known: Vec<Peer> = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).collect();
         let mut candidates = known;
         if candidates.iter().all(|broker| self.has_fallen(*broker)) {
@@ -131,7 +132,7 @@ impl Client {
     }
 
     /// The known brokers that can be asked now, be it in the hope that they are there again.
-    pub(super) fn talkative(&self, now: Instant) -> impl Iterator<Item = i32> + Clone {
+    pub(super) fn talkative(&self, now: Time) -> impl Iterator<Item = i32> + Clone {
         let is_talkative = move |broker: &i32| match self.lanes.get(LaneKey::node(*broker, Lane::Other)) {
             Some(lane) => lane.link != LinkState::Backoff && !lane.is_hopeless && !lane.is_muted(now),
             None => true,
@@ -147,7 +148,7 @@ impl Client {
         })
     }
 
-    fn await_coordinator(&mut self, now: Instant, id: RequestId, kind: CoordinatorKind, key: &Str) {
+    fn await_coordinator(&mut self, now: Time, id: RequestId, kind: CoordinatorKind, key: &Str) {
         if self.coordinators.len() >= MANY_COORDINATORS {
             let used: BTreeSet<_> =
                 self.machines.iter().filter_map(|(_, machine)| machine.coordinator()).collect();
@@ -161,7 +162,7 @@ impl Client {
         }
     }
 
-    pub(super) fn find_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
+    pub(super) fn find_coordinator(&mut self, now: Time, kind: CoordinatorKind, key: &Str) {
         let ask = Ask {
             tag: 0,
             target: Target::Any,
@@ -194,7 +195,7 @@ impl Client {
                 (coordinator.broker, coordinator.looking, coordinator.attempts) =
                     (Some(found.node_id), false, 0);
                 for id in std::mem::take(&mut coordinator.waiting) {
-                    self.route(now.instant, id);
+                    self.route(now.time, id);
                 }
             }
             Err(error) if error.is_retriable() => {
@@ -209,7 +210,7 @@ impl Client {
                 }
                 let wait =
                     self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
-                self.timers.set(Timer::Coordinator(kind, key.clone()), now.instant + wait);
+                self.timers.set(Timer::Coordinator(kind, key.clone()), now.time + wait);
             }
             Err(error) => {
                 let coordinator = self.coordinators.entry(kind, key);
@@ -222,7 +223,7 @@ impl Client {
     }
 
     /// A coordinator is none, or cannot be reached. Who told of it may lag: another broker is asked.
-    pub(super) fn forget_coordinator(&mut self, now: Instant, kind: CoordinatorKind, key: &Str) {
+    pub(super) fn forget_coordinator(&mut self, now: Time, kind: CoordinatorKind, key: &Str) {
         if let Some(teller) = self.coordinators.forget(kind, key) {
             self.note_refusal(now, LaneKey { peer: teller, lane: Lane::Other }, true);
         }
@@ -255,7 +256,7 @@ impl Client {
         let (key, lane) = self.lanes.by_conn(conn)?;
         if lane.up() != Some(conn)
             || lane.is_draining
-            || lane.is_muted(now.instant)
+            || lane.is_muted(now.time)
             || lane.in_flight.len() >= max_in_flight
         {
             return None;
@@ -282,7 +283,7 @@ impl Client {
             return self.next_transmit(now, conn);
         };
         let id = RequestId(self.next_id());
-        self.book(now.instant, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
+        self.book(now.time, id, Owner::Proof, key, conn, ApiKey::Metadata, self.config.request_timeout);
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
         Some(Transmit { id, version, payload: Payload::Plain(Box::new(request.into())) })
     }
@@ -303,18 +304,18 @@ impl Client {
             return None;
         };
         self.timers.stop(&Timer::Queued(id));
-        self.handed_out(now.instant, key, conn, id, deadline);
+        self.handed_out(now.time, key, conn, id, deadline);
         Some(Transmit { id, version, payload: Payload::Plain(Box::new(body)) })
     }
 
     /// Books a request as in flight.
     pub(super) fn handed_out(
         &mut self,
-        now: Instant,
+        now: Time,
         key: LaneKey,
         conn: ConnId,
         id: RequestId,
-        deadline: Instant,
+        deadline: Time,
     ) {
         self.stats.requests += 1;
         let Some(lane) = self.lanes.get_mut(key) else { return };
@@ -328,7 +329,7 @@ impl Client {
     #[expect(clippy::too_many_arguments, reason = "each is a part of the one fact that is booked")]
     pub(super) fn book(
         &mut self,
-        now: Instant,
+        now: Time,
         id: RequestId,
         owner: Owner,
         key: LaneKey,
@@ -359,12 +360,12 @@ impl Client {
             if lane.proof == Proof::NotNeeded || mutant!("estranged_forgets") {
                 (lane.failures, lane.last_error) = (0, None);
             }
-            lane.last_used = now.instant;
+            lane.last_used = now.time;
             if lane.in_flight.is_empty() {
                 self.timers.stop(&Timer::Conn(conn));
             }
             if !throttle.is_zero() {
-                self.throttle(now.instant, key, throttle);
+                self.throttle(now.time, key, throttle);
             }
             self.stats.responses += 1;
             self.answered(now, id, key, response);
@@ -373,7 +374,7 @@ impl Client {
     }
 
     /// The broker asked for silence on this lane (KIP-219).
-    fn throttle(&mut self, now: Instant, key: LaneKey, throttle: Duration) {
+    fn throttle(&mut self, now: Time, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
         self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
@@ -392,21 +393,21 @@ impl Client {
         }
         let more = self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.machines.want_lane(key);
         if more {
-            self.kick(now.instant, key);
+            self.kick(now.time, key);
         }
     }
 
     fn answered(&mut self, now: Now, id: RequestId, key: LaneKey, response: Answered) {
         let Some(request) = self.requests.remove(&id) else { return };
         self.timers.stop(&Timer::Queued(id));
-        self.stats.latency.record(now.instant.duration_since(request.asked));
+        self.stats.latency.record(now.time.duration_since(request.asked));
         match (request.owner, response) {
             (Owner::Built(machine), response) => {
                 self.give(now, machine, MachineInput::Exchanged { id, key, result: Ok(response) });
             }
             (owner, Answered::Plain(response)) => {
                 if request.target == Target::Any {
-                    self.note_refusal(now.instant, key, refuses(&response));
+                    self.note_refusal(now.time, key, refuses(&response));
                 }
                 let result = self.of_this_cluster(now, key, &owner, *response);
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
@@ -419,7 +420,7 @@ impl Client {
     }
 
     /// Another broker is asked next where this one refused what any may serve: it may lag, and do so for ever.
-    pub(super) fn note_refusal(&mut self, now: Instant, key: LaneKey, is_refused: bool) {
+    pub(super) fn note_refusal(&mut self, now: Time, key: LaneKey, is_refused: bool) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.refused_at = is_refused.then_some(now);
         }
@@ -464,8 +465,8 @@ impl Client {
     pub(super) fn request_failed(&mut self, now: Now, id: RequestId, error: &ConnectionError, taken: bool) {
         let Some(request) = self.requests.get(&id) else { return };
         let anywhere = request.body.is_some() && request.target == Target::Any;
-        if anywhere && now.instant < request.deadline && self.has_hope() {
-            return self.route_again(now.instant, id);
+        if anywhere && now.time < request.deadline && self.has_hope() {
+            return self.route_again(now.time, id);
         }
         let broker = request.key.map(|key| self.broker_name(key.peer));
         let mut error = Error::from(error.clone()).api(request.api);
@@ -476,7 +477,7 @@ impl Client {
     }
 
     /// Where all that could serve it are down it waits for the first that comes back, or its deadline.
-    fn route_again(&mut self, now: Instant, id: RequestId) {
+    fn route_again(&mut self, now: Time, id: RequestId) {
         let Some(peer) = self.any_broker(now) else { return };
         let Some(lane) = self.requests.get(&id).map(|r| r.lane) else { return };
         self.enqueue(now, id, LaneKey { peer, lane });
@@ -521,7 +522,7 @@ impl Client {
     pub(super) fn request_sent(&mut self, now: Now, conn: ConnId, id: RequestId) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
         lane.answered(id);
-        lane.last_used = now.instant;
+        lane.last_used = now.time;
         if lane.in_flight.is_empty() {
             self.timers.stop(&Timer::Conn(conn));
         }

@@ -1,10 +1,10 @@
 //! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
 
 use crate::link::{ConnId, RequestId};
+use crate::machine::Time;
 use crate::machine::{CoordinatorKind, LaneKey, MachineId, OpId};
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 /// What a deadline is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,12 +37,12 @@ pub(crate) enum Timer {
 
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    by_time: BTreeSet<(Instant, Timer)>,
-    by_timer: BTreeMap<Timer, Instant>,
+    by_time: BTreeSet<(Time, Timer)>,
+    by_timer: BTreeMap<Timer, Time>,
 }
 
 impl Timers {
-    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+    pub(crate) fn set(&mut self, timer: Timer, at: Time) {
         if let Some(old) = self.by_timer.insert(timer.clone(), at) {
             if old == at {
                 return;
@@ -53,13 +53,13 @@ impl Timers {
     }
 
     /// Sets the timer, unless it is to ring before.
-    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Instant) {
+    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Time) {
         if self.by_timer.get(&timer).is_none_or(|set| at < *set) {
             self.set(timer, at);
         }
     }
 
-    pub(crate) fn set_option(&mut self, timer: Timer, at: Option<Instant>) {
+    pub(crate) fn set_option(&mut self, timer: Timer, at: Option<Time>) {
         match at {
             Some(at) => self.set(timer, at),
             None => self.stop(&timer),
@@ -76,17 +76,17 @@ impl Timers {
         self.by_timer.contains_key(timer)
     }
 
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Time> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// How many timers are due.
-    pub(crate) fn due(&self, now: Instant) -> usize {
+    pub(crate) fn due(&self, now: Time) -> usize {
         self.by_time.iter().take_while(|(at, _)| *at <= now).count()
     }
 
     /// Takes out the earliest timer that is due.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         if self.next()? > now {
             return None;
         }
@@ -102,9 +102,8 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
     fn what_is_due_is_counted_and_comes_in_order_of_time() {
-        let now = Instant::now();
+        let now = Time::after_start(Duration::from_secs(1));
         let mut timers = Timers::default();
         timers.set(Timer::Metadata, now);
         timers.set(Timer::Machine(MachineId(1)), now - Duration::from_millis(1));

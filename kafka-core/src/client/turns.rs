@@ -5,8 +5,8 @@
 //! * Few brokers of a large cluster are asked at first: a topic that does not exist is not worth a connection to each of them.
 //! * One that let us wait in vain is passed over for longer than it did.
 
+use crate::machine::Time;
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 /// Once so many brokers were asked another one is asked only at each so manieth attempt.
 const FEW: u32 = 5;
@@ -16,18 +16,18 @@ const PATIENCE: u32 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     /// When each was asked, or from when on it counts as asked.
-    asked: BTreeMap<i32, Instant>,
+    asked: BTreeMap<i32, Time>,
 }
 
 impl Turns {
     /// What was asked at that time brought an answer.
-    pub(crate) fn answered(&mut self, broker: i32, asked: Instant) {
+    pub(crate) fn answered(&mut self, broker: i32, asked: Time) {
         self.asked.insert(broker, asked);
     }
 
     /// What was asked at that time brought none.
-    pub(crate) fn failed(&mut self, broker: i32, asked: Instant, now: Instant) {
-        self.asked.insert(broker, now + now.saturating_duration_since(asked) * PATIENCE);
+    pub(crate) fn failed(&mut self, broker: i32, asked: Time, now: Time) {
+        self.asked.insert(broker, now + now.duration_since(asked) * PATIENCE);
     }
 
     /// Of brokers that are gone nothing is kept.
@@ -55,13 +55,12 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
-    fn begin() -> Instant {
-        Instant::now()
+    fn begin() -> Time {
+        Time::START
     }
 
     /// The brokers that are asked, one a second, each of which answers.
-    fn round(turns: &mut Turns, brokers: i32, attempts: u32, begin: Instant) -> Vec<i32> {
+    fn round(turns: &mut Turns, brokers: i32, attempts: u32, begin: Time) -> Vec<i32> {
         let ask = |attempt| {
             let broker = turns.next(1..=brokers, attempt).unwrap();
             turns.answered(broker, begin + Duration::from_secs(attempt.into()));

@@ -10,6 +10,7 @@
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition, made_again};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
@@ -17,7 +18,6 @@ use kafka_proto::messages::offset_commit::{
 };
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Commits {
@@ -33,7 +33,7 @@ pub(super) struct Commits {
 /// Which commits wait until when, and what became of the others.
 #[derive(Debug, Default)]
 struct Ledger {
-    deadlines: BTreeSet<(Instant, u64)>,
+    deadlines: BTreeSet<(Time, u64)>,
     outcomes: VecDeque<(u64, Result<(), Error>)>,
 }
 
@@ -48,8 +48,8 @@ impl Ledger {
 #[derive(Debug)]
 struct Commit {
     id: u64,
-    since: Instant,
-    deadline: Instant,
+    since: Time,
+    deadline: Time,
     offsets: Vec<CommitOffset>,
     /// The first partition that failed for good; one whose topic was made anew only where no other did.
     error: Option<Error>,
@@ -62,7 +62,7 @@ struct Batch {
     wanted: BTreeMap<TopicPartition, CommitOffset>,
     in_flight: bool,
     /// When to send it again.
-    at: Instant,
+    at: Time,
     failures: u32,
     last: Option<Error>,
     /// The assignment is over: the answer is waited for, but nothing is sent again.
@@ -77,9 +77,9 @@ impl Commits {
     /// Takes a commit of the assignment that is held.
     pub(super) fn add(
         &mut self,
-        since: Instant,
+        since: Time,
         mut offsets: Vec<CommitOffset>,
-        deadline: Instant,
+        deadline: Time,
         cluster: &Cluster,
     ) -> u64 {
         let id = self.id();
@@ -116,7 +116,7 @@ impl Commits {
     }
 
     /// Since when the request that is on its way, or is to be sent again, is wanted.
-    pub(super) fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Time> {
         self.batch.as_ref().and_then(|batch| batch.commits.first()).map(|commit| commit.since)
     }
 
@@ -127,7 +127,7 @@ impl Commits {
     /// What shall be sent now, if anything; it is on its way from here on.
     pub(super) fn next_request(
         &mut self,
-        now: Instant,
+        now: Time,
         cluster: &Cluster,
     ) -> Option<Vec<OffsetCommitRequestTopic>> {
         match &self.batch {
@@ -149,7 +149,7 @@ impl Commits {
     /// wait for the commits: a topic that does not exist is not waited for then.
     pub(super) fn answered(
         &mut self,
-        now: Instant,
+        now: Time,
         result: Result<OffsetCommitResponse, Error>,
         backoff: &mut Backoff,
         hurried: bool,
@@ -166,7 +166,7 @@ impl Commits {
     }
 
     /// Others wait for the commits from now on: what waits to be sent again is sent now.
-    pub(super) fn hurry(&mut self, now: Instant) {
+    pub(super) fn hurry(&mut self, now: Time) {
         if let Some(batch) = self.batch.as_mut().filter(|batch| !batch.in_flight) {
             batch.at = batch.at.min(now);
         }
@@ -193,7 +193,7 @@ impl Commits {
     }
 
     /// Fails the commits whose deadline has passed. What is on its way is still waited for before anything else is sent.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self, now: Time) {
         if self.ledger.deadlines.first().is_none_or(|(deadline, _)| *deadline > now) {
             return;
         }
@@ -202,7 +202,7 @@ impl Commits {
         let mut in_time = |commit: &Commit| {
             let expired = commit.deadline <= now;
             if expired {
-                let after = now.saturating_duration_since(commit.since);
+                let after = now.duration_since(commit.since);
                 let error = Error::new(ErrorKind::TimedOut { after, last: last.clone() });
                 ledger.close(commit, Err(error.api(ApiKey::OffsetCommit).group(group)));
             }
@@ -216,7 +216,7 @@ impl Commits {
     }
 
     /// When `expire` or `next_request` has something to do.
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    pub(super) fn next_timeout(&self) -> Option<Time> {
         let again = self.batch.as_ref().filter(|b| !b.in_flight).map(|b| b.at);
         let deadline = self.ledger.deadlines.first().map(|(deadline, _)| *deadline);
         again.into_iter().chain(deadline).min()
@@ -246,7 +246,7 @@ impl Commits {
 }
 
 impl Batch {
-    fn new(at: Instant) -> Self {
+    fn new(at: Time) -> Self {
         let (commits, wanted) = (Vec::new(), BTreeMap::new());
         Self { commits, wanted, in_flight: false, at, failures: 0, last: None, ended: false }
     }

@@ -1,9 +1,9 @@
 //! What a membership tells, and the offsets that go in and come out.
 
 use crate::error::Error;
+use crate::machine::Time;
 use crate::snapshot::TopicPartition;
 use kafka_proto::{Str, Uuid};
-use std::time::Instant;
 
 /// An offset to commit: the position from which the group shall go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum GroupEvent {
         /// The assignment.
         assignment: u32,
         /// Without an answer by then the partitions are lost.
-        deadline: Instant,
+        deadline: Time,
     },
     /// The partitions belong, or may belong, to others already; no commit is possible any more. The member joins again by itself
     /// unless its instance id was taken over ([`Failed`](Self::Failed) follows).

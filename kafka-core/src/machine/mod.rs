@@ -12,9 +12,11 @@
 
 mod ask;
 mod ids;
+mod time;
 
 pub use ask::{Answer, Ask, CoordinatorKind, Hint, Target};
 pub use ids::{Lane, LaneKey, MachineId, OpId, Peer};
+pub use time::{Now, Time};
 
 use crate::error::Error;
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
@@ -24,16 +26,7 @@ use kafka_proto::{ApiKey, Str};
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// The time at which something happens, given from outside: the core reads no clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// Monotonic; never goes backwards.
-    pub instant: Instant,
-    /// The wall clock, in ms since the epoch: for records' timestamps only.
-    pub wall_ms: i64,
-}
+use std::time::Duration;
 
 /// What a machine may know of the world beside what it is told.
 pub(crate) struct Cx<'a> {
@@ -70,7 +63,7 @@ pub(crate) trait Machine: Any + Debug + Send {
     fn poll(&mut self, cx: &mut Cx<'_>) -> Option<Out>;
 
     /// When it wants a [`MachineInput::Timeout`].
-    fn poll_timeout(&self) -> Option<Instant>;
+    fn poll_timeout(&self) -> Option<Time>;
 
     /// Whether [`build`](Self::build) may give a request for the lane.
     fn wants(&self, key: LaneKey) -> bool;
@@ -98,7 +91,7 @@ pub(crate) trait Machine: Any + Debug + Send {
     fn is_quiescent(&self) -> bool;
 
     /// What of its own invariants of progress does not hold, in words, and the lanes that something waits for.
-    fn stuck(&self, now: Instant) -> Stuck;
+    fn stuck(&self, now: Time) -> Stuck;
 }
 
 /// What would stay as it is until something unrelated happens.
@@ -128,7 +121,7 @@ pub(crate) enum MachineInput {
     /// The coordinator that it needs cannot be found for the moment.
     NoCoordinator(Error),
     /// No broker has told of any topic since then.
-    NoMetadata { since: Instant, error: Error },
+    NoMetadata { since: Time, error: Error },
     /// A [`Work`] was done.
     WorkDone(Box<dyn Done>),
     /// Its buffer has room again.

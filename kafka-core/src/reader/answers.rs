@@ -9,13 +9,14 @@ use super::fetched::{Data, Fetched, FetchedPartition};
 use super::machine::{Item, ReaderMachine, Timer};
 use super::session::{Asked, Verdict};
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{Lane, Now};
 use crate::message::Origin;
 use crate::snapshot::{Cluster, Node};
 use crate::trouble::Gravity;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many answers in a row may bring nothing before their time.
 const HASTY: u32 = 4;
@@ -62,7 +63,7 @@ impl ReaderMachine {
             Verdict::Failed => self.fetch_failed(now, id, Error::broker(error)),
             Verdict::Valid => {
                 if flight.may_park && self.config.min_bytes <= 1 && fetched.has_records() {
-                    let waited = now.instant.saturating_duration_since(flight.sent_at);
+                    let waited = now.time.duration_since(flight.sent_at);
                     broker.promptness.note(waited, flight.wait, self.config.max_wait);
                 }
                 let brought =
@@ -116,9 +117,9 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let Some(main) = &broker.main else { return };
         let wait = main.wait.min(self.config.max_wait);
-        let waited = now.instant.saturating_duration_since(main.sent_at);
+        let waited = now.time.duration_since(main.sent_at);
         if (wait - wait / 16..wait * 2).contains(&waited) {
-            let until = now.instant + wait / 16;
+            let until = now.time + wait / 16;
             broker.gathers = Some(until);
             self.timers.insert((until, Timer::Gather(id)));
         }
@@ -242,8 +243,8 @@ impl ReaderMachine {
     }
 
     /// A broker that does not wait although there is nothing must not be asked again and again.
-    fn fetch_succeeded(&mut self, now: Now, id: i32, (sent_at, wait): (Instant, Duration), brought: bool) {
-        let waited = now.instant.saturating_duration_since(sent_at);
+    fn fetch_succeeded(&mut self, now: Now, id: i32, (sent_at, wait): (Time, Duration), brought: bool) {
+        let waited = now.time.duration_since(sent_at);
         let is_hasty = !brought && waited < wait / 2;
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         broker.trouble.is_over();
@@ -271,7 +272,7 @@ impl ReaderMachine {
             || *error.kind() == ErrorKind::Closed
             || error.code() == Some(ErrorCode::UnknownServerError);
         let grace = if passes { self.config.unknown_topic_grace } else { Duration::ZERO };
-        if broker.trouble.lasts(now.instant, now.instant, grace, Gravity::of(passes)) {
+        if broker.trouble.lasts(now.time, now.time, grace, Gravity::of(passes)) {
             let error = match &error.context().broker {
                 Some(_) => error,
                 None => error.on(Str::from(format!("{id}"))),

@@ -6,9 +6,10 @@
 use super::cursor::{CursorId, Retry};
 use super::promptness::Promptness;
 use super::session::{Asked, Heading, Session};
+use crate::machine::Time;
 use crate::trouble::Trouble;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(super) struct Broker {
@@ -28,7 +29,7 @@ pub(super) struct Broker {
     pub(super) main: Option<MainFlight>,
     pub(super) aside: Option<AsideFlight>,
     /// Until then the main fetch should be back, and with it all are together again: nothing more goes aside.
-    pub(super) gathers: Option<Instant>,
+    pub(super) gathers: Option<Time>,
     pub(super) retry: Retry,
     /// Answers in a row that brought nothing although there was time to wait.
     pub(super) hasty: u32,
@@ -45,7 +46,7 @@ pub(super) struct Broker {
 #[derive(Debug)]
 pub(super) struct MainFlight {
     pub(super) heading: Heading,
-    pub(super) sent_at: Instant,
+    pub(super) sent_at: Time,
     /// How long the broker may wait.
     pub(super) wait: Duration,
     /// No partition in it was known to have records, so it may be parked.
@@ -57,7 +58,7 @@ pub(super) struct MainFlight {
 /// A fetch under way beside it.
 #[derive(Debug)]
 pub(super) struct AsideFlight {
-    pub(super) sent_at: Instant,
+    pub(super) sent_at: Time,
     /// How long the broker may wait.
     pub(super) wait: Duration,
     pub(super) asked: BTreeMap<CursorId, Asked>,

@@ -6,11 +6,11 @@ use super::config::{Isolation, Reset};
 use super::delivery::Chunk;
 use super::fetched::Watermarks;
 use super::machine::Item;
+use crate::machine::Time;
 use crate::snapshot::TopicPartition;
 use crate::trouble::Trouble;
 use kafka_proto::Str;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// Numbers are never used again, so that an answer meant for an earlier assignment finds nobody.
 pub(super) type CursorId = u64;
@@ -111,13 +111,13 @@ pub(super) enum Question {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Replica {
     pub(super) id: i32,
-    pub(super) until: Instant,
+    pub(super) until: Time,
 }
 
 /// A wait before something is tried again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
-    pub(super) at: Option<Instant>,
+    pub(super) at: Option<Time>,
     /// Failures in a row.
     pub(super) attempts: u32,
 }

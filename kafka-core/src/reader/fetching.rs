@@ -117,7 +117,7 @@ impl ReaderMachine {
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
         request.max_wait_ms = millis(wait);
         request.max_bytes = max_bytes(bytes, session.members.len());
-        broker.main = Some(MainFlight { heading, sent_at: now.instant, wait, may_park, reserved: bytes });
+        broker.main = Some(MainFlight { heading, sent_at: now.time, wait, may_park, reserved: bytes });
         request
     }
 
@@ -156,7 +156,7 @@ impl ReaderMachine {
         let mut request = FetchRequest { session_id: 0, session_epoch: -1, ..Default::default() };
         let Some(broker) = self.brokers.get(&id) else { return request };
         let until = broker.main.as_ref().map(|main| main.sent_at + main.wait);
-        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now.instant));
+        let left = until.map_or(Duration::ZERO, |until| until.duration_since(now.time));
         // A main fetch that is overdue must not make this one a spin, nor one that waits long make others wait behind it.
         let most = broker.main.as_ref().map_or(Duration::MAX, |main| main.wait).min(self.config.max_wait);
         let wait = if left < most / 8 { self.config.max_wait } else { (left - most / 32).min(most) };
@@ -179,7 +179,7 @@ impl ReaderMachine {
             self.update(*id);
         }
         if let Some(broker) = self.brokers.get_mut(&id) {
-            broker.aside = Some(AsideFlight { sent_at: now.instant, wait, asked, reserved: bytes });
+            broker.aside = Some(AsideFlight { sent_at: now.time, wait, asked, reserved: bytes });
         }
         request
     }

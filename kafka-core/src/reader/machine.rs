@@ -21,6 +21,7 @@ use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{Hint, LaneKey, MachineId, Now};
 use crate::snapshot::{Topic, TopicPartition};
 use crate::trace::Traces;
@@ -28,7 +29,7 @@ use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many empty answers in a row make a quiet broker: by default it waits for some seconds by then.
 const QUIET_ANSWERS: u32 = 4;
@@ -115,7 +116,7 @@ pub struct ReaderMachine {
     /// What was asked, by tag.
     pub(super) asks: BTreeMap<u64, BTreeSet<CursorId>>,
     pub(super) last_tag: u64,
-    pub(super) timers: BTreeSet<(Instant, Timer)>,
+    pub(super) timers: BTreeSet<(Time, Timer)>,
     pub(super) hints: VecDeque<Hint>,
     /// Brokers whose fetch session is over, and the request that tells them so.
     pub(super) ended: VecDeque<(i32, FetchRequest)>,

@@ -220,7 +220,7 @@ impl ReaderMachine {
             cursor.unvalidated = false;
             if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {
                 cursor.stage = Stage::Validating;
-                self.timers.insert((now.instant, Timer::Ask));
+                self.timers.insert((now.time, Timer::Ask));
             }
             self.update(id);
         }

@@ -177,7 +177,7 @@ impl ReaderMachine {
             self.struggle(now, id, error);
             return true;
         }
-        let until = now.instant + REPLICA_LEASE;
+        let until = now.time + REPLICA_LEASE;
         cursor.replica = Some(Replica { id: replica, until });
         self.timers.insert((until, Timer::Replica(id)));
         self.update(id);

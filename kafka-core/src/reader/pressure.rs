@@ -13,8 +13,9 @@ use super::fetching::since;
 use super::machine::{Item, ReaderMachine, Timer};
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::trace::Told;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Less is not worth asking for.
 const LEAST: usize = 1024;
@@ -22,7 +23,7 @@ const LEAST: usize = 1024;
 /// The application keeps so much that fetches find no room.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    since: Option<Instant>,
+    since: Option<Time>,
     /// The application was told.
     told: bool,
 }
@@ -60,7 +61,7 @@ impl ReaderMachine {
     /// and a timer tries again.
     fn reserve_under_pressure(&mut self, now: Now, least: usize) -> Option<Reservation> {
         if self.shed() {
-            self.timers.insert((now.instant, Timer::Budget));
+            self.timers.insert((now.time, Timer::Budget));
         } else if self.may_overdraw() {
             self.tell_what_is_kept(now);
             return Some(self.budget.overdraw(least));
@@ -102,8 +103,8 @@ impl ReaderMachine {
         if kept < limit / 2 {
             return;
         }
-        let since = *self.pressure.since.get_or_insert(now.instant);
-        let lasted = now.instant.saturating_duration_since(since);
+        let since = *self.pressure.since.get_or_insert(now.time);
+        let lasted = now.time.duration_since(since);
         if lasted >= self.config.unknown_topic_grace && !std::mem::replace(&mut self.pressure.told, true) {
             let lasted = Duration::from_secs(lasted.as_secs());
             let error = Error::new(ErrorKind::BufferKept { kept, limit, lasted });

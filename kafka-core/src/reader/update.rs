@@ -5,12 +5,13 @@ use super::cursor::{CursorId, Stage};
 use super::machine::{Item, ReaderMachine, Timer};
 use super::session::{Asked, last_fetch};
 use crate::error::Error;
+use crate::machine::Time;
 use crate::machine::{Hint, Lane, LaneKey, Now};
 use crate::trouble::Gravity;
 use kafka_proto::Str;
 use kafka_proto::error_code::ErrorCode;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl ReaderMachine {
     /// The brokers and lanes for which [`poll_fetch`](Self::poll_fetch) would give a request.
@@ -20,13 +21,13 @@ impl ReaderMachine {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some((_, timer)) = self.pop_due(now.instant) {
+        while let Some((_, timer)) = self.pop_due(now.time) {
             match timer {
                 Timer::Ask => {}
                 Timer::Broker(id) => {
@@ -53,7 +54,7 @@ impl ReaderMachine {
         }
     }
 
-    fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
+    fn pop_due(&mut self, now: Time) -> Option<(Time, Timer)> {
         self.timers.first().filter(|(at, _)| *at <= now)?;
         self.timers.pop_first()
     }
@@ -225,7 +226,7 @@ impl ReaderMachine {
 
     fn wait(&mut self, now: Now, id: CursorId, delay: Duration) {
         self.clear_retry(id);
-        let at = now.instant + delay;
+        let at = now.time + delay;
         if let Some(cursor) = self.cursor_mut(id) {
             cursor.retry.at = Some(at);
             cursor.retry.attempts = cursor.retry.attempts.saturating_add(1);
@@ -253,7 +254,7 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let attempts = broker.retry.attempts;
         let delay = self.random.backoff(attempts, self.config.backoff_min, self.config.backoff_max);
-        let at = now.instant + delay;
+        let at = now.time + delay;
         if let Some(old) = broker.retry.at.replace(at) {
             self.timers.remove(&(old, Timer::Broker(id)));
         }
@@ -285,7 +286,7 @@ impl ReaderMachine {
         let grace = self.config.unknown_topic_grace;
         let Some(cursor) = self.cursor_mut(id) else { return };
         let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
-        if cursor.trouble.lasts(now.instant, now.instant, grace, Gravity::of(!is_unknown)) {
+        if cursor.trouble.lasts(now.time, now.time, grace, Gravity::of(!is_unknown)) {
             let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(if is_unknown { Item::Error(error) } else { Item::Notice(error) });
         }

@@ -3,12 +3,12 @@
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::Error;
 use crate::group::CommitOffset;
+use crate::machine::Time;
 use crate::machine::{Command, Cx, OpId};
 use crate::reader::{Item, Start};
 use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// Takes the next item.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct HighWatermark(pub(crate) TopicPartition);
 pub(crate) struct Commit {
     pub(crate) assignment: u32,
     pub(crate) offsets: Vec<CommitOffset>,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Time,
 }
 
 /// There is a first mark since the last commit.

@@ -11,13 +11,14 @@
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
+use crate::machine::Time;
 use crate::machine::{Cx, OpId, Out};
 use crate::snapshot::TopicPartition;
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Uuid;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// They are numbered from 1.
 const NO_ASSIGNMENT: u32 = 0;
@@ -168,7 +169,7 @@ impl Marks {
 impl Reading {
     /// There is a first mark since the last commit.
     pub(super) fn marked(&mut self, cx: &Cx<'_>) {
-        self.marks_due = Some(cx.now.instant + self.marks.interval);
+        self.marks_due = Some(cx.now.time + self.marks.interval);
     }
 
     /// Commits what the application has handled. The outcome is not waited for.
@@ -176,7 +177,7 @@ impl Reading {
         self.marks_due = None;
         let Some((assignment, offsets)) = self.marks.take() else { return };
         let Subscription::Group(config, ..) = &self.subscription else { return };
-        let deadline = cx.now.instant + config.commit_timeout;
+        let deadline = cx.now.time + config.commit_timeout;
         let Some(member) = &mut self.member else { return };
         let commit = member.commit(cx.now, assignment, offsets.clone(), deadline, cx.cluster);
         self.marks.sent(commit, assignment, offsets);
@@ -197,7 +198,7 @@ impl Reading {
         cx: &mut Cx<'_>,
         assignment: u32,
         offsets: Vec<CommitOffset>,
-        deadline: Instant,
+        deadline: Time,
     ) -> Result<OpId, Error> {
         let Some(member) = &mut self.member else {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
@@ -234,7 +235,7 @@ impl Reading {
         let Some(is_to_be_set) = self.marks.ended(commit, is_done) else { return };
         if is_to_be_set {
             let wait = self.marks.interval.max(self.retry_backoff_max);
-            self.marks_due = Some(cx.now.instant + wait);
+            self.marks_due = Some(cx.now.time + wait);
         }
         match result {
             Ok(()) => self.marks_refused(None),

@@ -23,6 +23,7 @@ use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, AssignorCall, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::machine::Time;
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineId,
     MachineInput, Now, OpId, Out, Stuck, Target, Work,
@@ -35,7 +36,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use topics::Topics;
 
 /// What a reader reads.
@@ -85,7 +86,7 @@ pub(crate) enum ReaderItem {
         /// The number of the assignment.
         assignment: u32,
         /// By then they are lost.
-        deadline: Instant,
+        deadline: Time,
     },
     /// All partitions were lost.
     Lost {
@@ -151,7 +152,7 @@ pub(crate) struct Reading {
     urgent: Arc<AtomicBool>,
     marks: Arc<Marks>,
     /// When what is marked is committed.
-    marks_due: Option<Instant>,
+    marks_due: Option<Time>,
     /// The application was told that its marks are refused.
     told_refusal: bool,
     /// Commits that somebody waits for, by the membership's number.
@@ -190,7 +191,7 @@ impl Reading {
             fetcher: ReaderMachine::new(id, spec.config, budget, random.next()),
             member: None,
             subscription: spec.subscription.clone(),
-            topics: Topics::new(now.instant),
+            topics: Topics::new(now.time),
             items: VecDeque::new(),
             urgent,
             marks,
@@ -354,7 +355,7 @@ impl Reading {
             (Tag::Fetcher(_), member) => {
                 self.fetcher.handle_answer(cx.now, cx.cluster, answer);
                 if let Some(member) = member.as_mut().filter(|_| self.fetcher.is_quiet()) {
-                    member.beat_early(cx.now.instant);
+                    member.beat_early(cx.now.time);
                 }
             }
         }
@@ -371,7 +372,7 @@ impl Reading {
     }
 
     fn timeout(&mut self, cx: &Cx<'_>) {
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now.instant);
+        let is_due = |at: Option<Time>| at.is_some_and(|at| at <= cx.now.time);
         if is_due(self.fetcher.poll_timeout()) {
             self.fetcher.handle_timeout(cx.now);
         }
@@ -425,7 +426,7 @@ impl Machine for Reading {
         self.outs.pop_front()
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self) -> Option<Time> {
         let member = self.member.as_ref().and_then(Membership::poll_timeout);
         [self.fetcher.poll_timeout(), member, self.marks_due].into_iter().flatten().min()
     }
@@ -461,7 +462,7 @@ impl Machine for Reading {
         true
     }
 
-    fn stuck(&self, _: Instant) -> Stuck {
+    fn stuck(&self, _: Time) -> Stuck {
         Stuck {
             found: self.fetcher.stuck().chain(self.fetcher.over_budget()).collect(),
             lanes: self.fetcher.lanes().iter().copied().collect(),

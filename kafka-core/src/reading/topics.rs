@@ -2,13 +2,13 @@
 
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::Error;
+use crate::machine::Time;
 use crate::machine::{Cx, Out};
 use crate::reader::Start;
 use crate::snapshot::{TopicPartition, TopicState};
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::Str;
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Topics {
@@ -19,15 +19,15 @@ pub(super) struct Topics {
     assigned: usize,
     /// Topics of which the application was told that they cannot be had, or (`true`) cannot for the moment, which lasts.
     told: BTreeSet<(Str, bool)>,
-    begun: Instant,
+    begun: Time,
     /// No broker tells of them.
     cut_off: Trouble,
     /// Since when none has, as far as was heard.
-    silent_since: Option<Instant>,
+    silent_since: Option<Time>,
 }
 
 impl Topics {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Time) -> Self {
         Self {
             wanted: Vec::new(),
             grows: true,
@@ -122,7 +122,7 @@ impl Reading {
 
     /// A broker that could have told of topics failed. A reader that waits for one is told if that lasts; a member of a group
     /// waits for its coordinator first.
-    pub(super) fn no_metadata(&mut self, cx: &Cx<'_>, since: Instant, error: &Error) {
+    pub(super) fn no_metadata(&mut self, cx: &Cx<'_>, since: Time, error: &Error) {
         if self.topics.silent_since.replace(since) != Some(since) {
             self.topics.cut_off.is_over();
         }
@@ -133,7 +133,7 @@ impl Reading {
         let Some(topic) = unknown.cloned() else { return };
         let (since, grace) = (since.max(self.topics.begun), self.fetcher.grace());
         let passes = error.is_retriable();
-        if self.topics.cut_off.lasts(cx.now.instant, since, grace, Gravity::of(passes)) {
+        if self.topics.cut_off.lasts(cx.now.time, since, grace, Gravity::of(passes)) {
             let error = error.clone().topic(&topic);
             self.push_item(if passes { ReaderItem::Notice(error) } else { ReaderItem::Error(error) });
         }

@@ -9,6 +9,7 @@ use super::wait::{TopicWait, alarm, call};
 use crate::client::{CallSpec, no_code};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Target;
+use crate::machine::Time;
 use crate::reader::Start;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
@@ -18,7 +19,7 @@ use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsReque
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,13 +154,13 @@ impl<R> Client<R> {
         api: ApiKey,
         request: impl Fn(&BTreeSet<Str>) -> RequestKind,
         mut decided: impl FnMut(&Str, &Result<Uuid>),
-        deadline: Instant,
+        deadline: Time,
     ) -> Result<Vec<(Str, Result<()>)>> {
-        let begun = self.handle.now().instant;
+        let begun = self.handle.now().time;
         let mut open: BTreeSet<Str> = names.iter().cloned().collect();
         let mut results: BTreeMap<Str, Result<()>> = BTreeMap::new();
         for attempt in 0.. {
-            let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
+            let timeout = Some(deadline.duration_since(self.handle.now().time));
             let (target, code) = (Target::Controller, no_code as fn(&ResponseKind) -> ErrorCode);
             let spec = CallSpec { target, request: request(&open), timeout, code };
             let response = match call(self.handle.shared(), spec).await {
@@ -187,14 +188,14 @@ impl<R> Client<R> {
             }
             results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).topic(&name)))));
             let wait = self.handle.with(|state| state.core.backoff(attempt));
-            let at = self.handle.now().instant + wait;
+            let at = self.handle.now().time + wait;
             if open.is_empty() || at >= deadline {
                 break;
             }
             self.handle.with(|state| state.core.refresh_metadata());
             alarm(self.handle.shared(), at).await;
         }
-        let after = self.handle.now().instant.saturating_duration_since(begun);
+        let after = self.handle.now().time.duration_since(begun);
         for name in open {
             let last = results.get(&name).and_then(|result| result.as_ref().err()).cloned();
             let late = Error::new(ErrorKind::TimedOut { after, last }).api(api).topic(&name);
@@ -237,7 +238,7 @@ impl<R> Client<R> {
         };
         let (deadline, mut last, mut attempt) = (self.deadline(), None, 0);
         loop {
-            let now = self.handle.now().instant;
+            let now = self.handle.now().time;
             if now >= deadline {
                 let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
                 return Err(error.api(ApiKey::ListOffsets).partition(&topic, partition));
@@ -251,7 +252,7 @@ impl<R> Client<R> {
             self.handle.with(|state| state.core.refresh_metadata());
             let backoff = self.handle.with(|state| state.core.backoff(attempt));
             attempt += 1;
-            let again = (self.handle.now().instant + backoff).min(deadline);
+            let again = (self.handle.now().time + backoff).min(deadline);
             alarm(self.handle.shared(), again).await;
         }
     }
@@ -262,7 +263,7 @@ impl<R> Client<R> {
         topic: &Str,
         partition: i32,
         timestamp: i64,
-        deadline: Instant,
+        deadline: Time,
     ) -> Result<Option<i64>> {
         let snapshot = TopicWait::new(self.handle.shared(), topic, deadline).await?;
         let place = usize::try_from(partition).ok().and_then(|p| snapshot.partitions.get(p));
@@ -284,7 +285,7 @@ impl<R> Client<R> {
         let topics =
             vec![ListOffsetsTopic { name: topic.clone(), partitions: vec![asked], ..Default::default() }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
-        let timeout = Some(deadline.saturating_duration_since(self.handle.now().instant));
+        let timeout = Some(deadline.duration_since(self.handle.now().time));
         let spec = CallSpec { target: Target::node(leader), request: request.into(), timeout, code: no_code };
         let response = call(self.handle.shared(), spec).await?;
         let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
@@ -307,8 +308,8 @@ impl<R> Client<R> {
     }
 
     /// When a call that begins now ends.
-    fn deadline(&self) -> Instant {
-        self.handle.now().instant + self.call_timeout()
+    fn deadline(&self) -> Time {
+        self.handle.now().time + self.call_timeout()
     }
 
     fn call_timeout(&self) -> Duration {

@@ -75,7 +75,7 @@ impl<R> Client<R> {
     /// Dropping it changes nothing.
     pub async fn topic(&self, name: impl Into<Str>) -> Result<Arc<Topic>> {
         let timeout = self.handle.with(|state| state.core.config().call_timeout);
-        let deadline = self.handle.now().instant + timeout;
+        let deadline = self.handle.now().time + timeout;
         TopicWait::new(self.handle.shared(), &name.into(), deadline).await
     }
 

@@ -7,6 +7,7 @@ use crate::client::{Action, Input, Key};
 use crate::error::ConnectionError;
 use crate::link::{ConnId, LinkConfig, Unanswered, link};
 use crate::machine::MachineId;
+use crate::machine::Time;
 use kafka_proto::Str;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -57,15 +58,10 @@ impl Drop for EndOfDriver {
     }
 }
 
-async fn sleep<R: Runtime>(
-    runtime: &R,
-    shared: &Shared,
-    budget: &DriverWaker,
-    armed: Option<Instant>,
-) -> Woken {
+async fn sleep<R: Runtime>(runtime: &R, shared: &Shared, budget: &DriverWaker, armed: Option<Time>) -> Woken {
     let timer = async {
         match armed {
-            Some(at) => runtime.sleep_until(at).await,
+            Some(at) => runtime.sleep_until(shared.instant(at)).await,
             None => std::future::pending().await,
         }
     };
@@ -86,6 +82,7 @@ async fn sleep<R: Runtime>(
 fn carry_out<R: Runtime>(runtime: &R, shared: &Arc<Shared>, action: Action) {
     match action {
         Action::Connect { conn, host, port, deadline, link } => {
+            let deadline = shared.instant(deadline);
             let attempt = Attempt { conn, host, port, deadline, link };
             runtime.spawn(connection(runtime.clone(), shared.clone(), attempt));
         }
@@ -161,7 +158,7 @@ async fn connect<R: Runtime>(runtime: &R, attempt: &Attempt) -> Result<R::Stream
     let mut failed = ConnectionError::Resolve("none".into());
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for (tried, address) in (0..).zip(interleave(addresses)) {
-        let now = runtime.now().instant;
+        let now = runtime.now();
         let part = attempt.deadline.saturating_duration_since(now) / (count - tried).max(1);
         match runtime.connect(address, now + part).await {
             Ok(stream) => return Ok(stream),

@@ -6,6 +6,7 @@ use crate::client::Input;
 use crate::client::config::ClientConfig;
 use crate::interleavings::{explore, poll_once};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::writer::{Outcome, Tickets};
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, Ordering};
@@ -14,22 +15,21 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
 struct World {
     shared: Arc<Shared>,
-    start: Instant,
+    start: Time,
     clock: Arc<AtomicU64>,
 }
 
-#[allow(clippy::disallowed_methods)] // any instant will do to count from
 fn world() -> World {
-    let (start, clock) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let (start, clock) = (Time::START, Arc::new(AtomicU64::new(0)));
     let ms = clock.clone();
-    let now = move || Now { instant: start + MS * ms.load(Ordering::SeqCst) as u32, wall_ms: 0 };
-    World { shared: Shared::new(ClientConfig::default(), now, || 0), start, clock }
+    let now = move || start + MS * ms.load(Ordering::SeqCst) as u32;
+    World { shared: Shared::new(ClientConfig::default(), super::system::now(), now, || 0), start, clock }
 }
 
 impl World {

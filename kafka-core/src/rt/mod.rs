@@ -16,6 +16,7 @@ mod reader;
 mod runtime;
 mod shared;
 mod streams;
+mod system;
 mod wait;
 mod waits;
 mod writer;

@@ -17,7 +17,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::time::Instant;
 
 /// Reads messages: of partitions it was told, or of those that its group gives it.
 ///
@@ -208,7 +209,7 @@ impl Reader {
                 ReaderItem::Assigned { partitions, .. } => Event::Assigned(partitions),
                 ReaderItem::Revoking { assignment, deadline } => {
                     self.revoking = Some(assignment);
-                    Event::Revoking(Revoking { deadline })
+                    Event::Revoking(Revoking { deadline: self.handle.instant(deadline) })
                 }
                 ReaderItem::Lost { error, .. } => Event::Lost(error),
                 ReaderItem::Error(error) => return Poll::Ready(Err(error)),
@@ -336,7 +337,7 @@ impl Reader {
 
     async fn commit_offsets(&self, assignment: u32, offsets: Vec<CommitOffset>) -> Result<()> {
         let now = self.handle.now();
-        let deadline = now.instant + self.commit_timeout;
+        let deadline = now.time + self.commit_timeout;
         let commit = reading::Commit { assignment, offsets, deadline };
         let commit = self.handle.command(self.id, commit).ok_or_else(closed)??;
         Ticketed::new(self.handle.shared(), commit).await

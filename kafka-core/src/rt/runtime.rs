@@ -1,14 +1,12 @@
 //! What an adapter supplies: sockets, timers, tasks, a place for heavy work. No protocol.
 
 use super::conn::{Inbound, Outbound};
+use super::system;
 use crate::error::{ConnectionError, Error};
-use crate::link::SOFTWARE;
-use crate::machine::Now;
 use kafka_proto::Str;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -24,21 +22,23 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn current() -> Result<Self, Error>;
 
     /// A number that differs from client to client.
-    fn seed(&self) -> u64;
+    fn seed(&self) -> u64 {
+        system::seed()
+    }
 
     /// The program's name, by which brokers know its clients unless they are given another one.
     fn program(&self) -> Str {
-        let path = std::env::args_os().next().map(PathBuf::from);
-        let name = path.as_deref().and_then(Path::file_stem).map(|name| name.to_string_lossy());
-        name.filter(|name| !name.is_empty()).map_or(Str::from_static(SOFTWARE), |name| Str::from(&*name))
+        system::program()
     }
 
-    /// Both clocks.
-    fn now(&self) -> Now;
+    /// The monotonic clock.
+    fn now(&self) -> Instant {
+        system::now()
+    }
 
-    /// The wall clock alone, which a record's timestamp needs: [`Now::wall_ms`].
+    /// The wall clock, in ms since 1970, which a record's timestamp needs.
     fn wall_ms(&self) -> i64 {
-        self.now().wall_ms
+        system::wall_ms()
     }
 
     /// Runs a task to its end, detached.

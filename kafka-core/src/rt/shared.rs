@@ -15,8 +15,8 @@ use crate::client::config::ClientConfig;
 use crate::client::{Client, Event, Input, Key};
 use crate::error::Error;
 use crate::link::ConnId;
-use crate::machine::Now;
 use crate::machine::{Command, MachineId};
+use crate::machine::{Now, Time};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::trace::Trace;
@@ -25,12 +25,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Longer than any program runs, and within the reach of every clock.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(crate) struct Shared {
     state: Mutex<State>,
-    clock: Box<dyn Fn() -> Now + Send + Sync>,
+    clock: Box<dyn Fn() -> Time + Send + Sync>,
     wall_clock: Box<dyn Fn() -> i64 + Send + Sync>,
+    start: Instant,
     handles: AtomicUsize,
 }
 
@@ -40,7 +44,7 @@ pub(crate) struct State {
     /// The driver has a new order, or a nearer deadline.
     driver: Slot,
     /// The deadline the driver sleeps for.
-    armed: Option<Instant>,
+    armed: Option<Time>,
     waits: Waits,
     /// Connections that are told to end.
     ending: BTreeSet<ConnId>,
@@ -59,7 +63,8 @@ struct Slot {
 impl Shared {
     pub(crate) fn new(
         config: ClientConfig,
-        clock: impl Fn() -> Now + Send + Sync + 'static,
+        start: Instant,
+        clock: impl Fn() -> Time + Send + Sync + 'static,
         wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Arc<Self> {
         let state = State {
@@ -74,6 +79,7 @@ impl Shared {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            start,
             clock: Box::new(clock),
             wall_clock: Box::new(wall_clock),
             handles: AtomicUsize::new(0),
@@ -81,7 +87,16 @@ impl Shared {
     }
 
     pub(crate) fn now(&self) -> Now {
+        Now { time: self.time(), wall_ms: (self.wall_clock)() }
+    }
+
+    pub(crate) fn time(&self) -> Time {
         (self.clock)()
+    }
+
+    /// The moment as the runtime counts it; what is beyond its time is far away.
+    pub(crate) fn instant(&self, at: Time) -> Instant {
+        self.start + at.since_start().min(FAR)
     }
 
     pub(crate) fn input(&self, input: Input) {
@@ -137,7 +152,7 @@ impl Shared {
 /// The clocks as they are at each look.
 impl Clock for &Shared {
     fn now(self) -> Now {
-        (self.clock)()
+        Shared::now(self)
     }
 
     fn wall_ms(self) -> i64 {
@@ -279,7 +294,7 @@ impl State {
     // ---- the driver ----
 
     /// The driver is about to sleep: until when, unless there is something to do first.
-    pub(crate) fn arm(&mut self) -> Option<Instant> {
+    pub(crate) fn arm(&mut self) -> Option<Time> {
         self.armed = self.core.poll_timeout();
         self.armed
     }

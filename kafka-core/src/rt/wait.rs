@@ -5,6 +5,7 @@ use super::waits::Place;
 use crate::client::config::LONGEST;
 use crate::client::{CallSpec, Key, Outcome, Rung};
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
 use crate::snapshot::Topic;
 use crate::snapshot::TopicState;
@@ -15,7 +16,7 @@ use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Makes a call and waits for its result.
 pub(crate) async fn call(shared: &Arc<Shared>, spec: CallSpec) -> Result<ResponseKind, Error> {
@@ -92,22 +93,18 @@ impl<T: Outcome> Drop for Ticketed<T> {
 /// Waits until the client's clock has reached a time, or the client is closed.
 pub(crate) type Alarm = Ticketed<Rung>;
 
-pub(crate) fn alarm(shared: &Arc<Shared>, at: Instant) -> Alarm {
+pub(crate) fn alarm(shared: &Arc<Shared>, at: Time) -> Alarm {
     let id = shared.with(|state| state.core.set_alarm(at));
     Ticketed::new(shared, id)
 }
 
 /// So long from now; a time beyond all clocks counts as a long one.
-pub(crate) fn after(now: Now, time: Duration) -> Instant {
-    now.instant + time.min(LONGEST)
+pub(crate) fn after(now: Now, time: Duration) -> Time {
+    now.time + time.min(LONGEST)
 }
 
 /// The future's output, or `None` when the deadline comes first.
-pub(crate) async fn until<T>(
-    shared: &Arc<Shared>,
-    at: Instant,
-    future: impl Future<Output = T>,
-) -> Option<T> {
+pub(crate) async fn until<T>(shared: &Arc<Shared>, at: Time, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut alarm = pin!(alarm(shared, at));
     poll_fn(|cx| {
@@ -123,20 +120,20 @@ pub(crate) async fn until<T>(
 pub(crate) struct TopicWait<'a> {
     shared: &'a Arc<Shared>,
     topic: Str,
-    begun: Instant,
-    deadline: Instant,
+    begun: Time,
+    deadline: Time,
     alarm: Option<Alarm>,
     place: Place,
 }
 
 impl<'a> TopicWait<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, topic: &Str, deadline: Instant) -> Self {
+    pub(crate) fn new(shared: &'a Arc<Shared>, topic: &Str, deadline: Time) -> Self {
         let now = shared.now();
         let place = shared.with(|state| {
             state.core.want_topic(now, topic);
             state.new_place()
         });
-        Self { shared, topic: topic.clone(), begun: now.instant, deadline, alarm: None, place }
+        Self { shared, topic: topic.clone(), begun: now.time, deadline, alarm: None, place }
     }
 
     fn look(&self, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
@@ -174,7 +171,7 @@ impl Future for TopicWait<'_> {
                     let core = &state.core;
                     core.topic_trouble(&self.topic).or_else(|| core.last_trouble())
                 });
-                let after = self.deadline.saturating_duration_since(self.begun);
+                let after = self.deadline.duration_since(self.begun);
                 let error = Error::new(ErrorKind::TimedOut { after, last });
                 Poll::Ready(Err(error.api(kafka_proto::ApiKey::Metadata).topic(&self.topic)))
             }

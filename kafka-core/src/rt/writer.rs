@@ -5,6 +5,7 @@ use super::streams::WriterSink;
 use super::wait::{TopicWait, after, alarm, ended, until};
 use crate::error::{Error, ErrorKind};
 use crate::machine::MachineId;
+use crate::machine::Time;
 use crate::message::Message;
 use crate::snapshot::TopicState;
 use crate::writer::{
@@ -19,7 +20,7 @@ use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
 ///
@@ -371,12 +372,12 @@ impl Inner {
             if is_over || self.accumulator.is_closed() {
                 return Err(SendError::not_written(Error::new(ErrorKind::Closed)));
             }
-            let until = *until.get_or_insert(now.instant + grace);
-            if now.instant >= until {
+            let until = *until.get_or_insert(now.time + grace);
+            if now.time >= until {
                 return Err(refused);
             }
             attempt += 1;
-            alarm(self.handle.shared(), until.min(now.instant + wait)).await;
+            alarm(self.handle.shared(), until.min(now.time + wait)).await;
         }
     }
 
@@ -480,13 +481,13 @@ impl Inner {
 /// Since when a message waits, if it does: metadata, room and the answer share one delivery timeout.
 #[derive(Default)]
 struct Patience {
-    since: Option<Instant>,
+    since: Option<Time>,
 }
 
 impl Patience {
     /// The message has to wait: from now on, or since it had to for the first time.
-    fn begin(&mut self, inner: &Inner) -> Instant {
-        *self.since.get_or_insert_with(|| inner.handle.now().instant)
+    fn begin(&mut self, inner: &Inner) -> Time {
+        *self.since.get_or_insert_with(|| inner.handle.now().time)
     }
 }
 

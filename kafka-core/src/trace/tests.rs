@@ -8,6 +8,7 @@ use crate::client::{Action, Client, Input};
 use crate::error::ErrorKind;
 use crate::link::{Answered, ConnId};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::snapshot::Partition;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
@@ -15,14 +16,12 @@ use kafka_proto::messages::metadata::MetadataResponse;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber, subscriber};
 
-#[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
-fn epoch() -> Instant {
-    Instant::now()
+fn epoch() -> Time {
+    Time::START
 }
 
 /// Keeps what it is told.
@@ -191,14 +190,14 @@ fn connecting(client: &mut Client) -> ConnId {
 fn the_client_tells_of_its_connections() {
     let bootstrap = vec![Address { host: "b".into(), port: 9092 }];
     let mut client = Client::new(ClientConfig { bootstrap, ..ClientConfig::default() });
-    let mut now = Now { instant: epoch(), wall_ms: 0 };
+    let mut now = Now { time: epoch(), wall_ms: 0 };
     let told = told_by(|| {
         client.want_topic(now, &"orders".into());
         let conn = connecting(&mut client);
         let refused = Input::Closed { conn, error: ConnectionError::Refused, unanswered: Vec::new() };
         client.handle_input(now, refused);
 
-        now.instant += Duration::from_secs(2);
+        now.time += Duration::from_secs(2);
         client.handle_input(now, Input::Timeout);
         let conn = connecting(&mut client);
         client.handle_input(now, Input::Connected { conn, versions: versions() });

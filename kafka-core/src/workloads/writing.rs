@@ -3,13 +3,13 @@
 use super::{messages, sound, topic};
 use crate::link::Produce;
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::snapshot::{Partition, Topic};
 use crate::writer::{Accumulator, Batch, ProduceBatch, Slot, TopicSlots, WriterConfig, produce_request};
 use kafka_proto::records::ProducerStamp;
 use kafka_proto::{RequestKind, Uuid, frame};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Partitions of the topic, each with a batch in the request.
 pub(super) const PARTITIONS: usize = 10;
@@ -23,7 +23,6 @@ struct Rig {
 }
 
 impl Rig {
-    #[expect(clippy::disallowed_methods, reason = "a point in time to begin with; it stands still")]
     fn new() -> Self {
         let accumulator = Accumulator::new(WriterConfig::default());
         let partition = Partition {
@@ -40,7 +39,7 @@ impl Rig {
             partitions: vec![partition; PARTITIONS],
         };
         let slots = accumulator.update_topic(&topic, true, 1, |partition| partition as usize);
-        Self { accumulator, slots, now: Now { instant: Instant::now(), wall_ms: super::TIME } }
+        Self { accumulator, slots, now: Now { time: Time::START, wall_ms: super::TIME } }
     }
 
     fn append(&self, slot: &Slot, message: &crate::message::Message) {

@@ -10,6 +10,7 @@ use super::memory::{Charge, Memory};
 use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::message::Message;
 use crate::snapshot::Topic;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use kafka_proto::records::{BatchBuilder, ChunkPool};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a batch takes besides its records.
 const BATCH_OVERHEAD: usize = 61;
@@ -89,7 +90,7 @@ struct Open {
     builder: BatchBuilder,
     number: u64,
     /// When its oldest record was sent.
-    created: Instant,
+    created: Time,
     /// Its first record had waited for long to be taken: its delivery timeout is over long before that of newer ones.
     is_late: bool,
     tickets: Arc<Tickets>,
@@ -124,7 +125,7 @@ pub(crate) trait Clock: Copy {
     fn wall_ms(self) -> i64;
 
     /// Since when the record has waited to be taken, if it has.
-    fn waited_since(self) -> Option<Instant> {
+    fn waited_since(self) -> Option<Time> {
         None
     }
 }
@@ -133,7 +134,7 @@ pub(crate) trait Clock: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Waited<C> {
     pub(crate) clock: C,
-    pub(crate) since: Instant,
+    pub(crate) since: Time,
 }
 
 impl<C: Clock> Clock for Waited<C> {
@@ -145,7 +146,7 @@ impl<C: Clock> Clock for Waited<C> {
         self.clock.wall_ms()
     }
 
-    fn waited_since(self) -> Option<Instant> {
+    fn waited_since(self) -> Option<Time> {
         Some(self.since)
     }
 }
@@ -302,9 +303,9 @@ impl Accumulator {
         let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
         self.check_size(topic, len + BATCH_OVERHEAD)?;
         let builder = self.builder(queue.last_bytes);
-        let now = clock.now().instant;
+        let now = clock.now().time;
         let mut open = Open::new(slot, builder, queue.next_number, waited_since.unwrap_or(now));
-        open.is_late = now.saturating_duration_since(open.created) > self.slack();
+        open.is_late = now.duration_since(open.created) > self.slack();
         // Where nothing goes in no batch is kept either: an empty one must not linger.
         let delivery = open.append(timestamp, message, len, granted)?;
         queue.open = Some(open);
@@ -447,14 +448,14 @@ impl Slot {
     }
 
     /// When the oldest record that was not taken was sent. One that waited may be older than those before it.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    pub(crate) fn oldest(&self) -> Option<Time> {
         let queue = self.lock();
         let open = queue.open.as_ref().map(|o| o.created);
         queue.sealed.iter().map(|b| b.created).chain(open).min()
     }
 
     /// When the oldest record of the open batch was sent.
-    pub(crate) fn open_since(&self) -> Option<Instant> {
+    pub(crate) fn open_since(&self) -> Option<Time> {
         self.lock().open.as_ref().map(|o| o.created)
     }
 
@@ -477,14 +478,14 @@ impl std::ops::Deref for Placed {
 }
 
 impl Open {
-    fn new(slot: &Slot, builder: BatchBuilder, number: u64, created: Instant) -> Self {
+    fn new(slot: &Slot, builder: BatchBuilder, number: u64, created: Time) -> Self {
         let tickets = Arc::new(Tickets::new(slot.partition));
         let charged = Charge { partition: slot.index, bytes: 0 };
         Self { builder, number, created, is_late: false, tickets, charged }
     }
 
     /// Whether a record, which may have waited since then, can share the batch's delivery timeout.
-    fn may_join(&self, waited_since: Option<Instant>, slack: Duration) -> bool {
+    fn may_join(&self, waited_since: Option<Time>, slack: Duration) -> bool {
         match waited_since {
             None => !self.is_late,
             Some(since) => since.max(self.created).duration_since(since.min(self.created)) <= slack,
@@ -492,7 +493,7 @@ impl Open {
     }
 
     /// A record of then joins; whether the batch is older by that.
-    fn age(&mut self, since: Instant) -> bool {
+    fn age(&mut self, since: Time) -> bool {
         let is_older = since < self.created;
         self.created = self.created.min(since);
         is_older

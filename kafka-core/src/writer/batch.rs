@@ -6,6 +6,7 @@
 
 use super::memory::Charge;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Str;
@@ -15,7 +16,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
 
 /// Where a record was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(crate) struct Batch {
     pub(crate) number: u64,
     /// How many numbers are its own, for the parts it may be split into.
     pub(crate) span: u64,
-    pub(crate) created: Instant,
+    pub(crate) created: Time,
     /// What of the writer's memory it holds.
     pub(crate) charged: Charge,
     pub(crate) tickets: Arc<Tickets>,
@@ -101,12 +101,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(
-        topic: Str,
-        open: (u64, Instant, Charge),
-        tickets: Arc<Tickets>,
-        body: BatchBody,
-    ) -> Self {
+    pub(crate) fn new(topic: Str, open: (u64, Time, Charge), tickets: Arc<Tickets>, body: BatchBody) -> Self {
         let (number, created, charged) = open;
         let partition = tickets.partition;
         Self {

@@ -2,18 +2,18 @@
 
 use super::partition::PartitionSender;
 use super::producer::{BrokerQueue, IdentityState, Producer};
-use std::time::Instant;
+use crate::machine::Time;
 
 impl Producer {
     /// What of the module's invariants does not hold, in words.
-    pub(crate) fn stuck(&self, now: Instant) -> impl Iterator<Item = String> {
+    pub(crate) fn stuck(&self, now: Time) -> impl Iterator<Item = String> {
         (0..self.partitions.len()).filter_map(move |index| {
             let why = self.stuck_partition(now, index)?;
             Some(format!("partition {}: {why}", self.partitions[index].slot.partition))
         })
     }
 
-    fn stuck_partition(&self, now: Instant, index: usize) -> Option<&'static str> {
+    fn stuck_partition(&self, now: Time, index: usize) -> Option<&'static str> {
         let partition = &self.partitions[index];
         if partition.backoff_until.is_some_and(|until| !self.backoffs.contains(&(until, index))) {
             return Some("nothing ends its backoff");

@@ -92,7 +92,7 @@ impl Producer {
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
                     self.identity_failures = 0;
                     (self.identity, self.trouble) = (IdentityState::Ready(Identity { id, epoch }), None);
-                    return self.reschedule_all(now.instant);
+                    return self.reschedule_all(now.time);
                 }
                 code => Error::broker(code).api(ApiKey::InitProducerId),
             },
@@ -104,7 +104,7 @@ impl Producer {
             let (min, max) = self.retry_backoff;
             let wait = self.random.backoff(self.identity_failures.min(10), min, max);
             self.identity_failures = self.identity_failures.saturating_add(1);
-            self.identity = IdentityState::Backoff(now.instant + wait);
+            self.identity = IdentityState::Backoff(now.time + wait);
             return;
         }
         self.without_identity(now, error);
@@ -116,7 +116,7 @@ impl Producer {
         let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
         let may_do_without = too_old || error.code().is_some_and(ErrorCode::is_authorization);
         if may_do_without && self.may_do_without(&error) {
-            return self.reschedule_all(now.instant);
+            return self.reschedule_all(now.time);
         }
         // What waits cannot be sent; whatever comes later asks again.
         self.identity = IdentityState::Wanted;

@@ -6,6 +6,7 @@ use super::memory::{Charge, Memory};
 use crate::error::{Error, ErrorKind};
 use crate::interleavings::{explore, poll_once};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::message::Message;
 use crate::snapshot::{Partition, Topic};
 use crate::writer::WriterConfig;
@@ -15,7 +16,6 @@ use shuttle::thread;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Instant;
 
 // ---- memory ----
 
@@ -210,9 +210,8 @@ fn accumulator() -> (Arc<Accumulator>, Arc<super::TopicSlots>, Arc<Slot>) {
     (accumulator, slots, slot)
 }
 
-#[allow(clippy::disallowed_methods)] // any instant will do
 fn now() -> Now {
-    Now { instant: Instant::now(), wall_ms: 0 }
+    Now { time: Time::START, wall_ms: 0 }
 }
 
 /// Two threads append and a third takes what it is told of: each record is in one batch, in the order of its thread, and no batch

@@ -7,7 +7,7 @@
 //!   one of them is), four times as many after each time in vain. So a broker that takes no more is rarely asked for it.
 //! * What is taken though it is as large as what was refused ends the limit: the broker merely restarted.
 
-use std::time::Instant;
+use crate::machine::Time;
 
 /// Answers, or batches, before a limit is doubled for the first time.
 const PATIENCE: u32 = 8;
@@ -16,12 +16,12 @@ const PATIENCE: u32 = 8;
 pub(super) struct RequestLimit {
     limit: Limit,
     /// When a connection ended last, and what the limit was before.
-    ended: (Instant, usize),
+    ended: (Time, usize),
 }
 
 impl RequestLimit {
     /// The connection ended, at this time, on a request of several batches, perhaps on others too: the largest is the suspect.
-    pub(super) fn lower(limit: &mut Option<Self>, request: usize, now: Instant) {
+    pub(super) fn lower(limit: &mut Option<Self>, request: usize, now: Time) {
         match limit {
             None => *limit = Some(Self { limit: Limit::new(request), ended: (now, usize::MAX) }),
             Some(known) if known.ended.0 == now => known.limit.suspect(request, known.ended.1),
@@ -133,7 +133,8 @@ fn below(refused: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{BatchLimit, RequestLimit};
-    use std::time::{Duration, Instant};
+    use crate::machine::Time;
+    use std::time::Duration;
 
     fn batch_bytes(limit: &Option<BatchLimit>) -> Option<usize> {
         limit.as_ref().map(BatchLimit::bytes)
@@ -184,9 +185,8 @@ mod tests {
         limit.as_ref().map(RequestLimit::bytes)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
-    fn ends() -> impl Iterator<Item = Instant> {
-        let begin = Instant::now();
+    fn ends() -> impl Iterator<Item = Time> {
+        let begin = Time::START;
         (0..).map(move |second| begin + Duration::from_secs(second))
     }
 

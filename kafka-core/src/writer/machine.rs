@@ -12,6 +12,7 @@ use super::work::{Work, Worked};
 use crate::client::config::ClientConfig;
 use crate::error::{Error, ErrorKind};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::machine::Time;
 use crate::machine::{
     Alert, Command, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Stuck,
 };
@@ -19,7 +20,7 @@ use kafka_proto::{ApiKey, ResponseKind, Str};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So long a topic stays asked for that a writer looked for and did not find.
 const LOOK: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ pub(crate) struct Writing {
     /// The counters of a writer that is closed.
     final_stats: ProducerStats,
     /// Topics that it looked for and has not found, and until when they stay asked for.
-    tried: BTreeMap<Str, Instant>,
+    tried: BTreeMap<Str, Time>,
     is_orphan: bool,
     /// Something happened since it was asked what it wants.
     has_news: bool,
@@ -112,13 +113,13 @@ impl Writing {
     // ---- topics ----
 
     /// The topic stays asked for, for a while, so that the next look finds it.
-    fn look_for(&mut self, now: Instant, topic: Str) {
+    fn look_for(&mut self, now: Time, topic: Str) {
         if self.producer.is_some() && self.tried.insert(topic.clone(), now + LOOK).is_none() {
             self.outs.push_back(Out::Want(topic));
         }
     }
 
-    fn forget_tried(&mut self, now: Instant) {
+    fn forget_tried(&mut self, now: Time) {
         self.tried.retain(|topic, until| {
             let is_kept = *until > now;
             if !is_kept {
@@ -184,7 +185,7 @@ impl Machine for Writing {
     fn handle(&mut self, cx: &mut Cx<'_>, input: MachineInput) {
         self.has_news = true;
         if matches!(input, MachineInput::Timeout) {
-            self.forget_tried(cx.now.instant);
+            self.forget_tried(cx.now.time);
         }
         let Some(producer) = &mut self.producer else { return };
         match input {
@@ -215,7 +216,7 @@ impl Machine for Writing {
         self.outs.pop_front()
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self) -> Option<Time> {
         let tried = self.tried.values().min().copied();
         [self.producer.as_ref()?.poll_timeout(), tried].into_iter().flatten().min()
     }
@@ -246,7 +247,7 @@ impl Machine for Writing {
         self.producer.as_ref().is_none_or(Producer::is_quiescent)
     }
 
-    fn stuck(&self, now: Instant) -> Stuck {
+    fn stuck(&self, now: Time) -> Stuck {
         let Some(producer) = &self.producer else { return Stuck::default() };
         let lane = |broker| LaneKey::node(broker, Lane::Produce);
         Stuck {
@@ -315,7 +316,7 @@ macro_rules! commands {
 }
 
 commands! {
-    LookFor -> (): |command, writing, cx| writing.look_for(cx.now.instant, command.0);
+    LookFor -> (): |command, writing, cx| writing.look_for(cx.now.time, command.0);
     Slots -> Option<Arc<TopicSlots>>: |command, writing, cx| writing.slots(cx, &command.0);
     Appended -> (): |command, writing, cx| {
         if let Some(producer) = &mut writing.producer {

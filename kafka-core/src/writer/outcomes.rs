@@ -8,6 +8,7 @@ use super::split::{Halves, can_split};
 use super::verdict::{Verdict, verdict};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::RequestId;
+use crate::machine::Time;
 use crate::machine::{Hint, Now};
 use crate::snapshot::Node;
 use crate::trace::Told;
@@ -15,7 +16,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl Producer {
     /// A Produce request was answered.
@@ -39,7 +40,7 @@ impl Producer {
                 at = found + 1;
                 let index = sent.items[found].3;
                 if let Some(pending) = self.partitions[index].landed(id) {
-                    self.answered(now.instant, (index, sent.broker), pending, told);
+                    self.answered(now.time, (index, sent.broker), pending, told);
                 }
             }
         }
@@ -53,7 +54,7 @@ impl Producer {
         // Also where the socket had not taken all of it: it may have been cut off for its size, half way.
         if sent.items.len() > 1 && ended_by_broker(error) {
             let queue = self.brokers.entry(sent.broker).or_default();
-            RequestLimit::lower(&mut queue.request_limit, sent.bytes, now.instant);
+            RequestLimit::lower(&mut queue.request_limit, sent.bytes, now.time);
         }
         self.ended(now, id, sent, error, taken);
     }
@@ -81,14 +82,14 @@ impl Producer {
         for (.., index) in &sent.items {
             if let Some(mut pending) = self.partitions[*index].landed(id) {
                 pending.maybe_written |= taken;
-                self.retry(now.instant, (*index, sent.broker), pending, error.clone());
+                self.retry(now.time, (*index, sent.broker), pending, error.clone());
             }
-            self.schedule(now.instant, *index);
+            self.schedule(now.time, *index);
         }
-        self.lane_idle(now.instant, sent.broker);
+        self.lane_idle(now.time, sent.broker);
     }
 
-    fn lane_idle(&mut self, now: Instant, broker: i32) {
+    fn lane_idle(&mut self, now: Time, broker: i32) {
         let Some(queue) = self.brokers.get_mut(&broker) else { return };
         if queue.in_flight > 0 || !queue.ready.is_empty() {
             return;
@@ -105,7 +106,7 @@ impl Producer {
     /// What a broker has told of a partition's batch.
     fn answered(
         &mut self,
-        now: Instant,
+        now: Time,
         (index, broker): (usize, i32),
         mut pending: Pending,
         told: PartitionProduceResponse,
@@ -220,7 +221,7 @@ impl Producer {
         }
     }
 
-    fn retry(&mut self, now: Instant, (index, broker): (usize, i32), mut pending: Pending, error: Error) {
+    fn retry(&mut self, now: Time, (index, broker): (usize, i32), mut pending: Pending, error: Error) {
         pending.attempts += 1;
         let config = &self.accumulator.config;
         let expired = now >= pending.batch.created + config.delivery_timeout;
@@ -246,13 +247,13 @@ impl Producer {
 
     /// How long a partition waits after a broker failed it. Batches that were in flight together fail together and wait
     /// once; what has another leader by now does not wait at all.
-    fn back_off(&mut self, now: Instant, index: usize, broker: i32) -> Duration {
+    fn back_off(&mut self, now: Time, index: usize, broker: i32) -> Duration {
         let partition = &mut self.partitions[index];
         if partition.leader.is_some_and(|leader| leader != broker) {
             return Duration::ZERO;
         }
         if let Some(until) = partition.backoff_until {
-            return until.saturating_duration_since(now);
+            return until.duration_since(now);
         }
         let attempt = partition.failures;
         partition.failures = partition.failures.saturating_add(1);

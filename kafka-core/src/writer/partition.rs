@@ -12,9 +12,9 @@ use super::batch::Batch;
 use super::limit::BatchLimit;
 use crate::error::Error;
 use crate::link::RequestId;
+use crate::machine::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The producer id and epoch a batch is sent under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +61,11 @@ pub(crate) struct PartitionSender {
     /// It stands among those that leave when the leader's lane is idle.
     pub(crate) is_gathering: bool,
     /// When its oldest batch is to be looked at.
-    pub(crate) expiry: Option<Instant>,
+    pub(crate) expiry: Option<Time>,
     /// Its oldest batch is being compressed or split elsewhere.
     pub(crate) has_work: bool,
     /// Nothing is sent before.
-    pub(crate) backoff_until: Option<Instant>,
+    pub(crate) backoff_until: Option<Time>,
     pub(crate) failures: u32,
     /// Why its last batch has to be sent again.
     pub(crate) last_error: Option<Error>,
@@ -113,7 +113,7 @@ impl PartitionSender {
     }
 
     /// Whether the next batch may be handed out now, its leader and identity left aside.
-    pub(crate) fn may_send(&self, now: Instant, max_in_flight: usize) -> bool {
+    pub(crate) fn may_send(&self, now: Time, max_in_flight: usize) -> bool {
         if self.has_work || self.is_too_large() || self.backoff_until.is_some_and(|until| now < until) {
             return false;
         }
@@ -256,7 +256,7 @@ impl PartitionSender {
     }
 
     /// When the oldest unresolved record was sent.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    pub(crate) fn oldest(&self) -> Option<Time> {
         let in_flight = self
             .in_flight
             .iter()
@@ -268,7 +268,7 @@ impl PartitionSender {
     }
 
     /// Takes a batch that waits in vain.
-    pub(crate) fn take_expired(&mut self, due: impl Fn(Instant) -> bool) -> Option<Pending> {
+    pub(crate) fn take_expired(&mut self, due: impl Fn(Time) -> bool) -> Option<Pending> {
         let is_due = |at: &usize| self.may_expire(*at) && due(self.queue[*at].batch.created);
         let at = (0..self.queue.len()).find(is_due)?;
         self.queue.remove(at)

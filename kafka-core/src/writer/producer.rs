@@ -19,6 +19,7 @@ use crate::client::config::ClientConfig;
 use crate::client::random::Random;
 use crate::error::Error;
 use crate::link::{Produce, RequestId};
+use crate::machine::Time;
 use crate::machine::{Hint, Lane, LaneKey, Now};
 use crate::snapshot::{Cluster, Topic};
 use crate::trace::Traces;
@@ -27,7 +28,7 @@ use kafka_proto::records::{Compression, ProducerStamp};
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Batches up to this size are compressed by the connection's task; larger ones are a job of their own.
 const PACK_INLINE: usize = 32 << 10;
@@ -45,10 +46,10 @@ pub(crate) struct Producer {
     pub(super) brokers: BTreeMap<i32, BrokerQueue>,
     pub(super) requests: BTreeMap<RequestId, Sent>,
     /// Open batches by the end of their linger: all linger equally long, so this is in order.
-    pub(super) lingering: VecDeque<(Instant, usize, u64)>,
+    pub(super) lingering: VecDeque<(Time, usize, u64)>,
     /// Partitions by when their oldest batch is to be looked at; each is there once at most.
-    pub(super) expiring: BTreeSet<(Instant, usize)>,
-    pub(super) backoffs: BTreeSet<(Instant, usize)>,
+    pub(super) expiring: BTreeSet<(Time, usize)>,
+    pub(super) backoffs: BTreeSet<(Time, usize)>,
     pub(super) random: Random,
     pub(super) retry_backoff: (Duration, Duration),
     pub(super) request_timeout: Duration,
@@ -99,7 +100,7 @@ pub(super) enum IdentityState {
     Wanted,
     Asked,
     /// Asked in vain; again at this time.
-    Backoff(Instant),
+    Backoff(Time),
     Ready(Identity),
 }
 
@@ -204,7 +205,7 @@ impl Producer {
             // Those behind are made below, and begin with new sequences anyway.
             all[..known].iter().for_each(|at| self.partitions[*at].recreated());
         }
-        gone.into_iter().for_each(|index| self.bury(now.instant, index));
+        gone.into_iter().for_each(|index| self.bury(now.time, index));
         for ((partition, index), before) in (known..).zip(fresh).zip(before) {
             if let Some(slot) = slots.slot(partition) {
                 debug_assert_eq!(index, self.partitions.len());
@@ -216,13 +217,13 @@ impl Producer {
             }
         }
         for (told, index) in topic.partitions.iter().zip(all) {
-            self.set_leader(now.instant, index, told.leader);
+            self.set_leader(now.time, index, told.leader);
         }
         slots
     }
 
     /// A partition has ceased to exist; what it holds fails, and what comes for it.
-    fn bury(&mut self, now: Instant, index: usize) {
+    fn bury(&mut self, now: Time, index: usize) {
         self.partitions[index].is_gone = true;
         self.set_leader(now, index, None);
         self.give_up_gone(index);
@@ -240,7 +241,7 @@ impl Producer {
         }
     }
 
-    pub(super) fn set_leader(&mut self, now: Instant, index: usize, leader: Option<i32>) {
+    pub(super) fn set_leader(&mut self, now: Time, index: usize, leader: Option<i32>) {
         let partition = &mut self.partitions[index];
         if partition.leader == leader {
             return;
@@ -257,15 +258,15 @@ impl Producer {
     /// A record was appended: a batch of this partition was opened, filled, or is older than it was.
     pub(crate) fn appended(&mut self, now: Now, index: usize, opened: bool) {
         if opened {
-            self.watch_expiry(now.instant, index);
-            self.opened(now.instant, index);
+            self.watch_expiry(now.time, index);
+            self.opened(now.time, index);
         }
-        self.watch_late(now.instant, index);
-        self.schedule(now.instant, index);
+        self.watch_late(now.time, index);
+        self.schedule(now.time, index);
     }
 
     /// A lone batch on an idle lane leaves at once; while requests are in flight records gather, up to the linger.
-    fn opened(&mut self, now: Instant, index: usize) {
+    fn opened(&mut self, now: Time, index: usize) {
         let partition = &mut self.partitions[index];
         let Some(number) = partition.slot.open_number() else { return };
         let linger = self.accumulator.config.linger;
@@ -291,7 +292,7 @@ impl Producer {
             tickets.extend(partition.in_flight.iter().map(|(_, p)| p.batch.tickets.clone()));
             tickets.extend(partition.queue.iter().map(|p| p.batch.tickets.clone()));
             tickets.extend(partition.slot.tickets());
-            self.schedule(now.instant, index);
+            self.schedule(now.time, index);
         }
         tickets.retain(|tickets| !tickets.is_resolved());
         tickets
@@ -300,7 +301,7 @@ impl Producer {
     /// Somebody waits for memory: what gathers leaves now.
     pub(crate) fn pressure(&mut self, now: Now) {
         for (_, index, number) in std::mem::take(&mut self.lingering) {
-            self.make_due(now.instant, index, number);
+            self.make_due(now.time, index, number);
         }
     }
 
@@ -331,7 +332,7 @@ impl Producer {
     // ---- scheduling ----
 
     /// Puts the partition into its leader's ready queue if it has something to send and may.
-    pub(super) fn schedule(&mut self, now: Instant, index: usize) {
+    pub(super) fn schedule(&mut self, now: Time, index: usize) {
         let partition = &self.partitions[index];
         if partition.is_gone {
             return self.give_up_gone(index);
@@ -395,16 +396,16 @@ impl Producer {
         if let Worked::Split(batch, halves) = worked {
             self.went_in_two(index, &batch, halves);
         }
-        self.schedule(now.instant, index);
+        self.schedule(now.time, index);
     }
 
-    pub(super) fn make_due(&mut self, now: Instant, index: usize, number: u64) {
+    pub(super) fn make_due(&mut self, now: Time, index: usize, number: u64) {
         let partition = &mut self.partitions[index];
         partition.open_due = partition.open_due.max(Some(number));
         self.schedule(now, index);
     }
 
-    pub(super) fn reschedule_all(&mut self, now: Instant) {
+    pub(super) fn reschedule_all(&mut self, now: Time) {
         (0..self.partitions.len()).for_each(|index| self.schedule(now, index));
     }
 
@@ -437,7 +438,7 @@ impl Producer {
                 continue;
             }
             // Since it became ready a batch before it may have been given up, and its sequence with it.
-            if !partition.may_send(now.instant, limit) || !self.has_identity(index) {
+            if !partition.may_send(now.time, limit) || !self.has_identity(index) {
                 continue;
             }
             let partition = &mut self.partitions[index];
@@ -466,7 +467,7 @@ impl Producer {
         }
         self.requests.insert(id, Sent { broker, bytes, items });
         self.brokers.entry(broker).or_default().in_flight += 1;
-        again.into_iter().for_each(|index| self.schedule(now.instant, index));
+        again.into_iter().for_each(|index| self.schedule(now.time, index));
         let timeout_ms = i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX);
         Some(Produce { acks: self.accumulator.config.acks.code(), timeout_ms, batches })
     }
@@ -513,7 +514,7 @@ impl Producer {
             }
             None => {
                 let indexes = self.topics.get(topic).map(|t| t.first_index.clone()).unwrap_or_default();
-                indexes.into_iter().for_each(|index| self.set_leader(now.instant, index, None));
+                indexes.into_iter().for_each(|index| self.set_leader(now.time, index, None));
             }
         }
     }

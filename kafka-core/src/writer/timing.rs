@@ -5,13 +5,13 @@ use super::partition::Pending;
 use super::producer::{IdentityState, Producer};
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
+use crate::machine::Time;
 use kafka_proto::ApiKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 impl Producer {
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let linger = self.lingering.front().map(|(at, ..)| *at);
         let expiry = self.expiring.first().map(|(at, _)| *at);
         let backoff = self.backoffs.first().map(|(at, _)| *at);
@@ -23,7 +23,7 @@ impl Producer {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Now) {
-        let now = now.instant;
+        let now = now.time;
         while let Some((_, index, number)) = pop_if(&mut self.lingering, |(at, ..)| *at <= now) {
             self.make_due(now, index, number);
         }
@@ -46,7 +46,7 @@ impl Producer {
     }
 
     /// Sees to it that the partition's oldest batch is looked at when its delivery timeout is over.
-    pub(super) fn watch_expiry(&mut self, now: Instant, index: usize) {
+    pub(super) fn watch_expiry(&mut self, now: Time, index: usize) {
         let partition = &mut self.partitions[index];
         if partition.expiry.is_some() || mutant!("deadline_ignored") {
             return;
@@ -58,7 +58,7 @@ impl Producer {
     }
 
     /// A record that waited to be taken may be the first whose delivery timeout is over.
-    pub(super) fn watch_late(&mut self, now: Instant, index: usize) {
+    pub(super) fn watch_late(&mut self, now: Time, index: usize) {
         let partition = &mut self.partitions[index];
         let Some(since) = partition.slot.open_since() else { return };
         let at = (since + self.accumulator.config.delivery_timeout).max(now);
@@ -70,9 +70,9 @@ impl Producer {
     }
 
     /// Batches of a partition whose delivery timeout is over.
-    fn expire(&mut self, now: Instant, index: usize) {
+    fn expire(&mut self, now: Time, index: usize) {
         let after = self.accumulator.config.delivery_timeout;
-        let due = |created: Instant| created + after <= now;
+        let due = |created: Time| created + after <= now;
         let partition = &mut self.partitions[index];
         while partition.slot.oldest().is_some_and(due) {
             let Some(batch) = partition.slot.take(true) else { break };

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use kafka_core::Str;
 use kafka_core::error::{ConnectionError, Error, ErrorKind};
-use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
 
 use super::executor::{Due, Timers};
@@ -250,10 +249,12 @@ impl Runtime for SimRuntime {
         self.world().net.chance.below(u64::MAX)
     }
 
-    fn now(&self) -> Now {
-        let elapsed = self.elapsed();
-        let wall_ms = broker_now(elapsed).wall_ms + self.0.ahead.load(Ordering::Relaxed);
-        Now { instant: self.0.start + elapsed, wall_ms }
+    fn now(&self) -> Instant {
+        self.0.start + self.elapsed()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        broker_now(self.elapsed()).wall_ms + self.0.ahead.load(Ordering::Relaxed)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -193,10 +193,10 @@ fn case_d7_a_former_id_is_believed_only_after_the_grace() {
         assert_eq!(id(&net), Uuid([2; 16]));
         let lagging = (9001..=9003).filter(|port| *port != good);
         net.told_by = lagging.map(|port| (port, vec![with_id(1, 1, 0, 1)])).collect();
-        let begin = net.now.instant;
+        let begin = net.now.time;
         loop {
             net.ask_anew();
-            if net.now.instant >= begin + GRACE {
+            if net.now.time >= begin + GRACE {
                 break;
             }
             assert_eq!(id(&net), Uuid([2; 16]), "{good}");

@@ -3,6 +3,7 @@
 use super::super::Client;
 use crate::error::Error;
 use crate::group::{CommitOffset, GroupConfig};
+use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
 use crate::reader::{Budget, ReaderConfig};
 use crate::reading::{self, Leaving, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading};
@@ -10,7 +11,6 @@ use crate::writer::{self, Accumulator, TopicSlots, Writing};
 use kafka_proto::Str;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 impl Client {
     pub(crate) fn reader_defaults(&self) -> (ReaderConfig, GroupConfig) {
@@ -38,7 +38,7 @@ impl Client {
         id: MachineId,
         assignment: u32,
         offsets: Vec<CommitOffset>,
-        deadline: Instant,
+        deadline: Time,
     ) -> Result<OpId, Error> {
         self.command(now, id, reading::Commit { assignment, offsets, deadline }).unwrap()
     }

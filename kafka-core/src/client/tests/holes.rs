@@ -12,13 +12,13 @@ fn named(name: &str) -> MetadataResponseTopic {
 
 /// How long it takes until a topic is known.
 fn learn(net: &mut Net, name: &str, most: Duration) -> Duration {
-    let begin = net.now.instant;
+    let begin = net.now.time;
     net.client.want_topic(net.now, &Str::from(name));
     net.settle();
     while !matches!(net.client.topic(name), TopicState::Known(_)) {
         assert!(net.step(begin + most), "nothing happens any more");
     }
-    net.now.instant - begin
+    net.now.time - begin
 }
 
 /// The bootstrap address would tell the new addresses.

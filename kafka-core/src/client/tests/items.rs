@@ -7,6 +7,7 @@ use super::Net;
 use crate::client::TopicState;
 use crate::error::Error;
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
+use crate::machine::Time;
 use crate::machine::{CoordinatorKind, Peer, Target};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
@@ -19,7 +20,7 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(5);
 const RUN: Duration = Duration::from_secs(15);
@@ -47,7 +48,7 @@ struct Broker {
     noise: Noise,
     topics: Vec<TopicSpec>,
     /// When Metadata was asked for.
-    asked: Vec<Instant>,
+    asked: Vec<Time>,
 }
 
 fn name(at: usize) -> Str {
@@ -55,7 +56,7 @@ fn name(at: usize) -> Str {
 }
 
 impl Broker {
-    fn answer(&mut self, now: Instant, request: &MetadataRequest) -> ResponseKind {
+    fn answer(&mut self, now: Time, request: &MetadataRequest) -> ResponseKind {
         let names: Vec<Str> = request.topics.iter().flatten().filter_map(|t| t.name.clone()).collect();
         if !names.is_empty() {
             self.asked.push(now);
@@ -148,7 +149,7 @@ struct Seen {
 struct World {
     net: Net,
     broker: Rc<RefCell<Broker>>,
-    begin: Instant,
+    begin: Time,
     seen: Vec<Seen>,
 }
 
@@ -168,7 +169,7 @@ impl World {
             other => panic!("{other:?}"),
         }));
         net.run_for(Duration::from_secs(1));
-        Self { begin: net.now.instant, net, broker, seen }
+        Self { begin: net.now.time, net, broker, seen }
     }
 
     fn run(&mut self) {
@@ -189,7 +190,7 @@ impl World {
     }
 
     fn look(&mut self) {
-        let after = self.net.now.instant - self.begin;
+        let after = self.net.now.time - self.begin;
         for (at, seen) in self.seen.iter_mut().enumerate() {
             match self.net.client.topic(&name(at)) {
                 TopicState::Pending => assert!(seen.known.is_none(), "known, and forgotten"),

@@ -36,7 +36,7 @@ fn member_of(
     let mut net = Net::connected();
     let names: Vec<Str> = topics.borrow().iter().filter_map(|topic| topic.name.clone()).collect();
     let topics = topics.clone();
-    let begin = net.now.instant;
+    let begin = net.now.time;
     let log = Log::default();
     let commits = log.clone();
     // The partitions have no leader, so that no fetches are made.
@@ -151,7 +151,7 @@ fn mark_of(net: &mut Net, id: MachineId, marks: &Marks, (name, topic_id): (&str,
 fn commit_by_call(net: &mut Net, id: MachineId, offset: i64) -> Result<(), Error> {
     let (partition, topic_id) = (TopicPartition::new("t", 0), Uuid([1; 16]));
     let offset = CommitOffset { partition, offset, leader_epoch: 0, topic_id, metadata: None };
-    let deadline = net.now.instant + Duration::from_secs(30);
+    let deadline = net.now.time + Duration::from_secs(30);
     let commit = net.client.reader_commit(net.now, id, 1, vec![offset], deadline).unwrap();
     net.settle();
     net.client.take(commit).unwrap()
@@ -324,7 +324,7 @@ fn nothing_is_kept_of_the_connections_of_a_member_that_is_gone() {
         |net: &Net| net.client.lanes.get(LaneKey::node(2, Lane::Group(id))).map(|lane| lane.link.clone());
     net.silent.insert(9002);
     while !matches!(lane(&net), Some(LinkState::Closing(..))) {
-        net.now.instant = net.client.poll_timeout().unwrap();
+        net.now.time = net.client.poll_timeout().unwrap();
         net.input(Input::Timeout);
         while net.transmit() {}
     }

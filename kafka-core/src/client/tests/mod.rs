@@ -13,6 +13,7 @@ use super::{Action, CallSpec, Client, Input, no_code};
 use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
+use crate::machine::Time;
 use crate::machine::{Lane, LaneKey, Now, Target};
 use crate::machine::{MachineId, OpId};
 use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
@@ -31,7 +32,7 @@ use kafka_proto::messages::offset_fetch::{
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 struct Net {
     now: Now,
@@ -74,7 +75,7 @@ struct Net {
 }
 
 /// Answers requests: when, at which port, what.
-type Script = Box<dyn FnMut(Instant, u16, &RequestKind) -> ResponseKind>;
+type Script = Box<dyn FnMut(Time, u16, &RequestKind) -> ResponseKind>;
 
 const BOOTSTRAP: u16 = 9092;
 
@@ -87,7 +88,7 @@ impl Net {
         let config =
             ClientConfig { bootstrap: Address::parse_list(addresses).unwrap(), ..ClientConfig::default() };
         Self {
-            now: Now { instant: start(), wall_ms: 0 },
+            now: Now { time: start(), wall_ms: 0 },
             client: Client::new(config),
             dead: BTreeSet::new(),
             holes: BTreeSet::new(),
@@ -195,7 +196,7 @@ impl Net {
                 self.unanswered.entry(conn).or_default().push(transmit);
             } else {
                 let said = match &mut self.script {
-                    Some(script) => script(self.now.instant, port, request),
+                    Some(script) => script(self.now.time, port, request),
                     None => self.answer(port, request),
                 };
                 let response = Answered::Plain(Box::new(said));
@@ -256,21 +257,21 @@ impl Net {
     }
 
     /// Goes on to the next deadline, if it is within `limit`.
-    fn step(&mut self, limit: Instant) -> bool {
+    fn step(&mut self, limit: Time) -> bool {
         let Some(at) = self.client.poll_timeout().filter(|at| *at <= limit) else { return false };
-        self.now.instant = self.now.instant.max(at);
+        self.now.time = self.now.time.max(at);
         self.input(Input::Timeout);
         self.settle();
         true
     }
 
     fn run_for(&mut self, time: Duration) -> u32 {
-        let limit = self.now.instant + time;
+        let limit = self.now.time + time;
         let mut steps = 0;
         while self.step(limit) {
             steps += 1;
         }
-        self.now.instant = limit;
+        self.now.time = limit;
         steps
     }
 
@@ -327,7 +328,7 @@ impl Net {
         self.client.refresh_metadata();
         self.input(Input::Timeout);
         self.settle();
-        let limit = self.now.instant + Duration::from_secs(10);
+        let limit = self.now.time + Duration::from_secs(10);
         while self.asked() == before && self.step(limit) {}
         assert_eq!(self.asked(), before + 1, "one answer at a time");
     }
@@ -355,9 +356,8 @@ impl Net {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
-fn start() -> Instant {
-    Instant::now()
+fn start() -> Time {
+    Time::START
 }
 
 /// Everything, and ApiVersions up to this one.
@@ -465,16 +465,16 @@ fn a_connection_that_is_being_closed_has_no_deadline() {
     let reason = ConnectionError::Lost("told to end".into());
     let conns: Vec<ConnId> = net.conns.keys().copied().collect();
     conns.into_iter().for_each(|conn| net.client.close_conn(net.now, conn, reason.clone()));
-    net.now.instant += Duration::from_secs(40);
+    net.now.time += Duration::from_secs(40);
     net.client.handle_input(net.now, Input::Timeout);
-    assert!(net.client.poll_timeout().is_none_or(|at| at > net.now.instant));
+    assert!(net.client.poll_timeout().is_none_or(|at| at > net.now.time));
 }
 
 #[test]
 fn scenario_n13_a_call_ends_at_its_deadline() {
     let mut net = Net::new();
     net.silent = BTreeSet::from([BOOTSTRAP]);
-    let begun = net.now.instant;
+    let begun = net.now.time;
     let call = net.call(Duration::from_secs(7));
     while net
         .client
@@ -484,7 +484,7 @@ fn scenario_n13_a_call_ends_at_its_deadline() {
     {
         assert!(net.step(begun + Duration::from_secs(8)), "it must end");
     }
-    assert_eq!(net.now.instant, begun + Duration::from_secs(7));
+    assert_eq!(net.now.time, begun + Duration::from_secs(7));
 }
 
 #[test]
@@ -579,7 +579,7 @@ fn scenario_n7_a_reset_on_api_versions_is_followed_by_version_0() {
                 Some(Action::Connect { conn, link, .. }) => break (conn, link.api_versions),
                 Some(_) => {}
                 None => {
-                    net.now.instant = net.client.poll_timeout().unwrap();
+                    net.now.time = net.client.poll_timeout().unwrap();
                     net.client.handle_input(net.now, Input::Timeout);
                 }
             }
@@ -595,7 +595,7 @@ fn lanes_one_by_one(net: &mut Net, lanes: impl Iterator<Item = u32>) -> Vec<(u16
     net.begun.clear();
     for lane in lanes {
         for broker in 1..=3 {
-            net.client.kick(net.now.instant, LaneKey::node(broker, Lane::Group(MachineId(lane))));
+            net.client.kick(net.now.time, LaneKey::node(broker, Lane::Group(MachineId(lane))));
             net.settle();
         }
         net.run_for(Duration::from_secs(2));
@@ -658,11 +658,11 @@ fn scenario_p28_a_new_topic_is_asked_for_at_once() {
     let mut net = Net::connected();
     net.run_for(Duration::from_secs(1));
     net.topics = vec![topic("t", 1, 0)];
-    let before = net.now.instant;
+    let before = net.now.time;
     net.client.want_topic(net.now, &Str::from("t"));
     net.settle();
     assert!(matches!(net.client.topic("t"), TopicState::Known(_)));
-    assert_eq!(net.now.instant, before);
+    assert_eq!(net.now.time, before);
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn a_reader_is_told_that_nobody_knows_where_its_leader_is() {
         if start != Start::First {
             net.untold.clear();
             net.holes.insert(9002);
-            let limit = net.now.instant + Duration::from_secs(5);
+            let limit = net.now.time + Duration::from_secs(5);
             let is_connecting = |net: &Net| {
                 net.client
                     .lanes

@@ -7,6 +7,7 @@ use crate::group::assignor::{Assignor, Member, Topics};
 use crate::group::retry::Verdict;
 use crate::group::subscription::{Assignment, Subscription};
 use crate::machine::Now;
+use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::Str;
 use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
@@ -14,7 +15,6 @@ use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A question to assignors. [Run](Self::run) it without any lock and give the answer to [`Membership::handle_called`].
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Membership {
         if self.calling {
             return None;
         }
-        let question = self.offer(now.instant).or_else(|| self.share_out(now.instant, cluster))?;
+        let question = self.offer(now.time).or_else(|| self.share_out(now.time, cluster))?;
         self.calling = true;
         Some(AssignorCall { turn: self.turn, question })
     }
@@ -81,13 +81,13 @@ impl Membership {
             }
             (Err(error), State::Joining { .. } | State::Assigning { .. }) => {
                 let error = error.group(&self.config.group_id);
-                self.setback(now.instant, Verdict::Refused, error);
+                self.setback(now.time, Verdict::Refused, error);
             }
             _ => {}
         }
     }
 
-    fn offer(&mut self, now: Instant) -> Option<Question> {
+    fn offer(&mut self, now: Time) -> Option<Question> {
         let State::Joining { at, offers } = &self.state else { return None };
         let have = offers.is_some() && self.subscription_is_current();
         if *at > now || have || self.is_open(Kind::Join) {
@@ -103,7 +103,7 @@ impl Membership {
     }
 
     /// The leader's part, once the metadata is there.
-    fn share_out(&mut self, now: Instant, cluster: &Cluster) -> Option<Question> {
+    fn share_out(&mut self, now: Time, cluster: &Cluster) -> Option<Question> {
         let State::Assigning { round, until } = &mut self.state else { return None };
         let is_missing = |topic: &Str| cluster.topic(topic).is_none() && !self.looked_for.contains(topic);
         if *until > now && self.watched.iter().any(is_missing) {

@@ -6,11 +6,11 @@ use crate::group::commits;
 use crate::group::event::{CommitOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
 use crate::machine::Ask;
+use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::Gravity;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
 use kafka_proto::{ApiKey, ResponseKind};
-use std::time::Instant;
 
 impl Membership {
     pub(super) fn check_commit(&self, assignment: u32, offsets: &[CommitOffset]) -> Result<(), Error> {
@@ -38,7 +38,7 @@ impl Membership {
         Ok(())
     }
 
-    pub(super) fn ask_commit(&mut self, now: Instant, cluster: &Cluster) -> Option<Ask> {
+    pub(super) fn ask_commit(&mut self, now: Time, cluster: &Cluster) -> Option<Ask> {
         if self.is_open(Kind::Commit) || self.pulse.is_none() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Membership {
         Some(self.ask(Kind::Commit, now, self.config.request_timeout, request.into()))
     }
 
-    pub(super) fn commit_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
+    pub(super) fn commit_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
         let result = result.and_then(|response| match response {
             ResponseKind::OffsetCommit(response) => Ok(response),
             _ => Err(unexpected(ApiKey::OffsetCommit)),
@@ -94,7 +94,7 @@ impl Membership {
     }
 
     /// Hands on what became of commits, and goes on with what waited for them.
-    pub(super) fn take_outcomes(&mut self, now: Instant) {
+    pub(super) fn take_outcomes(&mut self, now: Time) {
         self.tell_outcomes();
         self.check_revocation(now);
         self.check_leaving(now);

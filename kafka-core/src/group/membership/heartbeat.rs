@@ -5,22 +5,23 @@ use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::machine::Ask;
+use crate::machine::Time;
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::ApiKey;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::heartbeat::HeartbeatRequest;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Pulse {
     /// When the last heartbeat that found us a member was sent; the coordinator counts from then or later.
-    pub(super) alive: Instant,
+    pub(super) alive: Time,
     /// The same for the last one that found no rebalance going on.
-    pub(super) calm: Instant,
+    pub(super) calm: Time,
     /// When the next one is due. While one is open this is what comes after it, so that its answer, which is the common
     /// case, changes no timer.
-    next: Instant,
+    next: Time,
     failures: u32,
     trouble: Trouble,
     last_error: Option<Error>,
@@ -28,18 +29,18 @@ pub(super) struct Pulse {
 
 impl Membership {
     /// The coordinator expects heartbeats from now on.
-    pub(super) fn start_pulse(&mut self, now: Instant) {
+    pub(super) fn start_pulse(&mut self, now: Time) {
         let next = now + self.config.heartbeat_interval;
         let trouble = Trouble::default();
         self.pulse = Some(Pulse { alive: now, calm: now, next, failures: 0, trouble, last_error: None });
     }
 
-    pub(super) fn next_beat(&self) -> Option<Instant> {
+    pub(super) fn next_beat(&self) -> Option<Time> {
         self.pulse.as_ref().map(|pulse| pulse.next)
     }
 
     /// One that is due while another is open waits an interval more: its answer says when the next is due.
-    pub(super) fn put_off_beat(&mut self, now: Instant) {
+    pub(super) fn put_off_beat(&mut self, now: Time) {
         let (interval, is_open) = (self.config.heartbeat_interval, self.is_open(Kind::Heartbeat));
         if let Some(pulse) = self.pulse.as_mut().filter(|pulse| is_open && pulse.next <= now) {
             pulse.next = now + interval;
@@ -47,7 +48,7 @@ impl Membership {
     }
 
     /// The process is awake and has little to do: a heartbeat that is due soon goes now, which spares waking again.
-    pub(crate) fn beat_early(&mut self, now: Instant) {
+    pub(crate) fn beat_early(&mut self, now: Time) {
         let soon = now + self.config.heartbeat_interval / 3;
         if let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.next <= soon) {
             pulse.next = pulse.next.min(now);
@@ -55,12 +56,12 @@ impl Membership {
     }
 
     /// When the session ends, unless a heartbeat is answered. One that is leaving anyway does not mind.
-    pub(super) fn session_end(&self) -> Option<Instant> {
+    pub(super) fn session_end(&self) -> Option<Time> {
         let pulse = self.pulse.as_ref().filter(|_| !matches!(self.state, State::Leaving { .. }))?;
         Some(pulse.alive + self.config.session_timeout)
     }
 
-    pub(super) fn ask_heartbeat(&mut self, now: Instant) -> Option<Ask> {
+    pub(super) fn ask_heartbeat(&mut self, now: Time) -> Option<Ask> {
         let pulse = self.pulse.as_ref()?;
         if pulse.next > now || self.is_open(Kind::Heartbeat) {
             return None;
@@ -85,12 +86,7 @@ impl Membership {
         third.max(self.config.heartbeat_interval).min(self.config.request_timeout)
     }
 
-    pub(super) fn heartbeat_answered(
-        &mut self,
-        now: Instant,
-        sent: Instant,
-        result: Result<ResponseKind, Error>,
-    ) {
+    pub(super) fn heartbeat_answered(&mut self, now: Time, sent: Time, result: Result<ResponseKind, Error>) {
         let (verdict, error) = match result {
             Ok(ResponseKind::Heartbeat(response)) => {
                 let code = ErrorCode::from(response.error_code);
@@ -124,7 +120,7 @@ impl Membership {
         }
     }
 
-    fn beat(&mut self, sent: Instant, calm: bool) {
+    fn beat(&mut self, sent: Time, calm: bool) {
         let interval = self.config.heartbeat_interval;
         let Some(pulse) = &mut self.pulse else { return };
         pulse.alive = pulse.alive.max(sent);
@@ -135,7 +131,7 @@ impl Membership {
         pulse.trouble.is_over();
     }
 
-    fn beat_fails(&mut self, now: Instant, sent: Instant, error: &Error) {
+    fn beat_fails(&mut self, now: Time, sent: Time, error: &Error) {
         if self
             .pulse
             .as_mut()
@@ -146,14 +142,14 @@ impl Membership {
         }
     }
 
-    fn missed_beat(&mut self, now: Instant, error: Error) {
+    fn missed_beat(&mut self, now: Time, error: Error) {
         let Some(pulse) = &mut self.pulse else { return };
         pulse.next = now + self.backoff.pause(pulse.failures);
         pulse.failures = pulse.failures.saturating_add(1);
         pulse.last_error = Some(error);
     }
 
-    pub(super) fn check_session(&mut self, now: Instant) {
+    pub(super) fn check_session(&mut self, now: Time) {
         if self.session_end().is_none_or(|end| end > now) {
             return;
         }

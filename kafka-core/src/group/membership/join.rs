@@ -11,6 +11,7 @@ use crate::group::config::millis;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
+use crate::machine::Time;
 use crate::machine::{Ask, Hint};
 use crate::snapshot::Cluster;
 use kafka_proto::ResponseKind;
@@ -19,7 +20,7 @@ use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, Joi
 use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The protocol type of consumers.
 pub(super) const CONSUMER: &str = "consumer";
@@ -41,7 +42,7 @@ const METADATA_WAIT: Duration = Duration::from_secs(2);
 const LAPSE: Duration = Duration::from_secs(5);
 
 impl Membership {
-    pub(super) fn ask_join(&mut self, now: Instant) -> Option<Ask> {
+    pub(super) fn ask_join(&mut self, now: Time) -> Option<Ask> {
         if self.is_open(Kind::Join) || !self.subscription_is_current() {
             return None;
         }
@@ -70,7 +71,7 @@ impl Membership {
 
     pub(super) fn join_answered(
         &mut self,
-        now: Instant,
+        now: Time,
         cluster: &Cluster,
         result: Result<ResponseKind, Error>,
     ) {
@@ -91,14 +92,14 @@ impl Membership {
         }
     }
 
-    fn join_failed(&mut self, now: Instant, verdict: Verdict, error: Error) {
+    fn join_failed(&mut self, now: Time, verdict: Verdict, error: Error) {
         match self.state {
             State::Leaving { .. } => self.check_leaving(now),
             _ => self.setback(now, verdict, error),
         }
     }
 
-    fn join_succeeded(&mut self, now: Instant, cluster: &Cluster, response: JoinGroupResponse) {
+    fn join_succeeded(&mut self, now: Time, cluster: &Cluster, response: JoinGroupResponse) {
         let name = response.protocol_name.unwrap_or_default();
         let Some(assignor) = self.config.assignors.iter().find(|a| *a.name() == *name).cloned() else {
             let error = self.error(ApiKey::JoinGroup, ErrorCode::InconsistentGroupProtocol);
@@ -150,7 +151,7 @@ impl Membership {
     }
 
     /// The leader needs the metadata of every member's topics.
-    fn lead(&mut self, now: Instant, cluster: &Cluster, round: Round) {
+    fn lead(&mut self, now: Time, cluster: &Cluster, round: Round) {
         let all: BTreeSet<&Str> =
             round.members.iter().flat_map(|m| &m.topics).chain(&self.subscribed).collect();
         self.watched = all.into_iter().cloned().collect();

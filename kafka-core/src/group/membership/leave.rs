@@ -4,12 +4,13 @@ use super::{Kind, Membership, State, unexpected};
 use crate::error::Error;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
+use crate::machine::Time;
 use crate::machine::{Ask, Lane, Now};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use kafka_proto::{ApiKey, Str};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the coordinator is asked to let us go. After that the session ends by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,11 +23,11 @@ impl Membership {
         self.subscribed.clear();
         match self.state {
             State::Leaving { .. } => {}
-            State::Idle => self.finish_leaving(now.instant),
+            State::Idle => self.finish_leaving(now.time),
             _ => {
-                self.state = State::Leaving { until: None, at: now.instant };
-                self.commits.hurry(now.instant);
-                self.check_leaving(now.instant);
+                self.state = State::Leaving { until: None, at: now.time };
+                self.commits.hurry(now.time);
+                self.check_leaving(now.time);
             }
         }
     }
@@ -36,7 +37,7 @@ impl Membership {
         !self.is_open(Kind::Leave) && !self.member_id.is_empty() && self.config.instance_id.is_none()
     }
 
-    pub(super) fn ask_leave(&mut self, now: Instant) -> Option<Ask> {
+    pub(super) fn ask_leave(&mut self, now: Time) -> Option<Ask> {
         let due = matches!(self.state, State::Leaving { until: Some(_), at } if at <= now);
         if !due || !self.may_leave() {
             return None;
@@ -56,7 +57,7 @@ impl Membership {
         Some(if behind_a_join { Ask { lane: Lane::Other, ..ask } } else { ask })
     }
 
-    pub(super) fn leave_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
+    pub(super) fn leave_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
         let verdict = match result {
             Ok(ResponseKind::LeaveGroup(response)) => {
                 let ours = response.members.iter().filter(|m| m.member_id == self.member_id);
@@ -80,7 +81,7 @@ impl Membership {
     }
 
     /// Goes on from commits to LeaveGroup, and to the end when there is nobody to name or the patience is over.
-    pub(super) fn check_leaving(&mut self, now: Instant) {
+    pub(super) fn check_leaving(&mut self, now: Time) {
         let State::Leaving { until, at } = &mut self.state else { return };
         if until.is_none() && self.commits.is_idle() {
             (*until, *at) = (Some(now + PATIENCE), now);
@@ -94,7 +95,7 @@ impl Membership {
         }
     }
 
-    pub(super) fn finish_leaving(&mut self, now: Instant) {
+    pub(super) fn finish_leaving(&mut self, now: Time) {
         self.rejoin(now);
         self.held = None;
         self.state = State::Idle;

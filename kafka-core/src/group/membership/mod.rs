@@ -37,6 +37,7 @@ use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
 use super::retry::{self, Backoff, Verdict};
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, MachineId, Now, Target};
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::{Gravity, Trouble};
@@ -47,7 +48,7 @@ use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
 use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One member of a consumer group.
 ///
@@ -105,9 +106,9 @@ enum State {
     /// Not subscribed, left, or fenced.
     Idle,
     /// JoinGroup is to be sent at this time, once the assignors have said what to offer, or is open.
-    Joining { at: Instant, offers: Option<Vec<JoinGroupRequestProtocol>> },
+    Joining { at: Time, offers: Option<Vec<JoinGroupRequestProtocol>> },
     /// The leader waits for the metadata of all topics, then for its assignor, which has the round meanwhile.
-    Assigning { round: Option<Round>, until: Instant },
+    Assigning { round: Option<Round>, until: Time },
     /// SyncGroup is to be sent, or is open (`None`).
     Syncing { assignments: Option<Vec<SyncGroupRequestAssignment>> },
     /// The offsets of the partitions are asked for; nothing was told yet.
@@ -115,9 +116,9 @@ enum State {
     /// An assignment was told. Offsets of some of its partitions may still be asked for.
     Stable,
     /// The application gives its partitions up; when it has, its commits are still waited for.
-    Revoking { deadline: Instant, answered: bool },
+    Revoking { deadline: Time, answered: bool },
     /// Commits are waited for (`until` not set), then LeaveGroup is to be sent at `at`, or is open.
-    Leaving { until: Option<Instant>, at: Instant },
+    Leaving { until: Option<Time>, at: Time },
 }
 
 /// The assignment the application was told of.
@@ -132,7 +133,7 @@ struct Open {
     tag: u64,
     kind: Kind,
     turn: u64,
-    sent: Instant,
+    sent: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +200,9 @@ impl Membership {
             self.watch_own_topics();
         }
         match self.state {
-            State::Idle => self.rejoin(now.instant),
-            State::Restoring if !self.subscription_is_current() => self.rejoin(now.instant),
-            State::Stable if !self.subscription_is_current() => self.revoke(now.instant, now.instant),
+            State::Idle => self.rejoin(now.time),
+            State::Restoring if !self.subscription_is_current() => self.rejoin(now.time),
+            State::Stable if !self.subscription_is_current() => self.revoke(now.time, now.time),
             _ => {}
         }
     }
@@ -229,13 +230,13 @@ impl Membership {
     /// The cluster's metadata changed. A leader whose topics have got another number of partitions makes the group rebalance.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
         self.layout_news = true;
-        self.check_layout(now.instant, cluster);
+        self.check_layout(now.time, cluster);
     }
 
     /// The next request, if one is due. May change after any other call and with time.
     #[must_use]
     pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
-        let at = now.instant;
+        let at = now.time;
         self.check_layout(at, cluster);
         self.deliver_found(at, cluster);
         self.ask_leave(at)
@@ -250,7 +251,7 @@ impl Membership {
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let Some(place) = self.open.iter().position(|o| o.tag == answer.tag) else { return };
         let Open { kind, turn, sent, .. } = self.open.swap_remove(place);
-        let (at, result) = (now.instant, answer.result);
+        let (at, result) = (now.time, answer.result);
         if kind == Kind::Commit {
             return self.commit_answered(at, result);
         }
@@ -269,7 +270,7 @@ impl Membership {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        let at = now.instant;
+        let at = now.time;
         self.commits.expire(at);
         self.take_outcomes(at);
         self.check_session(at);
@@ -280,7 +281,7 @@ impl Membership {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and poll again. May change after any other call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         let step = match &self.state {
             State::Joining { .. } | State::Assigning { .. } if self.calling => None,
             State::Joining { at, .. } if !self.is_open(Kind::Join) => Some(*at),
@@ -314,7 +315,7 @@ impl Membership {
             && ours
         {
             *answered = true;
-            self.check_revocation(now.instant);
+            self.check_revocation(now.time);
         }
     }
 
@@ -328,14 +329,14 @@ impl Membership {
         now: Now,
         assignment: u32,
         offsets: Vec<CommitOffset>,
-        deadline: Instant,
+        deadline: Time,
         cluster: &Cluster,
     ) -> u64 {
         let id = match self.check_commit(assignment, &offsets) {
-            Ok(()) => self.commits.add(now.instant, offsets, deadline, cluster),
+            Ok(()) => self.commits.add(now.time, offsets, deadline, cluster),
             Err(error) => self.commits.refuse(error),
         };
-        self.take_outcomes(now.instant);
+        self.take_outcomes(now.time);
         id
     }
 
@@ -345,7 +346,7 @@ impl Membership {
     }
 
     /// A step towards an assignment failed.
-    fn setback(&mut self, now: Instant, verdict: Verdict, error: Error) {
+    fn setback(&mut self, now: Time, verdict: Verdict, error: Error) {
         let at = match verdict {
             Verdict::Fenced => return self.stop(now, error),
             Verdict::Refused => {
@@ -370,7 +371,7 @@ impl Membership {
         self.rejoin(at);
     }
 
-    fn rejoin(&mut self, at: Instant) {
+    fn rejoin(&mut self, at: Time) {
         self.state = State::Joining { at, offers: None };
         self.calling = false;
         self.generation = -1;
@@ -383,12 +384,12 @@ impl Membership {
     /// The coordinator cannot be found or reached for the moment, so that what was asked of it waits.
     pub fn unreachable(&mut self, now: Now, error: &Error) {
         if !matches!(self.state, State::Idle | State::Stable | State::Leaving { .. }) {
-            self.struggle(now.instant, error.clone());
+            self.struggle(now.time, error.clone());
         }
     }
 
     /// A step towards an assignment failed, or may have; it is told if that lasts.
-    fn struggle(&mut self, now: Instant, error: Error) {
+    fn struggle(&mut self, now: Time, error: Error) {
         let passes = retry::of_error(&error) != Verdict::Refused;
         if self.trouble.lasts(now, now, retry::GRACE, Gravity::of(passes)) {
             let error = error.group(&self.config.group_id);
@@ -400,7 +401,7 @@ impl Membership {
     }
 
     /// Our instance id belongs to another now.
-    fn stop(&mut self, now: Instant, error: Error) {
+    fn stop(&mut self, now: Time, error: Error) {
         self.rejoin(now);
         self.state = State::Idle;
         self.member_id = Str::default();
@@ -409,7 +410,7 @@ impl Membership {
     }
 
     /// Now, unless that was the answer too often of late.
-    fn soon(&mut self, now: Instant) -> Instant {
+    fn soon(&mut self, now: Time) -> Time {
         self.haste += 1;
         if self.haste <= HASTE { now } else { now + self.pause() }
     }
@@ -425,7 +426,7 @@ impl Membership {
     }
 
     /// Tells a trouble that should pass, if it has lasted for a while; an unknown topic is an error then, anything else a notice.
-    fn report_lasting(&mut self, now: Instant, since: Instant, error: Error) {
+    fn report_lasting(&mut self, now: Time, since: Time, error: Error) {
         if now >= since + retry::GRACE {
             let is_unknown = commits::is_of_unknown_topic(&error);
             self.report_as(if is_unknown { GroupEvent::Failed } else { GroupEvent::Notice }, error);
@@ -474,7 +475,7 @@ impl Membership {
         self.open.iter().any(|o| o.kind == kind)
     }
 
-    fn ask(&mut self, kind: Kind, now: Instant, timeout: Duration, request: RequestKind) -> Ask {
+    fn ask(&mut self, kind: Kind, now: Time, timeout: Duration, request: RequestKind) -> Ask {
         self.next_tag += 1;
         let tag = self.next_tag;
         self.open.push(Open { tag, kind, turn: self.turn, sent: now });

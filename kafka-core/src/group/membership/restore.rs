@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::group::event::{CommittedOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
 use crate::machine::Ask;
+use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
@@ -20,7 +21,7 @@ use kafka_proto::messages::offset_fetch::{
 };
 use kafka_proto::{ApiKey, Str, Uuid};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Restored = Vec<(TopicPartition, Option<CommittedOffset>)>;
 type Failure = (Verdict, Error);
@@ -40,9 +41,9 @@ pub(super) struct Unrestored {
     may_pass: bool,
     /// The ids that their topics had when they were asked for last.
     ids: BTreeMap<Str, Uuid>,
-    since: Instant,
+    since: Time,
     /// When to ask again.
-    at: Instant,
+    at: Time,
     failures: u32,
 }
 
@@ -56,7 +57,7 @@ struct Found {
 
 impl Membership {
     /// These partitions are ours; the application is told when their offsets are known.
-    pub(super) fn restore(&mut self, now: Instant, partitions: Vec<TopicPartition>) {
+    pub(super) fn restore(&mut self, now: Time, partitions: Vec<TopicPartition>) {
         if partitions.is_empty() {
             return self.deliver(Vec::new(), &[]);
         }
@@ -73,13 +74,13 @@ impl Membership {
     }
 
     /// When offsets are to be asked for.
-    pub(super) fn next_restore(&self) -> Option<Instant> {
+    pub(super) fn next_restore(&self) -> Option<Time> {
         let unrestored = self.unrestored.as_ref()?;
         (self.awaits_offsets() && !self.is_open(Kind::Restore)).then_some(unrestored.at)
     }
 
     /// When the application is to be told of what is known, though not all is.
-    pub(super) fn next_delivery(&self) -> Option<Instant> {
+    pub(super) fn next_delivery(&self) -> Option<Time> {
         let waiting = self.unrestored.as_ref().filter(|unrestored| !unrestored.found.is_empty())?;
         self.awaits_offsets().then_some(waiting.since + PATIENCE)
     }
@@ -88,7 +89,7 @@ impl Membership {
         matches!(self.state, State::Restoring | State::Stable)
     }
 
-    pub(super) fn ask_offsets(&mut self, now: Instant, cluster: &Cluster) -> Option<Ask> {
+    pub(super) fn ask_offsets(&mut self, now: Time, cluster: &Cluster) -> Option<Ask> {
         if self.next_restore().is_none_or(|at| at > now) {
             return None;
         }
@@ -107,7 +108,7 @@ impl Membership {
 
     pub(super) fn offsets_answered(
         &mut self,
-        now: Instant,
+        now: Time,
         cluster: &Cluster,
         result: Result<ResponseKind, Error>,
     ) {
@@ -133,13 +134,7 @@ impl Membership {
         }
     }
 
-    fn offsets_found(
-        &mut self,
-        now: Instant,
-        cluster: &Cluster,
-        mut asked: Unrestored,
-        mut offsets: Offsets,
-    ) {
+    fn offsets_found(&mut self, now: Time, cluster: &Cluster, mut asked: Unrestored, mut offsets: Offsets) {
         let mut failed = Vec::new();
         for partition in std::mem::take(&mut asked.partitions) {
             match offsets.remove(&partition).unwrap_or_else(|| Err(not_mentioned(&partition))) {
@@ -166,7 +161,7 @@ impl Membership {
     }
 
     /// Partitions of which the coordinator has told need not wait for others; only what should pass is waited for, for a moment.
-    pub(super) fn deliver_found(&mut self, now: Instant, cluster: &Cluster) {
+    pub(super) fn deliver_found(&mut self, now: Time, cluster: &Cluster) {
         if !self.awaits_offsets() {
             return;
         }
@@ -186,7 +181,7 @@ impl Membership {
         }
     }
 
-    fn restore_failed(&mut self, now: Instant, mut asked: Unrestored, failed: Vec<Failure>) {
+    fn restore_failed(&mut self, now: Time, mut asked: Unrestored, failed: Vec<Failure>) {
         let mut is_refused = true;
         for (verdict, error) in failed {
             match verdict {
@@ -210,7 +205,7 @@ impl Membership {
     }
 
     /// The coordinator does not count us as a member any more, or the group rebalances.
-    fn leave_restoring(&mut self, now: Instant, verdict: Verdict, error: Error) {
+    fn leave_restoring(&mut self, now: Time, verdict: Verdict, error: Error) {
         match self.state {
             State::Stable if verdict == Verdict::Rebalance => self.rebalance(now),
             State::Stable => self.expelled(now, verdict, error),

@@ -7,11 +7,11 @@ use super::{Membership, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
 use crate::group::retry::Verdict;
-use std::time::Instant;
+use crate::machine::Time;
 
 impl Membership {
     /// The group rebalances: the application is asked to give up what it has.
-    pub(super) fn rebalance(&mut self, now: Instant) {
+    pub(super) fn rebalance(&mut self, now: Time) {
         let calm = self.pulse.as_ref().map_or(now, |pulse| pulse.calm);
         match self.state {
             State::Stable => self.revoke(now, calm),
@@ -21,7 +21,7 @@ impl Membership {
     }
 
     /// `since` is the earliest time at which the coordinator may have begun to count.
-    pub(super) fn revoke(&mut self, now: Instant, since: Instant) {
+    pub(super) fn revoke(&mut self, now: Time, since: Time) {
         match &self.held {
             Some(held) if !held.partitions.is_empty() => {
                 let timeout = self.config.rebalance_timeout;
@@ -37,7 +37,7 @@ impl Membership {
         }
     }
 
-    pub(super) fn check_revocation(&mut self, now: Instant) {
+    pub(super) fn check_revocation(&mut self, now: Time) {
         let State::Revoking { deadline, answered } = self.state else { return };
         if answered && (self.commits.is_idle() || deadline <= now) {
             self.held = None;
@@ -64,7 +64,7 @@ impl Membership {
     }
 
     /// The coordinator does not count us as a member of this generation any more.
-    pub(super) fn expelled(&mut self, now: Instant, verdict: Verdict, error: Error) {
+    pub(super) fn expelled(&mut self, now: Time, verdict: Verdict, error: Error) {
         if matches!(self.state, State::Leaving { .. }) {
             return self.finish_leaving(now);
         }

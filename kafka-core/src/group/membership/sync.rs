@@ -6,16 +6,16 @@ use crate::error::{Error, ErrorKind};
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Assignment;
 use crate::machine::Ask;
+use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::sync_group::SyncGroupRequest;
 use kafka_proto::{ApiKey, Bytes, Str};
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 impl Membership {
-    pub(super) fn ask_sync(&mut self, now: Instant) -> Option<Ask> {
+    pub(super) fn ask_sync(&mut self, now: Time) -> Option<Ask> {
         if self.is_open(Kind::Sync) {
             return None;
         }
@@ -35,7 +35,7 @@ impl Membership {
         Some(self.ask(Kind::Sync, now, timeout, request.into()))
     }
 
-    pub(super) fn sync_answered(&mut self, now: Instant, result: Result<ResponseKind, Error>) {
+    pub(super) fn sync_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
         if matches!(self.state, State::Leaving { .. }) {
             return self.check_leaving(now);
         }
@@ -50,7 +50,7 @@ impl Membership {
         self.setback(now, verdict, error);
     }
 
-    fn synced(&mut self, now: Instant, blob: &Bytes) {
+    fn synced(&mut self, now: Time, blob: &Bytes) {
         if !self.subscription_is_current() {
             let at = self.soon(now);
             return self.rejoin(at);
@@ -73,7 +73,7 @@ impl Membership {
     }
 
     /// As leader: whether topics have other numbers of partitions than when they were shared out.
-    pub(super) fn check_layout(&mut self, now: Instant, cluster: &Cluster) {
+    pub(super) fn check_layout(&mut self, now: Time, cluster: &Cluster) {
         let Some(known) = self.layout.as_ref().filter(|_| self.layout_news) else { return };
         if !matches!(self.state, State::Stable | State::Restoring) {
             return;

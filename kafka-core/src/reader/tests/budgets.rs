@@ -106,7 +106,7 @@ fn what_paused_partitions_hold_gives_way() {
         "only when that is dropped"
     );
     drop(rig.machine.take_dropped());
-    assert_eq!(rig.machine.poll_timeout(), Some(rig.now.instant));
+    assert_eq!(rig.machine.poll_timeout(), Some(rig.now.time));
     rig.machine.handle_timeout(rig.now);
     assert_eq!(rig.fetch(1).reservation.bytes(), 8 * KIB);
     assert!(rig.budget.used() < 20 * KIB);
@@ -192,7 +192,7 @@ struct Keeper {
     /// How many records each partition has.
     ends: Vec<i64>,
     size: usize,
-    flights: Vec<(std::time::Instant, i32, Lane, FetchPlan)>,
+    flights: Vec<(crate::machine::Time, i32, Lane, FetchPlan)>,
     kept: Vec<crate::message::Message>,
     notices: Vec<Error>,
     freed: Arc<Freed>,
@@ -221,16 +221,16 @@ impl Keeper {
 
     /// Goes on for so long.
     fn run(&mut self, time: Duration) {
-        let end = self.rig.now.instant + time;
+        let end = self.rig.now.time + time;
         loop {
             while self.take() | self.send() | self.answer() {}
             let at =
                 self.flights.iter().map(|(until, ..)| *until).chain(self.rig.machine.poll_timeout()).min();
             let at = at.expect("nothing would ever happen again");
             if at > end {
-                return self.rig.later(end - self.rig.now.instant);
+                return self.rig.later(end - self.rig.now.time);
             }
-            let wait = at.saturating_duration_since(self.rig.now.instant);
+            let wait = at.duration_since(self.rig.now.time);
             self.rig.later(wait);
             self.end_waits();
         }
@@ -261,7 +261,7 @@ impl Keeper {
             let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, broker, lane, version);
             if let Some(plan) = plan {
                 let wait = Duration::from_millis(plan.request.max_wait_ms as u64);
-                self.flights.push((self.rig.now.instant + wait, broker, lane, plan));
+                self.flights.push((self.rig.now.time + wait, broker, lane, plan));
                 is_any = true;
             }
         }
@@ -283,7 +283,7 @@ impl Keeper {
     }
 
     fn end_waits(&mut self) {
-        let now = self.rig.now.instant;
+        let now = self.rig.now.time;
         while let Some(at) = self.flights.iter().position(|(until, ..)| *until <= now) {
             let (_, broker, lane, plan) = self.flights.remove(at);
             let empty: Vec<_> = listed(&plan).iter().map(|(p, offset)| caught_up(*p, *offset)).collect();

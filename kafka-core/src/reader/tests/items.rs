@@ -32,11 +32,11 @@ struct Place {
     broker: i32,
     course: Course,
     /// When an answer said something bad of it.
-    refused: Option<Instant>,
+    refused: Option<Time>,
     /// When it had what it needs.
-    done: Option<Instant>,
+    done: Option<Time>,
     asked: u32,
-    told: Vec<(Instant, Error)>,
+    told: Vec<(Time, Error)>,
 }
 
 /// What is asked about each of the places.
@@ -56,13 +56,13 @@ struct World {
     /// The error of whole answers, and of how many.
     top: Option<(ErrorCode, u32)>,
     places: Vec<Place>,
-    begin: Instant,
+    begin: Time,
     /// By broker and lane: until when it waits, and what it asked for.
-    parked: BTreeMap<(i32, Lane), (Instant, FetchPlan, Option<ErrorCode>)>,
+    parked: BTreeMap<(i32, Lane), (Time, FetchPlan, Option<ErrorCode>)>,
     /// What each broker's fetch session asks for.
     sessions: BTreeMap<i32, (i32, Asked)>,
     /// Until when whole answers fail.
-    whole: Instant,
+    whole: Time,
 }
 
 /// Places and the offsets they are to be read from.
@@ -102,7 +102,7 @@ impl World {
         };
         let assigned = places.iter().map(|p| (p.tp.clone(), start)).collect();
         rig.machine.assign(rig.now, 1, assigned);
-        let (begin, parked, sessions) = (rig.now.instant, BTreeMap::new(), BTreeMap::new());
+        let (begin, parked, sessions) = (rig.now.time, BTreeMap::new(), BTreeMap::new());
         let whole = begin;
         Self {
             rig,
@@ -119,8 +119,8 @@ impl World {
         }
     }
 
-    fn now(&self) -> Instant {
-        self.rig.now.instant
+    fn now(&self) -> Time {
+        self.rig.now.time
     }
 
     fn find(&self, topic: &str, id: Uuid, partition: i32) -> usize {
@@ -161,7 +161,7 @@ impl World {
             let timer = self.rig.machine.poll_timeout();
             let parked = self.parked.values().map(|(until, ..)| *until).min();
             let Some(next) = timer.into_iter().chain(parked).min().filter(|at| *at <= end) else { break };
-            self.rig.later(next.saturating_duration_since(self.now()));
+            self.rig.later(next.duration_since(self.now()));
             self.answer_parked();
         }
     }

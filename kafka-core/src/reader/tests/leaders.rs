@@ -241,7 +241,7 @@ fn validating(reset: Reset) -> (Rig, u64) {
     rig.assign([Start::At { offset: 40, leader_epoch: 3 }]);
     assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 11).is_none());
     assert!(
-        rig.machine.poll_timeout().is_some_and(|at| at <= rig.now.instant),
+        rig.machine.poll_timeout().is_some_and(|at| at <= rig.now.time),
         "whoever does not ask is called"
     );
     let ask = rig.ask().unwrap();
@@ -519,14 +519,14 @@ fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself
     }
     rig.hints();
     rig.cluster.refusals.insert(t(), ErrorCode::UnknownTopicOrPartition);
-    let begin = rig.now.instant;
+    let begin = rig.now.time;
     let mut hints = 0;
     while !rig.machine.is_readable() {
         hints += rig.hints().len();
         rig.next_timer();
         assert!(rig.ask().is_none());
     }
-    let waited = rig.now.instant - begin;
+    let waited = rig.now.time - begin;
     assert!(waited >= Duration::from_secs(5) && waited < Duration::from_secs(7), "{waited:?}");
     assert!((5..20).contains(&hints), "{hints}");
     let error = rig.take_error();
@@ -641,8 +641,8 @@ fn case_c5_a_replica_that_is_named_again_and_again_in_vain_is_told_once() {
     let codes = [ErrorCode::NotLeaderOrFollower, ErrorCode::KafkaStorageError, ErrorCode::OffsetOutOfRange];
     for (replica, code) in codes.map(|code| (3, code)).into_iter().chain([(8, ErrorCode::None)]) {
         let mut rig = Rig::reading(1, |config| config.rack = Str::from_static("r3"));
-        let (begin, mut fetches, mut told) = (rig.now.instant, 0, Vec::new());
-        while rig.now.instant < begin + Duration::from_secs(60) {
+        let (begin, mut fetches, mut told) = (rig.now.time, 0, Vec::new());
+        while rig.now.time < begin + Duration::from_secs(60) {
             match rig.lanes().first().copied() {
                 Some((1, _)) => {
                     rig.fetch(1);

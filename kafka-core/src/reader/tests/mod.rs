@@ -15,6 +15,7 @@ mod troubles;
 
 use super::*;
 use crate::error::{Error, ErrorKind};
+use crate::machine::Time;
 use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineId, Now, Peer};
 use crate::snapshot::{Cluster, Node, Partition, Topic, TopicPartition};
 use batches::Batch;
@@ -24,7 +25,7 @@ use kafka_proto::messages::list_offsets::{
 };
 use kafka_proto::{Bytes, ErrorCode, RequestKind, Str, Uuid};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const READER: MachineId = MachineId(7);
 const MAIN: Lane = Lane::Fetch(READER);
@@ -50,8 +51,7 @@ impl Rig {
         change(&mut config);
         config.validate().unwrap();
         let (config, budget) = (Arc::new(config.clone()), Budget::new(config.buffer));
-        #[allow(clippy::disallowed_methods)] // any instant will do to count from
-        let now = Now { instant: Instant::now(), wall_ms: 0 };
+        let now = Now { time: Time::START, wall_ms: 0 };
         let machine = ReaderMachine::new(READER, Arc::clone(&config), Arc::clone(&budget), 1);
         let mut rig = Self { machine, cluster: Cluster::default(), now, config, budget, version: 12 };
         for id in 1..=3 {
@@ -219,7 +219,7 @@ impl Rig {
     }
 
     fn later(&mut self, wait: Duration) {
-        self.now.instant += wait;
+        self.now.time += wait;
         self.machine.handle_timeout(self.now);
         self.check();
     }
@@ -227,7 +227,7 @@ impl Rig {
     /// Moves on to the next timer, which there must be.
     fn next_timer(&mut self) -> Duration {
         let at = self.machine.poll_timeout().expect("a timer");
-        let wait = at.saturating_duration_since(self.now.instant);
+        let wait = at.duration_since(self.now.time);
         self.later(wait);
         wait
     }

@@ -21,7 +21,7 @@ struct Remembered {
 struct Parked {
     /// `None`: the session's partitions.
     offsets: Option<BTreeMap<i32, i64>>,
-    until: Instant,
+    until: Time,
     /// An answer that is due already.
     refusal: Option<ErrorCode>,
     plan: FetchPlan,
@@ -146,7 +146,7 @@ impl Model {
 
     /// The broker's part of KIP-227.
     fn arrive(&mut self, broker: i32, lane: Lane, plan: FetchPlan) -> Parked {
-        let until = self.rig.now.instant + Duration::from_millis(plan.request.max_wait_ms as u64);
+        let until = self.rig.now.time + Duration::from_millis(plan.request.max_wait_ms as u64);
         let mut parked = Parked { offsets: None, until, refusal: None, plan };
         let listed: BTreeMap<_, _> = listed(&parked.plan).into_iter().collect();
         let request = &parked.plan.request;
@@ -197,7 +197,7 @@ impl Model {
                 .into_iter()
                 .filter_map(|(p, o)| self.partition(key.0, p, o))
                 .collect();
-            if parts.is_empty() && parked.until > self.rig.now.instant {
+            if parts.is_empty() && parked.until > self.rig.now.time {
                 return;
             }
             answer = response(answer.session_id, parts);

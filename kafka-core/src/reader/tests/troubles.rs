@@ -31,14 +31,14 @@ fn passing_trouble_is_silent_and_lasting_trouble_is_noticed_once() {
     for code in [ErrorCode::KafkaStorageError, ErrorCode::ReplicaNotAvailable, ErrorCode::UnknownServerError]
     {
         let mut rig = Rig::reading(1, |_| ());
-        let begin = rig.now.instant;
+        let begin = rig.now.time;
         let mut waits = Vec::new();
         let mut told = 0;
-        while rig.now.instant - begin < Duration::from_secs(20) {
+        while rig.now.time - begin < Duration::from_secs(20) {
             rig.fetch(1);
             rig.brought(1, vec![failed(0, code)]);
             if rig.machine.is_readable() {
-                assert!(rig.now.instant - begin >= Duration::from_secs(5));
+                assert!(rig.now.time - begin >= Duration::from_secs(5));
                 assert_eq!(rig.take_notice().code(), Some(code));
                 told += 1;
             }
@@ -212,8 +212,8 @@ fn case_m5_a_bad_partition_makes_no_spin_of_the_fetches_of_another() {
         if is_paused {
             rig.machine.pause(rig.now, &tp(1)).unwrap();
         }
-        let (begin, mut fetches) = (rig.now.instant, 0);
-        while rig.now.instant < begin + Duration::from_secs(20) {
+        let (begin, mut fetches) = (rig.now.time, 0);
+        while rig.now.time < begin + Duration::from_secs(20) {
             let plan = rig.fetch(1);
             rig.later(Duration::from_millis(plan.request.max_wait_ms as u64));
             let mut parts = vec![caught_up(0, 3)];
@@ -234,11 +234,11 @@ fn case_m5_a_partition_that_an_answer_lacks_is_asked_for_again_in_silence() {
     rig.topic(&[(1, 5), (1, 5)]);
     rig.assign([]);
     rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), Start::First)]);
-    let begin = rig.now.instant;
+    let begin = rig.now.time;
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(1, 0, 40)]);
     assert_eq!(rig.machine.position(&tp(1)), Some(40), "the other goes on");
-    while rig.now.instant < begin + Duration::from_secs(5) {
+    while rig.now.time < begin + Duration::from_secs(5) {
         assert!(rig.take().is_none());
         assert!(rig.next_timer() <= Duration::from_millis(1200));
         let (tag, request) = rig.ask_offsets();
@@ -262,8 +262,8 @@ fn case_m5_an_idle_reader_rests_beside_a_partition_that_is_not_read() {
         if is_paused {
             rig.machine.pause(rig.now, &tp(1)).unwrap();
         }
-        let (begin, mut fetches) = (rig.now.instant, 0);
-        while rig.now.instant < begin + Duration::from_secs(60) {
+        let (begin, mut fetches) = (rig.now.time, 0);
+        while rig.now.time < begin + Duration::from_secs(60) {
             let plan = rig.fetch(1);
             fetches += 1;
             if listed(&plan).iter().any(|(p, _)| *p == 1) {
@@ -288,8 +288,8 @@ fn case_m5_an_idle_reader_rests_beside_a_partition_that_is_not_read() {
 fn case_m5_a_position_that_is_named_and_refused_again_and_again_makes_no_spin() {
     for reset in [Reset::First, Reset::Last, Reset::Time(7)] {
         let mut rig = Rig::reading(1, |config| config.reset = reset);
-        let (begin, mut rounds, mut told) = (rig.now.instant, 0, 0);
-        while rig.now.instant < begin + Duration::from_secs(60) {
+        let (begin, mut rounds, mut told) = (rig.now.time, 0, 0);
+        while rig.now.time < begin + Duration::from_secs(60) {
             if let Some(ask) = rig.ask() {
                 rig.answer_offsets(ask.tag, &[(0, 0, 3)]);
             } else if !rig.lanes().is_empty() {
@@ -339,8 +339,8 @@ fn what_became_worse_than_what_was_told_is_told_again() {
         for (code, seconds) in
             [(ErrorCode::KafkaStorageError, 20), (worse, 20), (ErrorCode::KafkaStorageError, 20)]
         {
-            let begin = rig.now.instant;
-            while rig.now.instant - begin < Duration::from_secs(seconds) {
+            let begin = rig.now.time;
+            while rig.now.time - begin < Duration::from_secs(seconds) {
                 rig.fetch(1);
                 fail(&mut rig, code);
                 told.extend(
@@ -371,8 +371,8 @@ fn an_error_behind_records_that_are_given_back_is_told_later() {
         } else {
             while walk.next().is_some() {}
         }
-        let (mut told, begin) = (0, rig.now.instant);
-        while rig.now.instant < begin + Duration::from_secs(60) {
+        let (mut told, begin) = (0, rig.now.time);
+        while rig.now.time < begin + Duration::from_secs(60) {
             if rig.machine.lanes().contains(&LaneKey::node(1, MAIN)) {
                 rig.fetch(1);
                 rig.brought(1, vec![failed(0, ErrorCode::TopicAuthorizationFailed)]);

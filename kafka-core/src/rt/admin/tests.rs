@@ -3,6 +3,7 @@
 
 use super::super::client::Client;
 use super::super::shared::{DriverWaker, Handle, Shared};
+use super::super::system;
 use super::*;
 use crate::client::config::ClientConfig;
 use crate::client::fit::fit;
@@ -11,7 +12,6 @@ use crate::items::{
     Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, listed_offset, noise, version,
 };
 use crate::link::{Answered, BrokerVersions, ConnId, Payload};
-use crate::machine::Now;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_proto::messages::delete_topics::{DeletableTopicResult, DeleteTopicsResponse};
@@ -32,7 +32,7 @@ const CALL: Duration = Duration::from_secs(10);
 struct Broker {
     version: i16,
     noise: Noise,
-    topics: Vec<(Course, Option<Instant>, u32)>,
+    topics: Vec<(Course, Option<Time>, u32)>,
     /// What was done, which is done once.
     done: BTreeSet<usize>,
 }
@@ -46,7 +46,7 @@ fn number(name: &Str) -> usize {
 }
 
 impl Broker {
-    fn say(&mut self, now: Instant, name: &Str) -> Said {
+    fn say(&mut self, now: Time, name: &Str) -> Said {
         let (course, refused, asked) = &mut self.topics[number(name)];
         *asked += 1;
         if let Some(refused) = refused.take() {
@@ -61,7 +61,7 @@ impl Broker {
         said
     }
 
-    fn answer(&mut self, now: Instant, request: RequestKind) -> ResponseKind {
+    fn answer(&mut self, now: Time, request: RequestKind) -> ResponseKind {
         if let RequestKind::Metadata(request) = request {
             return self.metadata(request).into();
         }
@@ -89,7 +89,7 @@ impl Broker {
         }
     }
 
-    fn told(&mut self, now: Instant, names: impl Iterator<Item = Str>) -> Vec<(Str, i16)> {
+    fn told(&mut self, now: Time, names: impl Iterator<Item = Str>) -> Vec<(Str, i16)> {
         let mut told = Vec::new();
         for name in names {
             match self.say(now, &name) {
@@ -105,7 +105,7 @@ impl Broker {
         told
     }
 
-    fn offsets(&mut self, now: Instant, request: &ListOffsetsRequest) -> ResponseKind {
+    fn offsets(&mut self, now: Time, request: &ListOffsetsRequest) -> ResponseKind {
         let version = self.version;
         let partition = |index, code, offset| listed_offset(version, index, code, offset);
         let topic =
@@ -149,27 +149,25 @@ impl Broker {
 /// A client and its only broker.
 struct Hand {
     client: Client<()>,
-    clock: Arc<Mutex<Instant>>,
+    clock: Arc<Mutex<Time>>,
     broker: Broker,
     conns: BTreeSet<ConnId>,
 }
 
 impl Hand {
-    #[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
     fn new(version: i16, topics: Vec<Option<Bad>>, noise: Noise) -> Self {
-        let clock = Arc::new(Mutex::new(Instant::now()));
+        let clock = Arc::new(Mutex::new(Time::START));
         let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
         let config = ClientConfig { bootstrap, call_timeout: CALL, ..ClientConfig::default() };
         let at = clock.clone();
-        let now = move || Now { instant: *at.lock().unwrap(), wall_ms: 0 };
-        let shared = Shared::new(config, now, || 0);
+        let shared = Shared::new(config, system::now(), move || *at.lock().unwrap(), || 0);
         let client = Client::new(Handle::new(shared), DriverWaker::default());
         let topics = topics.into_iter().map(|bad| (Course::new(bad), None, 0)).collect();
         let broker = Broker { version, noise, topics, done: BTreeSet::new() };
         Self { client, clock, broker, conns: BTreeSet::new() }
     }
 
-    fn now(&self) -> Instant {
+    fn now(&self) -> Time {
         *self.clock.lock().unwrap()
     }
 
@@ -214,7 +212,7 @@ impl Hand {
         for conn in self.conns.clone() {
             let Some(transmit) = handle.with(|state| state.core.poll_transmit(now, conn)) else { continue };
             let Payload::Plain(request) = transmit.payload else { panic!("plain requests only") };
-            let response = Answered::Plain(Box::new(self.broker.answer(now.instant, *request)));
+            let response = Answered::Plain(Box::new(self.broker.answer(now.time, *request)));
             let throttle = Duration::ZERO;
             handle.input(Input::Response { conn, id: transmit.id, response, throttle });
             return true;

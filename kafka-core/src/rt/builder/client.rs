@@ -3,6 +3,7 @@
 use crate::client::address::Address;
 use crate::client::config::ClientConfig;
 use crate::error::Result;
+use crate::machine::Time;
 use crate::rt::client::Client;
 use crate::rt::driver::run;
 use crate::rt::runtime::Runtime;
@@ -130,8 +131,9 @@ impl<R: Runtime> ClientBuilder<R> {
         config.client_id = self.client_id.unwrap_or_else(|| runtime.program());
         config.seed = self.seed.unwrap_or_else(|| runtime.seed());
         config.validate()?;
-        let (clock, wall) = (runtime.clone(), runtime.clone());
-        let shared = Shared::new(config, move || clock.now(), move || wall.wall_ms());
+        let (clock, wall, start) = (runtime.clone(), runtime.clone(), runtime.now());
+        let clock = move || Time::after_start(clock.now().saturating_duration_since(start));
+        let shared = Shared::new(config, start, clock, move || wall.wall_ms());
         let budget = DriverWaker::default();
         let handle = Handle::new(shared.clone());
         runtime.spawn(run(runtime.clone(), shared, budget.clone()));

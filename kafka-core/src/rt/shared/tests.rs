@@ -4,6 +4,7 @@
 #[cfg(feature = "tracing")]
 mod traced;
 
+use super::super::system;
 use super::super::wait::{Alarm, alarm as new_alarm};
 use super::*;
 use crate::client::Action;
@@ -25,11 +26,9 @@ use std::sync::Mutex as StdMutex;
 use std::sync::Weak;
 use std::time::Duration;
 
-#[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
 fn shared() -> Arc<Shared> {
-    let now = Now { instant: Instant::now(), wall_ms: 0 };
     let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
-    Shared::new(ClientConfig { bootstrap, ..ClientConfig::default() }, move || now, || 0)
+    Shared::new(ClientConfig { bootstrap, ..ClientConfig::default() }, system::now(), || Time::START, || 0)
 }
 
 /// What was done to a [`Spy`], and whether the client's lock was held then.
@@ -146,7 +145,7 @@ fn case_f5_a_waker_may_own_a_wait_of_the_same_client() {
         fn wake(self: Arc<Self>) {}
     }
     let shared = shared();
-    let at = shared.now().instant + Duration::from_secs(1);
+    let at = shared.now().time + Duration::from_secs(1);
     let mut alarm = pin!(new_alarm(&shared, at));
     let owner = Waker::from(Arc::new(Task(StdMutex::new(new_alarm(&shared, at)))));
     assert!(alarm.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());

@@ -5,7 +5,7 @@ use super::*;
 /// Fills a batch of partition 0 with so many bytes and lets it be acknowledged.
 fn write(harness: &mut Harness, bytes: usize) {
     let delivery = harness.send(0, &"x".repeat(bytes));
-    harness.now.instant += WriterConfig::default().linger;
+    harness.now.time += WriterConfig::default().linger;
     let request = harness.poll().unwrap();
     harness.answer(&request, &[(ErrorCode::None, 0)]);
     assert!(delivery.try_get().is_some());
@@ -19,7 +19,7 @@ fn a_batch_begins_with_room_for_as_much_as_the_one_before() {
         assert_eq!(harness.accumulator.memory.used(), 0);
         let _delivery = harness.send(0, "x");
         let charged = harness.accumulator.memory.used();
-        harness.now.instant += WriterConfig::default().linger;
+        harness.now.time += WriterConfig::default().linger;
         let request = harness.poll().unwrap();
         harness.answer(&request, &[(ErrorCode::None, 0)]);
         charged

@@ -3,13 +3,14 @@
 
 use super::{BROKER, Harness, topic};
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
+use crate::machine::Time;
 use crate::snapshot::Topic;
 use crate::writer::{Delivery, Fate, Idempotence, SendError, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const ID: Uuid = Uuid([7; 16]);
 /// Records gather for so long while a request is in flight.
@@ -19,9 +20,9 @@ const DELIVERY: Duration = Duration::from_secs(8);
 struct Place {
     course: Course,
     delivery: Delivery,
-    refused: Option<Instant>,
+    refused: Option<Time>,
     sent: u32,
-    done: Option<Instant>,
+    done: Option<Time>,
 }
 
 struct World {
@@ -31,7 +32,7 @@ struct World {
     is_idempotent: bool,
     noise: Noise,
     places: Vec<Place>,
-    begin: Instant,
+    begin: Time,
 }
 
 impl World {
@@ -44,7 +45,7 @@ impl World {
         if has_id {
             h.update(&Topic { id: ID, ..topic(count, Some(BROKER)) });
         }
-        let begin = h.now.instant;
+        let begin = h.now.time;
         let mut world = Self { h, version, has_id, is_idempotent, noise, places: Vec::new(), begin };
         for (at, bad) in items.into_iter().enumerate() {
             let delivery = world.h.send(at, "a");
@@ -62,7 +63,7 @@ impl World {
                 self.h.work();
                 self.h.give_identity(7, 0);
             }
-            let now = self.h.now.instant;
+            let now = self.h.now.time;
             for place in self.places.iter_mut().filter(|p| p.delivery.try_get().is_some()) {
                 place.done.get_or_insert(now);
             }
@@ -111,7 +112,7 @@ impl World {
     }
 
     fn say(&mut self, at: usize) -> Said {
-        let now = self.h.now.instant;
+        let now = self.h.now.time;
         let place = &mut self.places[at];
         place.sent += 1;
         if let Some(refused) = place.refused.take() {
@@ -167,7 +168,7 @@ impl World {
 
     /// What was bad takes records again.
     fn send_more(&mut self) {
-        self.begin = self.h.now.instant;
+        self.begin = self.h.now.time;
         let is_over = |place: &Place| place.course.peek() == Said::Good;
         let over: Vec<usize> = (0..self.places.len()).filter(|at| is_over(&self.places[*at])).collect();
         let before = std::mem::take(&mut self.places);

@@ -17,6 +17,7 @@ use super::producer::Producer;
 use crate::client::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Produce, RequestId};
+use crate::machine::Time;
 use crate::machine::{Answer, Now, Peer};
 use crate::message::Message;
 use crate::snapshot::{Partition, Topic};
@@ -26,7 +27,7 @@ use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, 
 use kafka_proto::records::{Batch, batches};
 use kafka_proto::{Str, Uuid};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const BROKER: i32 = 1;
 
@@ -70,7 +71,7 @@ impl Harness {
     }
 
     pub(super) fn without_identity(partitions: i32, config: WriterConfig) -> Self {
-        let now = Now { instant: Instant::now_for_tests(), wall_ms: 1_000 };
+        let now = Now { time: Time::now_for_tests(), wall_ms: 1_000 };
         let accumulator = Arc::new(Accumulator::new(config));
         let mut producer = Producer::new(accumulator.clone(), &ClientConfig::default(), 1);
         let topic = producer.update_topic(now, &topic(partitions, Some(BROKER)), true);
@@ -108,7 +109,7 @@ impl Harness {
 
     /// A record is taken that has waited for so long.
     pub(super) fn send_waited(&mut self, partition: usize, waited: Duration) -> Delivery {
-        let since = self.now.instant - waited;
+        let since = self.now.time - waited;
         self.send_by(Waited { clock: self.now, since }, partition, "waited")
     }
 
@@ -199,14 +200,14 @@ impl Harness {
     }
 
     pub(super) fn wait(&mut self, time: Duration) {
-        self.now.instant += time;
+        self.now.time += time;
         self.producer.handle_timeout(self.now);
     }
 
     /// Goes on to the producer's next deadline.
     pub(super) fn next_deadline(&mut self) {
         let at = self.producer.poll_timeout().expect("something is to happen");
-        self.now.instant = self.now.instant.max(at);
+        self.now.time = self.now.time.max(at);
         self.producer.handle_timeout(self.now);
     }
 
@@ -250,12 +251,11 @@ pub(super) fn failed(delivery: &Delivery) -> SendError {
 }
 
 trait TestClock {
-    fn now_for_tests() -> Instant;
+    fn now_for_tests() -> Time;
 }
 
-impl TestClock for Instant {
-    #[expect(clippy::disallowed_methods, reason = "any instant will do as the beginning of a test's time")]
-    fn now_for_tests() -> Instant {
-        Instant::now()
+impl TestClock for Time {
+    fn now_for_tests() -> Time {
+        Time::after_start(Duration::from_secs(1000))
     }
 }

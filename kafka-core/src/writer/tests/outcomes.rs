@@ -72,7 +72,7 @@ fn scenario_p25_an_answer_in_the_instant_of_the_deadline_wins() {
     let mut h = Harness::new(1, config);
     let a = h.send(0, "a");
     let request = h.poll().unwrap();
-    h.now.instant += Duration::from_secs(1);
+    h.now.time += Duration::from_secs(1);
     h.answer(&request, &[(ErrorCode::None, 7)]);
     h.producer.handle_timeout(h.now);
     assert_eq!(acked(&a), 7);
@@ -131,14 +131,14 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
 fn a_producer_id_that_cannot_be_had_is_asked_for_less_and_less_often() {
     let mut h = Harness::without_identity(1, WriterConfig::default());
     let a = h.send(0, "a");
-    let begin = h.now.instant;
+    let begin = h.now.time;
     let mut asked = Vec::new();
     while asked.len() < 5 {
         if h.producer.poll_ask().is_none() {
             h.next_deadline();
             continue;
         }
-        asked.push(h.now.instant - begin);
+        asked.push(h.now.time - begin);
         let busy = Error::broker(ErrorCode::CoordinatorLoadInProgress);
         h.producer.handle_answer(h.now, Answer { tag: 0, peer: Some(Peer::Node(1)), result: Err(busy) });
     }
@@ -244,7 +244,7 @@ fn what_expired_in_flight_and_is_too_large_is_not_split() {
     h.wait(WriterConfig::default().delivery_timeout);
     assert!(sent.iter().all(|delivery| failed(delivery).fate == Fate::PossiblyWritten));
     h.answer_only(&large, &[(ErrorCode::MessageTooLarge, -1)]);
-    assert_eq!(h.producer.stuck(h.now.instant).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(h.producer.stuck(h.now.time).collect::<Vec<_>>(), [""; 0]);
     assert_eq!(h.work(), 0);
     assert!(h.producer.is_quiescent());
 }

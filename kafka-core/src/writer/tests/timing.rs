@@ -35,14 +35,14 @@ fn ends(timeout: u64, waited: &[u64]) -> Vec<u64> {
             waited => h.send_waited(0, Duration::from_secs(*waited)),
         });
     }
-    let begin = h.now.instant;
+    let begin = h.now.time;
     let mut ends = vec![0; sent.len()];
     while ends.contains(&0) {
         h.next_deadline();
         for (end, delivery) in ends.iter_mut().zip(&sent) {
             if *end == 0 && delivery.try_get().is_some() {
                 assert_eq!(failed(delivery).fate, Fate::NotWritten);
-                *end = (h.now.instant - begin).as_secs();
+                *end = (h.now.time - begin).as_secs();
             }
         }
     }
@@ -97,9 +97,9 @@ fn retries_wait_longer_each_time() {
     for _ in 0..5 {
         let request = h.poll().unwrap();
         h.answer(&request, &[(ErrorCode::NotEnoughReplicas, -1)]);
-        let before = h.now.instant;
+        let before = h.now.time;
         h.next_deadline();
-        waits.push(h.now.instant - before);
+        waits.push(h.now.time - before);
     }
     assert!(waits[0] >= Duration::from_millis(80) && waits[0] <= Duration::from_millis(120), "{waits:?}");
     assert!(waits[4] >= Duration::from_millis(800) && waits[4] <= Duration::from_millis(1200), "{waits:?}");

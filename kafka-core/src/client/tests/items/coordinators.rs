@@ -6,7 +6,7 @@ use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorRespon
 
 struct Group {
     course: Course,
-    refused: Option<Instant>,
+    refused: Option<Time>,
     asked: u32,
 }
 
@@ -19,7 +19,7 @@ struct Finder {
 }
 
 impl Finder {
-    fn answer(&mut self, now: Instant, port: u16, request: &RequestKind) -> ResponseKind {
+    fn answer(&mut self, now: Time, port: u16, request: &RequestKind) -> ResponseKind {
         match request {
             RequestKind::FindCoordinator(request) => self.find(now, &request.coordinator_keys[0]),
             RequestKind::Metadata(_) => {
@@ -30,7 +30,7 @@ impl Finder {
         }
     }
 
-    fn find(&mut self, now: Instant, key: &Str) -> ResponseKind {
+    fn find(&mut self, now: Time, key: &Str) -> ResponseKind {
         let at: usize = key[1..].parse().unwrap();
         let group = &mut self.groups[at];
         group.asked += 1;
@@ -88,7 +88,7 @@ fn check_coordinators(version: i16, groups: Vec<Option<Bad>>, noise: Noise) {
     let finder = Rc::new(RefCell::new(Finder { version, noise, groups, served: Vec::new() }));
     let at_broker = finder.clone();
     net.script = Some(Box::new(move |now, port, request| at_broker.borrow_mut().answer(now, port, request)));
-    let begin = net.now.instant;
+    let begin = net.now.time;
     let target = |at: usize| Target::Coordinator(CoordinatorKind::Group, format!("g{at}").into());
     let calls: Vec<OpId> = (0..count).map(|at| net.call_of(target(at), RUN)).collect();
     let mut results: BTreeMap<usize, (Duration, Result<(), Error>)> = BTreeMap::new();
@@ -96,7 +96,7 @@ fn check_coordinators(version: i16, groups: Vec<Option<Bad>>, noise: Noise) {
         assert!(steps < 500, "a tight loop");
         for (at, call) in calls.iter().enumerate() {
             if let Some(result) = net.client.take_call(*call) {
-                results.insert(at, (net.now.instant - begin, result.map(|_| ())));
+                results.insert(at, (net.now.time - begin, result.map(|_| ())));
             }
         }
         if results.len() == count || !net.step(begin + RUN + LONGEST) {

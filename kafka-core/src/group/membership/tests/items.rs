@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent};
 use crate::items::{Bad, Course, Noise, SHORTEST, Said, carried, code, items, noise, version};
+use crate::machine::Time;
 use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
@@ -29,7 +30,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const TOPICS: [&str; 2] = ["t", "u"];
 const GRACE: Duration = Duration::from_secs(5);
@@ -60,9 +61,9 @@ fn own(items: Vec<Option<Bad>>) -> Vec<Option<Bad>> {
 struct Place {
     tp: TopicPartition,
     course: Course,
-    refused: Option<Instant>,
+    refused: Option<Time>,
     /// When it was told with its offset, or committed.
-    done: Option<Instant>,
+    done: Option<Time>,
     asked: u32,
 }
 
@@ -73,9 +74,9 @@ struct World {
     /// The error of the group as a whole, and in how many answers.
     top: Option<(ErrorCode, u32)>,
     places: Vec<Place>,
-    begin: Instant,
-    told: Vec<(Instant, Error)>,
-    outcomes: BTreeMap<u64, (Instant, Result<(), Error>)>,
+    begin: Time,
+    told: Vec<(Time, Error)>,
+    outcomes: BTreeMap<u64, (Time, Result<(), Error>)>,
     /// What the coordinator has, by place.
     stored: BTreeMap<usize, i64>,
 }
@@ -159,7 +160,7 @@ impl World {
             }
             self.see();
             let Some(next) = self.rig.machine.poll_timeout().filter(|at| *at <= end) else { break };
-            let wait = next.saturating_duration_since(self.rig.now);
+            let wait = next.duration_since(self.rig.now);
             self.rig.sleep(wait);
         }
     }

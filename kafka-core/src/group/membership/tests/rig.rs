@@ -3,6 +3,7 @@
 use crate::error::{ConnectionError, Error};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
+use crate::machine::Time;
 use crate::machine::{Answer, Ask, CoordinatorKind, Hint, MachineId, Now, Peer, Target};
 use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
@@ -20,21 +21,20 @@ use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use kafka_proto::{ApiKey, Bytes, Str, Uuid};
 use kafka_proto::{RequestKind, ResponseKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Any instant will do.
-#[allow(clippy::disallowed_methods)]
-pub(super) fn some_instant() -> Instant {
-    Instant::now() + Duration::from_secs(1_000_000)
+pub(super) fn some_instant() -> Time {
+    Time::START + Duration::from_secs(1_000_000)
 }
 
 pub(super) struct Rig {
     pub(super) machine: Membership,
-    pub(super) now: Instant,
+    pub(super) now: Time,
     pub(super) cluster: Cluster,
     /// The id of the topic under which the application read what it commits.
     pub(super) read_under: Uuid,
@@ -75,7 +75,7 @@ impl Rig {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { instant: self.now, wall_ms: 0 }
+        Now { time: self.now, wall_ms: 0 }
     }
 
     pub(super) fn subscribe(&mut self, topics: &[&str]) {

@@ -3,12 +3,13 @@
 use super::fake::Coordinator;
 use super::rig::*;
 use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
+use crate::machine::Time;
 use crate::machine::{Answer, Now, Peer};
 use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the application of a member sees.
 #[derive(Default)]
@@ -23,7 +24,7 @@ struct App {
 }
 
 struct World {
-    now: Instant,
+    now: Time,
     cluster: crate::snapshot::Cluster,
     coordinator: Coordinator,
     members: Vec<(Membership, App)>,
@@ -37,7 +38,7 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { instant: self.now, wall_ms: 0 }
+        Now { time: self.now, wall_ms: 0 }
     }
 
     fn enter(&mut self) {

@@ -217,7 +217,7 @@ impl World {
         let (code, answers) =
             self.top.as_mut().filter(|(_, answers)| *answers > 0 && self.rig.version >= 7)?;
         *answers -= 1;
-        self.whole = self.rig.now.instant;
+        self.whole = self.rig.now.time;
         Some(*code)
     }
 
@@ -257,6 +257,6 @@ impl World {
 impl Rig {
     /// Whether there is something to ask now.
     fn ask_again(&self) -> bool {
-        self.machine.poll_timeout().is_some_and(|at| at <= self.now.instant)
+        self.machine.poll_timeout().is_some_and(|at| at <= self.now.time)
     }
 }

@@ -69,13 +69,20 @@ struct Hand {
 }
 
 impl Hand {
-    #[expect(clippy::disallowed_methods, reason = "time has to begin somewhere")]
     fn new() -> Self {
-        let (start, clock) = (Instant::now(), Arc::new(StdMutex::new(Duration::ZERO)));
+        let (start, clock) = (Time::START, Arc::new(StdMutex::new(Duration::ZERO)));
         let passed = clock.clone();
-        let now = move || Now { instant: start + *passed.lock().unwrap(), wall_ms: 0 };
+        let now = move || start + *passed.lock().unwrap();
         let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
-        Self { shared: Shared::new(ClientConfig { bootstrap, ..ClientConfig::default() }, now, || 0), clock }
+        Self {
+            shared: Shared::new(
+                ClientConfig { bootstrap, ..ClientConfig::default() },
+                system::now(),
+                now,
+                || 0,
+            ),
+            clock,
+        }
     }
 
     fn pass(&self, seconds: u64) {
