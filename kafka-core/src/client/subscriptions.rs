@@ -116,23 +116,10 @@ impl Client {
     }
 
     /// The settings of a reader of which nothing was said: as patient as the client.
+    #[cfg(test)]
     pub(crate) fn reader_defaults(&self) -> (ReaderConfig, GroupConfig) {
-        let client = &self.config;
-        let config = ReaderConfig {
-            backoff_min: client.retry_backoff,
-            backoff_max: client.retry_backoff_max,
-            unknown_topic_grace: client.unknown_topic_grace,
-            request_timeout: client.request_timeout,
-            ..ReaderConfig::default()
-        };
-        let group = GroupConfig {
-            backoff_min: client.retry_backoff,
-            backoff_max: client.retry_backoff_max,
-            request_timeout: client.request_timeout,
-            commit_timeout: client.call_timeout,
-            ..GroupConfig::new("")
-        };
-        (config, group)
+        let defaults = crate::settings::draft::Defaults::default().inheriting(&self.config);
+        (defaults.reader.config, defaults.group.config)
     }
 
     /// Takes in a reader; its number.

@@ -8,6 +8,7 @@ use super::machine::ReaderMachine;
 use super::session::{Asked, Heading, Member};
 use crate::client::cluster::Cluster;
 use crate::client::machine::{Lane, Now};
+use crate::settings::checks::millis;
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
@@ -275,8 +276,4 @@ fn max_bytes(reserved: usize, partitions: usize) -> i32 {
 
 fn size(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
-}
-
-fn millis(wait: Duration) -> i32 {
-    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
 }

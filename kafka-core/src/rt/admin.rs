@@ -11,6 +11,7 @@ use crate::client::machine::Target;
 use crate::client::{CallSpec, no_code};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reader::Start;
+use crate::settings::checks::millis;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
@@ -318,7 +319,7 @@ impl<R> Client<R> {
 
     fn timeout_ms(&self) -> i32 {
         let timeout = self.handle.with(|state| state.core.config().request_timeout);
-        i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+        millis(timeout)
     }
 }
 

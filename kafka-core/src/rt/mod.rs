@@ -18,8 +18,6 @@ mod streams;
 mod wait;
 mod writer;
 
-pub(crate) use builder::AUTO_COMMIT_INTERVAL;
-
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::{Client, ClientCloseReport};

@@ -73,7 +73,7 @@ pub struct Revoking {
 }
 
 impl Reader {
-    pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
+    pub(super) fn new(handle: Handle, budget: &DriverWaker, spec: ReaderSpec) -> Self {
         let urgent = Arc::new(AtomicBool::new(false));
         let now = handle.now();
         let config = spec.config.clone();
@@ -81,7 +81,7 @@ impl Reader {
             Subscription::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let marks = Arc::new(Marks::new(interval));
+        let marks = Arc::new(Marks::new(config.auto_commit_interval));
         let id = handle.with(|state| state.core.add_reader(now, spec, urgent.clone(), marks.clone()));
         if let Some(shared) = handle.with(|state| state.core.reader_budget(id)) {
             let waker = BudgetWaker(Arc::downgrade(handle.shared()), budget.clone());

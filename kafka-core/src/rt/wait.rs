@@ -2,10 +2,10 @@
 
 use super::shared::{Shared, closed};
 use crate::client::cluster::Topic;
-use crate::client::config::LONGEST;
 use crate::client::machine::Now;
 use crate::client::{CallSpec, Leaving, TopicState};
 use crate::error::{Error, ErrorKind};
+use crate::settings::checks::capped;
 use crate::writer::{Fate, Outcome, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
@@ -96,7 +96,7 @@ impl Drop for Alarm {
 
 /// So long from now; a time beyond all clocks counts as a long one.
 pub(crate) fn after(now: Now, time: Duration) -> Instant {
-    now.instant + time.min(LONGEST)
+    now.instant + capped(time)
 }
 
 /// The future's output, or `None` when the deadline comes first.

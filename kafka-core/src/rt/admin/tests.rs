@@ -163,7 +163,7 @@ impl Hand {
         let at = clock.clone();
         let now = move || Now { instant: *at.lock().unwrap(), wall_ms: 0 };
         let shared = Shared::new(config, now, || 0);
-        let client = Client::new(Handle::new(shared), DriverWaker::default());
+        let client = Client::new(Handle::new(shared), DriverWaker::default(), Arc::default());
         let topics = topics.into_iter().map(|bad| (Course::new(bad), None, 0)).collect();
         let broker = Broker { version, noise, topics, done: BTreeSet::new() };
         Self { client, clock, broker, conns: BTreeSet::new() }
