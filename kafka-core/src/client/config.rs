@@ -69,7 +69,7 @@ macro_rules! client_settings {
             }
             method max_response_bytes(bytes: usize) {
                 /// The largest response that is taken. A larger one ends the connection, so that readers never ask for more.
-                max_response_bytes: usize = [128 MiB], "bytes", [1024 bytes to 2_147_483_647 bytes], [];
+                max_response_bytes: usize = [128 MiB], "bytes", [size from 1 KiB], [];
             }
             method allow_auto_topic_creation(allow: bool) {
                 /// Whether brokers may create a topic that is asked for.

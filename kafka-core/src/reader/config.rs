@@ -44,18 +44,18 @@ macro_rules! reader_settings {
 
             method min_bytes(bytes: usize) {
                 /// The size from which a broker answers before `max_wait` is over.
-                min_bytes: usize = [1], "bytes", [1 byte to 2_147_483_647 bytes], ["fetch.min.bytes"];
+                min_bytes: usize = [1], "bytes", [size from 1 byte], ["fetch.min.bytes"];
             }
             method max_bytes(bytes: usize) {
                 /// The most that one answer brings. A larger first batch comes whole. It is never more than half of `buffer` divided
                 /// by the number of leaders. Where it was not chosen, it is no more than seven eighths of the client's
                 /// `max_response_bytes`.
-                max_bytes: usize = [50 MiB], "bytes", [1024 bytes to 2_147_483_647 bytes], ["fetch.max.bytes"];
+                max_bytes: usize = [50 MiB], "bytes", [size from 1 KiB], ["fetch.max.bytes"];
             }
             method partition_max_bytes(bytes: usize) {
                 /// The most of one partition in one answer, and what is kept of it beyond what is being worked on. It is no more
                 /// than `max_bytes` and `buffer`.
-                partition_max_bytes: usize = [1 MiB], "bytes", [1024 bytes to 2_147_483_647 bytes], ["max.partition.fetch.bytes"];
+                partition_max_bytes: usize = [1 MiB], "bytes", [size from 1 KiB], ["max.partition.fetch.bytes"];
             }
             method max_wait(wait: Duration) {
                 /// The time that a broker may wait for records. With `min_bytes` of 1 it answers as soon as there is anything, so its

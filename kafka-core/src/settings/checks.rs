@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The longest duration of all settings and calls: 24 days, the most that 32 bits of milliseconds can hold.
 pub(crate) const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+/// The largest size on the wire, in bytes, where sizes are signed numbers of 32 bits.
+pub(crate) const MAX_SIZE: usize = i32::MAX as usize;
 /// The longest string whose length the older versions of the protocol can write, in bytes.
 const MAX_STRING: usize = i16::MAX as usize;
 

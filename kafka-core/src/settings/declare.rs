@@ -64,7 +64,7 @@ macro_rules! declare {
                     name: stringify!($field),
                     builder: $crate::settings::declare::builder!($how $method),
                     unit: $unit,
-                    default: $crate::settings::declare::text!($default),
+                    default: $crate::settings::declare::default_text!($default $($inherited)?),
                     range: $crate::settings::declare::range_text!($range),
                     java: &[$($java),*],
                     meaning: concat!($($meaning),+),
@@ -171,9 +171,6 @@ macro_rules! value {
     ([$number:literal byte]) => {
         $number
     };
-    ([$number:literal bytes]) => {
-        $number
-    };
     ([$number:literal KiB]) => {
         $number << 10
     };
@@ -196,6 +193,9 @@ macro_rules! text {
     ([$number:literal $unit:ident]) => {
         concat!($number, " ", stringify!($unit))
     };
+    ([$value:literal]) => {
+        concat!($value)
+    };
     ([$value:expr, $text:literal]) => {
         $text
     };
@@ -207,8 +207,18 @@ macro_rules! text {
     };
 }
 
-/// Checks a value: `[]`, `[time]` (1 ms to the longest), `[time or zero]`, `[1 to 5]`, `[1 KiB to 1 GiB]`, `[from 1 KiB]`, or
-/// `[by function]` with a function of the name and the value.
+/// The text of a default that may be the client's.
+macro_rules! default_text {
+    ($default:tt) => {
+        $crate::settings::declare::text!($default)
+    };
+    ($default:tt $inherited:ident) => {
+        concat!("the client's `", stringify!($inherited), "`, ", $crate::settings::declare::text!($default))
+    };
+}
+
+/// Checks a value: `[]`, `[time]` (1 ms to the longest), `[time or zero]`, `[size from 1 KiB]` (to the largest on the wire),
+/// `[from 1 KiB]`, `[1 KiB to 1 GiB]`, or `[by function]` with a function of the name and the value.
 macro_rules! range {
     ([], $name:expr, $value:expr) => {
         $crate::settings::checks::anything($name, $value)
@@ -221,6 +231,14 @@ macro_rules! range {
     };
     ([by $check:path], $name:expr, $value:expr) => {
         $check($name, $value)
+    };
+    ([size from $least:literal $unit:ident], $name:expr, $value:expr) => {
+        $crate::settings::checks::between(
+            $name, $value,
+            $crate::settings::declare::value!([$least $unit]),
+            $crate::settings::checks::MAX_SIZE,
+            $crate::settings::declare::range_text!([size from $least $unit]),
+        )
     };
     ([from $least:literal $($unit:ident)?], $name:expr, $value:expr) => {
         $crate::settings::checks::at_least(
@@ -247,6 +265,9 @@ macro_rules! range_text {
     ([time or zero]) => {
         "0 to 24 days"
     };
+    ([size from $least:literal $unit:ident]) => {
+        concat!($least, " ", stringify!($unit), " to 2 GiB")
+    };
     ([from $least:literal $($unit:ident)?]) => {
         concat!("at least ", $least $(, " ", stringify!($unit))?)
     };
@@ -262,7 +283,7 @@ macro_rules! range_text {
 macro_rules! facts {
     ($default:tt $range:tt [$($java:literal),*] $($inherited:ident)?) => {
         concat!(
-            "Default: ", $("the client's `", stringify!($inherited), "`, ",)? $crate::settings::declare::text!($default), ".",
+            "Default: ", $crate::settings::declare::default_text!($default $($inherited)?), ".",
             $crate::settings::declare::range_facts!($range), $(" Java: `", $java, "`.",)*
         )
     };
@@ -292,5 +313,6 @@ macro_rules! builder {
 }
 
 pub(crate) use {
-    argument, builder, declare, facts, method, methods, range, range_facts, range_text, text, value,
+    argument, builder, declare, default_text, facts, method, methods, range, range_facts, range_text, text,
+    value,
 };

@@ -10,7 +10,7 @@ pub fn table() -> String {
     out += "`build()` checks them all, and its error names the one at fault. A dash under *method* means that the setting\n";
     out += "is reached through its configuration structure only; a dash under *Java* that Java's client has none like it.\n\n";
     out += "Two settings that contradict each other are an error only if both were chosen: a default gives way to what was\n";
-    out += "chosen. So a `session_timeout` of 6 s makes the heartbeat interval 2 s, where nothing else was said.\n";
+    out += "chosen. So a `session_timeout` of 3 s makes the heartbeat interval 1 s, if that was not chosen as well.\n";
     for (part, title) in [
         (Part::Client, "Client: `ClientBuilder`, `ClientConfig`"),
         (Part::Writer, "Writer: `WriterBuilder`, `WriterConfig`"),
