@@ -21,11 +21,11 @@ macro_rules! client_settings {
 
             elsewhere builder() {
                 /// The addresses of brokers by which to find the cluster.
-                bootstrap: Vec<Address> = [Vec::new(), "must be given"], "", [by crate::settings::checks::addresses], ["bootstrap.servers"];
+                bootstrap: Vec<Address> = [Vec::new(), "must be given"], "", [by $crate::settings::checks::addresses], ["bootstrap.servers"];
             }
             method client_id(id: impl Into<Str> as id.into()) {
                 /// The name that brokers log and count quotas by.
-                client_id: Str = [Str::from_static(SOFTWARE), "the program's name"], "", [by crate::settings::checks::string], ["client.id"];
+                client_id: Str = [Str::from_static(SOFTWARE), "the program's name"], "", [by $crate::settings::checks::string], ["client.id"];
             }
             method request_timeout(timeout: Duration) {
                 /// The time from handing a request out to its response.

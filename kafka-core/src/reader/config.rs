@@ -76,11 +76,11 @@ macro_rules! reader_settings {
             }
             method reset(reset: Reset) {
                 /// What happens where there is no position, or the log does not have it any more, or not yet.
-                reset: Reset = [Reset::Error], "", [by crate::settings::checks::reset], ["auto.offset.reset"];
+                reset: Reset = [Reset::Error], "", [by $crate::settings::checks::reset], ["auto.offset.reset"];
             }
             method rack(rack: impl Into<Str> as rack.into()) {
                 /// Where the reader is, so that brokers may send it to a near replica (KIP-392, 2.4+), and assignors may look at it.
-                rack: Str = [Str::new(), "none"], "", [by crate::settings::checks::string], ["client.rack"] also group.rack;
+                rack: Str = [Str::new(), "none"], "", [by $crate::settings::checks::string], ["client.rack"] also group.rack;
             }
             method check_crcs(check: bool) {
                 /// Whether the checksum of each batch is compared.

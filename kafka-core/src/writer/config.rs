@@ -56,7 +56,7 @@ macro_rules! writer_settings {
 
             elsewhere writer() {
                 /// The topic of all messages; `None` where each message names its own.
-                topic: Option<Str> = [None, "none"], "", [by crate::settings::checks::not_empty], [];
+                topic: Option<Str> = [None, "none"], "", [by $crate::settings::checks::not_empty], [];
             }
             method acks(acks: Acks) {
                 /// The replicas that must have a batch before it counts as written.
