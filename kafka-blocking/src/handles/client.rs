@@ -39,7 +39,7 @@ macro_rules! forward_one {
             Self(self.0.$name($($argument),+))
         }
     };
-    ($how:ident $name:ident $arguments:tt) => {};
+    (elsewhere $name:ident ()) => {};
 }
 
 impl ClientBuilder {

@@ -144,7 +144,8 @@ macro_rules! method {
             self
         }
     };
-    ($draft:ident $how:ident $method:ident $arguments:tt $fields:tt) => {};
+    ($draft:ident elsewhere $method:ident () $fields:tt) => {};
+    ($draft:ident only field () $fields:tt) => {};
 }
 
 /// What an argument gives to its field.
@@ -274,7 +275,10 @@ macro_rules! range_text {
     ([$least:literal $least_unit:ident to $most:literal $most_unit:ident]) => {
         concat!($least, " ", stringify!($least_unit), " to ", $most, " ", stringify!($most_unit))
     };
-    ($other:tt) => {
+    ([]) => {
+        ""
+    };
+    ([by $check:path]) => {
         ""
     };
 }
@@ -304,7 +308,7 @@ macro_rules! range_facts {
 
 /// The builder's method of a block, for the table.
 macro_rules! builder {
-    (only $method:ident) => {
+    (only field) => {
         None
     };
     ($how:ident $method:ident) => {

@@ -75,6 +75,7 @@ pub(crate) fn writer(draft: &mut Draft<WriterConfig>) -> Result<()> {
     let (linger, delivery) = (side!(draft.linger), side!(draft.delivery_timeout));
     fit(linger, delivery, "must be shorter than", |l, d| l < d, |d| d / 2, |l| 2 * l)?;
     idempotence(&draft.config)?;
+    compression_level(&draft.config)?;
     compression(&draft.config)
 }
 
@@ -89,6 +90,14 @@ fn idempotence(config: &WriterConfig) -> Result<()> {
 }
 
 fn compression(config: &WriterConfig) -> Result<()> {
+    if config.compression.is_enabled() {
+        return Ok(());
+    }
+    let name = config.compression.name();
+    Err(Error::config("compression", format!("is {name}, which needs the feature `{name}`")))
+}
+
+fn compression_level(config: &WriterConfig) -> Result<()> {
     let Some(level) = config.compression_level else { return Ok(()) };
     let range = match config.compression {
         Compression::Gzip => 1..=9,
@@ -121,9 +130,9 @@ pub(crate) fn reader(draft: &mut Draft<ReaderConfig>, max_response: usize) -> Re
     answer_fits(draft, room, max_response)
 }
 
-/// An answer is never larger than half of the buffer, so `max_bytes` may be.
+/// No more is asked for than fits into the buffer, so `max_bytes` may be larger than that.
 fn answer_fits(draft: &Draft<ReaderConfig>, room: usize, max_response: usize) -> Result<()> {
-    let answer = draft.config.max_bytes.min(draft.config.buffer / 2);
+    let answer = draft.config.max_bytes.min(draft.config.buffer);
     if answer <= room {
         return Ok(());
     }

@@ -87,7 +87,8 @@ macro_rules! one {
             )?
         )+
     };
-    ($($other:tt)*) => {};
+    ($draft:ident $client:ident elsewhere $($rest:tt)*) => {};
+    ($draft:ident $client:ident only $($rest:tt)*) => {};
 }
 
 macro_rules! begin {
