@@ -75,6 +75,20 @@ impl Client {
 
     /// Begins with properties by the names of Java's clients. See [`rt::Client::builder_from_properties`].
     ///
+    /// ```no_run
+    /// use kafka_blocking::Client;
+    /// use kafka_blocking::settings::parse_properties;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = std::fs::read_to_string("client.properties")?;
+    /// let builder = Client::builder_from_properties(parse_properties(&text)?)?;
+    /// for unused in builder.unused_properties() {
+    ///     eprintln!("{unused}"); // `lingerms` is unknown, perhaps `linger.ms` is meant
+    /// }
+    /// let client = builder.connect()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As there.
     pub fn builder_from_properties<K: Into<String>, V: Into<String>>(

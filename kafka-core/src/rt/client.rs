@@ -39,7 +39,7 @@ impl<R: Runtime> Client<R> {
     /// Begins with properties by the names of Java's producers, consumers and admin clients, such as `bootstrap.servers`, all in
     /// one map. Those of producers and consumers become the defaults of all writers and readers of the client, which the methods of
     /// their builders override. [`parse_properties`](crate::settings::parse_properties) reads them from a file's text, and
-    /// [`unused_properties`](ClientBuilder::unused_properties) tells those that had no effect.
+    /// [`unused_properties`](ClientBuilder::unused_properties) reports those that had no effect.
     ///
     /// With `group.id`, readers are members of that group, unless they are given a group of their own, or partitions.
     /// `auto.offset.reset` decides where readers begin and go on without a position: [`ReaderBuilder::start`] and

@@ -67,7 +67,7 @@ macro_rules! declare {
                     default: $crate::settings::declare::default_text!($default $($inherited)?),
                     range: $crate::settings::declare::range_text!($range),
                     java: &[$($java),*],
-                    meaning: concat!($($meaning),+),
+                    meaning: concat!($($meaning),+).trim(),
                 }, )+)+]
             }
 

@@ -1,6 +1,6 @@
 //! Settings by the names of Java's clients, as a map or as the text of a `.properties` file.
 //!
-//! * Each property is used, refused, or told as unused with the reason; none is dropped silently.
+//! * Each property is used, refused, or reported as unused with the reason; none is dropped silently.
 //! * Properties of security are refused, as a client that ignored them would talk in the clear.
 //! * Values are kept nowhere but in the settings they become, so that no `Debug` and no error can show a secret.
 

@@ -42,7 +42,6 @@ impl fmt::Display for Setting {
 }
 
 fn first_sentence(text: &str) -> String {
-    let text = text.trim();
     match text.split_once(". ") {
         Some((first, _)) => format!("{first}."),
         None => text.to_owned(),

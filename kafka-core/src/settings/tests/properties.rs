@@ -231,3 +231,20 @@ fn text_is_read_as_java_does() {
         assert_eq!(refused(parse_properties(malformed), "line 3"), "properties");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "([a-z\\\\u0-9=: #!\n\r\t]|.){0,60}") {
+        let _ = parse_properties(&text);
+    }
+
+    #[test]
+    fn any_name_and_value_are_taken_or_refused(name in "[a-z.]{0,30}", value in ".{0,20}") {
+        let _ = read([(name, value)]);
+    }
+
+    #[test]
+    fn a_value_of_any_property_is_read_or_refused(at in 0..JAVA.lines().count(), value in "-?[0-9]{0,25}|.{0,9}") {
+        let _ = read([(JAVA.lines().nth(at).unwrap(), value)]);
+    }
+}
