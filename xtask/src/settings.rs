@@ -30,7 +30,7 @@ impl Settings {
 /// A package holds no file of another folder, so there are two.
 fn files() -> [PathBuf; 2] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    [root.join("SETTINGS.md"), root.join("kafka-core/src/settings.md")]
+    [root.join("SETTINGS.md"), root.join("kafka-core/src/settings/settings.md")]
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::park::block_on;
 use crate::runtime::Blocking;
 use kafka_core::reader::Start;
 use kafka_core::rt::{self, ClientCloseReport, ClusterDescription, NewTopic, ReaderBuilder, WriterBuilder};
+use kafka_core::settings::UnusedProperty;
 use kafka_core::snapshot::Topic;
 use kafka_core::stats::Stats;
 use kafka_core::{Error, Result, Str};
@@ -23,31 +24,30 @@ pub struct Client(rt::Client<Blocking>);
 #[must_use = "a builder does nothing until it connects"]
 pub struct ClientBuilder(rt::ClientBuilder<Blocking>);
 
-/// Settings that are handed on as they are.
-macro_rules! settings {
-    ($($name:ident($($argument:ident: $kind:ty),+)),+ $(,)?) => {$(
+/// Forwards the methods of all settings that `kafka_core::client_settings!` lists.
+macro_rules! forward {
+    ($(#[$attribute:meta])* struct $config:ident of $part:ident, drafted as $draft:ident;
+     $($how:ident $name:ident $arguments:tt $fields:tt)+) => {
+        $(forward_one! { $how $name $arguments })+
+    };
+}
+
+macro_rules! forward_one {
+    (method $name:ident ($($argument:ident: $kind:ty $(as $value:expr)?),+)) => {
         #[doc = concat!("See [`rt::ClientBuilder::", stringify!($name), "`].")]
         pub fn $name(self, $($argument: $kind),+) -> Self {
             Self(self.0.$name($($argument),+))
         }
-    )+};
+    };
+    (elsewhere $name:ident ()) => {};
 }
 
 impl ClientBuilder {
-    settings! {
-        client_id(id: impl Into<Str>),
-        request_timeout(timeout: Duration),
-        connect_timeout(timeout: Duration),
-        call_timeout(timeout: Duration),
-        retry_backoff(min: Duration, max: Duration),
-        reconnect_backoff(min: Duration, max: Duration),
-        metadata_max_age(age: Duration),
-        unknown_topic_grace(grace: Duration),
-        connections_max_idle(idle: Duration),
-        max_in_flight(requests: usize),
-        max_response_bytes(bytes: usize),
-        allow_auto_topic_creation(allow: bool),
-        seed(seed: u64),
+    kafka_core::client_settings!(forward);
+
+    /// See [`rt::ClientBuilder::unused_properties`].
+    pub fn unused_properties(&self) -> &[UnusedProperty] {
+        self.0.unused_properties()
     }
 
     /// Makes the client without waiting for any broker.
@@ -71,6 +71,30 @@ impl Client {
     /// Begins with these addresses: `host:port`, several separated by commas.
     pub fn builder(addresses: &str) -> ClientBuilder {
         ClientBuilder(rt::Client::builder(addresses))
+    }
+
+    /// Begins with properties by the names of Java's clients. See [`rt::Client::builder_from_properties`].
+    ///
+    /// ```no_run
+    /// use kafka_blocking::Client;
+    /// use kafka_blocking::settings::parse_properties;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = std::fs::read_to_string("client.properties")?;
+    /// let builder = Client::builder_from_properties(parse_properties(&text)?)?;
+    /// for unused in builder.unused_properties() {
+    ///     eprintln!("{unused}"); // `lingerms` is unknown, perhaps `linger.ms` is meant
+    /// }
+    /// let client = builder.connect()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
+        properties: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<ClientBuilder> {
+        rt::Client::builder_from_properties(properties).map(ClientBuilder)
     }
 
     /// A writer to a topic.

@@ -1,123 +1,96 @@
 //! What a client can be told, with its defaults.
 
 use super::address::Address;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::link::SOFTWARE;
+use crate::settings::draft::Draft;
+use crate::settings::pairs;
 use kafka_proto::Str;
 use std::time::Duration;
 
-/// The settings of a client; made by the adapters' builders.
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// Where to begin.
-    pub bootstrap: Vec<Address>,
-    /// The name that brokers log and count quotas by. A builder gives the program's name where none is set.
-    pub client_id: Str,
-    /// From handing a request out to its response.
-    pub request_timeout: Duration,
-    /// From asking for a connection to its being set up, each address of a name getting its part.
-    pub connect_timeout: Duration,
-    /// What a call of the application may take in all, retries included.
-    pub call_timeout: Duration,
-    /// The first wait before a retry.
-    pub retry_backoff: Duration,
-    /// The longest wait before a retry.
-    pub retry_backoff_max: Duration,
-    /// The first wait before another attempt to connect to a broker.
-    pub reconnect_backoff: Duration,
-    /// The longest wait before another attempt to connect to a broker.
-    pub reconnect_backoff_max: Duration,
-    /// The metadata is refreshed when it is this old.
-    pub metadata_max_age: Duration,
-    /// A topic must have been unknown for so long before calls fail with it.
-    pub unknown_topic_grace: Duration,
-    /// A connection that was not used for so long is closed.
-    pub connections_max_idle: Duration,
-    /// Unanswered requests a connection.
-    pub max_in_flight: usize,
-    /// The largest response that is taken, in bytes.
-    pub max_response_bytes: usize,
-    /// Whether brokers may create a topic that is asked for.
-    pub allow_auto_topic_creation: bool,
-    /// The seed of all randomness; a builder draws one where none is given.
-    pub seed: u64,
+/// The settings of a client; [`declare`](crate::settings::declare) says how they are declared, and adapters take their builders'
+/// methods from here as well.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! client_settings {
+    ($then:path) => {
+        $then! {
+            /// The settings of a client; made by the adapters' builders.
+            #[derive(Clone, Debug)]
+            struct ClientConfig of Client, drafted as client;
+
+            elsewhere builder() {
+                /// The addresses of brokers by which to find the cluster.
+                bootstrap: Vec<Address> = [Vec::new(), "must be given"], "", [by $crate::settings::checks::addresses], ["bootstrap.servers"];
+            }
+            method client_id(id: impl Into<Str> as id.into()) {
+                /// The name that brokers log and count quotas by.
+                client_id: Str = [Str::from_static(SOFTWARE), "the program's name"], "", [by $crate::settings::checks::string], ["client.id"];
+            }
+            method request_timeout(timeout: Duration) {
+                /// The time from handing a request out to its response.
+                request_timeout: Duration = [30 s], "time", [time], ["request.timeout.ms"];
+            }
+            method connect_timeout(timeout: Duration) {
+                /// The time from asking for a connection to its being set up. Each address of a name gets its part.
+                connect_timeout: Duration = [10 s], "time", [time], ["socket.connection.setup.timeout.ms"];
+            }
+            method call_timeout(timeout: Duration) {
+                /// The time that a call of the application may take in all, retries included.
+                call_timeout: Duration = [60 s], "time", [time], ["default.api.timeout.ms"];
+            }
+            method retry_backoff(min: Duration, max: Duration) {
+                /// The first wait before a retry.
+                retry_backoff: Duration = [100 ms], "time", [time], ["retry.backoff.ms"];
+                /// The longest wait before a retry.
+                retry_backoff_max: Duration = [1 s], "time", [time], ["retry.backoff.max.ms"];
+            }
+            method reconnect_backoff(min: Duration, max: Duration) {
+                /// The first wait before another attempt to connect to a broker.
+                reconnect_backoff: Duration = [50 ms], "time", [time], ["reconnect.backoff.ms"];
+                /// The longest wait before another attempt to connect to a broker.
+                reconnect_backoff_max: Duration = [1 s], "time", [time], ["reconnect.backoff.max.ms"];
+            }
+            method metadata_max_age(age: Duration) {
+                /// The age at which metadata is refreshed.
+                metadata_max_age: Duration = [5 min], "time", [time], ["metadata.max.age.ms"];
+            }
+            method unknown_topic_grace(grace: Duration) {
+                /// The time that a topic must have been unknown before calls fail with it.
+                unknown_topic_grace: Duration = [5 s], "time", [time or zero], [];
+            }
+            method connections_max_idle(idle: Duration) {
+                /// The time after which a connection that is not used is closed.
+                connections_max_idle: Duration = [9 min], "time", [time], ["connections.max.idle.ms"];
+            }
+            method max_in_flight(requests: usize) {
+                /// The most unanswered requests per connection.
+                max_in_flight: usize = [5], "requests", [from 1], ["max.in.flight.requests.per.connection"];
+            }
+            method max_response_bytes(bytes: usize) {
+                /// The largest response that is taken. A larger one ends the connection, so that readers never ask for more.
+                max_response_bytes: usize = [128 MiB], "bytes", [size from 1 KiB], [];
+            }
+            method allow_auto_topic_creation(allow: bool) {
+                /// Whether brokers may create a topic that is asked for.
+                allow_auto_topic_creation: bool = [false], "", [], ["allow.auto.create.topics"];
+            }
+            method seed(seed: u64) {
+                /// The seed of all randomness, for runs that repeat.
+                seed: u64 = [0, "from the runtime"], "", [], [];
+            }
+        }
+    };
 }
 
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self {
-            bootstrap: Vec::new(),
-            client_id: Str::from_static(SOFTWARE),
-            request_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
-            call_timeout: Duration::from_secs(60),
-            retry_backoff: Duration::from_millis(100),
-            retry_backoff_max: Duration::from_secs(1),
-            reconnect_backoff: Duration::from_millis(50),
-            reconnect_backoff_max: Duration::from_secs(1),
-            metadata_max_age: Duration::from_secs(300),
-            unknown_topic_grace: Duration::from_secs(5),
-            connections_max_idle: Duration::from_secs(540),
-            max_in_flight: 5,
-            max_response_bytes: 128 << 20,
-            allow_auto_topic_creation: false,
-            seed: 0,
-        }
-    }
-}
+client_settings!(crate::settings::declare::declare);
 
 impl ClientConfig {
-    /// Whether all settings are within their ranges and fit each other.
+    /// Returns whether all settings are within their ranges and fit each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting.
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
-        if self.bootstrap.is_empty() {
-            return Err(Error::config("bootstrap", "at least one address is needed"));
-        }
-        positive("request_timeout", self.request_timeout)?;
-        positive("connect_timeout", self.connect_timeout)?;
-        positive("call_timeout", self.call_timeout)?;
-        positive("retry_backoff", self.retry_backoff)?;
-        positive("reconnect_backoff", self.reconnect_backoff)?;
-        positive("metadata_max_age", self.metadata_max_age)?;
-        positive("connections_max_idle", self.connections_max_idle)?;
-        at_most("unknown_topic_grace", self.unknown_topic_grace)?;
-        at_most("retry_backoff_max", self.retry_backoff_max)?;
-        at_most("reconnect_backoff_max", self.reconnect_backoff_max)?;
-        ordered("retry_backoff_max", self.retry_backoff, self.retry_backoff_max)?;
-        ordered("reconnect_backoff_max", self.reconnect_backoff, self.reconnect_backoff_max)?;
-        if self.client_id.len() > MAX_STRING {
-            return Err(Error::config("client_id", "must not be longer than 32,767 bytes"));
-        }
-        if self.max_in_flight == 0 {
-            return Err(Error::config("max_in_flight", "must be at least 1"));
-        }
-        if !(1024..=i32::MAX as usize).contains(&self.max_response_bytes) {
-            return Err(Error::config("max_response_bytes", "must be between 1 KiB and 2 GiB"));
-        }
-        Ok(())
+        Draft::whole(self.clone()).finish(pairs::client).map(drop)
     }
-}
-
-/// The longest string whose length the older versions of the protocol can write, in bytes.
-const MAX_STRING: usize = i16::MAX as usize;
-/// Times are 32-bit milliseconds on the wire; and no clock shall overflow.
-pub(crate) const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
-
-/// A duration that must not be zero.
-pub(crate) fn positive(setting: &'static str, value: Duration) -> Result<()> {
-    if value.is_zero() {
-        return Err(Error::config(setting, "must be longer than zero"));
-    }
-    at_most(setting, value)
-}
-
-/// A duration that may be zero.
-pub(crate) fn at_most(setting: &'static str, value: Duration) -> Result<()> {
-    if value > LONGEST { Err(Error::config(setting, "must not be longer than 24 days")) } else { Ok(()) }
-}
-
-fn ordered(setting: &'static str, min: Duration, max: Duration) -> Result<()> {
-    if max < min { Err(Error::config(setting, "must not be shorter than its first value")) } else { Ok(()) }
 }

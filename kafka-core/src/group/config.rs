@@ -1,147 +1,104 @@
 //! The settings of one membership of a consumer group.
 
 use super::assignor::{Assignor, Range, RoundRobin};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::settings::draft::Draft;
+use crate::settings::pairs;
 use kafka_proto::Str;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The settings of one membership of a consumer group. Java's names are given in brackets.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct GroupConfig {
-    /// The group (`group.id`).
-    pub group_id: Str,
-    /// Makes the member static (`group.instance.id`, KIP-345, broker 2.3+): it keeps its partitions over a restart that is
-    /// shorter than the session timeout, and does not leave the group when it is closed. Default: none.
-    pub instance_id: Option<Str>,
-    /// The rack of this consumer (`client.rack`), for assignors that look at it (KIP-881). Default: none.
-    pub rack: Option<Str>,
-    /// Without a heartbeat for this long the broker gives the member's partitions to others (`session.timeout.ms`); the
-    /// member itself reports them lost by then. Brokers allow 6 s to 30 min unless configured otherwise. Default 45 s.
-    pub session_timeout: Duration,
-    /// The time between two heartbeats (`heartbeat.interval.ms`); a third of the session timeout at most is wise. Default 3 s.
-    pub heartbeat_interval: Duration,
-    /// How long the members have to give up their partitions in a rebalance (in Java `max.poll.interval.ms` serves as it).
-    /// Brokers before 0.10.1 use the session timeout in its place. Default 60 s.
-    pub rebalance_timeout: Duration,
-    /// How long the broker keeps committed offsets; only brokers 0.9 to 2.0 take it from the client. Default: the broker's.
-    pub retention: Option<Duration>,
-    /// The first pause before a step is tried again (`retry.backoff.ms`). Default 100 ms.
-    pub backoff_min: Duration,
-    /// The longest pause before a step is tried again (`retry.backoff.max.ms`). Default 1 s.
-    pub backoff_max: Duration,
-    /// The pause after an error that a mere repetition will not heal, such as missing rights. Default 5 s.
-    pub join_backoff: Duration,
-    /// How long one request may stay unanswered (`request.timeout.ms`); JoinGroup and SyncGroup, which wait for the
-    /// other members, have the rebalance timeout on top. Default 30 s.
-    pub request_timeout: Duration,
-    /// The ways of sharing out partitions this member offers (`partition.assignment.strategy`), the preferred one first;
-    /// the broker picks one that all members offer. Default range, round-robin.
-    pub assignors: Vec<Arc<dyn Assignor>>,
-    /// As leader, starts a rebalance when the number of partitions of a topic changes. Default true.
-    pub watch_partitions: bool,
-    /// How long a commit is tried again before it fails (`default.api.timeout.ms`). Default 60 s.
-    pub commit_timeout: Duration,
+/// The settings of a membership; [`declare`](crate::settings::declare) says how they are declared.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! group_settings {
+    ($then:path) => {
+        $then! {
+            /// The settings of one membership of a consumer group.
+            #[derive(Clone, Debug)]
+            #[non_exhaustive]
+            struct GroupConfig of Group, drafted as group;
+
+            elsewhere group() {
+                /// The group.
+                group_id: Str = [Str::new(), "none"], "", [by $crate::settings::checks::not_empty], ["group.id"];
+            }
+            method instance_id(id: impl Into<Str> as Some(id.into())) {
+                /// Makes the member static (KIP-345, broker 2.3+). It keeps its partitions over a restart that is shorter than the
+                /// session timeout, and does not leave the group when it is closed.
+                instance_id: Option<Str> = [None, "none"], "", [by $crate::settings::checks::instance_id], ["group.instance.id"];
+            }
+            elsewhere rack() {
+                /// The rack of this consumer, for assignors that look at it (KIP-881).
+                rack: Option<Str> = [None, "none"], "", [by $crate::settings::checks::string], ["client.rack"];
+            }
+            method session_timeout(timeout: Duration) {
+                /// The time without a heartbeat after which the broker gives the member's partitions to others. The member itself
+                /// reports them lost by then. Brokers allow 6 s to 30 min unless configured otherwise.
+                session_timeout: Duration = [45 s], "time", [time], ["session.timeout.ms"];
+            }
+            method heartbeat_interval(interval: Duration) {
+                /// The time between two heartbeats. Where it was not chosen, a shorter session timeout makes it a third of that.
+                heartbeat_interval: Duration = [3 s], "time", [time], ["heartbeat.interval.ms"];
+            }
+            method rebalance_timeout(timeout: Duration) {
+                /// The time that the members have to give up their partitions in a rebalance. The other members wait for an
+                /// application that does not call its reader; after this time its partitions are lost. Brokers before 0.10.1 use
+                /// the session timeout in its place.
+                rebalance_timeout: Duration = [60 s], "time", [time], ["max.poll.interval.ms"];
+            }
+            only field() {
+                /// The time that the broker keeps committed offsets; only brokers 0.9 to 2.0 take it from the client.
+                retention: Option<Duration> = [None, "the broker's"], "time", [time], [];
+            }
+            elsewhere retry_backoff() {
+                /// The first pause before a step is tried again.
+                backoff_min: Duration = [100 ms], "time", [time], ["retry.backoff.ms"] else client.retry_backoff;
+                /// The longest pause before a step is tried again.
+                backoff_max: Duration = [1 s], "time", [time], ["retry.backoff.max.ms"] else client.retry_backoff_max;
+            }
+            only field() {
+                /// The pause after an error that a mere repetition will not heal, such as missing rights.
+                join_backoff: Duration = [5 s], "time", [time], [];
+            }
+            elsewhere request_timeout() {
+                /// The time that one request may stay unanswered. JoinGroup and SyncGroup, which wait for the other members, have the
+                /// rebalance timeout on top.
+                request_timeout: Duration = [30 s], "time", [time], ["request.timeout.ms"] else client.request_timeout;
+            }
+            method assignors(assignors: Vec<Arc<dyn Assignor>>) {
+                /// The ways of sharing out partitions that this member offers, the preferred one first. The broker picks one that all
+                /// members offer.
+                assignors: Vec<Arc<dyn Assignor>> = [vec![Arc::new(Range), Arc::new(RoundRobin)], "`range`, `roundrobin`"], "",
+                    [by $crate::settings::checks::assignors], ["partition.assignment.strategy"];
+            }
+            only field() {
+                /// Whether it starts a rebalance, as leader, when the number of partitions of a topic changes.
+                watch_partitions: bool = [true], "", [], [];
+            }
+            method commit_timeout(timeout: Duration) {
+                /// The time for which a commit is tried again before it fails.
+                commit_timeout: Duration = [60 s], "time", [time], ["default.api.timeout.ms"] else client.call_timeout;
+            }
+        }
+    };
 }
+
+group_settings!(crate::settings::declare::declare);
 
 impl GroupConfig {
     /// The defaults, for this group.
     pub fn new(group_id: impl Into<Str>) -> Self {
-        Self {
-            group_id: group_id.into(),
-            instance_id: None,
-            rack: None,
-            session_timeout: Duration::from_secs(45),
-            heartbeat_interval: Duration::from_secs(3),
-            rebalance_timeout: Duration::from_secs(60),
-            retention: None,
-            backoff_min: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(1),
-            join_backoff: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            assignors: vec![Arc::new(Range), Arc::new(RoundRobin)],
-            watch_partitions: true,
-            commit_timeout: Duration::from_secs(60),
-        }
+        Self { group_id: group_id.into(), ..Self::default() }
     }
 
-    /// Whether the settings make sense.
+    /// Returns whether all settings are within their ranges and fit each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) naming the first setting that does not.
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
-        if self.group_id.is_empty() {
-            return Err(Error::config("group_id", "is empty"));
-        }
-        if let Some(id) = &self.instance_id {
-            check_instance_id(id)?;
-        }
-        for (name, value) in self.durations() {
-            check_duration(name, value)?;
-        }
-        if self.heartbeat_interval >= self.session_timeout {
-            return Err(Error::config("heartbeat_interval", "must be shorter than session_timeout"));
-        }
-        if self.backoff_max < self.backoff_min {
-            return Err(Error::config("backoff_max", "must not be shorter than backoff_min"));
-        }
-        self.check_assignors()
+        Draft::whole(self.clone()).finish(pairs::group).map(drop)
     }
-
-    fn durations(&self) -> [(&'static str, Duration); 8] {
-        [
-            ("session_timeout", self.session_timeout),
-            ("heartbeat_interval", self.heartbeat_interval),
-            ("rebalance_timeout", self.rebalance_timeout),
-            ("backoff_min", self.backoff_min),
-            ("backoff_max", self.backoff_max),
-            ("join_backoff", self.join_backoff),
-            ("request_timeout", self.request_timeout),
-            ("commit_timeout", self.commit_timeout),
-        ]
-    }
-
-    fn check_assignors(&self) -> Result<()> {
-        if self.assignors.is_empty() {
-            return Err(Error::config("assignors", "is empty; name at least one"));
-        }
-        for (i, one) in self.assignors.iter().enumerate() {
-            if self.assignors[..i].iter().any(|other| other.name() == one.name()) {
-                return Err(Error::config("assignors", format!("has `{}` twice", one.name())));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The wire has 32 bits of milliseconds.
-fn check_duration(name: &'static str, value: Duration) -> Result<()> {
-    if value < Duration::from_millis(1) {
-        return Err(Error::config(name, "must be at least 1 ms"));
-    }
-    if value.as_millis() > i32::MAX as u128 {
-        return Err(Error::config(name, format!("must be at most {} ms", i32::MAX)));
-    }
-    Ok(())
-}
-
-/// The broker's rule for instance ids is that for names of topics.
-fn check_instance_id(id: &Str) -> Result<()> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let problem = match id.as_ref() as &str {
-        "" => "is empty",
-        "." | ".." => "must not be `.` or `..`",
-        long if long.len() > 249 => "is longer than 249 characters",
-        other if !other.chars().all(legal) => "may hold only letters, digits, `.`, `_` and `-`",
-        _ => return Ok(()),
-    };
-    Err(Error::config("instance_id", problem))
-}
-
-/// Milliseconds as the wire wants them.
-pub(super) fn millis(value: Duration) -> i32 {
-    i32::try_from(value.as_millis()).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]
@@ -169,7 +126,7 @@ mod tests {
         assert_eq!(refused(|c| c.session_timeout = Duration::ZERO), "session_timeout");
         assert_eq!(refused(|c| c.rebalance_timeout = Duration::from_secs(1 << 40)), "rebalance_timeout");
         assert_eq!(refused(|c| c.heartbeat_interval = c.session_timeout), "heartbeat_interval");
-        assert_eq!(refused(|c| c.backoff_max = Duration::from_millis(50)), "backoff_max");
+        assert_eq!(refused(|c| c.backoff_max = Duration::from_millis(50)), "backoff_min");
         assert_eq!(refused(|c| c.assignors.clear()), "assignors");
         assert_eq!(refused(|c| c.assignors.push(Arc::new(Range))), "assignors");
         assert_eq!(refused(|c| c.instance_id = Some("a b".into())), "instance_id");

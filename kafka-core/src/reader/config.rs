@@ -1,6 +1,8 @@
 //! The settings of a reader's fetching.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::settings::draft::Draft;
+use crate::settings::pairs;
 use kafka_proto::Str;
 use std::time::Duration;
 
@@ -30,108 +32,99 @@ pub enum Reset {
     Time(i64),
 }
 
-/// The settings of a reader's fetching. Sizes are in bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReaderConfig {
-    /// A broker answers once it has so much, or [`max_wait`](Self::max_wait) is over. Default 1. Java: `fetch.min.bytes`.
-    pub min_bytes: usize,
-    /// The most that one answer brings (a larger first batch comes whole). Default 50 MiB, but never more than half of
-    /// [`buffer`](Self::buffer) divided by the number of leaders. Java: `fetch.max.bytes`.
-    pub max_bytes: usize,
-    /// The most of one partition in one answer, and what is kept of it beyond what is being worked on. Default 1 MiB.
-    /// Java: `max.partition.fetch.bytes`.
-    pub partition_max_bytes: usize,
-    /// How long a broker may wait for records. Default 500 ms. With `min_bytes` of 1 it answers as soon as there is
-    /// anything, so its wait becomes longer while nothing comes, up to 8 s; not at a replica that is not the leader, nor at a
-    /// broker that was seen to answer only when its time was over, again and again. Java: `fetch.max.wait.ms`.
-    pub max_wait: Duration,
-    /// The byte budget of all that is fetched and not dropped, compressed as it came. Default 32 MiB. What the application
-    /// keeps counts; while it waits for more, reading goes on beyond the budget by one small fetch per connection.
-    pub buffer: usize,
-    /// Which records of transactions are read. Default all. Java: `isolation.level`.
-    pub isolation: Isolation,
-    /// What happens without a position. Default: an error. Java: `auto.offset.reset`.
-    pub reset: Reset,
-    /// Where the reader is, so that brokers may send it to a near replica (KIP-392, 2.4+). Default none. Java: `client.rack`.
-    pub rack: Str,
-    /// Whether the checksum of each batch is compared. Default yes. Java: `check.crcs`.
-    pub check_crcs: bool,
-    /// The largest size of one batch once decompressed. Default 128 MiB.
-    pub max_decompressed: usize,
-    /// The first wait before something that failed is tried again; doubles up to [`backoff_max`](Self::backoff_max).
-    /// Default 100 ms. Java: `retry.backoff.ms`.
-    pub backoff_min: Duration,
-    /// The longest wait before something that failed is tried again. Default 1 s. Java: `retry.backoff.max.ms`.
-    pub backoff_max: Duration,
-    /// A topic or partition must have been unknown for so long before it is an error. Default 5 s.
-    pub unknown_topic_grace: Duration,
-    /// How long a request may take beyond [`max_wait`](Self::max_wait). Default 30 s. Java: `request.timeout.ms`.
-    pub request_timeout: Duration,
-}
+/// The settings of a reader's fetching; [`declare`](crate::settings::declare) says how they are declared.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! reader_settings {
+    ($then:path) => {
+        $then! {
+            /// The settings of a reader's fetching. Sizes are in bytes.
+            #[derive(Clone, Debug, PartialEq)]
+            struct ReaderConfig of Reader, drafted as reader;
 
-impl Default for ReaderConfig {
-    fn default() -> Self {
-        Self {
-            min_bytes: 1,
-            max_bytes: 50 << 20,
-            partition_max_bytes: 1 << 20,
-            max_wait: Duration::from_millis(500),
-            buffer: 32 << 20,
-            isolation: Isolation::ReadUncommitted,
-            reset: Reset::Error,
-            rack: Str::new(),
-            check_crcs: true,
-            max_decompressed: 128 << 20,
-            backoff_min: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(1),
-            unknown_topic_grace: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
+            method min_bytes(bytes: usize) {
+                /// The size from which a broker answers before `max_wait` is over.
+                min_bytes: usize = [1], "bytes", [size from 1 byte], ["fetch.min.bytes"];
+            }
+            method max_bytes(bytes: usize) {
+                /// The most that one answer brings. A larger first batch comes whole. It is never more than half of `buffer` divided
+                /// by the number of leaders. Where it was not chosen, it is no more than seven eighths of the client's
+                /// `max_response_bytes`.
+                max_bytes: usize = [50 MiB], "bytes", [size from 1 KiB], ["fetch.max.bytes"];
+            }
+            method partition_max_bytes(bytes: usize) {
+                /// The most of one partition in one answer, and what is kept of it beyond what is being worked on. It is no more
+                /// than `max_bytes` and `buffer`.
+                partition_max_bytes: usize = [1 MiB], "bytes", [size from 1 KiB], ["max.partition.fetch.bytes"];
+            }
+            method max_wait(wait: Duration) {
+                /// The time that a broker may wait for records. With `min_bytes` of 1 it answers as soon as there is anything, so its
+                /// wait becomes longer while nothing comes, up to 8 s; not at a replica that is not the leader, nor at a broker that
+                /// was seen to answer only when its time was over, again and again.
+                max_wait: Duration = [500 ms], "time", [time], ["fetch.max.wait.ms"];
+            }
+            method buffer_bytes(bytes: usize) {
+                /// The byte budget of all that is fetched and not dropped, compressed as it came. Messages that the application keeps
+                /// count with everything that was fetched with them until they are [detached](crate::Message::detach). Where they
+                /// take up the budget the reader goes on with small fetches beyond it, and
+                /// [reports](crate::error::ErrorKind::BufferKept) how much is kept.
+                buffer: usize = [32 MiB], "bytes", [from 1 KiB], [];
+            }
+            method isolation(isolation: Isolation) {
+                /// Which records of transactions are read.
+                isolation: Isolation = [Isolation::ReadUncommitted], "", [], ["isolation.level"];
+            }
+            method reset(reset: Reset) {
+                /// What happens where there is no position, or the log does not have it any more, or not yet.
+                reset: Reset = [Reset::Error], "", [by $crate::settings::checks::reset], ["auto.offset.reset"];
+            }
+            method rack(rack: impl Into<Str> as rack.into()) {
+                /// Where the reader is, so that brokers may send it to a near replica (KIP-392, 2.4+), and assignors may look at it.
+                rack: Str = [Str::new(), "none"], "", [by $crate::settings::checks::string], ["client.rack"] also group.rack;
+            }
+            method check_crcs(check: bool) {
+                /// Whether the checksum of each batch is compared.
+                check_crcs: bool = [true], "", [], ["check.crcs"];
+            }
+            method max_decompressed(bytes: usize) {
+                /// The largest size of one batch once decompressed.
+                max_decompressed: usize = [128 MiB], "bytes", [from 1 KiB], [];
+            }
+            method retry_backoff(min: Duration, max: Duration) {
+                /// The first wait before something that failed is tried again. It doubles up to `backoff_max`.
+                backoff_min: Duration = [100 ms], "time", [time], ["retry.backoff.ms"] else client.retry_backoff also group.backoff_min;
+                /// The longest wait before something that failed is tried again.
+                backoff_max: Duration = [1 s], "time", [time], ["retry.backoff.max.ms"] else client.retry_backoff_max also group.backoff_max;
+            }
+            method unknown_topic_grace(grace: Duration) {
+                /// The time that a topic or partition must have been unknown before it is an error.
+                unknown_topic_grace: Duration = [5 s], "time", [time or zero], [] else client.unknown_topic_grace;
+            }
+            method request_timeout(timeout: Duration) {
+                /// The time that a request may stay unanswered. What is meant to wait, such as a fetch for `max_wait`, has its time
+                /// on top.
+                request_timeout: Duration = [30 s], "time", [time], ["request.timeout.ms"] else client.request_timeout also group.request_timeout;
+            }
+            method auto_commit_interval(interval: Duration) {
+                /// The time between two commits of what `read_message` gave out or was marked. The other ways of reading commit nothing
+                /// by themselves.
+                auto_commit_interval: Duration = [5 s], "time", [time or zero], ["auto.commit.interval.ms"];
+            }
         }
-    }
+    };
 }
 
-/// Sizes are 32-bit signed numbers on the wire.
-const MAX_SIZE: usize = i32::MAX as usize;
+reader_settings!(crate::settings::declare::declare);
 
 impl ReaderConfig {
-    /// Whether all settings are within their ranges and fit each other.
+    /// Returns whether all settings are within their ranges and fit each other. What depends on the client is checked when a
+    /// reader is built.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting.
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
-        between("max_bytes", self.max_bytes, 1024, MAX_SIZE)?;
-        between("min_bytes", self.min_bytes, 1, self.max_bytes)?;
-        between("partition_max_bytes", self.partition_max_bytes, 1024, self.max_bytes)?;
-        between("buffer_bytes", self.buffer, self.partition_max_bytes, usize::MAX)?;
-        between("max_decompressed", self.max_decompressed, 1024, usize::MAX)?;
-        time("max_wait", self.max_wait)?;
-        time("backoff_min", self.backoff_min)?;
-        time("backoff_max", self.backoff_max)?;
-        time("request_timeout", self.request_timeout)?;
-        if self.backoff_max < self.backoff_min {
-            return Err(Error::config("backoff_max", "is less than backoff_min"));
-        }
-        match self.reset {
-            Reset::Time(ms) if ms < 0 => Err(Error::config("reset", "a time cannot be negative")),
-            _ => Ok(()),
-        }
+        Draft::whole(self.clone()).finish(|draft| pairs::reader(draft, usize::MAX)).map(drop)
     }
-}
-
-fn between(setting: &'static str, value: usize, least: usize, most: usize) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    let most = if most == usize::MAX { String::new() } else { format!(" and at most {most}") };
-    Err(Error::config(setting, format!("must be at least {least}{most} bytes, not {value}")))
-}
-
-/// Waits are 32-bit milliseconds on the wire; less than one would be a spin.
-fn time(setting: &'static str, value: Duration) -> Result<()> {
-    if (1..=MAX_SIZE as u128).contains(&value.as_millis()) {
-        return Ok(());
-    }
-    Err(Error::config(setting, "must be between 1 ms and 24 days"))
 }
 
 #[cfg(test)]
@@ -153,12 +146,12 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|c| c.min_bytes = 0), Some("min_bytes"));
         assert_eq!(refused(|c| c.min_bytes = c.max_bytes + 1), Some("min_bytes"));
-        assert_eq!(refused(|c| c.max_bytes = MAX_SIZE + 1), Some("max_bytes"));
+        assert_eq!(refused(|c| c.max_bytes = 1 << 31), Some("max_bytes"));
         assert_eq!(refused(|c| c.partition_max_bytes = 0), Some("partition_max_bytes"));
-        assert_eq!(refused(|c| c.buffer = 1), Some("buffer_bytes"));
+        assert_eq!(refused(|c| c.buffer = 1), Some("buffer"));
         assert_eq!(refused(|c| c.max_decompressed = 0), Some("max_decompressed"));
         assert_eq!(refused(|c| c.max_wait = Duration::ZERO), Some("max_wait"));
-        assert_eq!(refused(|c| c.backoff_max = Duration::from_millis(1)), Some("backoff_max"));
+        assert_eq!(refused(|c| c.backoff_max = Duration::from_millis(1)), Some("backoff_min"));
         assert_eq!(refused(|c| c.backoff_min = Duration::MAX), Some("backoff_min"));
         assert_eq!(refused(|c| c.reset = Reset::Time(-1)), Some("reset"));
     }

@@ -7,6 +7,7 @@ use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
 use super::session::{Asked, Heading, Member};
 use crate::machine::{Lane, LaneKey, Now};
+use crate::settings::checks::millis;
 use crate::snapshot::Cluster;
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use kafka_proto::{Str, Uuid};
@@ -275,8 +276,4 @@ fn max_bytes(reserved: usize, partitions: usize) -> i32 {
 
 fn size(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
-}
-
-fn millis(wait: Duration) -> i32 {
-    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
 }

@@ -5,6 +5,7 @@ use super::cursor::{CursorId, Question, Stage, Want};
 use super::machine::{ReaderMachine, Timer};
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
+use crate::settings::checks::millis;
 use crate::snapshot::Cluster;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::list_offsets::{
@@ -56,7 +57,7 @@ impl ReaderMachine {
             })
         });
         let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
-        let timeout_ms = i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout_ms = millis(self.config.request_timeout);
         RequestKind::from(ListOffsetsRequest {
             replica_id: -1,
             isolation_level: self.isolation_level(),

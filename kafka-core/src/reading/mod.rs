@@ -101,25 +101,6 @@ pub(crate) enum ReaderItem {
     Notice(Error),
 }
 
-/// The settings of a reader of which nothing was said: as patient as the client.
-pub(crate) fn defaults(client: &ClientConfig) -> (ReaderConfig, GroupConfig) {
-    let config = ReaderConfig {
-        backoff_min: client.retry_backoff,
-        backoff_max: client.retry_backoff_max,
-        unknown_topic_grace: client.unknown_topic_grace,
-        request_timeout: client.request_timeout,
-        ..ReaderConfig::default()
-    };
-    let group = GroupConfig {
-        backoff_min: client.retry_backoff,
-        backoff_max: client.retry_backoff_max,
-        request_timeout: client.request_timeout,
-        commit_timeout: client.call_timeout,
-        ..GroupConfig::new("")
-    };
-    (config, group)
-}
-
 /// What a reader shares with its handle, so that a record costs no lock of the client.
 #[derive(Clone, Debug)]
 pub(crate) struct ReaderShared {
@@ -132,10 +113,10 @@ pub(crate) struct ReaderShared {
 }
 
 impl ReaderShared {
-    pub(crate) fn new(config: &ReaderConfig, interval: Duration) -> Self {
+    pub(crate) fn new(config: &ReaderConfig) -> Self {
         Self {
             urgent: Arc::default(),
-            marks: Arc::new(Marks::new(interval)),
+            marks: Arc::new(Marks::new(config.auto_commit_interval)),
             budget: Budget::new(config.buffer),
         }
     }

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Target;
 use crate::machine::Time;
 use crate::reader::Start;
+use crate::settings::checks::millis;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -318,7 +319,7 @@ impl<R> Client<R> {
 
     fn timeout_ms(&self) -> i32 {
         let timeout = self.handle.with(|state| state.core.config().request_timeout);
-        i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+        millis(timeout)
     }
 }
 

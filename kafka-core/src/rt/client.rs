@@ -9,6 +9,7 @@ use crate::client::{CallSpec, Client as Core, no_code};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{MachineId, Now, Target};
 use crate::reading::{Leave, Leaving, Reading};
+use crate::settings::draft::Defaults;
 use crate::snapshot::Topic;
 use crate::stats::Stats;
 use crate::writer::{CloseInput, Tickets, Writing};
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub struct Client<R> {
     pub(super) handle: Handle,
     budget: DriverWaker,
+    defaults: Arc<Defaults>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -36,11 +38,29 @@ impl<R: Runtime> Client<R> {
     pub fn builder(addresses: &str) -> ClientBuilder<R> {
         ClientBuilder::new(addresses)
     }
+
+    /// Begins with properties by the names of Java's producers, consumers and admin clients, such as `bootstrap.servers`, all in
+    /// one map. Those of producers and consumers become the defaults of all writers and readers of the client, which the methods of
+    /// their builders override. [`parse_properties`](crate::settings::parse_properties) reads them from a file's text, and
+    /// [`unused_properties`](ClientBuilder::unused_properties) reports those that had no effect.
+    ///
+    /// With `group.id`, readers are members of that group, unless they are given a group of their own, or partitions.
+    /// `auto.offset.reset` decides where readers begin and go on without a position: [`ReaderBuilder::start`] and
+    /// [`ReaderBuilder::reset`]; `none` is an error where a group has committed nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) with the name of a property that is malformed or out of its range, or
+    /// that asks for security, which this version does not have: `sasl.*`, `ssl.*`, and a `security.protocol` other than PLAINTEXT.
+    pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
+        properties: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<ClientBuilder<R>> {
+        ClientBuilder::from_properties(properties)
+    }
 }
 
 impl<R> Client<R> {
-    pub(super) fn new(handle: Handle, budget: DriverWaker) -> Self {
-        Self { handle, budget, runtime: PhantomData }
+    pub(super) fn new(handle: Handle, budget: DriverWaker, defaults: Arc<Defaults>) -> Self {
+        Self { handle, budget, defaults, runtime: PhantomData }
     }
 
     /// Waits until a broker has told of the cluster.
@@ -53,17 +73,17 @@ impl<R> Client<R> {
 
     /// A writer to a topic.
     pub fn writer(&self, topic: impl Into<Str>) -> WriterBuilder {
-        WriterBuilder::new(self.handle.clone(), Some(topic.into()))
+        WriterBuilder::new(self.handle.clone(), self.defaults.writer.clone(), Some(topic.into()))
     }
 
     /// A writer whose messages name their topics.
     pub fn writer_to_any(&self) -> WriterBuilder {
-        WriterBuilder::new(self.handle.clone(), None)
+        WriterBuilder::new(self.handle.clone(), self.defaults.writer.clone(), None)
     }
 
     /// A reader of a topic, by itself or in a group.
     pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder {
-        ReaderBuilder::new(self.handle.clone(), self.budget.clone(), topic.into())
+        ReaderBuilder::new(self.handle.clone(), self.budget.clone(), &self.defaults, topic.into())
     }
 
     /// The partitions of a topic, with their leaders and replicas.
@@ -173,7 +193,7 @@ impl ClientCloseReport {
 
 impl<R> Clone for Client<R> {
     fn clone(&self) -> Self {
-        Self::new(self.handle.clone(), self.budget.clone())
+        Self::new(self.handle.clone(), self.budget.clone(), self.defaults.clone())
     }
 }
 

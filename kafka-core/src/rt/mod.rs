@@ -21,8 +21,6 @@ mod wait;
 mod waits;
 mod writer;
 
-pub(crate) use builder::AUTO_COMMIT_INTERVAL;
-
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::{Client, ClientCloseReport};

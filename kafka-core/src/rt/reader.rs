@@ -75,13 +75,13 @@ pub struct Revoking {
 }
 
 impl Reader {
-    pub(super) fn new(handle: Handle, driver: &DriverWaker, spec: ReaderSpec, interval: Duration) -> Self {
+    pub(super) fn new(handle: Handle, driver: &DriverWaker, spec: ReaderSpec) -> Self {
         let (now, config) = (handle.now(), spec.config.clone());
         let (in_group, commit_timeout) = match &spec.subscription {
             Subscription::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let shared = ReaderShared::new(&config, interval);
+        let shared = ReaderShared::new(&config);
         let ReaderShared { urgent, marks, budget } = shared.clone();
         let id = handle.with(|state| {
             let reading = |now, id, config: &_, seed| Reading::new(now, id, spec, shared, config, seed);

@@ -2,7 +2,6 @@
 
 use crate::link::SOFTWARE;
 use kafka_proto::Str;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +24,9 @@ pub(super) fn wall_ms() -> i64 {
 }
 
 /// A number that differs from call to call.
+#[expect(clippy::disallowed_types, reason = "what all other randomness comes from")]
 pub(super) fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
 

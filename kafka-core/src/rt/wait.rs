@@ -2,11 +2,11 @@
 
 use super::shared::{Shared, closed};
 use super::waits::Place;
-use crate::client::config::LONGEST;
 use crate::client::{CallSpec, Key, Outcome, Rung};
 use crate::error::{Error, ErrorKind};
 use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
+use crate::settings::checks::capped;
 use crate::snapshot::Topic;
 use crate::snapshot::TopicState;
 use crate::writer::{self, Fate, SendError, Tickets};
@@ -100,7 +100,7 @@ pub(crate) fn alarm(shared: &Arc<Shared>, at: Time) -> Alarm {
 
 /// So long from now; a time beyond all clocks counts as a long one.
 pub(crate) fn after(now: Now, time: Duration) -> Time {
-    now.time + time.min(LONGEST)
+    now.time + capped(time)
 }
 
 /// The future's output, or `None` when the deadline comes first.

@@ -1,8 +1,9 @@
 //! What a writer can be told, with its defaults.
 
 use super::balancer::{Balancer, JavaDefault};
-use crate::client::config::positive;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::settings::draft::Draft;
+use crate::settings::pairs;
 use kafka_proto::Str;
 use kafka_proto::records::Compression;
 use std::sync::Arc;
@@ -43,89 +44,82 @@ pub enum Idempotence {
     Off,
 }
 
-/// The settings of a writer; made by [`WriterBuilder`](crate::rt::WriterBuilder).
-#[derive(Clone, Debug)]
-pub struct WriterConfig {
-    /// The topic of all messages; `None` where each message names its own.
-    pub topic: Option<Str>,
-    /// Which replicas must have a batch.
-    pub acks: Acks,
-    /// Whether retries may duplicate.
-    pub idempotence: Idempotence,
-    /// The codec of batches.
-    pub compression: Compression,
-    /// Its level; `None` for the codec's own default.
-    pub compression_level: Option<i32>,
-    /// The largest batch, in bytes before compression.
-    pub batch_bytes: usize,
-    /// The most messages of a batch.
-    pub batch_messages: u32,
-    /// The largest request, in bytes before compression.
-    pub request_bytes: usize,
-    /// How long a record may wait for others while requests are in flight.
-    pub linger: Duration,
-    /// The memory that all records take that are not delivered yet, in bytes. Of several partitions one gets more only while
-    /// it holds no more than remains free: half of it at most.
-    pub buffer_bytes: usize,
-    /// From `send` to the end of the delivery, whatever happens.
-    pub delivery_timeout: Duration,
-    /// How often a batch is sent at most (Java's `retries`, plus one); `None` for no limit but the delivery timeout.
-    pub max_attempts: Option<u32>,
-    /// Who picks the partition.
-    pub balancer: Arc<dyn Balancer>,
+/// The settings of a writer; [`declare`](crate::settings::declare) says how they are declared.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! writer_settings {
+    ($then:path) => {
+        $then! {
+            /// The settings of a writer; made by [`WriterBuilder`](crate::rt::WriterBuilder).
+            #[derive(Clone, Debug)]
+            struct WriterConfig of Writer, drafted as writer;
+
+            elsewhere writer() {
+                /// The topic of all messages; `None` where each message names its own.
+                topic: Option<Str> = [None, "none"], "", [by $crate::settings::checks::not_empty], [];
+            }
+            method acks(acks: Acks) {
+                /// The replicas that must have a batch before it counts as written.
+                acks: Acks = [Acks::All], "", [], ["acks"];
+            }
+            method idempotence(idempotence: Idempotence) {
+                /// Whether the broker removes the duplicates of retries. Where it is required, `acks` must be those of all replicas.
+                idempotence: Idempotence = [Idempotence::IfSupported], "", [], ["enable.idempotence"];
+            }
+            method compression(compression: Compression) {
+                /// The codec of batches.
+                compression: Compression = [Compression::None], "", [], ["compression.type"];
+            }
+            method compression_level(level: i32 as Some(level)) {
+                /// The codec's level: 1 to 9 for gzip, -131072 to 22 for zstd. The other codecs have none.
+                compression_level: Option<i32> = [None, "the codec's"], "", [], ["compression.gzip.level", "compression.zstd.level"];
+            }
+            method batch_bytes(bytes: usize) {
+                /// The largest batch, before compression. As a default it is no larger than `request_bytes` and `buffer_bytes`.
+                batch_bytes: usize = [1_000_000, "1,000,000"], "bytes", [1 KiB to 1 GiB], ["batch.size"];
+            }
+            method batch_messages(messages: u32) {
+                /// The most messages of a batch.
+                batch_messages: u32 = [u32::MAX, "no limit"], "messages", [from 1], [];
+            }
+            method request_bytes(bytes: usize) {
+                /// The largest request, before compression.
+                request_bytes: usize = [8 MiB], "bytes", [from 1 KiB], ["max.request.size"];
+            }
+            method linger(linger: Duration) {
+                /// The time that a record may wait for others while requests are in flight. It is shorter than `delivery_timeout`.
+                linger: Duration = [5 ms], "time", [time or zero], ["linger.ms"];
+            }
+            method buffer_bytes(bytes: usize) {
+                /// The memory for all records that are not delivered yet. With more than one partition, none can hold more than
+                /// remains free: half of it at most.
+                buffer_bytes: usize = [32 MiB], "bytes", [from 1 KiB], ["buffer.memory"];
+            }
+            method delivery_timeout(timeout: Duration) {
+                /// The time from `send` to the end of the delivery, whatever happens.
+                delivery_timeout: Duration = [120 s], "time", [time], ["delivery.timeout.ms"];
+            }
+            method max_attempts(attempts: u32 as Some(attempts)) {
+                /// The most times that a batch is sent: one more than Java's `retries`. `None` for as often as the delivery
+                /// timeout allows.
+                max_attempts: Option<u32> = [None, "no limit"], "attempts", [from 1], ["retries"];
+            }
+            method balancer(balancer: impl Balancer + 'static as Arc::new(balancer)) {
+                /// Picks the partition of each message.
+                balancer: Arc<dyn Balancer> = [Arc::new(JavaDefault), "`JavaDefault`"], "", [], ["partitioner.class"];
+            }
+        }
+    };
 }
 
-impl Default for WriterConfig {
-    fn default() -> Self {
-        Self {
-            topic: None,
-            acks: Acks::All,
-            idempotence: Idempotence::IfSupported,
-            compression: Compression::None,
-            compression_level: None,
-            batch_bytes: 1_000_000,
-            batch_messages: u32::MAX,
-            request_bytes: 8 << 20,
-            linger: Duration::from_millis(5),
-            buffer_bytes: 32 << 20,
-            delivery_timeout: Duration::from_secs(120),
-            max_attempts: None,
-            balancer: Arc::new(JavaDefault),
-        }
-    }
-}
+writer_settings!(crate::settings::declare::declare);
 
 impl WriterConfig {
-    /// Whether all settings are within their ranges and fit each other.
+    /// Returns whether all settings are within their ranges and fit each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting.
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
-        if self.topic.as_ref().is_some_and(|t| t.is_empty()) {
-            return Err(Error::config("topic", "must not be empty"));
-        }
-        if !(1024..=i32::MAX as usize / 2).contains(&self.batch_bytes) {
-            return Err(Error::config("batch_bytes", "must be between 1 KiB and 1 GiB"));
-        }
-        if self.batch_messages == 0 {
-            return Err(Error::config("batch_messages", "must be at least 1"));
-        }
-        if self.request_bytes < self.batch_bytes {
-            return Err(Error::config("request_bytes", "must not be smaller than batch_bytes"));
-        }
-        if self.buffer_bytes < self.batch_bytes {
-            return Err(Error::config("buffer_bytes", "must not be smaller than batch_bytes"));
-        }
-        positive("delivery_timeout", self.delivery_timeout)?;
-        if self.linger >= self.delivery_timeout {
-            return Err(Error::config("linger", "must be shorter than delivery_timeout"));
-        }
-        if self.max_attempts == Some(0) {
-            return Err(Error::config("max_attempts", "must be at least 1"));
-        }
-        if self.idempotence == Idempotence::Required && self.acks != Acks::All {
-            return Err(Error::config("idempotence", "needs acks of all replicas"));
-        }
-        Ok(())
+        Draft::whole(self.clone()).finish(pairs::writer).map(drop)
     }
 }

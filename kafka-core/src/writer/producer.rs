@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::link::{Produce, RequestId};
 use crate::machine::Time;
 use crate::machine::{Hint, Lane, LaneKey, Now};
+use crate::settings::checks::millis;
 use crate::snapshot::{Cluster, Topic};
 use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
@@ -468,7 +469,7 @@ impl Producer {
         self.requests.insert(id, Sent { broker, bytes, items });
         self.brokers.entry(broker).or_default().in_flight += 1;
         again.into_iter().for_each(|index| self.schedule(now.time, index));
-        let timeout_ms = i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout_ms = millis(self.request_timeout);
         Some(Produce { acks: self.accumulator.config.acks.code(), timeout_ms, batches })
     }
 

@@ -356,9 +356,15 @@ pub(crate) async fn client_settings<R: Runtime>() {
         setting("reconnect_backoff", builder().reconnect_backoff(out, Duration::MAX).build());
     }
     setting("unknown_topic_grace", builder().unknown_topic_grace(Duration::MAX).build());
-    setting("retry_backoff_max", builder().retry_backoff(minute, second).build());
+    setting("retry_backoff", builder().retry_backoff(minute, second).build());
     setting("retry_backoff_max", builder().retry_backoff(second, Duration::MAX).build());
-    setting("reconnect_backoff_max", builder().reconnect_backoff(minute, second).build());
+    setting("reconnect_backoff", builder().reconnect_backoff(minute, second).build());
+    setting("max_response_bytes", builder().max_response_bytes(10).build());
+    let java = |name, value| Client::<R>::builder_from_properties([(name, value)]);
+    setting("linger.ms", java("linger.ms", "soon"));
+    setting("sasl.jaas.config", java("sasl.jaas.config", "secret"));
+    setting("security.protocol", java("security.protocol", "SASL_SSL"));
+    setting("bootstrap", java("linger.ms", "5").unwrap().build());
     setting("client_id", builder().client_id("x".repeat(1 << 15)).build());
     builder().build().unwrap();
 }
@@ -379,6 +385,11 @@ pub(crate) async fn writer_settings<R: Runtime>() {
     refused("linger", |w| w.linger(Duration::MAX));
     refused("max_attempts", |w| w.max_attempts(0));
     refused("idempotence", |w| w.idempotence(Idempotence::Required).acks(Acks::One));
+    refused("batch_bytes", |w| w.batch_bytes(5000).request_bytes(4000));
+    refused("batch_bytes", |w| w.batch_bytes(5000).buffer_bytes(4000));
+    refused("linger", |w| w.linger(Duration::from_secs(2)).delivery_timeout(Duration::from_secs(1)));
+    refused("compression_level", |w| w.compression_level(3));
+    refused("compression_level", |w| w.compression(Compression::Zstd).compression_level(99));
     client.writer("t").build().unwrap();
 }
 
@@ -394,7 +405,9 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("min_bytes", |r| r.min_bytes(0));
     refused("max_bytes", |r| r.max_bytes(usize::MAX));
     refused("partition_max_bytes", |r| r.partition_max_bytes(1));
-    refused("buffer_bytes", |r| r.buffer_bytes(1));
+    refused("buffer", |r| r.buffer_bytes(1));
+    refused("max_bytes", |r| r.max_bytes(256 << 20).buffer_bytes(1 << 30));
+    refused("partition_max_bytes", |r| r.partition_max_bytes(5000).max_bytes(4000));
     refused("max_wait", |r| r.max_wait(Duration::MAX));
     refused("reset", |r| r.reset(Reset::Time(-1)));
     refused("start", |r| r.start(Start::Time(-3)));
@@ -409,13 +422,30 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("assignors", |r| r.assignors(Vec::new()).group("set before the group"));
     refused("commit_timeout", |r| r.group("g").commit_timeout(Duration::ZERO));
     refused("instance_id", |r| r.group("g").instance_id("a b"));
-    refused("backoff_max", |r| r.retry_backoff(Duration::from_secs(2), Duration::from_secs(1)));
+    refused("backoff_min", |r| r.retry_backoff(Duration::from_secs(2), Duration::from_secs(1)));
     refused("request_timeout", |r| r.request_timeout(Duration::ZERO));
     refused("session_timeout", |r| r.group("g").session_timeout(Duration::ZERO));
     refused("session_timeout", |r| r.group("g").session_timeout(Duration::MAX));
-    refused("heartbeat_interval", |r| r.group("g").heartbeat_interval(Duration::from_secs(45)));
+    refused("heartbeat_interval", |r| {
+        r.group("g").heartbeat_interval(Duration::from_secs(45)).session_timeout(Duration::from_secs(45))
+    });
     refused("rebalance_timeout", |r| r.group("g").rebalance_timeout(Duration::ZERO));
     client.reader("t").build().unwrap();
+}
+
+/// Every call that takes a time takes any: what is too long for the clocks is very long.
+pub(crate) async fn extreme_times<R: Runtime>() {
+    let (_cluster, client) = started::<R>(Cluster::builder()).await;
+    for time in [Duration::MAX, Duration::ZERO, Duration::from_nanos(1)] {
+        let writer = client.writer("t").build().unwrap();
+        soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+        assert!(soon::<R, _>(writer.close(time)).await.is_clean());
+        let mut reader = member(&client, "g", |_| {});
+        assigned::<R>(&mut reader).await;
+        // There may be no time for an answer.
+        let _ = soon::<R, _>(reader.close(time)).await;
+    }
+    assert!(soon::<R, _>(client.close(Duration::MAX)).await.is_clean());
 }
 
 /// A member whose refusals are tried again soon.

@@ -33,7 +33,7 @@ macro_rules! on {
                     message_too_large_for_the_writer message_too_large_for_the_broker timestamp_refused
                     balancer_that_panics balancer_out_of_range assignor_that_panics assignor_out_of_range
                     assignor_whose_user_data_panics zero_partitions client_settings writer_settings
-                    reader_settings session_timeout_refused inconsistent_group_protocol group_full
+                    reader_settings extreme_times session_timeout_refused inconsistent_group_protocol group_full
                 }
                 misuse {
                     use_after_close commit_of_another_reader commit_of_an_ended_assignment commit_without_a_group

@@ -7,6 +7,7 @@ use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
 use crate::reader::{Budget, ReaderConfig};
 use crate::reading::{self, Leaving, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading};
+use crate::settings::draft::Defaults;
 use crate::writer::{self, Accumulator, TopicSlots, Writing};
 use kafka_proto::Str;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 
 impl Client {
     pub(crate) fn reader_defaults(&self) -> (ReaderConfig, GroupConfig) {
-        reading::defaults(self.config())
+        let defaults = Defaults::default().inheriting(self.config());
+        (defaults.reader.config, defaults.group.config)
     }
 
     pub(crate) fn add_reader(

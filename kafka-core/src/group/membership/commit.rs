@@ -7,6 +7,7 @@ use crate::group::event::{CommitOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
 use crate::machine::Ask;
 use crate::machine::Time;
+use crate::settings::checks::millis;
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::Gravity;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;
@@ -57,7 +58,7 @@ impl Membership {
             },
             member_id: self.member_id.clone(),
             group_instance_id: self.config.instance_id.clone(),
-            retention_time_ms: self.config.retention.map_or(-1, |r| r.as_millis() as i64),
+            retention_time_ms: self.config.retention.map_or(-1, |time| millis(time).into()),
             topics,
             ..Default::default()
         };

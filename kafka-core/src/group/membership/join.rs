@@ -7,12 +7,12 @@
 use super::{Kind, Membership, State, unexpected};
 use crate::error::Error;
 use crate::group::assignor::{Assignor, Member};
-use crate::group::config::millis;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
 use crate::machine::Time;
 use crate::machine::{Ask, Hint};
+use crate::settings::checks::millis;
 use crate::snapshot::Cluster;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;

@@ -161,7 +161,7 @@ impl Hand {
         let config = ClientConfig { bootstrap, call_timeout: CALL, ..ClientConfig::default() };
         let at = clock.clone();
         let shared = Shared::new(config, system::now(), move || *at.lock().unwrap(), || 0);
-        let client = Client::new(Handle::new(shared), DriverWaker::default());
+        let client = Client::new(Handle::new(shared), DriverWaker::default(), Arc::default());
         let topics = topics.into_iter().map(|bad| (Course::new(bad), None, 0)).collect();
         let broker = Broker { version, noise, topics, done: BTreeSet::new() };
         Self { client, clock, broker, conns: BTreeSet::new() }

@@ -7,5 +7,3 @@ mod writer;
 pub use client::ClientBuilder;
 pub use reader::ReaderBuilder;
 pub use writer::WriterBuilder;
-
-pub(crate) use reader::AUTO_COMMIT_INTERVAL;

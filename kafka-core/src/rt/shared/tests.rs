@@ -200,7 +200,7 @@ impl Reading {
         let places = (0..2).map(|p| (tp(p), Start::At { offset: 0, leader_epoch: -1 })).collect();
         let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
         let now = shared.now();
-        let of_reader = ReaderShared::new(&spec.config, Duration::ZERO);
+        let of_reader = ReaderShared::new(&spec.config);
         let budget = of_reader.budget.clone();
         let id = shared.with(|state| {
             let make =
