@@ -2,7 +2,7 @@
 //!
 //! The tests stand in `items.rs` beside those of each area. `PROPTEST_CASES` says how many cases each of them tries.
 
-use crate::client::fit::lift;
+use crate::link::fit::lift;
 use kafka_proto::messages::list_offsets::ListOffsetsPartitionResponse;
 use kafka_proto::{ApiKey, Bytes, ErrorCode, ResponseKind, frame};
 use proptest::collection::vec;

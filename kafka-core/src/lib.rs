@@ -39,9 +39,12 @@ macro_rules! mutant {
     };
 }
 
+pub mod address;
 pub mod client;
+pub mod config;
+
+pub(crate) mod declare;
 pub mod error;
-mod error_advice;
 pub mod group;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -53,6 +56,7 @@ pub mod message;
 #[cfg(feature = "mutants")]
 #[doc(hidden)]
 pub mod mutants;
+pub(crate) mod random;
 pub mod reader;
 pub(crate) mod reading;
 pub mod rt;

@@ -103,11 +103,6 @@ pub enum TopicState {
     Failed(Error),
 }
 
-/// Why what is known of a topic by one id means nothing under another.
-pub(crate) fn made_again(old: Uuid, new: Uuid) -> String {
-    format!("the topic was deleted and made again: its id was {old} and is {new}")
-}
-
 impl Cluster {
     /// The snapshot of a topic.
     pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {

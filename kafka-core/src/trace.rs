@@ -27,11 +27,7 @@
 
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
 
-use crate::error::{ConnectionError, Error};
-use crate::group::GroupEvent;
-use crate::machine::Lane;
-use crate::snapshot::Topic;
-use crate::writer::Fate;
+use crate::error::{ConnectionError, Error, Fate};
 use kafka_proto::{ApiKey, Str};
 use std::time::Duration;
 
@@ -86,59 +82,16 @@ impl Traces {
     }
 }
 
-impl Traces {
-    /// Of each partition whose leader or its epoch is another than before; `old` is the topic before, if it was known.
-    pub(crate) fn leaders(&mut self, old: Option<&Topic>, new: &Topic) {
-        if !cfg!(feature = "tracing") {
-            return;
-        }
-        for (index, partition) in (0..).zip(&new.partitions) {
-            let before = old.and_then(|old| old.partitions.get(index));
-            let moved = before
-                .is_some_and(|b| (b.leader, b.leader_epoch) != (partition.leader, partition.leader_epoch));
-            if moved {
-                self.push(|| Told::LeaderMoved {
-                    topic: new.name.clone(),
-                    partition: index as i32,
-                    leader: partition.leader.unwrap_or(-1),
-                    leader_epoch: partition.leader_epoch,
-                });
-            }
-        }
-    }
-
-    pub(crate) fn group(&mut self, group: &Str, event: &GroupEvent) {
-        let told = match event {
-            GroupEvent::Assigned { assignment, generation, partitions } => GroupTold::Assigned {
-                assignment: *assignment,
-                generation: *generation,
-                partitions: partitions.len(),
-            },
-            GroupEvent::AssignedMore { assignment, partitions } => {
-                GroupTold::AssignedMore { assignment: *assignment, partitions: partitions.len() }
-            }
-            GroupEvent::Revoking { assignment, .. } => GroupTold::Revoking { assignment: *assignment },
-            GroupEvent::Lost { assignment, error } => {
-                GroupTold::Lost { assignment: *assignment, error: error.clone() }
-            }
-            GroupEvent::Failed(error) => GroupTold::JoinFailed { error: error.clone() },
-            GroupEvent::Notice(error) => GroupTold::Notice { error: error.clone() },
-            GroupEvent::Committed { .. } | GroupEvent::Left => return,
-        };
-        self.push(|| Told::Group(group.clone(), told));
-    }
-}
-
 /// What the machines tell.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Connected { broker: String, lane: Lane },
-    ConnectionLost { broker: String, lane: Lane, error: ConnectionError, retry: Duration },
+    Connected { broker: String, lane: String },
+    ConnectionLost { broker: String, lane: String, error: ConnectionError, retry: Duration },
     CallRetried { api: ApiKey, attempt: u32, error: Error, retry: Duration },
     BatchRetried { topic: Str, partition: i32, attempt: u32, error: Error, retry: Duration },
     BatchFailed { topic: Str, partition: i32, records: u32, fate: Fate, error: Error },
     LeaderMoved { topic: Str, partition: i32, leader: i32, leader_epoch: i32 },
-    Throttled { broker: String, lane: Lane, silence: Duration },
+    Throttled { broker: String, lane: String, silence: Duration },
     Group(Str, GroupTold),
     BufferKept(Error),
     Degraded(Error),
@@ -164,9 +117,9 @@ macro_rules! event {
 
 fn emit(told: Told) {
     match told {
-        Told::Connected { broker, lane } => event!(DEBUG, "connected", broker, lane = ?lane),
+        Told::Connected { broker, lane } => event!(DEBUG, "connected", broker, lane),
         Told::ConnectionLost { broker, lane, error, retry } => {
-            event!(INFO, "connection_lost", broker, lane = ?lane, %error, retry_ms = ms(retry));
+            event!(INFO, "connection_lost", broker, lane, %error, retry_ms = ms(retry));
         }
         Told::CallRetried { api, attempt, error, retry } => {
             event!(DEBUG, "call_retried", api = api.name(), attempt, %error, retry_ms = ms(retry));
@@ -184,7 +137,7 @@ fn emit(told: Told) {
             event!(INFO, "leader_moved", topic, partition, leader, leader_epoch);
         }
         Told::Throttled { broker, lane, silence } => {
-            event!(INFO, "throttled", broker, lane = ?lane, ms = ms(silence));
+            event!(INFO, "throttled", broker, lane, ms = ms(silence));
         }
         Told::Group(group, told) => emit_group(&group, told),
         Told::BufferKept(error) => event!(WARN, "buffer_kept", %error),

@@ -12,7 +12,7 @@ use super::doubts::{Claim, Subject, Witness};
 use super::lanes::{LaneState, LinkState, Proof};
 use super::timers::Timer;
 use super::{Action, Client, Event, Key, not_in_metadata};
-use crate::client::address::Address;
+use crate::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, LinkConfig, Unanswered};
 use crate::machine::Time;
@@ -111,7 +111,7 @@ impl Client {
         // Something may have come while it connected; the task asks by itself at first.
         lane.announced = false;
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::Connected { broker, lane });
+        self.traces.push(|| Told::Connected { broker, lane: lane.to_string() });
         if let Some(address) = self.lanes.get(key).and_then(|lane| lane.address.clone()) {
             self.lanes.set_up(address, &versions);
         }
@@ -176,7 +176,8 @@ impl Client {
             );
             self.timers.set(Timer::Reconnect(key), now.time + wait);
             let (broker, error) = (self.broker_name(key.peer), error.clone());
-            self.traces.push(|| Told::ConnectionLost { broker, lane: key.lane, error, retry: wait });
+            let lane = key.lane;
+            self.traces.push(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
         }
         for (id, _) in in_flight {
             // What the task does not list was never given to the socket.

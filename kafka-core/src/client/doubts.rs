@@ -6,7 +6,7 @@
 //!   what is known, is believed. So where all brokers say different things, one of them is.
 //! * An answer that confirms what is known ends all doubts of it.
 
-use super::address::Address;
+use crate::address::Address;
 use crate::machine::Peer;
 use crate::machine::Time;
 use kafka_proto::error_code::ErrorCode;

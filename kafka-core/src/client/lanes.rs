@@ -2,7 +2,7 @@
 //!
 //! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
 
-use super::address::Address;
+use crate::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
 use crate::machine::Time;

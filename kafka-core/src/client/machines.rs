@@ -6,17 +6,17 @@
 //!   and trouble that may concern any of them.
 //! * Of a machine that has ended nothing is left: no timer, no request that was not sent, no lane, no topic.
 
-use super::config::ClientConfig;
 use super::lanes::Lanes;
 use super::metadata::Metadata;
 use super::promises::Promises;
 use super::requests::Owner;
 use super::timers::Timer;
 use super::{Action, Client, Event, Garbage, Job, JobDone, Key, Notify};
+use crate::config::ClientConfig;
 use crate::error::Error;
 use crate::link::{ConnId, RequestId, Transmit};
 use crate::machine::{
-    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Promise, World,
+    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Pace, Promise, World,
 };
 use crate::snapshot::TopicState;
 use kafka_proto::{ApiKey, Str};
@@ -161,11 +161,16 @@ impl Client {
     pub(crate) fn add<M: Machine>(
         &mut self,
         now: Now,
-        make: impl FnOnce(Now, MachineId, &ClientConfig, u64) -> M,
+        make: impl FnOnce(Now, MachineId, Pace, u64) -> M,
     ) -> MachineId {
         self.machines.last += 1;
         let id = MachineId(self.machines.last);
-        let machine = make(now, id, &self.config, self.random.next());
+        let pace = Pace {
+            request_timeout: self.config.request_timeout,
+            retry_backoff: self.config.retry_backoff,
+            retry_backoff_max: self.config.retry_backoff_max,
+        };
+        let machine = make(now, id, pace, self.random.next());
         self.machines.all.insert(id, Box::new(machine));
         self.machines.dirty.insert(id);
         self.settle(now);

@@ -7,13 +7,13 @@
 //! * A hint refreshes at once, but not more often than the retry backoff allows; a topic that was never asked for may pass it
 //!   once. What was asked for and is lacking in an answer is asked for again, with growing waits.
 
-use super::config::ClientConfig;
 use super::doubts::{Claim, Doubts, Subject, Witness};
-use super::random::Random;
 use super::turns::Turns;
+use crate::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::machine::Peer;
 use crate::machine::Time;
+use crate::random::Random;
 use crate::snapshot::{Cluster, Node, Partition, Topic, TopicState};
 use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;

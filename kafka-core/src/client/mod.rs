@@ -7,29 +7,27 @@
 //!
 //! This file only merges: each machine has its own, and asks through [`machine`](crate::machine).
 
-pub mod address;
 mod alarms;
 mod calls;
 mod check;
 mod closing;
-pub mod config;
 mod connections;
 mod coordinators;
 mod doubts;
-pub(crate) mod fit;
 mod lanes;
 mod machines;
 mod metadata;
 mod promises;
-pub(crate) mod random;
 pub(crate) mod requests;
 mod timers;
+mod traces;
 mod turns;
 
 pub(crate) use alarms::Rung;
 pub use calls::CallSpec;
 pub(crate) use promises::Outcome;
 
+use crate::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::machine::Time;
@@ -37,18 +35,17 @@ use crate::machine::{
     Alert, Answer, Ask, CoordinatorKind, Done, Hint, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer,
     Target, Work,
 };
+use crate::random::Random;
 use crate::snapshot::{Cluster, TopicState};
 use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
 use calls::Call;
-use config::ClientConfig;
 use coordinators::Coordinators;
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
 use lanes::Lanes;
 use machines::Machines;
 use metadata::Metadata;
 use promises::Promises;
-use random::Random;
 use requests::{Owner, Request};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -496,7 +493,7 @@ impl Client {
             (Ok(ResponseKind::Metadata(response)), Some(peer)) => (response, peer),
             (result, _) => {
                 self.metadata.failed(now.time, peer);
-                let error = result.map_or_else(|error| error, |other| requests::unexpected(&other));
+                let error = result.map_or_else(|error| error, |other| Error::unexpected(&other));
                 self.metadata.last_error = Some(error.clone());
                 self.no_metadata(now, &error);
                 return self.plan_metadata_retry();

@@ -5,11 +5,11 @@
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
 use super::coordinators::find;
-use super::fit::newest;
 use super::lanes::{LaneState, LinkState, Proof, Rank};
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
+use crate::link::newest;
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
 use crate::machine::Time;
 use crate::machine::{
@@ -176,7 +176,9 @@ impl Client {
     pub(super) fn coordinator_found(&mut self, now: Now, kind: CoordinatorKind, key: &Str, answer: Answer) {
         let Answer { peer: witness, result, .. } = answer;
         let found = result.and_then(|response| {
-            let ResponseKind::FindCoordinator(response) = response else { return Err(unexpected(&response)) };
+            let ResponseKind::FindCoordinator(response) = response else {
+                return Err(Error::unexpected(&response));
+            };
             let error = |code| Error::broker(code).api(ApiKey::FindCoordinator).group(key);
             let coordinator = found_for(key, response.coordinators);
             let coordinator = coordinator.ok_or_else(|| error(ErrorCode::CoordinatorNotAvailable))?;
@@ -377,7 +379,7 @@ impl Client {
     fn throttle(&mut self, now: Time, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::Throttled { broker, lane, silence: throttle });
+        self.traces.push(|| Told::Throttled { broker, lane: lane.to_string(), silence: throttle });
         if let Some(lane) = self.lanes.get_mut(key) {
             // An answer that was under way beside another does not take back what that one has asked for.
             let until = lane.throttled_until.max(Some(now + throttle)).unwrap_or(now);
@@ -586,9 +588,4 @@ fn refuses(response: &ResponseKind) -> bool {
 
 fn request_api(requests: &std::collections::BTreeMap<RequestId, Request>, id: RequestId) -> ApiKey {
     requests.get(&id).map_or(ApiKey::Metadata, |r| r.api)
-}
-
-/// An answer of another API than was asked: cannot be, since the link decodes by the request.
-pub(crate) fn unexpected(response: &ResponseKind) -> Error {
-    Error::new(ErrorKind::Decode(format!("unexpected {} response", response.api_key().name())))
 }

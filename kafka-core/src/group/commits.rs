@@ -9,9 +9,9 @@
 
 use super::event::CommitOffset;
 use super::retry::{self, Backoff, Verdict};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, made_again};
 use crate::machine::Time;
-use crate::snapshot::{Cluster, TopicPartition, made_again};
+use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,

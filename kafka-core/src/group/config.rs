@@ -1,14 +1,14 @@
 //! The settings of one membership of a consumer group.
 
 use super::assignor::{Assignor, Range, RoundRobin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::settings::draft::Draft;
 use crate::settings::pairs;
 use kafka_proto::Str;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The settings of a membership; [`declare`](crate::settings::declare) says how they are declared.
+/// The settings of a membership; [`declare`](crate::declare) says how they are declared.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! group_settings {
@@ -21,16 +21,16 @@ macro_rules! group_settings {
 
             elsewhere group() {
                 /// The group.
-                group_id: Str = [Str::new(), "none"], "", [by $crate::settings::checks::not_empty], ["group.id"];
+                group_id: Str = [Str::new(), "none"], "", [by $crate::declare::checks::not_empty], ["group.id"];
             }
             method instance_id(id: impl Into<Str> as Some(id.into())) {
                 /// Makes the member static (KIP-345, broker 2.3+). It keeps its partitions over a restart that is shorter than the
                 /// session timeout, and does not leave the group when it is closed.
-                instance_id: Option<Str> = [None, "none"], "", [by $crate::settings::checks::instance_id], ["group.instance.id"];
+                instance_id: Option<Str> = [None, "none"], "", [by $crate::declare::checks::instance_id], ["group.instance.id"];
             }
             elsewhere rack() {
                 /// The rack of this consumer, for assignors that look at it (KIP-881).
-                rack: Option<Str> = [None, "none"], "", [by $crate::settings::checks::string], ["client.rack"];
+                rack: Option<Str> = [None, "none"], "", [by $crate::declare::checks::string], ["client.rack"];
             }
             method session_timeout(timeout: Duration) {
                 /// The time without a heartbeat after which the broker gives the member's partitions to others. The member itself
@@ -70,7 +70,7 @@ macro_rules! group_settings {
                 /// The ways of sharing out partitions that this member offers, the preferred one first. The broker picks one that all
                 /// members offer.
                 assignors: Vec<Arc<dyn Assignor>> = [vec![Arc::new(Range), Arc::new(RoundRobin)], "`range`, `roundrobin`"], "",
-                    [by $crate::settings::checks::assignors], ["partition.assignment.strategy"];
+                    [by assignors], ["partition.assignment.strategy"];
             }
             only field() {
                 /// Whether it starts a rebalance, as leader, when the number of partitions of a topic changes.
@@ -84,7 +84,7 @@ macro_rules! group_settings {
     };
 }
 
-group_settings!(crate::settings::declare::declare);
+group_settings!(crate::declare::declare);
 
 impl GroupConfig {
     /// The defaults, for this group.
@@ -99,6 +99,19 @@ impl GroupConfig {
     pub fn validate(&self) -> Result<()> {
         Draft::whole(self.clone()).finish(pairs::group).map(drop)
     }
+}
+
+/// Checks that there are assignors, each by a name of its own.
+fn assignors(setting: &'static str, value: &[Arc<dyn Assignor>]) -> Result<()> {
+    if value.is_empty() {
+        return Err(Error::config(setting, "is empty; name at least one"));
+    }
+    for (i, one) in value.iter().enumerate() {
+        if value[..i].iter().any(|other| other.name() == one.name()) {
+            return Err(Error::config(setting, format!("has `{}` twice", one.name())));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

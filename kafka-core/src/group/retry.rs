@@ -1,8 +1,8 @@
 //! What an error means for a membership, and how long it waits before the next attempt.
 
 use super::config::GroupConfig;
-use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
+use crate::random::Random;
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The reading half of a link.
 
+use super::fit;
 use super::frame::FrameReader;
 use super::versions::BrokerVersions;
 use super::{Answered, InFlight, RequestId, Shared, Unanswered};
-use crate::client::fit;
 use crate::error::ConnectionError;
 use crate::reader::digest;
 use bytes::Bytes;

@@ -10,12 +10,14 @@
 //! * A request of which the socket did not take every byte cannot have been executed.
 //! * Nothing but ApiVersions is sent before the versions are known.
 
+pub(crate) mod fit;
 mod frame;
 mod inbound;
 mod outbound;
 mod setup;
 mod versions;
 
+pub(crate) use fit::newest;
 pub use inbound::{LinkInbound, Received};
 pub use outbound::{LinkOutbound, MAX_SLICES};
 pub use versions::BrokerVersions;

@@ -1,7 +1,7 @@
 //! The writing half of a link.
 
+use super::fit;
 use super::{InFlight, Payload, RequestId, Shared, State, Transmit};
-use crate::client::fit;
 use crate::error::{Error, ErrorKind};
 use crate::reader::Reservation;
 use crate::writer;

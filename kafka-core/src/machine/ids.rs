@@ -1,5 +1,7 @@
 //! Names of what a client consists of: machines, operations, connections.
 
+use std::fmt;
+
 /// A machine of a client. The numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineId(pub u32);
@@ -58,6 +60,18 @@ pub enum Lane {
     FetchAside(MachineId),
     /// Join, sync, heartbeat, commit of one group membership.
     Group(MachineId),
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other => f.write_str("Other"),
+            Self::Produce => f.write_str("Produce"),
+            Self::Fetch(id) => write!(f, "Fetch({})", id.0),
+            Self::FetchAside(id) => write!(f, "FetchAside({})", id.0),
+            Self::Group(id) => write!(f, "Group({})", id.0),
+        }
+    }
 }
 
 impl Lane {

@@ -28,6 +28,17 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What of the client's settings its machines go by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// From handing a request out to its response.
+    pub(crate) request_timeout: Duration,
+    /// The first wait before something is tried again.
+    pub(crate) retry_backoff: Duration,
+    /// The longest one.
+    pub(crate) retry_backoff_max: Duration,
+}
+
 /// What a machine may know of the world beside what it is told.
 pub(crate) struct Cx<'a> {
     pub(crate) now: Now,

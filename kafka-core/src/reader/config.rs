@@ -1,6 +1,6 @@
 //! The settings of a reader's fetching.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::settings::draft::Draft;
 use crate::settings::pairs;
 use kafka_proto::Str;
@@ -32,7 +32,7 @@ pub enum Reset {
     Time(i64),
 }
 
-/// The settings of a reader's fetching; [`declare`](crate::settings::declare) says how they are declared.
+/// The settings of a reader's fetching; [`declare`](crate::declare) says how they are declared.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! reader_settings {
@@ -76,11 +76,11 @@ macro_rules! reader_settings {
             }
             method reset(reset: Reset) {
                 /// What happens where there is no position, or the log does not have it any more, or not yet.
-                reset: Reset = [Reset::Error], "", [by $crate::settings::checks::reset], ["auto.offset.reset"];
+                reset: Reset = [Reset::Error], "", [by reset], ["auto.offset.reset"];
             }
             method rack(rack: impl Into<Str> as rack.into()) {
                 /// Where the reader is, so that brokers may send it to a near replica (KIP-392, 2.4+), and assignors may look at it.
-                rack: Str = [Str::new(), "none"], "", [by $crate::settings::checks::string], ["client.rack"] also group.rack;
+                rack: Str = [Str::new(), "none"], "", [by $crate::declare::checks::string], ["client.rack"] also group.rack;
             }
             method check_crcs(check: bool) {
                 /// Whether the checksum of each batch is compared.
@@ -114,7 +114,7 @@ macro_rules! reader_settings {
     };
 }
 
-reader_settings!(crate::settings::declare::declare);
+reader_settings!(crate::declare::declare);
 
 impl ReaderConfig {
     /// Returns whether all settings are within their ranges and fit each other. What depends on the client is checked when a
@@ -124,6 +124,14 @@ impl ReaderConfig {
     /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
         Draft::whole(self.clone()).finish(|draft| pairs::reader(draft, usize::MAX)).map(drop)
+    }
+}
+
+/// Checks where a reader goes without a position.
+fn reset(setting: &'static str, value: &Reset) -> Result<()> {
+    match value {
+        Reset::Time(..0) => Err(Error::config(setting, "a time cannot be negative")),
+        _ => Ok(()),
     }
 }
 

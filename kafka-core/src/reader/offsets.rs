@@ -3,9 +3,9 @@
 
 use super::cursor::{CursorId, Question, Stage, Want};
 use super::machine::{ReaderMachine, Timer};
+use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
-use crate::settings::checks::millis;
 use crate::snapshot::Cluster;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::list_offsets::{

@@ -10,6 +10,7 @@
 mod commands;
 mod marks;
 mod topics;
+mod traces;
 
 #[cfg(test)]
 pub(crate) use commands::CountAssigned;
@@ -18,16 +19,15 @@ pub(crate) use commands::{
 };
 pub(crate) use marks::{Mark, Marks};
 
-use crate::client::config::ClientConfig;
-use crate::client::random::Random;
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, AssignorCall, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::Time;
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineId,
-    MachineInput, Now, OpId, Out, Stuck, Target, Work,
+    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Work,
 };
+use crate::random::Random;
 use crate::reader::{Budget, Chunk, Fetched, ReaderConfig, ReaderMachine, Start};
 use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
@@ -163,7 +163,7 @@ impl Reading {
         id: MachineId,
         spec: ReaderSpec,
         shared: ReaderShared,
-        config: &ClientConfig,
+        pace: Pace,
         seed: u64,
     ) -> Self {
         let mut random = Random::new(seed);
@@ -179,8 +179,8 @@ impl Reading {
             marks_due: None,
             told_refusal: false,
             commits: BTreeMap::new(),
-            request_timeout: config.request_timeout,
-            retry_backoff_max: config.retry_backoff_max,
+            request_timeout: pace.request_timeout,
+            retry_backoff_max: pace.retry_backoff_max,
             is_closing: false,
             has_ended: false,
             has_news: true,

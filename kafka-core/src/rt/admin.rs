@@ -7,11 +7,11 @@
 use super::client::Client;
 use super::wait::{TopicWait, alarm, call};
 use crate::client::{CallSpec, no_code};
+use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Target;
 use crate::machine::Time;
 use crate::reader::Start;
-use crate::settings::checks::millis;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -212,7 +212,7 @@ impl<R> Client<R> {
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
         let response = self.ask(Target::Any, request, no_code).await?;
-        let ResponseKind::Metadata(response) = response else { return Err(unexpected(&response)) };
+        let ResponseKind::Metadata(response) = response else { return Err(Error::unexpected(&response)) };
         let node = |b: &kafka_proto::messages::metadata::MetadataResponseBroker| {
             Node::told(b.node_id, &b.host, b.port, b.rack.as_ref())
         };
@@ -289,7 +289,7 @@ impl<R> Client<R> {
         let timeout = Some(deadline.duration_since(self.handle.now().time));
         let spec = CallSpec { target: Target::node(leader), request: request.into(), timeout, code: no_code };
         let response = call(self.handle.shared(), spec).await?;
-        let ResponseKind::ListOffsets(response) = response else { return Err(unexpected(&response)) };
+        let ResponseKind::ListOffsets(response) = response else { return Err(Error::unexpected(&response)) };
         let of_topic = response.topics.iter().filter(|told| told.name == *topic);
         let told = of_topic.flat_map(|told| &told.partitions).find(|p| p.partition_index == partition);
         match told.map(|told| (ErrorCode::from(told.error_code), told.offset)) {
@@ -364,7 +364,7 @@ fn topics_of(response: ResponseKind) -> Result<Vec<(Str, Result<Uuid>)>> {
             let name = Option::unwrap_or_default;
             topics.map(|t| one(name(t.name), t.topic_id, t.error_code, t.error_message)).collect()
         }
-        other => return Err(unexpected(&other)),
+        other => return Err(Error::unexpected(&other)),
     })
 }
 
@@ -392,10 +392,6 @@ fn may_pass(error: &Error) -> bool {
 /// An answer that does not name what it was asked for.
 fn lacking(api: ApiKey) -> Error {
     Error::broker(ErrorCode::UnknownServerError).api(api).detail(Str::from_static("the answer lacks it"))
-}
-
-fn unexpected(response: &ResponseKind) -> Error {
-    crate::client::requests::unexpected(response)
 }
 
 #[cfg(test)]

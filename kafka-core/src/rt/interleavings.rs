@@ -3,7 +3,7 @@
 use super::shared::{DriverWaker, Handle, Shared};
 use super::wait::{Alarm, BatchWait, alarm};
 use crate::client::Input;
-use crate::client::config::ClientConfig;
+use crate::config::ClientConfig;
 use crate::interleavings::{explore, poll_once};
 use crate::machine::Now;
 use crate::machine::Time;

@@ -84,7 +84,7 @@ impl Reader {
         let shared = ReaderShared::new(&config);
         let ReaderShared { urgent, marks, budget } = shared.clone();
         let id = handle.with(|state| {
-            let reading = |now, id, config: &_, seed| Reading::new(now, id, spec, shared, config, seed);
+            let reading = |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed);
             state.core.add(now, reading)
         });
         let waker =

@@ -11,8 +11,8 @@
 
 use super::outbox::{EndHook, Outbox, Waste};
 use super::waits::{ONLY, Place, Waits};
-use crate::client::config::ClientConfig;
 use crate::client::{Client, Event, Input, Key};
+use crate::config::ClientConfig;
 use crate::error::Error;
 use crate::link::ConnId;
 use crate::machine::{Command, MachineId};

@@ -3,10 +3,10 @@
 use super::shared::{Shared, closed};
 use super::waits::Place;
 use crate::client::{CallSpec, Key, Outcome, Rung};
+use crate::declare::checks::capped;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
-use crate::settings::checks::capped;
 use crate::snapshot::Topic;
 use crate::snapshot::TopicState;
 use crate::writer::{self, Fate, SendError, Tickets};

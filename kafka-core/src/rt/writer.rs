@@ -101,7 +101,7 @@ impl Writer {
         let now = handle.now();
         let id = handle.with(|state| {
             let accumulator = accumulator.clone();
-            state.core.add(now, |_, _, config, seed| Writing::new(accumulator, config, seed))
+            state.core.add(now, |_, _, pace, seed| Writing::new(accumulator, pace, seed))
         });
         Self { inner: Arc::new(Inner { handle, id, accumulator, topic: OnceLock::new() }) }
     }

@@ -3,7 +3,7 @@
 //! Only what was said twice in contradiction is an error ([`pairs`](super::pairs)): a default gives way to what was said.
 
 use super::Setting;
-use crate::client::config::ClientConfig;
+use crate::config::ClientConfig;
 use crate::error::Result;
 use crate::group::GroupConfig;
 use crate::reader::{ReaderConfig, Start};

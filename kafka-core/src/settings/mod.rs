@@ -8,8 +8,6 @@
 // A setting is declared once, in the `config.rs` of its part; `declare.rs` says how, and everything else is derived from it.
 // `settings.md` is written by `cargo xtask settings`, which also checks that it is fresh.
 
-pub(crate) mod checks;
-pub(crate) mod declare;
 pub(crate) mod draft;
 mod java;
 pub(crate) mod pairs;
@@ -22,7 +20,7 @@ pub(crate) mod values;
 pub use properties::{Unused, UnusedProperty, parse_properties};
 pub use table::table;
 
-use crate::client::config::ClientConfig;
+use crate::config::ClientConfig;
 use crate::group::GroupConfig;
 use crate::reader::ReaderConfig;
 use crate::writer::WriterConfig;

@@ -11,7 +11,7 @@
 //! * `session_timeout` and `rebalance_timeout`: either may be longer.
 
 use super::draft::Draft;
-use crate::client::config::ClientConfig;
+use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::group::GroupConfig;
 use crate::reader::ReaderConfig;

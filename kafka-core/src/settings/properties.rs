@@ -7,7 +7,7 @@
 use super::draft::{Declared, Defaults, Draft};
 use super::java::{self, Fate};
 use super::values::translated;
-use crate::client::config::ClientConfig;
+use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::reader::{Reset, Start};
 use std::collections::BTreeMap;

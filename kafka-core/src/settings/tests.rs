@@ -7,7 +7,7 @@ mod ranges;
 
 use super::draft::{Declared, Draft};
 use super::*;
-use crate::client::address::Address;
+use crate::address::Address;
 use crate::error::{ConnectionError, ErrorKind};
 use crate::group::Assignor;
 use crate::reader::{Isolation, Reset};

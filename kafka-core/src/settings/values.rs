@@ -1,7 +1,7 @@
 //! Values of properties as Java's clients write them.
 
 use super::java::is_secret;
-use crate::client::address::Address;
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::group::{Assignor, Range, RoundRobin};
 use crate::reader::{Isolation, Reset};

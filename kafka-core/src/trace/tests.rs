@@ -2,9 +2,9 @@
 
 use super::Told as Kept;
 use super::*;
-use crate::client::address::Address;
-use crate::client::config::ClientConfig;
+use crate::address::Address;
 use crate::client::{Action, Client, Input};
+use crate::config::ClientConfig;
 use crate::error::ErrorKind;
 use crate::link::{Answered, ConnId};
 use crate::machine::Now;

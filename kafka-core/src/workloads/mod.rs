@@ -65,7 +65,7 @@ fn topic() -> Str {
 
 /// Messages with keys and values that differ, always the same ones.
 fn messages() -> Vec<Message> {
-    let mut random = crate::client::random::Random::new(42);
+    let mut random = crate::random::Random::new(42);
     let mut text = |len: usize| -> Bytes { (0..len).map(|_| b'0' + random.below(64) as u8).collect() };
     (0..RECORDS)
         .map(|i| {

@@ -5,7 +5,7 @@
 //! with its waker may hold deliveries of the same batch.
 
 use super::memory::Charge;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Fate};
 use crate::machine::Time;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -27,15 +27,6 @@ pub struct Delivered {
     pub offset: i64,
     /// The time the broker gave it, in ms since the epoch, where the topic has log append time.
     pub log_append_time: Option<i64>,
-}
-
-/// What is known of a record that was not acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is not in the log and never will be.
-    NotWritten,
-    /// It may be in the log: a request with it was sent, and not answered.
-    PossiblyWritten,
 }
 
 /// A record was not acknowledged: why, and what became of it.

@@ -44,7 +44,7 @@ pub enum Idempotence {
     Off,
 }
 
-/// The settings of a writer; [`declare`](crate::settings::declare) says how they are declared.
+/// The settings of a writer; [`declare`](crate::declare) says how they are declared.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! writer_settings {
@@ -56,7 +56,7 @@ macro_rules! writer_settings {
 
             elsewhere writer() {
                 /// The topic of all messages; `None` where each message names its own.
-                topic: Option<Str> = [None, "none"], "", [by $crate::settings::checks::not_empty], [];
+                topic: Option<Str> = [None, "none"], "", [by $crate::declare::checks::not_empty], [];
             }
             method acks(acks: Acks) {
                 /// The replicas that must have a batch before it counts as written.
@@ -112,7 +112,7 @@ macro_rules! writer_settings {
     };
 }
 
-writer_settings!(crate::settings::declare::declare);
+writer_settings!(crate::declare::declare);
 
 impl WriterConfig {
     /// Returns whether all settings are within their ranges and fit each other.

@@ -3,12 +3,10 @@
 //! Each partition keeps the identity its sequences belong to, and takes the newest when it has to begin anew; the others
 //! go on undisturbed.
 
-use super::batch::Fate;
 use super::config::Idempotence;
 use super::partition::Identity;
 use super::producer::{IdentityState, Producer};
-use crate::client::requests::unexpected;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Fate};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::init_producer_id::InitProducerIdRequest;
@@ -96,7 +94,7 @@ impl Producer {
                 }
                 code => Error::broker(code).api(ApiKey::InitProducerId),
             },
-            Ok(other) => unexpected(&other),
+            Ok(other) => Error::unexpected(&other),
             Err(error) => error,
         };
         self.trouble = Some(error.clone());

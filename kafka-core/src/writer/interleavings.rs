@@ -1,8 +1,9 @@
 //! Appending, waiting for room, and waiting for outcomes, by several threads.
 
 use super::accumulator::{Accumulator, Refused, Slot};
-use super::batch::{Delivery, Fate, Outcome, SendError, Tickets};
+use super::batch::{Delivery, Outcome, SendError, Tickets};
 use super::memory::{Charge, Memory};
+use crate::error::Fate;
 use crate::error::{Error, ErrorKind};
 use crate::interleavings::{explore, poll_once};
 use crate::machine::Now;

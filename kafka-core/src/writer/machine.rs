@@ -9,12 +9,11 @@ use super::batch::Tickets;
 use super::encode::BATCHES;
 use super::producer::{Producer, ProducerStats};
 use super::work::{Work, Worked};
-use crate::client::config::ClientConfig;
 use crate::error::{Error, ErrorKind};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::Time;
 use crate::machine::{
-    Alert, Command, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Stuck,
+    Alert, Command, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Pace, Stuck,
 };
 use kafka_proto::{ApiKey, ResponseKind, Str};
 use std::any::Any;
@@ -74,9 +73,9 @@ impl Alert for Accumulator {
 }
 
 impl Writing {
-    pub(crate) fn new(accumulator: Arc<Accumulator>, config: &ClientConfig, seed: u64) -> Self {
+    pub(crate) fn new(accumulator: Arc<Accumulator>, pace: Pace, seed: u64) -> Self {
         Self {
-            producer: Some(Producer::new(accumulator, config, seed)),
+            producer: Some(Producer::new(accumulator, pace, seed)),
             final_stats: ProducerStats::default(),
             tried: BTreeMap::new(),
             is_orphan: false,
@@ -165,7 +164,7 @@ impl Writing {
         match result {
             Ok(Answered::Plain(response)) => match *response {
                 ResponseKind::Produce(response) => producer.produced(cx.now, id, response),
-                other => producer.failed(cx.now, id, &crate::client::requests::unexpected(&other), true),
+                other => producer.failed(cx.now, id, &Error::unexpected(&other), true),
             },
             Ok(Answered::Fetched(_)) => {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));

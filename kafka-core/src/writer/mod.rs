@@ -21,8 +21,9 @@ mod timing;
 mod verdict;
 mod work;
 
+pub use crate::error::Fate;
 pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
-pub use batch::{Delivered, Delivery, Fate, SendError};
+pub use batch::{Delivered, Delivery, SendError};
 pub use config::{Acks, Idempotence, WriterConfig};
 pub use encode::ProduceBatch;
 pub use producer::ProducerStats;

@@ -1,11 +1,12 @@
 //! What became of a Produce request, batch by batch: acknowledged, sent again, given up.
 
-use super::batch::{Batch, Fate, Outcome, SendError};
+use super::batch::{Batch, Outcome, SendError};
 use super::limit::RequestLimit;
 use super::partition::{Identity, Pending};
 use super::producer::{IdentityState, Producer, Sent, TopicEntry};
 use super::split::{Halves, can_split};
 use super::verdict::{Verdict, verdict};
+use crate::error::Fate;
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::RequestId;
 use crate::machine::Time;

@@ -7,7 +7,7 @@
 //! * A batch is resolved exactly once, by its delivery timeout at the latest.
 
 use super::accumulator::{Accumulator, TopicSlots};
-use super::batch::{Batch, Fate, Tickets};
+use super::batch::{Batch, Tickets};
 use super::config::{Acks, Idempotence};
 use super::encode::{BATCHES, ProduceBatch};
 use super::limit::RequestLimit;
@@ -15,13 +15,12 @@ use super::outcomes::fate;
 use super::partition::{Identity, PartitionSender, Pending};
 use super::table::PartitionTable;
 use super::work::{Work, Worked};
-use crate::client::config::ClientConfig;
-use crate::client::random::Random;
-use crate::error::Error;
+use crate::declare::checks::millis;
+use crate::error::{Error, Fate};
 use crate::link::{Produce, RequestId};
 use crate::machine::Time;
-use crate::machine::{Hint, Lane, LaneKey, Now};
-use crate::settings::checks::millis;
+use crate::machine::{Hint, Lane, LaneKey, Now, Pace};
+use crate::random::Random;
 use crate::snapshot::{Cluster, Topic};
 use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
@@ -140,7 +139,7 @@ pub(super) struct Sent {
 }
 
 impl Producer {
-    pub(crate) fn new(accumulator: Arc<Accumulator>, config: &ClientConfig, seed: u64) -> Self {
+    pub(crate) fn new(accumulator: Arc<Accumulator>, pace: Pace, seed: u64) -> Self {
         let idempotent =
             accumulator.config.acks == Acks::All && accumulator.config.idempotence != Idempotence::Off;
         Self {
@@ -155,8 +154,8 @@ impl Producer {
             expiring: BTreeSet::new(),
             backoffs: BTreeSet::new(),
             random: Random::new(seed),
-            retry_backoff: (config.retry_backoff, config.retry_backoff_max),
-            request_timeout: config.request_timeout,
+            retry_backoff: (pace.retry_backoff, pace.retry_backoff_max),
+            request_timeout: pace.request_timeout,
             trouble: None,
             out: Out::default(),
             stats: ProducerStats::default(),

@@ -1,8 +1,9 @@
 //! The times of a writer: linger, backoff, delivery timeout. One deadline comes out, for the client's one timer.
 
-use super::batch::{Batch, Fate};
+use super::batch::Batch;
 use super::partition::Pending;
 use super::producer::{IdentityState, Producer};
+use crate::error::Fate;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
 use crate::machine::Time;

@@ -1,6 +1,6 @@
 //! What a Produce error code means for a batch (KIP-98, KIP-360).
 
-use super::batch::Fate;
+use crate::error::Fate;
 use kafka_proto::error_code::ErrorCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! A runtime around another one, which counts connections and can tell other addresses.
 
 use kafka_core::error::ConnectionError;
-use kafka_core::machine::Now;
 use kafka_core::rt::{Inbound, Outbound, Runtime};
 use kafka_core::{Error, Str};
 use std::future::Future;
@@ -37,8 +36,12 @@ impl<R: Runtime> Runtime for Wrapped<R> {
         self.inner.seed()
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> Instant {
         self.inner.now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.inner.wall_ms()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

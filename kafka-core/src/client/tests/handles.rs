@@ -27,7 +27,7 @@ impl Client {
         marks: Arc<Marks>,
     ) -> MachineId {
         let shared = ReaderShared { urgent, marks, budget: Budget::new(spec.config.buffer) };
-        self.add(now, |now, id, config, seed| Reading::new(now, id, spec, shared, config, seed))
+        self.add(now, |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed))
     }
 
     pub(crate) fn reader_take(&mut self, now: Now, id: MachineId) -> Option<ReaderItem> {
@@ -54,7 +54,7 @@ impl Client {
     }
 
     pub(crate) fn add_writer(&mut self, now: Now, accumulator: Arc<Accumulator>) -> MachineId {
-        self.add(now, |_, _, config, seed| Writing::new(accumulator, config, seed))
+        self.add(now, |_, _, pace, seed| Writing::new(accumulator, pace, seed))
     }
 
     pub(crate) fn writer_looks_for(&mut self, now: Now, id: MachineId, topic: &Str) {

@@ -7,9 +7,9 @@ mod items;
 mod marks;
 mod silence;
 
-use super::address::Address;
-use super::config::ClientConfig;
 use super::{Action, CallSpec, Client, Input, no_code};
+use crate::address::Address;
+use crate::config::ClientConfig;
 use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};

@@ -1,13 +1,13 @@
 //! OffsetCommit: what may be committed, by whom it is carried, and what its answer means for the membership.
 
 use super::{Kind, Membership, State, unexpected};
+use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::group::commits;
 use crate::group::event::{CommitOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
 use crate::machine::Ask;
 use crate::machine::Time;
-use crate::settings::checks::millis;
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::Gravity;
 use kafka_proto::messages::offset_commit::OffsetCommitRequest;

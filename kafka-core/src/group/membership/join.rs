@@ -5,6 +5,7 @@
 //! * What another member sends costs that member its partitions at most, never the round.
 
 use super::{Kind, Membership, State, unexpected};
+use crate::declare::checks::millis;
 use crate::error::Error;
 use crate::group::assignor::{Assignor, Member};
 use crate::group::event::GroupEvent;
@@ -12,7 +13,6 @@ use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
 use crate::machine::Time;
 use crate::machine::{Ask, Hint};
-use crate::settings::checks::millis;
 use crate::snapshot::Cluster;
 use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;

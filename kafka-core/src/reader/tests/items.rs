@@ -5,10 +5,10 @@
 mod broker;
 
 use super::*;
-use crate::client::fit::fit;
 use crate::items::{
     Course, LONGEST, Noise, SHORTEST, Said, carried, code, items, listed_offset, noise, version,
 };
+use crate::link::fit::fit;
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest};
 use kafka_proto::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,

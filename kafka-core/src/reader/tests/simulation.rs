@@ -2,7 +2,7 @@
 //! each record is delivered once and in order, nothing is stuck, and once all is quiet everything was read.
 
 use super::*;
-use crate::client::random::Random;
+use crate::random::Random;
 use kafka_proto::messages::fetch::LeaderIdAndEpoch;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -5,12 +5,12 @@ use super::super::client::Client;
 use super::super::shared::{DriverWaker, Handle, Shared};
 use super::super::system;
 use super::*;
-use crate::client::config::ClientConfig;
-use crate::client::fit::fit;
 use crate::client::{Action, Input};
+use crate::config::ClientConfig;
 use crate::items::{
     Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, listed_offset, noise, version,
 };
+use crate::link::fit::fit;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
@@ -157,7 +157,7 @@ struct Hand {
 impl Hand {
     fn new(version: i16, topics: Vec<Option<Bad>>, noise: Noise) -> Self {
         let clock = Arc::new(Mutex::new(Time::START));
-        let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
+        let bootstrap = crate::address::Address::parse_list("b:9092").unwrap();
         let config = ClientConfig { bootstrap, call_timeout: CALL, ..ClientConfig::default() };
         let at = clock.clone();
         let shared = Shared::new(config, system::now(), move || *at.lock().unwrap(), || 0);

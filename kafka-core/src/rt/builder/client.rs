@@ -1,7 +1,7 @@
 //! The builder of clients.
 
-use crate::client::address::Address;
-use crate::client::config::ClientConfig;
+use crate::address::Address;
+use crate::config::ClientConfig;
 use crate::error::Result;
 use crate::machine::Time;
 use crate::rt::client::Client;
@@ -56,7 +56,7 @@ impl<R: Runtime> ClientBuilder<R> {
         self
     }
 
-    crate::client_settings!(crate::settings::declare::methods);
+    crate::client_settings!(crate::declare::methods);
 
     /// Makes the client without waiting for any broker.
     ///

@@ -96,8 +96,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    crate::reader_settings!(crate::settings::declare::methods);
-    crate::group_settings!(crate::settings::declare::methods);
+    crate::reader_settings!(crate::declare::methods);
+    crate::group_settings!(crate::declare::methods);
 
     /// Makes the reader, which begins to read, or to join its group, at once.
     ///

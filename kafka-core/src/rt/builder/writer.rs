@@ -32,7 +32,7 @@ impl<W: From<Writer>> WriterBuilder<W> {
         WriterBuilder { handle: self.handle, writer: self.writer, made: PhantomData }
     }
 
-    crate::writer_settings!(crate::settings::declare::methods);
+    crate::writer_settings!(crate::declare::methods);
 
     /// Makes the writer. Nothing is asked of a broker before the first message.
     ///

@@ -27,7 +27,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 fn shared() -> Arc<Shared> {
-    let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
+    let bootstrap = crate::address::Address::parse_list("b:9092").unwrap();
     Shared::new(ClientConfig { bootstrap, ..ClientConfig::default() }, system::now(), || Time::START, || 0)
 }
 
@@ -203,8 +203,7 @@ impl Reading {
         let of_reader = ReaderShared::new(&spec.config);
         let budget = of_reader.budget.clone();
         let id = shared.with(|state| {
-            let make =
-                |now, id, config: &_, seed| reading::Reading::new(now, id, spec, of_reader, config, seed);
+            let make = |now, id, pace, seed| reading::Reading::new(now, id, spec, of_reader, pace, seed);
             state.core.add(now, make)
         });
         budget.register(Spy::waker(&shared, &seen));

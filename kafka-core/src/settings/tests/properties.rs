@@ -1,6 +1,7 @@
 //! Properties by Java's names.
 
 use super::*;
+use crate::declare::checks;
 use crate::reader::Start;
 use crate::settings::properties::{Outcome, Unused, UnusedProperty, read};
 

@@ -1,6 +1,7 @@
 //! The range of each setting, and durations that no clock and no wire can hold.
 
 use super::*;
+use crate::declare::checks;
 
 /// Gives `value` to each duration of a part; the settings that take it.
 fn that_take<C: Fields>(valid: &C, value: Duration) -> Vec<&'static str> {

@@ -14,11 +14,10 @@ use super::accumulator::{Accumulator, Clock, TopicSlots, Waited};
 use super::batch::{Delivered, Delivery, SendError};
 use super::config::WriterConfig;
 use super::producer::Producer;
-use crate::client::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Produce, RequestId};
 use crate::machine::Time;
-use crate::machine::{Answer, Now, Peer};
+use crate::machine::{Answer, Now, Pace, Peer};
 use crate::message::Message;
 use crate::snapshot::{Partition, Topic};
 use kafka_proto::error_code::ErrorCode;
@@ -30,6 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const BROKER: i32 = 1;
+const PACE: Pace = Pace {
+    request_timeout: Duration::from_secs(30),
+    retry_backoff: Duration::from_millis(100),
+    retry_backoff_max: Duration::from_secs(1),
+};
 
 pub(super) struct Harness {
     pub(super) now: Now,
@@ -73,7 +77,7 @@ impl Harness {
     pub(super) fn without_identity(partitions: i32, config: WriterConfig) -> Self {
         let now = Now { time: Time::now_for_tests(), wall_ms: 1_000 };
         let accumulator = Arc::new(Accumulator::new(config));
-        let mut producer = Producer::new(accumulator.clone(), &ClientConfig::default(), 1);
+        let mut producer = Producer::new(accumulator.clone(), PACE, 1);
         let topic = producer.update_topic(now, &topic(partitions, Some(BROKER)), true);
         Self { now, producer, accumulator, topic, next: 0 }
     }

@@ -7,11 +7,11 @@
 mod members;
 
 use super::rig::*;
-use crate::client::fit::fit;
 use crate::error::{Error, ErrorKind};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent};
 use crate::items::{Bad, Course, Noise, SHORTEST, Said, carried, code, items, noise, version};
+use crate::link::fit::fit;
 use crate::machine::Time;
 use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;

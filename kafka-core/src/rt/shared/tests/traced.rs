@@ -73,7 +73,7 @@ impl Hand {
         let (start, clock) = (Time::START, Arc::new(StdMutex::new(Duration::ZERO)));
         let passed = clock.clone();
         let now = move || start + *passed.lock().unwrap();
-        let bootstrap = crate::client::address::Address::parse_list("b:9092").unwrap();
+        let bootstrap = crate::address::Address::parse_list("b:9092").unwrap();
         Self {
             shared: Shared::new(
                 ClientConfig { bootstrap, ..ClientConfig::default() },

@@ -2,9 +2,10 @@
 //!
 //! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
 
-use crate::snapshot::made_again;
+mod advice;
+
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::{ApiKey, Str, Uuid};
+use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,6 +246,15 @@ pub enum ConnectionError {
     ClosedByClient,
 }
 
+/// What is known of a record that was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not in the log and never will be.
+    NotWritten,
+    /// It may be in the log: a request with it was sent, and not answered.
+    PossiblyWritten,
+}
+
 impl Error {
     /// An error without a place yet.
     pub fn new(kind: impl Into<ErrorKind>) -> Self {
@@ -259,6 +269,11 @@ impl Error {
     /// What a broker answered.
     pub fn broker(code: ErrorCode) -> Self {
         Self::new(ErrorKind::Broker(code))
+    }
+
+    /// An answer of another API than was asked: cannot be, since the link decodes by the request.
+    pub(crate) fn unexpected(response: &ResponseKind) -> Self {
+        Self::new(ErrorKind::Decode(format!("unexpected {} response", response.api_key().name())))
     }
 
     /// What went wrong.
@@ -320,7 +335,7 @@ impl Error {
 
     /// What to do about it, in a sentence.
     pub fn advice(&self) -> &'static str {
-        crate::error_advice::advice(self)
+        advice::advice(self)
     }
 
     /// The same error with its place filled in.
@@ -439,6 +454,11 @@ fn code_fault(code: ErrorCode) -> Fault {
         | InvalidRecord => Fault::Caller,
         _ => Fault::Broker,
     }
+}
+
+/// Why what is known of a topic by one id means nothing under another.
+pub(crate) fn made_again(old: Uuid, new: Uuid) -> String {
+    format!("the topic was deleted and made again: its id was {old} and is {new}")
 }
 
 /// How far damage reaches, for its text.

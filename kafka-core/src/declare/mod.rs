@@ -28,6 +28,8 @@
 //! Java's names. Two things can follow: `else client.x` takes the default from the client's `x`, and `also group.x` makes the
 //! method set the group's `x` as well.
 
+pub(crate) mod checks;
+
 /// Makes the structure of a part, with its [`Default`], and implements [`Declared`](crate::settings::draft::Declared) for it.
 macro_rules! declare {
     (
@@ -47,13 +49,13 @@ macro_rules! declare {
         pub struct $config {$($(
             $(#[doc = $meaning])+
             #[doc = ""]
-            #[doc = $crate::settings::declare::facts!($default $range [$($java),*] $($inherited)?)]
+            #[doc = $crate::declare::facts!($default $range [$($java),*] $($inherited)?)]
             pub $field: $type,
         )+)+}
 
         impl Default for $config {
             fn default() -> Self {
-                Self {$($( $field: $crate::settings::declare::value!($default), )+)+}
+                Self {$($( $field: $crate::declare::value!($default), )+)+}
             }
         }
 
@@ -62,21 +64,21 @@ macro_rules! declare {
                 vec![$($( $crate::settings::Setting {
                     part: $crate::settings::Part::$part,
                     name: stringify!($field),
-                    builder: $crate::settings::declare::builder!($how $method),
+                    builder: $crate::declare::builder!($how $method),
                     unit: $unit,
-                    default: $crate::settings::declare::default_text!($default $($inherited)?),
-                    range: $crate::settings::declare::range_text!($range),
+                    default: $crate::declare::default_text!($default $($inherited)?),
+                    range: $crate::declare::range_text!($range),
                     java: &[$($java),*],
                     meaning: concat!($($meaning),+).trim(),
                 }, )+)+]
             }
 
             fn check(&self) -> $crate::error::Result<()> {
-                $($( $crate::settings::declare::range!($range, stringify!($field), &self.$field)?; )+)+
+                $($( $crate::declare::range!($range, stringify!($field), &self.$field)?; )+)+
                 Ok(())
             }
 
-            fn inherit(&mut self, client: &$crate::client::config::ClientConfig, said: &$crate::settings::draft::Said) {
+            fn inherit(&mut self, client: &$crate::config::ClientConfig, said: &$crate::settings::draft::Said) {
                 let _ = (client, said); // where nothing is inherited
                 $($($(
                     if !said.has(stringify!($field)) {
@@ -91,7 +93,7 @@ macro_rules! declare {
                     let names: &[&'static str] = &[$($java),*];
                     if let Some(java) = names.iter().find(|java| **java == property) {
                         let value: $type = $crate::settings::values::read(java, text)?;
-                        $crate::settings::declare::range!($range, java, &value)?;
+                        $crate::declare::range!($range, java, &value)?;
                         draft.config.$field = value;
                         draft.said.add_indirectly(stringify!($field));
                         is_used = true;
@@ -111,7 +113,7 @@ macro_rules! methods {
         struct $config:ident of $part:ident, drafted as $draft:ident;
         $( $how:ident $method:ident $arguments:tt $fields:tt )+
     ) => {
-        $( $crate::settings::declare::method! { $draft $how $method $arguments $fields } )+
+        $( $crate::declare::method! { $draft $how $method $arguments $fields } )+
     };
 }
 
@@ -129,12 +131,12 @@ macro_rules! method {
         $(
             $(#[doc = $meaning])+
             #[doc = ""]
-            #[doc = $crate::settings::declare::facts!($default $range [$($java),*] $($inherited)?)]
+            #[doc = $crate::declare::facts!($default $range [$($java),*] $($inherited)?)]
             #[doc = ""]
         )+
         pub fn $method(mut self, $($argument: $kind),+) -> Self {
             $(
-                self.$draft.config.$field = $crate::settings::declare::argument!($argument $($value)?);
+                self.$draft.config.$field = $crate::declare::argument!($argument $($value)?);
                 self.$draft.said.add(stringify!($field));
                 $(
                     self.group.config.$twin = self.$draft.config.$field.clone().into();
@@ -211,10 +213,10 @@ macro_rules! text {
 /// The text of a default that may be the client's.
 macro_rules! default_text {
     ($default:tt) => {
-        $crate::settings::declare::text!($default)
+        $crate::declare::text!($default)
     };
     ($default:tt $inherited:ident) => {
-        concat!("the client's `", stringify!($inherited), "`, ", $crate::settings::declare::text!($default))
+        concat!("the client's `", stringify!($inherited), "`, ", $crate::declare::text!($default))
     };
 }
 
@@ -222,38 +224,38 @@ macro_rules! default_text {
 /// `[from 1 KiB]`, `[1 KiB to 1 GiB]`, or `[by function]` with a function of the name and the value.
 macro_rules! range {
     ([], $name:expr, $value:expr) => {
-        $crate::settings::checks::anything($name, $value)
+        $crate::declare::checks::anything($name, $value)
     };
     ([time], $name:expr, $value:expr) => {
-        $crate::settings::checks::time($name, $value)
+        $crate::declare::checks::time($name, $value)
     };
     ([time or zero], $name:expr, $value:expr) => {
-        $crate::settings::checks::time_or_zero($name, $value)
+        $crate::declare::checks::time_or_zero($name, $value)
     };
     ([by $check:path], $name:expr, $value:expr) => {
         $check($name, $value)
     };
     ([size from $least:literal $unit:ident], $name:expr, $value:expr) => {
-        $crate::settings::checks::between(
+        $crate::declare::checks::between(
             $name, $value,
-            $crate::settings::declare::value!([$least $unit]),
-            $crate::settings::checks::MAX_SIZE,
-            $crate::settings::declare::range_text!([size from $least $unit]),
+            $crate::declare::value!([$least $unit]),
+            $crate::declare::checks::MAX_SIZE,
+            $crate::declare::range_text!([size from $least $unit]),
         )
     };
     ([from $least:literal $($unit:ident)?], $name:expr, $value:expr) => {
-        $crate::settings::checks::at_least(
+        $crate::declare::checks::at_least(
             $name, $value,
-            $crate::settings::declare::value!([$least $($unit)?]),
-            $crate::settings::declare::range_text!([from $least $($unit)?]),
+            $crate::declare::value!([$least $($unit)?]),
+            $crate::declare::range_text!([from $least $($unit)?]),
         )
     };
     ([$least:literal $least_unit:ident to $most:literal $most_unit:ident], $name:expr, $value:expr) => {
-        $crate::settings::checks::between(
+        $crate::declare::checks::between(
             $name, $value,
-            $crate::settings::declare::value!([$least $least_unit]),
-            $crate::settings::declare::value!([$most $most_unit]),
-            $crate::settings::declare::range_text!([$least $least_unit to $most $most_unit]),
+            $crate::declare::value!([$least $least_unit]),
+            $crate::declare::value!([$most $most_unit]),
+            $crate::declare::range_text!([$least $least_unit to $most $most_unit]),
         )
     };
 }
@@ -287,8 +289,8 @@ macro_rules! range_text {
 macro_rules! facts {
     ($default:tt $range:tt [$($java:literal),*] $($inherited:ident)?) => {
         concat!(
-            "Default: ", $crate::settings::declare::default_text!($default $($inherited)?), ".",
-            $crate::settings::declare::range_facts!($range), $(" Java: `", $java, "`.",)*
+            "Default: ", $crate::declare::default_text!($default $($inherited)?), ".",
+            $crate::declare::range_facts!($range), $(" Java: `", $java, "`.",)*
         )
     };
 }
@@ -302,7 +304,7 @@ macro_rules! range_facts {
         ""
     };
     ($range:tt) => {
-        concat!(" Range: ", $crate::settings::declare::range_text!($range), ".")
+        concat!(" Range: ", $crate::declare::range_text!($range), ".")
     };
 }
 

@@ -1,14 +1,14 @@
 //! What a client can be told, with its defaults.
 
-use super::address::Address;
-use crate::error::Result;
+use crate::address::Address;
+use crate::error::{Error, Result};
 use crate::link::SOFTWARE;
 use crate::settings::draft::Draft;
 use crate::settings::pairs;
 use kafka_proto::Str;
 use std::time::Duration;
 
-/// The settings of a client; [`declare`](crate::settings::declare) says how they are declared, and adapters take their builders'
+/// The settings of a client; [`declare`](crate::declare) says how they are declared, and adapters take their builders'
 /// methods from here as well.
 #[doc(hidden)]
 #[macro_export]
@@ -21,11 +21,11 @@ macro_rules! client_settings {
 
             elsewhere builder() {
                 /// The addresses of brokers by which to find the cluster.
-                bootstrap: Vec<Address> = [Vec::new(), "must be given"], "", [by $crate::settings::checks::addresses], ["bootstrap.servers"];
+                bootstrap: Vec<Address> = [Vec::new(), "must be given"], "", [by addresses], ["bootstrap.servers"];
             }
             method client_id(id: impl Into<Str> as id.into()) {
                 /// The name that brokers log and count quotas by.
-                client_id: Str = [Str::from_static(SOFTWARE), "the program's name"], "", [by $crate::settings::checks::string], ["client.id"];
+                client_id: Str = [Str::from_static(SOFTWARE), "the program's name"], "", [by $crate::declare::checks::string], ["client.id"];
             }
             method request_timeout(timeout: Duration) {
                 /// The time from handing a request out to its response.
@@ -83,7 +83,7 @@ macro_rules! client_settings {
     };
 }
 
-client_settings!(crate::settings::declare::declare);
+client_settings!(crate::declare::declare);
 
 impl ClientConfig {
     /// Returns whether all settings are within their ranges and fit each other.
@@ -93,4 +93,9 @@ impl ClientConfig {
     pub fn validate(&self) -> Result<()> {
         Draft::whole(self.clone()).finish(pairs::client).map(drop)
     }
+}
+
+/// Checks that there is somewhere to begin.
+fn addresses(setting: &'static str, value: &[Address]) -> Result<()> {
+    if value.is_empty() { Err(Error::config(setting, "at least one address is needed")) } else { Ok(()) }
 }

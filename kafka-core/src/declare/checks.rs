@@ -5,13 +5,9 @@
 //! * A duration that a call takes is [`capped`]: a longer wait than [`LONGEST`] cannot be told from it.
 //! * Milliseconds for the wire are made by [`millis`] only.
 
-use crate::client::address::Address;
 use crate::error::{Error, Result};
-use crate::group::Assignor;
-use crate::reader::Reset;
 use kafka_proto::Str;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest duration of all settings and calls: 24 days, the most that 32 bits of milliseconds can hold.
@@ -113,19 +109,6 @@ pub(crate) fn string(setting: &'static str, value: &impl Optional<Str>) -> Resul
     }
 }
 
-/// Checks that there is somewhere to begin.
-pub(crate) fn addresses(setting: &'static str, value: &[Address]) -> Result<()> {
-    if value.is_empty() { Err(Error::config(setting, "at least one address is needed")) } else { Ok(()) }
-}
-
-/// Checks where a reader goes without a position.
-pub(crate) fn reset(setting: &'static str, value: &Reset) -> Result<()> {
-    match value {
-        Reset::Time(..0) => Err(Error::config(setting, "a time cannot be negative")),
-        _ => Ok(()),
-    }
-}
-
 /// Checks an instance id by the broker's rule, which is that for names of topics.
 pub(crate) fn instance_id(setting: &'static str, value: &Option<Str>) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -137,17 +120,4 @@ pub(crate) fn instance_id(setting: &'static str, value: &Option<Str>) -> Result<
         _ => return Ok(()),
     };
     Err(Error::config(setting, problem))
-}
-
-/// Checks that there are assignors, each by a name of its own.
-pub(crate) fn assignors(setting: &'static str, value: &[Arc<dyn Assignor>]) -> Result<()> {
-    if value.is_empty() {
-        return Err(Error::config(setting, "is empty; name at least one"));
-    }
-    for (i, one) in value.iter().enumerate() {
-        if value[..i].iter().any(|other| other.name() == one.name()) {
-            return Err(Error::config(setting, format!("has `{}` twice", one.name())));
-        }
-    }
-    Ok(())
 }

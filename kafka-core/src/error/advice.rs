@@ -1,6 +1,6 @@
 //! What to do about each error, in a sentence: shown by `Debug` and by [`Error::advice`](crate::Error::advice).
 
-use crate::error::{ConnectionError, Error, ErrorKind};
+use super::{ConnectionError, Error, ErrorKind};
 use kafka_proto::error_code::ErrorCode;
 
 pub(crate) fn advice(error: &Error) -> &'static str {
