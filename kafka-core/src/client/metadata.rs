@@ -8,13 +8,14 @@
 //!   once. What was asked for and is lacking in an answer is asked for again, with growing waits.
 
 use super::doubts::{Claim, Doubts, Subject, Witness};
+use super::missed::Missed;
 use super::turns::Turns;
 use crate::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::machine::Peer;
 use crate::machine::Time;
 use crate::random::Random;
-use crate::snapshot::{Cluster, Node, Partition, Topic, TopicState};
+use crate::snapshot::{Cluster, Node, Partition, Topic, TopicPartition, TopicState};
 use crate::trace::{Told, Traces};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
@@ -35,6 +36,7 @@ pub(crate) struct Metadata {
     /// Those that the request under way names.
     asked: BTreeSet<Str>,
     pub(crate) doubts: Doubts,
+    missed: Missed,
     /// The ids that topics had before those they have, or before they were deleted. None of them comes back, unless it was a
     /// mistake.
     former: BTreeMap<Str, Uuid>,
@@ -283,11 +285,16 @@ impl Metadata {
         self.left_open();
     }
 
-    /// Somebody names a partition that its topic is not known to have. Another broker than the last may know it.
-    pub(crate) fn miss_partition(&mut self) {
+    /// Somebody waits for a partition that its topic is not known to have. Another broker than the last may know it.
+    pub(crate) fn want_partition(&mut self, partition: TopicPartition) {
+        self.missed.add(partition);
         if !self.stale {
             self.left_open();
         }
+    }
+
+    pub(crate) fn unwant_partition(&mut self, partition: &TopicPartition) {
+        self.missed.remove(partition);
     }
 
     /// Something is left open that another answer may settle.
@@ -332,6 +339,7 @@ impl Metadata {
         }
         open |= self.lack(&lacking, witness, &mut changes);
         open |= self.keep_leaders(&before);
+        open |= self.missed.is_any(&self.cluster);
         match open {
             true => self.left_open(),
             false => self.attempts = 0,

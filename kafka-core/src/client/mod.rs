@@ -17,6 +17,7 @@ mod doubts;
 mod lanes;
 mod machines;
 mod metadata;
+mod missed;
 mod promises;
 pub(crate) mod requests;
 mod timers;
@@ -36,7 +37,7 @@ use crate::machine::{
     Target, Work,
 };
 use crate::random::Random;
-use crate::snapshot::{Cluster, TopicState};
+use crate::snapshot::{Cluster, TopicPartition, TopicState};
 use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
 use calls::Call;
@@ -435,10 +436,14 @@ impl Client {
         self.metadata.unwant(name);
     }
 
-    /// Somebody names a partition that its topic is not known to have.
-    pub(crate) fn partition_missed(&mut self, now: Now) {
-        self.metadata.miss_partition();
+    /// Somebody waits for a partition that its topic is not known to have; [`Key::Topic`] tells when it may be there.
+    pub(crate) fn want_partition(&mut self, now: Now, partition: &TopicPartition) {
+        self.metadata.want_partition(partition.clone());
         self.settle(now);
+    }
+
+    pub(crate) fn unwant_partition(&mut self, partition: &TopicPartition) {
+        self.metadata.unwant_partition(partition);
     }
 
     /// What is known of topics seems to be out of date.

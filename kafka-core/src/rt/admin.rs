@@ -5,14 +5,14 @@
 //! * What the controller took is not sent again because of what it did not take.
 
 use super::client::Client;
-use super::wait::{TopicWait, alarm, call};
+use super::wait::{TopicWait, after, alarm, call, partition as partition_wait};
 use crate::client::{CallSpec, no_code};
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Target;
 use crate::machine::Time;
 use crate::reader::Start;
-use crate::snapshot::Node;
+use crate::snapshot::{Node, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
@@ -21,6 +21,8 @@ use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+const NO_PARTITION: &str = "no such partition";
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +240,7 @@ impl<R> Client<R> {
             _ => return Err(Error::new(ErrorKind::Misuse("no place whose offset can be asked for"))),
         };
         let (deadline, mut last, mut attempt) = (self.deadline(), None, 0);
+        let mut is_looked_for = false;
         loop {
             let now = self.handle.now().time;
             if now >= deadline {
@@ -248,6 +251,14 @@ impl<R> Client<R> {
                 Ok(Some(offset)) => return Ok((offset >= 0).then_some(offset)),
                 Ok(None) => last = Some(lacking(ApiKey::ListOffsets).partition(&topic, partition)),
                 Err(error) if error.is_retriable() => last = trouble(error).or(last),
+                // The topic may have got it just now.
+                Err(error) if is_no_partition(&error) && partition >= 0 && !is_looked_for => {
+                    is_looked_for = true;
+                    if !self.look_for(&TopicPartition::new(topic.clone(), partition)).await {
+                        return Err(error);
+                    }
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             self.handle.with(|state| state.core.refresh_metadata());
@@ -256,6 +267,13 @@ impl<R> Client<R> {
             let again = (self.handle.now().time + backoff).min(deadline);
             alarm(self.handle.shared(), again).await;
         }
+    }
+
+    /// Whether a partition is there before it has been missing for longer than a topic may be.
+    async fn look_for(&self, named: &TopicPartition) -> bool {
+        let grace = self.handle.with(|state| state.core.config().unknown_topic_grace);
+        let deadline = after(self.handle.now(), grace).min(self.deadline());
+        partition_wait(self.handle.shared(), named, deadline, None, || true).await
     }
 
     /// The offset that the leader tells, -1 where there is none; `None` where its answer lacks the partition.
@@ -272,7 +290,7 @@ impl<R> Client<R> {
         let Some(place) = place else {
             let count = snapshot.partitions.len();
             let detail = format!("the topic has {count} partitions");
-            return Err(Error::new(ErrorKind::Misuse("no such partition"))
+            return Err(Error::new(ErrorKind::Misuse(NO_PARTITION))
                 .partition(topic, partition)
                 .detail(detail));
         };
@@ -321,6 +339,11 @@ impl<R> Client<R> {
         let timeout = self.handle.with(|state| state.core.config().request_timeout);
         millis(timeout)
     }
+}
+
+/// Whether a topic lacks the partition that was asked about.
+fn is_no_partition(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Misuse(NO_PARTITION))
 }
 
 /// What stood in the way of an attempt, where that is known.

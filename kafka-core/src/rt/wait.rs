@@ -7,8 +7,7 @@ use crate::declare::checks::capped;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Time;
 use crate::machine::{MachineId, Now, OpId};
-use crate::snapshot::Topic;
-use crate::snapshot::TopicState;
+use crate::snapshot::{Topic, TopicPartition, TopicState};
 use crate::writer::{self, Fate, SendError, Tickets};
 use kafka_proto::{ResponseKind, Str};
 use std::future::{Future, poll_fn};
@@ -184,6 +183,64 @@ impl Drop for TopicWait<'_> {
         self.shared.with(|state| {
             state.core.unwant_topic(&self.topic);
             state.stop_waiting_at(Key::Topic(self.topic.clone()), self.place);
+        });
+    }
+}
+
+/// Waits until a topic has a partition that it was not known to have, or nobody `needs` it any more, of which the machine tells.
+/// Returns whether it is there; it is not once the deadline has come, or the client is closed.
+pub(crate) async fn partition(
+    shared: &Arc<Shared>,
+    partition: &TopicPartition,
+    deadline: Time,
+    machine: Option<MachineId>,
+    needs: impl Fn() -> bool,
+) -> bool {
+    let wait = PartitionWait::new(shared, partition, machine);
+    until(shared, deadline, poll_fn(|cx| wait.look(&needs, cx))).await.unwrap_or(false)
+}
+
+struct PartitionWait<'a> {
+    shared: &'a Shared,
+    partition: &'a TopicPartition,
+    machine: Option<MachineId>,
+    place: Place,
+}
+
+impl<'a> PartitionWait<'a> {
+    fn new(shared: &'a Shared, partition: &'a TopicPartition, machine: Option<MachineId>) -> Self {
+        let now = shared.now();
+        let place = shared.with(|state| {
+            state.core.want_topic(now, &partition.topic);
+            state.core.want_partition(now, partition);
+            state.new_place()
+        });
+        Self { shared, partition, machine, place }
+    }
+
+    fn look(&self, needs: impl Fn() -> bool, cx: &Context<'_>) -> Poll<bool> {
+        let TopicPartition { topic, partition } = self.partition;
+        self.shared.with(|state| {
+            let is_there = state.core.cluster().partition(topic, *partition).is_some();
+            if is_there || state.is_shut_down() || !needs() {
+                return Poll::Ready(is_there);
+            }
+            self.keys().for_each(|key| state.wait_at(key, self.place, cx));
+            Poll::Pending
+        })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        std::iter::once(Key::Topic(self.partition.topic.clone())).chain(self.machine.map(Key::Machine))
+    }
+}
+
+impl Drop for PartitionWait<'_> {
+    fn drop(&mut self) {
+        self.shared.with(|state| {
+            state.core.unwant_partition(self.partition);
+            state.core.unwant_topic(&self.partition.topic);
+            self.keys().for_each(|key| state.stop_waiting_at(key, self.place));
         });
     }
 }

@@ -2,12 +2,12 @@
 
 use super::shared::Handle;
 use super::streams::WriterSink;
-use super::wait::{TopicWait, after, alarm, ended, until};
+use super::wait::{TopicWait, after, ended, partition as partition_wait, until};
 use crate::error::{Error, ErrorKind};
 use crate::machine::MachineId;
 use crate::machine::Time;
 use crate::message::Message;
-use crate::snapshot::TopicState;
+use crate::snapshot::{TopicPartition, TopicState};
 use crate::writer::{
     self, Accumulator, Charge, Clock, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot,
     Ticket, TopicSlots, Waited, WriterConfig, Writing,
@@ -356,29 +356,26 @@ impl Inner {
     /// The partition of a message. One that it names, and that its topic is not known to have, may be new: it is waited for as long
     /// as a topic is.
     async fn place(&self, slots: &TopicSlots, message: &Message) -> Result<Placed, SendError> {
-        let (mut until, mut attempt) = (None, 0);
-        loop {
-            let refused = match self.accumulator.balance(slots, message) {
-                Err(error) if slots.lacks(message) => error,
-                result => return result,
-            };
-            let now = self.handle.now();
-            let (is_over, grace, wait) = self.handle.with(|state| {
-                state.core.partition_missed(now);
-                let grace = state.core.config().unknown_topic_grace;
-                (state.is_shut_down(), grace, state.core.backoff(attempt))
-            });
-            // Nothing is waited for any more.
-            if is_over || self.accumulator.is_closed() {
-                return Err(SendError::not_written(Error::new(ErrorKind::Closed)));
-            }
-            let until = *until.get_or_insert(now.time + grace);
-            if now.time >= until {
-                return Err(refused);
-            }
-            attempt += 1;
-            alarm(self.handle.shared(), until.min(now.time + wait)).await;
+        let refused = match self.accumulator.balance(slots, message) {
+            Err(error) if slots.lacks(message) => error,
+            result => return result,
+        };
+        let config = &self.accumulator.config;
+        let (Some(topic), Some(partition)) =
+            (config.topic.as_ref().or(message.topic.as_ref()), message.partition)
+        else {
+            return Err(refused);
+        };
+        let grace = self.handle.with(|state| state.core.config().unknown_topic_grace);
+        let deadline = after(self.handle.now(), grace);
+        let named = TopicPartition::new(topic.clone(), partition);
+        let needs = || !self.accumulator.is_closed();
+        let is_there = partition_wait(self.handle.shared(), &named, deadline, Some(self.id), needs).await;
+        // Nothing is waited for any more.
+        if self.accumulator.is_closed() || self.handle.with(|state| state.is_shut_down()) {
+            return Err(SendError::not_written(Error::new(ErrorKind::Closed)));
         }
+        if is_there { self.accumulator.balance(slots, message) } else { Err(refused) }
     }
 
     fn try_learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, TrySendReason> {

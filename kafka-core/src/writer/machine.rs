@@ -153,6 +153,7 @@ impl Writing {
             self.outs.extend(tried.chain(producer.topics().cloned()).map(Out::Unwant));
             self.final_stats = producer.stats.clone();
             self.outs.push_back(Out::Garbage(Box::new(producer)));
+            self.outs.push_back(Out::Wake);
         }
         if self.is_orphan {
             self.outs.push_back(Out::End);
@@ -334,6 +335,7 @@ commands! {
         if let Some(producer) = &writing.producer {
             producer.accumulator.close();
             writing.outs.push_back(Out::Alert(producer.accumulator.clone()));
+            writing.outs.push_back(Out::Wake);
         }
         Flush.run(writing, cx)
     };

@@ -5,7 +5,7 @@ use kafka_core::ErrorCode;
 use kafka_core::Message;
 use kafka_core::error::ConnectionError;
 use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
+use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::NewTopic;
 use kafka_core::writer::{Fate, Manual};
 use kafka_proto::messages::metadata::MetadataResponse;
@@ -462,6 +462,8 @@ fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
             assert_eq!(delivery.unwrap().await.unwrap().partition, partition);
         }
         assert!(sim.elapsed() - begun < secs(1));
+        sim.with(|cluster, _| cluster.grow_topic("t", 5).unwrap());
+        assert_eq!(client.list_offset("t", 4, Start::First).await.unwrap(), Some(0));
 
         // One that does not exist is as wrong as before, and asked for no faster than the backoff.
         let (begun, asked) = (sim.elapsed(), sim.requests(ApiKey::Metadata));
@@ -470,10 +472,24 @@ fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
         assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(5)));
         assert!(sim.requests(ApiKey::Metadata) - asked < 20);
 
-        // Nor is it waited for once the client is closed.
+        let begun = sim.elapsed();
+        let error = client.list_offset("t", 7, Start::First).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error}");
+        assert!(sim.elapsed() - begun < secs(6), "{:?}", sim.elapsed() - begun);
+
+        // Nor is it waited for once the writer is closed, or the client.
+        let (other, begun) = (client.writer("t").balancer(Manual).build().unwrap(), sim.elapsed());
+        other.send(to(0, "f")).await.unwrap().await.unwrap();
+        let (closing, machine) = (other.clone(), sim.clone());
+        sim.spawn(async move {
+            machine.sleep(secs(1)).await;
+            closing.close(secs(1)).await;
+        });
+        let error = other.send(to(7, "g")).await.unwrap_err();
+        assert_eq!((error.error.kind(), sim.elapsed() - begun < secs(2)), (&ErrorKind::Closed, true));
         let begun = sim.elapsed();
         client.close(secs(1)).await;
-        let error = writer.send(to(7, "f")).await.unwrap_err();
+        let error = writer.send(to(7, "h")).await.unwrap_err();
         assert_eq!((error.error.kind(), sim.elapsed() - begun < secs(2)), (&ErrorKind::Closed, true));
     });
 }
