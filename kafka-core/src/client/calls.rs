@@ -96,7 +96,7 @@ impl Client {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let error = match answer.result {
             Ok(response) => match (call.spec.code)(&response) {
-                code if code.is_retriable() || code == ErrorCode::NotController => Error::broker(code),
+                code if code.is_retriable() || code == ErrorCode::NotController => Error::of_code(code),
                 _ => return self.call_done(id, Ok(response)),
             },
             // Who names a broker decides whom to ask next.
@@ -131,7 +131,7 @@ impl Client {
             Some(fatal) if !fatal.is_retriable() => fatal,
             met => {
                 let last = self.more_telling(&call.spec.target, met);
-                Error::new(ErrorKind::TimedOut { after, last }).api(call.spec.request.api_key())
+                Error::new(ErrorKind::TimedOut { after, last }).with_api(call.spec.request.api_key())
             }
         };
         self.cancel_requests(|owner| *owner == Owner::Call(id));
@@ -159,7 +159,7 @@ impl Client {
             return self.trouble_before(&request.target);
         };
         let error = self.lanes.get(key)?.last_error.clone()?;
-        Some(Error::from(error).on(self.broker_name(key.peer)))
+        Some(Error::from(error).with_broker(self.broker_name(key.peer)))
     }
 
     /// What keeps requests to a target from being sent at all.
@@ -176,7 +176,7 @@ impl Client {
         let lanes = self.lanes.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
         let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
         match failed.max_by_key(|(_, error)| error.telling()) {
-            Some((key, error)) => Some(Error::from(error).on(self.broker_name(key.peer))),
+            Some((key, error)) => Some(Error::from(error).with_broker(self.broker_name(key.peer))),
             None => self.metadata.last_error.clone(),
         }
     }

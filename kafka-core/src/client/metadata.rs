@@ -131,7 +131,7 @@ impl Metadata {
     /// Why nothing is known of a topic, where that should pass by itself.
     pub(crate) fn trouble(&self, name: &str) -> Option<Error> {
         let trouble = self.troubles.get(name)?;
-        Some(Error::broker(trouble.code).api(ApiKey::Metadata).topic(&Str::from(name)))
+        Some(Error::of_code(trouble.code).with_api(ApiKey::Metadata).with_topic(&Str::from(name)))
     }
 
     /// The same, where it has lasted for longer than a topic may be missing.
@@ -195,8 +195,8 @@ impl Metadata {
         let subject = Subject::Topic(Str::from(name));
         match self.agreed(&subject, config.unknown_topic_grace).next() {
             Some(Claim::Missing(code)) => {
-                let error = Error::broker(*code).api(ApiKey::Metadata);
-                TopicState::Failed(error.topic(&Str::from(name)))
+                let error = Error::of_code(*code).with_api(ApiKey::Metadata);
+                TopicState::Failed(error.with_topic(&Str::from(name)))
             }
             _ => TopicState::Pending,
         }
@@ -453,7 +453,7 @@ impl Metadata {
                 self.struggle(witness, name, code, changes)
             }
             code => {
-                let error = Error::broker(code).api(ApiKey::Metadata).topic(&name);
+                let error = Error::of_code(code).with_api(ApiKey::Metadata).with_topic(&name);
                 self.troubles.remove(&name);
                 self.cluster.refusals.insert(name.clone(), code);
                 self.refused.insert(name.clone(), error);

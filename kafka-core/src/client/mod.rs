@@ -557,7 +557,7 @@ impl Client {
     /// A broker cannot be reached.
     fn broker_failed(&mut self, now: Now, key: LaneKey, error: &ConnectionError) {
         self.metadata.hint_stale();
-        let error = Error::from(error.clone()).on(self.broker_name(key.peer));
+        let error = Error::from(error.clone()).with_broker(self.broker_name(key.peer));
         if key.lane == Lane::Other {
             self.no_metadata(now, &error);
         }
@@ -579,7 +579,7 @@ impl Client {
     /// No broker tells of topics for the moment.
     fn no_metadata(&mut self, now: Now, error: &Error) {
         let Some(since) = self.metadata.unanswered() else { return };
-        let error = self.last_trouble().unwrap_or_else(|| error.clone()).api(ApiKey::Metadata);
+        let error = self.last_trouble().unwrap_or_else(|| error.clone()).with_api(ApiKey::Metadata);
         self.give_all(now, |_| true, || MachineInput::NoMetadata { since, error: error.clone() });
     }
 
@@ -598,7 +598,7 @@ impl Client {
     }
 
     /// Reports, once, what the client does without.
-    fn announce_degraded(&mut self, error: Error) {
+    pub(crate) fn announce_degraded(&mut self, error: Error) {
         if !self.degraded.contains(&error) {
             self.degraded.push(error.clone());
             self.announce(Event::Degraded(error));

@@ -179,7 +179,7 @@ impl Client {
             let ResponseKind::FindCoordinator(response) = response else {
                 return Err(Error::unexpected(&response));
             };
-            let error = |code| Error::broker(code).api(ApiKey::FindCoordinator).group(key);
+            let error = |code| Error::of_code(code).with_api(ApiKey::FindCoordinator).with_group(key);
             let coordinator = found_for(key, response.coordinators);
             let coordinator = coordinator.ok_or_else(|| error(ErrorCode::CoordinatorNotAvailable))?;
             match ErrorCode::from(coordinator.error_code) {
@@ -300,7 +300,7 @@ impl Client {
                 feature: request.api.name(),
                 needs: "a newer broker, or one that offers it on this listener",
             });
-            let error = error.api(request.api).on(self.broker_name(key.peer));
+            let error = error.with_api(request.api).with_broker(self.broker_name(key.peer));
             self.timers.stop(&Timer::Queued(id));
             self.finish(id, Some(key.peer), Err(error));
             return None;
@@ -451,14 +451,14 @@ impl Client {
             return Ok(response);
         }
         self.part_from(now, key.peer, &error);
-        Err(Error::from(error).api(ApiKey::Metadata).on(self.broker_name(key.peer)))
+        Err(Error::from(error).with_api(ApiKey::Metadata).with_broker(self.broker_name(key.peer)))
     }
 
     /// A request could not be encoded: nothing of it was sent, and the connection goes on.
     pub(super) fn refused(&mut self, now: Now, conn: ConnId, id: RequestId, error: &Error) {
         if let Some((key, lane)) = self.lanes.by_conn(conn) {
             lane.answered(id);
-            let error = error.clone().on(self.broker_name(key.peer));
+            let error = error.clone().with_broker(self.broker_name(key.peer));
             self.fail_request(now, id, error, false);
         }
     }
@@ -471,9 +471,9 @@ impl Client {
             return self.route_again(now.time, id);
         }
         let broker = request.key.map(|key| self.broker_name(key.peer));
-        let mut error = Error::from(error.clone()).api(request.api);
+        let mut error = Error::from(error.clone()).with_api(request.api);
         if let Some(broker) = broker {
-            error = error.on(broker);
+            error = error.with_broker(broker);
         }
         self.fail_request(now, id, error, taken);
     }
@@ -509,7 +509,7 @@ impl Client {
         } else {
             self.coordinators.unwait(id);
         }
-        let error = Error::new(ErrorKind::TimedOut { after, last }).api(request_api(&self.requests, id));
+        let error = Error::new(ErrorKind::TimedOut { after, last }).with_api(request_api(&self.requests, id));
         self.finish(id, key.map(|key| key.peer), Err(error));
     }
 

@@ -267,7 +267,7 @@ impl Error {
     }
 
     /// What a broker answered.
-    pub fn broker(code: ErrorCode) -> Self {
+    pub fn of_code(code: ErrorCode) -> Self {
         Self::new(ErrorKind::Broker(code))
     }
 
@@ -293,6 +293,36 @@ impl Error {
             ErrorKind::TimedOut { last: Some(last), .. } => last.code(),
             _ => None,
         }
+    }
+
+    /// The API of the request, where one was made.
+    pub fn api(&self) -> Option<ApiKey> {
+        self.context().api
+    }
+
+    /// The broker, as `id at host:port`, or `host:port` where no broker has told its id.
+    pub fn broker(&self) -> Option<&Str> {
+        self.context().broker.as_ref()
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> Option<&Str> {
+        self.context().topic.as_ref()
+    }
+
+    /// The partition of the topic.
+    pub fn partition(&self) -> Option<i32> {
+        self.context().partition
+    }
+
+    /// The group.
+    pub fn group(&self) -> Option<&Str> {
+        self.context().group.as_ref()
+    }
+
+    /// What the broker, or the system, said of it beyond its code.
+    pub fn detail(&self) -> Option<&Str> {
+        self.context().detail.as_ref()
     }
 
     /// Who has to act.
@@ -340,45 +370,45 @@ impl Error {
 
     /// The same error with its place filled in.
     #[must_use]
-    pub fn at(mut self, fill: impl FnOnce(&mut Context)) -> Self {
+    pub fn with_context(mut self, fill: impl FnOnce(&mut Context)) -> Self {
         fill(&mut Arc::make_mut(&mut self.0).context);
         self
     }
 
     /// The same error, naming the API.
     #[must_use]
-    pub fn api(self, api: ApiKey) -> Self {
-        self.at(|c| c.api = Some(api))
+    pub fn with_api(self, api: ApiKey) -> Self {
+        self.with_context(|c| c.api = Some(api))
     }
 
     /// The same error, naming the topic.
     #[must_use]
-    pub fn topic(self, topic: &Str) -> Self {
-        self.at(|c| c.topic = Some(topic.clone()))
+    pub fn with_topic(self, topic: &Str) -> Self {
+        self.with_context(|c| c.topic = Some(topic.clone()))
     }
 
     /// The same error, naming topic and partition.
     #[must_use]
-    pub fn partition(self, topic: &Str, partition: i32) -> Self {
-        self.at(|c| (c.topic, c.partition) = (Some(topic.clone()), Some(partition)))
+    pub fn with_partition(self, topic: &Str, partition: i32) -> Self {
+        self.with_context(|c| (c.topic, c.partition) = (Some(topic.clone()), Some(partition)))
     }
 
     /// The same error, naming the group.
     #[must_use]
-    pub fn group(self, group: &Str) -> Self {
-        self.at(|c| c.group = Some(group.clone()))
+    pub fn with_group(self, group: &Str) -> Self {
+        self.with_context(|c| c.group = Some(group.clone()))
     }
 
     /// The same error, naming the broker.
     #[must_use]
-    pub fn on(self, broker: impl Into<Str>) -> Self {
-        self.at(|c| c.broker = Some(broker.into()))
+    pub fn with_broker(self, broker: impl Into<Str>) -> Self {
+        self.with_context(|c| c.broker = Some(broker.into()))
     }
 
     /// The same error with what the broker or the system said of it.
     #[must_use]
-    pub fn detail(self, detail: impl Into<Str>) -> Self {
-        self.at(|c| c.detail = Some(detail.into()))
+    pub fn with_detail(self, detail: impl Into<Str>) -> Self {
+        self.with_context(|c| c.detail = Some(detail.into()))
     }
 }
 
@@ -530,14 +560,14 @@ mod tests {
     #[test]
     fn a_place_is_said_once() {
         let topic = Str::from_static("t");
-        let last = Error::from(ConnectionError::Refused).on("b:9092").api(ApiKey::Produce);
+        let last = Error::from(ConnectionError::Refused).with_broker("b:9092").with_api(ApiKey::Produce);
         let after = Duration::from_secs(2);
-        let late = |last| Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Produce);
-        let told = late(Some(last)).partition(&topic, 3).to_string();
+        let late = |last| Error::new(ErrorKind::TimedOut { after, last }).with_api(ApiKey::Produce);
+        let told = late(Some(last)).with_partition(&topic, 3).to_string();
         let expected = "timed out after 2s; last error: connection: refused: nobody listens there \
                         (broker b:9092, api Produce) (topic t, partition 3)";
         assert_eq!(told, expected);
-        assert_eq!(late(None).topic(&topic).to_string(), "timed out after 2s (topic t, api Produce)");
+        assert_eq!(late(None).with_topic(&topic).to_string(), "timed out after 2s (topic t, api Produce)");
         let texts =
             [Duration::from_nanos(4_999_968_624), Duration::from_micros(12), Duration::ZERO, Duration::MAX]
                 .map(|after| Error::new(ErrorKind::TimedOut { after, last: None }).to_string());

@@ -204,7 +204,7 @@ impl Commits {
             if expired {
                 let after = now.duration_since(commit.since);
                 let error = Error::new(ErrorKind::TimedOut { after, last: last.clone() });
-                ledger.close(commit, Err(error.api(ApiKey::OffsetCommit).group(group)));
+                ledger.close(commit, Err(error.with_api(ApiKey::OffsetCommit).with_group(group)));
             }
             !expired
         };
@@ -328,7 +328,7 @@ impl Batch {
             let is_gone = is_unknown && (hurried || is_lost);
             let again = matches!(verdict, Verdict::Retry { .. }) && !ended && !is_gone;
             if let (Some(error), false) = (&error, again) {
-                let told = if ended { stale(group).detail(error.to_string()) } else { error.clone() };
+                let told = if ended { stale(group).with_detail(error.to_string()) } else { error.clone() };
                 failed.insert(partition.clone(), told);
             }
             if gravity(verdict) > gravity(gravest.0) {
@@ -363,7 +363,7 @@ fn name_topic(offset: &mut CommitOffset, cluster: &Cluster) {
 fn foreign(offset: &CommitOffset, group: &Str, cluster: &Cluster) -> Option<Error> {
     let (read, TopicPartition { topic, partition }) = (offset.topic_id, &offset.partition);
     let present = cluster.topic(topic).map(|t| t.id).filter(|id| !id.is_zero())?;
-    let error = || stale(group).partition(topic, *partition).detail(made_again(read, present));
+    let error = || stale(group).with_partition(topic, *partition).with_detail(made_again(read, present));
     (!read.is_zero() && read != present).then(error)
 }
 
@@ -377,8 +377,12 @@ fn outcome(group: &Str, p: &TopicPartition, codes: &Result<Codes, Error>) -> (Ve
         Err(error) => return (retry::of_error(error), Some(error.clone())),
     };
     let code = codes.get(p).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
-    let error =
-        || Error::broker(code).api(ApiKey::OffsetCommit).group(group).partition(&p.topic, p.partition);
+    let error = || {
+        Error::of_code(code)
+            .with_api(ApiKey::OffsetCommit)
+            .with_group(group)
+            .with_partition(&p.topic, p.partition)
+    };
     (retry::of_code(code), (code != ErrorCode::None).then(error))
 }
 
@@ -401,5 +405,5 @@ pub(super) fn is_of_unknown_topic(error: &Error) -> bool {
 
 /// The error of a commit whose assignment has ended.
 pub(super) fn stale(group: &Str) -> Error {
-    Error::new(ErrorKind::StaleCommit).group(group)
+    Error::new(ErrorKind::StaleCommit).with_group(group)
 }

@@ -53,7 +53,7 @@ impl LinkOutbound {
         let correlation_id = self.shared.lock().take_correlation_id();
         let segments =
             frame::encode_request(correlation_id, Some(&self.shared.config.client_id), version, &request)
-                .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).api(api))?;
+                .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).with_api(api))?;
         let mut state = self.shared.lock();
         state.queued += enqueue(&mut self.queue, segments);
         let end = state.queued;

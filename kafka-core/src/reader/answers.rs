@@ -60,7 +60,7 @@ impl ReaderMachine {
             // Anew at once, but not again and again.
             Verdict::Lost { failures: ..=1 } => {}
             Verdict::Lost { .. } => self.hold_off_broker(now, id),
-            Verdict::Failed => self.fetch_failed(now, id, Error::broker(error)),
+            Verdict::Failed => self.fetch_failed(now, id, Error::of_code(error)),
             Verdict::Valid => {
                 if flight.may_park && self.config.min_bytes <= 1 && fetched.has_records() {
                     let waited = now.time.duration_since(flight.sent_at);
@@ -102,7 +102,7 @@ impl ReaderMachine {
                 }
                 None
             }
-            Ok(fetched) => Some(Error::broker(ErrorCode::from(fetched.error))),
+            Ok(fetched) => Some(Error::of_code(ErrorCode::from(fetched.error))),
             Err(error) => Some(error),
         };
         flight.asked.keys().for_each(|cursor| self.update(*cursor));
@@ -211,7 +211,11 @@ impl ReaderMachine {
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
             // All of it is from before the position: a broker that answers like this would do so again at once.
-            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Fetch));
+            return self.struggle(
+                now,
+                id,
+                Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Fetch),
+            );
         }
         if data.broken {
             // The walk tells of it, as soon as it is there.
@@ -232,12 +236,16 @@ impl ReaderMachine {
         let limit = cursor.limit;
         if size > most {
             let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most });
-            return self.halt(id, error.api(ApiKey::Fetch));
+            return self.halt(id, error.with_api(ApiKey::Fetch));
         }
         cursor.limit = limit.saturating_mul(2).max(size).min(most);
         if size <= limit {
             // It should have fitted: the broker is at odds with itself.
-            return self.struggle(now, id, Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Fetch));
+            return self.struggle(
+                now,
+                id,
+                Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Fetch),
+            );
         }
         self.update(id);
     }
@@ -275,9 +283,9 @@ impl ReaderMachine {
         if broker.trouble.lasts(now.time, now.time, grace, Gravity::of(passes)) {
             let error = match &error.context().broker {
                 Some(_) => error,
-                None => error.on(Str::from(format!("{id}"))),
+                None => error.with_broker(Str::from(format!("{id}"))),
             };
-            let error = error.api(ApiKey::Fetch);
+            let error = error.with_api(ApiKey::Fetch);
             self.notices.push_back(if passes { Item::Notice(error) } else { Item::Error(error) });
         }
         for guest in broker.guests.clone() {

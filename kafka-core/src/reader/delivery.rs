@@ -321,7 +321,7 @@ impl Walk {
                 *done = true;
                 ticket.fail();
                 let next = behind_damage(batches, *log_end, *position, Some(*next));
-                Some(Err(Problem::from(error).error(*position, next).partition(topic, *partition)))
+                Some(Err(Problem::from(error).error(*position, next).with_partition(topic, *partition)))
             }
         }
     }
@@ -430,7 +430,7 @@ impl Walk {
         self.done = true;
         self.ticket.fail();
         let next = behind_damage(&self.batches, self.log_end, self.position, claimed);
-        Problem::from(error).error(self.position, next).partition(&self.topic, self.partition)
+        Problem::from(error).error(self.position, next).with_partition(&self.topic, self.partition)
     }
 }
 
@@ -450,9 +450,8 @@ impl Problem {
                 let needs = "the feature of that name of this library";
                 let error = Error::new(ErrorKind::Unsupported { feature, needs });
                 match next {
-                    Some(next) => {
-                        error.detail(format!("records at offset {offset}, the next batch begins at {next}"))
-                    }
+                    Some(next) => error
+                        .with_detail(format!("records at offset {offset}, the next batch begins at {next}")),
                     None => error,
                 }
             }

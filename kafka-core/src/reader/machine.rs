@@ -272,7 +272,7 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
     pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        let refused = |error: Error| error.partition(&tp.topic, tp.partition);
+        let refused = |error: Error| error.with_partition(&tp.topic, tp.partition);
         start.validate().map_err(refused)?;
         if start == Start::Committed {
             return Err(refused(Error::new(ErrorKind::Misuse("what was committed is no place to seek to"))));
@@ -496,7 +496,7 @@ impl ReaderMachine {
     pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = cause.into().partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = cause.into().with_partition(&cursor.tp.topic, cursor.tp.partition);
         match want {
             Some(want) => {
                 cursor.begin(want);
@@ -536,7 +536,7 @@ impl ReaderMachine {
 
     fn assigned(&self, tp: &TopicPartition) -> Result<CursorId, Error> {
         let error = || Error::new(ErrorKind::Misuse("the partition is not assigned to this reader"));
-        self.id_of(tp).ok_or_else(|| error().partition(&tp.topic, tp.partition))
+        self.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
     }
 
     pub(super) fn next_turn(&mut self) -> u64 {

@@ -154,8 +154,8 @@ impl ReaderMachine {
             // No record is of that time or later: the next one will be.
             Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
             Stage::Resolving(_) if p.offset < 0 => {
-                let error = Error::broker(ErrorCode::OffsetNotAvailable);
-                return self.struggle(now, id, error.api(ApiKey::ListOffsets));
+                let error = Error::of_code(ErrorCode::OffsetNotAvailable);
+                return self.struggle(now, id, error.with_api(ApiKey::ListOffsets));
             }
             Stage::Resolving(_) => {
                 (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
@@ -230,6 +230,6 @@ impl ReaderMachine {
 
 /// An answer that does not name what it was asked for.
 fn lacking(api: ApiKey) -> Error {
-    let error = Error::broker(ErrorCode::UnknownServerError).api(api);
-    error.detail(Str::from_static("the answer lacks the partition"))
+    let error = Error::of_code(ErrorCode::UnknownServerError).with_api(api);
+    error.with_detail(Str::from_static("the answer lacks the partition"))
 }

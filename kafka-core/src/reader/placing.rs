@@ -92,7 +92,7 @@ impl ReaderMachine {
             cursor.begin(want);
         } else {
             let error = Error::new(ErrorKind::TopicRecreated { old, new });
-            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
             (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
             cursor.queue.push_back(Item::Error(error));
         }
@@ -117,7 +117,12 @@ impl ReaderMachine {
             self.hint_refresh(&topic);
             match code {
                 Some(code) => {
-                    self.tried_in_vain(now, id, Error::broker(code).api(ApiKey::Metadata), passes(code));
+                    self.tried_in_vain(
+                        now,
+                        id,
+                        Error::of_code(code).with_api(ApiKey::Metadata),
+                        passes(code),
+                    );
                 }
                 // What keeps brokers from speaking is told by the client, which asks them.
                 None => self.hold_off(now, id),
@@ -172,8 +177,9 @@ impl ReaderMachine {
         let topic = cursor.tp.topic.clone();
         if !cluster.nodes.contains_key(&replica) {
             self.hint_refresh(&topic);
-            let error = Error::broker(ErrorCode::ReplicaNotAvailable).api(ApiKey::Fetch);
-            let error = error.detail(format!("the leader names broker {replica}, which metadata does not"));
+            let error = Error::of_code(ErrorCode::ReplicaNotAvailable).with_api(ApiKey::Fetch);
+            let error =
+                error.with_detail(format!("the leader names broker {replica}, which metadata does not"));
             self.struggle(now, id, error);
             return true;
         }
@@ -195,8 +201,8 @@ impl ReaderMachine {
     pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
         let goes_on = self.config.reset != super::config::Reset::Error;
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(ErrorKind::Truncated { to }).api(api);
-        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = Error::new(ErrorKind::Truncated { to }).with_api(api);
+        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
         if goes_on {
             // The end of what both logs have is a better position than any other.
             let position = cursor.undelivered().min(to).max(0);

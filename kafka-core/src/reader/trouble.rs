@@ -26,23 +26,23 @@ impl ReaderMachine {
         match code {
             ErrorCode::UnsupportedCompressionType => {
                 let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
-                self.halt(id, Error::new(kind).api(api));
+                self.halt(id, Error::new(kind).with_api(api));
             }
             ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
-                self.halt(id, Error::broker(code).api(api));
+                self.halt(id, Error::of_code(code).with_api(api));
             }
             ErrorCode::CorruptMessage => {
                 let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
-                self.tell_once(id, Error::new(kind).api(api));
+                self.tell_once(id, Error::new(kind).with_api(api));
                 self.hold_off_long(now, id);
             }
             _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hint_refresh(&topic);
                 }
-                self.tried_in_vain(now, id, Error::broker(code).api(api), passes(code));
+                self.tried_in_vain(now, id, Error::of_code(code).with_api(api), passes(code));
             }
         }
     }
@@ -61,7 +61,7 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor(id) else { return };
         let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
         let offset = cursor.position;
-        let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).api(ApiKey::Fetch);
+        let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
         self.leave_replica(id);
         if is_proven {
             self.reset_again(now, id, error);
@@ -74,7 +74,7 @@ impl ReaderMachine {
     pub(super) fn nothing_in_common(&mut self, now: Now, id: CursorId, api: ApiKey) {
         let Some(cursor) = self.cursor(id) else { return };
         let offset = cursor.position;
-        self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).api(api));
+        self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(api));
     }
 
     /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
@@ -98,7 +98,7 @@ impl ReaderMachine {
     /// An error that ends the reading of a partition until it is sought.
     pub(super) fn halt(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
         cursor.stage = Stage::Halted;
         cursor.queue.push_back(Item::Error(error));
         self.update(id);

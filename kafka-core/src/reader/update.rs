@@ -274,7 +274,7 @@ impl ReaderMachine {
     pub(super) fn tell_once(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.cursor_mut(id) else { return };
         if cursor.trouble.tell(Gravity::Stays) {
-            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(Item::Error(error));
         }
         self.update(id);
@@ -287,7 +287,7 @@ impl ReaderMachine {
         let Some(cursor) = self.cursor_mut(id) else { return };
         let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
         if cursor.trouble.lasts(now.time, now.time, grace, Gravity::of(!is_unknown)) {
-            let error = error.partition(&cursor.tp.topic, cursor.tp.partition);
+            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
             cursor.queue.push_back(if is_unknown { Item::Error(error) } else { Item::Notice(error) });
         }
         self.hold_off(now, id);

@@ -134,7 +134,7 @@ impl Reading {
         let (since, grace) = (since.max(self.topics.begun), self.fetcher.grace());
         let passes = error.is_retriable();
         if self.topics.cut_off.lasts(cx.now.time, since, grace, Gravity::of(passes)) {
-            let error = error.clone().topic(&topic);
+            let error = error.clone().with_topic(&topic);
             self.push_item(if passes { ReaderItem::Notice(error) } else { ReaderItem::Error(error) });
         }
     }

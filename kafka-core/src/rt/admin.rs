@@ -82,7 +82,7 @@ impl<R> Client<R> {
         let topics: Vec<NewTopic> = topics.into_iter().collect();
         if let Some(topic) = topics.iter().find(|t| t.partitions == 0) {
             let error =
-                Error::config("partitions", "a topic needs at least one partition").topic(&topic.name);
+                Error::config("partitions", "a topic needs at least one partition").with_topic(&topic.name);
             return Err(error);
         }
         let (timeout_ms, deadline) = (self.timeout_ms(), self.deadline());
@@ -173,7 +173,7 @@ impl<R> Client<R> {
                 Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => break,
                 Err(error) => {
                     let failed = std::mem::take(&mut open).into_iter();
-                    results.extend(failed.map(|name| (name.clone(), Err(error.clone().topic(&name)))));
+                    results.extend(failed.map(|name| (name.clone(), Err(error.clone().with_topic(&name)))));
                     break;
                 }
             };
@@ -182,14 +182,14 @@ impl<R> Client<R> {
                 if !asked.remove(&name) {
                     continue;
                 }
-                let told = told.map_err(|error| error.api(api));
+                let told = told.map_err(|error| error.with_api(api));
                 if !told.as_ref().is_err_and(may_pass) {
                     open.remove(&name);
                     decided(&name, &told);
                 }
                 results.insert(name, told.map(|_| ()));
             }
-            results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).topic(&name)))));
+            results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).with_topic(&name)))));
             let wait = self.handle.with(|state| state.core.backoff(attempt));
             let at = self.handle.now().time + wait;
             if open.is_empty() || at >= deadline {
@@ -201,7 +201,7 @@ impl<R> Client<R> {
         let after = self.handle.now().time.duration_since(begun);
         for name in open {
             let last = results.get(&name).and_then(|result| result.as_ref().err()).cloned();
-            let late = Error::new(ErrorKind::TimedOut { after, last }).api(api).topic(&name);
+            let late = Error::new(ErrorKind::TimedOut { after, last }).with_api(api).with_topic(&name);
             results.insert(name, Err(late));
         }
         Ok(names.into_iter().filter_map(|name| Some((name.clone(), results.get(&name)?.clone()))).collect())
@@ -231,7 +231,7 @@ impl<R> Client<R> {
     /// The partition does not exist, or its leader did not answer within the call timeout.
     pub async fn list_offset(&self, topic: impl Into<Str>, partition: i32, at: Start) -> Result<Option<i64>> {
         let topic = topic.into();
-        at.validate().map_err(|error| error.partition(&topic, partition))?;
+        at.validate().map_err(|error| error.with_partition(&topic, partition))?;
         let timestamp = match at {
             Start::First => -2,
             Start::Last => -1,
@@ -245,11 +245,11 @@ impl<R> Client<R> {
             let now = self.handle.now().time;
             if now >= deadline {
                 let error = Error::new(ErrorKind::TimedOut { after: self.call_timeout(), last });
-                return Err(error.api(ApiKey::ListOffsets).partition(&topic, partition));
+                return Err(error.with_api(ApiKey::ListOffsets).with_partition(&topic, partition));
             }
             match self.try_list_offset(&topic, partition, timestamp, deadline).await {
                 Ok(Some(offset)) => return Ok((offset >= 0).then_some(offset)),
-                Ok(None) => last = Some(lacking(ApiKey::ListOffsets).partition(&topic, partition)),
+                Ok(None) => last = Some(lacking(ApiKey::ListOffsets).with_partition(&topic, partition)),
                 Err(error) if error.is_retriable() => last = trouble(error).or(last),
                 // The topic may have got it just now.
                 Err(error) if is_no_partition(&error) && partition >= 0 && !is_looked_for => {
@@ -286,13 +286,14 @@ impl<R> Client<R> {
     ) -> Result<Option<i64>> {
         let snapshot = TopicWait::new(self.handle.shared(), topic, deadline).await?;
         let place = usize::try_from(partition).ok().and_then(|p| snapshot.partitions.get(p));
-        let fail = |code| Err(Error::broker(code).api(ApiKey::ListOffsets).partition(topic, partition));
+        let fail =
+            |code| Err(Error::of_code(code).with_api(ApiKey::ListOffsets).with_partition(topic, partition));
         let Some(place) = place else {
             let count = snapshot.partitions.len();
             let detail = format!("the topic has {count} partitions");
             return Err(Error::new(ErrorKind::Misuse(NO_PARTITION))
-                .partition(topic, partition)
-                .detail(detail));
+                .with_partition(topic, partition)
+                .with_detail(detail));
         };
         let Some(leader) = place.leader else { return fail(ErrorCode::LeaderNotAvailable) };
         let asked = ListOffsetsPartition {
@@ -395,9 +396,9 @@ fn outcome(code: i16, topic: &Str, message: Option<Str>) -> Result<()> {
     match ErrorCode::from(code) {
         ErrorCode::None => Ok(()),
         code => {
-            let error = Error::broker(code).topic(topic);
+            let error = Error::of_code(code).with_topic(topic);
             Err(match message {
-                Some(message) => error.detail(message),
+                Some(message) => error.with_detail(message),
                 None => error,
             })
         }
@@ -414,7 +415,9 @@ fn may_pass(error: &Error) -> bool {
 
 /// An answer that does not name what it was asked for.
 fn lacking(api: ApiKey) -> Error {
-    Error::broker(ErrorCode::UnknownServerError).api(api).detail(Str::from_static("the answer lacks it"))
+    Error::of_code(ErrorCode::UnknownServerError)
+        .with_api(api)
+        .with_detail(Str::from_static("the answer lacks it"))
 }
 
 #[cfg(test)]

@@ -164,11 +164,11 @@ fn close_readers(core: &mut Core, now: Now) -> BTreeMap<MachineId, Leaving> {
 fn not_left(core: &mut Core, id: MachineId, leaving: &Leaving, after: Duration) -> Option<Error> {
     let ended: Vec<Result<()>> = leaving.commits.iter().filter_map(|commit| core.take(*commit)).collect();
     let error = if core.has(id) {
-        Error::new(ErrorKind::TimedOut { after, last: core.last_trouble() }).api(ApiKey::LeaveGroup)
+        Error::new(ErrorKind::TimedOut { after, last: core.last_trouble() }).with_api(ApiKey::LeaveGroup)
     } else {
         ended.into_iter().find_map(Result::err)?
     };
-    Some(error.group(&leaving.group))
+    Some(error.with_group(&leaving.group))
 }
 
 /// What [`Client::close`] could not do in time.

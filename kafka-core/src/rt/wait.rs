@@ -172,7 +172,7 @@ impl Future for TopicWait<'_> {
                 });
                 let after = self.deadline.duration_since(self.begun);
                 let error = Error::new(ErrorKind::TimedOut { after, last });
-                Poll::Ready(Err(error.api(kafka_proto::ApiKey::Metadata).topic(&self.topic)))
+                Poll::Ready(Err(error.with_api(kafka_proto::ApiKey::Metadata).with_topic(&self.topic)))
             }
         }
     }

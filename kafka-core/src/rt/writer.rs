@@ -469,7 +469,9 @@ impl Inner {
             }
             None => {
                 let error = Error::new(ErrorKind::TimedOut { after: timeout, last: None });
-                Err(SendError::not_written(error.detail(Str::from_static("the writer's buffer is full"))))
+                Err(SendError::not_written(
+                    error.with_detail(Str::from_static("the writer's buffer is full")),
+                ))
             }
         }
     }

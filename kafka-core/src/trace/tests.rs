@@ -6,10 +6,12 @@ use crate::address::Address;
 use crate::client::{Action, Client, Input};
 use crate::config::ClientConfig;
 use crate::error::ErrorKind;
+use crate::group::GroupEvent;
 use crate::link::{Answered, ConnId};
 use crate::machine::Now;
 use crate::machine::Time;
 use crate::snapshot::Partition;
+use crate::snapshot::Topic;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::metadata::MetadataResponse;
@@ -111,15 +113,20 @@ fn topic(leaders: &[(i32, i32)]) -> Topic {
 
 #[test]
 fn each_event_is_as_the_table_says() {
-    let error = Error::broker(ErrorCode::NotLeaderOrFollower);
+    let error = Error::of_code(ErrorCode::NotLeaderOrFollower);
     let wait = Duration::from_millis(100);
-    let (broker, lane) = (|| "1 at b:9092".to_owned(), Lane::Produce);
+    let (broker, lane) = (|| "1 at b:9092".to_owned(), "Produce".to_owned());
     let topic = || Str::from_static("orders");
     let told = told_by(|| {
         let mut traces = Traces::default();
-        traces.push(|| Kept::Connected { broker: broker(), lane });
+        traces.push(|| Kept::Connected { broker: broker(), lane: lane.clone() });
         let lost = ConnectionError::Refused;
-        traces.push(|| Kept::ConnectionLost { broker: broker(), lane, error: lost, retry: wait });
+        traces.push(|| Kept::ConnectionLost {
+            broker: broker(),
+            lane: lane.clone(),
+            error: lost,
+            retry: wait,
+        });
         let (api, retry) = (ApiKey::Metadata, wait);
         traces.push(|| Kept::CallRetried { api, attempt: 1, error: error.clone(), retry });
         traces.push(|| Kept::BatchRetried {
@@ -138,7 +145,7 @@ fn each_event_is_as_the_table_says() {
             error: error.clone(),
         });
         traces.push(|| Kept::LeaderMoved { topic: topic(), partition: 0, leader: 2, leader_epoch: 7 });
-        traces.push(|| Kept::Throttled { broker: broker(), lane, silence: wait });
+        traces.push(|| Kept::Throttled { broker: broker(), lane: lane.clone(), silence: wait });
         for event in [
             GroupEvent::Assigned { assignment: 1, generation: 3, partitions: Vec::new() },
             GroupEvent::AssignedMore { assignment: 1, partitions: Vec::new() },

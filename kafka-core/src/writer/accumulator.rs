@@ -233,7 +233,7 @@ impl Accumulator {
         let count = view.slots.len() as i32;
         if !message.headers.is_empty() && !view.headers {
             let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
-            return Err(SendError::not_written(Error::new(kind).topic(&topic.name)));
+            return Err(SendError::not_written(Error::new(kind).with_topic(&topic.name)));
         }
         let partitions = Partitions { topic: &topic.name, count, available: &view.available, sticky };
         let picked = catch_unwind(AssertUnwindSafe(|| self.config.balancer.balance(message, &partitions)));
@@ -247,7 +247,7 @@ impl Accumulator {
             },
             Err(_) => "panicked".into(),
         };
-        Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).topic(&topic.name)))
+        Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).with_topic(&topic.name)))
     }
 
     /// Encodes a record into its partition's batch; `None` where it needs memory that is not there. `granted` bytes of
@@ -330,7 +330,7 @@ impl Accumulator {
         if size <= limit {
             return Ok(());
         }
-        let error = Error::new(ErrorKind::MessageTooLarge { size, limit }).topic(&topic.name);
+        let error = Error::new(ErrorKind::MessageTooLarge { size, limit }).with_topic(&topic.name);
         Err(Refused::Error(SendError::not_written(error)))
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn pack(batch: &Batch, compression: Compression, level: Option<i32>) 
     }
     batch.packed(|body| {
         body.compress(compression, level)
-            .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).api(ApiKey::Produce))
+            .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).with_api(ApiKey::Produce))
     })
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceR
 fn records(batch: &ProduceBatch, version: i16) -> Result<Records, Error> {
     if batch.compression == Compression::Zstd && version < ZSTD {
         let kind = ErrorKind::Unsupported { feature: "zstd compression", needs: "Kafka 2.1" };
-        return Err(Error::new(kind).topic(&batch.batch.topic));
+        return Err(Error::new(kind).with_topic(&batch.batch.topic));
     }
     let body = pack(&batch.batch, batch.compression, batch.level)?;
     if version >= BATCHES {
@@ -98,5 +98,5 @@ fn records(batch: &ProduceBatch, version: i16) -> Result<Records, Error> {
     }
     let magic = u8::from(version == 2);
     body.to_message_set(magic)
-        .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).topic(&batch.batch.topic))
+        .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).with_topic(&batch.batch.topic))
 }

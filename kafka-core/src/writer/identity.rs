@@ -35,7 +35,10 @@ impl Producer {
         let fresh = if partition.identity == Some(current) { self.bump(current) } else { Some(current) };
         let Some(identity) = fresh else { return false };
         // Newer batches cannot go under theirs any more: they come after this one.
-        self.begin_anew(index, &Error::broker(ErrorCode::OutOfOrderSequenceNumber).api(ApiKey::Produce));
+        self.begin_anew(
+            index,
+            &Error::of_code(ErrorCode::OutOfOrderSequenceNumber).with_api(ApiKey::Produce),
+        );
         let partition = &mut self.partitions[index];
         (partition.identity, partition.next_sequence, partition.needs_bump) = (Some(identity), 0, false);
         true
@@ -84,7 +87,7 @@ impl Producer {
                     // The broker would take batches under it for such without idempotence.
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
                     let text = format!("producer id {id} with epoch {epoch}, and no error");
-                    Error::new(ErrorKind::Decode(text)).api(ApiKey::InitProducerId)
+                    Error::new(ErrorKind::Decode(text)).with_api(ApiKey::InitProducerId)
                 }
                 ErrorCode::None => {
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
@@ -92,7 +95,7 @@ impl Producer {
                     (self.identity, self.trouble) = (IdentityState::Ready(Identity { id, epoch }), None);
                     return self.reschedule_all(now.time);
                 }
-                code => Error::broker(code).api(ApiKey::InitProducerId),
+                code => Error::of_code(code).with_api(ApiKey::InitProducerId),
             },
             Ok(other) => Error::unexpected(&other),
             Err(error) => error,
@@ -111,7 +114,8 @@ impl Producer {
     /// The cluster gives no producer ids: it is too old, or the user has no right to them.
     fn without_identity(&mut self, now: Now, error: Error) {
         let too_old = matches!(error.kind(), ErrorKind::Unsupported { .. });
-        let error = if too_old { not_idempotent().at(|c| *c = error.context().clone()) } else { error };
+        let error =
+            if too_old { not_idempotent().with_context(|c| *c = error.context().clone()) } else { error };
         let may_do_without = too_old || error.code().is_some_and(ErrorCode::is_authorization);
         if may_do_without && self.may_do_without(&error) {
             return self.reschedule_all(now.time);
@@ -142,7 +146,8 @@ impl Producer {
 
     fn degrade(&mut self, reason: Error) {
         self.out.degraded = Some(
-            reason.detail(Str::from_static("written without idempotence: retries may duplicate records")),
+            reason
+                .with_detail(Str::from_static("written without idempotence: retries may duplicate records")),
         );
         self.identity = IdentityState::Off;
         (0..self.partitions.len()).for_each(|index| self.partitions[index].forget_identity());

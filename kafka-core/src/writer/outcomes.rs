@@ -45,8 +45,14 @@ impl Producer {
                 }
             }
         }
-        let silent = Error::broker(ErrorCode::UnknownServerError).api(ApiKey::Produce);
-        self.ended(now, id, sent, &silent.detail(Str::from_static("the response lacks the partition")), true);
+        let silent = Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Produce);
+        self.ended(
+            now,
+            id,
+            sent,
+            &silent.with_detail(Str::from_static("the response lacks the partition")),
+            true,
+        );
     }
 
     /// A Produce request failed: `taken` tells whether the socket took all of it.
@@ -115,9 +121,10 @@ impl Producer {
         let code = ErrorCode::from(told.error_code);
         let batch = pending.batch.clone();
         let error = || {
-            let error = Error::broker(code).api(ApiKey::Produce).partition(&batch.topic, batch.partition);
+            let error =
+                Error::of_code(code).with_api(ApiKey::Produce).with_partition(&batch.topic, batch.partition);
             match &told.error_message {
-                Some(message) => error.detail(message.clone()),
+                Some(message) => error.with_detail(message.clone()),
                 None => error,
             }
         };
@@ -189,7 +196,7 @@ impl Producer {
         let queue = &mut self.partitions[index].queue;
         let at = queue.iter().position(|p| Arc::ptr_eq(&p.batch, batch));
         let Some(mut pending) = at.and_then(|at| queue.remove(at)) else { return };
-        let error = pending.too_large.take().unwrap_or_else(|| Error::broker(ErrorCode::MessageTooLarge));
+        let error = pending.too_large.take().unwrap_or_else(|| Error::of_code(ErrorCode::MessageTooLarge));
         let Some(halves) = halves else { return self.give_up(index, &pending, error) };
         let Halves { at, first, second } = *halves;
         let (first, second) = (Arc::new(first), Arc::new(second));
@@ -208,7 +215,7 @@ impl Producer {
     /// What is queued goes on under the next identity, or is given up where it may be in the log under its old one.
     pub(super) fn begin_anew(&mut self, index: usize, error: &Error) {
         for pending in self.partitions[index].forget_stamps() {
-            let error = error.clone().partition(&pending.batch.topic, pending.batch.partition);
+            let error = error.clone().with_partition(&pending.batch.topic, pending.batch.partition);
             self.resolve_failed(&pending.batch, error, Fate::PossiblyWritten);
         }
     }
@@ -272,7 +279,7 @@ impl Producer {
 
     pub(super) fn give_up(&mut self, index: usize, pending: &Pending, error: Error) {
         self.partitions[index].give_up(pending);
-        let error = error.partition(&pending.batch.topic, pending.batch.partition);
+        let error = error.with_partition(&pending.batch.topic, pending.batch.partition);
         self.resolve_failed(&pending.batch, error, fate(pending.maybe_written));
     }
 

@@ -230,8 +230,8 @@ impl Producer {
     }
 
     fn give_up_gone(&mut self, index: usize) {
-        let error = Error::broker(ErrorCode::UnknownTopicOrPartition).api(ApiKey::Produce);
-        let error = error.detail(Str::from_static("the topic was made anew with fewer partitions"));
+        let error = Error::of_code(ErrorCode::UnknownTopicOrPartition).with_api(ApiKey::Produce);
+        let error = error.with_detail(Str::from_static("the topic was made anew with fewer partitions"));
         let partition = &mut self.partitions[index];
         while let Some(batch) = partition.slot.take(true) {
             partition.put_back(Pending::new(batch));
@@ -498,7 +498,7 @@ impl Producer {
     /// What keeps a partition's batches back.
     pub(super) fn trouble_of(&self, partition: &PartitionSender) -> Option<Error> {
         let Some(leader) = partition.leader else {
-            return Some(Error::broker(ErrorCode::LeaderNotAvailable));
+            return Some(Error::of_code(ErrorCode::LeaderNotAvailable));
         };
         let lane = self.brokers.get(&leader).and_then(|queue| queue.last_error.clone());
         let waits = !matches!(self.identity, IdentityState::Ready(_) | IdentityState::Off);

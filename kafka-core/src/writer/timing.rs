@@ -82,8 +82,9 @@ impl Producer {
         let topic = partition.slot.topic.clone();
         let number = partition.slot.partition;
         let last = self.trouble_of(&self.partitions[index]);
-        let error =
-            Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Produce).partition(&topic, number);
+        let error = Error::new(ErrorKind::TimedOut { after, last })
+            .with_api(ApiKey::Produce)
+            .with_partition(&topic, number);
         while let Some(pending) = self.partitions[index].take_expired(due) {
             self.give_up(index, &pending, error.clone());
         }

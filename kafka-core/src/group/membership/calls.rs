@@ -80,7 +80,7 @@ impl Membership {
                 self.state = State::Syncing { assignments: Some(made) };
             }
             (Err(error), State::Joining { .. } | State::Assigning { .. }) => {
-                let error = error.group(&self.config.group_id);
+                let error = error.with_group(&self.config.group_id);
                 self.setback(now.time, Verdict::Refused, error);
             }
             _ => {}

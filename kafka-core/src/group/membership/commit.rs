@@ -18,7 +18,7 @@ impl Membership {
         let group = &self.config.group_id;
         let open = match self.state {
             State::Stable | State::Revoking { answered: false, .. } => true,
-            State::Leaving { .. } => return Err(Error::new(ErrorKind::Closed).group(group)),
+            State::Leaving { .. } => return Err(Error::new(ErrorKind::Closed).with_group(group)),
             _ => false,
         };
         if mutant!("stale_commit_sent") {
@@ -29,11 +29,11 @@ impl Membership {
         for offset in offsets {
             let TopicPartition { topic, partition } = &offset.partition;
             if !held.partitions.contains(&offset.partition) {
-                return Err(commits::stale(group).partition(topic, *partition));
+                return Err(commits::stale(group).with_partition(topic, *partition));
             }
             if offset.offset < 0 {
                 let kind = ErrorKind::Misuse("a committed offset cannot be negative");
-                return Err(Error::new(kind).group(group).partition(topic, *partition));
+                return Err(Error::new(kind).with_group(group).with_partition(topic, *partition));
             }
         }
         Ok(())

@@ -137,7 +137,7 @@ impl Membership {
             .as_mut()
             .is_some_and(|pulse| pulse.trouble.lasts(now, sent, retry::GRACE, Gravity::Passes))
         {
-            let error = error.clone().api(ApiKey::Heartbeat).group(&self.config.group_id);
+            let error = error.clone().with_api(ApiKey::Heartbeat).with_group(&self.config.group_id);
             self.events.push_back(GroupEvent::Notice(error));
         }
     }
@@ -155,9 +155,9 @@ impl Membership {
         }
         let last = self.pulse.as_mut().and_then(|pulse| pulse.last_error.take());
         let after = self.config.session_timeout;
-        let error = Error::new(ErrorKind::TimedOut { after, last }).api(ApiKey::Heartbeat);
+        let error = Error::new(ErrorKind::TimedOut { after, last }).with_api(ApiKey::Heartbeat);
         self.look_up();
-        self.lose(error.group(&self.config.group_id));
+        self.lose(error.with_group(&self.config.group_id));
         self.rejoin(now);
     }
 }

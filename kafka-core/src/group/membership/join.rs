@@ -104,7 +104,7 @@ impl Membership {
         let Some(assignor) = self.config.assignors.iter().find(|a| *a.name() == *name).cloned() else {
             let error = self.error(ApiKey::JoinGroup, ErrorCode::InconsistentGroupProtocol);
             let detail = format!("the group uses the assignor `{name}`");
-            return self.setback(now, Verdict::Refused, error.detail(detail));
+            return self.setback(now, Verdict::Refused, error.with_detail(detail));
         };
         self.generation = response.generation_id;
         self.protocol = name;
@@ -138,7 +138,8 @@ impl Membership {
         let subscription = Subscription::decode(&wire.metadata).unwrap_or_else(|error| {
             if !known.contains(&wire.member_id) {
                 let detail = format!("member {} gets no partitions", wire.member_id);
-                let error = error.api(ApiKey::JoinGroup).group(&self.config.group_id).detail(detail);
+                let error =
+                    error.with_api(ApiKey::JoinGroup).with_group(&self.config.group_id).with_detail(detail);
                 self.events.push_back(GroupEvent::Notice(error));
             }
             self.unreadable.insert(wire.member_id.clone());

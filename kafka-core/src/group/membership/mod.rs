@@ -392,7 +392,7 @@ impl Membership {
     fn struggle(&mut self, now: Time, error: Error) {
         let passes = retry::of_error(&error) != Verdict::Refused;
         if self.trouble.lasts(now, now, retry::GRACE, Gravity::of(passes)) {
-            let error = error.group(&self.config.group_id);
+            let error = error.with_group(&self.config.group_id);
             match passes {
                 true => self.events.push_back(GroupEvent::Notice(error)),
                 false => self.report(error),
@@ -486,11 +486,11 @@ impl Membership {
     }
 
     fn error(&self, api: ApiKey, code: ErrorCode) -> Error {
-        Error::broker(code).api(api).group(&self.config.group_id)
+        Error::of_code(code).with_api(api).with_group(&self.config.group_id)
     }
 }
 
 /// The client answered with the response to another API.
 fn unexpected(api: ApiKey) -> Error {
-    Error::new(ErrorKind::Decode("a response of another API".to_owned())).api(api)
+    Error::new(ErrorKind::Decode("a response of another API".to_owned())).with_api(api)
 }

@@ -128,7 +128,7 @@ impl Membership {
                 self.offsets_found(now, cluster, asked, offsets);
             }
             Err((verdict, error)) => {
-                let error = error.group(&self.config.group_id);
+                let error = error.with_group(&self.config.group_id);
                 self.restore_failed(now, asked, vec![(verdict, error)]);
             }
         }
@@ -144,7 +144,7 @@ impl Membership {
                 }
                 Err((verdict, error)) => {
                     asked.partitions.push(partition);
-                    failed.push((verdict, error.group(&self.config.group_id)));
+                    failed.push((verdict, error.with_group(&self.config.group_id)));
                 }
             }
         }
@@ -286,7 +286,8 @@ fn offsets(response: OffsetFetchResponse, group: &Str, cluster: &Cluster) -> Res
             let name = if topic.name.is_empty() { by_id() } else { topic.name };
             for p in topic.partitions {
                 let place = TopicPartition::new(name.clone(), p.partition_index);
-                let failure = failed(p.error_code).map(|(v, e)| (v, e.partition(&name, place.partition)));
+                let failure =
+                    failed(p.error_code).map(|(v, e)| (v, e.with_partition(&name, place.partition)));
                 offsets.insert(place, failure.map_or_else(|| Ok(committed(p)), Err));
             }
         }
@@ -296,7 +297,7 @@ fn offsets(response: OffsetFetchResponse, group: &Str, cluster: &Cluster) -> Res
 
 fn failed(code: i16) -> Option<Failure> {
     let code = ErrorCode::from(code);
-    let error = || Error::broker(code).api(ApiKey::OffsetFetch);
+    let error = || Error::of_code(code).with_api(ApiKey::OffsetFetch);
     (code != ErrorCode::None).then(|| (retry::of_code(code), error()))
 }
 
@@ -310,6 +311,6 @@ fn committed(p: OffsetFetchResponsePartitions) -> Option<CommittedOffset> {
 
 /// A partition that the answer does not mention is not one without an offset.
 fn not_mentioned(p: &TopicPartition) -> Failure {
-    let error = Error::broker(ErrorCode::UnknownTopicOrPartition).api(ApiKey::OffsetFetch);
-    (Verdict::Retry { lookup: false }, error.partition(&p.topic, p.partition))
+    let error = Error::of_code(ErrorCode::UnknownTopicOrPartition).with_api(ApiKey::OffsetFetch);
+    (Verdict::Retry { lookup: false }, error.with_partition(&p.topic, p.partition))
 }

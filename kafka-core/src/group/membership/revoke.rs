@@ -47,7 +47,7 @@ impl Membership {
         } else if deadline <= now {
             let kind = ErrorKind::TimedOut { after: self.config.rebalance_timeout, last: None };
             let detail = "the application did not call the reader, which would have given its partitions up";
-            self.lose(Error::new(kind).group(&self.config.group_id).detail(detail));
+            self.lose(Error::new(kind).with_group(&self.config.group_id).with_detail(detail));
             self.rejoin(now);
         }
     }

@@ -61,7 +61,7 @@ impl Membership {
                 self.restore(now, partitions);
             }
             Err(error) => {
-                let error = error.api(ApiKey::SyncGroup).group(&self.config.group_id);
+                let error = error.with_api(ApiKey::SyncGroup).with_group(&self.config.group_id);
                 self.setback(now, Verdict::Refused, error);
             }
         }
@@ -104,7 +104,7 @@ fn assigned(blob: &Bytes, joined: &[Str]) -> Result<Vec<TopicPartition>, Error> 
         None => Ok(partitions),
         Some(p) => {
             let problem = "the leader assigned a partition that was not subscribed to";
-            Err(Error::new(ErrorKind::Decode(problem.to_owned())).partition(&p.topic, p.partition))
+            Err(Error::new(ErrorKind::Decode(problem.to_owned())).with_partition(&p.topic, p.partition))
         }
     }
 }

@@ -78,7 +78,7 @@ fn a_broker_that_cannot_be_used_is_told_once_and_tried_again() {
     let mut rig = Rig::reading(1, |_| ());
     for round in 0..3 {
         rig.fetch(1);
-        let error = Error::broker(ErrorCode::SaslAuthenticationFailed);
+        let error = Error::of_code(ErrorCode::SaslAuthenticationFailed);
         rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(error));
         if round == 0 {
             let error = rig.take_error();
@@ -325,7 +325,7 @@ fn case_m5_a_position_that_is_named_and_refused_again_and_again_makes_no_spin() 
 fn what_became_worse_than_what_was_told_is_told_again() {
     let fails_partition = |rig: &mut Rig, code| rig.brought(1, vec![failed(0, code)]);
     let fails_broker = |rig: &mut Rig, code| {
-        rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(Error::broker(code)));
+        rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(Error::of_code(code)));
     };
     type Fail = fn(&mut Rig, ErrorCode);
     let cases: [(Fail, ErrorCode); 3] = [

@@ -139,7 +139,7 @@ fn a_producer_id_that_cannot_be_had_is_asked_for_less_and_less_often() {
             continue;
         }
         asked.push(h.now.time - begin);
-        let busy = Error::broker(ErrorCode::CoordinatorLoadInProgress);
+        let busy = Error::of_code(ErrorCode::CoordinatorLoadInProgress);
         h.producer.handle_answer(h.now, Answer { tag: 0, peer: Some(Peer::Node(1)), result: Err(busy) });
     }
     // 100 ms doubled each time, give or take the jitter.

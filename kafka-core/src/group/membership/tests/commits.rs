@@ -283,7 +283,7 @@ fn a_commit_that_arrived_although_the_assignment_was_lost_meanwhile_is_done() {
 fn missing_rights_fail_the_commit_and_nothing_else() {
     let mut rig = Rig::stable();
     rig.commit(1, &[(0, 1)]);
-    rig.fail(ApiKey::OffsetCommit, Error::broker(ErrorCode::GroupAuthorizationFailed));
+    rig.fail(ApiKey::OffsetCommit, Error::of_code(ErrorCode::GroupAuthorizationFailed));
     let events = rig.events();
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), [Some(ErrorCode::GroupAuthorizationFailed)]);
     assert!(rig.asks.is_empty());

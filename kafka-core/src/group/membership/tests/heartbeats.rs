@@ -203,7 +203,7 @@ fn missing_rights_are_told_once_and_the_session_goes_its_way() {
     let mut rig = Rig::stable();
     rig.sleep(3 * SECOND);
     while rig.keys() == [ApiKey::Heartbeat] {
-        rig.fail(ApiKey::Heartbeat, Error::broker(ErrorCode::GroupAuthorizationFailed));
+        rig.fail(ApiKey::Heartbeat, Error::of_code(ErrorCode::GroupAuthorizationFailed));
         rig.sleep(1100 * MS);
     }
     let events = rig.events();

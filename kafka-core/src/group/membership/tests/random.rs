@@ -91,7 +91,7 @@ impl Run {
             Step::Odd(i, n) => self.odd(i, n),
             Step::Fail(i, retry) if !rig.asks.is_empty() => {
                 let ask = rig.asks.swap_remove(i % rig.asks.len());
-                let denied = Error::broker(ErrorCode::GroupAuthorizationFailed);
+                let denied = Error::of_code(ErrorCode::GroupAuthorizationFailed);
                 rig.give(ask, Err(if retry { lost() } else { denied }));
             }
             Step::Fail(..) => {}

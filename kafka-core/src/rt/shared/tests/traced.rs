@@ -2,9 +2,10 @@
 
 use super::super::super::writer::Writer;
 use super::*;
-use crate::client::{CallSpec, machine::Target};
+use crate::client::CallSpec;
 use crate::error::{ConnectionError, ErrorKind};
 use crate::link::{RequestId, Transmit};
+use crate::machine::Target;
 use crate::message::Message;
 use crate::writer::WriterConfig;
 use kafka_proto::ResponseKind;
