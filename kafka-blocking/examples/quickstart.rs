@@ -2,10 +2,7 @@
 //! `cargo run --release -p kafka-blocking --example quickstart -- --help`
 
 use clap::Parser;
-use kafka_blocking::error::ErrorKind;
-use kafka_blocking::reader::{Reset, Start};
-use kafka_blocking::rt::{Event, NewTopic};
-use kafka_blocking::{Client, Delivery, Writer};
+use kafka_blocking::{Client, Delivery, ErrorKind, Event, NewTopic, Reset, Start, Writer};
 use kafka_testkit::quickstart::{self, Args, Failure, Run, Uncommitted};
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -26,7 +23,7 @@ fn main() -> ExitCode {
 
 pub(crate) fn drive(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
-    let client = Client::builder(run.brokers()).client_id("quickstart").connect()?;
+    let client = kafka_blocking::builder(run.brokers()).client_id("quickstart").connect()?;
     let replicas = run.replication_factor(client.describe_cluster()?.brokers.len());
     let topic = NewTopic::new(args.topic.as_str(), args.partitions).replication_factor(replicas);
     client.create_topic(topic)?;

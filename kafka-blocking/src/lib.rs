@@ -3,11 +3,11 @@
 //! The client itself is [`kafka_core`]; its handles are the same as on every other runtime, without the `async`:
 //!
 //! ```no_run
-//! use kafka_blocking::{Client, Message};
+//! use kafka_blocking::Message;
 //! use std::time::Duration;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder("localhost:9092").allow_auto_topic_creation(true).connect()?;
+//! let client = kafka_blocking::builder("localhost:9092").allow_auto_topic_creation(true).connect()?;
 //! let writer = client.writer("orders").build()?;
 //! writer.write_messages([Message::new("hello").key("k")])?; // waits for the acks
 //! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room
@@ -41,7 +41,9 @@ mod park;
 mod runtime;
 mod threads;
 
-pub use handles::{Client, ClientBuilder, Delivery, Messages, Reader, Writer};
+pub use handles::{
+    Client, ClientBuilder, Delivery, Messages, Reader, Writer, builder, builder_from_properties, connect,
+};
 pub use kafka_core::*;
 pub use runtime::Blocking;
 pub use threads::live_threads;

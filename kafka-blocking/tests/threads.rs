@@ -1,9 +1,6 @@
 //! Threads and blocking calls, against the embedded cluster. One test at a time, since they count the process's threads.
 
-use kafka_blocking::error::ErrorKind;
-use kafka_blocking::reader::Reset;
-use kafka_blocking::rt::NewTopic;
-use kafka_blocking::{Client, Error, Message, live_threads};
+use kafka_blocking::{Client, Error, ErrorKind, Message, NewTopic, Reset, live_threads};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::io::Read;
@@ -29,7 +26,7 @@ fn all_threads_end() {
 
 fn cluster_and_client() -> (Cluster, Client) {
     let cluster = Cluster::builder().nodes(3).start().unwrap();
-    let client = Client::builder(&cluster.bootstrap()).connect().unwrap();
+    let client = kafka_blocking::builder(&cluster.bootstrap()).connect().unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).unwrap();
     (cluster, client)
 }
@@ -73,7 +70,7 @@ fn no_connection_misses_the_end_of_its_setup() {
     let cluster = Cluster::builder().start().unwrap();
     let connect = || {
         for attempt in 0..100 {
-            let connected = Client::builder(&cluster.bootstrap()).connect();
+            let connected = kafka_blocking::builder(&cluster.bootstrap()).connect();
             assert!(connected.is_ok(), "attempt {attempt}: {}", connected.unwrap_err());
         }
     };
@@ -138,7 +135,7 @@ fn a_silent_peer_costs_the_connect_timeout() {
         let mut request = Vec::new();
         stream.read_to_end(&mut request).map(|_| request.len())
     });
-    let builder = Client::builder(&address).connect_timeout(Duration::from_millis(200));
+    let builder = kafka_blocking::builder(&address).connect_timeout(Duration::from_millis(200));
     let error = builder.connect().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::TimedOut { .. } | ErrorKind::Connection(_)), "{error}");
     assert!(peer.join().unwrap().unwrap() > 0);

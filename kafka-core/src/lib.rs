@@ -45,6 +45,7 @@ pub mod config;
 
 pub(crate) mod declare;
 pub mod error;
+mod front_door;
 pub mod group;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -72,8 +73,22 @@ mod trouble;
 pub mod workloads;
 pub mod writer;
 
-pub use error::{Error, Result};
+pub use error::{ConnectionError, Error, ErrorKind, Fault, Result};
+pub use group::{Assignor, CommitOffset, GroupConfig};
 pub use kafka_proto::error_code::ErrorCode;
 pub use kafka_proto::records::{Compression, Header};
 pub use kafka_proto::{Bytes, Str, Uuid};
 pub use message::Message;
+pub use reader::{Isolation, ReaderConfig, RecordView, Reset, Start};
+pub use rt::{
+    Batch, Client, ClientCloseReport, CloseReport, ClusterDescription, Event, NewTopic, Reader,
+    ReaderBuilder, Revoking, Runtime, TrySendError, TrySendReason, WriteErrors, Writer, WriterBuilder,
+    WriterSink,
+};
+pub use settings::parse_properties;
+pub use snapshot::{Node, Partition, Topic, TopicPartition};
+pub use stats::Stats;
+pub use writer::{
+    Acks, Balancer, Delivered, Delivery, Fate, Idempotence, JavaDefault, Manual, ProducerStats, RoundRobin,
+    SendError, WriterConfig,
+};

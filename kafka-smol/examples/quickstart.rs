@@ -2,9 +2,10 @@
 //! `cargo run --release -p kafka-smol --example quickstart -- --help`
 
 use clap::{Parser, ValueEnum};
-use kafka_smol::reader::{Reset, Start};
-use kafka_smol::rt::{Client, Event, NewTopic, Writer};
-use kafka_smol::{AsyncIo, AsyncStdTasks, SmolTasks, Spawn, writer::Delivery};
+use kafka_smol::rt::ClientBuilder;
+use kafka_smol::{
+    AsyncIo, AsyncStdTasks, Client, Delivery, Event, NewTopic, Reset, SmolTasks, Spawn, Start, Writer,
+};
 use kafka_testkit::quickstart::{self, Args, Failure, Run, Uncommitted, all_ok};
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 
 pub(crate) async fn drive<S: Spawn>(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
-    let client = Client::<AsyncIo<S>>::builder(run.brokers()).client_id("quickstart").connect().await?;
+    let client = ClientBuilder::<AsyncIo<S>>::new(run.brokers()).client_id("quickstart").connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());
     let topic = NewTopic::new(args.topic.as_str(), args.partitions).replication_factor(replicas);
     client.create_topic(topic).await?;
@@ -79,7 +80,7 @@ async fn write(run: &Run, writer: Writer, ids: impl Iterator<Item = u64>) -> Res
     Ok(())
 }
 
-async fn read<S: Spawn>(run: &Run, client: &Client<AsyncIo<S>>) -> Result<(), Failure> {
+async fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let reader = client.reader(run.args().topic.as_str()).group(run.group()).reset(Reset::First);
     let mut reader = reader.build()?;
     let mut handled = Uncommitted::default();

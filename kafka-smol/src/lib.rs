@@ -5,11 +5,11 @@
 //! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
 //!
 //! ```no_run
-//! use kafka_smol::{Client, Message};
+//! use kafka_smol::Message;
 //! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
+//! let client = kafka_smol::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
 //! let writer = client.writer("orders").build()?;
 //! writer.write_messages([Message::new("hello").key("k")]).await?; // waits for the acks
 //! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
@@ -29,8 +29,8 @@ mod spawn;
 
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
-use kafka_core::error::ConnectionError;
-use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
+
+use kafka_core::rt::{Inbound, Outbound, Stream, drive_poll};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -45,9 +45,8 @@ pub use spawn::AsyncStdTasks;
 pub use spawn::SmolTasks;
 pub use spawn::Spawn;
 
-/// A client of one cluster, on smol.
 #[cfg(feature = "smol")]
-pub type Client = rt::Client<Smol>;
+kafka_core::front_door!(Smol);
 
 /// smol as the client's runtime, with its tasks on smol's global executor.
 #[cfg(feature = "smol")]
@@ -57,22 +56,21 @@ pub type Smol = AsyncIo<SmolTasks>;
 #[cfg(feature = "async-std")]
 pub type AsyncStd = AsyncIo<AsyncStdTasks>;
 
-/// The client on async-std.
+/// The same on async-std.
 #[cfg(feature = "async-std")]
 pub mod async_std {
-    /// A client of one cluster, on async-std.
-    pub type Client = crate::rt::Client<crate::AsyncStd>;
+    kafka_core::front_door!(crate::AsyncStd);
 }
 
 /// The client's runtime: sockets and timers of `async-io`, and tasks on any executor.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
-/// # use kafka_smol::{AsyncIo, Error, rt::Client};
+/// # use kafka_smol::{AsyncIo, Error, rt::ClientBuilder};
 /// # async fn example(executor: Arc<smol::Executor<'static>>) -> Result<(), Error> {
 /// // All tasks of this client run on this executor, and end with it.
 /// let runtime = AsyncIo::new(Arc::downgrade(&executor));
-/// let client = Client::builder("localhost:9092").runtime(runtime).connect().await?;
+/// let client = ClientBuilder::new("localhost:9092").runtime(runtime).connect().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

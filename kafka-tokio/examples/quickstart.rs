@@ -3,9 +3,7 @@
 
 use clap::Parser;
 use kafka_testkit::quickstart::{self, Args, Failure, Run, Uncommitted};
-use kafka_tokio::reader::{Reset, Start};
-use kafka_tokio::rt::{Event, NewTopic, Writer};
-use kafka_tokio::{Client, writer::Delivery};
+use kafka_tokio::{Client, Delivery, Event, NewTopic, Reset, Start, Writer};
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +20,7 @@ fn main() -> ExitCode {
 
 pub(crate) async fn drive(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
-    let client = Client::builder(run.brokers()).client_id("quickstart").connect().await?;
+    let client = kafka_tokio::builder(run.brokers()).client_id("quickstart").connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());
     let topic = NewTopic::new(args.topic.as_str(), args.partitions).replication_factor(replicas);
     client.create_topic(topic).await?;

@@ -4,11 +4,11 @@
 //! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
 //!
 //! ```no_run
-//! use kafka_tokio::{Client, Message};
+//! use kafka_tokio::Message;
 //! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
+//! let client = kafka_tokio::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
 //! let writer = client.writer("orders").build()?;
 //! writer.write_messages([Message::new("hello").key("k")]).await?; // waits for the acks
 //! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
@@ -24,8 +24,7 @@
 
 #![forbid(unsafe_code)]
 
-use kafka_core::error::{ConnectionError, ErrorKind};
-use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
+use kafka_core::rt::{Inbound, Outbound, Stream, drive_poll};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -38,8 +37,7 @@ use tokio::runtime::Handle;
 
 pub use kafka_core::*;
 
-/// A client of one cluster, on tokio.
-pub type Client = rt::Client<Tokio>;
+kafka_core::front_door!(Tokio);
 
 /// tokio as the client's runtime: the one around the call, or the one behind a handle.
 #[derive(Clone, Debug)]

@@ -1,10 +1,7 @@
 //! What is tokio's own: tasks, and a runtime that is not there or goes away. Against the embedded cluster.
 
 use kafka_testkit::Cluster;
-use kafka_tokio::error::ErrorKind;
-use kafka_tokio::reader::Reset;
-use kafka_tokio::rt::NewTopic;
-use kafka_tokio::{Client, Message, Tokio};
+use kafka_tokio::{ErrorKind, Message, NewTopic, Reset, Tokio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,7 +14,7 @@ fn message(i: usize) -> Message {
 
 async fn writes_and_reads_back() {
     let cluster = Cluster::builder().nodes(3).start().unwrap();
-    let client = Client::builder(&cluster.bootstrap()).connect().await.unwrap();
+    let client = kafka_tokio::builder(&cluster.bootstrap()).connect().await.unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).await.unwrap();
     let writer = client.writer("orders").build().unwrap();
     writer.write_messages((0..1_000).map(message)).await.unwrap();
@@ -50,7 +47,7 @@ fn many_threads_will_do() {
 
 #[test]
 fn outside_a_runtime_is_misuse() {
-    let error = Client::builder("localhost:9092").build().unwrap_err();
+    let error = kafka_tokio::builder("localhost:9092").build().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error}");
 }
 
@@ -59,7 +56,7 @@ fn outside_a_runtime_is_misuse() {
 fn a_runtime_that_goes_away_closes_the_client() {
     let cluster = Cluster::builder().topic("orders", 1).start().unwrap();
     let theirs = Runtime::new().unwrap();
-    let builder = Client::builder(&cluster.bootstrap()).runtime(Tokio::new(theirs.handle().clone()));
+    let builder = kafka_tokio::builder(&cluster.bootstrap()).runtime(Tokio::new(theirs.handle().clone()));
     let ours = Runtime::new().unwrap();
     let client = ours.block_on(builder.connect()).unwrap();
     let mut reader = client.reader("orders").build().unwrap();
@@ -89,7 +86,8 @@ fn a_runtime_that_goes_away_closes_the_client() {
 #[test]
 fn a_runtime_that_never_runs_closes_the_client() {
     let theirs = Builder::new_current_thread().enable_all().build().unwrap();
-    let client = Client::builder("localhost:1").runtime(Tokio::new(theirs.handle().clone())).build().unwrap();
+    let client =
+        kafka_tokio::builder("localhost:1").runtime(Tokio::new(theirs.handle().clone())).build().unwrap();
     drop(theirs);
     let error = Runtime::new().unwrap().block_on(client.describe_cluster()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");

@@ -17,7 +17,7 @@
 //! // #[tokio::test]
 //! async fn an_order_survives_a_broker() {
 //!     let cluster = Cluster::builder().nodes(3).topic("orders", 6).kafka_version("2.8").start().unwrap();
-//!     let client = Client::builder(&cluster.bootstrap()).connect().await.unwrap();
+//!     let client = kafka_tokio::builder(&cluster.bootstrap()).connect().await.unwrap();
 //!     let writer = client.writer("orders").build().unwrap();
 //!
 //!     // The next attempt to write is refused, and then the broker dies: the client tries again elsewhere.
@@ -36,14 +36,14 @@
 //! # A test without a runtime
 //!
 //! ```
-//! use kafka_blocking::{Client, Message};
+//! use kafka_blocking::Message;
 //! use kafka_testkit::Cluster;
 //!
 //! # fn main() { a_member_goes_on_where_the_last_one_was() }
 //! // #[test]
 //! fn a_member_goes_on_where_the_last_one_was() {
 //!     let cluster = Cluster::builder().topic("orders", 1).start().unwrap();
-//!     let client = Client::builder(&cluster.bootstrap()).connect().unwrap();
+//!     let client = kafka_blocking::builder(&cluster.bootstrap()).connect().unwrap();
 //!     let writer = client.writer("orders").build().unwrap();
 //!     writer.write_messages(["one", "two"].map(Message::new)).unwrap();
 //!

@@ -6,7 +6,7 @@
 
 use kafka_core::Message;
 use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Runtime};
+use kafka_core::rt::{ClientBuilder, Runtime};
 use kafka_testkit::Cluster;
 use std::future::pending;
 use std::io::{BufRead, BufReader};
@@ -38,7 +38,7 @@ fn child() {
 }
 
 async fn idle<R: Runtime>(address: &str) {
-    let client = Client::<R>::builder(address).connect().await.unwrap();
+    let client = ClientBuilder::<R>::new(address).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();
     writer.write_messages([Message::new("x")]).await.unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
@@ -49,7 +49,7 @@ async fn idle<R: Runtime>(address: &str) {
 }
 
 fn idle_threads(address: &str) {
-    let client = kafka_blocking::Client::builder(address).connect().unwrap();
+    let client = kafka_blocking::builder(address).connect().unwrap();
     let writer = client.writer("t").build().unwrap();
     writer.write_messages([Message::new("x")]).unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();

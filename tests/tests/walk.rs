@@ -1,12 +1,11 @@
 //! The first steps: write and read back on tokio.
 use kafka_testkit::Cluster;
-use kafka_tokio::rt::NewTopic;
-use kafka_tokio::{Client, Message};
+use kafka_tokio::{Message, NewTopic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_and_reads_back() {
     let cluster = Cluster::builder().nodes(3).start().unwrap();
-    let client = Client::builder(&cluster.bootstrap()).connect().await.unwrap();
+    let client = kafka_tokio::builder(&cluster.bootstrap()).connect().await.unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).await.unwrap();
     let writer = client.writer("orders").build().unwrap();
     let mut sent = Vec::new();

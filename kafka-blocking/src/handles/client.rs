@@ -17,7 +17,7 @@ use std::time::Duration;
 ///
 /// Everything is as at [`rt::Client`], except that methods wait where those there are futures.
 #[derive(Clone, Debug)]
-pub struct Client(rt::Client<Blocking>);
+pub struct Client(rt::Client);
 
 /// Makes a [`Client`]; the settings are those of [`rt::ClientBuilder`].
 #[derive(Clone, Debug)]
@@ -67,36 +67,43 @@ impl ClientBuilder {
     }
 }
 
+/// A client to be, which begins with these addresses: `host:port`, several separated by commas.
+pub fn builder(addresses: &str) -> ClientBuilder {
+    ClientBuilder(rt::ClientBuilder::new(addresses))
+}
+
+/// A client with the default settings, as soon as a broker has told of the cluster.
+///
+/// # Errors
+/// As [`rt::ClientBuilder::connect`].
+pub fn connect(addresses: &str) -> Result<Client> {
+    builder(addresses).connect()
+}
+
+/// A client to be, by the names of Java's settings: see [`rt::ClientBuilder::from_properties`].
+///
+/// ```no_run
+/// use kafka_blocking::settings::parse_properties;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let text = std::fs::read_to_string("client.properties")?;
+/// let builder = kafka_blocking::builder_from_properties(parse_properties(&text)?)?;
+/// for unused in builder.unused_properties() {
+///     eprintln!("{unused}"); // `lingerms` is unknown, perhaps `linger.ms` is meant
+/// }
+/// let client = builder.connect()?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// As there.
+pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
+    properties: impl IntoIterator<Item = (K, V)>,
+) -> Result<ClientBuilder> {
+    rt::ClientBuilder::from_properties(properties).map(ClientBuilder)
+}
+
 impl Client {
-    /// Begins with these addresses: `host:port`, several separated by commas.
-    pub fn builder(addresses: &str) -> ClientBuilder {
-        ClientBuilder(rt::Client::builder(addresses))
-    }
-
-    /// Begins with properties by the names of Java's clients. See [`rt::Client::builder_from_properties`].
-    ///
-    /// ```no_run
-    /// use kafka_blocking::Client;
-    /// use kafka_blocking::settings::parse_properties;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let text = std::fs::read_to_string("client.properties")?;
-    /// let builder = Client::builder_from_properties(parse_properties(&text)?)?;
-    /// for unused in builder.unused_properties() {
-    ///     eprintln!("{unused}"); // `lingerms` is unknown, perhaps `linger.ms` is meant
-    /// }
-    /// let client = builder.connect()?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// As there.
-    pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
-        properties: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<ClientBuilder> {
-        rt::Client::builder_from_properties(properties).map(ClientBuilder)
-    }
-
     /// A writer to a topic.
     pub fn writer(&self, topic: impl Into<Str>) -> WriterBuilder<Writer> {
         self.0.writer(topic).making()

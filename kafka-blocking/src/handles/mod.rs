@@ -4,6 +4,6 @@ mod client;
 mod reader;
 mod writer;
 
-pub use client::{Client, ClientBuilder};
+pub use client::{Client, ClientBuilder, builder, builder_from_properties, connect};
 pub use reader::{Messages, Reader};
 pub use writer::{Delivery, Writer};

@@ -65,7 +65,7 @@ pub struct ClusterDescription {
     pub brokers: Vec<Node>,
 }
 
-impl<R> Client<R> {
+impl Client {
     /// Creates topics, and waits until brokers know them. One that exists already is an error of its own. What may pass is
     /// tried again for the topics it is true of, until the call timeout.
     ///

@@ -1,8 +1,7 @@
 //! The handle of a client.
 
-use super::builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
+use super::builder::{ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
-use super::runtime::Runtime;
 use super::shared::{DriverWaker, Handle};
 use super::wait::{EndWait, TopicWait, after, call, ended, until};
 use crate::client::{CallSpec, Client as Core, no_code};
@@ -17,7 +16,6 @@ use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,41 +24,15 @@ use std::time::Duration;
 /// Clones are handles of the same client. It lives until the last handle of it, and of its writers and readers, is
 /// dropped. Nobody waits for anything then: what is not delivered is given up, and groups are left in the background, for
 /// as long as the runtime lives. [`close`](Self::close) ends it earlier and waits.
-pub struct Client<R> {
+pub struct Client {
     pub(super) handle: Handle,
     budget: DriverWaker,
     defaults: Arc<Defaults>,
-    runtime: PhantomData<fn() -> R>,
 }
 
-impl<R: Runtime> Client<R> {
-    /// Begins with these addresses: `host:port`, several separated by commas.
-    pub fn builder(addresses: &str) -> ClientBuilder<R> {
-        ClientBuilder::new(addresses)
-    }
-
-    /// Begins with properties by the names of Java's producers, consumers and admin clients, such as `bootstrap.servers`, all in
-    /// one map. Those of producers and consumers become the defaults of all writers and readers of the client, which the methods of
-    /// their builders override. [`parse_properties`](crate::settings::parse_properties) reads them from a file's text, and
-    /// [`unused_properties`](ClientBuilder::unused_properties) reports those that had no effect.
-    ///
-    /// With `group.id`, readers are members of that group, unless they are given a group of their own, or partitions.
-    /// `auto.offset.reset` decides where readers begin and go on without a position: [`ReaderBuilder::start`] and
-    /// [`ReaderBuilder::reset`]; `none` is an error where a group has committed nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) with the name of a property that is malformed or out of its range, or
-    /// that asks for security, which this version does not have: `sasl.*`, `ssl.*`, and a `security.protocol` other than PLAINTEXT.
-    pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
-        properties: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<ClientBuilder<R>> {
-        ClientBuilder::from_properties(properties)
-    }
-}
-
-impl<R> Client<R> {
+impl Client {
     pub(super) fn new(handle: Handle, budget: DriverWaker, defaults: Arc<Defaults>) -> Self {
-        Self { handle, budget, defaults, runtime: PhantomData }
+        Self { handle, budget, defaults }
     }
 
     /// Waits until a broker has told of the cluster.
@@ -191,13 +163,13 @@ impl ClientCloseReport {
     }
 }
 
-impl<R> Clone for Client<R> {
+impl Clone for Client {
     fn clone(&self) -> Self {
         Self::new(self.handle.clone(), self.budget.clone(), self.defaults.clone())
     }
 }
 
-impl<R> fmt::Debug for Client<R> {
+impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }

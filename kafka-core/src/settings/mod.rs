@@ -2,7 +2,7 @@
 //!
 //! # Properties of Java's clients
 //!
-//! [`Client::builder_from_properties`](crate::rt::Client::builder_from_properties) takes settings by Java's names, as a map or from a
+//! [`ClientBuilder::from_properties`](crate::rt::ClientBuilder::from_properties) takes settings by Java's names, as a map or from a
 //! file by [`parse_properties`].
 
 // A setting is declared once, in the `config.rs` of its part; `declare.rs` says how, and everything else is derived from it.

@@ -95,7 +95,7 @@ fn address() -> Address {
 }
 
 fn builder() -> ClientBuilder<Still> {
-    Client::builder("b:9092")
+    ClientBuilder::new("b:9092")
 }
 
 /// The setting that is named first, once the error names the other one as well.

@@ -176,4 +176,4 @@ impl Machine {
 }
 
 /// A client in a simulation.
-pub type SimClient = Client<SimRuntime>;
+pub type SimClient = Client;

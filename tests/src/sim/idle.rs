@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kafka_core::Message;
 use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Runtime, Writer};
+use kafka_core::rt::{Client, ClientBuilder, Runtime, Writer};
 use kafka_core::writer::Manual;
 use kafka_proto::ApiKey;
 
@@ -38,13 +38,13 @@ fn world() -> (SimRuntime, Executor) {
     (runtime.clone(), Executor::new(runtime, chance))
 }
 
-fn client(runtime: &SimRuntime) -> Client<SimRuntime> {
-    let client = Client::<SimRuntime>::builder("n0:9092,n1:9092,n2:9092").runtime(runtime.clone()).seed(1);
+fn client(runtime: &SimRuntime) -> Client {
+    let client = ClientBuilder::<SimRuntime>::new("n0:9092,n1:9092,n2:9092").runtime(runtime.clone()).seed(1);
     client.metadata_max_age(REFRESHES).build().unwrap()
 }
 
 /// Writes a message to each partition, so that there are connections to all nodes.
-async fn written(client: &Client<SimRuntime>) -> Writer {
+async fn written(client: &Client) -> Writer {
     let writer = client.writer(TOPIC).balancer(Manual).build().unwrap();
     let messages = (0..6).map(|partition| Message::new("x").partition(partition));
     writer.write_messages(messages).await.unwrap();

@@ -11,7 +11,6 @@ use kafka_core::snapshot::TopicPartition;
 
 use super::chance::Chance;
 use super::history::{TOPIC, id_of};
-use super::runtime::SimRuntime;
 use super::stage::{Stage, pause};
 
 /// Each record once and in order, but where it sought, and where records were lost.
@@ -30,7 +29,7 @@ struct Place {
 /// So many messages keep more in memory than small buffers may hold.
 const KEEPS: usize = 30;
 
-pub(crate) async fn read(stage: Stage, client: Client<SimRuntime>, mut chance: Chance) {
+pub(crate) async fn read(stage: Stage, client: Client, mut chance: Chance) {
     let small = stage.settings.small_buffers || chance.per_mille(300);
     let mut builder = client.reader(TOPIC).start(Start::First).reset(Reset::First);
     if small {

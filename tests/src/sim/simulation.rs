@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka_core::rt::{Client, ClientBuilder, Runtime};
+use kafka_core::rt::{ClientBuilder, Runtime};
 
 use super::chance::Chance;
 use super::executor::{Executor, Stop};
@@ -215,7 +215,7 @@ impl Simulation {
 
     /// A new client that begins with these addresses; node 2 is `n2:9092`.
     pub fn client_of(&self, addresses: &str) -> ClientBuilder<SimRuntime> {
-        Client::builder(addresses).runtime(self.runtime.clone())
+        ClientBuilder::new(addresses).runtime(self.runtime.clone())
     }
 
     /// Virtual time since the beginning.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use kafka_core::rt::{Client, Probe};
+use kafka_core::rt::{Client, ClientBuilder, Probe};
 
 use super::chance::Chance;
 use super::history::History;
@@ -52,10 +52,10 @@ impl Stage {
     }
 
     /// A client of its own.
-    pub(crate) fn client(&self, chance: &mut Chance) -> Client<SimRuntime> {
+    pub(crate) fn client(&self, chance: &mut Chance) -> Client {
         let addresses = ["n0:9092,n1:9092,n2:9092", "cluster:9092", "n2:9092,n0:9092"];
         let runtime = self.runtime.of_client(self.history().new_client());
-        let client = Client::<SimRuntime>::builder(chance.pick(&addresses).copied().unwrap_or_default())
+        let client = ClientBuilder::<SimRuntime>::new(chance.pick(&addresses).copied().unwrap_or_default())
             .runtime(runtime.clone())
             .seed(chance.below(u64::MAX))
             .request_timeout(chance.millis(1000, 6000))

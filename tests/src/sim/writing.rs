@@ -12,7 +12,6 @@ use kafka_core::{Compression, Message};
 
 use super::chance::Chance;
 use super::history::{History, MessageId, Outcome, TOPIC, Written, value_of};
-use super::runtime::SimRuntime;
 use super::stage::{SLACK, Stage};
 use crate::broker::Release;
 
@@ -59,7 +58,7 @@ enum Ending {
 }
 
 /// Writes until all has healed, and then some more, which must succeed.
-pub(crate) async fn write(stage: Stage, shared: Client<SimRuntime>, mut chance: Chance) {
+pub(crate) async fn write(stage: Stage, shared: Client, mut chance: Chance) {
     loop {
         let is_last = stage.is_healed();
         let own = chance.per_mille(400);
@@ -89,7 +88,7 @@ fn ending(own_client: bool, chance: &mut Chance) -> Ending {
 }
 
 /// A writer's life: two tasks write with it.
-async fn session(stage: &Stage, client: Client<SimRuntime>, count: u32, ending: Ending, chance: &mut Chance) {
+async fn session(stage: &Stage, client: Client, count: u32, ending: Ending, chance: &mut Chance) {
     let pen = pen(stage, &client, chance);
     let open: Arc<Mutex<Vec<Sent>>> = Arc::default();
     let mut halves = Vec::new();
@@ -129,7 +128,7 @@ async fn session(stage: &Stage, client: Client<SimRuntime>, count: u32, ending: 
     end(stage, (pen, client), open, ending).await;
 }
 
-async fn end(stage: &Stage, (pen, client): (Pen, Client<SimRuntime>), open: Vec<Sent>, ending: Ending) {
+async fn end(stage: &Stage, (pen, client): (Pen, Client), open: Vec<Sent>, ending: Ending) {
     {
         let stats = pen.writer.stats();
         let mut history = stage.history();
@@ -175,7 +174,7 @@ async fn expect_outcomes(stage: &Stage, what: &str, open: Vec<Sent>) {
 }
 
 /// A writer with settings drawn from the seed.
-fn pen(stage: &Stage, client: &Client<SimRuntime>, chance: &mut Chance) -> Pen {
+fn pen(stage: &Stage, client: &Client, chance: &mut Chance) -> Pen {
     let idempotent = chance.per_mille(700) && stage.settings.release >= Release::V0_11;
     // Where some nodes are too old for it a writer may do without.
     let could = stage.settings.is_mixed() && !idempotent && chance.per_mille(300);

@@ -179,7 +179,7 @@ pub(crate) async fn two_clusters<R: Runtime>() {
     let first = client.describe_cluster().await.unwrap();
     let address = format!("{}:{}", first.brokers[0].host, first.brokers[0].port);
     let own = addresses.iter().position(|a| *a == address).unwrap();
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 
     // The other one is met when the first is down.
     clusters[own].kill(0).unwrap();
@@ -214,6 +214,6 @@ pub(crate) async fn bad_addresses_beside_a_good_one<R: Runtime>() {
     for seed in 0..6 {
         let addresses = format!("{},{good}", bad.join(","));
         let client = client::<R>(&addresses).seed(seed).connect().await.unwrap();
-        goes_on(&client, "t").await;
+        goes_on::<R>(&client, "t").await;
     }
 }

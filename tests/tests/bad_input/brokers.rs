@@ -196,7 +196,7 @@ pub(crate) async fn not_enough_replicas<R: Runtime>() {
     assert!(failed.error.advice().contains("min.insync.replicas"));
     assert_eq!(cluster.requests(ApiKey::Produce), 3, "it was not tried again");
     cluster.with(|cluster, _| cluster.clear_faults());
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
     assert_eq!(cluster.log("t", 0).len(), 1, "what was not written is in the log");
 }
 
@@ -220,7 +220,7 @@ pub(crate) async fn headers_on_an_old_broker<R: Runtime>() {
     let failed = write::<R>(&client.writer("t").build().unwrap(), message).await;
     assert_eq!(failed.fate, Fate::NotWritten);
     unsupported(&failed.error, "record headers", "Kafka 0.11");
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 pub(crate) async fn zstd_on_an_old_broker<R: Runtime>() {
@@ -230,7 +230,7 @@ pub(crate) async fn zstd_on_an_old_broker<R: Runtime>() {
     let failed = write::<R>(&writer, Message::new("x")).await;
     assert_eq!(failed.fate, Fate::NotWritten);
     unsupported(&failed.error, "zstd compression", "Kafka 2.1");
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 pub(crate) async fn idempotence_on_an_old_broker<R: Runtime>() {
@@ -241,7 +241,7 @@ pub(crate) async fn idempotence_on_an_old_broker<R: Runtime>() {
     assert_eq!(failed.fate, Fate::NotWritten);
     unsupported(&failed.error, "idempotent writing", "Kafka 0.11");
     // Where it is not required it is done without, and told.
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
     let [told] = &client.degraded()[..] else { panic!("{:?}", client.degraded()) };
     unsupported(told, "idempotent writing", "Kafka 0.11");
 }

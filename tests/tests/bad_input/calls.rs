@@ -6,7 +6,9 @@ use kafka_core::error::{ErrorKind, Fault};
 use kafka_core::group::assignor::{Member, Topics};
 use kafka_core::group::{Assignor, GroupConfig, Range, RoundRobin};
 use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Client, Event, NewTopic, Reader, ReaderBuilder, Runtime, Writer, WriterBuilder};
+use kafka_core::rt::{
+    Client, ClientBuilder, Event, NewTopic, Reader, ReaderBuilder, Runtime, Writer, WriterBuilder,
+};
 use kafka_core::snapshot::TopicPartition;
 use kafka_core::writer::{Acks, Balancer, Fate, Idempotence, Manual, Partitions, SendError};
 use kafka_core::{Bytes, Compression, Error, ErrorCode, Message, Str};
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-async fn started<R: Runtime>(cluster: ClusterBuilder) -> (Cluster, Client<R>) {
+async fn started<R: Runtime>(cluster: ClusterBuilder) -> (Cluster, Client) {
     let cluster = cluster.topic("t", 2).start().unwrap();
     let client = client::<R>(&cluster.bootstrap()).connect().await.unwrap();
     (cluster, client)
@@ -59,11 +61,11 @@ pub(crate) async fn invalid_topic<R: Runtime>() {
     answered(&told::<R>(&mut reader).await, code, Fault::Caller, &named);
     let error = soon::<R, _>(client.create_topic(NewTopic::new("not a topic!", 1))).await.unwrap_err();
     answered(&error, code, Fault::Caller, &named);
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 /// Waits until the topic can be had again, writes to it and reads that by a reader that was refused before.
-async fn reads_what_is_written<R: Runtime>(client: &Client<R>, topic: &str, reader: &mut Reader) {
+async fn reads_what_is_written<R: Runtime>(client: &Client, topic: &str, reader: &mut Reader) {
     while soon::<R, _>(client.topic(topic.to_owned())).await.is_err() {
         pause::<R>(Duration::from_millis(20)).await;
     }
@@ -81,7 +83,7 @@ pub(crate) async fn unknown_topic<R: Runtime>() {
     answered(&soon::<R, _>(client.topic("nowhere")).await.unwrap_err(), code, Fault::Broker, &named);
     let mut reader = client.reader("nowhere").build().unwrap();
     answered(&told::<R>(&mut reader).await, code, Fault::Broker, &named);
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
     // Once it is there, those who were told go on by themselves.
     cluster.create_topic("nowhere", 1).unwrap();
     reads_what_is_written::<R>(&client, "nowhere", &mut reader).await;
@@ -103,7 +105,7 @@ pub(crate) async fn topic_not_authorised<R: Runtime>() {
     cluster.fail_next(ApiKey::Produce, code);
     answered(&write::<R>(&writer, Message::new("x")).await.error, code, Fault::Broker, &named);
     soon::<R, _>(writer.write_messages([Message::new("after")])).await.unwrap();
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 pub(crate) async fn topic_not_readable<R: Runtime>() {
@@ -360,7 +362,7 @@ pub(crate) async fn client_settings<R: Runtime>() {
     setting("retry_backoff_max", builder().retry_backoff(second, Duration::MAX).build());
     setting("reconnect_backoff", builder().reconnect_backoff(minute, second).build());
     setting("max_response_bytes", builder().max_response_bytes(10).build());
-    let java = |name, value| Client::<R>::builder_from_properties([(name, value)]);
+    let java = |name, value| ClientBuilder::<R>::from_properties([(name, value)]);
     setting("linger.ms", java("linger.ms", "soon"));
     setting("sasl.jaas.config", java("sasl.jaas.config", "secret"));
     setting("security.protocol", java("security.protocol", "SASL_SSL"));
@@ -449,7 +451,7 @@ pub(crate) async fn extreme_times<R: Runtime>() {
 }
 
 /// A member whose refusals are tried again soon.
-fn member<R: Runtime>(client: &Client<R>, group: &str, change: impl FnOnce(&mut GroupConfig)) -> Reader {
+fn member(client: &Client, group: &str, change: impl FnOnce(&mut GroupConfig)) -> Reader {
     let mut config = GroupConfig::new(group.to_owned());
     config.join_backoff = Duration::from_millis(200);
     change(&mut config);
@@ -469,7 +471,7 @@ pub(crate) async fn session_timeout_refused<R: Runtime>() {
     });
     let error = told::<R>(&mut reader).await;
     answered(&error, ErrorCode::InvalidSessionTimeout, Fault::Caller, &["group g"]);
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 pub(crate) async fn inconsistent_group_protocol<R: Runtime>() {
@@ -496,7 +498,7 @@ pub(crate) async fn group_full<R: Runtime>() {
 }
 
 /// Who was in the group before is not disturbed.
-async fn still_reads<R: Runtime>(client: &Client<R>, reader: &mut Reader) {
+async fn still_reads<R: Runtime>(client: &Client, reader: &mut Reader) {
     pause::<R>(Duration::from_millis(300)).await;
     let writer = client.writer("t").build().unwrap();
     soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();

@@ -39,7 +39,7 @@ pub(crate) async fn use_after_close<R: Runtime>() {
     assert_eq!(cluster.log("t", 0).len(), 2);
 }
 
-fn member<R: Runtime>(client: &Client<R>, group: &str) -> Reader {
+fn member(client: &Client, group: &str) -> Reader {
     client.reader("t").group(group.to_owned()).reset(Reset::First).build().unwrap()
 }
 
@@ -48,7 +48,7 @@ async fn message<R: Runtime>(reader: &mut Reader) -> Message {
 }
 
 /// A topic with a message, and a client.
-async fn one_message<R: Runtime>() -> (Cluster, Client<R>) {
+async fn one_message<R: Runtime>() -> (Cluster, Client) {
     let cluster = Cluster::builder().topic("t", 1).start().unwrap();
     let client = client::<R>(&cluster.bootstrap()).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();

@@ -58,7 +58,7 @@ impl Wake for Unpark {
 
 /// A client whose connecting and calls end soon.
 pub(crate) fn client<R: Runtime>(addresses: &str) -> ClientBuilder<R> {
-    Client::builder(addresses)
+    ClientBuilder::new(addresses)
         .connect_timeout(DEADLINE)
         .call_timeout(DEADLINE)
         .request_timeout(DEADLINE)
@@ -131,7 +131,7 @@ pub(crate) async fn soon<R: Runtime, T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Writes a message and reads one back: the rest goes on.
-pub(crate) async fn goes_on<R: Runtime>(client: &Client<R>, topic: &str) {
+pub(crate) async fn goes_on<R: Runtime>(client: &Client, topic: &str) {
     let writer = client.writer(topic.to_owned()).build().unwrap();
     soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
     let mut reader = client.reader(topic.to_owned()).build().unwrap();

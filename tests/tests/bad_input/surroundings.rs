@@ -50,7 +50,7 @@ async fn without_descriptors<R: Runtime>(address: &str) {
     assert_eq!(*connection(&error), ConnectionError::TooManyOpenFiles, "{error:?}");
     explains(&error, Fault::Environment, &[address]);
     drop(files);
-    goes_on(&client, "t").await;
+    goes_on::<R>(&client, "t").await;
 }
 
 /// Opens files until there is no room for another; how many.

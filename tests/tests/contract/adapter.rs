@@ -1,6 +1,6 @@
 //! What the suite needs of an adapter: to run a future, to start a task, to sleep.
 
-use kafka_core::rt::{Client, ClientBuilder, Runtime};
+use kafka_core::rt::{ClientBuilder, Runtime};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) trait Adapter: 'static {
 
     /// A client to be.
     fn client(bootstrap: &str) -> ClientBuilder<Self::Runtime> {
-        Client::builder(bootstrap)
+        ClientBuilder::new(bootstrap)
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 async fn client(target: &Target, name: &str) -> (Client, String) {
     let other = target.client::<OnThreads>().await;
     let topic = target.topic(&other, name, 3).await;
-    (Client::builder(&target.bootstrap()).connect().expect("connect"), topic)
+    (kafka_blocking::builder(&target.bootstrap()).connect().expect("connect"), topic)
 }
 
 pub(crate) async fn write_read_commit_and_close(target: &Target) {

@@ -90,7 +90,7 @@ fn all(count: usize) -> Vec<usize> {
     (0..count).collect()
 }
 
-async fn leader_of<R>(client: &Client<R>, topic: &str) -> i32 {
+async fn leader_of(client: &Client, topic: &str) -> i32 {
     client.topic(topic).await.unwrap().partitions[0].leader.expect("a leader")
 }
 

@@ -7,7 +7,7 @@ use kafka_core::error::ErrorKind;
 use kafka_core::group::assignor::{Member, Topics};
 use kafka_core::group::{Assignor, RoundRobin};
 use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Client, Event, Reader, ReaderBuilder, Runtime};
+use kafka_core::rt::{Client, Event, Reader, ReaderBuilder};
 use kafka_core::snapshot::TopicPartition;
 use kafka_core::{Bytes, Message, Str};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-fn member<R>(client: &Client<R>, topic: &str, group: &str) -> ReaderBuilder {
+fn member(client: &Client, topic: &str, group: &str) -> ReaderBuilder {
     let heartbeats = Duration::from_millis(300);
     client.reader(topic).group(group).reset(Reset::First).heartbeat_interval(heartbeats)
 }
@@ -236,15 +236,15 @@ pub(crate) async fn an_assignor_may_use_the_client<A: Adapter>(target: &Target) 
     reader.close(LONG).await.unwrap();
 }
 
-struct Curious<R>(Client<R>);
+struct Curious(Client);
 
-impl<R> fmt::Debug for Curious<R> {
+impl fmt::Debug for Curious {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Curious")
     }
 }
 
-impl<R: Runtime> Assignor for Curious<R> {
+impl Assignor for Curious {
     fn name(&self) -> &str {
         "curious"
     }

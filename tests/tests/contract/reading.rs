@@ -11,7 +11,7 @@ use kafka_core::writer::Manual;
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.
-async fn fill<R>(client: &kafka_core::rt::Client<R>, topic: &str, partition: i32, count: usize) {
+async fn fill(client: &kafka_core::rt::Client, topic: &str, partition: i32, count: usize) {
     let writer = client.writer(topic).balancer(Manual).batch_messages(10).build().unwrap();
     write(&writer, numbered(1, 0..count).map(|m| m.partition(partition))).await;
 }

@@ -106,20 +106,20 @@ impl Target {
     }
 
     /// A client that finds a new topic, and gives up, sooner than by default.
-    pub(crate) async fn client<A: Adapter>(&self) -> Client<A::Runtime> {
+    pub(crate) async fn client<A: Adapter>(&self) -> Client {
         let builder =
             A::client(&self.bootstrap()).allow_auto_topic_creation(!self.has(Feature::CreateTopics));
         builder.connect().await.expect("connect")
     }
 
     /// Makes a topic of its own for a test.
-    pub(crate) async fn topic<R>(&self, client: &Client<R>, name: &str, partitions: i32) -> String {
+    pub(crate) async fn topic(&self, client: &Client, name: &str, partitions: i32) -> String {
         self.topic_with(client, name, partitions, &[]).await
     }
 
-    pub(crate) async fn topic_with<R>(
+    pub(crate) async fn topic_with(
         &self,
-        client: &Client<R>,
+        client: &Client,
         name: &str,
         partitions: i32,
         configs: &[(&str, &str)],

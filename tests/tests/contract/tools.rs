@@ -34,7 +34,7 @@ pub(crate) async fn message(reader: &mut Reader) -> Message {
 }
 
 /// Everything a topic holds, in the order of each partition; what comes later is not waited for.
-pub(crate) async fn read_all<R>(client: &Client<R>, topic: &str) -> Vec<Message> {
+pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Message> {
     use kafka_core::reader::Start;
     let partitions = client.topic(topic).await.expect("the topic").partitions.len() as i32;
     let mut left = 0;

@@ -7,7 +7,7 @@ use kafka_core::rt::{Client, Event, Reader, TrySendReason, Writer};
 use kafka_core::writer::{Balancer, Manual, Partitions};
 use kafka_core::{ErrorCode, Message, Result};
 use kafka_proto::ApiKey;
-use kafka_testkit::sim::{SimClient, SimRuntime, Simulation};
+use kafka_testkit::sim::{SimClient, Simulation};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -172,7 +172,7 @@ fn scenario_l3_leaving_a_group_without_a_coordinator() {
 #[test]
 fn scenario_l3_handles_outlive_their_runtime() {
     let (client, writer, mut reader, delivery) = three_nodes(1).run(|sim| async move {
-        let client: Client<SimRuntime> = sim.client().connect().await.unwrap();
+        let client: Client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
         writer.write_messages([to(0, "x")]).await.unwrap();
         let reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();

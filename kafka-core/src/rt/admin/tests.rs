@@ -148,7 +148,7 @@ impl Broker {
 
 /// A client and its only broker.
 struct Hand {
-    client: Client<()>,
+    client: Client,
     clock: Arc<Mutex<Time>>,
     broker: Broker,
     conns: BTreeSet<ConnId>,

@@ -28,7 +28,8 @@ pub struct ClientBuilder<R> {
 }
 
 impl<R: Runtime> ClientBuilder<R> {
-    pub(in crate::rt) fn new(addresses: &str) -> Self {
+    /// Begins with these addresses: `host:port`, several separated by commas.
+    pub fn new(addresses: &str) -> Self {
         Self {
             addresses: Some(addresses.to_owned()),
             client: Draft::default(),
@@ -38,7 +39,19 @@ impl<R: Runtime> ClientBuilder<R> {
         }
     }
 
-    pub(in crate::rt) fn from_properties<K: Into<String>, V: Into<String>>(
+    /// Begins with properties by the names of Java's producers, consumers and admin clients, such as `bootstrap.servers`, all in
+    /// one map. Those of producers and consumers become the defaults of all writers and readers of the client, which the methods of
+    /// their builders override. [`parse_properties`](crate::settings::parse_properties) reads them from a file's text, and
+    /// [`unused_properties`](Self::unused_properties) reports those that had no effect.
+    ///
+    /// With `group.id`, readers are members of that group, unless they are given a group of their own, or partitions.
+    /// `auto.offset.reset` decides where readers begin and go on without a position: [`ReaderBuilder::start`](super::ReaderBuilder::start)
+    /// and [`ReaderBuilder::reset`](super::ReaderBuilder::reset); `none` is an error where a group has committed nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) with the name of a property that is malformed or out of its range, or
+    /// that asks for security, which this version does not have: `sasl.*`, `ssl.*`, and a `security.protocol` other than PLAINTEXT.
+    pub fn from_properties<K: Into<String>, V: Into<String>>(
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
         let properties::Outcome { client, defaults, unused } = properties::read(properties)?;
@@ -63,7 +76,7 @@ impl<R: Runtime> ClientBuilder<R> {
     /// # Errors
     /// An address that cannot be understood, a setting out of its range, two settings that contradict each other, or no runtime
     /// around the call.
-    pub fn build(self) -> Result<Client<R>> {
+    pub fn build(self) -> Result<Client> {
         let mut draft = self.client;
         if let Some(addresses) = self.addresses {
             draft.config.bootstrap = Address::parse_list(&addresses)?;
@@ -96,7 +109,7 @@ impl<R: Runtime> ClientBuilder<R> {
     ///
     /// # Cancel safety
     /// Dropping it drops the client.
-    pub async fn connect(self) -> Result<Client<R>> {
+    pub async fn connect(self) -> Result<Client> {
         let timeout = self.client.config.connect_timeout;
         let client = self.build()?;
         client.reach(timeout).await?;

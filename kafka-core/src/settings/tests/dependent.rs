@@ -10,7 +10,7 @@ const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn client() -> Client<Still> {
+fn client() -> Client {
     builder().build().unwrap()
 }
 
@@ -41,7 +41,7 @@ fn a_backoff_is_not_above_its_longest() {
     assert_eq!(refused(result, "backoff_max"), "backoff_min");
     // Of properties one can be said alone.
     let one =
-        |name, value| Client::<Still>::builder_from_properties([("bootstrap.servers", "b"), (name, value)]);
+        |name, value| ClientBuilder::<Still>::from_properties([("bootstrap.servers", "b"), (name, value)]);
     one("retry.backoff.ms", "5000").unwrap().build().unwrap().reader("t").build().unwrap();
     one("retry.backoff.max.ms", "10").unwrap().build().unwrap().reader("t").group("g").build().unwrap();
 }

@@ -129,7 +129,7 @@ fn security_is_refused_and_secrets_are_never_shown() {
     read([("security.protocol", "PLAINTEXT")]).unwrap();
 
     let names = ["db.password", "my.secret", "api.token", "jaas", "key.serializer", "unheard.of"];
-    let builder = Client::<Still>::builder_from_properties(names.map(|name| (name, SECRET))).unwrap();
+    let builder = ClientBuilder::<Still>::from_properties(names.map(|name| (name, SECRET))).unwrap();
     let shown = format!(
         "{builder:?} {}",
         builder.unused_properties().iter().map(ToString::to_string).collect::<String>()
@@ -168,7 +168,7 @@ fn writers_and_readers_begin_with_the_properties_of_their_client() {
         ("linger.ms", "7"),
         ("max.partition.fetch.bytes", "4242"),
     ];
-    let client = Client::<Still>::builder_from_properties(properties).unwrap().build().unwrap();
+    let client = ClientBuilder::<Still>::from_properties(properties).unwrap().build().unwrap();
     let writer = client.clone().writer("t").linger(Duration::from_millis(8)).build().unwrap();
     assert_eq!((writer.config().acks, writer.config().linger), (Acks::One, Duration::from_millis(8)));
     assert_eq!(client.writer_to_any().build().unwrap().config().linger, Duration::from_millis(7));
@@ -183,14 +183,14 @@ fn writers_and_readers_begin_with_the_properties_of_their_client() {
 #[test]
 fn a_client_of_properties_has_the_addresses_among_them() {
     let none = [("acks", "all")];
-    let result = Client::<Still>::builder_from_properties(none).unwrap().build();
+    let result = ClientBuilder::<Still>::from_properties(none).unwrap().build();
     assert_eq!(refused(result, "address"), "bootstrap");
 }
 
 #[test]
 fn the_group_of_properties_gives_way_to_partitions() {
     let properties = [("bootstrap.servers", "b"), ("group.id", "g"), ("session.timeout.ms", "9000")];
-    let client = Client::<Still>::builder_from_properties(properties).unwrap().build().unwrap();
+    let client = ClientBuilder::<Still>::from_properties(properties).unwrap().build().unwrap();
     client.reader("t").topic("u").build().unwrap(); // only a group reads two
     client.reader("t").partition(0).build().unwrap();
     let both = client.reader("t").group("other").partition(0);

@@ -21,7 +21,7 @@ fn cluster() -> Cluster {
 
 /// Everything that waits: connecting, writing, reading in a group, committing, leaving, closing.
 fn all_calls(cluster: &Cluster) {
-    let client = Client::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
+    let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
     let writer = client.writer("t").build().unwrap();
     writer.write_messages([Message::new("x")]).unwrap();
     writer.send(Message::new("y")).unwrap().wait().unwrap();
@@ -32,7 +32,7 @@ fn all_calls(cluster: &Cluster) {
     assert!(writer.close(LONG).is_clean());
     // One client is closed, another dropped with all that belongs to it.
     client.close(LONG);
-    let dropped = Client::builder(&cluster.bootstrap()).connect().unwrap();
+    let dropped = kafka_blocking::builder(&cluster.bootstrap()).connect().unwrap();
     let _reader = dropped.reader("t").group("other").build().unwrap();
     assert_eq!(dropped.topic("t").unwrap().partitions.len(), 2);
 }
@@ -51,9 +51,9 @@ pub(crate) fn in_the_only_thread_of_tokio() {
     runtime.block_on(async {
         let cluster = cluster();
         let beside = client::<Tokio>(&cluster.bootstrap()).connect().await.unwrap();
-        goes_on(&beside, "t").await;
+        goes_on::<Tokio>(&beside, "t").await;
         all_calls(&cluster);
-        goes_on(&beside, "t").await;
+        goes_on::<Tokio>(&beside, "t").await;
     });
 }
 
@@ -82,7 +82,7 @@ impl Balancer for Asking {
 
 pub(crate) fn in_a_balancer() {
     let cluster = cluster();
-    let client = Client::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
+    let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
     let balancer = Asking(client.clone(), AtomicI32::new(0));
     let writer = client.writer("t").balancer(balancer).build().unwrap();
     let written = writer.write_messages([Message::new("x"), Message::new("y")]).unwrap();
@@ -112,7 +112,7 @@ impl Assignor for AskingFirst {
 
 pub(crate) fn in_an_assignor() {
     let cluster = cluster();
-    let client = Client::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
+    let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
     client.writer("t").build().unwrap().write_messages([Message::new("x")]).unwrap();
     let reader = client.reader("t").group("g").reset(Reset::First);
     let mut reader = reader.assignors(vec![Arc::new(AskingFirst(client.clone()))]).build().unwrap();

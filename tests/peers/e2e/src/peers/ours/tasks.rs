@@ -8,15 +8,15 @@ use crate::work::{Workload, touch};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use kafka_tokio::reader::Reset;
-use kafka_tokio::rt::{Client, Reader, Runtime, Writer};
+use kafka_tokio::rt::{Client, ClientBuilder, Reader, Runtime, Writer};
 use kafka_tokio::writer::Delivery;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-async fn connect<R: Runtime>(c: &Cfg) -> Result<Client<R>> {
-    Ok(Client::<R>::builder(&c.brokers).client_id("e2e").connect().await?)
+async fn connect<R: Runtime>(c: &Cfg) -> Result<Client> {
+    Ok(ClientBuilder::<R>::new(&c.brokers).client_id("e2e").connect().await?)
 }
 
 async fn writer<R: Runtime>(c: &Cfg) -> Result<Writer> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 fn connect(c: &Cfg) -> Result<Client> {
-    Ok(Client::builder(&c.brokers).client_id("e2e").connect()?)
+    Ok(kafka_blocking::builder(&c.brokers).client_id("e2e").connect()?)
 }
 
 fn writer(c: &Cfg) -> Result<Writer> {
