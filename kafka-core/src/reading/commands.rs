@@ -60,6 +60,7 @@ pub(crate) struct Close;
 pub(crate) struct Leave;
 
 /// Ends at once, whatever is under way.
+#[cfg(test)]
 #[derive(Clone, Debug)]
 pub(crate) struct Remove;
 
@@ -102,7 +103,6 @@ commands! {
     Marked -> (): |_command, reading, cx| reading.marked(cx);
     Close -> (): |_command, reading, cx| reading.close(cx);
     Leave -> Option<Leaving>: |_command, reading, cx| reading.leave(cx);
-    Remove -> (): |_command, reading, cx| reading.end(cx);
 }
 
 /// How many partitions are assigned.
@@ -112,6 +112,7 @@ pub(crate) struct CountAssigned;
 #[cfg(test)]
 commands! {
     CountAssigned -> usize: |_command, reading, _cx| reading.fetcher.assignment().count();
+    Remove -> (): |_command, reading, cx| reading.end(cx);
 }
 
 impl Reading {

@@ -12,11 +12,11 @@ mod marks;
 mod topics;
 mod traces;
 
-#[cfg(test)]
-pub(crate) use commands::CountAssigned;
 pub(crate) use commands::{
-    Close, Commit, HighWatermark, Leave, Leaving, Marked, Pause, Remove, Resume, Revoked, Seek, TakeItem,
+    Close, Commit, HighWatermark, Leave, Leaving, Marked, Pause, Resume, Revoked, Seek, TakeItem,
 };
+#[cfg(test)]
+pub(crate) use commands::{CountAssigned, Remove};
 pub(crate) use marks::{Mark, Marks};
 
 use crate::error::{Error, ErrorKind};

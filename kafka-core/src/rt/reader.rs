@@ -457,11 +457,11 @@ impl Reader {
 
     // ---- the end ----
 
-    /// Commits what `read_message` has handed out and the application came back from, leaves the group and ends;
-    /// gives up at the deadline.
+    /// Commits what `read_message` has handed out and the application came back from, leaves the group and ends; waits for that
+    /// until the deadline.
     ///
     /// # Errors
-    /// The group was not left by then: the others wait for the session timeout.
+    /// The group was not left by then. It goes on being left in the background, while the client lives.
     pub async fn close(&mut self, deadline: Duration) -> Result<()> {
         if self.closed {
             return Ok(());
@@ -482,10 +482,7 @@ impl Reader {
         });
         match until(self.handle.shared(), after(now, deadline), left).await {
             Some(()) => Ok(()),
-            None => {
-                self.handle.command(self.id, reading::Remove);
-                Err(Error::new(ErrorKind::TimedOut { after: deadline, last: None }))
-            }
+            None => Err(Error::new(ErrorKind::TimedOut { after: deadline, last: None })),
         }
     }
 }
