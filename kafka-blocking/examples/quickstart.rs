@@ -73,7 +73,7 @@ fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let mut reader = reader.build()?;
     let mut handled = Uncommitted::default();
     while !run.is_read() {
-        let due = match reader.next_within(LOOK) {
+        let due = match reader.next_event_within(LOOK) {
             Ok(Some(Event::Message(message))) => {
                 run.read(&message)?;
                 handled.add(message)
@@ -86,11 +86,11 @@ fn read(run: &Run, client: &Client) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         };
         if due {
-            let committed = reader.commit_messages(&handled.take());
+            let committed = reader.commit(&handled.take());
             handled.committed(committed)?;
         }
     }
-    let committed = reader.commit_messages(&handled.take());
+    let committed = reader.commit(&handled.take());
     handled.committed(committed)?;
     run.end_reading();
     Ok(reader.close(DEADLINE)?)

@@ -9,13 +9,13 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = kafka_blocking::builder("localhost:9092").allow_auto_topic_creation(true).connect()?;
 //! let writer = client.writer("orders").build()?;
-//! writer.write_messages([Message::new("hello").key("k")])?; // waits for the acks
+//! writer.write(Message::new("hello").key("k"))?; // waits for the ack
 //! let delivery = writer.send(Message::new("pipelined"))?; // waits only for room
 //! println!("{:?}", delivery.wait()?);
 //!
 //! let mut reader = client.reader("orders").group("billing").build()?;
-//! while let Some(message) = reader.fetch_message()? {
-//!     reader.commit_messages([&message])?;
+//! while let Some(message) = reader.fetch()? {
+//!     reader.commit([&message])?;
 //! }
 //! reader.close(Duration::from_secs(5))?;
 //! # Ok(()) }

@@ -45,16 +45,16 @@ fn writes_and_reads_back_in_a_group() {
     for delivery in sent {
         delivery.wait().unwrap();
     }
-    assert_eq!(writer.write_messages((5_000..6_000).map(message)).unwrap().len(), 1_000);
+    assert_eq!(writer.write_all((5_000..6_000).map(message)).unwrap().len(), 1_000);
     let tried = writer.try_send(message(6_000)).unwrap();
     writer.flush();
     assert!(tried.try_get().is_some_and(|result| result.is_ok()));
 
     let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
     let read: Vec<Message> = reader.messages().take(6_001).collect::<Result<_, _>>().unwrap();
-    let nothing = reader.fetch_message_within(Duration::from_millis(50)).unwrap_err();
+    let nothing = reader.fetch_within(Duration::from_millis(50)).unwrap_err();
     assert!(matches!(nothing.kind(), ErrorKind::TimedOut { .. }), "{nothing}");
-    reader.commit_messages(&read).unwrap();
+    reader.commit(&read).unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 6_001);
     reader.close(SOON).unwrap();
@@ -83,9 +83,9 @@ fn dropping_the_handles_ends_all_threads() {
     let _turn = one_at_a_time();
     let (_cluster, client) = cluster_and_client();
     let writer = client.writer("orders").build().unwrap();
-    writer.write_messages((0..100).map(message)).unwrap();
+    writer.write_all((0..100).map(message)).unwrap();
     let mut reader = client.reader("orders").build().unwrap();
-    reader.fetch_message().unwrap().unwrap();
+    reader.fetch().unwrap().unwrap();
     assert!(live_threads() > 2);
     drop((client, writer, reader));
     all_threads_end();
@@ -96,7 +96,7 @@ fn closing_ends_calls_that_wait_in_other_threads() {
     let _turn = one_at_a_time();
     let (_cluster, client) = cluster_and_client();
     let mut reader = client.reader("orders").build().unwrap();
-    let waiting = thread::spawn(move || reader.fetch_message());
+    let waiting = thread::spawn(move || reader.fetch());
     thread::sleep(Duration::from_millis(50));
     client.close(SOON);
     assert!(waiting.join().unwrap().unwrap().is_none());
@@ -113,7 +113,7 @@ fn a_thread_stuck_in_a_write_ends_with_the_client() {
     let (cluster, client) = cluster_and_client();
     let value = vec![0; 900_000];
     let writer = client.writer("orders").buffer_bytes(256 << 20).build().unwrap();
-    writer.write_messages([Message::new(value.clone())]).unwrap();
+    writer.write_all([Message::new(value.clone())]).unwrap();
     for node in cluster.nodes() {
         cluster.mute(node).unwrap();
     }
@@ -151,7 +151,7 @@ fn heartbeats_need_no_call() {
     let builder =
         builder.session_timeout(Duration::from_secs(6)).heartbeat_interval(Duration::from_millis(100));
     let mut reader = builder.build().unwrap();
-    let nothing = reader.fetch_message_within(Duration::from_secs(1));
+    let nothing = reader.fetch_within(Duration::from_secs(1));
     assert!(nothing.is_err());
     let before = cluster.requests(ApiKey::Heartbeat);
     let begun = Instant::now();

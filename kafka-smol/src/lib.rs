@@ -11,13 +11,13 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = kafka_smol::builder("localhost:9092").allow_auto_topic_creation(true).connect().await?;
 //! let writer = client.writer("orders").build()?;
-//! writer.write_messages([Message::new("hello").key("k")]).await?; // waits for the acks
+//! writer.write(Message::new("hello").key("k")).await?; // waits for the ack
 //! let delivery = writer.send(Message::new("pipelined")).await?; // waits only for room
 //! println!("{:?}", delivery.await?);
 //!
 //! let mut reader = client.reader("orders").group("billing").build()?;
-//! while let Some(message) = reader.fetch_message().await? {
-//!     reader.commit_messages([&message]).await?;
+//! while let Some(message) = reader.fetch().await? {
+//!     reader.commit([&message]).await?;
 //! }
 //! reader.close(Duration::from_secs(5)).await?;
 //! # Ok(()) }

@@ -20,13 +20,13 @@ async fn writes_and_reads_back<S: Spawn>(runtime: AsyncIo<S>) {
     let client = ClientBuilder::new(&cluster.bootstrap()).runtime(runtime).connect().await.unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).await.unwrap();
     let writer = client.writer("orders").build().unwrap();
-    writer.write_messages((0..1_000).map(message)).await.unwrap();
+    writer.write_all((0..1_000).map(message)).await.unwrap();
     let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
     let mut read = Vec::new();
     while read.len() < 1_000 {
-        read.push(reader.fetch_message().await.unwrap().unwrap());
+        read.push(reader.fetch().await.unwrap().unwrap());
     }
-    reader.commit_messages(&read).await.unwrap();
+    reader.commit(&read).await.unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 1_000);
     reader.close(SOON).await.unwrap();

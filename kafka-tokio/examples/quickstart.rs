@@ -71,7 +71,7 @@ async fn read(run: Arc<Run>, client: Client) -> Result<(), Failure> {
     let reader = client.reader(run.args().topic.as_str()).group(run.group()).reset(Reset::First);
     let mut reader = reader.build()?;
     let mut handled = Uncommitted::default();
-    while let Some(event) = run.until_read(reader.next()).await {
+    while let Some(event) = run.until_read(reader.next_event()).await {
         let due = match event? {
             Some(Event::Message(message)) => {
                 run.read(&message)?;
@@ -83,11 +83,11 @@ async fn read(run: Arc<Run>, client: Client) -> Result<(), Failure> {
             None => break,
         };
         if due {
-            let committed = reader.commit_messages(&handled.take()).await;
+            let committed = reader.commit(&handled.take()).await;
             handled.committed(committed)?;
         }
     }
-    let committed = reader.commit_messages(&handled.take()).await;
+    let committed = reader.commit(&handled.take()).await;
     handled.committed(committed)?;
     run.end_reading();
     Ok(reader.close(DEADLINE).await?)

@@ -17,13 +17,13 @@ async fn writes_and_reads_back() {
     let client = kafka_tokio::builder(&cluster.bootstrap()).connect().await.unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).await.unwrap();
     let writer = client.writer("orders").build().unwrap();
-    writer.write_messages((0..1_000).map(message)).await.unwrap();
+    writer.write_all((0..1_000).map(message)).await.unwrap();
     let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
     let mut read = Vec::new();
     while read.len() < 1_000 {
-        read.push(reader.fetch_message().await.unwrap().unwrap());
+        read.push(reader.fetch().await.unwrap().unwrap());
     }
-    reader.commit_messages(&read).await.unwrap();
+    reader.commit(&read).await.unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 1_000);
     reader.close(SOON).await.unwrap();
@@ -66,9 +66,7 @@ fn a_runtime_that_goes_away_closes_the_client() {
     let (told, results) = channel();
     let (pending, tell) = (client.clone(), told.clone());
     ours.spawn(async move { tell.send(pending.describe_cluster().await.map(|_| ())).unwrap() });
-    ours.spawn(async move {
-        told.send(reader.fetch_message().await.map(|read| assert!(read.is_none()))).unwrap()
-    });
+    ours.spawn(async move { told.send(reader.fetch().await.map(|read| assert!(read.is_none()))).unwrap() });
     assert!(results.recv_timeout(Duration::from_millis(100)).is_err(), "both wait");
     theirs.shutdown_background();
     let ends: Vec<_> = (0..2).map(|_| results.recv_timeout(SOON).unwrap()).collect();

@@ -22,10 +22,10 @@
 //!
 //!     // The next attempt to write is refused, and then the broker dies: the client tries again elsewhere.
 //!     cluster.fail_next(ApiKey::Produce, ErrorCode::NotEnoughReplicas);
-//!     let first = writer.write_messages([Message::new("one").key("a")]).await.unwrap();
+//!     let first = writer.write_all([Message::new("one").key("a")]).await.unwrap();
 //!     let partition = first[0].partition;
 //!     cluster.kill(cluster.leader("orders", partition).unwrap()).unwrap();
-//!     writer.write_messages([Message::new("two").key("a")]).await.unwrap();
+//!     writer.write_all([Message::new("two").key("a")]).await.unwrap();
 //!
 //!     let log = cluster.log("orders", partition);
 //!     let values: Vec<_> = log.iter().map(|record| record.value.as_deref().unwrap()).collect();
@@ -45,13 +45,13 @@
 //!     let cluster = Cluster::builder().topic("orders", 1).start().unwrap();
 //!     let client = kafka_blocking::builder(&cluster.bootstrap()).connect().unwrap();
 //!     let writer = client.writer("orders").build().unwrap();
-//!     writer.write_messages(["one", "two"].map(Message::new)).unwrap();
+//!     writer.write_all(["one", "two"].map(Message::new)).unwrap();
 //!
 //!     for expected in ["one", "two"] {
 //!         let mut reader = client.reader("orders").group("billing").build().unwrap();
-//!         let order = reader.fetch_message().unwrap().unwrap();
+//!         let order = reader.fetch().unwrap().unwrap();
 //!         assert_eq!(order.value.as_deref(), Some(expected.as_bytes()));
-//!         reader.commit_messages([&order]).unwrap();
+//!         reader.commit([&order]).unwrap();
 //!         reader.close(std::time::Duration::from_secs(5)).unwrap();
 //!     }
 //!     assert_eq!(cluster.committed("billing", "orders", 0), Some(2));

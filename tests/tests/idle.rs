@@ -40,22 +40,22 @@ fn child() {
 async fn idle<R: Runtime>(address: &str) {
     let client = ClientBuilder::<R>::new(address).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();
-    writer.write_messages([Message::new("x")]).await.unwrap();
+    writer.write_all([Message::new("x")]).await.unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
-    reader.fetch_message().await.unwrap().unwrap();
+    reader.fetch().await.unwrap().unwrap();
     println!("{READY}");
-    reader.fetch_message().await.unwrap();
+    reader.fetch().await.unwrap();
     pending::<()>().await;
 }
 
 fn idle_threads(address: &str) {
     let client = kafka_blocking::builder(address).connect().unwrap();
     let writer = client.writer("t").build().unwrap();
-    writer.write_messages([Message::new("x")]).unwrap();
+    writer.write_all([Message::new("x")]).unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
-    reader.fetch_message().unwrap().unwrap();
+    reader.fetch().unwrap().unwrap();
     println!("{READY}");
-    reader.fetch_message().unwrap();
+    reader.fetch().unwrap();
 }
 
 /// A child that ends with the test.

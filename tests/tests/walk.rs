@@ -20,7 +20,7 @@ async fn writes_and_reads_back() {
     }
     let mut reader = client.reader("orders").build().unwrap();
     for _ in 0..10_000 {
-        reader.fetch_message().await.unwrap().unwrap();
+        reader.fetch().await.unwrap().unwrap();
     }
     println!("{:?} {:?}", writer.stats(), client.stats());
     reader.close(std::time::Duration::from_secs(5)).await.unwrap();
@@ -28,9 +28,9 @@ async fn writes_and_reads_back() {
     let mut member =
         client.reader("orders").group("billing").reset(kafka_tokio::reader::Reset::First).build().unwrap();
     for i in 0..10_000 {
-        let message = member.fetch_message().await.unwrap().unwrap();
+        let message = member.fetch().await.unwrap().unwrap();
         if i % 1000 == 0 {
-            member.commit_messages([&message]).await.unwrap();
+            member.commit([&message]).await.unwrap();
         }
     }
     member.close(std::time::Duration::from_secs(5)).await.unwrap();

@@ -23,58 +23,57 @@ impl From<rt::Reader> for Reader {
 }
 
 impl Reader {
-    /// The next message, or what the group did. `None` once the reader is closed. See [`rt::Reader::next`].
+    /// The next message, or what the group did. `None` once the reader is closed. See [`rt::Reader::next_event`].
     ///
     /// # Errors
     /// Something went wrong with a partition, which the error names; the next call goes on with the others.
-    #[expect(clippy::should_implement_trait, reason = "the same name as in the other adapters")]
-    pub fn next(&mut self) -> Result<Option<Event>> {
-        block_on(self.0.next())
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        block_on(self.0.next_event())
     }
 
-    /// As [`next`](Self::next).
+    /// As [`next_event`](Self::next_event).
     ///
     /// # Errors
     /// As there; [`ErrorKind::TimedOut`] where nothing came in time, and nothing is lost then.
-    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Event>> {
-        within(timeout, self.0.next())
+    pub fn next_event_within(&mut self, timeout: Duration) -> Result<Option<Event>> {
+        within(timeout, self.0.next_event())
     }
 
     /// The next message; revocations are given up at once, losses and notices skipped. `None` once the reader is closed. See
-    /// [`rt::Reader::fetch_message`].
+    /// [`rt::Reader::fetch`].
     ///
     /// # Errors
-    /// As [`next`](Self::next).
-    pub fn fetch_message(&mut self) -> Result<Option<Message>> {
-        block_on(self.0.fetch_message())
+    /// As [`next_event`](Self::next_event).
+    pub fn fetch(&mut self) -> Result<Option<Message>> {
+        block_on(self.0.fetch())
     }
 
-    /// As [`fetch_message`](Self::fetch_message).
+    /// As [`fetch`](Self::fetch).
     ///
     /// # Errors
-    /// As [`next_within`](Self::next_within).
-    pub fn fetch_message_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        within(timeout, self.0.fetch_message())
+    /// As [`next_event_within`](Self::next_event_within).
+    pub fn fetch_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        within(timeout, self.0.fetch())
     }
 
     /// The next message; the one before it counts as handled, and is committed within the auto-commit interval. See
-    /// [`rt::Reader::read_message`].
+    /// [`rt::Reader::read`].
     ///
     /// # Errors
-    /// As [`next`](Self::next).
-    pub fn read_message(&mut self) -> Result<Option<Message>> {
-        block_on(self.0.read_message())
+    /// As [`next_event`](Self::next_event).
+    pub fn read(&mut self) -> Result<Option<Message>> {
+        block_on(self.0.read())
     }
 
-    /// As [`read_message`](Self::read_message).
+    /// As [`read`](Self::read).
     ///
     /// # Errors
-    /// As [`next_within`](Self::next_within).
-    pub fn read_message_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        within(timeout, self.0.read_message())
+    /// As [`next_event_within`](Self::next_event_within).
+    pub fn read_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        within(timeout, self.0.read())
     }
 
-    /// The messages that [`fetch_message`](Self::fetch_message) gives, until the reader is closed.
+    /// The messages that [`fetch`](Self::fetch) gives, until the reader is closed.
     pub fn messages(&mut self) -> Messages<'_> {
         Messages(self)
     }
@@ -82,7 +81,7 @@ impl Reader {
     /// The records that were fetched together, borrowed: the fastest way to read. See [`rt::Reader::next_batch`].
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next_event`](Self::next_event).
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         block_on(self.0.next_batch())
     }
@@ -90,9 +89,9 @@ impl Reader {
     /// Commits the positions after these messages, the highest of each partition; waits until it is done.
     ///
     /// # Errors
-    /// As [`rt::Reader::commit_messages`].
-    pub fn commit_messages<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
-        block_on(self.0.commit_messages(messages))
+    /// As [`rt::Reader::commit`].
+    pub fn commit<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+        block_on(self.0.commit(messages))
     }
 
     /// Marks messages as handled, for a commit within the auto-commit interval. See [`rt::Reader::mark`].
@@ -132,7 +131,7 @@ impl Reader {
         self.0.high_watermark(partition)
     }
 
-    /// Commits what `read_message` has handed out, leaves the group and ends; gives up at the deadline.
+    /// Commits what `read` has handed out, leaves the group and ends; gives up at the deadline.
     ///
     /// # Errors
     /// As [`rt::Reader::close`].
@@ -157,6 +156,6 @@ impl Iterator for Messages<'_> {
     type Item = Result<Message>;
 
     fn next(&mut self) -> Option<Result<Message>> {
-        self.0.fetch_message().transpose()
+        self.0.fetch().transpose()
     }
 }

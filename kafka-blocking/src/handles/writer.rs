@@ -52,15 +52,23 @@ impl Writer {
         self.0.try_send(message).map(Delivery)
     }
 
+    /// Writes a message and waits until it is acknowledged or given up.
+    ///
+    /// # Errors
+    /// As [`rt::Writer::write`].
+    pub fn write(&self, message: Message) -> Result<Delivered, SendError> {
+        block_on(self.0.write(message))
+    }
+
     /// Writes messages and waits until each is acknowledged or given up.
     ///
     /// # Errors
     /// [`WriteErrors`] with the outcome of each message, if any failed.
-    pub fn write_messages(
+    pub fn write_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<Vec<Delivered>, WriteErrors> {
-        block_on(self.0.write_messages(messages))
+        block_on(self.0.write_all(messages))
     }
 
     /// Sends everything that was taken so far, and waits until each of it is acknowledged or given up.

@@ -106,7 +106,7 @@ macro_rules! reader_settings {
                 request_timeout: Duration = [30 s], "time", [time], ["request.timeout.ms"] else client.request_timeout also group.request_timeout;
             }
             method auto_commit_interval(interval: Duration) {
-                /// The time between two commits of what `read_message` gave out or was marked. The other ways of reading commit nothing
+                /// The time between two commits of what `read` gave out or was marked. The other ways of reading commit nothing
                 /// by themselves.
                 auto_commit_interval: Duration = [5 s], "time", [time or zero], ["auto.commit.interval.ms"];
             }

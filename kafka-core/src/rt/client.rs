@@ -88,10 +88,10 @@ impl Client {
     }
 
     /// Closes the client and all its writers and readers: delivers what the writers took, commits what was marked or came
-    /// back from [`read_message`](super::Reader::read_message), leaves the groups, and ends everything at the latest when
+    /// back from [`read`](super::Reader::read), leaves the groups, and ends everything at the latest when
     /// `deadline` has passed. Returns what could not be done by then. Other handles find the client closed.
     ///
-    /// The message that `read_message` gave out last is not committed: only [`Reader::close`](super::Reader::close) counts
+    /// The message that `read` gave out last is not committed: only [`Reader::close`](super::Reader::close) counts
     /// it as handled.
     ///
     /// # Cancel safety

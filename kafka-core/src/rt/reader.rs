@@ -22,8 +22,8 @@ use std::time::Instant;
 
 /// Reads messages: of partitions it was told, or of those that its group gives it.
 ///
-/// Rebalances are values in the stream ([`next`](Self::next)); [`fetch_message`](Self::fetch_message) and
-/// [`read_message`](Self::read_message) answer them by themselves. Heartbeats do not depend on any call.
+/// Rebalances are values in the stream ([`next_event`](Self::next_event)); [`fetch`](Self::fetch) and
+/// [`read`](Self::read) answer them by themselves. Heartbeats do not depend on any call.
 ///
 /// A [`Message`] shares the memory of all that was fetched with it. Messages that are kept should be
 /// [detached](Message::detach): otherwise they fill the reader's buffer, and it can only fetch little at a time. It
@@ -124,33 +124,33 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Event>> {
-        poll_fn(|cx| self.poll_next(cx)).await
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
+        poll_fn(|cx| self.poll_event(cx)).await
     }
 
     /// The next message; revocations are given up at once, losses and [notices](Event::Notice) skipped. `None` once the
-    /// reader is closed. An application that has to know why nothing comes calls [`next`](Self::next).
+    /// reader is closed. An application that has to know why nothing comes calls [`next_event`](Self::next_event).
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next_event`](Self::next_event).
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn fetch_message(&mut self) -> Result<Option<Message>> {
-        poll_fn(|cx| self.poll_message(cx)).await
+    pub async fn fetch(&mut self) -> Result<Option<Message>> {
+        poll_fn(|cx| self.poll_fetch(cx)).await
     }
 
     /// The next message; the one before it counts as handled, and is committed within the auto-commit interval, when
-    /// partitions are given up and when the reader is closed. Without a group as [`fetch_message`](Self::fetch_message).
+    /// partitions are given up and when the reader is closed. Without a group as [`fetch`](Self::fetch).
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next_event`](Self::next_event).
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn read_message(&mut self) -> Result<Option<Message>> {
+    pub async fn read(&mut self) -> Result<Option<Message>> {
         self.handled();
-        let message = poll_fn(|cx| self.poll_message(cx)).await?;
+        let message = poll_fn(|cx| self.poll_fetch(cx)).await?;
         if let Some(message) = &message {
             self.hand_over(message);
         }
@@ -161,7 +161,7 @@ impl Reader {
     /// Revocations are given up at once.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next_event`](Self::next_event).
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
@@ -188,8 +188,8 @@ impl Reader {
         }
     }
 
-    /// As [`next`](Self::next), for those who poll.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>>> {
+    /// As [`next_event`](Self::next_event), for those who poll.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>>> {
         loop {
             if self.has_in_hand()
                 && let Some(message) = self.next_in_hand()
@@ -218,9 +218,9 @@ impl Reader {
         }
     }
 
-    /// As [`fetch_message`](Self::fetch_message), for those who poll.
+    /// As [`fetch`](Self::fetch), for those who poll.
     #[inline]
-    pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    pub fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         // What is in hand goes out by the shortest way: a message is large, and each call between moves it once.
         if self.has_in_hand()
             && let Some(walk) = &mut self.walk
@@ -228,12 +228,12 @@ impl Reader {
         {
             return Poll::Ready(message.map(Some));
         }
-        self.poll_message_out_of_hand(cx)
+        self.poll_fetch_out_of_hand(cx)
     }
 
-    fn poll_message_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    fn poll_fetch_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         loop {
-            match self.poll_next(cx) {
+            match self.poll_event(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
@@ -309,7 +309,7 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping it does not take the commit back.
-    pub async fn commit_messages<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+    pub async fn commit<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
         let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
         self.commit_offsets(assignment, offsets).await
     }
@@ -457,7 +457,7 @@ impl Reader {
 
     // ---- the end ----
 
-    /// Commits what `read_message` has handed out and the application came back from, leaves the group and ends; waits for that
+    /// Commits what `read` has handed out and the application came back from, leaves the group and ends; waits for that
     /// until the deadline.
     ///
     /// # Errors

@@ -13,12 +13,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// As [`Reader::fetch_message`], message by message.
+/// As [`Reader::fetch`], message by message.
 impl Stream for Reader {
     type Item = Result<Message>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_message(cx).map(Result::transpose)
+        self.get_mut().poll_fetch(cx).map(Result::transpose)
     }
 }
 

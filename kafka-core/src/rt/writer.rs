@@ -232,6 +232,17 @@ impl Writer {
         }
     }
 
+    /// Writes a message and waits until it is acknowledged or given up.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and why it was given up.
+    ///
+    /// # Cancel safety
+    /// What was taken before the future was dropped is written all the same.
+    pub async fn write(&self, message: Message) -> Result<Delivered, SendError> {
+        self.send(message).await?.await
+    }
+
     /// Writes messages and waits until each is acknowledged or given up.
     ///
     /// # Errors
@@ -239,7 +250,7 @@ impl Writer {
     ///
     /// # Cancel safety
     /// What was taken before the future was dropped is written all the same.
-    pub async fn write_messages(
+    pub async fn write_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<Vec<Delivered>, WriteErrors> {

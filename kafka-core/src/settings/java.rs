@@ -109,10 +109,7 @@ const IGNORED: &[(&str, &str)] = &[
     ("client.dns.lookup", "all addresses of a name are tried"),
     ("compression.lz4.level", "LZ4 has no levels here, it is always the fast variant"),
     ("config.providers", "values are taken as they are; ask the provider before"),
-    (
-        "enable.auto.commit",
-        "`read_message` and `mark` commit by themselves, the other ways of reading never do",
-    ),
+    ("enable.auto.commit", "`read` and `mark` commit by themselves, the other ways of reading never do"),
     ("enable.metrics.push", METRICS),
     ("exclude.internal.topics", "topics are named, there are no patterns"),
     ("group.protocol", CLASSIC),

@@ -47,7 +47,7 @@ fn client(runtime: &SimRuntime) -> Client {
 async fn written(client: &Client) -> Writer {
     let writer = client.writer(TOPIC).balancer(Manual).build().unwrap();
     let messages = (0..6).map(|partition| Message::new("x").partition(partition));
-    writer.write_messages(messages).await.unwrap();
+    writer.write_all(messages).await.unwrap();
     writer
 }
 
@@ -115,7 +115,7 @@ fn a_member_beats_and_polls_and_refreshes_only() {
         let reader = client.reader(TOPIC).group("g").reset(Reset::First);
         let mut reader = reader.heartbeat_interval(HEARTBEATS).max_wait(LONG_POLL).build().unwrap();
         loop {
-            reader.fetch_message().await.unwrap().unwrap();
+            reader.fetch().await.unwrap().unwrap();
         }
     });
     let apis: Vec<ApiKey> = minute.requests.keys().copied().collect();

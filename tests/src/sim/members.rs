@@ -80,7 +80,7 @@ impl Member {
     async fn commit_automatically(&self, reader: &mut Reader, chance: &mut Chance) -> bool {
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
-            match self.stage.within("the next message", patience, reader.read_message()).await {
+            match self.stage.within("the next message", patience, reader.read()).await {
                 Some(Ok(Some(message))) => {
                     self.claim(message.partition);
                     pause(&self.stage, chance).await;
@@ -102,7 +102,7 @@ impl Member {
         let mut batch: Vec<Message> = Vec::new();
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
-            match self.stage.within("the next message", patience, reader.fetch_message()).await {
+            match self.stage.within("the next message", patience, reader.fetch()).await {
                 Some(Ok(Some(message))) => {
                     self.claim(message.partition);
                     pause(&self.stage, chance).await;
@@ -127,7 +127,7 @@ impl Member {
         let mut held = Held::default();
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
-            match self.stage.within("the next event", patience, reader.next()).await {
+            match self.stage.within("the next event", patience, reader.next_event()).await {
                 Some(Ok(Some(event))) => self.event(reader, event, (&mut held, &mut batch), chance).await,
                 Some(Ok(None)) => return self.ended(),
                 Some(Err(error)) => reader_error(&self.stage, &error),
@@ -214,7 +214,7 @@ impl Member {
 
     async fn commit(&self, reader: &Reader, batch: &mut Batch, chance: &mut Chance) {
         let Batch { messages, is_stale } = std::mem::take(batch);
-        let commit = reader.commit_messages(&messages);
+        let commit = reader.commit(&messages);
         let result = if chance.per_mille(200) {
             let patience = chance.millis(0, 100);
             self.stage.within("a commit", patience, commit).await

@@ -107,7 +107,7 @@ impl Place {
         patience: Duration,
         chance: &mut Chance,
     ) {
-        match stage.within("the next message", patience, reader.next()).await {
+        match stage.within("the next message", patience, reader.next_event()).await {
             Some(Ok(Some(Event::Message(message)))) => {
                 self.check(stage, &message);
                 self.keep(stage, message, chance);

@@ -190,7 +190,7 @@ async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
     let mut batch: Vec<Message> = Vec::new();
     while !is_done(stage) && (stage.is_healed() || !chance.per_mille(10)) {
         let patience = chance.millis(1, 2000);
-        match stage.within("the next message", patience, reader.fetch_message()).await {
+        match stage.within("the next message", patience, reader.fetch()).await {
             Some(Ok(Some(message))) => {
                 pause(stage, chance).await;
                 let world = stage.runtime.world();
@@ -203,7 +203,7 @@ async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
         }
         if chance.per_mille(150) {
             let batch = std::mem::take(&mut batch);
-            let commit = stage.by("a commit", COMMITS, reader.commit_messages(&batch)).await;
+            let commit = stage.by("a commit", COMMITS, reader.commit(&batch)).await;
             commit.into_iter().filter_map(Result::err).for_each(|error| stage.history().error(&error));
         }
     }

@@ -142,8 +142,8 @@ impl SimulationBuilder {
 ///
 /// /// The application under test; it knows nothing of the simulation.
 /// async fn next_order(reader: &mut Reader) -> String {
-///     let order = reader.fetch_message().await.unwrap().unwrap();
-///     reader.commit_messages([&order]).await.unwrap();
+///     let order = reader.fetch().await.unwrap().unwrap();
+///     reader.commit([&order]).await.unwrap();
 ///     String::from_utf8(order.value.unwrap().to_vec()).unwrap()
 /// }
 ///
@@ -156,7 +156,7 @@ impl SimulationBuilder {
 /// let waited = Simulation::builder().nodes(3).topic("orders", 6).seed(7).run(|sim| async move {
 ///     let client = sim.client().connect().await.unwrap();
 ///     let writer = client.writer("orders").build().unwrap();
-///     writer.write_messages(["one", "two"].map(|order| Message::new(order).key("customer"))).await.unwrap();
+///     writer.write_all(["one", "two"].map(|order| Message::new(order).key("customer"))).await.unwrap();
 ///
 ///     // The first member handles an order; then its machine loses its network, and nobody hears of it.
 ///     let machine = sim.machine();

@@ -63,7 +63,7 @@ pub(crate) async fn dead_ipv6_beside_live_ipv4<R: Runtime>() {
     let runtime = Wrapped::<R> { resolve: Some(dead_and_live), ..Wrapped::new() };
     let client = client::<Wrapped<R>>(&cluster.bootstrap()).runtime(runtime).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
 }
 
 /// Each name has a dead IPv6 address before its IPv4 one, as `localhost` has on many machines.
@@ -165,7 +165,7 @@ pub(crate) async fn advertised_address_unreachable<R: Runtime>() {
     explains_it(&failed.error);
 
     let mut reader = client.reader("t").build().unwrap();
-    match soon::<R, _>(reader.next()).await {
+    match soon::<R, _>(reader.next_event()).await {
         Ok(Some(Event::Notice(error))) | Err(error) => explains_it(&error),
         other => panic!("{other:?}"),
     }

@@ -143,7 +143,7 @@ async fn unreadable<R: Runtime>(bad: Bytes) -> Error {
     let mut reader = client.reader("t").build().unwrap();
     let (mut error, mut came) = (None, false);
     while error.is_none() || !came {
-        match soon::<R, _>(reader.fetch_message()).await {
+        match soon::<R, _>(reader.fetch()).await {
             Ok(Some(message)) => {
                 assert_eq!((message.partition, message.value.as_deref()), (Some(1), Some(&b"goes on"[..])));
                 came = true;

@@ -38,7 +38,7 @@ async fn write<R: Runtime>(writer: &Writer, message: Message) -> SendError {
 /// The first error that a reader tells, as an error or as a notice.
 async fn told<R: Runtime>(reader: &mut Reader) -> Error {
     loop {
-        match soon::<R, _>(reader.next()).await {
+        match soon::<R, _>(reader.next_event()).await {
             Err(error) | Ok(Some(Event::Notice(error))) => return error,
             Ok(Some(_)) => {}
             Ok(None) => panic!("the reader ended"),
@@ -70,8 +70,8 @@ async fn reads_what_is_written<R: Runtime>(client: &Client, topic: &str, reader:
         pause::<R>(Duration::from_millis(20)).await;
     }
     let writer = client.writer(topic.to_owned()).build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("at last")])).await.unwrap();
-    let message = soon::<R, _>(reader.fetch_message()).await.unwrap().unwrap();
+    soon::<R, _>(writer.write_all([Message::new("at last")])).await.unwrap();
+    let message = soon::<R, _>(reader.fetch()).await.unwrap().unwrap();
     assert_eq!(message.value.as_deref(), Some(&b"at last"[..]));
 }
 
@@ -101,10 +101,10 @@ pub(crate) async fn topic_not_authorised<R: Runtime>() {
     reads_what_is_written::<R>(&client, "t", &mut reader).await;
     // To write to it.
     let writer = client.writer("t").build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("before")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("before")])).await.unwrap();
     cluster.fail_next(ApiKey::Produce, code);
     answered(&write::<R>(&writer, Message::new("x")).await.error, code, Fault::Broker, &named);
-    soon::<R, _>(writer.write_messages([Message::new("after")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("after")])).await.unwrap();
     goes_on::<R>(&client, "t").await;
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn topic_not_readable<R: Runtime>() {
     answered(&error, ErrorCode::TopicAuthorizationFailed, Fault::Broker, &["topic t", "partition"]);
     // The right may be granted: it goes on by itself.
     loop {
-        match soon::<R, _>(reader.fetch_message()).await {
+        match soon::<R, _>(reader.fetch()).await {
             Ok(message) => break assert_eq!(message.unwrap().value.as_deref(), Some(&b"at last"[..])),
             Err(error) => assert_eq!(error.code(), Some(ErrorCode::TopicAuthorizationFailed)),
         }
@@ -181,8 +181,8 @@ pub(crate) async fn partition_out_of_range<R: Runtime>() {
     explains(&error, Fault::Caller, &["topic t", "partition 1"]);
     let mut good = Message::new("good");
     good.partition = Some(0);
-    soon::<R, _>(writer.write_messages([good])).await.unwrap();
-    let message = soon::<R, _>(reader.fetch_message()).await.unwrap().unwrap();
+    soon::<R, _>(writer.write_all([good])).await.unwrap();
+    let message = soon::<R, _>(reader.fetch()).await.unwrap().unwrap();
     assert_eq!(message.partition, Some(0));
 }
 
@@ -193,7 +193,7 @@ pub(crate) async fn message_too_large_for_the_writer<R: Runtime>() {
     let ErrorKind::MessageTooLarge { size, limit } = failed.error.kind() else { panic!("{failed:?}") };
     assert!(*size > 20_000 && *limit == 10_000);
     explains(&failed.error, Fault::Caller, &["topic t", "10000"]);
-    soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
 }
 
 pub(crate) async fn message_too_large_for_the_broker<R: Runtime>() {
@@ -203,7 +203,7 @@ pub(crate) async fn message_too_large_for_the_broker<R: Runtime>() {
     let failed = write::<R>(&writer, Message::new(vec![0; 20_000])).await;
     let named = ["topic small", "partition 0"];
     answered(&failed.error, ErrorCode::MessageTooLarge, Fault::Caller, &named);
-    soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
     assert_eq!(cluster.log("small", 0).len(), 1);
 }
 
@@ -218,7 +218,7 @@ pub(crate) async fn timestamp_refused<R: Runtime>() {
         let failed = write::<R>(&writer, message).await;
         answered(&failed.error, ErrorCode::InvalidTimestamp, Fault::Caller, &["topic now", "partition 0"]);
     }
-    soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
     assert_eq!(cluster.log("now", 0).len(), 1);
 }
 
@@ -239,7 +239,7 @@ async fn bad_balancer<R: Runtime>(balancer: Bad, named: &str) {
     assert!(matches!(failed.error.kind(), ErrorKind::Balancer(_)), "{failed:?}");
     explains(&failed.error, Fault::Caller, &[named, "topic t"]);
     assert!(writer.try_send(Message::new("x").key("k")).is_err());
-    soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
     assert_eq!(cluster.log("t", 0).len(), 1);
 }
 
@@ -440,7 +440,7 @@ pub(crate) async fn extreme_times<R: Runtime>() {
     let (_cluster, client) = started::<R>(Cluster::builder()).await;
     for time in [Duration::MAX, Duration::ZERO, Duration::from_nanos(1)] {
         let writer = client.writer("t").build().unwrap();
-        soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+        soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
         assert!(soon::<R, _>(writer.close(time)).await.is_clean());
         let mut reader = member(&client, "g", |_| {});
         assigned::<R>(&mut reader).await;
@@ -460,7 +460,7 @@ fn member(client: &Client, group: &str, change: impl FnOnce(&mut GroupConfig)) -
 
 /// Waits until the group gave the member its partitions.
 async fn assigned<R: Runtime>(reader: &mut Reader) {
-    while !matches!(soon::<R, _>(reader.next()).await.unwrap(), Some(Event::Assigned(_))) {}
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned(_))) {}
 }
 
 pub(crate) async fn session_timeout_refused<R: Runtime>() {
@@ -501,14 +501,14 @@ pub(crate) async fn group_full<R: Runtime>() {
 async fn still_reads<R: Runtime>(client: &Client, reader: &mut Reader) {
     pause::<R>(Duration::from_millis(300)).await;
     let writer = client.writer("t").build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
     let message = loop {
-        match soon::<R, _>(reader.next()).await {
+        match soon::<R, _>(reader.next_event()).await {
             Ok(Some(Event::Message(message))) => break message,
             // Nothing was committed before, and the reader begins at the first offset as it was told.
             Ok(Some(Event::Notice(notice))) if *notice.kind() == ErrorKind::NoOffset => {}
             other => panic!("{other:?}"),
         }
     };
-    soon::<R, _>(reader.commit_messages([&message])).await.unwrap();
+    soon::<R, _>(reader.commit([&message])).await.unwrap();
 }

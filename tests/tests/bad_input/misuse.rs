@@ -18,7 +18,7 @@ pub(crate) async fn use_after_close<R: Runtime>() {
     let writer = client.writer("t").build().unwrap();
     let closed_writer = client.writer("t").build().unwrap();
     let mut reader = client.reader("t").build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
 
     let closed = |error: &Error| {
         assert_eq!(*error.kind(), ErrorKind::Closed);
@@ -27,15 +27,15 @@ pub(crate) async fn use_after_close<R: Runtime>() {
     assert!(soon::<R, _>(closed_writer.close(Duration::from_secs(5))).await.is_clean());
     closed(&soon::<R, _>(closed_writer.send(Message::new("y"))).await.unwrap_err().error);
     // Its client and the other writer go on.
-    soon::<R, _>(writer.write_messages([Message::new("z")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("z")])).await.unwrap();
 
     soon::<R, _>(client.close(Duration::from_secs(5))).await;
     closed(&soon::<R, _>(writer.send(Message::new("y"))).await.unwrap_err().error);
     closed(&soon::<R, _>(client.topic("t")).await.unwrap_err());
     closed(&soon::<R, _>(client.describe_cluster()).await.unwrap_err());
-    while soon::<R, _>(reader.next()).await.unwrap().is_some() {}
+    while soon::<R, _>(reader.next_event()).await.unwrap().is_some() {}
     soon::<R, _>(reader.close(Duration::from_secs(5))).await.unwrap();
-    assert!(soon::<R, _>(reader.next()).await.unwrap().is_none());
+    assert!(soon::<R, _>(reader.next_event()).await.unwrap().is_none());
     assert_eq!(cluster.log("t", 0).len(), 2);
 }
 
@@ -44,7 +44,7 @@ fn member(client: &Client, group: &str) -> Reader {
 }
 
 async fn message<R: Runtime>(reader: &mut Reader) -> Message {
-    soon::<R, _>(reader.fetch_message()).await.unwrap().unwrap()
+    soon::<R, _>(reader.fetch()).await.unwrap().unwrap()
 }
 
 /// A topic with a message, and a client.
@@ -52,7 +52,7 @@ async fn one_message<R: Runtime>() -> (Cluster, Client) {
     let cluster = Cluster::builder().topic("t", 1).start().unwrap();
     let client = client::<R>(&cluster.bootstrap()).connect().await.unwrap();
     let writer = client.writer("t").build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("x")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
     (cluster, client)
 }
 
@@ -67,10 +67,10 @@ pub(crate) async fn commit_of_another_reader<R: Runtime>() {
     let (cluster, client) = one_message::<R>().await;
     let (mut one, mut two) = (member(&client, "one"), member(&client, "two"));
     let (of_one, of_two) = (message::<R>(&mut one).await, message::<R>(&mut two).await);
-    stale(&cluster, soon::<R, _>(one.commit_messages([&of_two])).await);
-    stale(&cluster, soon::<R, _>(one.commit_messages([&of_one, &of_two])).await);
-    stale(&cluster, soon::<R, _>(one.commit_messages([&Message::new("never read")])).await);
-    soon::<R, _>(one.commit_messages([&of_one])).await.unwrap();
+    stale(&cluster, soon::<R, _>(one.commit([&of_two])).await);
+    stale(&cluster, soon::<R, _>(one.commit([&of_one, &of_two])).await);
+    stale(&cluster, soon::<R, _>(one.commit([&Message::new("never read")])).await);
+    soon::<R, _>(one.commit([&of_one])).await.unwrap();
     assert_eq!((cluster.committed("one", "t", 0), cluster.committed("two", "t", 0)), (Some(1), None));
 }
 
@@ -80,9 +80,9 @@ pub(crate) async fn commit_of_an_ended_assignment<R: Runtime>() {
     let old = message::<R>(&mut reader).await;
     // Another member joins: what was assigned has to be given up.
     let _other = member(&client, "g");
-    while !matches!(soon::<R, _>(reader.next()).await.unwrap(), Some(Event::Revoking(_))) {}
-    while !matches!(soon::<R, _>(reader.next()).await.unwrap(), Some(Event::Assigned(_))) {}
-    stale(&cluster, soon::<R, _>(reader.commit_messages([&old])).await);
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Revoking(_))) {}
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned(_))) {}
+    stale(&cluster, soon::<R, _>(reader.commit([&old])).await);
     assert_eq!(cluster.committed("g", "t", 0), None);
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn commit_without_a_group<R: Runtime>() {
     let (_cluster, client) = one_message::<R>().await;
     let mut reader = client.reader("t").build().unwrap();
     let message = message::<R>(&mut reader).await;
-    let error = soon::<R, _>(reader.commit_messages([&message])).await.unwrap_err();
+    let error = soon::<R, _>(reader.commit([&message])).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error:?}");
     explains(&error, Fault::Caller, &["group"]);
 }

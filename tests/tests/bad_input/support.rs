@@ -133,10 +133,10 @@ pub(crate) async fn soon<R: Runtime, T>(future: impl Future<Output = T>) -> T {
 /// Writes a message and reads one back: the rest goes on.
 pub(crate) async fn goes_on<R: Runtime>(client: &Client, topic: &str) {
     let writer = client.writer(topic.to_owned()).build().unwrap();
-    soon::<R, _>(writer.write_messages([Message::new("goes on")])).await.unwrap();
+    soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
     let mut reader = client.reader(topic.to_owned()).build().unwrap();
     loop {
-        let message = soon::<R, _>(reader.fetch_message()).await.unwrap().unwrap();
+        let message = soon::<R, _>(reader.fetch()).await.unwrap().unwrap();
         if message.value.as_deref() == Some(b"goes on") {
             return;
         }

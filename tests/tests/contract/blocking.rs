@@ -18,7 +18,7 @@ async fn client(target: &Target, name: &str) -> (Client, String) {
 pub(crate) async fn write_read_commit_and_close(target: &Target) {
     let (client, topic) = client(target, "blocking").await;
     let writer = client.writer(topic.clone()).build().unwrap();
-    writer.write_messages(numbered(10, 0..50)).expect("written");
+    writer.write_all(numbered(10, 0..50)).expect("written");
     let sent: Vec<_> = writer.send_all(numbered(10, 50..99)).into_iter().map(|d| d.unwrap()).collect();
     let last = writer.try_send(numbered(10, 99..100).next().unwrap()).expect("room");
     writer.flush();
@@ -35,9 +35,9 @@ pub(crate) async fn write_read_commit_and_close(target: &Target) {
         let mut reader =
             client.reader(topic.clone()).group(group.clone()).reset(Reset::First).build().unwrap();
         let messages: Vec<Message> = reader.messages().take(count).map(|m| m.expect("no error")).collect();
-        reader.commit_messages(&messages).expect("committed");
+        reader.commit(&messages).expect("committed");
         reader.close(LONG).expect("left the group");
-        assert!(reader.fetch_message().unwrap().is_none());
+        assert!(reader.fetch().unwrap().is_none());
         numbers.extend(messages.iter().map(number));
     }
     numbers.sort_unstable();
@@ -49,15 +49,15 @@ pub(crate) async fn write_read_commit_and_close(target: &Target) {
 pub(crate) async fn waits_end_in_time(target: &Target) {
     let (client, topic) = client(target, "within").await;
     let mut reader = client.reader(topic.clone()).build().unwrap();
-    let late = error_of(reader.fetch_message_within(Duration::from_millis(50)));
+    let late = error_of(reader.fetch_within(Duration::from_millis(50)));
     assert!(matches!(late.kind(), ErrorKind::TimedOut { .. }), "{late}");
     for short in [Duration::ZERO, Duration::from_nanos(1)] {
-        let late = error_of(reader.next_within(short));
+        let late = error_of(reader.next_event_within(short));
         assert!(matches!(late.kind(), ErrorKind::TimedOut { .. }), "{late}");
     }
     let writer = client.writer(topic).build().unwrap();
-    let reading = std::thread::spawn(move || reader.fetch_message_within(Duration::MAX));
-    writer.write_messages(numbered(1, 0..1)).expect("written");
+    let reading = std::thread::spawn(move || reader.fetch_within(Duration::MAX));
+    writer.write_all(numbered(1, 0..1)).expect("written");
     let message = reading.join().expect("no panic").expect("no error").expect("a message");
     assert_eq!(number(&message), 0);
 }

@@ -67,7 +67,7 @@ pub(crate) async fn promise_21_dropped_writes<A: Adapter>(target: &Target) {
     for polls in 1..20 {
         // Some of the first are taken, none after one that was not.
         let messages = (0..20).map(|i| Message::new(format!("{polls}:{i}:{}", "x".repeat(200))));
-        ends.push(polled(polls, writer.write_messages(messages)).await.is_some());
+        ends.push(polled(polls, writer.write_all(messages)).await.is_some());
     }
     writer.flush().await;
     let mut next = [0; 20];
@@ -95,9 +95,9 @@ pub(crate) async fn promise_21_dropped_reads<A: Adapter>(target: &Target) {
         // One more than there is, so that some wait in vain.
         for polls in 1..4 {
             let message = match round % 3 {
-                0 => polled(polls, reader.fetch_message()).await.map(|m| m.unwrap().unwrap()),
-                1 => polled(polls, reader.read_message()).await.map(|m| m.unwrap().unwrap()),
-                _ => match polled(polls, reader.next()).await {
+                0 => polled(polls, reader.fetch()).await.map(|m| m.unwrap().unwrap()),
+                1 => polled(polls, reader.read()).await.map(|m| m.unwrap().unwrap()),
+                _ => match polled(polls, reader.next_event()).await {
                     Some(Ok(Some(Event::Message(message)))) => Some(message),
                     Some(other) => panic!("{other:?}"),
                     None => None,
@@ -127,12 +127,11 @@ pub(crate) async fn promise_21_dropped_commits<A: Adapter>(target: &Target) {
     for polls in 0..40 {
         let message = message(&mut reader).await;
         // A commit that was dropped does not hold back the next, nor overtake it.
-        completed |=
-            polled(polls % 5, reader.commit_messages([&message])).await.transpose().unwrap().is_some();
+        completed |= polled(polls % 5, reader.commit([&message])).await.transpose().unwrap().is_some();
     }
     assert!(completed);
     let last = message(&mut reader).await;
-    reader.commit_messages([&last]).await.unwrap();
+    reader.commit([&last]).await.unwrap();
     // Dropping `close` leaves the group all the same.
     let _ = polled(1, reader.close(LONG)).await;
     drop(reader);

@@ -32,10 +32,10 @@ pub(crate) async fn an_idle_client_keeps_quiet<A: Adapter>(target: &Target) {
     let reader = reader.heartbeat_interval(Duration::from_millis(500)).max_wait(Duration::from_millis(500));
     let mut reader = reader.build().unwrap();
     read(&mut reader, 10).await;
-    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(1000), reader.fetch_message()).await;
+    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(1000), reader.fetch()).await;
     assert!(idle.is_none());
     let before = cluster.counters();
-    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(2000), reader.fetch_message()).await;
+    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(2000), reader.fetch()).await;
     assert!(idle.is_none());
     let after = cluster.counters();
     let more = |api| after.requests(api) - before.requests(api);
@@ -89,7 +89,7 @@ pub(crate) async fn old_releases<A: Adapter>(_: &Target) {
         for count in [60, 40] {
             let mut reader = client.reader("old").group("group").reset(Reset::First).build().unwrap();
             let messages = read(&mut reader, count).await;
-            reader.commit_messages(&messages).await.unwrap();
+            reader.commit(&messages).await.unwrap();
             reader.close(LONG).await.unwrap();
             at += count;
             let committed: i64 = (0..3).filter_map(|p| cluster.committed("group", "old", p)).sum();

@@ -75,7 +75,7 @@ fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<
     spawn::<A, _>(async move {
         let mut messages = Vec::new();
         while messages.len() < until.load(Ordering::Acquire) {
-            match or_late::<A, _>(Duration::from_millis(50), reader.next()).await {
+            match or_late::<A, _>(Duration::from_millis(50), reader.next_event()).await {
                 None => {}
                 Some(Ok(Some(Event::Message(message)))) => messages.push(message),
                 Some(Ok(Some(Event::Assigned(_) | Event::Notice(_)))) => {}
@@ -316,14 +316,14 @@ pub(crate) async fn a_member_survives_its_coordinator<A: Adapter>(target: &Targe
         write(&writer, numbered(KEYS, count..count + 30)).await;
         let mut seen = Vec::new();
         while seen.len() < 30 {
-            match reader.next().await.unwrap().unwrap() {
+            match reader.next_event().await.unwrap().unwrap() {
                 Event::Message(message) => seen.push(message),
                 Event::Lost(error) => panic!("lost: {error}"),
                 _ => {}
             }
         }
         assert_eq!(seen.iter().map(number).min(), Some(count));
-        reader.commit_messages(&seen).await.expect("the new coordinator takes the commit");
+        reader.commit(&seen).await.expect("the new coordinator takes the commit");
         count += 30;
         cluster.restart(node).unwrap();
     }

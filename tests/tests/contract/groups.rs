@@ -79,7 +79,9 @@ async fn work<A: Adapter>(
 ) {
     let mut handled: Vec<Message> = Vec::new();
     while !stop.load(Ordering::Acquire) {
-        let Some(event) = or_late::<A, _>(Duration::from_millis(20), reader.next()).await else { continue };
+        let Some(event) = or_late::<A, _>(Duration::from_millis(20), reader.next_event()).await else {
+            continue;
+        };
         match event.expect("no error").expect("open") {
             Event::Message(message) => {
                 shared.handle(name, &message);
@@ -87,7 +89,7 @@ async fn work<A: Adapter>(
             }
             Event::Assigned(partitions) => shared.acquire(name, partitions),
             Event::Revoking(_) => {
-                reader.commit_messages(&handled).await.expect("commit while revoking");
+                reader.commit(&handled).await.expect("commit while revoking");
                 handled.clear();
                 shared.release(name);
             }
@@ -96,7 +98,7 @@ async fn work<A: Adapter>(
             other => panic!("{other:?}"),
         }
     }
-    reader.commit_messages(&handled).await.expect("commit before the end");
+    reader.commit(&handled).await.expect("commit before the end");
     shared.release(name);
     reader.close(LONG).await.expect("close");
 }
@@ -161,12 +163,12 @@ pub(crate) async fn commits_and_resumes<A: Adapter>(target: &Target) {
     let mut first = member(&client, &topic, &group).build().unwrap();
     let messages = read(&mut first, 60).await;
     // The highest of a partition counts, whatever the order.
-    first.commit_messages([&messages[39], &messages[12]]).await.unwrap();
+    first.commit([&messages[39], &messages[12]]).await.unwrap();
     first.close(LONG).await.unwrap();
     let mut second = member(&client, &topic, &group).build().unwrap();
     let messages = read(&mut second, 60).await;
     assert_eq!(messages.iter().map(number).collect::<Vec<_>>(), (40..100).collect::<Vec<_>>());
-    second.commit_messages(&messages).await.unwrap();
+    second.commit(&messages).await.unwrap();
     second.close(LONG).await.unwrap();
     write(&writer, numbered(1, 100..101)).await;
     let mut third = member(&client, &topic, &group).build().unwrap();
@@ -174,14 +176,14 @@ pub(crate) async fn commits_and_resumes<A: Adapter>(target: &Target) {
     third.close(LONG).await.unwrap();
 }
 
-pub(crate) async fn read_message_commits_what_was_handled<A: Adapter>(target: &Target) {
+pub(crate) async fn read_commits_what_was_handled<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let (topic, group) = (target.topic(&client, "auto", 1).await, unique("group"));
     write(&client.writer(topic.clone()).build().unwrap(), numbered(1, 0..50)).await;
     for from in [0, 20, 40] {
         let mut reader = member(&client, &topic, &group).build().unwrap();
         for n in from..(from + 20).min(50) {
-            assert_eq!(number(&reader.read_message().await.unwrap().unwrap()), n);
+            assert_eq!(number(&reader.read().await.unwrap().unwrap()), n);
         }
         reader.close(LONG).await.unwrap();
     }
@@ -190,9 +192,9 @@ pub(crate) async fn read_message_commits_what_was_handled<A: Adapter>(target: &T
     let mut first = member(&client, &topic, &group).auto_commit_interval(interval).build().unwrap();
     let writer = client.writer(topic.clone()).build().unwrap();
     write(&writer, numbered(1, 50..51)).await;
-    assert_eq!(number(&first.read_message().await.unwrap().unwrap()), 50);
+    assert_eq!(number(&first.read().await.unwrap().unwrap()), 50);
     let interval = Duration::from_millis(500);
-    let _ = or_late::<A, _>(interval, first.read_message()).await;
+    let _ = or_late::<A, _>(interval, first.read()).await;
     drop(first);
     let mut second = member(&client, &topic, &group).build().unwrap();
     write(&writer, numbered(1, 51..52)).await;
@@ -216,7 +218,7 @@ pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
     assert_eq!(number(&messages[0]), 10);
     assert!(matches!(error_of(first.mark(&messages)).kind(), ErrorKind::StaleCommit));
     second.mark(&messages).unwrap();
-    let _ = or_late::<A, _>(Duration::from_millis(500), second.fetch_message()).await;
+    let _ = or_late::<A, _>(Duration::from_millis(500), second.fetch()).await;
     drop(second);
     let writer = client.writer(topic.clone()).build().unwrap();
     write(&writer, numbered(1, 30..31)).await;
@@ -269,31 +271,31 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     let old = message(&mut first).await;
     // Of another reader.
     let mut alone = client.reader(topic.clone()).build().unwrap();
-    stale(error_of(first.commit_messages([&message(&mut alone).await]).await));
-    stale(error_of(alone.commit_messages([&old]).await));
-    stale(error_of(first.commit_messages([&Message::new("made here")]).await));
+    stale(error_of(first.commit([&message(&mut alone).await]).await));
+    stale(error_of(alone.commit([&old]).await));
+    stale(error_of(first.commit([&Message::new("made here")]).await));
     // Of an assignment that has ended.
     let second = member(&client, &topic, &group).build().unwrap();
     let shared = Arc::new(Shared::default());
     let second = Running::start::<A>(second, "second", &shared);
     loop {
-        match first.next().await.unwrap().unwrap() {
+        match first.next_event().await.unwrap().unwrap() {
             Event::Message(_) => {}
             Event::Revoking(_) => break,
             other => panic!("{other:?}"),
         }
     }
     // In time: it still counts.
-    first.commit_messages([&old]).await.unwrap();
+    first.commit([&old]).await.unwrap();
     loop {
-        match first.next().await.unwrap().unwrap() {
+        match first.next_event().await.unwrap().unwrap() {
             Event::Message(message) => panic!("{message:?} after the revocation was answered"),
             Event::Assigned(_) => break,
             Event::Notice(_) => {}
             other => panic!("{other:?}"),
         }
     }
-    stale(error_of(first.commit_messages([&old]).await));
+    stale(error_of(first.commit([&old]).await));
     first.close(LONG).await.unwrap();
     second.stop().await;
 }
@@ -308,7 +310,7 @@ pub(crate) async fn a_slow_handler_keeps_its_partitions<A: Adapter>(target: &Tar
     let first = message(&mut reader).await;
     // Several session timeouts, without any call.
     A::sleep(Duration::from_millis(3000)).await;
-    reader.commit_messages([&first]).await.expect("still its member");
+    reader.commit([&first]).await.expect("still its member");
     assert_eq!(cluster.committed(&group, &topic, 0), Some(1));
     for n in 1..10 {
         assert_eq!(number(&message(&mut reader).await), n);
@@ -332,7 +334,7 @@ pub(crate) async fn where_nothing_is_committed_a_group_begins_at_its_start<A: Ad
     reader.close(LONG).await.unwrap();
 
     let mut reader = member().start(Start::Committed).build().unwrap();
-    let error = error_of(reader.fetch_message().await);
+    let error = error_of(reader.fetch().await);
     assert!(matches!(error.kind(), ErrorKind::NoOffset), "{error}");
     assert_eq!(error.context().topic.as_deref(), Some(&*topic));
     reader.seek(&TopicPartition::new(topic, 0), Start::First).unwrap();

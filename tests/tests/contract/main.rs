@@ -140,7 +140,7 @@ macro_rules! suite {
                 groups:
                     Any members_come_and_go,
                     Any commits_and_resumes,
-                    Any read_message_commits_what_was_handled,
+                    Any read_commits_what_was_handled,
                     Any what_is_marked_is_committed,
                     Embedded an_assignor_may_use_the_client,
                     Any a_stale_commit_is_an_error,

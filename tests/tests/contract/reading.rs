@@ -42,14 +42,14 @@ pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
     let partition = TopicPartition::new(topic.clone(), 0);
     // The position is resolved by the reader itself: once it knows the high watermark it stands at the end.
     while last.high_watermark(&partition).is_none() {
-        assert!(polled(1, last.fetch_message()).await.is_none());
+        assert!(polled(1, last.fetch()).await.is_none());
         A::sleep(Duration::from_millis(10)).await;
     }
     write(&writer, numbered(1, 100..101)).await;
     assert_eq!(number(&message(&mut last).await), 100);
     let mut beyond =
         client.reader(topic).start(Start::At { offset: 5000, leader_epoch: -1 }).build().unwrap();
-    let error = beyond.fetch_message().await.expect_err("out of range");
+    let error = beyond.fetch().await.expect_err("out of range");
     assert!(matches!(error.kind(), ErrorKind::OffsetOutOfRange { offset: 5000 }), "{error}");
 }
 
@@ -145,6 +145,6 @@ pub(crate) async fn one_partition_of_several<A: Adapter>(target: &Target) {
     let messages = read(&mut reader, 100).await;
     assert!(messages.iter().all(|m| [Some(1), Some(3)].contains(&m.partition)));
     let mut none = client.reader(topic).partition(9).build().unwrap();
-    let error = none.fetch_message().await.expect_err("there is no partition 9");
+    let error = none.fetch().await.expect_err("there is no partition 9");
     assert_eq!(error.context().partition, Some(9), "{error}");
 }

@@ -143,7 +143,7 @@ pub(crate) async fn timestamps<A: Adapter>(target: &Target) {
     }
     // Old brokers take any time, new ones refuse what is far ahead (KIP-1030).
     let ahead = Message::new("far ahead").timestamp(i64::MAX);
-    match writer.write_messages([ahead]).await {
+    match writer.write_all([ahead]).await {
         Ok(_) => assert_eq!(read_all(&client, &topic).await.last().unwrap().timestamp, Some(i64::MAX)),
         Err(errors) => {
             let error = errors.results[0].clone().unwrap_err();

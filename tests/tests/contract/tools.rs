@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Writes messages, all of which must be acknowledged.
 pub(crate) async fn write(writer: &Writer, messages: impl IntoIterator<Item = Message>) -> Vec<Delivered> {
-    match writer.write_messages(messages).await {
+    match writer.write_all(messages).await {
         Ok(delivered) => delivered,
         Err(errors) => panic!("{errors}"),
     }
@@ -30,7 +30,7 @@ pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<Message> {
 
 /// The next message.
 pub(crate) async fn message(reader: &mut Reader) -> Message {
-    reader.fetch_message().await.expect("no error").expect("the reader is open")
+    reader.fetch().await.expect("no error").expect("the reader is open")
 }
 
 /// Everything a topic holds, in the order of each partition; what comes later is not waited for.

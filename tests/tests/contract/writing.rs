@@ -69,7 +69,7 @@ pub(crate) async fn a_message_larger_than_the_broker_allows<A: Adapter>(target: 
     let topic = target.topic_with(&client, "too-large", 1, &[("max.message.bytes", "10000")]).await;
     let writer = client.writer(topic.clone()).build().unwrap();
     write(&writer, [Message::new("before")]).await;
-    let errors = writer.write_messages([Message::new(vec![0; 20_000])]).await.expect_err("too large");
+    let errors = writer.write_all([Message::new(vec![0; 20_000])]).await.expect_err("too large");
     let error = errors.results[0].clone().unwrap_err();
     assert_eq!(error.error.code(), Some(ErrorCode::MessageTooLarge), "{error}");
     assert_eq!(error.fate, Fate::NotWritten);
@@ -91,7 +91,7 @@ pub(crate) async fn an_unknown_topic<A: Adapter>(target: &Target) {
         (Fate::NotWritten, Some(ErrorCode::UnknownTopicOrPartition))
     );
     let mut reader = client.reader(name.clone()).build().unwrap();
-    let error = error_of(reader.next().await);
+    let error = error_of(reader.next_event().await);
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition), "{error}");
     let error = error_of(client.topic("no such: name").await);
     // Old brokers do not look at the name.
@@ -107,7 +107,7 @@ pub(crate) async fn a_topic_that_comes_within_the_grace<A: Adapter>(target: &Tar
     let client = target.client::<A>().await;
     let name = unique("late");
     let writer = client.writer(name.clone()).build().unwrap();
-    let sent = spawn::<A, _>(async move { writer.write_messages([Message::new("early")]).await.map(|_| ()) });
+    let sent = spawn::<A, _>(async move { writer.write_all([Message::new("early")]).await.map(|_| ()) });
     A::sleep(Duration::from_millis(200)).await;
     client.create_topic(kafka_core::rt::NewTopic::new(name.clone(), 1).replication_factor(1)).await.unwrap();
     sent.join().await.expect("written");
@@ -176,8 +176,8 @@ pub(crate) async fn use_after_close<A: Adapter>(target: &Target) {
     let mut reader = client.reader(topic.clone()).build().unwrap();
     let mut other = client.reader(topic.clone()).build().unwrap();
     reader.close(LONG).await.unwrap();
-    assert!(reader.next().await.unwrap().is_none());
-    assert!(reader.fetch_message().await.unwrap().is_none());
+    assert!(reader.next_event().await.unwrap().is_none());
+    assert!(reader.fetch().await.unwrap().is_none());
     assert!(reader.next_batch().await.unwrap().is_none());
     reader.close(LONG).await.unwrap();
     let sent = writer.send(Message::new("in time")).await.unwrap();
@@ -197,7 +197,7 @@ pub(crate) async fn use_after_close<A: Adapter>(target: &Target) {
             .expect_err("closed")
             .error,
     );
-    while let Some(event) = other.next().await.unwrap() {
+    while let Some(event) = other.next_event().await.unwrap() {
         assert!(matches!(event, kafka_core::rt::Event::Message(_)), "{event:?}");
     }
     writer.flush().await;

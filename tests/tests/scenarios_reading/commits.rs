@@ -21,17 +21,17 @@ fn scenario_g5_promise_03_a_commit_that_arrives_after_the_hand_over_takes_nothin
         let old = message(&mut first).await;
         machine.cut_off(secs(60));
         // It leaves, and arrives when the partition is another's.
-        assert!(sim.within(ms(100), first.commit_messages([&old])).await.is_none());
+        assert!(sim.within(ms(100), first.commit([&old])).await.is_none());
         let mut second = member(&client).build().unwrap();
         let read = messages(&mut second, 10).await;
-        second.commit_messages(&read).await.unwrap();
+        second.commit(&read).await.unwrap();
         assert_eq!(committed(&sim, 0), Some(10));
         let arrived = sim.requests(ApiKey::OffsetCommit);
         sim.sleep(secs(70)).await;
         assert!(sim.requests(ApiKey::OffsetCommit) > arrived, "it never arrived");
         assert_eq!(committed(&sim, 0), Some(10));
 
-        let stale = first.commit_messages([&old]).await.unwrap_err();
+        let stale = first.commit([&old]).await.unwrap_err();
         assert!(matches!(stale.kind(), ErrorKind::StaleCommit), "{stale}");
         assert_eq!(committed(&sim, 0), Some(10));
     });
@@ -47,13 +47,13 @@ fn scenario_g7_dropped_commits_do_not_stop_the_group() {
         let read = messages(&mut reader, 3).await;
         sim.fail_next(ApiKey::FindCoordinator, ErrorCode::CoordinatorNotAvailable, 10);
         sim.fail_next(ApiKey::OffsetCommit, ErrorCode::NotCoordinator, 1);
-        assert!(sim.within(ms(300), reader.commit_messages([&read[0]])).await.is_none());
-        assert!(sim.polled(1, reader.commit_messages([&read[1]])).await.is_none());
+        assert!(sim.within(ms(300), reader.commit([&read[0]])).await.is_none());
+        assert!(sim.polled(1, reader.commit([&read[1]])).await.is_none());
         let beats = sim.requests(ApiKey::Heartbeat);
         assert_eq!(kinds(&events(&sim, &mut reader, secs(60)).await), [""; 0]);
         assert!(sim.requests(ApiKey::Heartbeat) - beats >= 15);
         assert_eq!(committed(&sim, 0), Some(2), "a dropped commit is not taken back");
-        reader.commit_messages([&read[2]]).await.unwrap();
+        reader.commit([&read[2]]).await.unwrap();
         assert_eq!(committed(&sim, 0), Some(3));
     });
 }
@@ -69,12 +69,12 @@ fn scenario_g8_a_member_fenced_by_a_commit_joins_at_once() {
             let mut reader = member(&client).build().unwrap();
             let read = messages(&mut reader, 5).await;
             sim.fail_next(ApiKey::OffsetCommit, error, 1);
-            let failed = reader.commit_messages(&read).await.unwrap_err();
+            let failed = reader.commit(&read).await.unwrap_err();
             assert_eq!(failed.code(), Some(error));
             let begun = sim.elapsed();
-            let lost = reader.next().await.unwrap().unwrap();
+            let lost = reader.next_event().await.unwrap().unwrap();
             assert!(matches!(lost, Event::Lost(_)), "{lost:?}");
-            let again = reader.next().await.unwrap().unwrap();
+            let again = reader.next_event().await.unwrap().unwrap();
             assert!(matches!(again, Event::Assigned(_)), "{again:?}");
             // A new member waits for the session of the one it was, which the broker still knows.
             assert!(sim.elapsed() - begun < secs(12), "{:?}", sim.elapsed() - begun);
@@ -92,7 +92,7 @@ fn scenario_g10_reading_goes_on_after_a_commit_that_failed_in_a_rebalance() {
         let mut reader = member(&client).build().unwrap();
         let read = messages(&mut reader, 5).await;
         sim.fail_next(ApiKey::OffsetCommit, ErrorCode::RebalanceInProgress, 1);
-        let failed = reader.commit_messages(&read).await.unwrap_err();
+        let failed = reader.commit(&read).await.unwrap_err();
         assert_eq!(failed.code(), Some(ErrorCode::RebalanceInProgress));
         let after = events(&sim, &mut reader, secs(5)).await;
         assert_eq!(kinds(&after)[..2], ["revoking", "assigned"]);
@@ -111,7 +111,7 @@ fn scenario_c22_a_rebalance_and_a_disconnect_in_the_same_step() {
             let mut handled = Vec::new();
             for _ in 0..7 {
                 handled.push(match automatic {
-                    true => first.read_message().await.unwrap().unwrap(),
+                    true => first.read().await.unwrap().unwrap(),
                     false => message(&mut first).await,
                 });
             }
@@ -120,15 +120,15 @@ fn scenario_c22_a_rebalance_and_a_disconnect_in_the_same_step() {
                 // The call that gives the partition up commits by itself; what is in hand is not handled.
                 sim.sleep(secs(4)).await;
                 (0..3).for_each(|node| sim.reset(node));
-                sim.spawn(async move { while first.fetch_message().await.is_ok() {} });
+                sim.spawn(async move { while first.fetch().await.is_ok() {} });
             } else {
-                while !matches!(first.next().await.unwrap().unwrap(), Event::Revoking(_)) {}
+                while !matches!(first.next_event().await.unwrap().unwrap(), Event::Revoking(_)) {}
                 (0..3).for_each(|node| sim.reset(node));
-                first.commit_messages(&handled).await.unwrap();
-                sim.spawn(async move { while first.fetch_message().await.is_ok() {} });
+                first.commit(&handled).await.unwrap();
+                sim.spawn(async move { while first.fetch().await.is_ok() {} });
             }
             // One of the two gets the partition.
-            sim.spawn(async move { while second.fetch_message().await.is_ok() {} });
+            sim.spawn(async move { while second.fetch().await.is_ok() {} });
             sim.sleep(secs(20)).await;
             assert_eq!(committed(&sim, 0), Some(if automatic { 6 } else { 7 }), "{automatic}");
         });
@@ -151,7 +151,7 @@ fn promise_03_what_is_committed_was_handled() {
                 35 => sim.fail_next(ApiKey::Heartbeat, ErrorCode::IllegalGeneration, 1),
                 _ => {}
             }
-            let Some(message) = sim.within(ms(500), reader.read_message()).await else { continue };
+            let Some(message) = sim.within(ms(500), reader.read()).await else { continue };
             let at = number(&message.unwrap().unwrap());
             // The one before it was handled; an assignment that was lost begins again where the group is.
             handled = handled.max(at);
@@ -174,7 +174,7 @@ fn case_f6_a_slow_handler_commits_within_the_interval() {
         fill(&client, 0, 0..100).await;
         let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
         for at in 0..40 {
-            assert_eq!(number(&reader.read_message().await.unwrap().unwrap()), at);
+            assert_eq!(number(&reader.read().await.unwrap().unwrap()), at);
             sim.sleep(secs(1)).await;
             let now = committed(&sim, 0).unwrap_or(0);
             assert!((at - 6..=at).contains(&now), "{now} is committed, {at} is handled");
@@ -220,14 +220,14 @@ fn case_f6_what_is_in_hand_is_never_committed() {
         sim.record(ApiKey::OffsetCommit);
         let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
         for _ in 0..3 {
-            reader.read_message().await.unwrap().unwrap();
+            reader.read().await.unwrap().unwrap();
         }
         sim.sleep(secs(60)).await;
         assert_eq!(committed(&sim, 0), Some(2));
         assert_eq!(sim.recorded(ApiKey::OffsetCommit).len(), 1, "nothing is committed twice");
         // A call that is given up asked for the next message all the same.
-        drop(reader.read_message());
-        assert!(sim.within(ms(0), reader.read_message()).await.is_some());
+        drop(reader.read());
+        assert!(sim.within(ms(0), reader.read()).await.is_some());
         sim.sleep(secs(6)).await;
         assert_eq!(committed(&sim, 0), Some(3));
         drop(reader);
@@ -244,14 +244,14 @@ fn case_f6_marks_do_not_outlive_their_assignment() {
         fill(&client, 0, 0..20).await;
         let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
         for _ in 0..11 {
-            reader.read_message().await.unwrap().unwrap();
+            reader.read().await.unwrap().unwrap();
         }
         sim.fail_next(ApiKey::Heartbeat, ErrorCode::UnknownMemberId, 1);
         sim.sleep(secs(4)).await;
         assert_eq!(committed(&sim, 0), None);
         sim.sleep(secs(10)).await;
         assert_eq!(committed(&sim, 0), None, "the assignment was lost before they were due");
-        let again = reader.read_message().await.unwrap().unwrap();
+        let again = reader.read().await.unwrap().unwrap();
         assert_eq!(number(&again), 0);
     });
 }
@@ -266,7 +266,7 @@ fn scenario_c16_marks_and_commits_work_without_leader_epochs() {
             let mut first = member(&client).build().unwrap();
             let read = messages(&mut first, 8).await;
             sim.move_leader("t", 0, (sim.leader("t", 0).unwrap() + 1) % 3);
-            first.commit_messages([&read[4]]).await.unwrap();
+            first.commit([&read[4]]).await.unwrap();
             assert_eq!(committed(&sim, 0), Some(5), "{release}");
             first.mark([&read[7]]).unwrap();
             first.close(secs(10)).await.unwrap();
@@ -287,7 +287,7 @@ fn promise_04_commits_carry_the_leader_epoch() {
         sim.record(ApiKey::OffsetCommit);
         let mut reader = member(&client).build().unwrap();
         let read = messages(&mut reader, 3).await;
-        reader.commit_messages(&read).await.unwrap();
+        reader.commit(&read).await.unwrap();
         let commits = sim.recorded(ApiKey::OffsetCommit);
         let RequestKind::OffsetCommit(request) = commits[0].request() else { panic!() };
         assert_eq!(&*request.group_id, GROUP);

@@ -26,13 +26,13 @@ fn scenario_g16_a_coordinator_that_moves_is_never_told() {
             sim.fail_next(api, error, 2);
             let mut reader = member(&client).build().unwrap();
             let read = messages(&mut reader, 10).await;
-            reader.commit_messages(&read).await.unwrap();
+            reader.commit(&read).await.unwrap();
             let quiet = events(&sim, &mut reader, secs(12)).await;
             assert_eq!(kinds(&quiet), [""; 0], "{api:?} {error:?}");
             assert_eq!(sim.with(|cluster, _| cluster.faults_left()), 0, "{api:?} {error:?}");
             fill(&client, 0, 10..20).await;
             let read = messages(&mut reader, 10).await;
-            reader.commit_messages(&read).await.unwrap();
+            reader.commit(&read).await.unwrap();
             assert_eq!(committed(&sim, 0), Some(20));
         });
     }
@@ -48,7 +48,7 @@ fn scenario_g17_a_coordinator_that_dies_for_good_is_replaced() {
         let read = messages(&mut reader, 10).await;
         let dead = coordinator(&sim);
         sim.kill(dead);
-        reader.commit_messages(&read).await.unwrap();
+        reader.commit(&read).await.unwrap();
         fill(&client, 1, 10..20).await;
         let seen = events(&sim, &mut reader, secs(60)).await;
         assert_eq!((kinds(&seen), numbers(&seen)), (vec![], (10..20).collect()), "{seen:?}");
@@ -70,7 +70,7 @@ fn scenario_g17_a_coordinator_that_goes_silent_is_given_up() {
         sim.move_leader("__consumer_offsets", 3, (silent + 1) % 3);
         sim.move_leader("t", 0, (silent + 1) % 3);
         let begun = sim.elapsed();
-        reader.commit_messages(&read).await.unwrap();
+        reader.commit(&read).await.unwrap();
         assert!(sim.elapsed() - begun < secs(45), "{:?}", sim.elapsed() - begun);
         sim.sleep(ms(1)).await;
         assert_eq!(committed(&sim, 0), Some(10));

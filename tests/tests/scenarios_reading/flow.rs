@@ -62,7 +62,7 @@ fn follow(sim: &Simulation, mut reader: Reader) -> Arc<Mutex<[i64; 6]>> {
     let seen = read.clone();
     drop(sim.spawn(async move {
         loop {
-            match reader.next().await {
+            match reader.next_event().await {
                 Ok(Some(Event::Message(message))) => {
                     let partition = message.partition.unwrap() as usize;
                     let mut seen = seen.lock().unwrap();
@@ -108,7 +108,7 @@ fn promise_01_records_flow_again_after_any_trouble() {
         let mut n = 0;
         let mut flows = async |what: String| {
             let messages = (0..6).map(|partition| Message::new(n.to_string()).partition(partition));
-            writer.write_messages(messages).await.unwrap();
+            writer.write_all(messages).await.unwrap();
             sim.sleep(secs(1)).await;
             for (who, read) in all.iter().enumerate() {
                 assert_eq!(*read.lock().unwrap(), [n; 6], "reader {who} after: {what}");
@@ -159,7 +159,7 @@ fn promise_17_a_compacted_topic_is_read_to_its_end() {
         let client = connected(&sim).await;
         let writer = client.writer("t").balancer(Manual).batch_messages(7).build().unwrap();
         let keyed = |n: i64| Message::new(n.to_string()).partition(0).key(format!("{}", n % 13 * (n % 3)));
-        writer.write_messages((0..500).map(keyed)).await.unwrap();
+        writer.write_all((0..500).map(keyed)).await.unwrap();
         sim.with(|cluster, _| cluster.compact("t", 0)).unwrap();
         let left: Vec<i64> = sim.log("t", 0).iter().map(|record| record.offset).collect();
         assert!(left.len() < 30, "{}", left.len());
@@ -218,7 +218,7 @@ fn case_u1_kept_messages_do_not_stop_the_reader() {
             let client = connected(&sim).await;
             let writer = client.writer("t").balancer(Manual).batch_messages(1).build().unwrap();
             let big = |n: usize| Message::new(vec![b'v'; size]).partition(n as i32 % partitions);
-            writer.write_messages((0..800).map(big)).await.unwrap();
+            writer.write_all((0..800).map(big)).await.unwrap();
             let share = (buffer / 4).min(1 << 20);
             let reader = client.reader("t").buffer_bytes(buffer).max_bytes(share).partition_max_bytes(share);
             let mut reader = reader.build().unwrap();
@@ -233,7 +233,7 @@ fn case_u1_kept_messages_do_not_stop_the_reader() {
             }
             assert!(sim.elapsed() - begun < secs(20), "{:?}", sim.elapsed() - begun);
             // And what comes later comes at once.
-            writer.write_messages([big(0)]).await.unwrap();
+            writer.write_all([big(0)]).await.unwrap();
             assert!(sim.within(ms(100), message(&mut reader)).await.is_some());
         });
     }
@@ -253,7 +253,7 @@ fn case_c5_a_record_after_a_rest_takes_no_longer_than_the_wait() {
             message(&mut reader).await;
         }
         for (n, rest) in (3..).zip([1, 3, 30, 60, 300]) {
-            assert!(sim.within(secs(rest), reader.fetch_message()).await.is_none());
+            assert!(sim.within(secs(rest), reader.fetch()).await.is_none());
             let begun = sim.elapsed();
             fill(&client, 0, n..n + 1).await;
             message(&mut reader).await;

@@ -21,7 +21,7 @@ fn promise_10_heartbeats_do_not_depend_on_the_application() {
         let beats = sim.requests(ApiKey::Heartbeat);
         sim.sleep(secs(600)).await;
         assert!(sim.requests(ApiKey::Heartbeat) - beats >= 600 / 4);
-        reader.commit_messages([&first]).await.unwrap();
+        reader.commit([&first]).await.unwrap();
         assert_eq!(committed(&sim, 0), Some(1));
         let rest = events(&sim, &mut reader, secs(1)).await;
         assert_eq!((kinds(&rest).len(), numbers(&rest)), (0, (1..10).collect()));
@@ -42,13 +42,13 @@ fn scenario_g12_promise_10_who_sleeps_through_a_rebalance_is_told_once_and_comes
         let begun = sim.elapsed();
         message(&mut second).await;
         assert!(sim.elapsed() - begun < secs(16), "{:?}", sim.elapsed() - begun);
-        sim.spawn(async move { while second.fetch_message().await.is_ok() {} });
+        sim.spawn(async move { while second.fetch().await.is_ok() {} });
         sim.sleep(secs(300)).await;
 
         let seen = events(&sim, &mut first, secs(5)).await;
         assert_eq!(kinds(&seen), ["lost", "assigned"]);
         assert!(!numbers(&seen).is_empty(), "records flow again");
-        let stale = first.commit_messages([&in_hand]).await.unwrap_err();
+        let stale = first.commit([&in_hand]).await.unwrap_err();
         assert!(matches!(stale.kind(), ErrorKind::StaleCommit), "{stale}");
     });
 }
@@ -68,10 +68,10 @@ fn scenario_c26_no_record_of_a_batch_in_hand_after_its_partition_is_gone() {
             assert_eq!(record.unwrap().offset(), read);
             read += 1;
             assert!(!is_gone, "record {read} after the partition was another's");
-            is_gone = is_assigned(sim.within(ms(100), second.next()).await);
+            is_gone = is_assigned(sim.within(ms(100), second.next_event()).await);
         }
         // The batch may end a moment before the other one hears of it.
-        let is_gone = is_gone || is_assigned(sim.within(ms(100), second.next()).await);
+        let is_gone = is_gone || is_assigned(sim.within(ms(100), second.next_event()).await);
         assert!(is_gone && (50..900).contains(&read), "{read} of 1000 records");
     });
 }
@@ -105,10 +105,10 @@ fn scenario_g21_a_static_leader_that_restarts_disturbs_nobody() {
         let client = connected(&sim).await;
         let one = || member(&client).instance_id("one").build().unwrap();
         let mut first = one();
-        assert!(matches!(first.next().await.unwrap().unwrap(), Event::Assigned(all) if all.len() == 2));
+        assert!(matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned(all) if all.len() == 2));
         let mut second = member(&client).instance_id("two").build().unwrap();
         let task = sim.spawn(async move {
-            while !matches!(first.next().await.unwrap().unwrap(), Event::Assigned(some) if some.len() == 1) {}
+            while !matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned(some) if some.len() == 1) {}
             first
         });
         assert_eq!(kinds(&events(&sim, &mut second, secs(10)).await).last(), Some(&"assigned"));

@@ -31,7 +31,7 @@ fn scenario_c21_leaders_move_while_nobody_polls() {
         let writer = client.writer("t").balancer(Manual).batch_messages(1).build().unwrap();
         let big = |partition, n: i32| Message::new(format!("{n:08192}")).partition(partition);
         let all = (0..20).flat_map(|n| (0..6).map(move |partition| big(partition, n)));
-        writer.write_messages(all).await.unwrap();
+        writer.write_all(all).await.unwrap();
         let reader =
             client.reader("t").buffer_bytes(64 << 10).partition_max_bytes(16 << 10).max_bytes(32 << 10);
         let mut reader = reader.build().unwrap();
@@ -69,7 +69,7 @@ fn scenario_c6_a_pause_in_the_middle_of_fetched_records() {
             let of = |p| TopicPartition::new("t", p);
             if turn % 7 == 3 && *due < 100 {
                 reader.pause(&of(partition)).unwrap();
-                if let Some(Ok(other)) = sim.within(ms(50), reader.fetch_message()).await {
+                if let Some(Ok(other)) = sim.within(ms(50), reader.fetch()).await {
                     let other = other.unwrap();
                     assert_ne!(other.partition, Some(partition), "it is paused");
                     assert_eq!(number(&other), next[1 - partition as usize]);
@@ -124,8 +124,7 @@ fn scenario_c1_reading_from_a_near_replica() {
         for n in 0..60 {
             fill(&client, 0, n..n + 1).await;
             assert_eq!(number(&message(&mut reader).await), n);
-            let _ =
-                sim.within(secs(10), reader.fetch_message()).await.is_none_or(|m| panic!("{m:?} after {n}"));
+            let _ = sim.within(secs(10), reader.fetch()).await.is_none_or(|m| panic!("{m:?} after {n}"));
         }
         assert!(fetches(near) > 20 * fetches(leader), "{} and {}", fetches(near), fetches(leader));
         assert!((2..8).contains(&fetches(leader)), "{}", fetches(leader));

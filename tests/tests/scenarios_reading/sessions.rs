@@ -46,7 +46,7 @@ fn sessions_end_with_the_last_partition_at_their_broker() {
         (0..3).for_each(|partition| sim.move_leader("t", partition, 1));
         fill(&client, 0, 1..2).await;
         assert_eq!(number(&message(&mut reader).await), 1);
-        let _ = sim.within(secs(2), reader.fetch_message()).await;
+        let _ = sim.within(secs(2), reader.fetch()).await;
         assert_eq!(sessions(&sim), 1);
     });
 }
@@ -68,7 +68,7 @@ fn scenario_c18_sessions_that_are_lost_or_refused_cost_no_spin() {
             }
             let before = sim.requests(ApiKey::Fetch);
             for reader in &mut readers {
-                assert!(sim.within(secs(60), reader.fetch_message()).await.is_none());
+                assert!(sim.within(secs(60), reader.fetch()).await.is_none());
             }
             // A long poll of each reader at each node.
             let asked = sim.requests(ApiKey::Fetch) - before;

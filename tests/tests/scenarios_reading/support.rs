@@ -23,7 +23,7 @@ pub(crate) async fn connected(sim: &Simulation) -> SimClient {
 pub(crate) async fn fill(client: &SimClient, partition: i32, numbers: Range<i64>) {
     let writer = client.writer("t").balancer(Manual).batch_messages(10).build().unwrap();
     let messages = numbers.map(|number| Message::new(number.to_string()).partition(partition));
-    writer.write_messages(messages).await.unwrap();
+    writer.write_all(messages).await.unwrap();
 }
 
 /// The number that [`fill`] wrote.
@@ -33,7 +33,7 @@ pub(crate) fn number(message: &Message) -> i64 {
 
 /// The next message; other events are passed over.
 pub(crate) async fn message(reader: &mut Reader) -> Message {
-    reader.fetch_message().await.unwrap().unwrap()
+    reader.fetch().await.unwrap().unwrap()
 }
 
 pub(crate) async fn messages(reader: &mut Reader, count: usize) -> Vec<Message> {
@@ -63,7 +63,7 @@ pub(crate) fn coordinator(sim: &Simulation) -> i32 {
 /// Takes what a member has to tell until it is silent for so long, as an application that answers at once.
 pub(crate) async fn events(sim: &Simulation, reader: &mut Reader, silence: Duration) -> Vec<Event> {
     let mut all = Vec::new();
-    while let Some(event) = sim.within(silence, reader.next()).await {
+    while let Some(event) = sim.within(silence, reader.next_event()).await {
         all.push(event.unwrap().unwrap());
     }
     all

@@ -55,9 +55,9 @@ fn a_log_that_was_truncated_stops_the_partition_without_a_policy() {
                 messages(&mut reader, 20).await;
             })
             .await;
-            let error = reader.fetch_message().await.unwrap_err();
+            let error = reader.fetch().await.unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::Truncated { to: 10 }, "{release}");
-            assert!(sim.within(secs(60), reader.fetch_message()).await.is_none(), "told once");
+            assert!(sim.within(secs(60), reader.fetch()).await.is_none(), "told once");
             let partition = kafka_core::snapshot::TopicPartition::new("t", 0);
             let start = kafka_core::reader::Start::At { offset: 10, leader_epoch: -1 };
             reader.seek(&partition, start).unwrap();

@@ -47,7 +47,7 @@ fn scenario_n13_every_call_ends_at_its_deadline() {
             let client = client(&sim).await;
             let writer = client.writer("t").delivery_timeout(secs(9)).balancer(Manual).build().unwrap();
             if known {
-                writer.write_messages([to(0, "x")]).await.unwrap();
+                writer.write_all([to(0, "x")]).await.unwrap();
             }
             black_hole(&sim);
             let call = secs(7);
@@ -92,12 +92,12 @@ fn scenario_n13_commits_end_at_their_deadline() {
     three_nodes(1).run(|sim| async move {
         let client = client(&sim).await;
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages([to(0, "x")]).await.unwrap();
+        writer.write_all([to(0, "x")]).await.unwrap();
         let reader = client.reader("t").group("g").reset(Reset::First).commit_timeout(secs(5));
         let mut reader = reader.build().unwrap();
-        let message = reader.fetch_message().await.unwrap().unwrap();
+        let message = reader.fetch().await.unwrap().unwrap();
         black_hole(&sim);
-        ends(&sim, secs(5), "commit", reader.commit_messages([&message])).await;
+        ends(&sim, secs(5), "commit", reader.commit([&message])).await;
         let begun = sim.elapsed();
         reader.close(secs(2)).await.unwrap_err();
         assert_eq!(sim.elapsed() - begun, secs(2));
@@ -112,7 +112,7 @@ fn promise_20_the_deadline_covers_dial_setup_queue_write_and_answer() {
         three_nodes(1).run(move |sim| async move {
             let client = client(&sim).await;
             let writer = client.writer("t").delivery_timeout(secs(9)).build().unwrap();
-            writer.write_messages([to(0, "x")]).await.unwrap();
+            writer.write_all([to(0, "x")]).await.unwrap();
             match stage {
                 0 => (0..3).for_each(|node| sim.kill(node)),
                 1 => {
@@ -143,7 +143,7 @@ fn promise_20_the_deadline_covers_dial_setup_queue_write_and_answer() {
 async fn stuck_writer(sim: &Simulation) -> (SimClient, Writer) {
     let client = sim.client().connect().await.unwrap();
     let writer = client.writer("t").balancer(Manual).build().unwrap();
-    writer.write_messages([to(0, "warm")]).await.unwrap();
+    writer.write_all([to(0, "warm")]).await.unwrap();
     black_hole(sim);
     for number in 0..20 {
         drop(writer.send(to(0, number.to_string())).await.unwrap());
@@ -222,7 +222,7 @@ fn promise_13_an_hour_without_brokers_at_full_rate() {
         let client = client(&sim).await;
         let writer = client.writer("t").batch_bytes(4096).buffer_bytes(BUDGET).balancer(Manual);
         let writer = writer.delivery_timeout(secs(20)).build().unwrap();
-        writer.write_messages((0..3).map(|partition| to(partition, "warm"))).await.unwrap();
+        writer.write_all((0..3).map(|partition| to(partition, "warm"))).await.unwrap();
         (0..3).for_each(|node| sim.kill(node));
         let mut tasks = Vec::new();
         for task in 0..6 {
@@ -258,7 +258,7 @@ fn promise_13_an_hour_without_brokers_at_full_rate() {
         assert!(failed > 500, "{failed}");
         assert!(sim.polls() - polls < 2_000_000, "{}", sim.polls() - polls);
         (0..3).for_each(|node| sim.restart(node));
-        writer.write_messages((0..3).map(|partition| to(partition, "after"))).await.unwrap();
+        writer.write_all((0..3).map(|partition| to(partition, "after"))).await.unwrap();
         assert_eq!(writer.buffered_bytes(), 0);
         assert_eq!((0..3).map(|p| sim.log("t", p).len()).sum::<usize>(), 6);
     });

@@ -26,10 +26,10 @@ async fn sends(writer: Writer) {
 }
 
 async fn reads(mut reader: Reader) {
-    while let Some(event) = reader.next().await.transpose() {
+    while let Some(event) = reader.next_event().await.transpose() {
         // A reader is told of the end by the end of its stream, a call that is under way by an error.
         if let Ok(Event::Message(message)) = event
-            && let Err(error) = reader.commit_messages([&message]).await
+            && let Err(error) = reader.commit([&message]).await
         {
             assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::StaleCommit), "{error}");
         }
@@ -37,7 +37,7 @@ async fn reads(mut reader: Reader) {
 }
 
 async fn follows(mut reader: Reader) {
-    while reader.fetch_message().await.is_ok_and(|message| message.is_some()) {}
+    while reader.fetch().await.is_ok_and(|message| message.is_some()) {}
 }
 
 async fn asks(client: SimClient) {
@@ -62,7 +62,7 @@ fn scenario_l2_close_races_with_everything() {
             move |sim| async move {
                 let other = sim.client().connect().await.unwrap();
                 let bystander = other.writer("t").balancer(Manual).build().unwrap();
-                bystander.write_messages([to(0, "x")]).await.unwrap();
+                bystander.write_all([to(0, "x")]).await.unwrap();
                 let client = sim.client().metadata_max_age(ms(20)).build().unwrap();
                 let writer = || client.writer("t").balancer(Manual).batch_bytes(1024).buffer_bytes(4096);
                 let member =
@@ -85,7 +85,7 @@ fn scenario_l2_close_races_with_everything() {
                     sim.within(ms(1), task).await.expect("it goes on after the end");
                 }
                 drop((client, rebalance));
-                bystander.write_messages([to(1, "y")]).await.unwrap();
+                bystander.write_all([to(1, "y")]).await.unwrap();
                 bystander.close(secs(1)).await;
                 drop((bystander, other));
                 sim.sleep(secs(1)).await;
@@ -103,15 +103,15 @@ fn scenario_l2_closing_a_part_is_not_closing_the_whole() {
         let writers = [0, 1].map(|_| client.writer("t").balancer(Manual).build().unwrap());
         let mut readers = [0, 1].map(|_| client.reader("t").reset(Reset::First).build().unwrap());
         for writer in &writers {
-            writer.write_messages([to(0, "x"), to(1, "x")]).await.unwrap();
+            writer.write_all([to(0, "x"), to(1, "x")]).await.unwrap();
         }
         let open: usize = (0..3).map(|node| sim.connections(node).len()).sum();
         writers[0].close(secs(1)).await;
         readers[0].close(secs(1)).await.unwrap();
         assert!((0..3).map(|node| sim.connections(node).len()).sum::<usize>() <= open);
-        writers[1].write_messages([to(0, "y")]).await.unwrap();
+        writers[1].write_all([to(0, "y")]).await.unwrap();
         assert_eq!(client.stats().connection_failures, 0);
-        assert!(sim.within(secs(2), readers[1].next()).await.is_some());
+        assert!(sim.within(secs(2), readers[1].next_event()).await.is_some());
     });
 }
 
@@ -130,7 +130,7 @@ fn scenario_l3_close_twice_and_before_connect() {
             client.close(secs(5)).await;
         }
         assert!(writer.close(secs(5)).await.is_clean());
-        assert!(reader.next().await.unwrap().is_none());
+        assert!(reader.next_event().await.unwrap().is_none());
         assert!(sim.elapsed() <= secs(10), "{:?}", sim.elapsed());
 
         let client = sim.client().build().unwrap();
@@ -143,7 +143,7 @@ fn scenario_l3_close_twice_and_before_connect() {
         let writer = client.writer("t").build().unwrap();
         assert_eq!(*writer.send(Message::new("x")).await.unwrap_err().error.kind(), ErrorKind::Closed);
         assert!(matches!(writer.try_send(Message::new("x")).unwrap_err().reason, TrySendReason::Failed(_)));
-        assert!(client.reader("t").build().unwrap().next().await.unwrap().is_none());
+        assert!(client.reader("t").build().unwrap().next_event().await.unwrap().is_none());
         drop((client, writer));
         // What the assignors were asked may still be on its way.
         sim.sleep(ms(30)).await;
@@ -174,7 +174,7 @@ fn scenario_l3_handles_outlive_their_runtime() {
     let (client, writer, mut reader, delivery) = three_nodes(1).run(|sim| async move {
         let client: Client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages([to(0, "x")]).await.unwrap();
+        writer.write_all([to(0, "x")]).await.unwrap();
         let reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
         sim.sleep(secs(1)).await;
         let delivery = writer.send(to(0, "y")).await.unwrap();
@@ -186,7 +186,7 @@ fn scenario_l3_handles_outlive_their_runtime() {
     assert!(delivery.try_get().is_some_and(|outcome| outcome.is_err()));
     // What it had is told, and then the end.
     let mut turns = 0;
-    while !now(&mut |cx| matches!(reader.poll_next(cx), std::task::Poll::Ready(Ok(None)))) {
+    while !now(&mut |cx| matches!(reader.poll_event(cx), std::task::Poll::Ready(Ok(None)))) {
         turns += 1;
         assert!(turns < 5, "there is no end");
     }
@@ -230,7 +230,7 @@ fn scenario_l5_a_balancer_that_writes() {
         }
         let writer = client.writer("t").balancer(Shared(balancer.clone())).build().unwrap();
         *balancer.0.lock().unwrap() = Some(writer.clone());
-        let sent = writer.write_messages(numbers(0..5).into_iter().map(Message::new));
+        let sent = writer.write_all(numbers(0..5).into_iter().map(Message::new));
         sim.within(secs(5), sent).await.expect("a deadlock").unwrap();
         sim.within(secs(5), writer.flush()).await.expect("a deadlock");
         assert!(logged(&sim, "t", 0).contains(&"from within".to_owned()));
@@ -250,27 +250,25 @@ fn scenario_l5_commits_in_and_after_a_revocation() {
     three_nodes(2).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").balancer(Manual).build().unwrap();
-        writer.write_messages([to(0, "x"), to(0, "y"), to(1, "x"), to(1, "y")]).await.unwrap();
+        writer.write_all([to(0, "x"), to(0, "y"), to(1, "x"), to(1, "y")]).await.unwrap();
         let member = || client.reader("t").group("g").reset(Reset::First).build().unwrap();
         let mut reader = member();
-        let first = reader.fetch_message().await.unwrap().unwrap();
+        let first = reader.fetch().await.unwrap().unwrap();
         let second = member();
         loop {
-            if let Some(Event::Revoking(_)) = reader.next().await.unwrap() {
+            if let Some(Event::Revoking(_)) = reader.next_event().await.unwrap() {
                 break;
             }
         }
-        reader.commit_messages([&first]).await.unwrap();
+        reader.commit([&first]).await.unwrap();
         let committed = sim.with(|cluster, _| cluster.committed("g", "t", first.partition.unwrap()));
         assert_eq!(committed, Some(1));
-        while !matches!(reader.next().await.unwrap(), Some(Event::Assigned(_))) {}
-        is_stale(reader.commit_messages([&first]).await);
+        while !matches!(reader.next_event().await.unwrap(), Some(Event::Assigned(_))) {}
+        is_stale(reader.commit([&first]).await);
         is_stale(reader.mark([&first]));
-        is_stale(second.commit_messages([&first]).await);
+        is_stale(second.commit([&first]).await);
         drop(second);
-        sim.within(secs(10), async { while reader.fetch_message().await.is_err() {} })
-            .await
-            .expect("a deadlock");
+        sim.within(secs(10), async { while reader.fetch().await.is_err() {} }).await.expect("a deadlock");
     });
 }
 
@@ -281,20 +279,20 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
         three_nodes(1).run(move |sim| async move {
             let client = sim.client().connect().await.unwrap();
             let writer = client.writer("t").build().unwrap();
-            writer.write_messages([to(0, "x"), to(0, "y")]).await.unwrap();
+            writer.write_all([to(0, "x"), to(0, "y")]).await.unwrap();
             let reader = client.reader("t").group("g").reset(Reset::First).auto_commit_interval(secs(60));
             let mut reader = reader.build().unwrap();
-            let first = reader.fetch_message().await.unwrap().unwrap();
+            let first = reader.fetch().await.unwrap().unwrap();
             reader.mark([&first]).unwrap();
             sim.fail_next(ApiKey::Heartbeat, ErrorCode::UnknownMemberId, 1);
             sim.sleep(secs(4)).await;
             if batches {
                 reader.next_batch().await.unwrap().unwrap();
             } else {
-                assert_eq!(reader.fetch_message().await.unwrap().unwrap().offset, Some(0));
+                assert_eq!(reader.fetch().await.unwrap().unwrap().offset, Some(0));
             }
             for _ in 0..3 {
-                let _ = sim.within(secs(50), reader.next()).await;
+                let _ = sim.within(secs(50), reader.next_event()).await;
             }
             assert_eq!(sim.with(|cluster, _| cluster.committed("g", "t", 0)), None);
         });
@@ -308,7 +306,7 @@ fn case_u5_statistics_outlive_the_close() {
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").balancer(Manual).build().unwrap();
         let clone = writer.clone();
-        writer.write_messages((0..10).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        writer.write_all((0..10).map(|n| to(n % 2, n.to_string()))).await.unwrap();
         let before = writer.stats();
         assert_eq!((before.records_acked, before.records_failed), (10, 0));
         assert!(writer.close(secs(1)).await.is_clean());
@@ -326,7 +324,7 @@ fn case_u5_what_the_close_gave_up_is_counted() {
     three_nodes(2).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").balancer(Manual).build().unwrap();
-        writer.write_messages([to(0, "x")]).await.unwrap();
+        writer.write_all([to(0, "x")]).await.unwrap();
         (0..3).for_each(|node| sim.kill(node));
         for n in 0..5 {
             drop(writer.send(to(1, n.to_string())).await.unwrap());
@@ -342,7 +340,7 @@ fn case_u5_statistics_outlive_the_client() {
     three_nodes(2).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").balancer(Manual).build().unwrap();
-        writer.write_messages((0..7).map(|n| to(n % 2, n.to_string()))).await.unwrap();
+        writer.write_all((0..7).map(|n| to(n % 2, n.to_string()))).await.unwrap();
         drop(writer.send(to(0, "8")).await.unwrap());
         client.close(secs(1)).await;
         assert_eq!((writer.stats().records_acked, writer.stats().records_failed), (8, 0));
@@ -356,7 +354,7 @@ async fn goes_on_at(sim: &Simulation, offset: i64) {
     assert_eq!(sim.with(|cluster, _| cluster.committed("g", "t", 0)), Some(offset));
     let client = sim.client().connect().await.unwrap();
     let mut next = client.reader("t").group("g").reset(Reset::First).build().unwrap();
-    let message = sim.within(secs(5), next.fetch_message()).await.expect("the group was not left");
+    let message = sim.within(secs(5), next.fetch()).await.expect("the group was not left");
     assert_eq!(message.unwrap().unwrap().offset, Some(offset));
 }
 
@@ -364,10 +362,10 @@ async fn goes_on_at(sim: &Simulation, offset: i64) {
 async fn busy_member(sim: &Simulation) -> (SimClient, Reader) {
     let client = sim.client().connect().await.unwrap();
     let writer = client.writer("t").balancer(Manual).build().unwrap();
-    writer.write_messages((0..20).map(|n| to(0, n.to_string()))).await.unwrap();
+    writer.write_all((0..20).map(|n| to(0, n.to_string()))).await.unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
     for number in 0..10 {
-        let message = reader.fetch_message().await.unwrap().unwrap();
+        let message = reader.fetch().await.unwrap().unwrap();
         if number == 6 {
             reader.mark([&message]).unwrap();
         }
@@ -382,7 +380,7 @@ fn case_u2_closing_the_client_commits_and_leaves() {
         let report = client.close(secs(10)).await;
         assert!(report.is_clean(), "{report:?}");
         assert!(sim.elapsed() < secs(6));
-        assert!(reader.next().await.unwrap().is_none(), "its readers are closed");
+        assert!(reader.next_event().await.unwrap().is_none(), "its readers are closed");
         reader.close(secs(1)).await.unwrap();
         drop((client, reader));
         goes_on_at(&sim, 7).await;
@@ -428,7 +426,7 @@ fn case_u2_what_was_not_done_is_reported() {
         three_nodes(1).run(move |sim| async move {
             let (client, _reader) = busy_member(&sim).await;
             let writer = client.writer("t").balancer(Manual).build().unwrap();
-            writer.write_messages([to(0, "x")]).await.unwrap();
+            writer.write_all([to(0, "x")]).await.unwrap();
             (0..3).for_each(|node| sim.kill(node));
             for n in 0..3 {
                 drop(writer.send(to(0, n.to_string())).await.unwrap());
@@ -450,7 +448,7 @@ fn case_u2_a_close_under_way_ends_what_others_wait_for() {
     three_nodes(1).run(|sim| async move {
         let (client, mut reader) = busy_member(&sim).await;
         let writer = client.writer("t").balancer(Manual).build().unwrap();
-        let reads = sim.spawn(async move { while reader.next().await.unwrap().is_some() {} });
+        let reads = sim.spawn(async move { while reader.next_event().await.unwrap().is_some() {} });
         let writes = sim.spawn(async move {
             let mut taken = 0;
             while writer.send(to(0, "x")).await.is_ok() {

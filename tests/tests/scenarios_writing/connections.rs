@@ -16,7 +16,7 @@ fn scenario_n2_a_write_that_stops_half_way_is_followed_by_no_other() {
     three_nodes(1).pieces(300).run(|sim| async move {
         let client = sim.client().request_timeout(secs(5)).connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         let leader = sim.leader("t", 0).unwrap();
         let before = sim.connections(leader);
         sim.cut_off(leader, secs(12));
@@ -41,18 +41,18 @@ fn promise_20_heartbeats_do_not_wait_behind_a_large_answer() {
     three_nodes(1).nodes(1).bandwidth(20).run(|sim| async move {
         let client = sim.client().request_timeout(secs(120)).connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages([to(0, vec![b'x'; 900_000])]).await.unwrap();
+        writer.write_all([to(0, vec![b'x'; 900_000])]).await.unwrap();
         let reader = client.reader("t").group("g").reset(Reset::First).request_timeout(secs(120));
         let reader = reader.session_timeout(secs(6)).heartbeat_interval(secs(1));
         let mut reader = reader.build().unwrap();
-        assert!(matches!(reader.next().await.unwrap(), Some(Event::Assigned(_))));
+        assert!(matches!(reader.next_event().await.unwrap(), Some(Event::Assigned(_))));
         let (begun, beats) = (sim.elapsed(), sim.requests(ApiKey::Heartbeat));
-        let message = reader.fetch_message().await.unwrap().unwrap();
+        let message = reader.fetch().await.unwrap().unwrap();
         let took = sim.elapsed() - begun;
         assert!(took > secs(40), "the answer came within {took:?}");
         let beats = sim.requests(ApiKey::Heartbeat) - beats;
         // Nothing was lost meanwhile: the message's assignment is the present one.
-        reader.commit_messages([&message]).await.unwrap();
+        reader.commit([&message]).await.unwrap();
         assert!(beats + 2 >= took.as_secs(), "{beats} heartbeats in {took:?}");
     });
 }
@@ -64,7 +64,7 @@ fn promise_20_a_swallowed_request_holds_back_nobody_beyond_its_deadline() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().request_timeout(secs(3)).connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         sim.fault(ApiKey::Produce, 1, Fault::NoAnswer);
         let begun = sim.elapsed();
         let deliveries = writer.send_all(numbers(0..5).into_iter().map(|n| to(0, n))).await;
@@ -84,10 +84,10 @@ fn promise_20_a_half_open_connection_is_given_up_at_the_deadline() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().request_timeout(secs(3)).connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         (0..3).for_each(|node| sim.half_open(node));
         let begun = sim.elapsed();
-        writer.write_messages([to(0, "a")]).await.unwrap();
+        writer.write_all([to(0, "a")]).await.unwrap();
         let described = client.describe_cluster();
         sim.within(secs(4), described).await.expect("no deadline").unwrap();
         let took = sim.elapsed() - begun;
@@ -128,7 +128,7 @@ fn scenario_n7_high_produce_and_low_metadata_versions() {
         sim.record(ApiKey::Produce);
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages(["x", "y"].map(|value| Message::new(value).key(value))).await.unwrap();
+        writer.write_all(["x", "y"].map(|value| Message::new(value).key(value))).await.unwrap();
         assert_eq!(sim.log("t", 0).len() + sim.log("t", 1).len(), 2);
         assert!(sim.recorded(ApiKey::Metadata).iter().all(|asked| asked.version() <= 1));
         // Without topic ids in metadata there is none to be named by.
@@ -144,7 +144,7 @@ fn scenario_n8_silence_longer_than_the_request_timeout() {
         let client = sim.client().request_timeout(secs(3)).connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
         sim.fault(ApiKey::Produce, 1, Fault::Throttle(secs(20)));
-        writer.write_messages([to(0, "a")]).await.unwrap();
+        writer.write_all([to(0, "a")]).await.unwrap();
         let (begun, asked) = (sim.elapsed(), sim.requests(ApiKey::Produce));
         let delivery = writer.send(to(0, "b")).await.unwrap();
         sim.sleep(secs(19)).await;
@@ -168,12 +168,12 @@ fn scenario_n14_an_idle_hour() {
         let client = client.connections_max_idle(secs(7200)).connect().await.unwrap();
         let writer = client.writer("t").build().unwrap();
         let all = numbers(0..60).into_iter().map(|n| Message::new(n.clone()).key(n));
-        writer.write_messages(all).await.unwrap();
+        writer.write_all(all).await.unwrap();
         let member = client.reader("t").group("g").reset(Reset::First).heartbeat_interval(beats);
         let member = member.max_wait(polls).build().unwrap();
         let reader = client.reader("t").max_wait(polls).build().unwrap();
         for mut reader in [member, reader] {
-            sim.spawn(async move { while reader.fetch_message().await.unwrap().is_some() {} });
+            sim.spawn(async move { while reader.fetch().await.unwrap().is_some() {} });
         }
         sim.sleep(secs(120)).await;
         let counts = || {
@@ -202,12 +202,12 @@ fn promise_23_an_idle_topic_tells_of_no_error() {
         let client = sim.client().connections_max_idle(secs(3600)).connect().await.unwrap();
         let mut reader = client.reader("t").build().unwrap();
         for _ in 0..20 {
-            let told = sim.within(secs(60), reader.next()).await;
+            let told = sim.within(secs(60), reader.next_event()).await;
             assert!(told.is_none(), "{told:?}");
             (0..3).for_each(|node| sim.with(|cluster, _| cluster.close_on_next_request(node)));
         }
         let writer = client.writer("t").build().unwrap();
-        writer.write_messages([to(0, "x")]).await.unwrap();
-        assert!(sim.within(secs(1), reader.fetch_message()).await.unwrap().unwrap().is_some());
+        writer.write_all([to(0, "x")]).await.unwrap();
+        assert!(sim.within(secs(1), reader.fetch()).await.unwrap().unwrap().is_some());
     });
 }

@@ -263,7 +263,7 @@ fn promise_02_what_may_be_written_stays_so_whatever_is_answered_later() {
         three_nodes(1).run(move |sim| async move {
             let client = sim.client().connect().await.unwrap();
             let writer = one_by_one(&client).delivery_timeout(secs(5)).build().unwrap();
-            writer.write_messages([to(0, "warm")]).await.unwrap();
+            writer.write_all([to(0, "warm")]).await.unwrap();
             // It is appended, the answer is lost, and from then on there is nothing but errors.
             sim.fault(ApiKey::Produce, 1, Fault::CloseAfter);
             sim.fail_next(ApiKey::Produce, answer, u32::MAX);

@@ -40,9 +40,9 @@ fn another_cluster(are_cut: bool) {
         let writer = one_by_one(&client).delivery_timeout(secs(60)).build().unwrap();
         let mut reader = client.reader("t").start(Start::First).build().unwrap();
         let flag = be_another(&sim, 0);
-        writer.write_messages((0..3).map(|p| to(p, "before"))).await.unwrap();
+        writer.write_all((0..3).map(|p| to(p, "before"))).await.unwrap();
         for _ in 0..3 {
-            reader.fetch_message().await.unwrap().unwrap();
+            reader.fetch().await.unwrap().unwrap();
         }
         flag.store(true, Ordering::Relaxed);
         if are_cut {
@@ -58,7 +58,7 @@ fn another_cluster(are_cut: bool) {
         }
         let told = sim.within(secs(30), async {
             loop {
-                match reader.next().await {
+                match reader.next_event().await {
                     Ok(Some(Event::Notice(error))) | Err(error) if is_other_cluster(&error) => break,
                     Ok(Some(_)) | Err(_) => {}
                     Ok(None) => panic!("the reader has ended"),
@@ -77,7 +77,7 @@ fn another_cluster(are_cut: bool) {
         for _ in 0..3 {
             let message = sim.within(secs(30), async {
                 loop {
-                    if let Ok(Some(message)) = reader.fetch_message().await {
+                    if let Ok(Some(message)) = reader.fetch().await {
                         break message;
                     }
                 }
@@ -104,7 +104,7 @@ fn case_d3_one_foreign_broker_costs_its_own_partitions_only() {
         let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
         let writer = one_by_one(&client).delivery_timeout(secs(20)).build().unwrap();
         let flag = be_another(&sim, 2);
-        writer.write_messages((0..3).map(|p| to(p, "before"))).await.unwrap();
+        writer.write_all((0..3).map(|p| to(p, "before"))).await.unwrap();
         let of_foreign: Vec<i32> = (0..3).filter(|p| sim.leader("t", *p) == Some(2)).collect();
         flag.store(true, Ordering::Relaxed);
         sim.reset(2);
@@ -125,15 +125,15 @@ fn case_d3_a_first_connection_asks_for_no_proof() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         let asked = sim.requests(ApiKey::Metadata);
         let leader = sim.leader("t", 0).unwrap();
         for value in ["a", "b"] {
-            writer.write_messages([to(0, value)]).await.unwrap();
+            writer.write_all([to(0, value)]).await.unwrap();
         }
         assert_eq!(sim.requests(ApiKey::Metadata), asked);
         sim.reset(leader);
-        writer.write_messages([to(0, "c")]).await.unwrap();
+        writer.write_all([to(0, "c")]).await.unwrap();
         assert_eq!(logged(&sim, "t", 0), ["warm", "a", "b", "c"]);
     });
 }

@@ -38,13 +38,13 @@ async fn nothing_is_left(sim: &Simulation) {
 async fn warm(sim: &Simulation) -> (SimClient, Writer) {
     let client = sim.client().connect().await.unwrap();
     let writer = client.writer("t").balancer(Manual).build().unwrap();
-    writer.write_messages([to(0, "warm"), to(1, "warm")]).await.unwrap();
+    writer.write_all([to(0, "warm"), to(1, "warm")]).await.unwrap();
     (client, writer)
 }
 
 /// The writer goes on, and what partition 0 has is this.
 async fn goes_on(sim: &Simulation, writer: &Writer, before: &[&str]) {
-    let sent = writer.write_messages([to(0, "after")]);
+    let sent = writer.write_all([to(0, "after")]);
     sim.within(secs(5), sent).await.expect("the writer stands still").unwrap();
     let expected: Vec<&str> = before.iter().copied().chain(["after"]).collect();
     assert_eq!(logged(sim, "t", 0), expected);
@@ -114,7 +114,7 @@ fn scenario_l1_send_into_a_full_buffer() {
         let client = sim.client().connect().await.unwrap();
         let writer =
             client.writer("t").balancer(Manual).batch_bytes(1024).buffer_bytes(1024).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         let big = |letter: &str| to(0, letter.repeat(800));
         let first = writer.send(big("a")).await.unwrap();
         let behind = {
@@ -145,7 +145,7 @@ fn scenario_l1_send_that_was_given_room() {
         three_nodes(1).seed(seed).run(|sim| async move {
             let client = sim.client().connect().await.unwrap();
             let writer = client.writer("t").batch_bytes(1024).buffer_bytes(1024).build().unwrap();
-            writer.write_messages([to(0, "warm")]).await.unwrap();
+            writer.write_all([to(0, "warm")]).await.unwrap();
             let first = writer.send(to(0, "a".repeat(800))).await.unwrap();
             let waits = |letter: &str| {
                 let (writer, message) = (writer.clone(), to(0, letter.repeat(800)));
@@ -201,7 +201,7 @@ fn scenario_l1_send_all_and_write_messages() {
                 to(number % 2, number.to_string())
             });
             let done = if waits {
-                sim.polled(polls, writer.write_messages(messages)).await.transpose().unwrap().is_some()
+                sim.polled(polls, writer.write_all(messages)).await.transpose().unwrap().is_some()
             } else {
                 let sent = sim.polled(polls, writer.send_all(messages)).await;
                 let is_done = sent.is_some();
@@ -286,12 +286,12 @@ async fn read(sim: &Simulation, reader: &mut Reader, polls: u64, call: u32) -> (
 
 async fn read_some(reader: &mut Reader, call: u32) -> Vec<String> {
     let message = match call {
-        0 => match reader.next().await.unwrap().unwrap() {
+        0 => match reader.next_event().await.unwrap().unwrap() {
             Event::Message(message) => message,
             _ => return Vec::new(),
         },
-        1 => reader.fetch_message().await.unwrap().unwrap(),
-        2 => reader.read_message().await.unwrap().unwrap(),
+        1 => reader.fetch().await.unwrap().unwrap(),
+        2 => reader.read().await.unwrap().unwrap(),
         _ => {
             let (mut batch, mut values) = (reader.next_batch().await.unwrap().unwrap(), Vec::new());
             while let Some(record) = batch.next() {
@@ -313,7 +313,7 @@ fn scenario_l1_reads() {
                 let own = sim.clone();
                 sim.spawn(async move {
                     for number in numbers(0..30) {
-                        writer.write_messages([to(0, number)]).await.unwrap();
+                        writer.write_all([to(0, number)]).await.unwrap();
                         own.sleep(ms(3)).await;
                     }
                 })
@@ -337,21 +337,21 @@ fn scenario_l1_reads() {
 fn scenario_l1_commit() {
     each_poll(async |sim: Simulation, polls| {
         let (client, writer) = warm(&sim).await;
-        writer.write_messages(numbers(0..5).into_iter().map(|n| to(0, n))).await.unwrap();
+        writer.write_all(numbers(0..5).into_iter().map(|n| to(0, n))).await.unwrap();
         let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
         let (mut first, mut second) = (None, None);
         while second.is_none() {
-            let message = reader.fetch_message().await.unwrap().unwrap();
+            let message = reader.fetch().await.unwrap().unwrap();
             if message.partition == Some(0) {
                 (first, second) = (first.clone().or(Some(message.clone())), first.map(|_| message));
             }
         }
         let (first, second) = (first.unwrap(), second.unwrap());
         let committed = |sim: &Simulation| sim.with(|cluster, _| cluster.committed("g", "t", 0));
-        let done = sim.polled(polls, reader.commit_messages([&first])).await.transpose().unwrap().is_some();
+        let done = sim.polled(polls, reader.commit([&first])).await.transpose().unwrap().is_some();
         sim.sleep(secs(1)).await;
         assert_eq!(committed(&sim), Some(1));
-        sim.within(secs(5), reader.commit_messages([&second])).await.expect("it is held back").unwrap();
+        sim.within(secs(5), reader.commit([&second])).await.expect("it is held back").unwrap();
         assert_eq!(committed(&sim), Some(2));
         drop((client, writer, reader));
         nothing_is_left(&sim).await;
@@ -366,11 +366,11 @@ fn scenario_l1_close_of_a_reader() {
         let (client, _) = warm(&sim).await;
         let member = || client.reader("t").group("g").reset(Reset::First).build().unwrap();
         let mut reader = member();
-        reader.fetch_message().await.unwrap().unwrap();
+        reader.fetch().await.unwrap().unwrap();
         let done = sim.polled(polls, reader.close(secs(5))).await.transpose().unwrap().is_some();
         drop(reader);
         let mut next = member();
-        let got = sim.within(secs(5), next.fetch_message()).await.expect("the group was not left");
+        let got = sim.within(secs(5), next.fetch()).await.expect("the group was not left");
         assert!(got.unwrap().is_some());
         drop((client, next));
         nothing_is_left(&sim).await;

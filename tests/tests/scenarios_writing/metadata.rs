@@ -42,7 +42,7 @@ fn forgotten_and_found(answers: u32) {
         let client = client.connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
         sim.record(ApiKey::Produce);
-        writer.write_messages(numbers(0..5).into_iter().map(|n| to(0, n))).await.unwrap();
+        writer.write_all(numbers(0..5).into_iter().map(|n| to(0, n))).await.unwrap();
         let before = sim.requests(ApiKey::Metadata);
         forget_topic(&sim, answers);
         let mut deliveries = Vec::new();
@@ -81,7 +81,7 @@ fn scenario_p26_a_topic_in_use_is_not_lost_by_answers_that_do_not_name_it() {
         let client = sim.client().metadata_max_age(secs(2)).connect().await.unwrap();
         let writer = client.writer_to_any().build().unwrap();
         for topic in ["t", "u"] {
-            writer.write_messages([Message::new("warm").topic(topic)]).await.unwrap();
+            writer.write_all([Message::new("warm").topic(topic)]).await.unwrap();
         }
         let mut turn = false;
         change_metadata(&sim, 100, move |metadata| {
@@ -92,7 +92,7 @@ fn scenario_p26_a_topic_in_use_is_not_lost_by_answers_that_do_not_name_it() {
         let before = sim.requests(ApiKey::Metadata);
         for number in 0..60 {
             let topic = if number % 2 == 0 { "t" } else { "u" };
-            let sent = writer.write_messages([Message::new(number.to_string()).topic(topic)]);
+            let sent = writer.write_all([Message::new(number.to_string()).topic(topic)]);
             sim.within(ms(50), sent).await.expect("it waits for metadata").unwrap();
             sim.sleep(ms(500)).await;
         }
@@ -185,12 +185,12 @@ fn promise_18_a_topic_made_anew_begins_with_new_sequences() {
         let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
         let writer = client.writer_to_any().batch_messages(1).build().unwrap();
         let all = |topic: &'static str| numbers(0..5).into_iter().map(move |n| Message::new(n).topic(topic));
-        writer.write_messages(all("t").chain(all("u"))).await.unwrap();
+        writer.write_all(all("t").chain(all("u"))).await.unwrap();
         recreate(&sim.client().connect().await.unwrap(), 1).await;
         sim.sleep(secs(5)).await;
         sim.record(ApiKey::Produce);
-        writer.write_messages(all("t")).await.unwrap();
-        writer.write_messages(all("u")).await.unwrap();
+        writer.write_all(all("t")).await.unwrap();
+        writer.write_all(all("u")).await.unwrap();
         let stamps = |of: std::ops::Range<usize>| -> Vec<(i16, i32)> {
             let stamp =
                 |sent: &crate::support::Written| (sent.batch.producer_epoch(), sent.batch.base_sequence());
@@ -209,10 +209,10 @@ fn promise_18_a_topic_made_anew_with_fewer_partitions() {
         let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
         let writer = client.writer("t").delivery_timeout(secs(10)).build().unwrap();
         let all = |range| numbers(range).into_iter().map(|n| Message::new(n.clone()).key(n));
-        writer.write_messages(all(0..60)).await.unwrap();
+        writer.write_all(all(0..60)).await.unwrap();
         recreate(&sim.client().connect().await.unwrap(), 2).await;
         sim.sleep(secs(5)).await;
-        writer.write_messages(all(100..160)).await.unwrap();
+        writer.write_all(all(100..160)).await.unwrap();
         let mut log: Vec<String> = (0..2).flat_map(|p| logged(&sim, "t", p)).collect();
         log.sort();
         assert_eq!(log, numbers(100..160));
@@ -236,11 +236,11 @@ fn promise_18_new_partitions_are_written_to() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages([to(0, "a")]).await.unwrap();
+        writer.write_all([to(0, "a")]).await.unwrap();
         assert!(writer.send(to(1, "too early")).await.is_err());
         sim.with(|cluster, _| cluster.grow_topic("t", 3)).unwrap();
         sim.sleep(secs(2)).await;
-        writer.write_messages([to(0, "b"), to(1, "c"), to(2, "d")]).await.unwrap();
+        writer.write_all([to(0, "b"), to(1, "c"), to(2, "d")]).await.unwrap();
         assert_eq!([0, 1, 2].map(|p| logged(&sim, "t", p).len()), [2, 1, 1]);
     });
 }
@@ -251,7 +251,7 @@ fn scenario_p23_a_lone_replica_that_restarts_is_waited_for() {
     Simulation::builder().nodes(1).topic("t", 1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = client.writer("t").delivery_timeout(secs(30)).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         sim.kill(0);
         let held = writer.send(to(0, "held")).await.unwrap();
         assert!(sim.within(secs(20), async { sim.sleep(secs(19)).await }).await.is_some());
@@ -294,7 +294,7 @@ fn case_w2_waiting_for_room_leaves_less_time_for_the_rest() {
         let client = sim.client().connect().await.unwrap();
         let writer = one_by_one(&client).batch_bytes(1024).buffer_bytes(1024).delivery_timeout(secs(60));
         let writer = writer.build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         sim.kill(0);
         let big = || to(0, vec![b'x'; 900]);
         let first = writer.send(big()).await.unwrap();
@@ -314,7 +314,7 @@ fn scenario_n6_a_change_of_brokers_breaks_no_connection() {
     three_nodes(3).run(|sim| async move {
         let client = sim.client().metadata_max_age(secs(1)).connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages((0..3).map(|partition| to(partition, "warm"))).await.unwrap();
+        writer.write_all((0..3).map(|partition| to(partition, "warm"))).await.unwrap();
         let connections = |node| sim.connections(node).into_iter().collect::<BTreeSet<u64>>();
         let before = [0, 1, 2].map(connections);
         let (leader, other) = (sim.leader("t", 0).unwrap(), sim.leader("t", 1).unwrap());
@@ -322,7 +322,7 @@ fn scenario_n6_a_change_of_brokers_breaks_no_connection() {
         change_metadata(&sim, 3, move |metadata| metadata.brokers.retain(|b| b.node_id != other));
         sim.move_leader("t", 0, (0..3).find(|node| *node != leader).unwrap());
         for _ in 0..60 {
-            writer.write_messages((0..3).map(|partition| to(partition, "x"))).await.unwrap();
+            writer.write_all((0..3).map(|partition| to(partition, "x"))).await.unwrap();
             sim.sleep(ms(100)).await;
         }
         for (node, before) in (0..3).zip(before) {
@@ -342,7 +342,7 @@ fn scenario_n10_an_advertised_address_of_a_foreign_service() {
         let writer = one_by_one(&client).delivery_timeout(secs(10)).build().unwrap();
         let lost = writer.send(to(0, "lost")).await.unwrap();
         for partition in 1..3 {
-            writer.write_messages([to(partition, "x")]).await.unwrap();
+            writer.write_all([to(partition, "x")]).await.unwrap();
         }
         for _ in 0..10 {
             sim.within(ms(50), client.describe_cluster()).await.expect("another broker is asked").unwrap();
@@ -370,7 +370,7 @@ fn case_u3_a_topic_that_was_missing_is_usable_once_it_is_made() {
             let mut reader = reader.reset(Reset::First).build().unwrap();
             let reads = sim.spawn(async move {
                 loop {
-                    if let Ok(message) = reader.fetch_message().await {
+                    if let Ok(message) = reader.fetch().await {
                         return message.unwrap();
                     }
                 }
@@ -379,7 +379,7 @@ fn case_u3_a_topic_that_was_missing_is_usable_once_it_is_made() {
             let begun = sim.elapsed();
             client.create_topic(NewTopic::new("new", 1)).await.unwrap();
             let writer = client.writer("new").build().unwrap();
-            writer.write_messages([Message::new("x")]).await.unwrap();
+            writer.write_all([Message::new("x")]).await.unwrap();
             assert!(sim.elapsed() - begun < ms(500), "{:?}", sim.elapsed() - begun);
             let read = sim.within(secs(10), reads).await.expect("the reader does not go on");
             assert_eq!(read.value.as_deref(), Some(&b"x"[..]));
@@ -394,7 +394,7 @@ fn case_u3_a_topic_that_another_client_made_is_usable_at_once() {
         let (client, other) = (sim.client().connect().await.unwrap(), sim.client().connect().await.unwrap());
         let writer = client.writer_to_any().build().unwrap();
         for topic in ["new", "newer"] {
-            let failed = writer.write_messages([Message::new("x").topic(topic)]).await.unwrap_err();
+            let failed = writer.write_all([Message::new("x").topic(topic)]).await.unwrap_err();
             let error = failed.results[0].as_ref().unwrap_err();
             assert_eq!(error.error.code(), Some(ErrorCode::UnknownTopicOrPartition));
         }
@@ -402,12 +402,12 @@ fn case_u3_a_topic_that_another_client_made_is_usable_at_once() {
         sim.sleep(secs(20)).await;
         other.create_topic(NewTopic::new("new", 1)).await.unwrap();
         client.create_topic(NewTopic::new("new", 1)).await.unwrap();
-        writer.write_messages([Message::new("x").topic("new")]).await.unwrap();
+        writer.write_all([Message::new("x").topic("new")]).await.unwrap();
         let both = [NewTopic::new("new", 1), NewTopic::new("newer", 1)];
         let made = client.create_topics(both).await.unwrap();
         assert_eq!(made[0].1.as_ref().unwrap_err().code(), Some(ErrorCode::TopicAlreadyExists));
         assert!(made[1].1.is_ok(), "{made:?}");
-        writer.write_messages([Message::new("x").topic("newer")]).await.unwrap();
+        writer.write_all([Message::new("x").topic("newer")]).await.unwrap();
     });
 }
 
@@ -426,7 +426,7 @@ fn case_u3_a_topic_that_brokers_hear_of_late() {
         });
         client.create_topic(NewTopic::new("t2", 1)).await.unwrap();
         let writer = client.writer("t2").build().unwrap();
-        writer.write_messages([Message::new("x")]).await.unwrap();
+        writer.write_all([Message::new("x")]).await.unwrap();
     });
 }
 

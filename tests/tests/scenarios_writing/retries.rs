@@ -58,7 +58,7 @@ fn scenario_p16_a_truncated_response_writes_nothing_twice() {
             });
         }
         let messages: Vec<_> = numbers(0..100).into_iter().map(|number| to(0, number)).collect();
-        writer.write_messages(messages).await.unwrap();
+        writer.write_all(messages).await.unwrap();
         assert_eq!(logged(&sim, "t", 0), numbers(0..100));
         let stats = writer.stats();
         assert_eq!((stats.splits, stats.epoch_bumps), (0, 0), "{stats:?}");
@@ -75,8 +75,8 @@ fn scenario_p17_bytes_on_the_wire_are_not_used_again() {
         let long = client.writer("u").build().unwrap();
         let leader = sim.leader("t", 0).unwrap();
         sim.move_leader("u", 0, leader);
-        short.write_messages([to(0, "warm")]).await.unwrap();
-        long.write_messages([to(0, "warm")]).await.unwrap();
+        short.write_all([to(0, "warm")]).await.unwrap();
+        long.write_all([to(0, "warm")]).await.unwrap();
         sim.record(ApiKey::Produce);
 
         sim.cut_off(leader, secs(20));
@@ -108,7 +108,7 @@ fn scenario_p18_errors_need_nobody_to_look_at_them() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = one_by_one(&client).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         let leader = sim.leader("t", 0).unwrap();
         let mut deliveries = Vec::new();
         for round in 0..3 {
@@ -172,7 +172,7 @@ fn scenario_p2_records_after_one_that_expired_are_written() {
             let client = sim.client().request_timeout(secs(2)).connect().await.unwrap();
             let writer = one_by_one(&client).idempotence(idempotence).delivery_timeout(secs(3));
             let writer = writer.build().unwrap();
-            writer.write_messages([to(0, "warm")]).await.unwrap();
+            writer.write_all([to(0, "warm")]).await.unwrap();
             // Appended, and no answer comes: the retry is appended, or known as a duplicate, and no answer comes.
             sim.with(|cluster, _| cluster.stall_replication("t", 0)).unwrap();
             let lost = writer.send(to(0, "lost")).await.unwrap();
@@ -181,7 +181,7 @@ fn scenario_p2_records_after_one_that_expired_are_written() {
             // Until no answer to any of the requests can come any more.
             sim.sleep(secs(10)).await;
             sim.with(|cluster, now| cluster.resume_replication(now, "t", 0)).unwrap();
-            writer.write_messages([to(0, "next"), to(0, "last")]).await.unwrap();
+            writer.write_all([to(0, "next"), to(0, "last")]).await.unwrap();
             let log = logged(&sim, "t", 0);
             assert!(log.ends_with(&["next".to_owned(), "last".to_owned()]), "{log:?}");
             let count = |value: &str| log.iter().filter(|logged| *logged == value).count();

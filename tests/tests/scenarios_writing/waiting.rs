@@ -14,11 +14,11 @@ fn promise_16_a_lone_record_leaves_at_once() {
         // With any linger: nothing else is in flight.
         for linger in [Duration::ZERO, ms(100)] {
             let writer = client.writer("t").linger(linger).build().unwrap();
-            writer.write_messages([to(0, "warm")]).await.unwrap();
+            writer.write_all([to(0, "warm")]).await.unwrap();
             for _ in 0..20 {
                 sim.sleep(secs(3)).await;
                 let begun = sim.elapsed();
-                writer.write_messages([to(0, "x")]).await.unwrap();
+                writer.write_all([to(0, "x")]).await.unwrap();
                 assert_eq!(sim.elapsed() - begun, ms(2), "there and back is all it takes");
             }
         }
@@ -30,12 +30,12 @@ fn promise_16_a_lone_record_leaves_at_once() {
 fn scenario_p28_the_first_record_of_an_unknown_topic_waits_for_no_tick() {
     three_nodes(1).topic("u", 1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
-        client.writer("t").balancer(Manual).build().unwrap().write_messages([to(0, "warm")]).await.unwrap();
+        client.writer("t").balancer(Manual).build().unwrap().write_all([to(0, "warm")]).await.unwrap();
         sim.sleep(secs(10)).await;
         sim.record(ApiKey::Metadata);
         let begun = sim.elapsed();
         let writer = client.writer("u").balancer(Manual).build().unwrap();
-        writer.write_messages([to(0, "x")]).await.unwrap();
+        writer.write_all([to(0, "x")]).await.unwrap();
         let asked = sim.recorded(ApiKey::Metadata)[0].at - begun;
         // It may have to look a broker's name up and connect to it first.
         assert!(asked <= ms(10), "the question left after {asked:?}");
@@ -49,7 +49,7 @@ fn promise_16_a_freed_byte_wakes_a_waiting_sender_at_once() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = one_by_one(&client).batch_bytes(1024).buffer_bytes(1024).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         let big = || to(0, vec![b'x'; 900]);
         let first = writer.send(big()).await.unwrap();
         let begun = sim.elapsed();
@@ -77,7 +77,7 @@ fn promise_16_a_moved_leader_is_written_to_without_a_timer() {
             // A backoff that would be noticed.
             let client = sim.client().retry_backoff(secs(1), secs(10)).connect().await.unwrap();
             let writer = one_by_one(&client).build().unwrap();
-            writer.write_messages([to(0, "warm")]).await.unwrap();
+            writer.write_all([to(0, "warm")]).await.unwrap();
             for records in [1, 1, 1, 4, 4, 4] {
                 sim.sleep(secs(30)).await;
                 sim.record(ApiKey::Produce);
@@ -85,7 +85,7 @@ fn promise_16_a_moved_leader_is_written_to_without_a_timer() {
                 sim.move_leader("t", 0, (old + 1) % 3);
                 let begun = sim.elapsed();
                 // Several are refused one after the other, some of them when the new leader is known already.
-                writer.write_messages((0..records).map(|_| to(0, "x"))).await.unwrap();
+                writer.write_all((0..records).map(|_| to(0, "x"))).await.unwrap();
                 let took = sim.elapsed() - begun;
                 assert!(took <= ms(30), "{release}: {took:?}");
                 assert_eq!(written(&sim).last().unwrap().node, (old + 1) % 3);
@@ -100,7 +100,7 @@ fn scenario_p7_a_batch_that_is_refused_for_ever_does_not_spin() {
     three_nodes(1).run(|sim| async move {
         let client = sim.client().connect().await.unwrap();
         let writer = one_by_one(&client).delivery_timeout(secs(60)).build().unwrap();
-        writer.write_messages([to(0, "warm")]).await.unwrap();
+        writer.write_all([to(0, "warm")]).await.unwrap();
         for error in [
             ErrorCode::OutOfOrderSequenceNumber,
             ErrorCode::UnknownProducerId,
@@ -114,7 +114,7 @@ fn scenario_p7_a_batch_that_is_refused_for_ever_does_not_spin() {
             let attempts = sim.requests(ApiKey::Produce) - before;
             assert!((30..=200).contains(&attempts), "{error:?}: {attempts} attempts in a minute");
             sim.with(|cluster, _| cluster.clear_faults());
-            writer.write_messages([to(0, "goes on")]).await.unwrap();
+            writer.write_all([to(0, "goes on")]).await.unwrap();
         }
     });
 }

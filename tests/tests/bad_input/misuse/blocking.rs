@@ -23,11 +23,11 @@ fn cluster() -> Cluster {
 fn all_calls(cluster: &Cluster) {
     let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
     let writer = client.writer("t").build().unwrap();
-    writer.write_messages([Message::new("x")]).unwrap();
+    writer.write_all([Message::new("x")]).unwrap();
     writer.send(Message::new("y")).unwrap().wait().unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
     let messages: Vec<Message> = reader.messages().take(2).collect::<Result<_, _>>().unwrap();
-    reader.commit_messages(&messages).unwrap();
+    reader.commit(&messages).unwrap();
     reader.close(LONG).unwrap();
     assert!(writer.close(LONG).is_clean());
     // One client is closed, another dropped with all that belongs to it.
@@ -85,7 +85,7 @@ pub(crate) fn in_a_balancer() {
     let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
     let balancer = Asking(client.clone(), AtomicI32::new(0));
     let writer = client.writer("t").balancer(balancer).build().unwrap();
-    let written = writer.write_messages([Message::new("x"), Message::new("y")]).unwrap();
+    let written = writer.write_all([Message::new("x"), Message::new("y")]).unwrap();
     assert!(written.iter().all(|delivered| delivered.partition == 1), "{written:?}");
     writer.send(Message::new("z")).unwrap().wait().unwrap();
     assert_eq!(cluster.log("t", 1).len(), 3);
@@ -113,11 +113,11 @@ impl Assignor for AskingFirst {
 pub(crate) fn in_an_assignor() {
     let cluster = cluster();
     let client = kafka_blocking::builder(&cluster.bootstrap()).call_timeout(LONG).connect().unwrap();
-    client.writer("t").build().unwrap().write_messages([Message::new("x")]).unwrap();
+    client.writer("t").build().unwrap().write_all([Message::new("x")]).unwrap();
     let reader = client.reader("t").group("g").reset(Reset::First);
     let mut reader = reader.assignors(vec![Arc::new(AskingFirst(client.clone()))]).build().unwrap();
-    let message = reader.fetch_message_within(LONG).unwrap().unwrap();
-    reader.commit_messages([&message]).unwrap();
+    let message = reader.fetch_within(LONG).unwrap().unwrap();
+    reader.commit([&message]).unwrap();
     reader.close(LONG).unwrap();
     client.close(LONG);
 }

@@ -30,7 +30,7 @@ pub(crate) fn runtime_dropped() {
         let asked = client.clone();
         let call = tokio::spawn(async move { asked.describe_cluster().await });
         let sent = tokio::spawn(async move { writer.send(Message::new("x")).await });
-        let read = tokio::spawn(async move { reader.next().await });
+        let read = tokio::spawn(async move { reader.next_event().await });
         tokio::time::sleep(Duration::from_millis(100)).await;
         runtime.shutdown_background();
 

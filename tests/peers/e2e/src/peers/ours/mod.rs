@@ -5,9 +5,9 @@
 //!
 //! | | produce | consume |
 //! |---|---|---|
-//! | `record` (default) | `send`, deliveries awaited in order | `fetch_message` |
+//! | `record` (default) | `send`, deliveries awaited in order | `fetch` |
 //! | `batch` | `send_all` of 1,000 messages, deliveries awaited in order | `next_batch` |
-//! | `wait` | `write_messages` of a quarter of the window | `read_message` |
+//! | `wait` | `write_all` of a quarter of the window | `read` |
 //! | `defaults` | with any of them: no setting but acks and codec | as `record`, no setting but the position |
 
 mod tasks;
@@ -138,12 +138,12 @@ impl Peer for Ours {
         let api = match (c.scenario.as_str(), v.api) {
             ("produce", Api::Record) => "Writer::send, deliveries awaited in order",
             ("produce", Api::Batch) => "Writer::send_all of 1,000 messages, deliveries awaited in order",
-            ("produce", Api::Wait) => "Writer::write_messages of a quarter of the window, one call after the other",
-            ("consume", Api::Record) => "Reader::fetch_message",
+            ("produce", Api::Wait) => "Writer::write_all of a quarter of the window, one call after the other",
+            ("consume", Api::Record) => "Reader::fetch",
             ("consume", Api::Batch) => "Reader::next_batch",
-            ("consume", Api::Wait) => "Reader::read_message",
+            ("consume", Api::Wait) => "Reader::read",
             ("produce-latency", _) => "Writer::send, then the delivery",
-            _ => "Writer::send, then the delivery; Reader::fetch_message",
+            _ => "Writer::send, then the delivery; Reader::fetch",
         };
         if v.defaults { format!("{api}; default settings") } else { api.to_owned() }
     }

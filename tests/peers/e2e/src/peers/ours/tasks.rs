@@ -101,7 +101,7 @@ async fn waits(c: &Cfg, writer: &Writer, w: &Workload, n: u64, m: &Meter) {
     let mut next = 0;
     while next < n {
         let end = n.min(next + (c.window as u64 / 4).max(1));
-        match writer.write_messages((next..end).map(|i| message(w.key(i), w.value_owned(i)))).await {
+        match writer.write_all((next..end).map(|i| message(w.key(i), w.value_owned(i)))).await {
             Ok(delivered) => m.acked(delivered.len() as u64),
             Err(errors) => errors.results.into_iter().for_each(|result| match result {
                 Ok(_) => m.acked(1),
@@ -117,19 +117,19 @@ pub(super) async fn consume<R: Runtime>(c: &Cfg, api: Api, m: &Arc<Meter>) -> Re
     let mut reader = reader::<R>(c, Reset::First).await?;
     match api {
         Api::Batch => read_batches(c, &mut reader, m).await?,
-        _ => read_messages(c, api, &mut reader, m).await?,
+        _ => reads(c, api, &mut reader, m).await?,
     }
     m.stop();
     reader.close(CLOSE).await?;
     Ok(())
 }
 
-async fn read_messages(c: &Cfg, api: Api, reader: &mut Reader, m: &Meter) -> Result<()> {
+async fn reads(c: &Cfg, api: Api, reader: &mut Reader, m: &Meter) -> Result<()> {
     let (mut n, mut sum) = (0u64, 0u64);
     while n < c.records {
         let message = match api {
-            Api::Wait => reader.read_message().await?,
-            _ => reader.fetch_message().await?,
+            Api::Wait => reader.read().await?,
+            _ => reader.fetch().await?,
         };
         let message = message.context("the reader is closed")?;
         if n == 0 {
@@ -198,7 +198,7 @@ struct End(Reader);
 impl Tail for End {
     fn poll<'a>(&'a mut self, wait: Duration, on: &'a mut (dyn FnMut(&[u8]) + 'a)) -> Fut<'a, ()> {
         Box::pin(async move {
-            if let Some(message) = within(wait, self.0.fetch_message()).await {
+            if let Some(message) = within(wait, self.0.fetch()).await {
                 let message = message?.context("the reader is closed")?;
                 on(message.value.as_deref().unwrap_or_default());
             }

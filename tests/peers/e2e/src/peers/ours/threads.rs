@@ -98,7 +98,7 @@ fn waits(c: &Cfg, writer: &Writer, w: &Workload, n: u64, m: &Meter) {
     let mut next = 0;
     while next < n {
         let end = n.min(next + (c.window as u64 / 4).max(1));
-        match writer.write_messages((next..end).map(|i| message(w.key(i), w.value_owned(i)))) {
+        match writer.write_all((next..end).map(|i| message(w.key(i), w.value_owned(i)))) {
             Ok(delivered) => m.acked(delivered.len() as u64),
             Err(errors) => errors.results.into_iter().for_each(|result| match result {
                 Ok(_) => m.acked(1),
@@ -114,19 +114,19 @@ pub(super) fn consume(c: &Cfg, api: Api, m: &Arc<Meter>) -> Result<()> {
     let mut reader = reader(c, Reset::First)?;
     match api {
         Api::Batch => read_batches(c, &mut reader, m)?,
-        _ => read_messages(c, api, &mut reader, m)?,
+        _ => reads(c, api, &mut reader, m)?,
     }
     m.stop();
     reader.close(CLOSE)?;
     Ok(())
 }
 
-fn read_messages(c: &Cfg, api: Api, reader: &mut Reader, m: &Meter) -> Result<()> {
+fn reads(c: &Cfg, api: Api, reader: &mut Reader, m: &Meter) -> Result<()> {
     let (mut n, mut sum) = (0u64, 0u64);
     while n < c.records {
         let message = match api {
-            Api::Wait => reader.read_message()?,
-            _ => reader.fetch_message()?,
+            Api::Wait => reader.read()?,
+            _ => reader.fetch()?,
         };
         let message = message.context("the reader is closed")?;
         if n == 0 {
@@ -167,7 +167,7 @@ pub(super) fn tail<'a>(c: &'a Cfg) -> Result<Box<dyn Tail + 'a>> {
     let (send, values) = unbounded_channel();
     let thread = std::thread::spawn(move || {
         // The other end is dropped when the run is over.
-        while let Ok(Some(message)) = reader.fetch_message() {
+        while let Ok(Some(message)) = reader.fetch() {
             if send.send(message.value.unwrap_or_default()).is_err() {
                 break;
             }
