@@ -78,7 +78,7 @@ pub use group::{Assignor, CommitOffset, GroupConfig};
 pub use kafka_proto::error_code::ErrorCode;
 pub use kafka_proto::records::{Compression, Header};
 pub use kafka_proto::{Bytes, Str, Uuid};
-pub use message::Message;
+pub use message::{Message, Record};
 pub use reader::{Isolation, ReaderConfig, RecordView, Reset, Start};
 pub use rt::{
     Batch, Client, ClientCloseReport, CloseReport, ClusterDescription, Event, NewTopic, Reader,

@@ -1,40 +1,57 @@
-//! Messages as the application gives and gets them.
+//! What an application writes, and what it reads.
 
 use crate::machine::MachineId;
 use kafka_proto::records::Header;
 use kafka_proto::{Bytes, Str, Uuid};
 
-/// A message to write, or one that was read.
+/// A message to write.
 ///
-/// On writing, `partition` and `offset` are ignored unless the writer's balancer is manual; on reading all fields are filled.
 /// `None` as value is a tombstone, which is not the same as an empty value.
-///
-/// # Memory
-/// Key, value and headers of a message that was read are slices of what was fetched with it, or of its decompressed batch.
-/// Nothing is copied, but one that is kept, or a clone of its key alone, keeps all of that in memory: by default up to 16 MiB.
-/// Uncompressed bytes also stay counted in the reader's [`buffer_bytes`](crate::rt::ReaderBuilder::buffer_bytes). Messages that
-/// are kept for longer than it takes to handle them should be [detached](Self::detach).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The topic; on writing only where the writer has none.
+    /// The topic; only where the writer has none.
     pub topic: Option<Str>,
-    /// The partition it was read from, or, with the manual balancer, is to go to.
+    /// The partition that it is to go to, with the manual balancer; others ignore it.
     pub partition: Option<i32>,
-    /// The offset it was read at.
-    pub offset: Option<i64>,
     /// The key; messages with equal keys go to the same partition.
     pub key: Option<Bytes>,
     /// The value; `None` is a tombstone.
     pub value: Option<Bytes>,
     /// Headers, in order; names may repeat (0.11+, KIP-82).
     pub headers: Vec<Header>,
-    /// Ms since the epoch; on writing, the time of the call where `None`. -1 was read from a broker older than 0.10.
+    /// Ms since the epoch; the time of the call where `None`.
     pub timestamp: Option<i64>,
-    /// On reading: the position in the assignment this message belongs to; commits carry it.
-    pub(crate) origin: Option<Origin>,
 }
 
-/// Which reader and which of its assignments a message came from.
+/// A record that was read.
+///
+/// # Memory
+/// Key, value and headers are slices of what was fetched with the record, or of its decompressed batch. Nothing is copied, but a
+/// record that is kept, or a clone of its key alone, keeps all of that in memory: by default up to 16 MiB. Uncompressed bytes
+/// also stay counted in the reader's [`buffer_bytes`](crate::rt::ReaderBuilder::buffer_bytes). Records that are kept for longer
+/// than it takes to handle them should be [detached](Self::detach).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// The topic.
+    pub topic: Str,
+    /// The partition.
+    pub partition: i32,
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Ms since the epoch: when it was made, or appended, as the topic is set up. A record in the format before 0.10 has none.
+    pub timestamp: Option<i64>,
+    /// The key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Headers, in order; names may repeat.
+    pub headers: Vec<Header>,
+    /// What a commit of it has to know.
+    pub(crate) origin: Origin,
+}
+
+/// Which reader and which of its assignments a record came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) reader: MachineId,
@@ -42,6 +59,34 @@ pub(crate) struct Origin {
     /// The topic's id when the record was read; zero where it was not known.
     pub(crate) topic_id: Uuid,
     pub(crate) leader_epoch: i32,
+}
+
+impl Record {
+    /// Copies key, value and headers into memory of their own, so that the record keeps nothing else alive. It can still be
+    /// committed.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let header = |header: &Header| Header {
+            key: Str::from(header.key.to_string()),
+            value: header.value.as_ref().map(copy),
+        };
+        Self {
+            key: self.key.as_ref().map(copy),
+            value: self.value.as_ref().map(copy),
+            headers: self.headers.iter().map(header).collect(),
+            ..self
+        }
+    }
+}
+
+/// What was read, to be written elsewhere: key, value, headers and time are kept; the writer, or whoever sets them, decides on topic
+/// and partition.
+impl From<Record> for Message {
+    fn from(record: Record) -> Self {
+        let Record { key, value, headers, timestamp, .. } = record;
+        Self { key, value, headers, timestamp, ..Self::default() }
+    }
 }
 
 impl Message {
@@ -81,23 +126,6 @@ impl Message {
     pub fn timestamp(mut self, ms: i64) -> Self {
         self.timestamp = Some(ms);
         self
-    }
-
-    /// Copies key, value and headers into memory of their own, so that the message keeps nothing else alive. It can still be
-    /// committed.
-    #[must_use]
-    pub fn detach(self) -> Self {
-        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-        let header = |header: &Header| Header {
-            key: Str::from(header.key.to_string()),
-            value: header.value.as_ref().map(copy),
-        };
-        Self {
-            key: self.key.as_ref().map(copy),
-            value: self.value.as_ref().map(copy),
-            headers: self.headers.iter().map(header).collect(),
-            ..self
-        }
     }
 
     /// Adds a header.

@@ -10,7 +10,7 @@
 use super::config::{Isolation, ReaderConfig};
 use super::fetched::Data;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Message, Origin};
+use crate::message::{Origin, Record};
 use kafka_proto::Str;
 use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
 use std::sync::Arc;
@@ -192,24 +192,27 @@ impl<'a> RecordView<'a> {
 
     /// Key and value as slices that keep the batch alive.
     #[inline]
-    fn to_message(self, origin: Origin) -> Result<Message, RecordsError> {
+    fn to_record(self, origin: Origin) -> Result<Record, RecordsError> {
         let mut headers = self.record.headers();
         let mut owned = Vec::with_capacity(headers.size_hint().0);
         while let Some(header) = headers.next_owned() {
             owned.push(header?);
         }
-        Ok(Message {
-            topic: Some(self.topic.clone()),
-            partition: Some(self.partition),
-            offset: Some(self.record.offset),
+        Ok(Record {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            offset: self.record.offset,
             key: self.record.key_bytes(),
             value: self.record.value_bytes(),
             headers: owned,
-            timestamp: Some(self.record.timestamp),
-            origin: Some(origin),
+            timestamp: Some(self.record.timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
+            origin,
         })
     }
 }
+
+/// What the wire has where a record has no timestamp.
+const NO_TIMESTAMP: i64 = -1;
 
 /// A way through a chunk, one record after the other.
 ///
@@ -326,20 +329,20 @@ impl Walk {
         }
     }
 
-    /// The next record as a message whose key and value are slices of the batch, which they keep alive.
+    /// The next record as one of its own, whose key and value are slices of the batch, which they keep alive.
     ///
     /// # Errors
     /// As [`Walk::next`].
     #[inline]
-    pub fn next_message(&mut self) -> Option<Result<Message, Error>> {
+    pub fn next_record(&mut self) -> Option<Result<Record, Error>> {
         let origin = self.origin;
         let before = self.position;
         let (error, offset) = loop {
             match self.next() {
                 Some(Ok(record)) => {
                     let origin = Origin { leader_epoch: record.leader_epoch, ..origin };
-                    match record.to_message(origin) {
-                        Ok(message) => return Some(Ok(message)),
+                    match record.to_record(origin) {
+                        Ok(record) => return Some(Ok(record)),
                         Err(error) => break (error, record.offset()),
                     }
                 }

@@ -6,11 +6,11 @@ use crate::client::Key;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::CommitOffset;
 use crate::machine::MachineId;
-use crate::message::Message;
+use crate::message::Record;
 use crate::reader::{Chunk, ReaderConfig, RecordView, Start, Walk};
 use crate::reading::{self, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription};
 use crate::snapshot::TopicPartition;
-use kafka_proto::{Str, Uuid};
+use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
@@ -20,13 +20,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::time::Instant;
 
-/// Reads messages: of partitions it was told, or of those that its group gives it.
+/// Reads records: of partitions it was told, or of those that its group gives it.
 ///
 /// Rebalances are values in the stream ([`next_event`](Self::next_event)); [`fetch`](Self::fetch) and
 /// [`read`](Self::read) answer them by themselves. Heartbeats do not depend on any call.
 ///
-/// A [`Message`] shares the memory of all that was fetched with it. Messages that are kept should be
-/// [detached](Message::detach): otherwise they fill the reader's buffer, and it can only fetch little at a time. It
+/// A [`Record`] shares the memory of all that was fetched with it. Messages that are kept should be
+/// [detached](Record::detach): otherwise they fill the reader's buffer, and it can only fetch little at a time. It
 /// [reports](ErrorKind::BufferKept) that as a notice and a `tracing` event.
 pub struct Reader {
     handle: Handle,
@@ -42,7 +42,7 @@ pub struct Reader {
     marks: Arc<Marks>,
     /// Where the mark of the partition in hand is.
     place: Option<usize>,
-    /// The message in the application's hands: its place, and the mark it will have once it is handled.
+    /// The record in the application's hands: its place, and the mark it will have once it is handled.
     last: Option<(usize, Mark)>,
     closed: bool,
 }
@@ -51,8 +51,8 @@ pub struct Reader {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A message.
-    Message(Message),
+    /// A record.
+    Record(Record),
     /// The group gave these partitions to this member, in addition to those it has. Partitions whose committed offsets
     /// cannot be had for the moment follow in an event of their own.
     Assigned(Vec<TopicPartition>),
@@ -106,7 +106,7 @@ impl Reader {
         }
     }
 
-    /// The next message, or what the group did. `None` once the reader is closed.
+    /// The next record, or what the group did. `None` once the reader is closed.
     ///
     /// A [`Event::Revoking`] is answered by the next call: until then the partitions are this member's, and what is
     /// committed counts.
@@ -128,7 +128,7 @@ impl Reader {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// The next message; revocations are given up at once, losses and [notices](Event::Notice) skipped. `None` once the
+    /// The next record; revocations are given up at once, losses and [notices](Event::Notice) skipped. `None` once the
     /// reader is closed. An application that has to know why nothing comes calls [`next_event`](Self::next_event).
     ///
     /// # Errors
@@ -136,11 +136,11 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn fetch(&mut self) -> Result<Option<Message>> {
+    pub async fn fetch(&mut self) -> Result<Option<Record>> {
         poll_fn(|cx| self.poll_fetch(cx)).await
     }
 
-    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval, when
+    /// The next record; the one before it counts as handled, and is committed within the auto-commit interval, when
     /// partitions are given up and when the reader is closed. Without a group as [`fetch`](Self::fetch).
     ///
     /// # Errors
@@ -148,13 +148,13 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn read(&mut self) -> Result<Option<Message>> {
+    pub async fn read(&mut self) -> Result<Option<Record>> {
         self.handled();
-        let message = poll_fn(|cx| self.poll_fetch(cx)).await?;
-        if let Some(message) = &message {
-            self.hand_over(message);
+        let record = poll_fn(|cx| self.poll_fetch(cx)).await?;
+        if let Some(record) = &record {
+            self.hand_over(record);
         }
-        Ok(message)
+        Ok(record)
     }
 
     /// The records that were fetched together, borrowed: the fastest way to read. `None` once the reader is closed.
@@ -192,9 +192,9 @@ impl Reader {
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>>> {
         loop {
             if self.has_in_hand()
-                && let Some(message) = self.next_in_hand()
+                && let Some(record) = self.next_in_hand()
             {
-                return Poll::Ready(message.map(|m| Some(Event::Message(m))));
+                return Poll::Ready(record.map(|record| Some(Event::Record(record))));
             }
             let event = match self.poll_item(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -220,24 +220,24 @@ impl Reader {
 
     /// As [`fetch`](Self::fetch), for those who poll.
     #[inline]
-    pub fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    pub fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Record>>> {
         // What is in hand goes out by the shortest way: a message is large, and each call between moves it once.
         if self.has_in_hand()
             && let Some(walk) = &mut self.walk
-            && let Some(message) = walk.next_message()
+            && let Some(record) = walk.next_record()
         {
-            return Poll::Ready(message.map(Some));
+            return Poll::Ready(record.map(Some));
         }
         self.poll_fetch_out_of_hand(cx)
     }
 
-    fn poll_fetch_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    fn poll_fetch_out_of_hand(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Record>>> {
         loop {
             match self.poll_event(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Ok(Some(Event::Message(message)))) => return Poll::Ready(Ok(Some(message))),
+                Poll::Ready(Ok(Some(Event::Record(record)))) => return Poll::Ready(Ok(Some(message))),
                 // The next turn answers a revocation.
                 Poll::Ready(Ok(Some(_))) => {}
             }
@@ -251,14 +251,14 @@ impl Reader {
         self.revoking.is_none() && !self.urgent.load(Ordering::Acquire)
     }
 
-    /// The next message of the records in hand.
-    fn next_in_hand(&mut self) -> Option<Result<Message>> {
+    /// The next record of the records in hand.
+    fn next_in_hand(&mut self) -> Option<Result<Record>> {
         let walk = self.walk.as_mut()?;
-        let message = walk.next_message();
-        if message.is_none() {
+        let record = walk.next_record();
+        if record.is_none() {
             self.walk = None;
         }
-        message
+        record
     }
 
     fn begin(&mut self, chunk: Chunk) {
@@ -300,32 +300,32 @@ impl Reader {
 
     // ---- commits ----
 
-    /// Commits the positions after these messages, the highest of each partition; waits until it is done.
+    /// Commits the positions after these records, the highest of each partition; waits until it is done.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended: nothing was
-    /// sent then; also for partitions whose topic was deleted and made again since the message was read. Else what the
+    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended: nothing was
+    /// sent then; also for partitions whose topic was deleted and made again since the record was read. Else what the
     /// coordinator said.
     ///
     /// # Cancel safety
     /// Dropping it does not take the commit back.
-    pub async fn commit<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
-        let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
+    pub async fn commit<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        let Some((assignment, offsets)) = self.offsets_of(records)? else { return Ok(()) };
         self.commit_offsets(assignment, offsets).await
     }
 
-    /// Marks these messages and all before them in their partitions as handled: they are committed within the auto-commit
+    /// Marks these records and all before them in their partitions as handled: they are committed within the auto-commit
     /// interval, when partitions are given up, and when the reader or the client is closed or the reader dropped. Marks of
     /// a topic that is deleted and made again meanwhile are dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a message is of another reader or of an assignment that has ended;
+    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended;
     /// [`ErrorKind::Misuse`] without a group. Nothing is marked then.
-    pub fn mark<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
+    pub fn mark<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         if !self.in_group {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         }
-        let Some((assignment, offsets)) = self.offsets_of(messages)? else { return Ok(()) };
+        let Some((assignment, offsets)) = self.offsets_of(records)? else { return Ok(()) };
         if !self.marks.is_of(assignment) {
             return Err(Error::new(ErrorKind::StaleCommit));
         }
@@ -345,23 +345,19 @@ impl Reader {
 
     fn offsets_of<'a>(
         &self,
-        messages: impl IntoIterator<Item = &'a Message>,
+        records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<Option<(u32, Vec<CommitOffset>)>> {
         let mut highest: BTreeMap<TopicPartition, Mark> = BTreeMap::new();
         let mut assignment = None;
-        for message in messages {
+        for record in records {
             let stale = || Err(Error::new(ErrorKind::StaleCommit));
-            let Some(origin) = message.origin.filter(|o| o.reader == self.id) else { return stale() };
-            if *assignment.get_or_insert(origin.assignment) != origin.assignment {
+            let Record { topic, partition, offset, origin, .. } = record;
+            let is_ours = origin.reader == self.id;
+            if !is_ours || *assignment.get_or_insert(origin.assignment) != origin.assignment {
                 return stale();
             }
-            let (Some(topic), Some(partition), Some(offset)) =
-                (&message.topic, message.partition, message.offset)
-            else {
-                return stale();
-            };
             let position = (offset.saturating_add(1), origin.leader_epoch, origin.topic_id);
-            let mark = highest.entry(TopicPartition::new(topic.clone(), partition)).or_insert(position);
+            let mark = highest.entry(TopicPartition::new(topic.clone(), *partition)).or_insert(position);
             // Offsets of a topic and of the one that was made in its place cannot be compared.
             *mark = if mark.2 == position.2 { (*mark).max(position) } else { position };
         }
@@ -381,21 +377,14 @@ impl Reader {
         }
     }
 
-    fn hand_over(&mut self, message: &Message) {
+    fn hand_over(&mut self, record: &Record) {
         if !self.in_group {
             return;
         }
-        let (Some(topic), Some(partition), Some(offset)) =
-            (&message.topic, message.partition, message.offset)
-        else {
-            return;
-        };
-        let place = *self
-            .place
-            .get_or_insert_with(|| self.marks.place(TopicPartition::new(topic.clone(), partition)));
-        let (leader_epoch, topic_id) =
-            message.origin.map_or((-1, Uuid::ZERO), |o| (o.leader_epoch, o.topic_id));
-        self.last = Some((place, (offset.saturating_add(1), leader_epoch, topic_id)));
+        let Record { topic, partition, offset, origin, .. } = record;
+        let partition = || TopicPartition::new(topic.clone(), *partition);
+        let place = *self.place.get_or_insert_with(|| self.marks.place(partition()));
+        self.last = Some((place, (offset.saturating_add(1), origin.leader_epoch, origin.topic_id)));
         if mutant!("commit_covers_unhandled") {
             self.handled();
         }

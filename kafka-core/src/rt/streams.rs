@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::writer::{TrySendReason, Writer};
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, Record};
 use crate::writer::{Delivery, SendError};
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -13,9 +13,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// As [`Reader::fetch`], message by message.
+/// As [`Reader::fetch`], record by record.
 impl Stream for Reader {
-    type Item = Result<Message>;
+    type Item = Result<Record>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_fetch(cx).map(Result::transpose)
