@@ -10,7 +10,7 @@
 //! | [`settings`] | every setting with default and Java's name |
 //! | [`stats`], [`trace`] | counters, and the events for `tracing` |
 //! | [`writer`], [`reader`], [`group`] | settings, balancers, assignors, and the machines themselves |
-//! | [`snapshot`] | topics and partitions: [`TopicPartition`](snapshot::TopicPartition) |
+//! | [`snapshot`] | topics and partitions: [`TopicPartition`] |
 //! | [`client`], [`link`] | the cluster's machine and a connection's, for those who own the loop themselves |
 //!
 //! # Without a runtime

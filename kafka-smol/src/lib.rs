@@ -2,7 +2,7 @@
 //!
 //! The client itself is [`kafka_core`]; this crate gives it sockets and timers of `async-io`, which both runtimes share,
 //! and threads of `blocking`. The runtimes differ only in where tasks are [spawned](Spawn). Everything users hold is
-//! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
+//! documented at [`Client`], [`Writer`] and [`Reader`].
 //!
 //! ```no_run
 //! use kafka_smol::Message;

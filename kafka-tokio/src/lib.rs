@@ -1,7 +1,7 @@
 //! A Kafka client on tokio.
 //!
 //! The client itself is [`kafka_core`]; this crate gives it tokio's sockets, timers and tasks. Everything users hold is
-//! documented at [`Client`](rt::Client), [`Writer`](rt::Writer) and [`Reader`](rt::Reader).
+//! documented at [`Client`], [`Writer`] and [`Reader`].
 //!
 //! ```no_run
 //! use kafka_tokio::Message;

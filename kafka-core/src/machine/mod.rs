@@ -1,13 +1,13 @@
 //! The contract between a client and its machines: writers, readers, and whatever else speaks to the cluster on its own.
 //!
-//! A machine lives under the client's lock and does no I/O. The client hands it what happened ([`MachineInput`]), then takes
-//! from it all that it wants ([`Out`]) and the time at which it wants to be called. A request whose content is not settled
-//! before a connection has room for it is [pulled](Out::Pull) and [built](Machine::build) then; any other is an [`Ask`].
-//! What an application does to a machine is a [`Command`].
+//! A machine lives under the client's lock and does no I/O. The client hands it what happened (`MachineInput`), then takes
+//! from it all that it wants (`Out`) and the time at which it wants to be called. A request whose content is not settled
+//! before a connection has room for it is pulled (`Out::Pull`) and built (`Machine::build`) then; any other is an [`Ask`].
+//! What an application does to a machine is a `Command`.
 //!
 //! Invariants
 //! * A machine depends on its inputs, commands and the time alone: the same ones give the same outs.
-//! * It knows the client by [`Cx`] only, and the client knows it by [`Machine`] only.
+//! * It knows the client by `Cx` only, and the client knows it by `Machine` only.
 //! * Nothing of others runs or is dropped in it: wakers, jobs and garbage leave as outs.
 
 mod ask;

@@ -2,10 +2,9 @@
 
 use super::shared::{DriverWaker, Handle, Shared};
 use super::wait::{Alarm, BatchWait, alarm};
-use crate::client::Input;
+use crate::client::{Input, Rung};
 use crate::config::ClientConfig;
 use crate::interleavings::{explore, poll_once};
-use crate::machine::Now;
 use crate::machine::Time;
 use crate::writer::{Outcome, Tickets};
 use shuttle::future::block_on;
@@ -74,7 +73,7 @@ fn a_nearer_deadline_wakes_the_driver() {
                 thread::spawn(move || block_on(alarm(&shared, at)))
             })
             .into();
-        near.into_iter().for_each(|near| near.join().unwrap());
+        near.into_iter().for_each(|near| assert_eq!(near.join().unwrap(), Rung));
         assert!(world.clock.load(Ordering::SeqCst) <= 1000);
         world.shared.shut_down();
         far.join().unwrap();
@@ -99,7 +98,7 @@ fn the_end_wakes_all_who_wait() {
         let other = thread::spawn(move || drop(other));
         drop(handle);
         other.join().unwrap();
-        waits.into_iter().for_each(|wait| wait.join().unwrap());
+        waits.into_iter().for_each(|wait| assert_eq!(wait.join().unwrap(), Rung));
         driver.join().unwrap();
     });
 }
