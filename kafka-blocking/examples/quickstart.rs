@@ -74,7 +74,7 @@ fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let mut handled = Uncommitted::default();
     while !run.is_read() {
         let due = match reader.next_event_within(LOOK) {
-            Ok(Some(Event::Message(message))) => {
+            Ok(Some(Event::Record(message))) => {
                 run.read(&message)?;
                 handled.add(message)
             }

@@ -42,7 +42,7 @@ mod runtime;
 mod threads;
 
 pub use handles::{
-    Client, ClientBuilder, Delivery, Messages, Reader, Writer, builder, builder_from_properties, connect,
+    Client, ClientBuilder, Delivery, Records, Reader, Writer, builder, builder_from_properties, connect,
 };
 pub use kafka_core::*;
 pub use runtime::Blocking;

@@ -62,6 +62,14 @@ pub(crate) struct Origin {
 }
 
 impl Record {
+    /// A record that no reader has read, for tests of what handles records: without key, value and headers, which are set
+    /// afterwards. It cannot be committed.
+    pub fn new(topic: impl Into<Str>, partition: i32, offset: i64) -> Self {
+        let origin = Origin { reader: MachineId(0), assignment: 0, topic_id: Uuid::ZERO, leader_epoch: -1 };
+        let topic = topic.into();
+        Self { topic, partition, offset, timestamp: None, key: None, value: None, headers: Vec::new(), origin }
+    }
+
     /// Copies key, value and headers into memory of their own, so that the record keeps nothing else alive. It can still be
     /// committed.
     #[must_use]

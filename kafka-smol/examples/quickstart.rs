@@ -86,7 +86,7 @@ async fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let mut handled = Uncommitted::default();
     while let Some(event) = run.until_read(reader.next_event()).await {
         let due = match event? {
-            Some(Event::Message(message)) => {
+            Some(Event::Record(message)) => {
                 run.read(&message)?;
                 handled.add(message)
             }

@@ -5,11 +5,11 @@ use kafka_core::error::ErrorKind;
 use kafka_core::reader::Start;
 use kafka_core::rt::{self, Batch, Event};
 use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Error, Message, Result};
+use kafka_core::{Error, Record, Result};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Reads messages: of partitions it was told, or of those that its group gives it.
+/// Reads records: of partitions it was told, or of those that its group gives it.
 ///
 /// Everything is as at [`rt::Reader`], except that methods wait where those there are futures; and those whose names end
 /// in `_within` wait so long at most.
@@ -23,7 +23,7 @@ impl From<rt::Reader> for Reader {
 }
 
 impl Reader {
-    /// The next message, or what the group did. `None` once the reader is closed. See [`rt::Reader::next_event`].
+    /// The next record, or what the group did. `None` once the reader is closed. See [`rt::Reader::next_event`].
     ///
     /// # Errors
     /// Something went wrong with a partition, which the error names; the next call goes on with the others.
@@ -39,12 +39,12 @@ impl Reader {
         within(timeout, self.0.next_event())
     }
 
-    /// The next message; revocations are given up at once, losses and notices skipped. `None` once the reader is closed. See
+    /// The next record; revocations are given up at once, losses and notices skipped. `None` once the reader is closed. See
     /// [`rt::Reader::fetch`].
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event).
-    pub fn fetch(&mut self) -> Result<Option<Message>> {
+    pub fn fetch(&mut self) -> Result<Option<Record>> {
         block_on(self.0.fetch())
     }
 
@@ -52,16 +52,16 @@ impl Reader {
     ///
     /// # Errors
     /// As [`next_event_within`](Self::next_event_within).
-    pub fn fetch_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+    pub fn fetch_within(&mut self, timeout: Duration) -> Result<Option<Record>> {
         within(timeout, self.0.fetch())
     }
 
-    /// The next message; the one before it counts as handled, and is committed within the auto-commit interval. See
+    /// The next record; the one before it counts as handled, and is committed within the auto-commit interval. See
     /// [`rt::Reader::read`].
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event).
-    pub fn read(&mut self) -> Result<Option<Message>> {
+    pub fn read(&mut self) -> Result<Option<Record>> {
         block_on(self.0.read())
     }
 
@@ -69,13 +69,13 @@ impl Reader {
     ///
     /// # Errors
     /// As [`next_event_within`](Self::next_event_within).
-    pub fn read_within(&mut self, timeout: Duration) -> Result<Option<Message>> {
+    pub fn read_within(&mut self, timeout: Duration) -> Result<Option<Record>> {
         within(timeout, self.0.read())
     }
 
-    /// The messages that [`fetch`](Self::fetch) gives, until the reader is closed.
-    pub fn messages(&mut self) -> Messages<'_> {
-        Messages(self)
+    /// The records that [`fetch`](Self::fetch) gives, until the reader is closed.
+    pub fn records(&mut self) -> Records<'_> {
+        Records(self)
     }
 
     /// The records that were fetched together, borrowed: the fastest way to read. See [`rt::Reader::next_batch`].
@@ -86,20 +86,20 @@ impl Reader {
         block_on(self.0.next_batch())
     }
 
-    /// Commits the positions after these messages, the highest of each partition; waits until it is done.
+    /// Commits the positions after these records, the highest of each partition; waits until it is done.
     ///
     /// # Errors
     /// As [`rt::Reader::commit`].
-    pub fn commit<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
-        block_on(self.0.commit(messages))
+    pub fn commit<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        block_on(self.0.commit(records))
     }
 
-    /// Marks messages as handled, for a commit within the auto-commit interval. See [`rt::Reader::mark`].
+    /// Marks records as handled, for a commit within the auto-commit interval. See [`rt::Reader::mark`].
     ///
     /// # Errors
     /// As [`rt::Reader::mark`].
-    pub fn mark<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) -> Result<()> {
-        self.0.mark(messages)
+    pub fn mark<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        self.0.mark(records)
     }
 
     /// Moves a partition's position. See [`rt::Reader::seek`].
@@ -148,14 +148,14 @@ fn within<T>(timeout: Duration, future: impl Future<Output = Result<T>>) -> Resu
     }
 }
 
-/// Iterates over messages, see [`Reader::messages`].
+/// Iterates over records, see [`Reader::records`].
 #[derive(Debug)]
-pub struct Messages<'a>(&'a mut Reader);
+pub struct Records<'a>(&'a mut Reader);
 
-impl Iterator for Messages<'_> {
-    type Item = Result<Message>;
+impl Iterator for Records<'_> {
+    type Item = Result<Record>;
 
-    fn next(&mut self) -> Option<Result<Message>> {
+    fn next(&mut self) -> Option<Result<Record>> {
         self.0.fetch().transpose()
     }
 }

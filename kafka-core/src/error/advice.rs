@@ -38,7 +38,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "seek the partition to where the topic that is there now is to be read from; until then it is not read"
         }
         ErrorKind::BufferKept { .. } => {
-            "drop messages that are no longer needed, keep copies of the others by Message::detach, or raise buffer_bytes"
+            "drop messages that are no longer needed, keep copies of the others by Record::detach, or raise buffer_bytes"
         }
         ErrorKind::StaleCommit => {
             "commit with the reader that gave the message, before the partition is given up; its new owner reads the records again"

@@ -145,7 +145,7 @@ pub enum ErrorKind {
         new: Uuid,
     },
     /// What the application keeps of a reader's messages takes up the buffer, so that the reader fetches little at a time. A
-    /// message shares the memory of everything that was fetched with it until [`Message::detach`](crate::Message::detach).
+    /// message shares the memory of everything that was fetched with it until [`Record::detach`](crate::Record::detach).
     #[error("kept messages hold {kept} bytes, for {lasted:?} now; the reader's buffer is {limit} bytes")]
     BufferKept {
         /// How many bytes of fetched answers are kept.

@@ -65,7 +65,7 @@ macro_rules! reader_settings {
             }
             method buffer_bytes(bytes: usize) {
                 /// The byte budget of all that is fetched and not dropped, compressed as it came. Messages that the application keeps
-                /// count with everything that was fetched with them until they are [detached](crate::Message::detach). Where they
+                /// count with everything that was fetched with them until they are [detached](crate::Record::detach). Where they
                 /// take up the budget the reader goes on with small fetches beyond it, and
                 /// [reports](crate::error::ErrorKind::BufferKept) how much is kept.
                 buffer: usize = [32 MiB], "bytes", [from 1 KiB], [];

@@ -10,7 +10,7 @@
 use super::config::{Isolation, ReaderConfig};
 use super::fetched::Data;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Origin, Record};
+use crate::message::{self, Origin};
 use kafka_proto::Str;
 use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
 use std::sync::Arc;
@@ -192,13 +192,13 @@ impl<'a> RecordView<'a> {
 
     /// Key and value as slices that keep the batch alive.
     #[inline]
-    fn to_record(self, origin: Origin) -> Result<Record, RecordsError> {
+    fn to_record(self, origin: Origin) -> Result<message::Record, RecordsError> {
         let mut headers = self.record.headers();
         let mut owned = Vec::with_capacity(headers.size_hint().0);
         while let Some(header) = headers.next_owned() {
             owned.push(header?);
         }
-        Ok(Record {
+        Ok(message::Record {
             topic: self.topic.clone(),
             partition: self.partition,
             offset: self.record.offset,
@@ -334,7 +334,7 @@ impl Walk {
     /// # Errors
     /// As [`Walk::next`].
     #[inline]
-    pub fn next_record(&mut self) -> Option<Result<Record, Error>> {
+    pub fn next_record(&mut self) -> Option<Result<message::Record, Error>> {
         let origin = self.origin;
         let before = self.position;
         let (error, offset) = loop {

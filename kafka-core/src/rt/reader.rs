@@ -237,7 +237,7 @@ impl Reader {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Ok(Some(Event::Record(record)))) => return Poll::Ready(Ok(Some(message))),
+                Poll::Ready(Ok(Some(Event::Record(record)))) => return Poll::Ready(Ok(Some(record))),
                 // The next turn answers a revocation.
                 Poll::Ready(Ok(Some(_))) => {}
             }

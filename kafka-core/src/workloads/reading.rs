@@ -53,7 +53,7 @@ pub(super) fn walk_owned() -> Box<dyn FnMut()> {
     Box::new(move || {
         let mut walk = new_walk(&bytes);
         let mut seen = 0;
-        while let Some(message) = walk.next_message() {
+        while let Some(message) = walk.next_record() {
             black_box(sound(message));
             seen += 1;
         }

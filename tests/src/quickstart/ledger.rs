@@ -5,7 +5,7 @@
 
 use super::Failure;
 use super::messages::{KEYS, Messages, checksum};
-use kafka_core::Message;
+use kafka_core::{Message, Record};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -54,7 +54,7 @@ impl Ledger {
     pub(crate) fn message(&self, id: u64) -> Message {
         let message = self.messages.message(id);
         self.made.fetch_add(1, Relaxed);
-        self.written_sum.fetch_add(checksum(&message), Relaxed);
+        self.written_sum.fetch_add(checksum(message.key.as_ref(), message.value.as_ref()), Relaxed);
         message
     }
 
@@ -75,16 +75,16 @@ impl Ledger {
     }
 
     /// Takes a message that was read; whether it was the last one.
-    pub(crate) fn read(&self, message: &Message) -> Result<bool, Failure> {
-        let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
+    pub(crate) fn read(&self, record: &Record) -> Result<bool, Failure> {
+        let Record { partition, offset, .. } = *record;
         let Some(index) = usize::try_from(partition).ok().filter(|index| *index < self.partitions.len())
         else {
             return Err(Failure::Damaged { partition, offset });
         };
         let mut state = self.partition(index);
-        match self.messages.id_of(message.value.as_ref()) {
+        match self.messages.id_of(record.value.as_ref()) {
             None => drop(self.foreign.fetch_add(1, Relaxed)),
-            Some(id) => self.take(&mut state, id, message, partition, offset)?,
+            Some(id) => self.take(&mut state, id, record)?,
         }
         let before = state.position;
         state.position = before.max(offset + 1);
@@ -97,11 +97,10 @@ impl Ledger {
         &self,
         state: &mut Partition,
         id: u64,
-        message: &Message,
-        partition: i32,
-        offset: i64,
+        record: &Record,
     ) -> Result<(), Failure> {
-        if !self.messages.is_sound(id, message) {
+        let Record { partition, offset, .. } = *record;
+        if !self.messages.is_sound(id, record) {
             return Err(Failure::Damaged { partition, offset });
         }
         let here = place(partition, offset);
@@ -119,7 +118,7 @@ impl Ledger {
             return Err(Failure::Order { earlier: id, later: *last - 1 });
         }
         *last = id + 1;
-        self.read_sum.fetch_add(checksum(message), Relaxed);
+        self.read_sum.fetch_add(checksum(record.key.as_ref(), record.value.as_ref()), Relaxed);
         self.read.fetch_add(1, Relaxed);
         Ok(())
     }
@@ -199,10 +198,11 @@ mod tests {
         ledger
     }
 
-    fn at(ledger: &Ledger, id: u64, partition: i32, offset: i64) -> Message {
-        let mut message = ledger.message(id).partition(partition);
-        message.offset = Some(offset);
-        message
+    fn at(ledger: &Ledger, id: u64, partition: i32, offset: i64) -> Record {
+        let written = ledger.message(id);
+        let mut record = Record::new("t", partition, offset);
+        (record.key, record.value) = (written.key, written.value);
+        record
     }
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
         for (offset, id) in [(0, 0), (1, 1), (2, 3)] {
             assert!(!ledger.read(&at(&ledger, id, 0, offset)).unwrap());
         }
-        let mut other_run = Message::new("other").partition(0);
-        other_run.offset = Some(3);
+        let mut other_run = Record::new("t", 0, 3);
+        other_run.value = Some("other".into());
         assert!(ledger.read(&other_run).unwrap() && ledger.is_read());
         assert!(matches!(ledger.check(), Err(Failure::Lost { first: 2, count: 19_999 })));
     }

@@ -2,7 +2,7 @@
 //!
 //! A value begins with the number of the run and that of the message; the rest is letters, which codecs can halve.
 
-use kafka_core::{Bytes, Message};
+use kafka_core::{Bytes, Message, Record};
 
 /// The most keys; messages take them in turn.
 pub(crate) const KEYS: u64 = 10_000;
@@ -36,11 +36,11 @@ impl Messages {
     }
 
     /// Whether this is what message `id` was written with.
-    pub(crate) fn is_sound(&self, id: u64, message: &Message) -> bool {
-        let Some(value) = message.value.as_ref().filter(|v| v.len() == self.size) else { return false };
+    pub(crate) fn is_sound(&self, id: u64, record: &Record) -> bool {
+        let Some(value) = record.value.as_ref().filter(|v| v.len() == self.size) else { return false };
         let mut letters = Letters(self.run ^ id);
         let same = value[HEAD..].chunks(8).all(|part| letters.next().starts_with(part));
-        same && message.key.as_deref() == Some(key(id).as_bytes())
+        same && record.key.as_deref() == Some(key(id).as_bytes())
     }
 }
 
@@ -59,8 +59,8 @@ impl Letters {
 }
 
 /// A checksum of a key and a value; those of all messages are summed up, which needs no order.
-pub(crate) fn checksum(message: &Message) -> u64 {
-    [&message.key, &message.value].into_iter().fold(0, |sum, part| hash(sum, part.as_deref().unwrap_or(&[])))
+pub(crate) fn checksum(key: Option<&Bytes>, value: Option<&Bytes>) -> u64 {
+    [key, value].into_iter().fold(0, |sum, part| hash(sum, part.map_or(&[], |part| part)))
 }
 
 fn hash(seed: u64, bytes: &[u8]) -> u64 {

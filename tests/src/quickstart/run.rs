@@ -9,7 +9,7 @@ use super::report::{Phase, table, thousands};
 use crate::Cluster;
 use kafka_core::error::ErrorKind;
 use kafka_core::writer::Delivered;
-use kafka_core::{ErrorCode, Message};
+use kafka_core::{ErrorCode, Message, Record};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
@@ -145,12 +145,12 @@ impl Run {
         }
     }
 
-    /// A message was read.
+    /// A record was read.
     ///
     /// # Errors
     /// It is damaged, doubled or out of order.
-    pub fn read(&self, message: &Message) -> Result<(), Failure> {
-        if self.ledger.read(message)? {
+    pub fn read(&self, record: &Record) -> Result<(), Failure> {
+        if self.ledger.read(record)? {
             self.wake();
         }
         Ok(())
@@ -234,28 +234,28 @@ impl Run {
     }
 }
 
-/// The last message of each partition that is not committed yet, without its bytes.
+/// The last record of each partition that is not committed yet, without its bytes.
 #[derive(Debug, Default)]
 pub struct Uncommitted {
-    last: BTreeMap<Option<i32>, Message>,
+    last: BTreeMap<i32, Record>,
     count: usize,
     since: Option<Instant>,
 }
 
 impl Uncommitted {
-    /// A message was handled; whether it is time to commit.
-    pub fn add(&mut self, mut message: Message) -> bool {
+    /// A record was handled; whether it is time to commit.
+    pub fn add(&mut self, mut record: Record) -> bool {
         let since = *self.since.get_or_insert_with(Instant::now);
-        // A message that is kept would keep the whole response in memory.
-        (message.key, message.value) = (None, None);
-        self.last.insert(message.partition, message);
+        // One that is kept would keep the whole response in memory.
+        (record.key, record.value) = (None, None);
+        self.last.insert(record.partition, record);
         self.count += 1;
         self.count >= COMMIT_EVERY
             || (self.count.is_multiple_of(256) && since.elapsed() > Duration::from_secs(1))
     }
 
     /// What is to be committed now.
-    pub fn take(&mut self) -> Vec<Message> {
+    pub fn take(&mut self) -> Vec<Record> {
         std::mem::take(self).last.into_values().collect()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_core::Message;
+use kafka_core::Record;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader};
@@ -99,7 +99,7 @@ impl Member {
 
     /// A message counts as handled once it is marked.
     async fn mark_by_hand(&self, reader: &mut Reader, chance: &mut Chance) -> bool {
-        let mut batch: Vec<Message> = Vec::new();
+        let mut batch: Vec<Record> = Vec::new();
         while self.stays(chance) {
             let patience = chance.millis(1, 3000);
             match self.stage.within("the next message", patience, reader.fetch()).await {
@@ -151,7 +151,7 @@ impl Member {
         chance: &mut Chance,
     ) {
         match event {
-            Event::Message(message) => {
+            Event::Record(message) => {
                 self.check(held, &message);
                 pause(&self.stage, chance).await;
                 self.handled(&message);
@@ -189,14 +189,14 @@ impl Member {
         }
     }
 
-    fn claim(&self, partition: Option<i32>) {
-        self.stage.history().claim(self.group, partition.unwrap_or(-1), self.number);
+    fn claim(&self, partition: i32) {
+        self.stage.history().claim(self.group, partition, self.number);
     }
 
     /// I9 and I12: only what is held, and by nobody else, is delivered, from where the group was.
-    fn check(&self, held: &mut Held, message: &Message) {
+    fn check(&self, held: &mut Held, message: &Record) {
         let mut history = self.stage.history();
-        let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
+        let (partition, offset) = (message.partition, message.offset);
         let name = format!("offset {offset} of partition {partition} in group {}", self.group);
         let Some(begin) = held.0.get_mut(&partition) else {
             return history.violation(format!("I9: a member got {name}, which it does not hold"));
@@ -233,19 +233,17 @@ impl Member {
         }
     }
 
-    fn handled(&self, message: &Message) {
+    fn handled(&self, message: &Record) {
         let mut history = self.stage.history();
         history.count("read", 1);
-        if let (Some(partition), Some(offset)) = (message.partition, message.offset) {
-            history.handled(self.group, partition, offset);
-        }
+        history.handled(self.group, message.partition, message.offset);
     }
 }
 
 /// Messages to be committed together.
 #[derive(Default)]
 struct Batch {
-    messages: Vec<Message>,
+    messages: Vec<Record>,
     /// Their assignment has ended.
     is_stale: bool,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_core::Message;
+use kafka_core::Record;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Reader};
@@ -21,7 +21,7 @@ struct Place {
     noticed: Vec<BTreeSet<usize>>,
     paused: BTreeSet<i32>,
     /// What the application keeps.
-    kept: Vec<Message>,
+    kept: Vec<Record>,
     /// It never drops anything.
     keeps_all: bool,
 }
@@ -108,7 +108,7 @@ impl Place {
         chance: &mut Chance,
     ) {
         match stage.within("the next message", patience, reader.next_event()).await {
-            Some(Ok(Some(Event::Message(message)))) => {
+            Some(Ok(Some(Event::Record(message)))) => {
                 self.check(stage, &message);
                 self.keep(stage, message, chance);
                 pause(stage, chance).await;
@@ -120,7 +120,7 @@ impl Place {
         }
     }
 
-    fn keep(&mut self, stage: &Stage, message: Message, chance: &mut Chance) {
+    fn keep(&mut self, stage: &Stage, message: Record, chance: &mut Chance) {
         if stage.settings.keeping == 0 || !chance.per_mille(stage.settings.keeping) {
             return;
         }
@@ -153,9 +153,8 @@ impl Place {
         }
     }
 
-    fn check(&mut self, stage: &Stage, message: &Message) {
-        let (partition, offset) = (message.partition.unwrap_or(-1), message.offset.unwrap_or(-1));
-        self.check_at(stage, partition, offset, message.value.as_deref());
+    fn check(&mut self, stage: &Stage, message: &Record) {
+        self.check_at(stage, message.partition, message.offset, message.value.as_deref());
     }
 
     fn check_at(&mut self, stage: &Stage, partition: i32, offset: i64, value: Option<&[u8]>) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_core::Message;
+use kafka_core::{Message, Record};
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Reader, Writer};
@@ -43,10 +43,10 @@ impl Remade {
     }
 
     /// The group is done with a message; it counts where it is of the present topic.
-    fn handled(&mut self, cluster: &ClusterState, message: &Message) {
-        let (Some(partition), Some(offset)) = (message.partition, message.offset) else { return };
-        if cluster.value_at(REMADE, partition, offset) == message.value {
-            self.handled.entry(partition).or_default().insert(offset);
+    fn handled(&mut self, cluster: &ClusterState, record: &Record) {
+        let Record { partition, offset, .. } = record;
+        if cluster.value_at(REMADE, *partition, *offset) == record.value {
+            self.handled.entry(*partition).or_default().insert(*offset);
         }
     }
 
@@ -187,7 +187,7 @@ pub(crate) async fn read_remade(stage: Stage, mut chance: Chance) {
 }
 
 async fn live(stage: &Stage, reader: &mut Reader, chance: &mut Chance) {
-    let mut batch: Vec<Message> = Vec::new();
+    let mut batch: Vec<Record> = Vec::new();
     while !is_done(stage) && (stage.is_healed() || !chance.per_mille(10)) {
         let patience = chance.millis(1, 2000);
         match stage.within("the next message", patience, reader.fetch()).await {

@@ -504,7 +504,7 @@ async fn still_reads<R: Runtime>(client: &Client, reader: &mut Reader) {
     soon::<R, _>(writer.write_all([Message::new("x")])).await.unwrap();
     let message = loop {
         match soon::<R, _>(reader.next_event()).await {
-            Ok(Some(Event::Message(message))) => break message,
+            Ok(Some(Event::Record(message))) => break message,
             // Nothing was committed before, and the reader begins at the first offset as it was told.
             Ok(Some(Event::Notice(notice))) if *notice.kind() == ErrorKind::NoOffset => {}
             other => panic!("{other:?}"),

@@ -98,7 +98,7 @@ pub(crate) async fn promise_21_dropped_reads<A: Adapter>(target: &Target) {
                 0 => polled(polls, reader.fetch()).await.map(|m| m.unwrap().unwrap()),
                 1 => polled(polls, reader.read()).await.map(|m| m.unwrap().unwrap()),
                 _ => match polled(polls, reader.next_event()).await {
-                    Some(Ok(Some(Event::Message(message)))) => Some(message),
+                    Some(Ok(Some(Event::Record(message)))) => Some(message),
                     Some(other) => panic!("{other:?}"),
                     None => None,
                 },

@@ -77,7 +77,7 @@ fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<
         while messages.len() < until.load(Ordering::Acquire) {
             match or_late::<A, _>(Duration::from_millis(50), reader.next_event()).await {
                 None => {}
-                Some(Ok(Some(Event::Message(message)))) => messages.push(message),
+                Some(Ok(Some(Event::Record(message)))) => messages.push(message),
                 Some(Ok(Some(Event::Assigned(_) | Event::Notice(_)))) => {}
                 Some(other) => panic!("{other:?} after {} messages", messages.len()),
             }
@@ -317,7 +317,7 @@ pub(crate) async fn a_member_survives_its_coordinator<A: Adapter>(target: &Targe
         let mut seen = Vec::new();
         while seen.len() < 30 {
             match reader.next_event().await.unwrap().unwrap() {
-                Event::Message(message) => seen.push(message),
+                Event::Record(message) => seen.push(message),
                 Event::Lost(error) => panic!("lost: {error}"),
                 _ => {}
             }

@@ -83,7 +83,7 @@ async fn work<A: Adapter>(
             continue;
         };
         match event.expect("no error").expect("open") {
-            Event::Message(message) => {
+            Event::Record(message) => {
                 shared.handle(name, &message);
                 handled.push(message);
             }
@@ -280,7 +280,7 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     let second = Running::start::<A>(second, "second", &shared);
     loop {
         match first.next_event().await.unwrap().unwrap() {
-            Event::Message(_) => {}
+            Event::Record(_) => {}
             Event::Revoking(_) => break,
             other => panic!("{other:?}"),
         }
@@ -289,7 +289,7 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     first.commit([&old]).await.unwrap();
     loop {
         match first.next_event().await.unwrap().unwrap() {
-            Event::Message(message) => panic!("{message:?} after the revocation was answered"),
+            Event::Record(message) => panic!("{message:?} after the revocation was answered"),
             Event::Assigned(_) => break,
             Event::Notice(_) => {}
             other => panic!("{other:?}"),

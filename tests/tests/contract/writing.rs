@@ -198,7 +198,7 @@ pub(crate) async fn use_after_close<A: Adapter>(target: &Target) {
             .error,
     );
     while let Some(event) = other.next_event().await.unwrap() {
-        assert!(matches!(event, kafka_core::rt::Event::Message(_)), "{event:?}");
+        assert!(matches!(event, kafka_core::rt::Event::Record(_)), "{event:?}");
     }
     writer.flush().await;
     assert!(writer.close(LONG).await.is_clean());

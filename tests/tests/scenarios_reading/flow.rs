@@ -63,7 +63,7 @@ fn follow(sim: &Simulation, mut reader: Reader) -> Arc<Mutex<[i64; 6]>> {
     drop(sim.spawn(async move {
         loop {
             match reader.next_event().await {
-                Ok(Some(Event::Message(message))) => {
+                Ok(Some(Event::Record(message))) => {
                     let partition = message.partition.unwrap() as usize;
                     let mut seen = seen.lock().unwrap();
                     seen[partition] = seen[partition].max(number(&message));

@@ -72,7 +72,7 @@ pub(crate) async fn events(sim: &Simulation, reader: &mut Reader, silence: Durat
 /// The numbers of the messages among events.
 pub(crate) fn numbers(events: &[Event]) -> Vec<i64> {
     let number = |event: &Event| match event {
-        Event::Message(message) => Some(number(message)),
+        Event::Record(message) => Some(number(message)),
         _ => None,
     };
     events.iter().filter_map(number).collect()
@@ -81,7 +81,7 @@ pub(crate) fn numbers(events: &[Event]) -> Vec<i64> {
 /// The kinds of the events that are no messages; that nothing was committed yet is no news.
 pub(crate) fn kinds(events: &[Event]) -> Vec<&'static str> {
     let kind = |event: &Event| match event {
-        Event::Message(_) => None,
+        Event::Record(_) => None,
         Event::Notice(error) if *error.kind() == ErrorKind::NoOffset => None,
         Event::Assigned(_) => Some("assigned"),
         Event::Revoking(_) => Some("revoking"),

@@ -28,7 +28,7 @@ async fn sends(writer: Writer) {
 async fn reads(mut reader: Reader) {
     while let Some(event) = reader.next_event().await.transpose() {
         // A reader is told of the end by the end of its stream, a call that is under way by an error.
-        if let Ok(Event::Message(message)) = event
+        if let Ok(Event::Record(message)) = event
             && let Err(error) = reader.commit([&message]).await
         {
             assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::StaleCommit), "{error}");

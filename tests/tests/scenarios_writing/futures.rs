@@ -287,7 +287,7 @@ async fn read(sim: &Simulation, reader: &mut Reader, polls: u64, call: u32) -> (
 async fn read_some(reader: &mut Reader, call: u32) -> Vec<String> {
     let message = match call {
         0 => match reader.next_event().await.unwrap().unwrap() {
-            Event::Message(message) => message,
+            Event::Record(message) => message,
             _ => return Vec::new(),
         },
         1 => reader.fetch().await.unwrap().unwrap(),

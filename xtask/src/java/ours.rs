@@ -95,7 +95,7 @@ fn walk(bytes: &[u8]) -> Answer {
     let mut walk =
         Walk::new(chunk, &ReaderConfig { max_decompressed: MAX_UNPACKED, ..ReaderConfig::default() });
     let mut told = String::new();
-    while let Some(message) = walk.next_message() {
+    while let Some(message) = walk.next_record() {
         let message = message.map_err(|error| error.to_string())?;
         let (offset, timestamp) = (message.offset.unwrap_or(-1), message.timestamp.unwrap_or(-1));
         let (key, value) = (text(message.key.as_deref()), text(message.value.as_deref()));

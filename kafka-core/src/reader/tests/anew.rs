@@ -174,11 +174,11 @@ impl World {
         for _ in 0..count {
             if let Some(walk) = &mut self.walk {
                 let partition = walk.partition() as usize;
-                match walk.next_message() {
+                match walk.next_record() {
                     Some(message) => {
                         let message = message.unwrap();
-                        let origin = message.origin.unwrap();
-                        let (of, offset) = (origin.leader_epoch as u8, message.offset.unwrap());
+                        let origin = message.origin;
+                        let (of, offset) = (origin.leader_epoch as u8, message.offset);
                         assert_eq!(origin.topic_id, Uuid([of; 16]), "what it says it is of");
                         match self.next[partition] {
                             Next::At(next) => assert_eq!(next, offset),

@@ -149,8 +149,8 @@ fn an_application_that_keeps_all_messages_does_not_stand_still() {
         let parts = charged(plan.expect("a small fetch").reservation, &[(0, offset)], 7 * KIB);
         rig.brought(1, parts);
         let mut walk = rig.take_walk();
-        kept.push(walk.next_message().unwrap().unwrap());
-        assert!(walk.next_message().is_none());
+        kept.push(walk.next_record().unwrap().unwrap());
+        assert!(walk.next_record().is_none());
     }
     assert!(rig.budget.used() > rig.budget.limit());
     kept.clear();
@@ -193,7 +193,7 @@ struct Keeper {
     ends: Vec<i64>,
     size: usize,
     flights: Vec<(crate::machine::Time, i32, Lane, FetchPlan)>,
-    kept: Vec<crate::message::Message>,
+    kept: Vec<crate::message::Record>,
     notices: Vec<Error>,
     freed: Arc<Freed>,
 }
@@ -242,7 +242,7 @@ impl Keeper {
             match item {
                 Item::Chunk(chunk) => {
                     let mut walk = Walk::new(chunk, &self.rig.config);
-                    self.kept.extend(std::iter::from_fn(|| walk.next_message()).map(Result::unwrap));
+                    self.kept.extend(std::iter::from_fn(|| walk.next_record()).map(Result::unwrap));
                 }
                 Item::Notice(error) => self.notices.push(error),
                 Item::Error(error) => panic!("{error:?}"),
@@ -393,7 +393,7 @@ fn case_u1_a_detached_message_holds_nothing_of_the_budget() {
     let mut keeper = Keeper::new(&[1, 2, 1], &[5, 0, 4], 7 * KIB);
     keeper.run(Duration::from_secs(1));
     let kept = std::mem::take(&mut keeper.kept);
-    let copies: Vec<_> = kept.iter().cloned().map(crate::Message::detach).collect();
+    let copies: Vec<_> = kept.iter().cloned().map(crate::Record::detach).collect();
     assert_eq!(copies, kept);
     drop(kept);
     keeper.flights.clear();

@@ -26,17 +26,17 @@ fn a_message_is_what_was_written_and_knows_where_it_comes_from() {
     rig.fetch(1);
     rig.brought(1, vec![data(0, &[Batch::plain(0, 1)])]);
     let mut walk = rig.take_walk();
-    let message = walk.next_message().unwrap().unwrap();
-    assert_eq!(message.topic.as_deref(), Some("t"));
-    assert_eq!((message.partition, message.offset, message.timestamp), (Some(0), Some(0), Some(1000)));
+    let message = walk.next_record().unwrap().unwrap();
+    assert_eq!(&*message.topic, "t");
+    assert_eq!((message.partition, message.offset, message.timestamp), (0, 0, Some(1000)));
     assert_eq!(
         (message.key.as_deref(), message.value.as_deref()),
         (Some(&b"k0"[..]), Some(&b"vvvvvvvv"[..]))
     );
     assert_eq!(message.headers, [kafka_proto::records::Header::new("h", "1")]);
-    let origin = message.origin.unwrap();
+    let origin = message.origin;
     assert_eq!((origin.reader, origin.assignment, origin.leader_epoch), (READER, 1, 5));
-    assert!(walk.next_message().is_none());
+    assert!(walk.next_record().is_none());
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn walked(start: i64, check_crcs: bool, batches: &[Vec<u8>]) -> (Vec<(i64, i64)>
     let chunk = Chunk::new(&"t".into(), 0, origin, (start, -1), data);
     let mut walk = Walk::new(chunk, &ReaderConfig { check_crcs, ..ReaderConfig::default() });
     let mut seen = Vec::new();
-    while let Some(read) = walk.next_message() {
+    while let Some(read) = walk.next_record() {
         let Ok(message) = read else { return (seen, false) };
-        seen.push((message.offset.unwrap(), message.timestamp.unwrap()));
+        seen.push((message.offset, message.timestamp.unwrap()));
     }
     (seen, true)
 }

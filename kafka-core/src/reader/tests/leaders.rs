@@ -483,9 +483,9 @@ fn an_id_that_no_leader_knew_costs_nothing() {
 fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
     let ids = |rig: &mut Rig| {
         let mut walk = rig.take_walk();
-        let message = std::iter::from_fn(|| walk.next_message());
+        let message = std::iter::from_fn(|| walk.next_record());
         message
-            .map(|m| m.unwrap().origin.unwrap().topic_id)
+            .map(|m| m.unwrap().origin.topic_id)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect::<Vec<_>>()

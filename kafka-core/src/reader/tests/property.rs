@@ -189,7 +189,7 @@ proptest! {
                 if let Item::Chunk(chunk) = item {
                     let mut walk = Walk::new(chunk, &rig.config);
                     let mut last = 0;
-                    while let Some(record) = walk.next_message() {
+                    while let Some(record) = walk.next_record() {
                         prop_assert!(walk.position() >= last);
                         last = walk.position();
                         steps += 1;
