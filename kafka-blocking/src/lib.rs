@@ -14,8 +14,8 @@
 //! println!("{:?}", delivery.wait()?);
 //!
 //! let mut reader = client.reader("orders").group("billing").build()?;
-//! while let Some(message) = reader.fetch()? {
-//!     reader.commit([&message])?;
+//! while let Some(record) = reader.fetch()? {
+//!     reader.commit([&record])?;
 //! }
 //! reader.close(Duration::from_secs(5))?;
 //! # Ok(()) }
@@ -42,7 +42,7 @@ mod runtime;
 mod threads;
 
 pub use handles::{
-    Client, ClientBuilder, Delivery, Records, Reader, Writer, builder, builder_from_properties, connect,
+    Client, ClientBuilder, Delivery, Reader, Records, Writer, builder, builder_from_properties, connect,
 };
 pub use kafka_core::*;
 pub use runtime::Blocking;

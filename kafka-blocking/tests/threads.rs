@@ -1,6 +1,6 @@
 //! Threads and blocking calls, against the embedded cluster. One test at a time, since they count the process's threads.
 
-use kafka_blocking::{Client, Error, ErrorKind, Message, NewTopic, Reset, live_threads};
+use kafka_blocking::{Client, Error, ErrorKind, Message, NewTopic, Record, Reset, live_threads};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::io::Read;
@@ -51,7 +51,7 @@ fn writes_and_reads_back_in_a_group() {
     assert!(tried.try_get().is_some_and(|result| result.is_ok()));
 
     let mut reader = client.reader("orders").group("billing").reset(Reset::First).build().unwrap();
-    let read: Vec<Message> = reader.messages().take(6_001).collect::<Result<_, _>>().unwrap();
+    let read: Vec<Record> = reader.records().take(6_001).collect::<Result<_, _>>().unwrap();
     let nothing = reader.fetch_within(Duration::from_millis(50)).unwrap_err();
     assert!(matches!(nothing.kind(), ErrorKind::TimedOut { .. }), "{nothing}");
     reader.commit(&read).unwrap();

@@ -67,7 +67,16 @@ impl Record {
     pub fn new(topic: impl Into<Str>, partition: i32, offset: i64) -> Self {
         let origin = Origin { reader: MachineId(0), assignment: 0, topic_id: Uuid::ZERO, leader_epoch: -1 };
         let topic = topic.into();
-        Self { topic, partition, offset, timestamp: None, key: None, value: None, headers: Vec::new(), origin }
+        Self {
+            topic,
+            partition,
+            offset,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+            origin,
+        }
     }
 
     /// Copies key, value and headers into memory of their own, so that the record keeps nothing else alive. It can still be
@@ -141,5 +150,24 @@ impl Message {
     pub fn header(mut self, key: impl Into<Str>, value: impl Into<Bytes>) -> Self {
         self.headers.push(Header { key: key.into(), value: Some(value.into()) });
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_forwarded_without_its_place() {
+        let mut record = Record::new("from", 3, 70);
+        record.key = Some("k".into());
+        record.value = Some("v".into());
+        record.timestamp = Some(1_000);
+        record.headers.push(Header::new("h", "1"));
+        let expected = Message::new("v").key("k").timestamp(1_000).header("h", "1");
+        assert_eq!(Message::from(record.clone()), expected);
+        assert_eq!(Message::from(record.detach()), expected);
+        let tombstone = Record { key: Some("k".into()), ..Record::new("from", 3, 71) };
+        assert_eq!(Message::from(tombstone).topic("to"), Message::tombstone("k").topic("to"));
     }
 }

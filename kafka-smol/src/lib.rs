@@ -16,8 +16,8 @@
 //! println!("{:?}", delivery.await?);
 //!
 //! let mut reader = client.reader("orders").group("billing").build()?;
-//! while let Some(message) = reader.fetch().await? {
-//!     reader.commit([&message]).await?;
+//! while let Some(record) = reader.fetch().await? {
+//!     reader.commit([&record]).await?;
 //! }
 //! reader.close(Duration::from_secs(5)).await?;
 //! # Ok(()) }

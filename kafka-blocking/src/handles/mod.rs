@@ -5,5 +5,5 @@ mod reader;
 mod writer;
 
 pub use client::{Client, ClientBuilder, builder, builder_from_properties, connect};
-pub use reader::{Records, Reader};
+pub use reader::{Reader, Records};
 pub use writer::{Delivery, Writer};

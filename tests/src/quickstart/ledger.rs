@@ -93,12 +93,7 @@ impl Ledger {
         Ok(reached && self.look_whether_all_is_read())
     }
 
-    fn take(
-        &self,
-        state: &mut Partition,
-        id: u64,
-        record: &Record,
-    ) -> Result<(), Failure> {
+    fn take(&self, state: &mut Partition, id: u64, record: &Record) -> Result<(), Failure> {
         let Record { partition, offset, .. } = *record;
         if !self.messages.is_sound(id, record) {
             return Err(Failure::Damaged { partition, offset });

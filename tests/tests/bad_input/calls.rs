@@ -183,7 +183,7 @@ pub(crate) async fn partition_out_of_range<R: Runtime>() {
     good.partition = Some(0);
     soon::<R, _>(writer.write_all([good])).await.unwrap();
     let message = soon::<R, _>(reader.fetch()).await.unwrap().unwrap();
-    assert_eq!(message.partition, Some(0));
+    assert_eq!(message.partition, 0);
 }
 
 pub(crate) async fn message_too_large_for_the_writer<R: Runtime>() {

@@ -4,7 +4,7 @@ use crate::support::{client, explains, soon};
 use kafka_core::error::{ErrorKind, Fault};
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Client, Event, Reader, Runtime};
-use kafka_core::{Error, Message};
+use kafka_core::{Error, Message, Record};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn member(client: &Client, group: &str) -> Reader {
     client.reader("t").group(group.to_owned()).reset(Reset::First).build().unwrap()
 }
 
-async fn message<R: Runtime>(reader: &mut Reader) -> Message {
+async fn message<R: Runtime>(reader: &mut Reader) -> Record {
     soon::<R, _>(reader.fetch()).await.unwrap().unwrap()
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn commit_of_another_reader<R: Runtime>() {
     let (of_one, of_two) = (message::<R>(&mut one).await, message::<R>(&mut two).await);
     stale(&cluster, soon::<R, _>(one.commit([&of_two])).await);
     stale(&cluster, soon::<R, _>(one.commit([&of_one, &of_two])).await);
-    stale(&cluster, soon::<R, _>(one.commit([&Message::new("never read")])).await);
+    stale(&cluster, soon::<R, _>(one.commit([&Record::new("t", 0, 0)])).await);
     soon::<R, _>(one.commit([&of_one])).await.unwrap();
     assert_eq!((cluster.committed("one", "t", 0), cluster.committed("two", "t", 0)), (Some(1), None));
 }

@@ -4,9 +4,9 @@ use crate::adapter::OnThreads;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{error_of, number, numbered};
 use kafka_blocking::Client;
-use kafka_core::Message;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
+use kafka_core::{Message, Record};
 use std::time::Duration;
 
 async fn client(target: &Target, name: &str) -> (Client, String) {
@@ -34,7 +34,7 @@ pub(crate) async fn write_read_commit_and_close(target: &Target) {
     for count in [70, 30] {
         let mut reader =
             client.reader(topic.clone()).group(group.clone()).reset(Reset::First).build().unwrap();
-        let messages: Vec<Message> = reader.messages().take(count).map(|m| m.expect("no error")).collect();
+        let messages: Vec<Record> = reader.records().take(count).map(|m| m.expect("no error")).collect();
         reader.commit(&messages).expect("committed");
         reader.close(LONG).expect("left the group");
         assert!(reader.fetch().unwrap().is_none());

@@ -2,11 +2,11 @@
 
 use crate::adapter::{Adapter, Task, spawn};
 use crate::target::{LONG, Target, skip};
-use crate::tools::{check_numbered, number, numbered, or_late, outcomes, read, read_all, write};
+use crate::tools::{check_numbered, number, number_in, numbered, or_late, outcomes, read, read_all, write};
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Client, Event, Reader, Writer};
 use kafka_core::writer::{Fate, Idempotence};
-use kafka_core::{ErrorCode, Message};
+use kafka_core::{ErrorCode, Message, Record};
 use kafka_proto::ApiKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Stream {
 }
 
 /// Reads everything, and ends once it has the number it is told. Nothing may be taken from it meanwhile.
-fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<Message>, Reader)> {
+fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<Record>, Reader)> {
     spawn::<A, _>(async move {
         let mut messages = Vec::new();
         while messages.len() < until.load(Ordering::Acquire) {
@@ -287,7 +287,7 @@ pub(crate) async fn try_send_gives_the_message_back<A: Adapter>(target: &Target)
         assert!(taken.len() < 100_000, "the buffer has no bound");
     };
     assert_eq!(refused.reason, TrySendReason::Full);
-    assert_eq!(number(&refused.message), taken.len());
+    assert_eq!(number_in(refused.message.value.as_deref()), taken.len());
     assert!(writer.buffered_bytes() <= 20_000);
     // A waiting one gets in once there is room.
     let waiting = {

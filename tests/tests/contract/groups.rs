@@ -9,7 +9,7 @@ use kafka_core::group::{Assignor, RoundRobin};
 use kafka_core::reader::{Reset, Start};
 use kafka_core::rt::{Client, Event, Reader, ReaderBuilder};
 use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Bytes, Message, Str};
+use kafka_core::{Bytes, Record, Str};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,8 +44,8 @@ impl Shared {
         self.owners.lock().unwrap().retain(|_, owner| *owner != name);
     }
 
-    fn handle(&self, name: &str, message: &Message) {
-        let partition = TopicPartition::new(message.topic.clone().unwrap(), message.partition.unwrap());
+    fn handle(&self, name: &str, message: &Record) {
+        let partition = TopicPartition::new(message.topic.clone(), message.partition);
         let owner = self.owners.lock().unwrap().get(&partition).copied();
         assert_eq!(owner, Some(name), "a message of {partition:?} came to {name}");
         self.seen.lock().unwrap().push(number(message));
@@ -77,7 +77,7 @@ async fn work<A: Adapter>(
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
 ) {
-    let mut handled: Vec<Message> = Vec::new();
+    let mut handled: Vec<Record> = Vec::new();
     while !stop.load(Ordering::Acquire) {
         let Some(event) = or_late::<A, _>(Duration::from_millis(20), reader.next_event()).await else {
             continue;
@@ -273,7 +273,7 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     let mut alone = client.reader(topic.clone()).build().unwrap();
     stale(error_of(first.commit([&message(&mut alone).await]).await));
     stale(error_of(alone.commit([&old]).await));
-    stale(error_of(first.commit([&Message::new("made here")]).await));
+    stale(error_of(first.commit([&Record::new(topic.clone(), 0, 0)]).await));
     // Of an assignment that has ended.
     let second = member(&client, &topic, &group).build().unwrap();
     let shared = Arc::new(Shared::default());

@@ -112,6 +112,7 @@ macro_rules! suite {
             tests! { $adapter, $vendor;
                 round_trip:
                     Any every_codec,
+                    Any a_record_is_forwarded,
                     Any keys_are_placed_as_by_java,
                     Any headers_keep_order_duplicates_and_nulls,
                     Any null_and_empty_are_different,

@@ -3,7 +3,7 @@
 use crate::adapter::Adapter;
 use crate::target::Target;
 use crate::tools::{message, number, numbered, polled, read, write};
-use kafka_core::Message;
+use kafka_core::Record;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Start;
 use kafka_core::snapshot::TopicPartition;
@@ -81,8 +81,8 @@ pub(crate) async fn pauses_and_resumes<A: Adapter>(target: &Target) {
     let of = |p| TopicPartition::new(topic.clone(), p);
     let mut reader = client.reader(topic.clone()).build().unwrap();
     let mut next = [0, 0];
-    let mut take = |m: &Message| {
-        let partition = m.partition.unwrap() as usize;
+    let mut take = |m: &Record| {
+        let partition = m.partition as usize;
         assert_eq!(number(m), next[partition], "partition {partition}");
         next[partition] += 1;
         partition
@@ -103,7 +103,7 @@ pub(crate) async fn pauses_and_resumes<A: Adapter>(target: &Target) {
     reader.resume(&of(1)).unwrap();
     while next != [300, 300] {
         let message = message(&mut reader).await;
-        let partition = message.partition.unwrap() as usize;
+        let partition = message.partition as usize;
         assert_eq!(number(&message), next[partition]);
         next[partition] += 1;
     }
@@ -143,7 +143,7 @@ pub(crate) async fn one_partition_of_several<A: Adapter>(target: &Target) {
     }
     let mut reader = client.reader(topic.clone()).partition(1).partition(3).build().unwrap();
     let messages = read(&mut reader, 100).await;
-    assert!(messages.iter().all(|m| [Some(1), Some(3)].contains(&m.partition)));
+    assert!(messages.iter().all(|m| [1, 3].contains(&m.partition)));
     let mut none = client.reader(topic).partition(9).build().unwrap();
     let error = none.fetch().await.expect_err("there is no partition 9");
     assert_eq!(error.context().partition, Some(9), "{error}");

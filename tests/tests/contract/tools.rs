@@ -4,7 +4,7 @@ use crate::adapter::Adapter;
 use kafka_core::error::Error;
 use kafka_core::rt::{Client, Reader, Writer};
 use kafka_core::writer::{Delivered, Delivery, SendError};
-use kafka_core::{Bytes, Message};
+use kafka_core::{Bytes, Message, Record};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,7 +20,7 @@ pub(crate) async fn write(writer: &Writer, messages: impl IntoIterator<Item = Me
 }
 
 /// The next `count` messages.
-pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<Message> {
+pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<Record> {
     let mut messages = Vec::with_capacity(count);
     while messages.len() < count {
         messages.push(message(reader).await);
@@ -29,12 +29,12 @@ pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<Message> {
 }
 
 /// The next message.
-pub(crate) async fn message(reader: &mut Reader) -> Message {
+pub(crate) async fn message(reader: &mut Reader) -> Record {
     reader.fetch().await.expect("no error").expect("the reader is open")
 }
 
 /// Everything a topic holds, in the order of each partition; what comes later is not waited for.
-pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Message> {
+pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Record> {
     use kafka_core::reader::Start;
     let partitions = client.topic(topic).await.expect("the topic").partitions.len() as i32;
     let mut left = 0;
@@ -49,11 +49,10 @@ pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Message> {
 }
 
 /// Values by partition, in the order they came.
-pub(crate) fn by_partition(messages: &[Message]) -> BTreeMap<i32, Vec<Bytes>> {
+pub(crate) fn by_partition(messages: &[Record]) -> BTreeMap<i32, Vec<Bytes>> {
     let mut sorted: BTreeMap<i32, Vec<Bytes>> = BTreeMap::new();
     for message in messages {
-        let partition = message.partition.expect("a partition");
-        sorted.entry(partition).or_default().push(message.value.clone().unwrap_or_default());
+        sorted.entry(message.partition).or_default().push(message.value.clone().unwrap_or_default());
     }
     sorted
 }
@@ -64,22 +63,27 @@ pub(crate) fn numbered(keys: usize, numbers: std::ops::Range<usize>) -> impl Ite
 }
 
 /// The number of a message that [`numbered`] made.
-pub(crate) fn number(message: &Message) -> usize {
-    let value = message.value.as_deref().expect("a value");
+pub(crate) fn number(record: &Record) -> usize {
+    number_in(record.value.as_deref())
+}
+
+/// The number in its value.
+pub(crate) fn number_in(value: Option<&[u8]>) -> usize {
+    let value = value.expect("a value");
     let text = std::str::from_utf8(value).expect("text");
     text.split(':').nth(1).and_then(|n| n.parse().ok()).expect("key:number")
 }
 
 /// Checks what [`numbered`] wrote: each number that was acked is there, none twice, each key's in order.
-pub(crate) fn check_numbered(messages: &[Message], acked: &[usize], keys: usize) {
-    let mut last: Vec<Option<(usize, Option<i64>)>> = vec![None; keys];
+pub(crate) fn check_numbered(messages: &[Record], acked: &[usize], keys: usize) {
+    let mut last: Vec<Option<(usize, i64)>> = vec![None; keys];
     let mut seen = BTreeMap::new();
     for message in messages {
         let n = number(message);
         *seen.entry(n).or_insert(0) += 1;
         if let Some((before, at)) = last[n % keys].replace((n, message.offset)) {
             let (partition, offset) = (message.partition, message.offset);
-            let place = format!("{partition:?}, {offset:?} after {at:?}");
+            let place = format!("{partition}, {offset} after {at:?}");
             assert!(before < n, "key {}: {n} comes after {before} ({place})", n % keys);
         }
     }

@@ -191,7 +191,7 @@ fn case_f6_marks_are_committed_without_another_call() {
         let mut reader = member(&client).auto_commit_interval(secs(5)).build().unwrap();
         let read = messages(&mut reader, 20).await;
         let of = |partition: i32, at: usize| {
-            let mut of = read.iter().filter(move |m| m.partition == Some(partition));
+            let mut of = read.iter().filter(move |m| m.partition == partition);
             of.nth(at).unwrap().clone()
         };
         reader.mark([&of(0, 3)]).unwrap();

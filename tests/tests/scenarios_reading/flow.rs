@@ -64,7 +64,7 @@ fn follow(sim: &Simulation, mut reader: Reader) -> Arc<Mutex<[i64; 6]>> {
         loop {
             match reader.next_event().await {
                 Ok(Some(Event::Record(message))) => {
-                    let partition = message.partition.unwrap() as usize;
+                    let partition = message.partition as usize;
                     let mut seen = seen.lock().unwrap();
                     seen[partition] = seen[partition].max(number(&message));
                 }

@@ -41,7 +41,7 @@ fn scenario_c21_leaders_move_while_nobody_polls() {
         }
         let mut next = [0; 6];
         for read in messages(&mut reader, 120).await {
-            let partition = read.partition.unwrap() as usize;
+            let partition = read.partition as usize;
             assert_eq!(number(&read), next[partition], "partition {partition}");
             next[partition] += 1;
         }
@@ -62,7 +62,7 @@ fn scenario_c6_a_pause_in_the_middle_of_fetched_records() {
         let mut next = [0, 0];
         for turn in 0..200 {
             let read = message(&mut reader).await;
-            let partition = read.partition.unwrap();
+            let partition = read.partition;
             let due = &mut next[partition as usize];
             assert_eq!(number(&read), *due, "partition {partition}");
             *due += 1;
@@ -71,7 +71,7 @@ fn scenario_c6_a_pause_in_the_middle_of_fetched_records() {
                 reader.pause(&of(partition)).unwrap();
                 if let Some(Ok(other)) = sim.within(ms(50), reader.fetch()).await {
                     let other = other.unwrap();
-                    assert_ne!(other.partition, Some(partition), "it is paused");
+                    assert_ne!(other.partition, partition, "it is paused");
                     assert_eq!(number(&other), next[1 - partition as usize]);
                     next[1 - partition as usize] += 1;
                 }

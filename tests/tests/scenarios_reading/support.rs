@@ -1,10 +1,10 @@
 //! What the scenarios share: simulations, messages with numbers, members of a group.
 
-use kafka_core::Message;
 use kafka_core::error::ErrorKind;
 use kafka_core::reader::Reset;
 use kafka_core::rt::{Event, Reader, ReaderBuilder};
 use kafka_core::writer::Manual;
+use kafka_core::{Message, Record};
 use kafka_testkit::sim::{SimClient, Simulation};
 use std::ops::Range;
 use std::time::Duration;
@@ -27,16 +27,16 @@ pub(crate) async fn fill(client: &SimClient, partition: i32, numbers: Range<i64>
 }
 
 /// The number that [`fill`] wrote.
-pub(crate) fn number(message: &Message) -> i64 {
+pub(crate) fn number(message: &Record) -> i64 {
     std::str::from_utf8(message.value.as_deref().unwrap()).unwrap().parse().unwrap()
 }
 
 /// The next message; other events are passed over.
-pub(crate) async fn message(reader: &mut Reader) -> Message {
+pub(crate) async fn message(reader: &mut Reader) -> Record {
     reader.fetch().await.unwrap().unwrap()
 }
 
-pub(crate) async fn messages(reader: &mut Reader, count: usize) -> Vec<Message> {
+pub(crate) async fn messages(reader: &mut Reader, count: usize) -> Vec<Record> {
     let mut all = Vec::new();
     while all.len() < count {
         all.push(message(reader).await);

@@ -261,7 +261,7 @@ fn scenario_l5_commits_in_and_after_a_revocation() {
             }
         }
         reader.commit([&first]).await.unwrap();
-        let committed = sim.with(|cluster, _| cluster.committed("g", "t", first.partition.unwrap()));
+        let committed = sim.with(|cluster, _| cluster.committed("g", "t", first.partition));
         assert_eq!(committed, Some(1));
         while !matches!(reader.next_event().await.unwrap(), Some(Event::Assigned(_))) {}
         is_stale(reader.commit([&first]).await);
@@ -289,7 +289,7 @@ fn scenario_l5_marks_of_an_assignment_that_was_lost() {
             if batches {
                 reader.next_batch().await.unwrap().unwrap();
             } else {
-                assert_eq!(reader.fetch().await.unwrap().unwrap().offset, Some(0));
+                assert_eq!(reader.fetch().await.unwrap().unwrap().offset, 0);
             }
             for _ in 0..3 {
                 let _ = sim.within(secs(50), reader.next_event()).await;
@@ -355,7 +355,7 @@ async fn goes_on_at(sim: &Simulation, offset: i64) {
     let client = sim.client().connect().await.unwrap();
     let mut next = client.reader("t").group("g").reset(Reset::First).build().unwrap();
     let message = sim.within(secs(5), next.fetch()).await.expect("the group was not left");
-    assert_eq!(message.unwrap().unwrap().offset, Some(offset));
+    assert_eq!(message.unwrap().unwrap().offset, offset);
 }
 
 /// A member of `g` that has read 10 of 20 records of a partition and marked 7.

@@ -342,7 +342,7 @@ fn scenario_l1_commit() {
         let (mut first, mut second) = (None, None);
         while second.is_none() {
             let message = reader.fetch().await.unwrap().unwrap();
-            if message.partition == Some(0) {
+            if message.partition == 0 {
                 (first, second) = (first.clone().or(Some(message.clone())), first.map(|_| message));
             }
         }

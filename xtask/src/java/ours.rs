@@ -97,7 +97,7 @@ fn walk(bytes: &[u8]) -> Answer {
     let mut told = String::new();
     while let Some(message) = walk.next_record() {
         let message = message.map_err(|error| error.to_string())?;
-        let (offset, timestamp) = (message.offset.unwrap_or(-1), message.timestamp.unwrap_or(-1));
+        let (offset, timestamp) = (message.offset, message.timestamp.unwrap_or(-1));
         let (key, value) = (text(message.key.as_deref()), text(message.value.as_deref()));
         let _ = write!(told, "{offset} {timestamp} {key} {value}");
         for header in &message.headers {

@@ -294,7 +294,7 @@ impl Keeper {
 
     /// How many messages of each partition the application has.
     fn kept_of(&self) -> Vec<i64> {
-        let of = |partition| self.kept.iter().filter(|m| m.partition == Some(partition)).count() as i64;
+        let of = |partition| self.kept.iter().filter(|m| m.partition == partition).count() as i64;
         (0..self.ends.len() as i32).map(of).collect()
     }
 }

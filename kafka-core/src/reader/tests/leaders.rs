@@ -484,11 +484,7 @@ fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
     let ids = |rig: &mut Rig| {
         let mut walk = rig.take_walk();
         let message = std::iter::from_fn(|| walk.next_record());
-        message
-            .map(|m| m.unwrap().origin.topic_id)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect::<Vec<_>>()
+        message.map(|m| m.unwrap().origin.topic_id).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
     };
     let (old, new) = (Uuid([1; 16]), Uuid([2; 16]));
     let mut rig = Rig::new();

@@ -6,7 +6,7 @@ use kafka_blocking::reader::Reset;
 use kafka_blocking::rt::NewTopic;
 use kafka_blocking::snapshot::TopicPartition;
 use kafka_blocking::writer::{Balancer, Partitions};
-use kafka_blocking::{Client, Message};
+use kafka_blocking::{Client, Message, Record};
 use kafka_testkit::Cluster;
 use kafka_tokio::Tokio;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn all_calls(cluster: &Cluster) {
     writer.write_all([Message::new("x")]).unwrap();
     writer.send(Message::new("y")).unwrap().wait().unwrap();
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
-    let messages: Vec<Message> = reader.messages().take(2).collect::<Result<_, _>>().unwrap();
+    let messages: Vec<Record> = reader.records().take(2).collect::<Result<_, _>>().unwrap();
     reader.commit(&messages).unwrap();
     reader.close(LONG).unwrap();
     assert!(writer.close(LONG).is_clean());
