@@ -123,7 +123,7 @@ fn walked(start: i64, check_crcs: bool, batches: &[Vec<u8>]) -> (Vec<(i64, i64)>
     let mut seen = Vec::new();
     while let Some(read) = walk.next_record() {
         let Ok(message) = read else { return (seen, false) };
-        seen.push((message.offset, message.timestamp.unwrap()));
+        seen.push((message.offset, message.timestamp.unwrap_or(-1)));
     }
     (seen, true)
 }
