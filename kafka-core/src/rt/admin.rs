@@ -5,7 +5,7 @@
 //! * What the controller took is not sent again because of what it did not take.
 
 use super::client::Client;
-use super::wait::{TopicWait, after, alarm, call, partition as partition_wait};
+use super::wait::{TopicWait, alarm, call, partition as partition_wait, until};
 use crate::client::{CallSpec, no_code};
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind, Result};
@@ -254,7 +254,7 @@ impl Client {
                 // The topic may have got it just now.
                 Err(error) if is_no_partition(&error) && partition >= 0 && !is_looked_for => {
                     is_looked_for = true;
-                    if !self.look_for(&TopicPartition::new(topic.clone(), partition)).await {
+                    if !self.look_for(&TopicPartition::new(topic.clone(), partition), deadline).await {
                         return Err(error);
                     }
                     continue;
@@ -269,11 +269,10 @@ impl Client {
         }
     }
 
-    /// Whether a partition is there before it has been missing for longer than a topic may be.
-    async fn look_for(&self, named: &TopicPartition) -> bool {
-        let grace = self.handle.with(|state| state.core.config().unknown_topic_grace);
-        let deadline = after(self.handle.now(), grace).min(self.deadline());
-        partition_wait(self.handle.shared(), named, deadline, None, || true).await
+    /// Whether a partition comes before the deadline, and before it has been missing for longer than a topic may be.
+    async fn look_for(&self, named: &TopicPartition, deadline: Time) -> bool {
+        let shared = self.handle.shared();
+        until(shared, deadline, partition_wait(shared, named, None, || true)).await.unwrap_or(false)
     }
 
     /// The offset that the leader tells, -1 where there is none; `None` where its answer lacks the partition.

@@ -188,14 +188,15 @@ impl Drop for TopicWait<'_> {
 }
 
 /// Waits until a topic has a partition that it was not known to have, or nobody `needs` it any more, of which the machine tells.
-/// Returns whether it is there; it is not once the deadline has come, or the client is closed.
+/// Returns whether it is there; it is not once it is missing for as long as a topic may be, or the client is closed.
 pub(crate) async fn partition(
     shared: &Arc<Shared>,
     partition: &TopicPartition,
-    deadline: Time,
     machine: Option<MachineId>,
     needs: impl Fn() -> bool,
 ) -> bool {
+    let grace = shared.with(|state| state.core.config().unknown_topic_grace);
+    let deadline = after(shared.now(), grace);
     let wait = PartitionWait::new(shared, partition, machine);
     until(shared, deadline, poll_fn(|cx| wait.look(&needs, cx))).await.unwrap_or(false)
 }

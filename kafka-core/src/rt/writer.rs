@@ -113,7 +113,8 @@ impl Writer {
 
     /// Takes a message into its partition's batch and gives a [`Delivery`] that tells what becomes of it. Waits only for
     /// room in the writer's memory, and for the topic's metadata where that is not known yet; both end with the delivery timeout.
-    /// A partition that the message names, and that its topic is not known to have, is waited for as long as an unknown topic.
+    /// A partition that the message names, and that its topic is not known to have, is waited for as long as an unknown topic,
+    /// within the same delivery timeout.
     ///
     /// # Errors
     /// The message was not taken, so it is not written.
@@ -167,7 +168,7 @@ impl Writer {
                 })?)
             }
         };
-        let slot = self.inner.place(&slots, message).await?;
+        let slot = self.inner.place(&slots, message, &mut patience).await?;
         self.inner.send_to(&slots, &slot, message, patience).await
     }
 
@@ -366,7 +367,12 @@ impl Inner {
 
     /// The partition of a message. One that it names, and that its topic is not known to have, may be new: it is waited for as long
     /// as a topic is.
-    async fn place(&self, slots: &TopicSlots, message: &Message) -> Result<Placed, SendError> {
+    async fn place(
+        &self,
+        slots: &TopicSlots,
+        message: &Message,
+        patience: &mut Patience,
+    ) -> Result<Placed, SendError> {
         let refused = match self.accumulator.balance(slots, message) {
             Err(error) if slots.lacks(message) => error,
             result => return result,
@@ -377,11 +383,11 @@ impl Inner {
         else {
             return Err(refused);
         };
-        let grace = self.handle.with(|state| state.core.config().unknown_topic_grace);
-        let deadline = after(self.handle.now(), grace);
         let named = TopicPartition::new(topic.clone(), partition);
         let needs = || !self.accumulator.is_closed();
-        let is_there = partition_wait(self.handle.shared(), &named, deadline, Some(self.id), needs).await;
+        let (shared, deadline) = (self.handle.shared(), patience.begin(self) + config.delivery_timeout);
+        let wait = partition_wait(shared, &named, Some(self.id), needs);
+        let is_there = until(shared, deadline, wait).await.unwrap_or(false);
         // Nothing is waited for any more.
         if self.accumulator.is_closed() || self.handle.with(|state| state.is_shut_down()) {
             return Err(SendError::not_written(Error::new(ErrorKind::Closed)));

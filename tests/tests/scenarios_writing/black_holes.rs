@@ -87,6 +87,19 @@ fn scenario_n13_the_deadline_counts_from_the_call() {
     });
 }
 
+/// A partition that is not there is looked for no longer than the call has left.
+#[test]
+fn scenario_n13_a_look_for_a_partition_ends_with_its_call() {
+    three_nodes(1).run(|sim| async move {
+        let client = client(&sim).await;
+        (0..3).for_each(|node| sim.cut_off(node, secs(5)));
+        let begun = sim.elapsed();
+        let error = client.list_offset("t", 99, Start::First).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error}");
+        assert_eq!(sim.elapsed() - begun, secs(7));
+    });
+}
+
 #[test]
 fn scenario_n13_commits_end_at_their_deadline() {
     three_nodes(1).run(|sim| async move {

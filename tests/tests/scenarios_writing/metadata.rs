@@ -448,6 +448,20 @@ fn case_a2_a_topic_that_was_made_and_may_not_be_seen() {
     });
 }
 
+#[test]
+fn a_partition_that_is_not_there_is_waited_for_no_longer_than_the_delivery_timeout() {
+    three_nodes(1).run(|sim| async move {
+        let client = sim.client().connect().await.unwrap();
+        let writer = client.writer("t").balancer(Manual).delivery_timeout(secs(2)).build().unwrap();
+        for known in [false, true] {
+            let begun = sim.elapsed();
+            let error = writer.send(to(7, "a")).await.unwrap_err();
+            assert!(matches!(error.error.kind(), ErrorKind::Balancer(_)), "{known}: {error}");
+            assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(2)), "{known}");
+        }
+    });
+}
+
 /// A topic that has grown is not asked about for minutes otherwise.
 #[test]
 fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
