@@ -109,10 +109,6 @@ impl Machines {
         queue.filter_map(|id| self.all.get(id)).any(|machine| machine.wants(key))
     }
 
-    fn ids(&self) -> Vec<MachineId> {
-        self.all.keys().copied().collect()
-    }
-
     fn ids_of<M: Machine>(&self) -> Vec<MachineId> {
         let is_one = |machine: &dyn Machine| (machine as &dyn Any).is::<M>();
         self.iter().filter(|(_, machine)| is_one(*machine)).map(|(id, _)| id).collect()
@@ -247,12 +243,6 @@ impl Client {
 
     pub(super) fn job_done(&mut self, now: Now, done: JobDone) {
         self.give(now, done.machine, MachineInput::WorkDone(done.done));
-    }
-
-    pub(super) fn close_machines(&mut self, now: Now) {
-        for id in self.machines.ids() {
-            self.give(now, id, MachineInput::ClientClosed);
-        }
     }
 
     // ---- what comes out ----

@@ -612,7 +612,7 @@ impl Client {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.close_machines(now);
+        self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
         let conns: Vec<ConnId> = self.lanes.conns.keys().copied().collect();
         conns.into_iter().for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));

@@ -209,3 +209,20 @@ pub(crate) trait Command {
 
     fn run(self, machine: &mut Self::Machine, cx: &mut Cx<'_>) -> Self::Reply;
 }
+
+/// Implements [`Command`] for the commands of a machine, which looks at its `has_news` before it says that it wants nothing.
+macro_rules! commands {
+    ($of:ty; $($command:ident -> $reply:ty: |$self:ident, $machine:ident, $cx:ident| $run:expr;)*) => {$(
+        impl $crate::machine::Command for $command {
+            type Machine = $of;
+            type Reply = $reply;
+
+            fn run(self, $machine: &mut $of, $cx: &mut $crate::machine::Cx<'_>) -> $reply {
+                let $self = self;
+                $machine.has_news = true;
+                $run
+            }
+        }
+    )*};
+}
+pub(crate) use commands;

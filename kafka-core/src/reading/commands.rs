@@ -3,8 +3,7 @@
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::Error;
 use crate::group::CommitOffset;
-use crate::machine::Time;
-use crate::machine::{Command, Cx, OpId};
+use crate::machine::{Cx, OpId, Time, commands};
 use crate::reader::{Item, Start};
 use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
@@ -72,23 +71,8 @@ pub(crate) struct Leaving {
     pub(crate) commits: Vec<OpId>,
 }
 
-/// A command, whose effects are looked at once it is done.
-macro_rules! commands {
-    ($($command:ident -> $reply:ty: |$self:ident, $reading:ident, $cx:ident| $run:expr;)*) => {$(
-        impl Command for $command {
-            type Machine = Reading;
-            type Reply = $reply;
-
-            fn run(self, $reading: &mut Reading, $cx: &mut Cx<'_>) -> $reply {
-                let $self = self;
-                $reading.has_news = true;
-                $run
-            }
-        }
-    )*};
-}
-
 commands! {
+    Reading;
     TakeItem -> Option<ReaderItem>: |_command, reading, cx| reading.take_item(cx);
     Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
     Seek -> Result<(), Error>: |command, reading, cx| {
@@ -111,6 +95,7 @@ pub(crate) struct CountAssigned;
 
 #[cfg(test)]
 commands! {
+    Reading;
     CountAssigned -> usize: |_command, reading, _cx| reading.fetcher.assignment().count();
     Remove -> (): |_command, reading, cx| reading.end(cx);
 }

@@ -11,9 +11,9 @@ use super::producer::{Producer, ProducerStats};
 use super::work::{Work, Worked};
 use crate::error::{Error, ErrorKind};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
-use crate::machine::Time;
 use crate::machine::{
-    Alert, Command, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Pace, Stuck,
+    Alert, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Pace, Stuck, Time,
+    commands,
 };
 use kafka_proto::{ApiKey, ResponseKind, Str};
 use std::any::Any;
@@ -299,23 +299,8 @@ pub(crate) struct Close(pub(crate) Error);
 #[derive(Clone, Debug)]
 pub(crate) struct Orphan;
 
-/// A command, whose effects are looked at once it is done.
-macro_rules! commands {
-    ($($command:ident -> $reply:ty: |$self:ident, $writing:ident, $cx:ident| $run:expr;)*) => {$(
-        impl Command for $command {
-            type Machine = Writing;
-            type Reply = $reply;
-
-            fn run(self, $writing: &mut Writing, $cx: &mut Cx<'_>) -> $reply {
-                let $self = self;
-                $writing.has_news = true;
-                $run
-            }
-        }
-    )*};
-}
-
 commands! {
+    Writing;
     LookFor -> (): |command, writing, cx| writing.look_for(cx.now.time, command.0);
     Slots -> Option<Arc<TopicSlots>>: |command, writing, cx| writing.slots(cx, &command.0);
     Appended -> (): |command, writing, cx| {
