@@ -3,8 +3,7 @@
 use super::Client;
 use super::promises::{Outcome, Promises};
 use super::timers::Timer;
-use crate::machine::OpId;
-use crate::machine::Time;
+use crate::machine::{OpId, Time};
 
 /// The time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 use super::Client;
 use super::lanes::{LaneState, LinkState, Proof};
 use super::timers::Timer;
-use crate::machine::Time;
-use crate::machine::{LaneKey, Now};
+use crate::machine::{LaneKey, Now, Time};
 
 impl Client {
     /// What does not hold, in words.

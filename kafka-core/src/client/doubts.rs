@@ -7,8 +7,7 @@
 //! * An answer that confirms what is known ends all doubts of it.
 
 use crate::address::Address;
-use crate::machine::Peer;
-use crate::machine::Time;
+use crate::machine::{Peer, Time};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,8 +5,7 @@
 use crate::address::Address;
 use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId, RequestId};
-use crate::machine::Time;
-use crate::machine::{Lane, LaneKey, Peer};
+use crate::machine::{Lane, LaneKey, Peer, Time};
 use kafka_proto::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

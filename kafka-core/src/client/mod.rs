@@ -31,10 +31,9 @@ pub(crate) use promises::Outcome;
 use crate::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
-use crate::machine::Time;
 use crate::machine::{
     Alert, Answer, Ask, CoordinatorKind, Done, Hint, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer,
-    Target, Work,
+    Target, Time, Work,
 };
 use crate::random::Random;
 use crate::snapshot::{Cluster, TopicPartition, TopicState};

@@ -11,9 +11,9 @@ use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::newest;
 use crate::link::{Answered, ConnId, Payload, RequestId, Transmit};
-use crate::machine::Time;
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Failure, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer, Target,
+    Time,
 };
 use crate::snapshot::Node;
 use crate::trace::Told;

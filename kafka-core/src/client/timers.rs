@@ -1,8 +1,7 @@
 //! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
 
 use crate::link::{ConnId, RequestId};
-use crate::machine::Time;
-use crate::machine::{CoordinatorKind, LaneKey, MachineId, OpId};
+use crate::machine::{CoordinatorKind, LaneKey, MachineId, OpId, Time};
 use kafka_proto::Str;
 use std::collections::{BTreeMap, BTreeSet};
 

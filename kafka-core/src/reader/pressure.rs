@@ -12,8 +12,7 @@ use super::budget::Reservation;
 use super::fetching::since;
 use super::machine::{Item, ReaderMachine, Timer};
 use crate::error::{Error, ErrorKind};
-use crate::machine::Now;
-use crate::machine::Time;
+use crate::machine::{Now, Time};
 use crate::trace::Told;
 use std::time::Duration;
 

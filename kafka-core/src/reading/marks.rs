@@ -11,8 +11,7 @@
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
-use crate::machine::Time;
-use crate::machine::{Cx, OpId, Out};
+use crate::machine::{Cx, OpId, Out, Time};
 use crate::snapshot::TopicPartition;
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Uuid;

@@ -22,10 +22,9 @@ pub(crate) use marks::{Mark, Marks};
 use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, AssignorCall, CommittedOffset, GroupConfig, GroupEvent, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
-use crate::machine::Time;
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineId,
-    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Work,
+    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Time, Work,
 };
 use crate::random::Random;
 use crate::reader::{Budget, Chunk, Fetched, ReaderConfig, ReaderMachine, Start};

@@ -2,8 +2,7 @@
 
 use super::{ReaderItem, Reading, Subscription};
 use crate::error::Error;
-use crate::machine::Time;
-use crate::machine::{Cx, Out};
+use crate::machine::{Cx, Out, Time};
 use crate::reader::Start;
 use crate::snapshot::{TopicPartition, TopicState};
 use crate::trouble::{Gravity, Trouble};

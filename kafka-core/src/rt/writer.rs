@@ -4,8 +4,7 @@ use super::shared::Handle;
 use super::streams::WriterSink;
 use super::wait::{TopicWait, after, ended, partition as partition_wait, until};
 use crate::error::{Error, ErrorKind};
-use crate::machine::MachineId;
-use crate::machine::Time;
+use crate::machine::{MachineId, Time};
 use crate::message::Message;
 use crate::snapshot::{TopicPartition, TopicState};
 use crate::writer::{

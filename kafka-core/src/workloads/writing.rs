@@ -2,8 +2,7 @@
 
 use super::{messages, sound, topic};
 use crate::link::Produce;
-use crate::machine::Now;
-use crate::machine::Time;
+use crate::machine::{Now, Time};
 use crate::snapshot::{Partition, Topic};
 use crate::writer::{Accumulator, Batch, ProduceBatch, Slot, TopicSlots, WriterConfig, produce_request};
 use kafka_proto::records::ProducerStamp;

@@ -3,8 +3,7 @@
 use super::super::Client;
 use crate::error::Error;
 use crate::group::{CommitOffset, GroupConfig};
-use crate::machine::Time;
-use crate::machine::{MachineId, Now, OpId};
+use crate::machine::{MachineId, Now, OpId, Time};
 use crate::reader::{Budget, ReaderConfig};
 use crate::reading::{self, Leaving, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading};
 use crate::settings::draft::Defaults;

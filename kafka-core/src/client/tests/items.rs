@@ -7,8 +7,7 @@ use super::Net;
 use crate::client::TopicState;
 use crate::error::Error;
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
-use crate::machine::Time;
-use crate::machine::{CoordinatorKind, Peer, Target};
+use crate::machine::{CoordinatorKind, Peer, Target, Time};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,

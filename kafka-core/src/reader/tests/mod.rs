@@ -15,8 +15,7 @@ mod troubles;
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::machine::Time;
-use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineId, Now, Peer};
+use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineId, Now, Peer, Time};
 use crate::snapshot::{Cluster, Node, Partition, Topic, TopicPartition};
 use batches::Batch;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};

@@ -3,8 +3,7 @@
 use crate::error::{ConnectionError, Error};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, CommittedOffset, GroupConfig, GroupEvent, Membership};
-use crate::machine::Time;
-use crate::machine::{Answer, Ask, CoordinatorKind, Hint, MachineId, Now, Peer, Target};
+use crate::machine::{Answer, Ask, CoordinatorKind, Hint, MachineId, Now, Peer, Target, Time};
 use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};

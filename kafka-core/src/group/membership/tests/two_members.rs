@@ -3,8 +3,7 @@
 use super::fake::Coordinator;
 use super::rig::*;
 use crate::group::{CommitOffset, GroupConfig, GroupEvent, Membership};
-use crate::machine::Time;
-use crate::machine::{Answer, Now, Peer};
+use crate::machine::{Answer, Now, Peer, Time};
 use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::collections::BTreeMap;
