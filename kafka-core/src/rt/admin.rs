@@ -189,9 +189,12 @@ impl Client {
                 results.insert(name, told.map(|_| ()));
             }
             results.extend(asked.into_iter().map(|name| (name.clone(), Err(lacking(api).with_topic(&name)))));
+            if open.is_empty() {
+                break;
+            }
             let wait = self.handle.with(|state| state.core.backoff(attempt));
             let at = self.handle.now().time + wait;
-            if open.is_empty() || at >= deadline {
+            if at >= deadline {
                 break;
             }
             self.handle.with(|state| state.core.refresh_metadata());

@@ -331,6 +331,7 @@ fn case_m5_only_topics_that_the_controller_did_not_take_are_sent_again() {
             let (_, results) = hand.run(client.create_topics(topics));
             assert!(results.unwrap().iter().all(|(_, result)| result.is_ok()), "{code} {version}");
             assert_eq!(hand.broker.topics.iter().map(|(_, _, asked)| *asked).collect::<Vec<_>>(), [1, 3, 1]);
+            assert_eq!(client.stats().retries, 2, "what is answered for good is not tried again");
         }
     }
 }
