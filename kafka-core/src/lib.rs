@@ -25,20 +25,6 @@
 
 #![forbid(unsafe_code)]
 
-/// Whether this bug is planted, to see whether the simulator finds it: never in a real build.
-#[cfg(not(feature = "mutants"))]
-macro_rules! mutant {
-    ($name:literal) => {
-        false
-    };
-}
-#[cfg(feature = "mutants")]
-macro_rules! mutant {
-    ($name:literal) => {
-        $crate::mutants::is_planted($name)
-    };
-}
-
 pub mod address;
 pub mod client;
 pub mod config;
@@ -54,9 +40,6 @@ mod items;
 pub mod link;
 pub mod machine;
 pub mod message;
-#[cfg(feature = "mutants")]
-#[doc(hidden)]
-pub mod mutants;
 pub(crate) mod random;
 pub mod reader;
 pub(crate) mod reading;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const STOREYS: [&[&str]; 11] = [
-    &["sync", "stats", "random", "mutants"],
+    &["sync", "stats", "random"],
     &["error"],
     &["trace", "address", "declare", "snapshot"],
     &["link"],

@@ -50,9 +50,6 @@ impl Coordinators {
 
     /// The coordinator is not, or no longer, there. Who had said that it is.
     pub(crate) fn forget(&mut self, kind: CoordinatorKind, key: &Str) -> Option<Peer> {
-        if mutant!("coordinator_never_looked_up_again") {
-            return None;
-        }
         let coordinator = self.known.get_mut(&(kind, key.clone()))?;
         coordinator.broker = None;
         coordinator.told_by.take()
@@ -60,9 +57,6 @@ impl Coordinators {
 
     /// A broker cannot be reached: whoever it coordinates is looked up anew.
     pub(crate) fn forget_broker(&mut self, broker: i32) {
-        if mutant!("coordinator_never_looked_up_again") {
-            return;
-        }
         for coordinator in self.known.values_mut().filter(|c| c.broker == Some(broker)) {
             coordinator.broker = None;
         }

@@ -181,7 +181,7 @@ impl Metadata {
     }
 
     pub(crate) fn hint_stale(&mut self) {
-        self.stale |= !mutant!("stale_metadata_trusted");
+        self.stale = true;
     }
 
     pub(crate) fn topic(&self, name: &str, config: &ClientConfig) -> TopicState {
@@ -253,7 +253,6 @@ impl Metadata {
         }
         let Some(last) = self.last_attempt else { return true };
         let rested = now.duration_since(last) >= config.retry_backoff;
-        let rested = rested || mutant!("stale_passes_backoff");
         self.stale && self.attempts == 0 && (rested || !self.news.is_empty())
     }
 
@@ -406,9 +405,6 @@ impl Metadata {
         let Cluster { nodes, topics, .. } = &mut self.cluster;
         let leaders = topics.values().flat_map(|topic| &topic.partitions).filter_map(|p| p.leader);
         let untold: BTreeSet<i32> = leaders.filter(|leader| !nodes.contains_key(leader)).collect();
-        if mutant!("leader_without_address") {
-            return false;
-        }
         nodes.extend(untold.iter().filter_map(|id| Some((*id, before.get(id)?.clone()))));
         !untold.is_empty()
     }
@@ -559,7 +555,7 @@ impl Metadata {
         let known = old.map(|old| old.id).filter(|id| !id.is_zero());
         if let Some(known) = known.filter(|_| told.is_zero()) {
             // A broker that does not know ids yet: no other topic.
-            return Some(if mutant!("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });
+            return Some(known);
         }
         let subject = Subject::Id(name.clone());
         let is_another = known.is_some_and(|known| known != told);
@@ -568,7 +564,7 @@ impl Metadata {
         if is_another || lags {
             let grace = if lags { config.unknown_topic_grace } else { Duration::ZERO };
             let is_agreed = self.overturns(&subject, &Claim::Id(told), witness, grace);
-            if !is_agreed && !mutant!("one_other_id_believed") {
+            if !is_agreed {
                 return None;
             }
         }
@@ -599,7 +595,7 @@ impl Metadata {
         if (0..known.leader_epoch).contains(&told.leader_epoch) {
             let claim = Claim::Leader(told.leader, told.leader_epoch);
             let is_agreed = self.overturns(&subject, &claim, witness, config.unknown_topic_grace);
-            if !is_agreed && !mutant!("lagging_epoch_believed") {
+            if !is_agreed {
                 return (known.clone(), true);
             }
         }
@@ -621,7 +617,7 @@ impl Metadata {
         if !surplus.is_empty() {
             let claim = Claim::Partitions(told.len());
             let is_agreed = self.overturns(&subject, &claim, witness, config.unknown_topic_grace);
-            if !is_agreed && !mutant!("one_fewer_partitions_believed") {
+            if !is_agreed {
                 told.extend_from_slice(surplus);
                 return true;
             }

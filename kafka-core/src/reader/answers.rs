@@ -158,7 +158,7 @@ impl ReaderMachine {
     ) -> bool {
         self.visits += 1;
         let Some(cursor) = self.cursor_mut(id) else { return false };
-        let moved = cursor.position != asked.offset && !mutant!("fetch_of_before_seek");
+        let moved = cursor.position != asked.offset;
         if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || moved {
             return false;
         }

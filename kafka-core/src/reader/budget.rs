@@ -126,9 +126,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if mutant!("fetch_budget_not_returned") {
-            return;
-        }
         self.budget.give_back(self.bytes);
     }
 }

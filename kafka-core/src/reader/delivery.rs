@@ -46,9 +46,6 @@ impl Ticket {
 
     /// Ends the walk: from now on it returns nothing more.
     pub(super) fn revoke(&self) {
-        if mutant!("revoked_still_delivered") {
-            return;
-        }
         self.live.store(false, Ordering::Release);
     }
 

@@ -90,7 +90,7 @@ impl ReaderMachine {
 
     /// Ends the wait for room where nothing need wait for it any more.
     pub(super) fn end_starving(&mut self) {
-        if self.starved && self.may_overdraw() && !mutant!("fetch_starves") {
+        if self.starved && self.may_overdraw() {
             self.starved = false;
             self.refresh_all_lanes();
         }

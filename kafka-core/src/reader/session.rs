@@ -134,9 +134,7 @@ impl Session {
             return Verdict::Outdated;
         }
         if !error.is_none() {
-            if !mutant!("session_epoch_not_reset") {
-                self.restart();
-            }
+            self.restart();
             self.failures += u32::from(is_lost);
             return if is_lost { Verdict::Lost { failures: self.failures } } else { Verdict::Failed };
         }

@@ -163,7 +163,7 @@ impl ReaderMachine {
         let turn = self.next_turn();
         let Some(cursor) = self.cursor_mut(id) else { return };
         let has_items = !cursor.queue.is_empty();
-        let is_ready = has_items && (!cursor.paused || mutant!("paused_still_delivered"));
+        let is_ready = has_items && !cursor.paused;
         let is_shelved = has_items && cursor.paused;
         match (cursor.ready, is_ready) {
             (None, true) => {

@@ -385,9 +385,6 @@ impl Reader {
         let partition = || TopicPartition::new(topic.clone(), *partition);
         let place = *self.place.get_or_insert_with(|| self.marks.place(partition()));
         self.last = Some((place, (offset.saturating_add(1), origin.leader_epoch, origin.topic_id)));
-        if mutant!("commit_covers_unhandled") {
-            self.handled();
-        }
     }
 
     /// The assignment is over.

@@ -258,7 +258,6 @@ impl State {
         let outbox = &mut self.outbox;
         while let Some(event) = self.core.poll_event() {
             match event {
-                Event::Wake(Key::Machine(_)) if mutant!("reader_not_woken") => {}
                 Event::Wake(key) => self.waits.take(&key, &mut outbox.wakers),
                 Event::Ended => self.shut_down = true,
                 Event::Degraded(error) => outbox.traces.push(Trace::degraded(error)),

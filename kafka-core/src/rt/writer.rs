@@ -138,11 +138,6 @@ impl Writer {
         let mut results = Vec::with_capacity(messages.size_hint().0);
         let mut missing = BTreeMap::new();
         while let Some(message) = self.send_at_once(&mut messages, &mut results) {
-            if mutant!("send_all_overtakes")
-                && let Some(next) = messages.next()
-            {
-                results.push(self.send_one(&next, &mut missing).await);
-            }
             results.push(self.send_one(&message, &mut missing).await);
         }
         results

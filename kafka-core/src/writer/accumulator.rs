@@ -360,9 +360,7 @@ impl Drop for Granted<'_> {
     fn drop(&mut self) {
         if self.left.bytes > 0 {
             self.memory.release(self.left);
-            if !mutant!("rest_of_room_wakes_nobody") {
-                self.memory.wake();
-            }
+            self.memory.wake();
         }
     }
 }
@@ -441,8 +439,7 @@ impl Slot {
     /// What the batches that were not taken wait for, sealed and open.
     pub(crate) fn tickets(&self) -> Vec<Arc<Tickets>> {
         let queue = self.lock();
-        let open =
-            queue.open.as_ref().map(|o| o.tickets.clone()).filter(|_| !mutant!("flush_forgets_open_batch"));
+        let open = queue.open.as_ref().map(|o| o.tickets.clone());
         queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
     }
 

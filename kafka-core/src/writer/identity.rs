@@ -26,9 +26,7 @@ impl Producer {
             return true;
         }
         // What is in flight under the old identity is resolved first.
-        let waits =
-            mutant!("stamped_waits_for_unstamped") && partition.queue.iter().any(|p| p.stamp.is_some());
-        if waits || !partition.in_flight.is_empty() {
+        if !partition.in_flight.is_empty() {
             return false;
         }
         let IdentityState::Ready(current) = self.identity else { return false };

@@ -127,7 +127,7 @@ impl Limit {
 
 /// The limit where so much was refused.
 fn below(refused: usize) -> usize {
-    if mutant!("large_requests_sent_again") { refused } else { (refused / 2).max(1) }
+    (refused / 2).max(1)
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Writing {
         }
         self.outs.extend(out.degraded.map(Out::Degraded));
         self.outs.extend(ask.map(Out::Ask));
-        let kicks = out.kicks.into_iter().filter(|_| !mutant!("lane_not_kicked"));
+        let kicks = out.kicks.into_iter();
         self.outs.extend(kicks.map(|broker| Out::Pull(LaneKey::node(broker, Lane::Produce))));
         self.outs.extend(out.hints.into_iter().map(Out::Hint));
         if self.is_orphan && self.producer.as_ref().is_some_and(Producer::is_quiescent) {

@@ -113,7 +113,6 @@ impl Memory {
         let mut state = self.lock();
         let granted = state.granted.remove(&ticket.number);
         let left = match &granted {
-            Some(_) if mutant!("send_budget_not_returned") => None,
             Some(waiter) => {
                 state.give_back(waiter.need);
                 None
@@ -135,9 +134,6 @@ impl Memory {
     }
 
     pub(crate) fn wake(&self) {
-        if mutant!("wakeup_lost") {
-            return;
-        }
         let wake = self.lock().take_wakers();
         wake.into_iter().for_each(Waker::wake);
     }

@@ -246,9 +246,6 @@ impl Producer {
         });
         let partition = &mut self.partitions[index];
         partition.last_error = Some(error);
-        if mutant!("sequence_not_rewound") {
-            pending.stamp = None;
-        }
         partition.put_back(pending);
     }
 
@@ -334,11 +331,7 @@ impl Producer {
 }
 
 pub(super) fn fate(maybe_written: bool) -> Fate {
-    if maybe_written && !mutant!("possibly_written_told_as_not") {
-        Fate::PossiblyWritten
-    } else {
-        Fate::NotWritten
-    }
+    if maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
 }
 
 /// The broker, or what stands before it, closed the connection instead of answering: the request may have been too large for it.

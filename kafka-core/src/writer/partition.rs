@@ -43,7 +43,7 @@ impl Pending {
 
     /// Whether it may be in the log under its stamp, or come to be: under another one it would be there twice.
     pub(crate) fn keeps_its_stamp(&self) -> bool {
-        self.stamp.is_some() && self.maybe_written && !mutant!("sent_again_under_next_epoch")
+        self.stamp.is_some() && self.maybe_written
     }
 }
 
@@ -163,8 +163,7 @@ impl PartitionSender {
 
     /// Takes the next batch: a retry first.
     pub(crate) fn next(&mut self) -> Option<Pending> {
-        let overtake = mutant!("newer_batch_first") && self.slot.has_sealed();
-        if !overtake && let Some(pending) = self.queue.pop_front() {
+        if let Some(pending) = self.queue.pop_front() {
             return Some(pending);
         }
         let open = self.open_due.is_some_and(|due| self.slot.open_number().is_some_and(|n| n <= due));
@@ -211,7 +210,7 @@ impl PartitionSender {
         let newer_in_flight = self.in_flight.iter().any(|(_, p)| p.batch.number > pending.batch.number);
         let newer_maybe = self.queue.iter().any(|p| p.stamp.is_some() && p.maybe_written);
         let used_up = pending.maybe_written || newer_in_flight || newer_maybe;
-        if used_up && !mutant!("duplicate_ack_of_lost_batch") {
+        if used_up {
             self.needs_bump = true;
             return;
         }
@@ -246,7 +245,7 @@ impl PartitionSender {
     /// sender, and take those of this one for duplicates.
     pub(crate) fn succeed(&mut self, former: &Self) {
         self.identity = former.identity;
-        self.needs_bump = former.identity.is_some() && !mutant!("partition_comes_back_at_zero");
+        self.needs_bump = former.identity.is_some();
     }
 
     /// From now on batches go without producer id and sequence; those in flight, should they be sent again.

@@ -48,7 +48,7 @@ impl Producer {
     /// Sees to it that the partition's oldest batch is looked at when its delivery timeout is over.
     pub(super) fn watch_expiry(&mut self, now: Time, index: usize) {
         let partition = &mut self.partitions[index];
-        if partition.expiry.is_some() || mutant!("deadline_ignored") {
+        if partition.expiry.is_some() {
             return;
         }
         let Some(oldest) = partition.oldest() else { return };

@@ -46,9 +46,6 @@ mod writing;
 pub use control::{Machine, SimClient};
 pub use coverage::lacking;
 pub use fault::FaultKind;
-#[cfg(feature = "mutants")]
-#[doc(hidden)]
-pub use kafka_core::mutants::{ALL as MUTANTS, plant};
 pub use plan::{Plan, UnknownPlan};
 pub use report::{Failure, Report};
 pub use run::{Options, run};

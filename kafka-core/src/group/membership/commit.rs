@@ -20,9 +20,6 @@ impl Membership {
             State::Leaving { .. } => return Err(Error::new(ErrorKind::Closed).with_group(group)),
             _ => false,
         };
-        if mutant!("stale_commit_sent") {
-            return Ok(());
-        }
         let held = self.held.as_ref().filter(|held| open && held.number == assignment);
         let held = held.ok_or_else(|| commits::stale(group))?;
         for offset in offsets {
@@ -50,11 +47,7 @@ impl Membership {
         self.tell_outcomes();
         let request = OffsetCommitRequest {
             group_id: self.config.group_id.clone(),
-            generation_id_or_member_epoch: if mutant!("commit_without_generation") {
-                -1
-            } else {
-                self.generation
-            },
+            generation_id_or_member_epoch: self.generation,
             member_id: self.member_id.clone(),
             group_instance_id: self.config.instance_id.clone(),
             retention_time_ms: self.config.retention.map_or(-1, |time| millis(time).into()),

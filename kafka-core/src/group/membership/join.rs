@@ -113,9 +113,6 @@ impl Membership {
             return;
         }
         let members = self.members(response.members);
-        if mutant!("unreadable_member_ends_the_round") && !self.unreadable.is_empty() {
-            return self.setback(now, Verdict::Refused, unexpected(ApiKey::JoinGroup));
-        }
         self.lead(now, cluster, Round { members, assignor, skip: response.skip_assignment });
     }
 
@@ -124,12 +121,7 @@ impl Membership {
         let by_id: BTreeMap<Str, JoinGroupResponseMember> =
             listed.into_iter().map(|wire| (wire.member_id.clone(), wire)).collect();
         let known = std::mem::take(&mut self.unreadable);
-        let mut members: Vec<Member> = by_id.into_values().map(|wire| self.member(wire, &known)).collect();
-        if mutant!("list_ends_with_unreadable_member") {
-            let end = members.iter().position(|member| self.unreadable.contains(&member.id));
-            members.truncate(end.unwrap_or(members.len()));
-        }
-        members
+        by_id.into_values().map(|wire| self.member(wire, &known)).collect()
     }
 
     /// A member whose blob cannot be read counts as one without a subscription. That is reported once while it lasts.
@@ -142,9 +134,6 @@ impl Membership {
                 self.events.push_back(GroupEvent::Notice(error));
             }
             self.unreadable.insert(wire.member_id.clone());
-            if mutant!("unreadable_member_gets_all") {
-                return Subscription { topics: self.subscribed.to_vec(), ..Default::default() };
-            }
             Subscription::default()
         });
         subscription.into_member(wire.member_id, wire.group_instance_id)

@@ -479,9 +479,7 @@ impl Membership {
         let tag = self.next_tag;
         self.open.push(Open { tag, kind, turn: self.turn, sent: now });
         let target = Target::Coordinator(CoordinatorKind::Group, self.config.group_id.clone());
-        let lane =
-            if mutant!("heartbeat_behind_fetch") { Lane::Fetch(self.id) } else { Lane::Group(self.id) };
-        Ask { tag, target, lane, request, timeout }
+        Ask { tag, target, lane: Lane::Group(self.id), request, timeout }
     }
 
     fn error(&self, api: ApiKey, code: ErrorCode) -> Error {

@@ -1,20 +1,24 @@
 //! `xtask sim --mutants`: bugs are planted in the client, and the simulator has to find each.
 //!
-//! The client has them in it only with the feature `mutants`; without it this builds an xtask that has.
+//! The sources have no bug in them: this plants all of the [`list`] in a copy of the workspace, each asleep, and builds an xtask of it.
+//! That one wakes one bug after the other.
+
+mod list;
+#[cfg(not(mutants))]
+mod planting;
 
 use std::error::Error;
 
 use kafka_testkit::sim::Plan;
 
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(mutants))]
 pub(super) fn run(
     (first, seeds): (u64, u64),
     plans: &[Plan],
     only: Option<&str>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut cargo = std::process::Command::new("cargo");
-    cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--features", "mutants", "--", "sim"]);
-    cargo.args(["--mutants", "--seed", &first.to_string(), "--seeds", &seeds.to_string()]);
+    let mut cargo = planting::build()?;
+    cargo.args(["sim", "--mutants", "--seed", &first.to_string(), "--seeds", &seeds.to_string()]);
     if let [plan] = plans {
         cargo.args(["--plan", plan.name()]);
     }
@@ -22,7 +26,7 @@ pub(super) fn run(
     if cargo.status()?.success() { Ok(()) } else { Err("not all mutants were found".into()) }
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(mutants)]
 pub(super) fn run(
     (first, seeds): (u64, u64),
     plans: &[Plan],
@@ -33,8 +37,7 @@ pub(super) fn run(
     println!("each seed is run with one of {} plans, in turn", plans.len());
     println!("\n| planted | what it does | seeds | plan | found by |\n|---|---|---|---|---|");
     let mut missed = Vec::new();
-    let planted = kafka_testkit::sim::MUTANTS.iter();
-    for (name, does) in planted.filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+    for list::Bug { name, does, .. } in list::BUGS.iter().filter(|bug| only.is_none_or(|only| only == bug.name)) {
         match hunt_true(name, (first, seeds), plans) {
             Some((number, failure)) => {
                 let found = failure.violations.first().map(String::as_str).unwrap_or_default();
@@ -51,7 +54,7 @@ pub(super) fn run(
 }
 
 /// As [`hunt`], but what fails without the bug as well is no find.
-#[cfg(feature = "mutants")]
+#[cfg(mutants)]
 fn hunt_true(
     name: &'static str,
     (first, seeds): (u64, u64),
@@ -59,9 +62,9 @@ fn hunt_true(
 ) -> Option<(u64, kafka_testkit::sim::Failure)> {
     let mut begin = 0;
     loop {
-        kafka_testkit::sim::plant(Some(name));
+        kafka_core::mutants::plant(Some(name));
         let (number, failure) = hunt(first, begin..seeds, plans)?;
-        kafka_testkit::sim::plant(None);
+        kafka_core::mutants::plant(None);
         let Err(real) = super::watched(failure.plan, failure.seed, Default::default()) else {
             return Some((number, failure));
         };
@@ -71,7 +74,7 @@ fn hunt_true(
 }
 
 /// The first of the seeds that fails, and how.
-#[cfg(feature = "mutants")]
+#[cfg(mutants)]
 fn hunt(
     first: u64,
     seeds: std::ops::Range<u64>,
