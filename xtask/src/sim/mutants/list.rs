@@ -3,6 +3,7 @@
 /// A bug of the client.
 pub(super) struct Bug {
     pub(super) name: &'static str,
+    #[cfg_attr(not(mutants), expect(dead_code, reason = "shown by who hunts"))]
     pub(super) does: &'static str,
     pub(super) changes: &'static [Change],
 }
@@ -255,21 +256,24 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "coordinator_never_looked_up_again",
         does: "the first coordinator is the coordinator for ever",
-        changes: &[Change {
-            file: "client/coordinators.rs",
-            lines: r#"        let coordinator = self.known.get_mut("#,
-            planted: r#"        if crate::mutants::is_planted("coordinator_never_looked_up_again") {
+        changes: &[
+            Change {
+                file: "client/coordinators.rs",
+                lines: r#"        let coordinator = self.known.get_mut("#,
+                planted: r#"        if crate::mutants::is_planted("coordinator_never_looked_up_again") {
             return None;
         }
         let coordinator = self.known.get_mut("#,
-        }, Change {
-            file: "client/coordinators.rs",
-            lines: r#"        for coordinator in self.known.values_mut().filter(|c| c.broker"#,
-            planted: r#"        if crate::mutants::is_planted("coordinator_never_looked_up_again") {
+            },
+            Change {
+                file: "client/coordinators.rs",
+                lines: r#"        for coordinator in self.known.values_mut().filter(|c| c.broker"#,
+                planted: r#"        if crate::mutants::is_planted("coordinator_never_looked_up_again") {
             return;
         }
         for coordinator in self.known.values_mut().filter(|c| c.broker"#,
-        }],
+            },
+        ],
     },
     Bug {
         name: "appended_told_as_not",

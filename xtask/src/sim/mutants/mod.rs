@@ -37,7 +37,9 @@ pub(super) fn run(
     println!("each seed is run with one of {} plans, in turn", plans.len());
     println!("\n| planted | what it does | seeds | plan | found by |\n|---|---|---|---|---|");
     let mut missed = Vec::new();
-    for list::Bug { name, does, .. } in list::BUGS.iter().filter(|bug| only.is_none_or(|only| only == bug.name)) {
+    for list::Bug { name, does, .. } in
+        list::BUGS.iter().filter(|bug| only.is_none_or(|only| only == bug.name))
+    {
         match hunt_true(name, (first, seeds), plans) {
             Some((number, failure)) => {
                 let found = failure.violations.first().map(String::as_str).unwrap_or_default();
