@@ -1,6 +1,7 @@
 //! What all messages have in common.
 
 use crate::ApiKey;
+use crate::kind::{RequestKind, ResponseKind};
 use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Struct};
 use core::fmt;
 
@@ -83,7 +84,7 @@ pub trait Message: Sized + Default {
 }
 
 /// A request.
-pub trait Request: Message {
+pub trait Request: Message + Into<RequestKind> {
     /// Its API.
     const KEY: ApiKey;
     /// What answers it.
@@ -91,7 +92,7 @@ pub trait Request: Message {
 }
 
 /// A response.
-pub trait Response: Message {
+pub trait Response: Message + TryFrom<ResponseKind, Error = ResponseKind> {
     /// Its API.
     const KEY: ApiKey;
 }

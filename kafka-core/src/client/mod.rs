@@ -41,6 +41,7 @@ use crate::stats::Stats;
 use crate::trace::{Trace, Traces};
 use calls::Call;
 use coordinators::Coordinators;
+use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
 use lanes::Lanes;
 use machines::Machines;
@@ -492,12 +493,12 @@ impl Client {
     }
 
     fn metadata_answered(&mut self, now: Now, answer: Answer) {
-        let Answer { peer, result, .. } = answer;
-        let (response, peer) = match (result, peer) {
-            (Ok(ResponseKind::Metadata(response)), Some(peer)) => (response, peer),
-            (result, _) => {
+        let peer = answer.peer;
+        let (response, peer) = match (answer.response_to::<MetadataRequest>(), peer) {
+            (Ok(response), Some(peer)) => (response, peer),
+            (Ok(_), None) => return self.plan_metadata_retry(),
+            (Err(error), _) => {
                 self.metadata.failed(now.time, peer);
-                let error = result.map_or_else(|error| error, |other| Error::unexpected(&other));
                 self.metadata.last_error = Some(error.clone());
                 self.no_metadata(now, &error);
                 return self.plan_metadata_retry();

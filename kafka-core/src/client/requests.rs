@@ -18,7 +18,7 @@ use crate::machine::{
 use crate::snapshot::Node;
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::find_coordinator::Coordinator;
+use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorRequest};
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
@@ -174,11 +174,8 @@ impl Client {
     }
 
     pub(super) fn coordinator_found(&mut self, now: Now, kind: CoordinatorKind, key: &Str, answer: Answer) {
-        let Answer { peer: witness, result, .. } = answer;
-        let found = result.and_then(|response| {
-            let ResponseKind::FindCoordinator(response) = response else {
-                return Err(Error::unexpected(&response));
-            };
+        let witness = answer.peer;
+        let found = answer.response_to::<FindCoordinatorRequest>().and_then(|response| {
             let error = |code| Error::of_code(code).with_api(ApiKey::FindCoordinator).with_group(key);
             let coordinator = found_for(key, response.coordinators);
             let coordinator = coordinator.ok_or_else(|| error(ErrorCode::CoordinatorNotAvailable))?;

@@ -5,7 +5,7 @@
 
 use super::{Lane, Peer};
 use crate::error::Error;
-use kafka_proto::{RequestKind, ResponseKind, Str};
+use kafka_proto::{Request, RequestKind, Response, ResponseKind, Str};
 use std::time::Duration;
 
 /// Where a request goes.
@@ -61,6 +61,18 @@ pub struct Answer {
     pub peer: Option<Peer>,
     /// The response lifted to the newest form, error codes inside not looked at; or why there is none.
     pub result: Result<ResponseKind, Error>,
+}
+
+impl Answer {
+    /// The response, where the [`Ask`] was of such a request.
+    pub(crate) fn response_to<R: Request>(self) -> Result<R::Response, Error> {
+        self.result.and_then(response)
+    }
+}
+
+/// A response of the API that was asked. That it is one of it is certain, since the link decodes by the request.
+pub(crate) fn response<R: Response>(response: ResponseKind) -> Result<R, Error> {
+    R::try_from(response).map_err(|other| Error::unexpected(&other))
 }
 
 /// What a machine learnt that concerns the metadata of the whole client; pulled with its `poll_hint`.

@@ -14,6 +14,7 @@ mod ask;
 mod ids;
 mod time;
 
+pub(crate) use ask::response;
 pub use ask::{Answer, Ask, CoordinatorKind, Hint, Target};
 pub use ids::{Lane, LaneKey, MachineId, OpId, Peer};
 pub use time::{Now, Time};

@@ -17,6 +17,7 @@ use super::budget::Budget;
 use super::config::ReaderConfig;
 use super::cursor::{Cursor, CursorId, Question, Stage, Want};
 use super::delivery::{Chunk, Ticket};
+use super::offsets::Asked;
 use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::error::{Error, ErrorKind};
@@ -113,7 +114,7 @@ pub struct ReaderMachine {
     /// What is to be asked, by broker.
     pub(super) pending: BTreeMap<(i32, Question), BTreeSet<CursorId>>,
     /// What was asked, by tag.
-    pub(super) asks: BTreeMap<u64, BTreeSet<CursorId>>,
+    pub(super) asks: BTreeMap<u64, Asked>,
     pub(super) last_tag: u64,
     pub(super) timers: BTreeSet<(Time, Timer)>,
     pub(super) hints: VecDeque<Hint>,

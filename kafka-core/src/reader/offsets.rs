@@ -7,6 +7,7 @@ use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
 use crate::snapshot::Cluster;
+use kafka_proto::RequestKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -17,12 +18,18 @@ use kafka_proto::messages::offset_for_leader_epoch::{
     OffsetForLeaderTopic,
 };
 use kafka_proto::{ApiKey, Str};
-use kafka_proto::{RequestKind, ResponseKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of this version of Fetch are the brokers (2.3 to 2.6) that let anybody ask for the end of an epoch, and do not compare
 /// epochs at each fetch. Older ones want rights over the cluster for it, newer ones tell by themselves.
 const FETCH_WITHOUT_DIVERGING: i16 = 11;
+
+/// A question that is not answered.
+#[derive(Debug)]
+pub(super) struct Asked {
+    question: Question,
+    ids: BTreeSet<CursorId>,
+}
 
 impl ReaderMachine {
     /// The next question for a broker.
@@ -41,7 +48,7 @@ impl ReaderMachine {
                 (cursor.pending, cursor.asked) = (None, Some(tag));
             }
         }
-        self.asks.insert(tag, ids);
+        self.asks.insert(tag, Asked { question, ids });
         let (target, timeout) = (Target::node(broker), self.config.request_timeout);
         Some(Ask { tag, target, lane: Lane::Other, request, timeout })
     }
@@ -98,26 +105,26 @@ impl ReaderMachine {
 
     /// What became of a question.
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
-        let Some(mut ids) = self.asks.remove(&answer.tag) else { return };
+        let tag = answer.tag;
+        let Some(Asked { question, mut ids }) = self.asks.remove(&tag) else { return };
         // Whoever was sought, or moved to another leader, waits for another answer.
-        ids.retain(|id| self.cursor(*id).is_some_and(|cursor| cursor.asked == Some(answer.tag)));
+        ids.retain(|id| self.cursor(*id).is_some_and(|cursor| cursor.asked == Some(tag)));
         for id in &ids {
             if let Some(cursor) = self.cursor_mut(*id) {
                 cursor.asked = None;
             }
         }
-        let missing = match answer.result {
-            Ok(ResponseKind::ListOffsets(response)) => {
+        let lacking_after = match question {
+            Question::Offset => answer.response_to::<ListOffsetsRequest>().map(|response| {
                 self.handle_offsets(now, cluster, &mut ids, response);
-                lacking(ApiKey::ListOffsets)
-            }
-            Ok(ResponseKind::OffsetForLeaderEpoch(response)) => {
+                ApiKey::ListOffsets
+            }),
+            Question::Epoch => answer.response_to::<OffsetForLeaderEpochRequest>().map(|response| {
                 self.handle_epochs(now, cluster, &mut ids, response);
-                lacking(ApiKey::OffsetForLeaderEpoch)
-            }
-            Ok(_) => Error::new(ErrorKind::Decode("the answer to another question".to_owned())),
-            Err(error) => error,
+                ApiKey::OffsetForLeaderEpoch
+            }),
         };
+        let missing = lacking_after.map_or_else(|error| error, lacking);
         for id in ids {
             let is_epoch = self.cursor(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
             match missing.kind() {

@@ -6,18 +6,19 @@
 
 use super::client::Client;
 use super::wait::{TopicWait, alarm, call, partition as partition_wait, until};
-use crate::client::{CallSpec, no_code};
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{Target, Time};
 use crate::reader::Start;
 use crate::snapshot::{Node, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use kafka_proto::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+};
+use kafka_proto::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use kafka_proto::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_proto::messages::metadata::MetadataRequest;
-use kafka_proto::{ApiKey, RequestKind, ResponseKind, Str, Uuid};
+use kafka_proto::{ApiKey, Request, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ impl Client {
         let request = |open: &BTreeSet<Str>| {
             let open = topics.iter().filter(|topic| open.contains(&topic.name));
             let topics = open.map(creatable).collect();
-            CreateTopicsRequest { topics, timeout_ms, ..CreateTopicsRequest::default() }.into()
+            CreateTopicsRequest { topics, timeout_ms, ..CreateTopicsRequest::default() }
         };
         let names = topics.iter().map(|topic| topic.name.clone()).collect();
         // Brokers are asked about those that are there while others are tried again.
@@ -100,7 +101,7 @@ impl Client {
                 self.handle.with(|state| state.core.topic_made(now, name, id));
             }
         };
-        let mut results = self.ask_by_topic(names, ApiKey::CreateTopics, request, decided, deadline).await?;
+        let mut results = self.ask_by_topic(names, request, decided, deadline).await?;
         for (name, wait) in waits {
             // Who may create a topic need not be allowed to see it.
             let unknown = wait.await.err().filter(|e| e.code() != Some(ErrorCode::TopicAuthorizationFailed));
@@ -137,7 +138,7 @@ impl Client {
         let request = |open: &BTreeSet<Str>| {
             let topic = |name: &Str| DeleteTopicState { name: Some(name.clone()), ..Default::default() };
             let topics = open.iter().map(topic).collect();
-            DeleteTopicsRequest { topics, timeout_ms, ..DeleteTopicsRequest::default() }.into()
+            DeleteTopicsRequest { topics, timeout_ms, ..DeleteTopicsRequest::default() }
         };
         let names = names.into_iter().map(Into::into).collect();
         let decided = |name: &Str, result: &Result<Uuid>| {
@@ -146,26 +147,25 @@ impl Client {
                 self.handle.with(|state| state.core.topic_deleted(now, name, id));
             }
         };
-        self.ask_by_topic(names, ApiKey::DeleteTopics, request, decided, deadline).await
+        self.ask_by_topic(names, request, decided, deadline).await
     }
 
     /// Asks the controller about topics: again about those whose trouble may pass. Each ends in one result.
-    async fn ask_by_topic(
+    async fn ask_by_topic<R: Request<Response: ByTopic>>(
         &self,
         names: Vec<Str>,
-        api: ApiKey,
-        request: impl Fn(&BTreeSet<Str>) -> RequestKind,
+        request: impl Fn(&BTreeSet<Str>) -> R,
         mut decided: impl FnMut(&Str, &Result<Uuid>),
         deadline: Time,
     ) -> Result<Vec<(Str, Result<()>)>> {
+        let api = R::KEY;
         let begun = self.handle.now().time;
         let mut open: BTreeSet<Str> = names.iter().cloned().collect();
         let mut results: BTreeMap<Str, Result<()>> = BTreeMap::new();
         for attempt in 0.. {
             let timeout = Some(deadline.duration_since(self.handle.now().time));
-            let (target, code) = (Target::Controller, no_code as fn(&ResponseKind) -> ErrorCode);
-            let spec = CallSpec { target, request: request(&open), timeout, code };
-            let response = match call(self.handle.shared(), spec).await {
+            let asked = request(&open);
+            let response = match call(self.handle.shared(), Target::Controller, asked, timeout).await {
                 Ok(response) => response,
                 Err(error) if attempt == 0 => return Err(error),
                 // What stood in the way of each is known.
@@ -177,7 +177,7 @@ impl Client {
                 }
             };
             let mut asked = open.clone();
-            for (name, told) in topics_of(response)? {
+            for (name, told) in response.by_topic() {
                 if !asked.remove(&name) {
                     continue;
                 }
@@ -215,8 +215,7 @@ impl Client {
     /// No broker answered within the call timeout.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
-        let response = self.ask(Target::Any, request, no_code).await?;
-        let ResponseKind::Metadata(response) = response else { return Err(Error::unexpected(&response)) };
+        let response = call(self.handle.shared(), Target::Any, request, None).await?;
         let node = |b: &kafka_proto::messages::metadata::MetadataResponseBroker| {
             Node::told(b.node_id, &b.host, b.port, b.rack.as_ref())
         };
@@ -307,9 +306,7 @@ impl Client {
             vec![ListOffsetsTopic { name: topic.clone(), partitions: vec![asked], ..Default::default() }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
         let timeout = Some(deadline.duration_since(self.handle.now().time));
-        let spec = CallSpec { target: Target::node(leader), request: request.into(), timeout, code: no_code };
-        let response = call(self.handle.shared(), spec).await?;
-        let ResponseKind::ListOffsets(response) = response else { return Err(Error::unexpected(&response)) };
+        let response = call(self.handle.shared(), Target::node(leader), request, timeout).await?;
         let of_topic = response.topics.iter().filter(|told| told.name == *topic);
         let told = of_topic.flat_map(|told| &told.partitions).find(|p| p.partition_index == partition);
         match told.map(|told| (ErrorCode::from(told.error_code), told.offset)) {
@@ -317,15 +314,6 @@ impl Client {
             Some((ErrorCode::None, offset)) => Ok(Some(offset)),
             Some((code, _)) => fail(code),
         }
-    }
-
-    async fn ask(
-        &self,
-        target: Target,
-        request: impl Into<RequestKind>,
-        code: fn(&ResponseKind) -> ErrorCode,
-    ) -> Result<ResponseKind> {
-        call(self.handle.shared(), CallSpec { target, request: request.into(), timeout: None, code }).await
     }
 
     /// When a call that begins now ends.
@@ -376,21 +364,30 @@ fn is_there(result: &Result<Uuid>) -> bool {
     result.as_ref().err().is_none_or(|error| error.code() == Some(ErrorCode::TopicAlreadyExists))
 }
 
-/// What an answer says of each topic, with its id where it tells one.
-fn topics_of(response: ResponseKind) -> Result<Vec<(Str, Result<Uuid>)>> {
-    let one = |name: Str, id, code, message| (name.clone(), outcome(code, &name, message).map(|()| id));
-    Ok(match response {
-        ResponseKind::CreateTopics(response) => {
-            let topics = response.topics.into_iter();
-            topics.map(|t| one(t.name, t.topic_id, t.error_code, t.error_message)).collect()
-        }
-        ResponseKind::DeleteTopics(response) => {
-            let topics = response.responses.into_iter();
-            let name = Option::unwrap_or_default;
-            topics.map(|t| one(name(t.name), t.topic_id, t.error_code, t.error_message)).collect()
-        }
-        other => return Err(Error::unexpected(&other)),
-    })
+/// A response with a result for each topic.
+trait ByTopic {
+    /// What it says of each topic, with its id where it tells one.
+    fn by_topic(self) -> Vec<(Str, Result<Uuid>)>;
+}
+
+impl ByTopic for CreateTopicsResponse {
+    fn by_topic(self) -> Vec<(Str, Result<Uuid>)> {
+        let topics = self.topics.into_iter();
+        topics.map(|t| with_outcome(t.name, t.topic_id, t.error_code, t.error_message)).collect()
+    }
+}
+
+impl ByTopic for DeleteTopicsResponse {
+    fn by_topic(self) -> Vec<(Str, Result<Uuid>)> {
+        let topics = self.responses.into_iter();
+        let name = Option::unwrap_or_default;
+        topics.map(|t| with_outcome(name(t.name), t.topic_id, t.error_code, t.error_message)).collect()
+    }
+}
+
+fn with_outcome(name: Str, id: Uuid, code: i16, message: Option<Str>) -> (Str, Result<Uuid>) {
+    let result = outcome(code, &name, message).map(|()| id);
+    (name, result)
 }
 
 fn outcome(code: i16, topic: &Str, message: Option<Str>) -> Result<()> {

@@ -4,7 +4,7 @@ use super::builder::{ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::shared::{DriverWaker, Handle};
 use super::wait::{EndWait, TopicWait, after, call, ended, until};
-use crate::client::{CallSpec, Client as Core, no_code};
+use crate::client::Client as Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{MachineId, Now, Target};
 use crate::reading::{Leave, Leaving, Reading};
@@ -38,9 +38,7 @@ impl Client {
     /// Waits until a broker has told of the cluster.
     pub(super) async fn reach(&self, timeout: Duration) -> Result<()> {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
-        let spec =
-            CallSpec { target: Target::Any, request: request.into(), timeout: Some(timeout), code: no_code };
-        call(self.handle.shared(), spec).await.map(|_| ())
+        call(self.handle.shared(), Target::Any, request, Some(timeout)).await.map(|_| ())
     }
 
     /// A writer to a topic.

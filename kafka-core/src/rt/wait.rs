@@ -2,13 +2,13 @@
 
 use super::shared::{Shared, closed};
 use super::waits::Place;
-use crate::client::{CallSpec, Key, Outcome, Rung};
+use crate::client::{CallSpec, Key, Outcome, Rung, no_code};
 use crate::declare::checks::capped;
 use crate::error::{Error, ErrorKind};
-use crate::machine::{MachineId, Now, OpId, Time};
+use crate::machine::{MachineId, Now, OpId, Target, Time, response};
 use crate::snapshot::{Topic, TopicPartition, TopicState};
 use crate::writer::{self, Fate, SendError, Tickets};
-use kafka_proto::{ResponseKind, Str};
+use kafka_proto::{Request, ResponseKind, Str};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
@@ -16,11 +16,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Makes a call and waits for its result.
-pub(crate) async fn call(shared: &Arc<Shared>, spec: CallSpec) -> Result<ResponseKind, Error> {
+/// Makes a call that ends within `timeout`, by default the client's call timeout, and waits for its result. The codes in the response are
+/// the caller's to look at.
+pub(crate) async fn call<R: Request>(
+    shared: &Arc<Shared>,
+    target: Target,
+    request: R,
+    timeout: Option<Duration>,
+) -> Result<R::Response, Error> {
+    let spec = CallSpec { target, request: request.into(), timeout, code: no_code };
     let now = shared.now();
     let id = shared.with(|state| if state.is_shut_down() { None } else { Some(state.core.call(now, spec)) });
-    Ticketed::new(shared, id.ok_or_else(closed)?).await
+    let result: Result<ResponseKind, Error> = Ticketed::new(shared, id.ok_or_else(closed)?).await;
+    result.and_then(response)
 }
 
 /// Waits for what the client has promised. Dropped before, it gives that up.

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Fate};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::init_producer_id::InitProducerIdRequest;
-use kafka_proto::{ApiKey, ResponseKind, Str};
+use kafka_proto::{ApiKey, Str};
 
 impl Producer {
     /// Whether the next batch has, or can get, its sequence.
@@ -79,8 +79,8 @@ impl Producer {
             // The writer does without meanwhile.
             return;
         }
-        let error = match answer.result {
-            Ok(ResponseKind::InitProducerId(response)) => match ErrorCode::from(response.error_code) {
+        let error = match answer.response_to::<InitProducerIdRequest>() {
+            Ok(response) => match ErrorCode::from(response.error_code) {
                 ErrorCode::None if response.producer_id < 0 || response.producer_epoch < 0 => {
                     // The broker would take batches under it for such without idempotence.
                     let (id, epoch) = (response.producer_id, response.producer_epoch);
@@ -95,7 +95,6 @@ impl Producer {
                 }
                 code => Error::of_code(code).with_api(ApiKey::InitProducerId),
             },
-            Ok(other) => Error::unexpected(&other),
             Err(error) => error,
         };
         self.trouble = Some(error.clone());

@@ -13,9 +13,9 @@ use crate::error::{Error, ErrorKind};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
     Alert, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Pace, Stuck, Time,
-    commands,
+    commands, response,
 };
-use kafka_proto::{ApiKey, ResponseKind, Str};
+use kafka_proto::{ApiKey, Str};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -163,9 +163,9 @@ impl Writing {
     fn exchanged(&mut self, cx: &Cx<'_>, id: RequestId, result: Result<Answered, Failure>) {
         let Some(producer) = &mut self.producer else { return };
         match result {
-            Ok(Answered::Plain(response)) => match *response {
-                ResponseKind::Produce(response) => producer.produced(cx.now, id, response),
-                other => producer.failed(cx.now, id, &Error::unexpected(&other), true),
+            Ok(Answered::Plain(told)) => match response(*told) {
+                Ok(response) => producer.produced(cx.now, id, response),
+                Err(error) => producer.failed(cx.now, id, &error, true),
             },
             Ok(Answered::Fetched(_)) => {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));

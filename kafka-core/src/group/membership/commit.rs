@@ -1,6 +1,6 @@
 //! OffsetCommit: what may be committed, by whom it is carried, and what its answer means for the membership.
 
-use super::{Kind, Membership, State, unexpected};
+use super::{Kind, Membership, State};
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::group::commits;
@@ -9,8 +9,7 @@ use crate::group::retry::{self, Verdict};
 use crate::machine::{Ask, Time};
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::Gravity;
-use kafka_proto::messages::offset_commit::OffsetCommitRequest;
-use kafka_proto::{ApiKey, ResponseKind};
+use kafka_proto::messages::offset_commit::{OffsetCommitRequest, OffsetCommitResponse};
 
 impl Membership {
     pub(super) fn check_commit(&self, assignment: u32, offsets: &[CommitOffset]) -> Result<(), Error> {
@@ -54,14 +53,10 @@ impl Membership {
             topics,
             ..Default::default()
         };
-        Some(self.ask(Kind::Commit, now, self.config.request_timeout, request.into()))
+        Some(self.ask(Kind::Commit, now, self.config.request_timeout, request))
     }
 
-    pub(super) fn commit_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
-        let result = result.and_then(|response| match response {
-            ResponseKind::OffsetCommit(response) => Ok(response),
-            _ => Err(unexpected(ApiKey::OffsetCommit)),
-        });
+    pub(super) fn commit_answered(&mut self, now: Time, result: Result<OffsetCommitResponse, Error>) {
         let hurried = matches!(self.state, State::Revoking { .. } | State::Leaving { .. });
         let (of_held, since) = (self.commits.is_of_held(), self.commits.since().unwrap_or(now));
         let (verdict, error) = self.commits.answered(now, result, &mut self.backoff, hurried);

@@ -1,15 +1,14 @@
 //! Heartbeats, which depend on nothing but time, and the end of the session when they are not answered.
 
-use super::{Kind, Membership, State, unexpected};
+use super::{Kind, Membership, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::machine::{Ask, Time};
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::ApiKey;
-use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::heartbeat::HeartbeatRequest;
+use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl Membership {
         if let Some(pulse) = &mut self.pulse {
             pulse.next = now + self.config.heartbeat_interval;
         }
-        Some(self.ask(Kind::Heartbeat, now, timeout, request.into()))
+        Some(self.ask(Kind::Heartbeat, now, timeout, request))
     }
 
     /// A dead connection is to be noticed while there is time for another attempt.
@@ -85,13 +84,17 @@ impl Membership {
         third.max(self.config.heartbeat_interval).min(self.config.request_timeout)
     }
 
-    pub(super) fn heartbeat_answered(&mut self, now: Time, sent: Time, result: Result<ResponseKind, Error>) {
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        now: Time,
+        sent: Time,
+        result: Result<HeartbeatResponse, Error>,
+    ) {
         let (verdict, error) = match result {
-            Ok(ResponseKind::Heartbeat(response)) => {
+            Ok(response) => {
                 let code = ErrorCode::from(response.error_code);
                 (retry::of_code(code), self.error(ApiKey::Heartbeat, code))
             }
-            Ok(_) => (Verdict::Refused, unexpected(ApiKey::Heartbeat)),
             Err(error) => (retry::of_error(&error), error),
         };
         match verdict {

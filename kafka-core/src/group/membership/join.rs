@@ -4,7 +4,7 @@
 //! * The leader sees each member id once, in order of the ids, whatever the coordinator lists.
 //! * What another member sends costs that member its partitions at most, never the round.
 
-use super::{Kind, Membership, State, unexpected};
+use super::{Kind, Membership, State};
 use crate::declare::checks::millis;
 use crate::error::Error;
 use crate::group::assignor::{Assignor, Member};
@@ -13,7 +13,6 @@ use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Subscription;
 use crate::machine::{Ask, Hint, Time};
 use crate::snapshot::Cluster;
-use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use kafka_proto::{ApiKey, Str};
@@ -58,7 +57,7 @@ impl Membership {
             ..Default::default()
         };
         let timeout = self.round_timeout();
-        Some(self.ask(Kind::Join, now, timeout, request.into()))
+        Some(self.ask(Kind::Join, now, timeout, request))
     }
 
     /// How long a request may take that waits for the other members.
@@ -72,11 +71,10 @@ impl Membership {
         &mut self,
         now: Time,
         cluster: &Cluster,
-        result: Result<ResponseKind, Error>,
+        result: Result<JoinGroupResponse, Error>,
     ) {
         let response = match result {
-            Ok(ResponseKind::JoinGroup(response)) => response,
-            Ok(_) => return self.join_failed(now, Verdict::Refused, unexpected(ApiKey::JoinGroup)),
+            Ok(response) => response,
             Err(error) => return self.join_failed(now, retry::of_error(&error), error),
         };
         let code = ErrorCode::from(response.error_code);

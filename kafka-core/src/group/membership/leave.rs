@@ -1,14 +1,13 @@
 //! Leaving: commits first, then LeaveGroup, neither for longer than its time.
 
-use super::{Kind, Membership, State, unexpected};
+use super::{Kind, Membership, State};
 use crate::error::Error;
 use crate::group::event::GroupEvent;
 use crate::group::retry::{self, Verdict};
 use crate::machine::{Ask, Lane, Now, Time};
-use kafka_proto::ResponseKind;
+use kafka_proto::Str;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity};
 use std::time::Duration;
 
 /// How long the coordinator is asked to let us go. After that the session ends by itself.
@@ -52,20 +51,19 @@ impl Membership {
         };
         let behind_a_join = self.is_open(Kind::Join) || self.is_open(Kind::Sync);
         let timeout = PATIENCE.min(self.config.request_timeout);
-        let ask = self.ask(Kind::Leave, now, timeout, request.into());
+        let ask = self.ask(Kind::Leave, now, timeout, request);
         Some(if behind_a_join { Ask { lane: Lane::Other, ..ask } } else { ask })
     }
 
-    pub(super) fn leave_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
+    pub(super) fn leave_answered(&mut self, now: Time, result: Result<LeaveGroupResponse, Error>) {
         let verdict = match result {
-            Ok(ResponseKind::LeaveGroup(response)) => {
+            Ok(response) => {
                 let ours = response.members.iter().filter(|m| m.member_id == self.member_id);
                 let members = ours.map(|m| m.error_code);
                 let codes = std::iter::once(response.error_code).chain(members);
                 let verdicts = codes.map(|code| retry::of_code(ErrorCode::from(code)));
                 verdicts.max_by_key(|v| matches!(v, Verdict::Retry { .. })).unwrap_or(Verdict::Fine)
             }
-            Ok(_) => retry::of_error(&unexpected(ApiKey::LeaveGroup)),
             Err(error) => retry::of_error(&error),
         };
         let Verdict::Retry { lookup } = verdict else { return self.finish_leaving(now) };

@@ -36,15 +36,18 @@ use super::commits::{self, Commits};
 use super::config::GroupConfig;
 use super::event::{CommitOffset, GroupEvent};
 use super::retry::{self, Backoff, Verdict};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::machine::{Answer, Ask, CoordinatorKind, Hint, Lane, MachineId, Now, Target, Time};
 use crate::snapshot::{Cluster, TopicPartition};
 use crate::trouble::{Gravity, Trouble};
-use kafka_proto::RequestKind;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::join_group::JoinGroupRequestProtocol;
-use kafka_proto::messages::sync_group::SyncGroupRequestAssignment;
-use kafka_proto::{ApiKey, Str};
+use kafka_proto::messages::heartbeat::HeartbeatRequest;
+use kafka_proto::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
+use kafka_proto::messages::leave_group::LeaveGroupRequest;
+use kafka_proto::messages::offset_commit::OffsetCommitRequest;
+use kafka_proto::messages::offset_fetch::OffsetFetchRequest;
+use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+use kafka_proto::{ApiKey, Request, Str};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,19 +253,23 @@ impl Membership {
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let Some(place) = self.open.iter().position(|o| o.tag == answer.tag) else { return };
         let Open { kind, turn, sent, .. } = self.open.swap_remove(place);
-        let (at, result) = (now.time, answer.result);
+        let at = now.time;
         if kind == Kind::Commit {
-            return self.commit_answered(at, result);
+            return self.commit_answered(at, answer.response_to::<OffsetCommitRequest>());
         }
         if turn != self.turn {
             return;
         }
         match kind {
-            Kind::Join => self.join_answered(at, cluster, result),
-            Kind::Sync => self.sync_answered(at, result),
-            Kind::Restore => self.offsets_answered(at, cluster, result),
-            Kind::Heartbeat => self.heartbeat_answered(at, sent, result),
-            Kind::Leave => self.leave_answered(at, result),
+            Kind::Join => self.join_answered(at, cluster, answer.response_to::<JoinGroupRequest>()),
+            Kind::Sync => self.sync_answered(at, answer.response_to::<SyncGroupRequest>()),
+            Kind::Restore => {
+                self.offsets_answered(at, cluster, answer.response_to::<OffsetFetchRequest>());
+            }
+            Kind::Heartbeat => {
+                self.heartbeat_answered(at, sent, answer.response_to::<HeartbeatRequest>());
+            }
+            Kind::Leave => self.leave_answered(at, answer.response_to::<LeaveGroupRequest>()),
             Kind::Commit => {}
         }
     }
@@ -322,7 +329,7 @@ impl Membership {
     /// offset without a topic id belongs to the topic that has the name in `cluster`.
     ///
     /// Commits are sent in order, one request at a time; those that wait go together. Until `deadline` they are tried again
-    /// after errors that pass. A commit of an assignment that has ended is refused with [`ErrorKind::StaleCommit`] and never sent.
+    /// after errors that pass. A commit of an assignment that has ended is refused with [`ErrorKind::StaleCommit`](crate::ErrorKind::StaleCommit) and never sent.
     pub fn commit(
         &mut self,
         now: Now,
@@ -474,20 +481,15 @@ impl Membership {
         self.open.iter().any(|o| o.kind == kind)
     }
 
-    fn ask(&mut self, kind: Kind, now: Time, timeout: Duration, request: RequestKind) -> Ask {
+    fn ask(&mut self, kind: Kind, now: Time, timeout: Duration, request: impl Request) -> Ask {
         self.next_tag += 1;
         let tag = self.next_tag;
         self.open.push(Open { tag, kind, turn: self.turn, sent: now });
         let target = Target::Coordinator(CoordinatorKind::Group, self.config.group_id.clone());
-        Ask { tag, target, lane: Lane::Group(self.id), request, timeout }
+        Ask { tag, target, lane: Lane::Group(self.id), request: request.into(), timeout }
     }
 
     fn error(&self, api: ApiKey, code: ErrorCode) -> Error {
         Error::of_code(code).with_api(api).with_group(&self.config.group_id)
     }
-}
-
-/// The client answered with the response to another API.
-fn unexpected(api: ApiKey) -> Error {
-    Error::new(ErrorKind::Decode("a response of another API".to_owned())).with_api(api)
 }

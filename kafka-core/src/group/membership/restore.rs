@@ -6,13 +6,12 @@
 //! * A partition whose offset cannot be had holds the others up for a moment at most, whatever becomes of the question that is open
 //!   then. It is asked for beside them, rarely once that lasts, told by itself, and follows in [`GroupEvent::AssignedMore`].
 
-use super::{Held, Kind, Membership, State, unexpected};
+use super::{Held, Kind, Membership, State};
 use crate::error::Error;
 use crate::group::event::{CommittedOffset, GroupEvent};
 use crate::group::retry::{self, Verdict};
 use crate::machine::{Ask, Time};
 use crate::snapshot::{Cluster, TopicPartition};
-use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
@@ -102,14 +101,14 @@ impl Membership {
             ..Default::default()
         };
         let request = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
-        Some(self.ask(Kind::Restore, now, self.config.request_timeout, request.into()))
+        Some(self.ask(Kind::Restore, now, self.config.request_timeout, request))
     }
 
     pub(super) fn offsets_answered(
         &mut self,
         now: Time,
         cluster: &Cluster,
-        result: Result<ResponseKind, Error>,
+        result: Result<OffsetFetchResponse, Error>,
     ) {
         if !self.awaits_offsets() {
             return;
@@ -117,8 +116,7 @@ impl Membership {
         let Some(asked) = self.unrestored.take() else { return };
         let group = &self.config.group_id;
         let offsets = match result {
-            Ok(ResponseKind::OffsetFetch(response)) => offsets(response, group, cluster),
-            Ok(_) => Err((Verdict::Refused, unexpected(ApiKey::OffsetFetch))),
+            Ok(response) => offsets(response, group, cluster),
             Err(error) => Err((retry::of_error(&error), error)),
         };
         match offsets {

@@ -1,15 +1,14 @@
 //! SyncGroup: the leader hands out what its assignor made, every member gets its part.
 
 use super::join::CONSUMER;
-use super::{Kind, Membership, State, unexpected};
+use super::{Kind, Membership, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Assignment;
 use crate::machine::{Ask, Time};
 use crate::snapshot::{Cluster, TopicPartition};
-use kafka_proto::ResponseKind;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::sync_group::SyncGroupRequest;
+use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use kafka_proto::{ApiKey, Bytes, Str};
 use std::collections::BTreeMap;
 
@@ -31,19 +30,18 @@ impl Membership {
             ..Default::default()
         };
         let timeout = self.round_timeout();
-        Some(self.ask(Kind::Sync, now, timeout, request.into()))
+        Some(self.ask(Kind::Sync, now, timeout, request))
     }
 
-    pub(super) fn sync_answered(&mut self, now: Time, result: Result<ResponseKind, Error>) {
+    pub(super) fn sync_answered(&mut self, now: Time, result: Result<SyncGroupResponse, Error>) {
         if matches!(self.state, State::Leaving { .. }) {
             return self.check_leaving(now);
         }
         let (verdict, error) = match result {
-            Ok(ResponseKind::SyncGroup(response)) => match ErrorCode::from(response.error_code) {
+            Ok(response) => match ErrorCode::from(response.error_code) {
                 ErrorCode::None => return self.synced(now, &response.assignment),
                 code => (retry::of_code(code), self.error(ApiKey::SyncGroup, code)),
             },
-            Ok(_) => (Verdict::Refused, unexpected(ApiKey::SyncGroup)),
             Err(error) => (retry::of_error(&error), error),
         };
         self.setback(now, verdict, error);

@@ -19,6 +19,7 @@ use kafka_proto::messages::list_offsets::{ListOffsetsResponse, ListOffsetsTopicR
 use kafka_proto::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
+use kafka_proto::{RequestKind, ResponseKind};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -482,7 +482,8 @@ pub(super) const BUGS: &[Bug] = &[
             file: "group/membership/join.rs",
             lines: r#"        self.lead(now, cluster,"#,
             planted: r#"        if crate::mutants::is_planted("unreadable_member_ends_the_round") && !self.unreadable.is_empty() {
-            return self.setback(now, Verdict::Refused, unexpected(ApiKey::JoinGroup));
+            let error = self.error(ApiKey::JoinGroup, ErrorCode::UnknownServerError);
+            return self.setback(now, Verdict::Refused, error);
         }
         self.lead(now, cluster,"#,
         }],
