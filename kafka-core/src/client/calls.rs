@@ -157,7 +157,7 @@ impl Client {
         let Some(key) = request.key.filter(|_| request.target != Target::Any) else {
             return self.trouble_before(&request.target);
         };
-        let error = self.lanes.get(key)?.last_error.clone()?;
+        let error = self.lanes.get(key)?.last_error()?.clone();
         Some(Error::from(error).with_broker(self.broker_name(key.peer)))
     }
 
@@ -172,10 +172,10 @@ impl Client {
 
     /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.
     pub(crate) fn last_trouble(&self) -> Option<Error> {
-        let lanes = self.lanes.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
-        let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
+        let lanes = self.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
+        let failed = lanes.filter_map(|(key, lane)| Some((key, lane.last_error()?)));
         match failed.max_by_key(|(_, error)| error.telling()) {
-            Some((key, error)) => Some(Error::from(error).with_broker(self.broker_name(key.peer))),
+            Some((key, error)) => Some(Error::from(error.clone()).with_broker(self.broker_name(key.peer))),
             None => self.metadata.last_error.clone(),
         }
     }

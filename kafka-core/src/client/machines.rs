@@ -297,7 +297,7 @@ impl Client {
 
     /// The next request that is built for a lane.
     pub(super) fn next_built(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
-        let versions = self.lanes.get(key)?.versions.clone()?;
+        let versions = self.lanes.get(key)?.versions()?.clone();
         let turns = self.machines.pulls.get(&key)?.queue.len();
         for _ in 0..turns {
             let machine = self.machines.pulls.get_mut(&key)?.pop()?;

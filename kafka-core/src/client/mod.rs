@@ -14,6 +14,7 @@ mod closing;
 mod connections;
 mod coordinators;
 mod doubts;
+mod lane;
 mod lanes;
 mod machines;
 mod metadata;
@@ -43,6 +44,7 @@ use calls::Call;
 use coordinators::Coordinators;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
+use lane::LinkState;
 use lanes::Lanes;
 use machines::Machines;
 use metadata::Metadata;
@@ -278,8 +280,7 @@ impl Client {
     /// Counters and gauges since the beginning.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
-        stats.connections = self.lanes.lanes.values().filter(|l| l.up().is_some()).count() as u64;
-        stats.requests_in_flight = self.lanes.lanes.values().map(|l| l.in_flight.len() as u64).sum();
+        (stats.connections, stats.requests_in_flight) = self.lanes.gauges();
         stats
     }
 
@@ -332,7 +333,7 @@ impl Client {
 
     fn after_throttle(&mut self, now: Time, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.throttled_until = None;
+            lane.end_throttle();
         }
         self.kick(now, key);
     }
@@ -523,8 +524,8 @@ impl Client {
 
     /// A lane could not be connected while its broker's address was not known.
     fn kick_idle(&mut self, now: Time) {
-        let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
-        let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
+        let idle = self.lanes.iter().filter(|(_, lane)| *lane.link() == LinkState::Idle);
+        let idle: Vec<LaneKey> = idle.map(|(key, _)| key).collect();
         for key in idle {
             if self.address_of(key.peer).is_some() && self.machines.want_lane(key) {
                 self.kick(now, key);
@@ -614,8 +615,10 @@ impl Client {
         }
         self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
-        let conns: Vec<ConnId> = self.lanes.conns.keys().copied().collect();
-        conns.into_iter().for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
+        self.lanes
+            .conns()
+            .into_iter()
+            .for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
     }
 
     /// Whether [`close`](Self::close) was called.

@@ -5,7 +5,7 @@
 //! * Each ends exactly once, by an answer or an error given to its owner, at its deadline at the latest.
 
 use super::coordinators::find;
-use super::lanes::{LaneState, LinkState, Proof, Rank};
+use super::lane::{LaneState, Proof, Rank};
 use super::timers::Timer;
 use super::{Client, Event, not_in_metadata};
 use crate::error::{ConnectionError, Error, ErrorKind};
@@ -103,7 +103,7 @@ impl Client {
         if let Some(request) = self.requests.get_mut(&id) {
             request.key = Some(key);
         }
-        self.lane(now, key).queue.push_back(id);
+        self.lanes.entry(now, key).push(id);
         self.kick(now, key);
     }
 
@@ -120,22 +120,19 @@ impl Client {
         // Equal ones are taken in turn, from a start that differs from client to client.
         let start = self.random.below(candidates.len() as u64) as usize;
         candidates.rotate_left(start);
-        let rank = |broker: &Peer| {
-            self.lanes.get(LaneKey { peer: *broker, lane: Lane::Other }).map_or(Rank::NEW, |l| l.rank(now))
-        };
+        let rank = |broker: &Peer| self.lanes.other(*broker).map_or(Rank::NEW, |lane| lane.rank(now));
         candidates.into_iter().min_by_key(rank)
     }
 
     /// The last attempts to talk to a broker failed, or what is there is none.
     pub(super) fn has_fallen(&self, broker: Peer) -> bool {
-        self.lanes.get(LaneKey { peer: broker, lane: Lane::Other }).is_some_and(LaneState::has_fallen)
+        self.lanes.other(broker).is_some_and(LaneState::has_fallen)
     }
 
     /// The known brokers that can be asked now, be it in the hope that they are there again.
     pub(super) fn talkative(&self, now: Time) -> impl Iterator<Item = i32> + Clone {
-        let is_talkative = move |broker: &i32| match self.lanes.get(LaneKey::node(*broker, Lane::Other)) {
-            Some(lane) => lane.link != LinkState::Backoff && !lane.is_hopeless && !lane.is_muted(now),
-            None => true,
+        let is_talkative = move |broker: &i32| {
+            self.lanes.other(Peer::Node(*broker)).is_none_or(|lane| lane.is_talkative(now))
         };
         self.metadata.cluster.nodes.keys().copied().filter(is_talkative)
     }
@@ -143,9 +140,7 @@ impl Client {
     /// Whether any broker, or bootstrap address, may yet turn out to be one.
     fn has_hope(&self) -> bool {
         let mut all = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).chain(self.bootstrap());
-        all.any(|broker| {
-            self.lanes.get(LaneKey { peer: broker, lane: Lane::Other }).is_none_or(|l| !l.is_hopeless)
-        })
+        all.any(|broker| self.lanes.other(broker).is_none_or(|lane| !lane.is_hopeless()))
     }
 
     fn await_coordinator(&mut self, now: Time, id: RequestId, kind: CoordinatorKind, key: &Str) {
@@ -244,7 +239,7 @@ impl Client {
         if transmit.is_none()
             && let Some((_, lane)) = self.lanes.by_conn(conn)
         {
-            lane.announced = false;
+            lane.found_nothing();
         }
         self.settle(now);
         transmit
@@ -253,19 +248,15 @@ impl Client {
     fn next_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
         let max_in_flight = self.config.max_in_flight;
         let (key, lane) = self.lanes.by_conn(conn)?;
-        if lane.up() != Some(conn)
-            || lane.is_draining
-            || lane.is_muted(now.time)
-            || lane.in_flight.len() >= max_in_flight
-        {
+        if !lane.may_send(now.time, conn, max_in_flight) {
             return None;
         }
-        match lane.proof {
+        match lane.proof() {
             Proof::NotNeeded => {}
             Proof::Wanted => return self.ask_for_proof(now, key, conn),
             Proof::Asked => return None,
         }
-        while let Some(id) = self.lanes.get_mut(key)?.queue.pop_front() {
+        while let Some(id) = self.lanes.get_mut(key)?.pop() {
             if let Some(transmit) = self.hand_out(now, key, conn, id) {
                 return Some(transmit);
             }
@@ -276,8 +267,8 @@ impl Client {
     /// Asks a broker for nothing but its cluster's id.
     fn ask_for_proof(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
         let lane = self.lanes.get_mut(key)?;
-        let version = lane.versions.as_ref()?.version(ApiKey::Metadata).filter(|v| *v >= CLUSTER_ID_SINCE);
-        lane.proof = if version.is_some() { Proof::Asked } else { Proof::NotNeeded };
+        let version = lane.versions()?.version(ApiKey::Metadata).filter(|v| *v >= CLUSTER_ID_SINCE);
+        lane.ask_for_proof(version.is_some());
         let Some(version) = version else {
             return self.next_transmit(now, conn);
         };
@@ -288,7 +279,7 @@ impl Client {
     }
 
     fn hand_out(&mut self, now: Now, key: LaneKey, conn: ConnId, id: RequestId) -> Option<Transmit> {
-        let versions = self.lanes.get(key)?.versions.as_ref()?;
+        let versions = self.lanes.get(key)?.versions()?;
         let request = self.requests.get_mut(&id)?;
         let (deadline, body) = (request.deadline, request.body.take()?);
         let version = versions.version_up_to(request.api, newest(&body));
@@ -318,8 +309,7 @@ impl Client {
     ) {
         self.stats.requests += 1;
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.in_flight.push_back((id, deadline));
-        lane.last_used = now;
+        lane.handed_out(now, id, deadline);
         // What was asked before may have more time.
         self.timers.set_earlier(Timer::Conn(conn), deadline);
     }
@@ -351,16 +341,10 @@ impl Client {
         throttle: Duration,
     ) {
         if let Some((key, lane)) = self.lanes.by_conn(conn) {
-            if !lane.answered(id) {
+            if !lane.answered(now.time, id) {
                 return;
             }
-            lane.has_served = true;
-            // Of a broker that has yet to tell its cluster an answer alone proves nothing.
-            if lane.proof == Proof::NotNeeded {
-                (lane.failures, lane.last_error) = (0, None);
-            }
-            lane.last_used = now.time;
-            if lane.in_flight.is_empty() {
+            if lane.in_flight() == 0 {
                 self.timers.stop(&Timer::Conn(conn));
             }
             if !throttle.is_zero() {
@@ -378,19 +362,17 @@ impl Client {
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
         self.traces.push(|| Told::Throttled { broker, lane: lane.to_string(), silence: throttle });
         if let Some(lane) = self.lanes.get_mut(key) {
-            // An answer that was under way beside another does not take back what that one has asked for.
-            let until = lane.throttled_until.max(Some(now + throttle)).unwrap_or(now);
-            lane.throttled_until = Some(until);
+            let until = lane.throttle(now + throttle);
             self.timers.set(Timer::Throttle(key), until);
         }
     }
 
     /// A lane that has more to send is told so, since its in-flight limit may have held it back.
     pub(super) fn after_response(&mut self, now: Now, key: LaneKey) {
-        if self.lanes.get(key).is_some_and(|l| l.is_draining) {
+        if self.lanes.get(key).is_some_and(LaneState::is_draining) {
             return self.close_drained(now, key);
         }
-        let more = self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) || self.machines.want_lane(key);
+        let more = self.lanes.get(key).is_some_and(|lane| lane.queued() > 0) || self.machines.want_lane(key);
         if more {
             self.kick(now.time, key);
         }
@@ -421,7 +403,7 @@ impl Client {
     /// Another broker is asked next where this one refused what any may serve: it may lag, and do so for ever.
     pub(super) fn note_refusal(&mut self, now: Time, key: LaneKey, is_refused: bool) {
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.refused_at = is_refused.then_some(now);
+            lane.note_refusal(now, is_refused);
         }
     }
 
@@ -436,8 +418,7 @@ impl Client {
         let ResponseKind::Metadata(metadata) = &response else { return Ok(response) };
         let Err(error) = self.metadata.check_cluster(metadata) else {
             if let Some(lane) = self.lanes.get_mut(key).filter(|_| *owner == Owner::Proof) {
-                lane.proof = Proof::NotNeeded;
-                (lane.failures, lane.last_error) = (0, None);
+                lane.proven();
             }
             return Ok(response);
         };
@@ -452,7 +433,7 @@ impl Client {
     /// A request could not be encoded: nothing of it was sent, and the connection goes on.
     pub(super) fn refused(&mut self, now: Now, conn: ConnId, id: RequestId, error: &Error) {
         if let Some((key, lane)) = self.lanes.by_conn(conn) {
-            lane.answered(id);
+            lane.end_request(id);
             let error = error.clone().with_broker(self.broker_name(key.peer));
             self.fail_request(now, id, error, false);
         }
@@ -500,7 +481,7 @@ impl Client {
         let after = request.deadline.duration_since(request.asked);
         let last = self.trouble_of(request);
         if let Some(lane) = key.and_then(|key| self.lanes.get_mut(key)) {
-            lane.queue.retain(|queued| *queued != id);
+            lane.remove(id);
         } else {
             self.coordinators.unwait(id);
         }
@@ -518,9 +499,8 @@ impl Client {
     /// The socket took a request that is not answered.
     pub(super) fn request_sent(&mut self, now: Now, conn: ConnId, id: RequestId) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
-        lane.answered(id);
-        lane.last_used = now.time;
-        if lane.in_flight.is_empty() {
+        lane.sent(now.time, id);
+        if lane.in_flight() == 0 {
             self.timers.stop(&Timer::Conn(conn));
         }
         let Some(request) = self.requests.remove(&id) else { return };
@@ -551,7 +531,7 @@ impl Client {
                 continue;
             }
             match request.key.and_then(|key| self.lanes.get_mut(key)) {
-                Some(lane) => lane.queue.retain(|queued| *queued != id),
+                Some(lane) => lane.remove(id),
                 None => self.coordinators.unwait(id),
             }
             self.timers.stop(&Timer::Queued(id));

@@ -421,9 +421,9 @@ pub(super) const BUGS: &[Bug] = &[
         name: "estranged_forgets",
         does: "a broker of another cluster is asked again at once",
         changes: &[Change {
-            file: "client/requests.rs",
-            lines: r#"if lane.proof == Proof::NotNeeded {"#,
-            planted: r#"if lane.proof == Proof::NotNeeded || crate::mutants::is_planted("estranged_forgets") {"#,
+            file: "client/lane.rs",
+            lines: r#"if self.proof == Proof::NotNeeded {"#,
+            planted: r#"if self.proof == Proof::NotNeeded || crate::mutants::is_planted("estranged_forgets") {"#,
         }],
     },
     Bug {
