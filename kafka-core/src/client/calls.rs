@@ -145,9 +145,9 @@ impl Client {
     }
 
     fn trouble_of_call(&self, id: OpId) -> Option<Error> {
-        let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
+        let request = self.requests.iter().find(|(_, request)| request.owner == Owner::Call(id));
         match request {
-            Some(request) => self.trouble_of(request),
+            Some((_, request)) => self.trouble_of(request),
             None => self.trouble_before(&self.calls.get(&id)?.spec.target),
         }
     }

@@ -8,6 +8,7 @@
 //! This file only merges: each machine has its own, and asks through [`machine`](crate::machine).
 
 mod alarms;
+mod answers;
 mod calls;
 mod check;
 mod closing;
@@ -16,13 +17,16 @@ mod coordinators;
 mod doubts;
 mod lane;
 mod lanes;
+mod lookups;
 mod machines;
 mod metadata;
 mod missed;
 mod promises;
-pub(crate) mod requests;
+mod requests;
+mod routing;
 mod timers;
 mod traces;
+mod transmits;
 mod turns;
 
 pub(crate) use alarms::Rung;
@@ -49,7 +53,7 @@ use lanes::Lanes;
 use machines::Machines;
 use metadata::Metadata;
 use promises::Promises;
-use requests::{Owner, Request};
+use requests::{Owner, Requests};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -216,7 +220,7 @@ pub struct Client {
     timers: Timers,
     metadata: Metadata,
     lanes: Lanes,
-    requests: BTreeMap<RequestId, Request>,
+    requests: Requests,
     coordinators: Coordinators,
     calls: BTreeMap<OpId, Call>,
     responses: Promises<Result<ResponseKind, Error>>,
@@ -247,7 +251,7 @@ impl Client {
             timers: Timers::default(),
             metadata: Metadata::default(),
             lanes: Lanes::default(),
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             coordinators: Coordinators::default(),
             calls: BTreeMap::new(),
             responses: Promises::default(),
@@ -631,10 +635,14 @@ impl Client {
         self.responses.is_empty()
             && self
                 .requests
-                .values()
-                .all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
+                .iter()
+                .all(|(_, r)| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
             && self.machines.iter().all(|(_, machine)| machine.is_quiescent())
             && self.answers.is_empty()
+    }
+
+    pub(super) fn announce(&mut self, event: Event) {
+        self.events.push_back(event);
     }
 
     fn next_id(&mut self) -> u64 {

@@ -410,7 +410,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "foreign_cluster_trusted",
         does: "a connection goes on although it leads to another cluster",
         changes: &[Change {
-            file: "client/requests.rs",
+            file: "client/answers.rs",
             lines: r#"        let Err(error) = self.metadata.check_cluster(metadata) else {"#,
             planted: r#"        let checked = self.metadata.check_cluster(metadata);
         let is_trusted = *owner == Owner::Proof && crate::mutants::is_planted("foreign_cluster_trusted");
