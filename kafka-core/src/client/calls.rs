@@ -176,7 +176,7 @@ impl Client {
         let failed = lanes.filter_map(|(key, lane)| Some((key, lane.last_error()?)));
         match failed.max_by_key(|(_, error)| error.telling()) {
             Some((key, error)) => Some(Error::from(error.clone()).with_broker(self.broker_name(key.peer))),
-            None => self.metadata.last_error.clone(),
+            None => self.metadata.last_error().cloned(),
         }
     }
 

@@ -8,7 +8,6 @@
 //! * A connection to an address that its broker has left is used no more once answers agree on another one.
 //! * What a connection learnt of an address's versions of ApiVersions counts for all lanes to it.
 
-use super::doubts::{Claim, Subject, Witness};
 use super::lane::{Attempt, LaneState, LinkState};
 use super::timers::Timer;
 use super::{Action, Client, Event, Key, not_in_metadata};
@@ -44,7 +43,7 @@ impl Client {
         let deadline = now + self.connect_timeout(key.peer);
         let api_versions = self.lanes.api_versions(&address);
         let attempt = Attempt { conn, address: address.clone(), api_versions };
-        self.lanes.connect(now, key, attempt, self.metadata.cluster.id.is_some());
+        self.lanes.connect(now, key, attempt, self.metadata.cluster().id.is_some());
         self.timers.set(Timer::Conn(conn), deadline);
         let link = LinkConfig {
             client_id: self.config.client_id.clone(),
@@ -70,7 +69,7 @@ impl Client {
     pub(super) fn address_of(&self, peer: Peer) -> Option<Address> {
         match peer {
             Peer::Node(id) => {
-                let node = self.metadata.cluster.nodes.get(&id)?;
+                let node = self.metadata.cluster().nodes.get(&id)?;
                 Some(Address { host: node.host.clone(), port: node.port })
             }
             Peer::Bootstrap(at) => self.config.bootstrap.get(at).cloned(),
@@ -219,24 +218,16 @@ impl Client {
     /// listener may live on, and lag for ever.
     pub(super) fn check_addresses(&mut self, now: Now, witness: Option<Peer>, is_told: impl Fn(i32) -> bool) {
         let Some(peer) = witness else { return };
-        let witness = Witness { now: now.time, peer };
         let elsewhere = self.lanes.led_elsewhere(|broker| self.address_of(broker));
         let moved: BTreeSet<i32> =
             elsewhere.iter().filter_map(|key| key.peer.node()).filter(|b| is_told(*b)).collect();
-        let settled = self.metadata.cluster.nodes.keys().filter(|b| is_told(**b) && !moved.contains(b));
-        settled.for_each(|broker| self.metadata.doubts.end(&Subject::Address(*broker)));
-        for broker in moved {
-            let Some(address) = self.address_of(Peer::Node(broker)) else { continue };
-            let subject = Subject::Address(broker);
-            if self.metadata.overturns(&subject, &Claim::Address(address), witness, Duration::ZERO) {
-                self.metadata.doubts.end(&subject);
-                elsewhere
-                    .iter()
-                    .filter(|key| key.peer == Peer::Node(broker))
-                    .for_each(|key| self.drain(now, *key));
-            } else {
-                self.metadata.left_open();
-            }
+        let known = self.metadata.cluster().nodes.keys().copied();
+        let stayed: Vec<i32> = known.filter(|broker| is_told(*broker) && !moved.contains(broker)).collect();
+        let address = |broker: i32| Some((broker, self.address_of(Peer::Node(broker))?));
+        let moved: Vec<(i32, Address)> = moved.into_iter().filter_map(address).collect();
+        for broker in self.metadata.check_addresses(now.time, peer, &stayed, moved) {
+            let lanes = elsewhere.iter().filter(|key| key.peer == Peer::Node(broker));
+            lanes.for_each(|key| self.drain(now, *key));
         }
     }
 

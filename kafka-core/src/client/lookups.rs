@@ -6,7 +6,6 @@ use super::timers::Timer;
 use crate::error::{Error, Result};
 use crate::link::RequestId;
 use crate::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, Now, Target, Time};
-use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_proto::{ApiKey, Str};
@@ -43,7 +42,7 @@ impl Client {
         let witness = answer.peer;
         match answer.response_to::<FindCoordinatorRequest>().and_then(|response| told_of(key, response)) {
             Ok(found) => {
-                self.learn_node(found.node_id, &found.host, found.port);
+                self.metadata.learn_node(found.node_id, &found.host, found.port);
                 self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let waiting = self.coordinators.found(kind, key, found.node_id, witness);
                 waiting.into_iter().for_each(|id| self.route(now.time, id));
@@ -67,15 +66,6 @@ impl Client {
     pub(super) fn forget_coordinator(&mut self, now: Time, kind: CoordinatorKind, key: &Str) {
         if let Some(teller) = self.coordinators.forget(kind, key) {
             self.note_refusal(now, LaneKey { peer: teller, lane: Lane::Other }, true);
-        }
-    }
-
-    /// Where a broker is to be found, as another API than Metadata tells it.
-    fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
-        let nodes = &mut self.metadata.cluster.nodes;
-        let rack = nodes.get(&id).and_then(|node| node.rack.as_ref());
-        if let Some(node) = Node::told(id, host, port, rack) {
-            nodes.insert(id, node);
         }
     }
 }

@@ -213,7 +213,7 @@ impl Client {
         let machine = machines.all.get_mut(&id)?;
         let world = View { metadata, lanes, config };
         let mut promises = NewPromises { kept: committed, last_id };
-        let mut cx = Cx { now, cluster: &metadata.cluster, world: &world, promises: &mut promises };
+        let mut cx = Cx { now, cluster: metadata.cluster(), world: &world, promises: &mut promises };
         Some(f(machine.as_mut(), &mut cx))
     }
 

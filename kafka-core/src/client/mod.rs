@@ -14,20 +14,16 @@ mod check;
 mod closing;
 mod connections;
 mod coordinators;
-mod doubts;
 mod lane;
 mod lanes;
 mod lookups;
 mod machines;
 mod metadata;
-mod missed;
 mod promises;
 mod requests;
 mod routing;
 mod timers;
-mod traces;
 mod transmits;
-mod turns;
 
 pub(crate) use alarms::Rung;
 pub use calls::CallSpec;
@@ -278,7 +274,7 @@ impl Client {
 
     /// What is known of the cluster.
     pub fn cluster(&self) -> &Cluster {
-        &self.metadata.cluster
+        self.metadata.cluster()
     }
 
     /// Counters and gauges since the beginning.
@@ -392,7 +388,7 @@ impl Client {
     }
 
     fn poll_trace(&mut self) -> Option<Trace> {
-        self.traces.pop().or_else(|| self.metadata.traces.pop())
+        self.traces.pop().or_else(|| self.metadata.pop_trace())
     }
 
     /// When [`Input::Timeout`] is due; may change with each input and call.
@@ -473,7 +469,7 @@ impl Client {
     fn ask_metadata(&mut self, now: Now) {
         let request = self.metadata.request(now.time, &self.config);
         let (target, timeout) = self.whom_to_ask(now.time);
-        let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
+        let is_sent_back = self.metadata.take_rebootstrap();
         let target = if is_sent_back { self.any_bootstrap() } else { target };
         let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
         self.timers.stop(&Timer::Metadata);
@@ -483,7 +479,7 @@ impl Client {
     /// Which broker to ask for metadata, and how long to wait for it: others cannot be asked meanwhile.
     fn whom_to_ask(&self, now: Time) -> (Target, Duration) {
         let timeout = self.config.request_timeout;
-        let are_all_down = self.metadata.cluster.nodes.keys().all(|id| self.has_fallen(Peer::Node(*id)));
+        let are_all_down = self.metadata.cluster().nodes.keys().all(|id| self.has_fallen(Peer::Node(*id)));
         match self.metadata.whose_turn(self.talkative(now)) {
             Some(broker) if !self.has_fallen(Peer::Node(broker)) => (Target::node(broker), timeout),
             Some(broker) if !are_all_down => (Target::node(broker), timeout.min(SECOND_CHANCE)),
@@ -504,7 +500,7 @@ impl Client {
             (Ok(_), None) => return self.plan_metadata_retry(),
             (Err(error), _) => {
                 self.metadata.failed(now.time, peer);
-                self.metadata.last_error = Some(error.clone());
+                self.metadata.note_error(error.clone());
                 self.no_metadata(now, &error);
                 return self.plan_metadata_retry();
             }
@@ -516,7 +512,7 @@ impl Client {
                     self.topic_changed(now, &topic);
                 }
                 self.check_addresses(now, Some(peer), |_| true);
-                if !self.metadata.cluster.nodes.is_empty() && !self.metadata.rebootstraps {
+                if !self.metadata.cluster().nodes.is_empty() && !self.metadata.rebootstraps() {
                     self.close_bootstrap(now);
                 }
                 self.kick_idle(now.time);

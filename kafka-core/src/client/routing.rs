@@ -28,8 +28,8 @@ impl Client {
             Target::Peer(peer) => Some(peer),
             Target::Any => self.any_broker(now),
             Target::Controller => {
-                let known = self.metadata.cluster.controller;
-                let known = known.filter(|c| self.metadata.cluster.nodes.contains_key(c));
+                let known = self.metadata.cluster().controller;
+                let known = known.filter(|c| self.metadata.cluster().nodes.contains_key(c));
                 known.map(Peer::Node).or_else(|| self.any_broker(now))
             }
             Target::Coordinator(kind, key) => match self.coordinators.broker(kind, &key) {
@@ -61,7 +61,7 @@ impl Client {
 
     /// The broker that will answer soonest, as far as can be told; bootstrap addresses where no known broker is left.
     pub(super) fn any_broker(&mut self, now: Time) -> Option<Peer> {
-        let known: Vec<Peer> = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).collect();
+        let known: Vec<Peer> = self.metadata.cluster().nodes.keys().copied().map(Peer::Node).collect();
         let mut candidates = known;
         if candidates.iter().all(|broker| self.has_fallen(*broker)) {
             if !candidates.is_empty() {
@@ -86,12 +86,12 @@ impl Client {
         let is_talkative = move |broker: &i32| {
             self.lanes.other(Peer::Node(*broker)).is_none_or(|lane| lane.is_talkative(now))
         };
-        self.metadata.cluster.nodes.keys().copied().filter(is_talkative)
+        self.metadata.cluster().nodes.keys().copied().filter(is_talkative)
     }
 
     /// Whether any broker, or bootstrap address, may yet turn out to be one.
     pub(super) fn has_hope(&self) -> bool {
-        let mut all = self.metadata.cluster.nodes.keys().copied().map(Peer::Node).chain(self.bootstrap());
+        let mut all = self.metadata.cluster().nodes.keys().copied().map(Peer::Node).chain(self.bootstrap());
         all.any(|broker| self.lanes.other(broker).is_none_or(|lane| !lane.is_hopeless()))
     }
 

@@ -171,11 +171,14 @@ pub(super) const BUGS: &[Bug] = &[
         name: "stale_metadata_trusted",
         does: "a broker that says it is not the leader changes nothing",
         changes: &[Change {
-            file: "client/metadata.rs",
-            lines: r#"    pub(crate) fn hint_stale(&mut self) {
-        self.stale = true;"#,
-            planted: r#"    pub(crate) fn hint_stale(&mut self) {
-        self.stale |= !crate::mutants::is_planted("stale_metadata_trusted");"#,
+            file: "client/metadata/mod.rs",
+            lines: r#"    pub(super) fn hint_stale(&mut self) {
+        self.schedule.refresh();"#,
+            planted: r#"    pub(super) fn hint_stale(&mut self) {
+        if crate::mutants::is_planted("stale_metadata_trusted") {
+            return;
+        }
+        self.schedule.refresh();"#,
         }],
     },
     Bug {
@@ -288,7 +291,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "leader_without_address",
         does: "a leader that a lagging broker does not know loses its address",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/mod.rs",
             lines: r#"        nodes.extend(untold"#,
             planted: r#"        if crate::mutants::is_planted("leader_without_address") {
             return false;
@@ -359,7 +362,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "zero_id_is_another_topic",
         does: "a broker that tells no topic id tells another topic",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"return Some(known);"#,
             planted: r#"return Some(if crate::mutants::is_planted("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });"#,
         }],
@@ -368,7 +371,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "one_other_id_believed",
         does: "one answer with another topic id is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 return None;"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("one_other_id_believed") {
@@ -379,7 +382,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "one_fewer_partitions_believed",
         does: "one answer with fewer partitions is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 told.extend"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("one_fewer_partitions_believed") {
@@ -390,7 +393,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "lagging_epoch_believed",
         does: "one answer with an older leader epoch is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 return (known.clone(), true);"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("lagging_epoch_believed") {
@@ -430,10 +433,10 @@ pub(super) const BUGS: &[Bug] = &[
         name: "stale_passes_backoff",
         does: "metadata that is out of date is asked for again at once",
         changes: &[Change {
-            file: "client/metadata.rs",
-            lines: r#"        self.stale && self.attempts == 0"#,
+            file: "client/metadata/schedule.rs",
+            lines: r#"        self.is_stale && self.attempts == 0"#,
             planted: r#"        let rested = rested || crate::mutants::is_planted("stale_passes_backoff");
-        self.stale && self.attempts == 0"#,
+        self.is_stale && self.attempts == 0"#,
         }],
     },
     Bug {
