@@ -86,7 +86,7 @@ impl Client {
     fn throttle(&mut self, now: Time, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::Throttled { broker, lane: lane.to_string(), silence: throttle });
+        self.outputs.trace(|| Told::Throttled { broker, lane: lane.to_string(), silence: throttle });
         if let Some(lane) = self.lanes.get_mut(key) {
             let until = lane.throttle(now + throttle);
             self.timers.set(Timer::Throttle(key), until);

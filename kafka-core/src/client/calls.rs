@@ -110,7 +110,7 @@ impl Client {
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
         let (api, attempt) = (call.spec.request.api_key(), call.attempts);
-        self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
+        self.outputs.trace(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.time + wait);
         match (target, answer.peer) {

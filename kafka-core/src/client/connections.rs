@@ -27,8 +27,9 @@ impl Client {
         if *lane.link() == LinkState::Idle {
             return self.connect(now, key);
         }
-        let conn = lane.announce(now);
-        self.events.extend(conn.map(|conn| Event::Wake(Key::Conn(conn))));
+        if let Some(conn) = lane.announce(now) {
+            self.announce(Event::Wake(Key::Conn(conn)));
+        }
     }
 
     fn connect(&mut self, now: Time, key: LaneKey) {
@@ -52,7 +53,7 @@ impl Client {
         };
         self.stats.connects += 1;
         let Address { host, port } = address;
-        self.actions.push_back(Action::Connect { conn, host, port, deadline, link });
+        self.outputs.order(Action::Connect { conn, host, port, deadline, link });
     }
 
     /// The bootstrap addresses share the time, so that one that is silent leaves some for the others.
@@ -89,7 +90,7 @@ impl Client {
             return;
         }
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::Connected { broker, lane: lane.to_string() });
+        self.outputs.trace(|| Told::Connected { broker, lane: lane.to_string() });
         self.lanes.set_up(key, &versions);
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key), now.time + self.config.connections_max_idle);
@@ -144,7 +145,7 @@ impl Client {
         let wait = self.random.backoff(failures, min, max);
         self.timers.set(Timer::Reconnect(key), now + wait);
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
+        self.outputs.trace(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
     }
 
     /// Fails what waits for the lane; what any broker can serve goes elsewhere.
@@ -162,7 +163,7 @@ impl Client {
     /// Ends a connection for a reason; its requests fail when its task has reported.
     pub(super) fn close_conn(&mut self, now: Now, conn: ConnId, reason: ConnectionError) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
-        self.actions.push_back(Action::Close(conn));
+        self.outputs.order(Action::Close(conn));
         match lane.link() {
             LinkState::Up(_) => lane.close(reason),
             LinkState::Connecting(_) => {

@@ -273,7 +273,7 @@ impl Client {
                 self.metadata.unwant(&topic);
                 self.machines.unwant(id, &topic);
             }
-            Out::Work(work) => self.actions.push_back(Action::Run(Job { machine: id, work })),
+            Out::Work(work) => self.outputs.order(Action::Run(Job { machine: id, work })),
             Out::Wake => self.announce(Event::Wake(Key::Machine(id))),
             Out::Alert(alert) => self.announce(Event::Notify(Notify(alert))),
             Out::Done(op, result) => self.keep(op, result),
