@@ -82,10 +82,13 @@ impl Inbound {
     }
 
     /// What an error of the socket means here: one that was reset ended as one that was closed.
-    pub fn broken(&self, error: &io::Error) -> ConnectionError {
+    pub fn broken(&self, error: io::Error) -> ConnectionError {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         match error.kind() {
-            ConnectionReset | ConnectionAborted | BrokenPipe => self.link.end_of_stream(),
+            ConnectionReset | ConnectionAborted | BrokenPipe => match self.link.end_of_stream() {
+                ConnectionError::Lost(cause) => ConnectionError::Lost(cause.reported_by(error)),
+                end => end,
+            },
             _ => lost(error),
         }
     }
@@ -143,7 +146,7 @@ impl Outbound {
     /// Whether requests may be handed out.
     fn poll_setup(&mut self) -> Result<bool, ConnectionError> {
         if !self.ready {
-            self.ready = self.link.poll_setup().map_err(|e| ConnectionError::Lost(e.to_string()))?;
+            self.ready = self.link.poll_setup().map_err(|e| ConnectionError::Lost(e.to_string().into()))?;
         }
         Ok(self.ready)
     }
@@ -247,7 +250,7 @@ fn poll_read(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
     let len = ready!(stream.poll_read(cx, inbound.room()));
-    let len = len.map_err(|e| inbound.broken(&e))?;
+    let len = len.map_err(|error| inbound.broken(error))?;
     Poll::Ready(inbound.received(len))
 }
 
@@ -263,7 +266,7 @@ fn poll_write(
         outbound.await_end(cx)?;
         return Poll::Pending;
     };
-    match len.map_err(|e| inbound.broken(&e))? {
+    match len.map_err(|error| inbound.broken(error))? {
         0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
         len => {
             outbound.written(len);
@@ -274,23 +277,23 @@ fn poll_write(
 
 impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> Self {
-        lost(&error)
+        lost(error)
     }
 }
 
 /// What a socket's error means.
-pub(super) fn lost(error: &io::Error) -> ConnectionError {
+pub(super) fn lost(error: io::Error) -> ConnectionError {
     use io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
     };
     match error.kind() {
         ConnectionRefused => ConnectionError::Refused,
         HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => {
-            ConnectionError::Unreachable(error.to_string())
+            ConnectionError::Unreachable(error.into())
         }
         TimedOut => ConnectionError::ConnectTimeout,
-        _ if is_out_of_files(error) => ConnectionError::TooManyOpenFiles,
-        _ => ConnectionError::Lost(error.to_string()),
+        _ if is_out_of_files(&error) => ConnectionError::TooManyOpenFiles,
+        _ => ConnectionError::Lost(error.into()),
     }
 }
 

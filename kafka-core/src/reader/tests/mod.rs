@@ -169,7 +169,7 @@ impl Rig {
     }
 
     fn lost(&mut self, broker: i32, lane: Lane) {
-        let error = Error::from(crate::error::ConnectionError::Lost("test".to_owned()));
+        let error = Error::from(crate::error::ConnectionError::Lost("test".into()));
         self.machine.handle_fetched(self.now, &self.cluster, broker, lane, Err(error));
         self.check();
     }
