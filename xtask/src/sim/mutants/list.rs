@@ -5,10 +5,12 @@ pub(super) struct Bug {
     pub(super) name: &'static str,
     #[cfg_attr(not(mutants), expect(dead_code, reason = "shown by who hunts"))]
     pub(super) does: &'static str,
+    #[cfg_attr(mutants, expect(dead_code, reason = "planted by who builds"))]
     pub(super) changes: &'static [Change],
 }
 
 /// Lines of a file below `kafka-core/src`, which has them once, and what they are with the bug.
+#[cfg_attr(mutants, expect(dead_code, reason = "planted by who builds"))]
 pub(super) struct Change {
     pub(super) file: &'static str,
     pub(super) lines: &'static str,
