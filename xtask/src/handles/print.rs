@@ -229,7 +229,7 @@ fn converted(value: String, of: &Type, making: &dyn Fn(&str) -> String) -> Resul
 /// Returns the function that converts a value of this type.
 fn function(of: &Type, making: &dyn Fn(&str) -> String) -> Result<String, String> {
     let name = of.to_token_stream().to_string();
-    if HANDLES.contains(&name.as_str()) || BUILDERS.contains(&name.as_str()) {
+    if is_handle(&name) {
         return Ok(making(&name));
     }
     Ok(format!("|it| {}", converted("it".to_owned(), of, making)?))
@@ -238,7 +238,12 @@ fn function(of: &Type, making: &dyn Fn(&str) -> String) -> Result<String, String
 fn names_handle(of: &Type) -> bool {
     let mut names = Names::default();
     names.visit_type(of);
-    names.0.iter().any(|name| HANDLES.contains(&name.as_str()) || BUILDERS.contains(&name.as_str()))
+    names.0.iter().any(|name| is_handle(name))
+}
+
+/// Whether values of this type are others on each side.
+fn is_handle(name: &str) -> bool {
+    name == "Self" || HANDLES.contains(&name) || BUILDERS.contains(&name)
 }
 
 /// Prints a method's documentation and the attributes that callers see.

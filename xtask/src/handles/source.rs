@@ -8,8 +8,8 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, File, FnArg, Ident, ImplItem, ImplItemFn, Item, ItemImpl, Pat, ReceiverKind, Signature, Type,
-    UseTree, Visibility,
+    Attribute, File, FnArg, Ident, ImplItem, ImplItemFn, Item, ItemImpl, Pat, PatIdent, Receiver,
+    ReceiverKind, Signature, Type, UseTree, Visibility,
 };
 use xtask::generated::{Result, root};
 
@@ -34,6 +34,9 @@ const PRIMITIVES: [&str; 12] =
 
 /// In the signature of what is polled, or gives something to be polled.
 const POLLED: [&str; 6] = ["Context", "Future", "Pin", "Poll", "Sink", "Stream"];
+
+/// What was understood, or why it was not: the end of a sentence that begins with the method.
+type Understood<T> = std::result::Result<T, String>;
 
 /// Parsed files, and the names at the root of kafka-core.
 pub(super) struct Source {
@@ -84,16 +87,16 @@ impl Source {
         methods
     }
 
-    fn method(&self, item: &ImplItem, uses: &Uses) -> std::result::Result<Method, String> {
+    fn method(&self, item: &ImplItem, uses: &Uses) -> Understood<Method> {
         match item {
             ImplItem::Fn(function) => self.read(function, uses),
             _ => Err("is no method, so nothing is known of it".into()),
         }
     }
 
-    fn read(&self, function: &ImplItemFn, uses: &Uses) -> std::result::Result<Method, String> {
+    fn read(&self, function: &ImplItemFn, uses: &Uses) -> Understood<Method> {
         let mut signature = function.sig.clone();
-        FromRoot.visit_signature_mut(&mut signature);
+        ForCallers.visit_signature_mut(&mut signature);
         if !is_plain(&signature) {
             return Err("is not a plain method of `self`".into());
         }
@@ -112,12 +115,7 @@ impl Source {
     }
 
     /// Returns the path by which everybody can name a type; `None` where it needs none.
-    fn import(
-        &self,
-        name: &str,
-        uses: &Uses,
-        signature: &Signature,
-    ) -> std::result::Result<Option<String>, String> {
+    fn import(&self, name: &str, uses: &Uses, signature: &Signature) -> Understood<Option<String>> {
         let is_parameter = signature.generics.type_params().any(|parameter| parameter.ident == name);
         if is_parameter || PRELUDE.contains(&name) || PRIMITIVES.contains(&name) {
             return Ok(None);
@@ -147,16 +145,19 @@ impl Method {
     }
 
     /// Returns the names of its arguments.
-    pub(super) fn arguments(&self) -> std::result::Result<Vec<&Ident>, String> {
+    pub(super) fn arguments(&self) -> Understood<Vec<&Ident>> {
         let typed = self.signature.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(argument) => Some(&*argument.pat),
             FnArg::Receiver(_) => None,
         });
-        let name = |pattern| match pattern {
-            &Pat::Ident(ref name) if name.subpat.is_none() => Ok(&name.ident),
-            other => Err(format!("has the argument `{}`, which is no name", other.to_token_stream())),
-        };
-        typed.map(name).collect()
+        typed.map(argument_name).collect()
+    }
+}
+
+fn argument_name(pattern: &Pat) -> Understood<&Ident> {
+    match pattern {
+        Pat::Ident(name) if name.subpat.is_none() => Ok(&name.ident),
+        other => Err(format!("has the argument `{}`, which is no name", other.to_token_stream())),
     }
 }
 
@@ -217,10 +218,10 @@ fn is_public(item: &ImplItem) -> bool {
     }
 }
 
-/// Makes `Error` of `crate::Error`.
-struct FromRoot;
+/// Makes `Error` of `crate::Error`, and takes off what matters inside of a method only: `mut`.
+struct ForCallers;
 
-impl VisitMut for FromRoot {
+impl VisitMut for ForCallers {
     fn visit_path_mut(&mut self, path: &mut syn::Path) {
         if path.segments.first().is_some_and(|first| first.ident == "crate")
             && let Some(last) = path.segments.last().cloned()
@@ -228,6 +229,14 @@ impl VisitMut for FromRoot {
             *path = last.into();
         }
         visit_mut::visit_path_mut(self, path);
+    }
+
+    fn visit_pat_ident_mut(&mut self, argument: &mut PatIdent) {
+        argument.mutability = None;
+    }
+
+    fn visit_receiver_mut(&mut self, receiver: &mut Receiver) {
+        receiver.mutability = None;
     }
 }
 

@@ -141,6 +141,15 @@ fn builders_make_the_handles_of_their_side() {
 }
 
 #[test]
+fn what_matters_inside_of_a_method_is_not_taken_over() {
+    let items = "pub fn named(mut self, mut name: u8) -> Option<Self> { todo!() }";
+    let methods = read(&package("Reader", items), "Reader").unwrap();
+    let program = for_programs("Reader", &methods).unwrap();
+    let expected = "pub fn named (self , name : u8) -> Option < Self > { self.0.named(name).map(Self) }";
+    assert!(program.contains(expected), "{program}");
+}
+
+#[test]
 fn what_is_not_understood_is_an_error_that_names_it() {
     let wrong = [
         ("pub fn new() -> Self { todo!() }", "rt/sample.rs: `Writer::new` is not a plain method of `self`"),
