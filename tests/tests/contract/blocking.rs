@@ -1,4 +1,5 @@
-//! What only the handles of kafka-blocking have: waits that end in time, and an iterator. The suite runs them as well, see `OnBlocking`.
+//! What only the handles of kafka-blocking have: waits that end in time, and an iterator. All else is the suite's, see
+//! [`OnBlocking`](crate::adapter::OnBlocking).
 
 use crate::adapter::OnThreads;
 use crate::target::{LONG, Target, unique};
@@ -81,7 +82,7 @@ pub(crate) async fn waits_that_end_lose_nothing(target: &Target) {
     assert_eq!(got, (0..300).collect::<Vec<_>>());
 }
 
-/// The numbers of what one of four ways to wait gives; `None` once the time is over.
+/// Returns the numbers of what one of four ways to wait gives; `None` once the time is over.
 fn wait(reader: &mut Reader, how: usize, timeout: Duration) -> Option<Vec<usize>> {
     let one = |record: Result<Option<Record>>| vec![number(&record.expect("no error").expect("open"))];
     match how {

@@ -133,7 +133,7 @@ pub(crate) async fn or_late<A: Adapter, T>(time: Duration, future: impl Future<O
     .await
 }
 
-/// What a blocking wait gave, unless its time was over first.
+/// Returns what a blocking wait gave; `None` where its time was over first.
 pub(crate) fn in_time<T>(result: Result<T>) -> Option<Result<T>> {
     match &result {
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => None,

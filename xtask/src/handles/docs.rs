@@ -48,12 +48,13 @@ fn fit_code(line: &str) -> String {
 fn links(handle: &str, line: &str) -> String {
     let (mut linked, mut rest) = (String::new(), line);
     while let Some((before, text, after)) = bracketed(rest, '[', ']') {
-        linked += before;
         let (target, behind) = match bracketed(after, '(', ')') {
-            Some(("", target, behind)) => (target, behind),
-            _ => (text.trim_matches('`'), after),
+            Some(("", target, behind)) => (Some(target), behind),
+            _ if text.starts_with('`') => (Some(text.trim_matches('`')), after),
+            _ => (None, after),
         };
-        linked += &format!("[{text}]({})", target_of(handle, target));
+        linked += &format!("{before}[{text}]");
+        linked += &target.map(|target| format!("({})", target_of(handle, target))).unwrap_or_default();
         rest = behind;
     }
     linked + rest

@@ -241,7 +241,7 @@ fn names_handle(of: &Type) -> bool {
     names.0.iter().any(|name| is_handle(name))
 }
 
-/// Whether values of this type are others on each side.
+/// Returns whether a type is another one on each side.
 fn is_handle(name: &str) -> bool {
     name == "Self" || HANDLES.contains(&name) || BUILDERS.contains(&name)
 }

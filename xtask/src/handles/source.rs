@@ -209,7 +209,7 @@ fn is_plain(signature: &Signature) -> bool {
     !is_typed && signature.constness.is_none() && signature.abi.is_none()
 }
 
-/// Whether others can see it; what a macro makes can be anything.
+/// Returns whether others can see an item; what a macro makes can be anything.
 fn is_public(item: &ImplItem) -> bool {
     match item {
         ImplItem::Fn(function) => matches!(function.vis, Visibility::Public(_)),

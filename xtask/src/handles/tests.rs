@@ -240,6 +240,7 @@ fn links_lead_to_what_programs_have() {
         lines(" [a](Self::read), [b](https://kafka.apache.org)"),
         "[a](Self::read), [b](https://kafka.apache.org)"
     );
+    assert_eq!(lines(" in [0, 1] and `[x]`"), "in [0, 1] and `[x]`");
     assert_eq!(lines(" [a](Self::poll_fetch)"), "[a](kafka_core::Reader::poll_fetch)");
 }
 
