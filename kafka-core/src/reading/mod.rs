@@ -335,7 +335,7 @@ impl Reading {
             (Tag::Fetcher(_), member) => {
                 self.fetcher.handle_answer(cx.now, cx.cluster, answer);
                 if let Some(member) = member.as_mut().filter(|_| self.fetcher.is_quiet()) {
-                    member.beat_early(cx.now.time);
+                    member.heartbeat_if_due_soon(cx.now.time);
                 }
             }
         }

@@ -213,11 +213,13 @@ pub(super) const BUGS: &[Bug] = &[
         does: "an offset of an earlier assignment is committed under the present one",
         changes: &[Change {
             file: "group/membership/commit.rs",
-            lines: r#"        let held = self.held.as_ref().filter(|held| open"#,
-            planted: r#"        if crate::mutants::is_planted("stale_commit_sent") {
+            lines: r#"        match self.state {
+            State::Stable | State::Revoking"#,
+            planted: r#"        if crate::mutants::is_planted("stale_commit_sent") && !matches!(self.state, State::Leaving { .. }) {
             return Ok(());
         }
-        let held = self.held.as_ref().filter(|held| open"#,
+        match self.state {
+            State::Stable | State::Revoking"#,
         }],
     },
     Bug {
@@ -225,11 +227,11 @@ pub(super) const BUGS: &[Bug] = &[
         does: "commits do not say of which generation they are",
         changes: &[Change {
             file: "group/membership/commit.rs",
-            lines: r#"generation_id_or_member_epoch: self.generation,"#,
+            lines: r#"generation_id_or_member_epoch: self.generation.id(),"#,
             planted: r#"generation_id_or_member_epoch: if crate::mutants::is_planted("commit_without_generation") {
                 -1
             } else {
-                self.generation
+                self.generation.id()
             },"#,
         }],
     },
@@ -251,11 +253,13 @@ pub(super) const BUGS: &[Bug] = &[
         name: "heartbeat_behind_fetch",
         does: "heartbeats take the connection of the long polls",
         changes: &[Change {
-            file: "group/membership/mod.rs",
-            lines: r#"        Ask { tag, target, lane: Lane::Group(self.id), request, timeout }"#,
-            planted: r#"        let lane =
-            if crate::mutants::is_planted("heartbeat_behind_fetch") { Lane::Fetch(self.id) } else { Lane::Group(self.id) };
-        Ask { tag, target, lane, request, timeout }"#,
+            file: "group/membership/requests.rs",
+            lines: r#"lane: Lane::Group(self.id),"#,
+            planted: r#"lane: if crate::mutants::is_planted("heartbeat_behind_fetch") {
+                Lane::Fetch(self.id)
+            } else {
+                Lane::Group(self.id)
+            },"#,
         }],
     },
     Bug {
@@ -454,13 +458,17 @@ pub(super) const BUGS: &[Bug] = &[
         name: "unreadable_member_gets_all",
         does: "a member that cannot be read counts as one that subscribes to all topics",
         changes: &[Change {
-            file: "group/membership/join.rs",
-            lines: r#"            Subscription::default()
+            file: "group/membership/members.rs",
+            lines: r#"        (members, errors)
 "#,
-            planted: r#"            if crate::mutants::is_planted("unreadable_member_gets_all") {
-                return Subscription { topics: self.subscribed.to_vec(), ..Default::default() };
+            planted: r#"        let mut members: Vec<Member> = members;
+        if crate::mutants::is_planted("unreadable_member_gets_all") {
+            let all: BTreeSet<Str> = members.iter().flat_map(|member| member.topics.clone()).collect();
+            for member in members.iter_mut().filter(|member| self.ids.contains(&member.id)) {
+                member.topics = all.iter().cloned().collect();
             }
-            Subscription::default()
+        }
+        (members, errors)
 "#,
         }],
     },
@@ -468,15 +476,15 @@ pub(super) const BUGS: &[Bug] = &[
         name: "list_ends_with_unreadable_member",
         does: "the leader reads its members up to the first that it cannot read",
         changes: &[Change {
-            file: "group/membership/join.rs",
-            lines: r#"        by_id.into_values().map(|wire| self.member(wire, &known)).collect()
+            file: "group/membership/members.rs",
+            lines: r#"        let members = by_id.into_values().map(|wire| self.member(wire, &known, &mut errors)).collect();
 "#,
-            planted: r#"        let mut members: Vec<Member> = by_id.into_values().map(|wire| self.member(wire, &known)).collect();
+            planted: r#"        let mut members: Vec<Member> =
+            by_id.into_values().map(|wire| self.member(wire, &known, &mut errors)).collect();
         if crate::mutants::is_planted("list_ends_with_unreadable_member") {
-            let end = members.iter().position(|member| self.unreadable.contains(&member.id));
+            let end = members.iter().position(|member| self.ids.contains(&member.id));
             members.truncate(end.unwrap_or(members.len()));
         }
-        members
 "#,
         }],
     },
@@ -485,12 +493,15 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a leader that cannot read a member begins anew",
         changes: &[Change {
             file: "group/membership/join.rs",
-            lines: r#"        self.lead(now, cluster,"#,
-            planted: r#"        if crate::mutants::is_planted("unreadable_member_ends_the_round") && !self.unreadable.is_empty() {
+            lines: r#"        self.topics.lead(&members);
+"#,
+            planted: r#"        let is_unreadable = members.iter().any(|member| member.topics.is_empty());
+        if crate::mutants::is_planted("unreadable_member_ends_the_round") && is_unreadable {
             let error = self.error(ApiKey::JoinGroup, ErrorCode::UnknownServerError);
             return self.setback(now, Verdict::Refused, error);
         }
-        self.lead(now, cluster,"#,
+        self.topics.lead(&members);
+"#,
         }],
     },
     Bug {
