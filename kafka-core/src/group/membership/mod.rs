@@ -8,13 +8,14 @@
 //! any ─leave→ Leaving (commits first) → Idle
 //! ```
 //!
-//! Each file of the first kind below is a step: `impl Membership`, which goes from one [`State`] to the next and carries
-//! results from one part to the other. Each of the second kind is a part, which keeps its own invariants, knows nothing of
-//! the whole and opens its fields to no one.
+//! The modules of the first list below are the steps: `impl Membership`, which goes from one [`State`] to the next and carries
+//! results from one part to the other. Those of the second list are the parts. A part keeps its own invariants behind
+//! private fields, and knows nothing of the whole.
 //!
 //! Invariants:
 //! * While subscribed, something is always open, timed, asked of an assignor, or waiting for the application.
-//! * The [`Session`] is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next JoinGroup.
+//! * The [`Session`] is there exactly while the coordinator expects heartbeats of us: from SyncGroup's answer to the next
+//!   JoinGroup.
 //! * What should pass by itself and lasts (steps, heartbeats, commits) is reported once, until it is over.
 //! * An assignment that was reported is ended by `Revoking` + `revoked`, or `Lost`, before another is reported.
 
@@ -119,7 +120,8 @@ enum State {
 }
 
 impl Membership {
-    /// Creates a member that does nothing until it [subscribes](Self::subscribe). `id` is its lane, `seed` the source of its jitter.
+    /// Creates a member that does nothing until it [subscribes](Self::subscribe). `id` is its lane, `seed` the source of its
+    /// jitter.
     pub fn new(id: MachineId, config: Arc<GroupConfig>, seed: u64) -> Self {
         let group = || config.group_id.clone();
         Self {
@@ -176,7 +178,8 @@ impl Membership {
         self.generation.id()
     }
 
-    /// Takes in that the cluster's metadata changed. A leader whose topics have got another number of partitions makes the group rebalance.
+    /// Takes in that the cluster's metadata changed. A leader whose topics have got another number of partitions makes the
+    /// group rebalance.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
         self.partition_counts.metadata_changed();
         self.check_partition_counts(now.time, cluster);

@@ -3,8 +3,8 @@
 //! Invariants:
 //! * A committed offset is of the topic id that the topic had when it was asked for; of a topic created anew meanwhile it is
 //!   asked again.
-//! * A partition counts as without a committed offset only where the coordinator answers so without an error; anything else is asked
-//!   again.
+//! * A partition counts as without a committed offset only where the coordinator answers so without an error; anything
+//!   else is asked again.
 //! * A partition whose offset cannot be had holds the others up for a second at most, whatever becomes of the question that is
 //!   open then. It is asked for beside them, and rarely once that lasts.
 
@@ -129,7 +129,8 @@ impl Unrestored {
         Ok(failed)
     }
 
-    /// Takes out what was found and need not wait for the others. Of a new assignment what should pass is waited for, for a moment.
+    /// Takes out what was found and need not wait for the others. In a new assignment it waits for a moment for failures that
+    /// should pass.
     pub(super) fn take_found(&mut self, now: Time, is_new: bool, cluster: &Cluster) -> Restored {
         let waits = is_new && self.may_pass && now < self.since + PATIENCE;
         if self.found.is_empty() || waits && !self.partitions.is_empty() {
