@@ -8,7 +8,6 @@ use crate::machine::{Ask, Time};
 use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
-use std::time::Duration;
 
 impl Membership {
     pub(super) fn next_heartbeat(&self) -> Option<Time> {
@@ -37,12 +36,12 @@ impl Membership {
     }
 
     pub(super) fn ask_heartbeat(&mut self, now: Time) -> Option<Ask> {
-        let timeout = self.heartbeat_timeout();
         let session = self.session.as_mut()?;
         if session.next_heartbeat() > now || self.requests.is_open(Kind::Heartbeat) {
             return None;
         }
         session.sent(now);
+        let timeout = session.request_timeout().min(self.config.request_timeout);
         let request = HeartbeatRequest {
             group_id: self.config.group_id.clone(),
             generation_id: self.generation.id(),
@@ -51,12 +50,6 @@ impl Membership {
             ..Default::default()
         };
         Some(self.requests.open(Kind::Heartbeat, now, timeout, request))
-    }
-
-    /// A dead connection must be noticed while there is time for another attempt.
-    fn heartbeat_timeout(&self) -> Duration {
-        let third = self.config.session_timeout / 3;
-        third.max(self.config.heartbeat_interval).min(self.config.request_timeout)
     }
 
     pub(super) fn heartbeat_answered(
@@ -73,9 +66,9 @@ impl Membership {
             Err(error) => (retry::of_error(&error), error),
         };
         match verdict {
-            Verdict::Fine => self.is_alive(sent, false),
+            Verdict::Fine => self.heartbeat_succeeded(sent, false),
             Verdict::Rebalance => {
-                self.is_alive(sent, true);
+                self.heartbeat_succeeded(sent, true);
                 self.rebalance(now);
             }
             Verdict::UnknownMember | Verdict::IllegalGeneration | Verdict::Fenced => {
@@ -95,7 +88,7 @@ impl Membership {
         }
     }
 
-    fn is_alive(&mut self, sent: Time, is_rebalancing: bool) {
+    fn heartbeat_succeeded(&mut self, sent: Time, is_rebalancing: bool) {
         if let Some(session) = &mut self.session {
             session.answered(sent, is_rebalancing);
         }

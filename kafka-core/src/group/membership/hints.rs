@@ -45,3 +45,24 @@ impl Hints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_proto::error_code::ErrorCode;
+
+    #[test]
+    fn the_coordinator_and_a_stale_topic_wait_once_at_most() {
+        let mut hints = Hints::new("g".into());
+        let stale = |code| Error::of_code(code).with_topic(&"t".into());
+        for _ in 0..2 {
+            hints.find_coordinator();
+            hints.mark_topic_stale(&stale(ErrorCode::UnknownTopicId));
+            hints.mark_topic_stale(&stale(ErrorCode::TopicAuthorizationFailed));
+        }
+        let coordinator = Hint::NotCoordinator(CoordinatorKind::Group, "g".into());
+        assert_eq!(hints.pop(), Some(coordinator));
+        assert_eq!(hints.pop(), Some(Hint::Refresh("t".into())));
+        assert_eq!(hints.pop(), None);
+    }
+}

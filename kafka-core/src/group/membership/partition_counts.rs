@@ -51,3 +51,38 @@ fn counts<'a>(topics: impl IntoIterator<Item = &'a Str>, cluster: &Cluster) -> B
     let count = |name: &Str| cluster.topic(name).map_or(0, |topic| topic.partitions.len());
     topics.into_iter().map(|name| (name.clone(), count(name))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Partition, Topic};
+
+    /// A cluster whose topic `t` has this many partitions.
+    fn cluster(partitions: usize) -> Cluster {
+        let partition =
+            Partition { leader: Some(1), leader_epoch: 0, replicas: vec![], isr: vec![], offline: vec![] };
+        let (name, partitions) = (Str::from("t"), vec![partition; partitions]);
+        let topic = Topic { name: name.clone(), id: Default::default(), is_internal: false, partitions };
+        let mut cluster = Cluster::default();
+        cluster.topics.insert(name, topic.into());
+        cluster
+    }
+
+    #[test]
+    fn counts_are_compared_once_for_each_change_of_the_metadata() {
+        let mut counts = PartitionCounts::default();
+        counts.metadata_changed();
+        assert!(!counts.is_unchecked(), "there is nothing to compare");
+        counts.note(&["t".into(), "missing".into()], &cluster(2));
+        assert!(counts.is_noted() && !counts.is_unchecked());
+        for (partitions, changed) in [(2, false), (3, true), (0, true)] {
+            counts.metadata_changed();
+            assert!(counts.is_unchecked());
+            assert_eq!(counts.check(&cluster(partitions)), changed);
+            assert!(!counts.is_unchecked());
+        }
+        counts.metadata_changed();
+        counts.forget();
+        assert!(!counts.is_unchecked() && !counts.check(&cluster(3)));
+    }
+}

@@ -58,6 +58,11 @@ impl Session {
         self.next
     }
 
+    /// Returns the time for a heartbeat's answer: a dead connection must be noticed while there is time for another attempt.
+    pub(super) fn request_timeout(&self) -> Duration {
+        (self.timeout / 3).max(self.interval)
+    }
+
     /// A heartbeat was sent.
     pub(super) fn sent(&mut self, now: Time) {
         self.next = now + self.interval;
