@@ -142,10 +142,8 @@ impl Producer {
     }
 
     fn degrade(&mut self, reason: Error) {
-        self.out.degraded = Some(
-            reason
-                .with_detail(Str::from_static("written without idempotence: retries may duplicate records")),
-        );
+        let detail = Str::from_static("written without idempotence: retries may duplicate records");
+        self.effects.degraded(reason.with_detail(detail));
         self.identity = IdentityState::Off;
         (0..self.partitions.len()).for_each(|index| self.partitions[index].forget_identity());
     }

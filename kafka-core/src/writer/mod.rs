@@ -4,7 +4,9 @@ mod accumulator;
 mod balancer;
 mod batch;
 mod check;
+mod commands;
 mod config;
+mod effects;
 mod encode;
 mod identity;
 #[cfg(all(test, shuttle))]
@@ -32,10 +34,9 @@ pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlo
 #[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
+pub(crate) use commands::{Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots};
 pub(crate) use encode::produce_request;
-pub(crate) use machine::{
-    Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots, Writing,
-};
+pub(crate) use machine::Writing;
 pub(crate) use memory::{Charge, Ticket};
 
 #[cfg(test)]

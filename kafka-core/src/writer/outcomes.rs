@@ -142,7 +142,7 @@ impl Producer {
             }
             Verdict::Retry { appended, refresh } => {
                 if refresh {
-                    self.out.hints.push(Hint::Refresh(batch.topic.clone()));
+                    self.effects.hint(Hint::Refresh(batch.topic.clone()));
                 }
                 pending.maybe_written |= appended;
                 self.retry(now, (index, broker), pending, error());
@@ -203,7 +203,7 @@ impl Producer {
         if !batch.tickets.resolve(outcome) {
             return;
         }
-        self.out.resolved.push(batch.tickets.clone());
+        self.effects.resolved(batch.tickets.clone());
         self.stats.splits += 1;
         for batch in [second, first] {
             let half = Pending { maybe_written: pending.maybe_written, ..Pending::new(batch) };
@@ -237,7 +237,7 @@ impl Producer {
             return self.give_up(index, &pending, error);
         }
         let wait = self.back_off(now, index, broker);
-        self.out.traces.push(|| Told::BatchRetried {
+        self.effects.trace(|| Told::BatchRetried {
             topic: pending.batch.topic.clone(),
             partition: pending.batch.partition,
             attempt: pending.attempts,
@@ -289,7 +289,7 @@ impl Producer {
     pub(super) fn resolve_failed(&mut self, batch: &Arc<Batch>, error: Error, fate: Fate) {
         if self.resolve(batch, Outcome::Failed(SendError { fate, error: error.clone() })) {
             let (topic, partition, records) = (batch.topic.clone(), batch.partition, batch.count());
-            self.out.traces.push(|| Told::BatchFailed { topic, partition, records, fate, error });
+            self.effects.trace(|| Told::BatchFailed { topic, partition, records, fate, error });
             self.stats.records_failed += u64::from(records);
         }
     }
@@ -298,7 +298,7 @@ impl Producer {
         let first = batch.tickets.resolve(outcome);
         if first {
             self.accumulator.memory.release(batch.charged);
-            self.out.resolved.push(batch.tickets.clone());
+            self.effects.resolved(batch.tickets.clone());
         }
         first
     }
@@ -318,7 +318,7 @@ impl Producer {
                 }
                 let node =
                     response.node_endpoints.iter().find(|n| n.node_id == told.current_leader.leader_id);
-                self.out.hints.push(Hint::Leader {
+                self.effects.hint(Hint::Leader {
                     topic: name.clone(),
                     partition: told.index,
                     leader: told.current_leader.leader_id,

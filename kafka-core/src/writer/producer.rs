@@ -9,6 +9,7 @@
 use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::{Batch, Tickets};
 use super::config::{Acks, Idempotence};
+use super::effects::Effects;
 use super::encode::{BATCHES, ProduceBatch};
 use super::limit::RequestLimit;
 use super::outcomes::fate;
@@ -18,10 +19,9 @@ use super::work::{Work, Worked};
 use crate::declare::checks::millis;
 use crate::error::{Error, Fate};
 use crate::link::{Produce, RequestId};
-use crate::machine::{Hint, Lane, LaneKey, Now, Pace, Time};
+use crate::machine::{Lane, LaneKey, Now, Pace, Time};
 use crate::random::Random;
 use crate::snapshot::{Cluster, Topic};
-use crate::trace::Traces;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::{Compression, ProducerStamp};
 use kafka_proto::{ApiKey, Str, Uuid};
@@ -54,22 +54,8 @@ pub(crate) struct Producer {
     pub(super) request_timeout: Duration,
     /// Why there is no identity yet, as far as was told.
     pub(super) trouble: Option<Error>,
-    pub(crate) out: Out,
+    pub(super) effects: Effects,
     pub(crate) stats: ProducerStats,
-}
-
-/// What came out, for the client to take.
-#[derive(Debug, Default)]
-pub(crate) struct Out {
-    /// Brokers whose produce lane has something to send.
-    pub(crate) kicks: BTreeSet<i32>,
-    pub(crate) resolved: Vec<Arc<Tickets>>,
-    pub(crate) hints: Vec<Hint>,
-    /// What is to be done elsewhere, by partition index.
-    pub(crate) jobs: Vec<(usize, Work)>,
-    /// What the writer does without, told once.
-    pub(crate) degraded: Option<Error>,
-    pub(crate) traces: Traces,
 }
 
 /// Counters of a writer.
@@ -156,7 +142,7 @@ impl Producer {
             retry_backoff: (pace.retry_backoff, pace.retry_backoff_max),
             request_timeout: pace.request_timeout,
             trouble: None,
-            out: Out::default(),
+            effects: Effects::default(),
             stats: ProducerStats::default(),
         }
     }
@@ -349,7 +335,7 @@ impl Producer {
         }
         self.partitions[index].is_ready = true;
         self.brokers.entry(leader).or_default().ready.push_back(index);
-        self.out.kicks.insert(leader);
+        self.effects.pull(leader);
     }
 
     pub(super) fn max_in_flight(&self) -> usize {
@@ -376,7 +362,7 @@ impl Producer {
         partition.has_work = true;
         let config = &self.accumulator.config;
         let (compression, level) = (config.compression, config.compression_level);
-        self.out.jobs.push((index, Work::Pack { batch, compression, level }));
+        self.effects.work(index, Work::Pack { batch, compression, level });
         false
     }
 
@@ -384,12 +370,12 @@ impl Producer {
     fn split_next(&mut self, index: usize) {
         let partition = &mut self.partitions[index];
         let Some(pending) = partition.queue.front() else { return };
-        self.out.jobs.push((index, Work::Split(pending.batch.clone())));
+        self.effects.work(index, Work::Split(pending.batch.clone()));
         partition.has_work = true;
     }
 
     /// A partition's work was done.
-    pub(crate) fn worked(&mut self, now: Now, index: usize, worked: Worked) {
+    pub(crate) fn work_done(&mut self, now: Now, index: usize, worked: Worked) {
         let Some(partition) = self.partitions.get_mut(index) else { return };
         partition.has_work = false;
         if let Worked::Split(batch, halves) = worked {

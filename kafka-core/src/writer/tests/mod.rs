@@ -168,8 +168,8 @@ impl Harness {
     /// Does what is to be done outside of the lock; how much there was.
     pub(super) fn work(&mut self) -> usize {
         let mut done = 0;
-        while let Some((index, work)) = self.producer.out.jobs.pop() {
-            self.producer.worked(self.now, index, work.run());
+        while let Some((index, work)) = self.producer.effects.pop_work() {
+            self.producer.work_done(self.now, index, work.run());
             done += 1;
         }
         done

@@ -329,10 +329,10 @@ pub(super) const BUGS: &[Bug] = &[
         name: "lane_not_kicked",
         does: "a connection is not told that a batch is ready for it",
         changes: &[Change {
-            file: "writer/machine.rs",
-            lines: r#"        let kicks = out.kicks.into_iter();
+            file: "writer/effects.rs",
+            lines: r#"        let pulls = pulls.into_iter();
 "#,
-            planted: r#"        let kicks = out.kicks.into_iter().filter(|_| !crate::mutants::is_planted("lane_not_kicked"));
+            planted: r#"        let pulls = pulls.into_iter().filter(|_| !crate::mutants::is_planted("lane_not_kicked"));
 "#,
         }],
     },
