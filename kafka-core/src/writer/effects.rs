@@ -32,7 +32,7 @@ impl Effects {
         self.pulls.insert(broker);
     }
 
-    /// Whoever waits for this batch is to be woken.
+    /// Callers that wait for this batch are woken.
     pub(super) fn resolved(&mut self, tickets: Arc<Tickets>) {
         self.resolved.push(tickets);
     }
@@ -94,5 +94,44 @@ impl Effects {
 
     pub(super) fn take_hints(&mut self) -> Vec<Hint> {
         std::mem::take(&mut self.hints)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::writer::WriterConfig;
+
+    fn drain(effects: &mut Effects) -> Vec<Out> {
+        let (accumulator, mut outs) = (Arc::new(Accumulator::new(WriterConfig::default())), VecDeque::new());
+        effects.drain(None, &accumulator, &mut outs);
+        outs.into()
+    }
+
+    fn asked() -> Effects {
+        let mut effects = Effects::default();
+        [2, 1, 2].into_iter().for_each(|broker| effects.pull(broker));
+        effects.degraded(Error::new(ErrorKind::Closed));
+        effects.hint(Hint::Refresh("t".into()));
+        effects
+    }
+
+    #[test]
+    fn a_broker_is_pulled_once_and_nothing_is_handed_over_twice() {
+        let mut effects = asked();
+        effects.resolved(Arc::new(Tickets::new(0)));
+        let outs = drain(&mut effects);
+        use Out::{Alert, Degraded, Hint, Pull};
+        let is_whole = matches!(&outs[..], [Alert(_), Alert(_), Degraded(_), Pull(_), Pull(_), Hint(_)]);
+        assert!(is_whole, "{outs:?}");
+        assert!(drain(&mut effects).is_empty());
+    }
+
+    #[test]
+    fn a_writer_that_has_ended_wakes_who_waits_and_asks_for_nothing() {
+        let mut effects = asked();
+        effects.end();
+        assert!(matches!(&drain(&mut effects)[..], [Out::Alert(_)]), "who waits for room");
     }
 }

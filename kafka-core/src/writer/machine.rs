@@ -36,14 +36,14 @@ pub(crate) struct Writing {
     outs: VecDeque<Out>,
 }
 
-/// Whoever waits for a batch.
+/// Callers that wait for a batch.
 impl Alert for Tickets {
     fn alert(&self) {
         self.wake();
     }
 }
 
-/// Whoever waits for room.
+/// Callers that wait for room.
 impl Alert for Accumulator {
     fn alert(&self) {
         self.memory.wake();
@@ -158,7 +158,7 @@ impl Writing {
     fn exchanged(&mut self, cx: &Cx<'_>, id: RequestId, result: Result<Answered, Failure>) {
         let Some(producer) = &mut self.producer else { return };
         match result {
-            Ok(Answered::Plain(told)) => match response(*told) {
+            Ok(Answered::Plain(answer)) => match response(*answer) {
                 Ok(response) => producer.produced(cx.now, id, response),
                 Err(error) => producer.failed(cx.now, id, &error, true),
             },

@@ -3,11 +3,13 @@
 mod accumulator;
 mod balancer;
 mod batch;
+mod brokers;
 mod check;
 mod commands;
 mod config;
 mod effects;
 mod encode;
+mod failures;
 mod identity;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -16,10 +18,18 @@ mod machine;
 mod memory;
 mod outcomes;
 mod partition;
+mod pending;
+mod placement;
 mod producer;
+mod producer_id;
+mod queue;
+mod sent;
+mod sequences;
 mod split;
 mod table;
+mod timers;
 mod timing;
+mod topics;
 mod verdict;
 mod work;
 

@@ -63,7 +63,11 @@ impl Harness {
     /// A producer that the broker knows in every partition.
     pub(super) fn new(partitions: i32, config: WriterConfig) -> Self {
         let mut harness = Self::unknown_to_the_broker(partitions, config);
-        harness.producer.partitions.iter_mut().for_each(|partition| partition.known_to = Some((7, BROKER)));
+        harness
+            .producer
+            .partitions
+            .iter_mut()
+            .for_each(|partition| partition.sequences_mut().introduce(7, BROKER));
         harness
     }
 

@@ -28,7 +28,7 @@ pub(super) const BUGS: &[Bug] = &[
 
     /// How long"#,
             planted: r#"        if crate::mutants::is_planted("sequence_not_rewound") {
-            pending.stamp = None;
+            pending.set_stamp(None);
         }
         partition.put_back(pending);
     }
@@ -40,7 +40,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "duplicate_ack_of_lost_batch",
         does: "the sequence of a batch that may be written is used again",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/sequences.rs",
             lines: r#"if used_up {"#,
             planted: r#"if used_up && !crate::mutants::is_planted("duplicate_ack_of_lost_batch") {"#,
         }],
@@ -49,24 +49,24 @@ pub(super) const BUGS: &[Bug] = &[
         name: "newer_batch_first",
         does: "a newer batch leaves before one that failed is back in the queue",
         changes: &[Change {
-            file: "writer/partition.rs",
-            lines: r#"        if let Some(pending) = self.queue.pop_front() {"#,
+            file: "writer/queue.rs",
+            lines: r#"        if let Some(pending) = self.waiting.pop_front() {"#,
             planted: r#"        let overtake = crate::mutants::is_planted("newer_batch_first") && self.slot.has_sealed();
-        if !overtake && let Some(pending) = self.queue.pop_front() {"#,
+        if !overtake && let Some(pending) = self.waiting.pop_front() {"#,
         }],
     },
     Bug {
         name: "possibly_written_told_as_not",
         does: "what may have been written is told as not written",
         changes: &[Change {
-            file: "writer/outcomes.rs",
-            lines: r#"    if maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
+            file: "writer/pending.rs",
+            lines: r#"        if self.maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
 "#,
-            planted: r#"    if maybe_written && !crate::mutants::is_planted("possibly_written_told_as_not") {
-        Fate::PossiblyWritten
-    } else {
-        Fate::NotWritten
-    }
+            planted: r#"        if self.maybe_written && !crate::mutants::is_planted("possibly_written_told_as_not") {
+            Fate::PossiblyWritten
+        } else {
+            Fate::NotWritten
+        }
 "#,
         }],
     },
@@ -75,8 +75,8 @@ pub(super) const BUGS: &[Bug] = &[
         does: "batches have no delivery timeout",
         changes: &[Change {
             file: "writer/timing.rs",
-            lines: r#"if partition.expiry.is_some() {"#,
-            planted: r#"if partition.expiry.is_some() || crate::mutants::is_planted("deadline_ignored") {"#,
+            lines: r#"if self.timers.expiries.get(index).is_some() {"#,
+            planted: r#"if self.timers.expiries.get(index).is_some() || crate::mutants::is_planted("deadline_ignored") {"#,
         }],
     },
     Bug {
@@ -309,7 +309,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "sent_again_under_next_epoch",
         does: "a batch that a broker may still execute is sent again under another epoch",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/pending.rs",
             lines: r#"self.stamp.is_some() && self.maybe_written"#,
             planted: r#"self.stamp.is_some() && self.maybe_written && !crate::mutants::is_planted("sent_again_under_next_epoch")"#,
         }],
@@ -319,10 +319,11 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a batch that lost its sequence waits for a newer one that kept its own",
         changes: &[Change {
             file: "writer/identity.rs",
-            lines: r#"        if !partition.in_flight.is_empty() {"#,
-            planted: r#"        let waits =
-            crate::mutants::is_planted("stamped_waits_for_unstamped") && partition.queue.iter().any(|p| p.stamp.is_some());
-        if waits || !partition.in_flight.is_empty() {"#,
+            lines: r#"        if partition.queue.has_in_flight() {"#,
+            planted: r#"        // Older than any: whatever has its sequence.
+        let waits =
+            crate::mutants::is_planted("stamped_waits_for_unstamped") && partition.queue.has_older(u64::MAX);
+        if waits || partition.queue.has_in_flight() {"#,
         }],
     },
     Bug {
@@ -410,7 +411,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "partition_comes_back_at_zero",
         does: "a partition that was gone goes on under the epoch that it had",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/sequences.rs",
             lines: r#"self.needs_bump = former.identity.is_some();"#,
             planted: r#"self.needs_bump = former.identity.is_some() && !crate::mutants::is_planted("partition_comes_back_at_zero");"#,
         }],
