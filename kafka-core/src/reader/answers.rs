@@ -6,8 +6,9 @@
 use super::cursor::{CursorId, Stage};
 use super::delivery::Chunk;
 use super::fetched::{Data, Fetched, FetchedPartition};
-use super::machine::{Item, ReaderMachine, Timer};
+use super::machine::{Item, ReaderMachine};
 use super::session::{Asked, Verdict};
+use super::timers::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Lane, Now, Time};
 use crate::message::Origin;
@@ -43,7 +44,7 @@ impl ReaderMachine {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         let Some(flight) = broker.main.take() else { return };
         if let Some(at) = broker.gathers.take() {
-            self.timers.remove(&(at, Timer::Gather(id)));
+            self.timers.stop(at, Timer::Gather(id));
         }
         self.flights -= 1;
         let fetched = match result {
@@ -84,7 +85,7 @@ impl ReaderMachine {
         let Some(flight) = self.brokers.get_mut(&id).and_then(|broker| broker.aside.take()) else { return };
         self.flights -= 1;
         for cursor in flight.asked.keys() {
-            if let Some(cursor) = self.cursor_mut(*cursor) {
+            if let Some(cursor) = self.partitions.get_mut(*cursor) {
                 cursor.aside = false;
             }
         }
@@ -120,7 +121,7 @@ impl ReaderMachine {
         if (wait - wait / 16..wait * 2).contains(&waited) {
             let until = now.time + wait / 16;
             broker.gathers = Some(until);
-            self.timers.insert((until, Timer::Gather(id)));
+            self.timers.start(until, Timer::Gather(id));
         }
     }
 
@@ -136,11 +137,14 @@ impl ReaderMachine {
     ) -> bool {
         let mut brought = false;
         for topic in topics {
-            let name =
-                if topic.name.is_empty() { self.names.get(&topic.id).cloned() } else { Some(topic.name) };
+            let name = if topic.name.is_empty() {
+                self.partitions.topic_with_id(topic.id).cloned()
+            } else {
+                Some(topic.name)
+            };
             let Some(name) = name else { continue };
             for partition in topic.partitions {
-                let Some(id) = self.lookup(&name, partition.partition) else { continue };
+                let Some(id) = self.partitions.lookup(&name, partition.partition) else { continue };
                 let Some(asked) = asked(self, id) else { continue };
                 brought |= self.handle_partition(now, (cluster, nodes), (broker, id), asked, partition);
             }
@@ -156,8 +160,7 @@ impl ReaderMachine {
         asked: Asked,
         p: FetchedPartition,
     ) -> bool {
-        self.visits += 1;
-        let Some(cursor) = self.cursor_mut(id) else { return false };
+        let Some(cursor) = self.partitions.visit(id) else { return false };
         let moved = cursor.position != asked.offset;
         if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || moved {
             return false;
@@ -201,11 +204,10 @@ impl ReaderMachine {
     }
 
     fn accept(&mut self, now: Now, id: CursorId, data: Data) {
-        let Some(topic_id) = self.cursor(id).and_then(|c| self.topics.get(c.topic())).map(|t| t.id) else {
-            return;
-        };
+        let Some(cursor) = self.partitions.get(id) else { return };
+        let Some(topic_id) = self.partitions.topic_id(cursor.topic()) else { return };
         let origin = Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 };
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let (start, epoch) = (cursor.position, cursor.last_epoch);
         let next = data.next_offset.unwrap_or(start);
         if next <= start && !data.broken {
@@ -231,7 +233,7 @@ impl ReaderMachine {
     /// Not even one batch fitted, which is how brokers before 0.10.1 answer to a limit that is too small.
     fn enlarge(&mut self, now: Now, id: CursorId, size: usize) {
         let most = self.config.max_bytes.min(self.budget.limit());
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let limit = cursor.limit;
         if size > most {
             let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most });
@@ -257,7 +259,7 @@ impl ReaderMachine {
         broker.trouble.is_over();
         broker.hasty = if is_hasty { broker.hasty.saturating_add(1) } else { 0 };
         if broker.hasty < HASTY {
-            broker.retry.attempts = 0;
+            broker.retry.recover();
         } else {
             self.hold_off_broker(now, id);
         }

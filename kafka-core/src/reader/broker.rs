@@ -3,9 +3,10 @@
 //! There is at most one fetch under way on each of two connections. The main one is a session, and the broker parks it while none of
 //! its partitions has records. A partition that becomes wanted meanwhile would wait with it, so it goes *aside*, by the other one.
 
-use super::cursor::{CursorId, Retry};
+use super::cursor::CursorId;
 use super::promptness::Promptness;
 use super::session::{Asked, Heading, Session};
+use super::timers::Retry;
 use crate::machine::Time;
 use crate::trouble::Trouble;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +86,7 @@ impl Broker {
     }
 
     pub(super) fn wants_main(&self) -> bool {
-        self.main.is_none() && !self.wanted.is_empty() && self.retry.at.is_none()
+        self.main.is_none() && !self.wanted.is_empty() && !self.retry.is_waiting()
     }
 
     pub(super) fn wants_aside(&self) -> bool {
@@ -93,7 +94,7 @@ impl Broker {
             && self.aside.is_none()
             && self.gathers.is_none()
             && !self.session.add.is_empty()
-            && self.retry.at.is_none()
+            && !self.retry.is_waiting()
     }
 
     /// A partition is wanted like this at its turn, or not at all.

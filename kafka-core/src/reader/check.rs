@@ -2,7 +2,8 @@
 
 use super::broker::Broker;
 use super::cursor::{Cursor, CursorId, Stage};
-use super::machine::{ReaderMachine, Timer};
+use super::machine::ReaderMachine;
+use super::timers::Timer;
 use crate::machine::{Lane, LaneKey};
 
 /// As large as some batches are.
@@ -12,7 +13,7 @@ impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
     /// or it is a bug.
     pub fn stuck(&self) -> impl Iterator<Item = String> {
-        self.numbered().filter_map(|(id, cursor)| {
+        self.partitions.iter().filter_map(|(id, cursor)| {
             let why = self.stuck_cursor(id, cursor)?;
             Some(format!("partition {}: {why}", cursor.tp.partition))
         })
@@ -27,7 +28,7 @@ impl ReaderMachine {
 
     /// Whether partitions wait for a leader.
     pub(crate) fn waits_for_a_leader(&self) -> bool {
-        !self.unplaced.is_empty()
+        self.partitions.has_leaderless()
     }
 
     fn stuck_cursor(&self, id: CursorId, cursor: &Cursor) -> Option<&'static str> {
@@ -40,11 +41,14 @@ impl ReaderMachine {
                 .is_none()
                 .then_some("it has records, and does not stand among those that have");
         }
-        if let Some(at) = cursor.retry.at {
-            return (!self.timers.contains(&(at, Timer::Cursor(id)))).then_some("no timer ends its backoff");
+        if cursor.retry.is_waiting() {
+            let will_end = self.timers.will_end(Timer::Cursor(id), &cursor.retry);
+            return (!will_end).then_some("no timer ends its backoff");
         }
         match (cursor.stage, cursor.source()) {
-            (_, None) => (!self.unplaced.contains(&id)).then_some("it has no leader, and waits for none"),
+            (_, None) => {
+                (!self.partitions.is_leaderless(id)).then_some("it has no leader, and waits for none")
+            }
             (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(&home)),
             _ => {
                 let waits = cursor.asked.is_some() || cursor.pending.is_some();
@@ -55,7 +59,7 @@ impl ReaderMachine {
 
     fn stuck_fetch(&self, id: CursorId, cursor: &Cursor, broker: Option<&Broker>) -> Option<&'static str> {
         let (Some(broker), Some(home)) = (broker, cursor.home) else { return Some("it stands at no broker") };
-        if cursor.aside || broker.retry.at.is_some() {
+        if cursor.aside || broker.retry.is_waiting() {
             return None;
         }
         if self.starved {
@@ -73,7 +77,7 @@ impl ReaderMachine {
             }
             Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
                 let goes_on = match broker.gathers {
-                    Some(at) => self.timers.contains(&(at, Timer::Gather(home))),
+                    Some(at) => self.timers.contains(at, Timer::Gather(home)),
                     None => self.lanes.contains(&LaneKey::node(home, Lane::FetchAside(self.id))),
                 };
                 (!goes_on).then_some("it waits behind a fetch that is parked")

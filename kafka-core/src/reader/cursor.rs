@@ -6,6 +6,7 @@ use super::config::{Isolation, Reset};
 use super::delivery::Chunk;
 use super::fetched::Watermarks;
 use super::machine::Item;
+use super::timers::Retry;
 use crate::machine::Time;
 use crate::snapshot::TopicPartition;
 use crate::trouble::Trouble;
@@ -114,14 +115,6 @@ pub(super) struct Replica {
     pub(super) until: Time,
 }
 
-/// A wait before something is tried again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Retry {
-    pub(super) at: Option<Time>,
-    /// Failures in a row.
-    pub(super) attempts: u32,
-}
-
 impl Cursor {
     pub(super) fn new(tp: TopicPartition, stage: Stage, limit: usize) -> Self {
         Self {
@@ -162,6 +155,11 @@ impl Cursor {
         self.replica.map(|replica| replica.id).or(self.leader)
     }
 
+    /// Returns whether it is to be read, and has no leader to be read from.
+    pub(super) fn is_leaderless(&self) -> bool {
+        self.leader.is_none() && !self.retry.is_waiting() && self.stage != Stage::Halted
+    }
+
     /// What is to be asked, and of whom.
     pub(super) fn question(&self) -> Option<(i32, Question)> {
         let question = match self.stage {
@@ -169,7 +167,7 @@ impl Cursor {
             Stage::Validating => Question::Epoch,
             Stage::Fetching | Stage::Halted => return None,
         };
-        if self.retry.at.is_some() || self.asked.is_some() {
+        if self.retry.is_waiting() || self.asked.is_some() {
             return None;
         }
         Some((self.leader?, question))
@@ -181,7 +179,7 @@ impl Cursor {
             && !self.paused
             && !self.cut
             && !self.aside
-            && self.retry.at.is_none()
+            && !self.retry.is_waiting()
             && self.queued < threshold
     }
 
@@ -246,7 +244,7 @@ impl Cursor {
 
     /// Forgets past failures.
     pub(super) fn recover(&mut self) {
-        self.retry.attempts = 0;
+        self.retry.recover();
         self.trouble.is_over();
     }
 

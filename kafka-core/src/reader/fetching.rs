@@ -61,7 +61,7 @@ impl ReaderMachine {
         if !self.lanes.contains(&LaneKey::node(broker, lane)) {
             return None;
         }
-        let by_id = version >= since::TOPIC_IDS && self.without_id == 0;
+        let by_id = version >= since::TOPIC_IDS && self.partitions.have_ids();
         let version = if by_id { version } else { version.min(since::TOPIC_IDS - 1) };
         let is_main = lane == Lane::Fetch(self.id);
         let reservation = self.reserve(now, broker, is_main, version)?;
@@ -71,19 +71,12 @@ impl ReaderMachine {
             false => self.aside_request(now, broker, version, reservation.bytes()),
         };
         request.min_bytes = size(self.config.min_bytes).min(request.max_bytes);
-        request.isolation_level = self.isolation_level();
+        request.isolation_level = isolation_level(&self.config);
         request.rack_id = self.config.rack.clone();
         self.refresh_lanes(broker);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
         let timeout = wait + self.config.request_timeout;
         Some(FetchPlan { version, request, reservation, timeout })
-    }
-
-    pub(super) fn isolation_level(&self) -> i8 {
-        match self.config.isolation {
-            Isolation::ReadUncommitted => 0,
-            Isolation::ReadCommitted => 1,
-        }
     }
 
     fn main_request(&mut self, now: Now, id: i32, version: i16, by_id: bool, bytes: usize) -> FetchRequest {
@@ -143,7 +136,7 @@ impl ReaderMachine {
     fn within(&self, ids: impl Iterator<Item = CursorId>, version: i16, bytes: usize) -> Vec<CursorId> {
         let mut left = bytes;
         let fits = |id: &CursorId| {
-            let limit = self.cursor(*id).map_or(0, |cursor| cursor.limit);
+            let limit = self.partitions.get(*id).map_or(0, |cursor| cursor.limit);
             let fits = version >= since::MAX_BYTES || limit <= left;
             left = left.saturating_sub(limit);
             fits
@@ -174,7 +167,7 @@ impl ReaderMachine {
         let asked: BTreeMap<CursorId, Asked> =
             members.into_iter().map(|(id, member)| (id, member.asked)).collect();
         for id in asked.keys() {
-            if let Some(cursor) = self.cursor_mut(*id) {
+            if let Some(cursor) = self.partitions.get_mut(*id) {
                 cursor.aside = true;
             }
             self.update(*id);
@@ -186,9 +179,9 @@ impl ReaderMachine {
     }
 
     fn member(&mut self, id: CursorId) -> Option<Member> {
-        self.visits += 1;
-        let cursor = self.cursor(id)?;
-        let topic_id = self.topics.get(cursor.topic()).map_or(Uuid::ZERO, |entry| entry.id);
+        self.partitions.count_visits(1);
+        let cursor = self.partitions.get(id)?;
+        let topic_id = self.partitions.topic_id(cursor.topic()).unwrap_or(Uuid::ZERO);
         let (topic, partition) = (cursor.topic().clone(), cursor.tp.partition);
         Some(Member { topic, topic_id, partition, asked: Asked::of(cursor) })
     }
@@ -203,6 +196,13 @@ impl Asked {
             last_epoch: cursor.last_epoch,
             limit: cursor.limit,
         }
+    }
+}
+
+pub(super) fn isolation_level(config: &ReaderConfig) -> i8 {
+    match config.isolation {
+        Isolation::ReadUncommitted => 0,
+        Isolation::ReadCommitted => 1,
     }
 }
 

@@ -15,18 +15,21 @@
 use super::broker::Broker;
 use super::budget::Budget;
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, Question, Stage, Want};
+use super::cursor::{Cursor, CursorId, Stage, Want};
 use super::delivery::{Chunk, Ticket};
-use super::offsets::Asked;
+use super::hints::Hints;
+use super::partitions::Partitions;
+use super::questions::Questions;
+use super::timers::Timers;
+
 use super::pressure::Pressure;
 use super::session::last_fetch;
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Hint, LaneKey, MachineId, Now, Time};
-use crate::random::Random;
-use crate::snapshot::{Topic, TopicPartition};
+use crate::machine::{Hint, LaneKey, MachineId, Now};
+use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
+use kafka_proto::Str;
 use kafka_proto::messages::fetch::FetchRequest;
-use kafka_proto::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,30 +97,17 @@ pub struct ReaderMachine {
     pub(super) id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
     pub(super) budget: Arc<Budget>,
-    pub(super) random: Random,
     pub(super) assignment: u32,
-    /// The number of the first of `cursors`.
-    first: CursorId,
-    cursors: Vec<Cursor>,
-    pub(super) topics: BTreeMap<Str, TopicEntry>,
-    pub(super) names: BTreeMap<Uuid, Str>,
-    /// How many of the topics have no id, as far as is known.
-    pub(super) without_id: usize,
+    pub(super) partitions: Partitions,
     pub(super) brokers: BTreeMap<i32, Broker>,
     /// How many brokers serve partitions.
     pub(super) leaders: usize,
     pub(super) lanes: BTreeSet<LaneKey>,
     /// Fetches under way.
     pub(super) flights: usize,
-    /// What waits for a leader.
-    pub(super) unplaced: BTreeSet<CursorId>,
-    /// What is to be asked, by broker.
-    pub(super) pending: BTreeMap<(i32, Question), BTreeSet<CursorId>>,
-    /// What was asked, by tag.
-    pub(super) asks: BTreeMap<u64, Asked>,
-    pub(super) last_tag: u64,
-    pub(super) timers: BTreeSet<(Time, Timer)>,
-    pub(super) hints: VecDeque<Hint>,
+    pub(super) questions: Questions,
+    pub(super) timers: Timers,
+    pub(super) hints: Hints,
     /// Brokers whose fetch session is over, and the request that tells them so.
     pub(super) ended: VecDeque<(i32, FetchRequest)>,
     /// Partitions with something to take, by turn.
@@ -135,32 +125,6 @@ pub struct ReaderMachine {
     /// The application asked for more and there was nothing.
     pub(super) hungry: bool,
     pub(super) pressure: Pressure,
-    /// How often a partition was looked at.
-    pub(super) visits: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct TopicEntry {
-    pub(super) id: Uuid,
-    /// The snapshot that was looked at last.
-    pub(super) seen: Option<Arc<Topic>>,
-    pub(super) partitions: BTreeMap<i32, CursorId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// A partition is tried again.
-    Cursor(CursorId),
-    /// A broker is tried again.
-    Broker(i32),
-    /// A partition goes back to its leader.
-    Replica(CursorId),
-    /// What would go aside to a broker has waited long enough for its main fetch.
-    Gather(i32),
-    /// There is something to ask.
-    Ask,
-    /// What was given up has given its memory back.
-    Budget,
 }
 
 /// The chunk that the application has.
@@ -176,25 +140,17 @@ impl ReaderMachine {
     pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
         Self {
             id,
+            timers: Timers::new(&config, seed),
             config,
             budget,
-            random: Random::new(seed),
             assignment: 0,
-            first: 0,
-            cursors: Vec::new(),
-            topics: BTreeMap::new(),
-            names: BTreeMap::new(),
-            without_id: 0,
+            partitions: Partitions::default(),
             brokers: BTreeMap::new(),
             leaders: 0,
             lanes: BTreeSet::new(),
             flights: 0,
-            unplaced: BTreeSet::new(),
-            pending: BTreeMap::new(),
-            asks: BTreeMap::new(),
-            last_tag: 0,
-            timers: BTreeSet::new(),
-            hints: VecDeque::new(),
+            questions: Questions::default(),
+            hints: Hints::default(),
             ended: VecDeque::new(),
             ready: BTreeMap::new(),
             shelved: BTreeSet::new(),
@@ -206,7 +162,6 @@ impl ReaderMachine {
             starved: false,
             hungry: false,
             pressure: Pressure::default(),
-            visits: 0,
         }
     }
 
@@ -220,17 +175,9 @@ impl ReaderMachine {
     /// Assigns further partitions; those that are assigned stay as they are.
     pub fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
         for (tp, start) in partitions {
-            let id = self.first + self.cursors.len() as CursorId;
-            let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {
-                self.without_id += 1;
-                TopicEntry::default()
-            });
-            if entry.partitions.contains_key(&tp.partition) {
-                continue; // the first one counts
+            if let Some(id) = self.partitions.add(tp, self.config.partition_max_bytes) {
+                self.begin(id, start);
             }
-            entry.partitions.insert(tp.partition, id);
-            self.cursors.push(Cursor::new(tp, Stage::Halted, self.config.partition_max_bytes));
-            self.begin(id, start);
         }
     }
 
@@ -239,19 +186,14 @@ impl ReaderMachine {
         if let Some(out) = self.out.take() {
             out.ticket.revoke();
         }
-        self.first += self.cursors.len() as CursorId;
-        self.dropped.extend(self.cursors.drain(..).flat_map(|cursor| cursor.queue));
-        self.topics.clear();
-        self.names.clear();
-        self.without_id = 0;
+        self.dropped.extend(self.partitions.clear());
         self.leaders = 0;
-        self.unplaced.clear();
-        self.pending.clear();
+        self.questions.clear();
         self.hints.clear();
         self.ready.clear();
         self.shelved.clear();
         self.notices.clear();
-        self.timers.retain(|(_, timer)| matches!(timer, Timer::Broker(_)));
+        self.timers.keep_brokers();
         self.brokers.values_mut().for_each(Broker::clear);
         self.lanes.clear();
         let brokers: Vec<i32> = self.brokers.keys().copied().collect();
@@ -282,7 +224,7 @@ impl ReaderMachine {
         }
         self.clear_retry(id);
         let limit = self.config.partition_max_bytes;
-        if let Some(cursor) = self.cursor_mut(id) {
+        if let Some(cursor) = self.partitions.get_mut(id) {
             let dropped = cursor.clear_queue();
             (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
             cursor.resets = 0;
@@ -307,7 +249,7 @@ impl ReaderMachine {
             }
             is_cut
         });
-        if let Some(cursor) = self.cursor_mut(id) {
+        if let Some(cursor) = self.partitions.get_mut(id) {
             cursor.paused = true;
             cursor.cut |= is_cut;
         }
@@ -321,7 +263,7 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
     pub fn resume(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        if let Some(cursor) = self.cursor_mut(id) {
+        if let Some(cursor) = self.partitions.get_mut(id) {
             cursor.paused = false;
         }
         self.update(id);
@@ -330,7 +272,7 @@ impl ReaderMachine {
 
     /// Whether the partition is paused.
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
-        self.find(tp).is_some_and(|cursor| cursor.paused)
+        self.partitions.find(tp).is_some_and(|cursor| cursor.paused)
     }
 
     /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
@@ -345,7 +287,7 @@ impl ReaderMachine {
             self.end_starving();
             return None;
         };
-        let cursor = self.cursor_mut(id)?;
+        let cursor = self.partitions.get_mut(id)?;
         cursor.ready = None;
         let item = cursor.pop();
         if let Some(Item::Chunk(chunk)) = &item {
@@ -369,9 +311,8 @@ impl ReaderMachine {
     /// Whether nothing is under way, waits to be taken, or will happen by itself.
     pub fn is_quiescent(&self) -> bool {
         self.flights == 0
-            && self.asks.is_empty()
-            && self.pending.is_empty()
-            && self.unplaced.is_empty()
+            && self.questions.is_empty()
+            && !self.partitions.has_leaderless()
             && self.lanes.is_empty()
             && self.timers.is_empty()
             && self.hints.is_empty()
@@ -393,42 +334,42 @@ impl ReaderMachine {
 
     /// The topics of what is assigned; the client keeps their metadata.
     pub fn topics(&self) -> Vec<Str> {
-        self.topics.keys().cloned().collect()
+        self.partitions.topics().cloned().collect()
     }
 
     /// What is assigned.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.cursors.iter().map(|cursor| &cursor.tp)
+        self.partitions.iter().map(|(_, cursor)| &cursor.tp)
     }
 
     /// The next offset to fetch; `None` while it is not known.
     pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
-        let id = self.id_of(tp)?;
+        let id = self.partitions.id_of(tp)?;
         match &self.out {
             Some(out) if out.cursor == id && out.ticket.position() < out.end => Some(out.ticket.position()),
-            _ => self.cursor(id).map(Cursor::undelivered).filter(|position| *position >= 0),
+            _ => self.partitions.get(id).map(Cursor::undelivered).filter(|position| *position >= 0),
         }
     }
 
     /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
     pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.marks.high).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks.high).filter(|offset| *offset >= 0)
     }
 
     /// The first offset of the log, as the last answer told (0.11+).
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
     }
 
     /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
-        let end = self.find(tp)?.end(self.config.isolation);
+        let end = self.partitions.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
         (end >= 0).then(|| (end - consumed).max(0))
     }
@@ -436,7 +377,7 @@ impl ReaderMachine {
     /// What concerns the client's metadata.
     #[must_use]
     pub fn poll_hint(&mut self) -> Option<Hint> {
-        self.hints.pop_front()
+        self.hints.pop()
     }
 
     /// A broker that may forget a fetch session of this reader, and the request that says so; nobody waits for its answer.
@@ -453,7 +394,7 @@ impl ReaderMachine {
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
     pub fn visits(&self) -> u64 {
-        self.visits
+        self.partitions.visits()
     }
 
     /// The walk of the last chunk is over: what it did not return comes again.
@@ -461,7 +402,7 @@ impl ReaderMachine {
         let Some(out) = self.out.take() else { return };
         out.ticket.revoke();
         let (position, has_failed) = (out.ticket.position(), out.ticket.has_failed());
-        let Some(cursor) = self.cursor_mut(out.cursor) else { return };
+        let Some(cursor) = self.partitions.get_mut(out.cursor) else { return };
         cursor.cut = false;
         let is_left = has_failed || position < out.end;
         if is_left && cursor.is_deleted {
@@ -481,7 +422,7 @@ impl ReaderMachine {
         if let Err(error) = start.validate() {
             return self.halt(id, error);
         }
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         match start {
             Start::First => cursor.begin(Want::First),
             Start::Last => cursor.begin(Want::Last),
@@ -495,7 +436,7 @@ impl ReaderMachine {
     /// There is a proven cause for not having a position: does what the policy says, and tells.
     pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let error = cause.into().with_partition(&cursor.tp.topic, cursor.tp.partition);
         match want {
             Some(want) => {
@@ -510,33 +451,9 @@ impl ReaderMachine {
         self.update(id);
     }
 
-    pub(super) fn numbered(&self) -> impl Iterator<Item = (CursorId, &Cursor)> {
-        (self.first..).zip(&self.cursors)
-    }
-
-    pub(super) fn cursor(&self, id: CursorId) -> Option<&Cursor> {
-        self.cursors.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(super) fn cursor_mut(&mut self, id: CursorId) -> Option<&mut Cursor> {
-        self.cursors.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(super) fn lookup(&self, topic: &str, partition: i32) -> Option<CursorId> {
-        self.topics.get(topic)?.partitions.get(&partition).copied()
-    }
-
-    fn id_of(&self, tp: &TopicPartition) -> Option<CursorId> {
-        self.lookup(&tp.topic, tp.partition)
-    }
-
-    fn find(&self, tp: &TopicPartition) -> Option<&Cursor> {
-        self.cursor(self.id_of(tp)?)
-    }
-
     fn assigned(&self, tp: &TopicPartition) -> Result<CursorId, Error> {
         let error = || Error::new(ErrorKind::Misuse("the partition is not assigned to this reader"));
-        self.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
+        self.partitions.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
     }
 
     pub(super) fn next_turn(&mut self) -> u64 {

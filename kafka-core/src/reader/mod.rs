@@ -27,14 +27,18 @@ mod cursor;
 mod delivery;
 mod fetched;
 mod fetching;
+mod hints;
 mod machine;
 mod offsets;
+mod partitions;
 mod placing;
 mod pressure;
 mod promptness;
+mod questions;
 mod session;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod trouble;
 mod update;
 

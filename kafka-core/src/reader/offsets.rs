@@ -1,8 +1,13 @@
 //! Questions about positions: where the log begins or ends or a time is (ListOffsets), and whether it still has what was read
 //! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
 
-use super::cursor::{CursorId, Question, Stage, Want};
-use super::machine::{ReaderMachine, Timer};
+use super::config::ReaderConfig;
+use super::cursor::{Cursor, CursorId, Question, Stage, Want};
+use super::fetching::isolation_level;
+use super::machine::ReaderMachine;
+use super::partitions::Partitions;
+use super::questions::{Asked, Asking};
+use super::timers::Timer;
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
@@ -24,93 +29,34 @@ use std::collections::{BTreeMap, BTreeSet};
 /// epochs at each fetch. Older ones want rights over the cluster for it, newer ones tell by themselves.
 const FETCH_WITHOUT_DIVERGING: i16 = 11;
 
-/// A question that is not answered.
-#[derive(Debug)]
-pub(super) struct Asked {
-    question: Question,
-    ids: BTreeSet<CursorId>,
-}
-
 impl ReaderMachine {
     /// The next question for a broker.
     #[must_use]
     pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
         self.place_all(now, cluster);
-        let ((broker, question), ids) = self.pending.pop_first()?;
-        self.last_tag += 1;
-        let tag = self.last_tag;
+        let Asking { tag, broker, question, ids } = self.questions.ask()?;
         let request = match question {
-            Question::Offset => self.list_offsets(&ids),
-            Question::Epoch => self.offset_for_leader_epoch(&ids),
+            Question::Offset => list_offsets(&self.config, &self.partitions, ids),
+            Question::Epoch => offset_for_leader_epoch(&self.partitions, ids),
         };
-        for id in &ids {
-            if let Some(cursor) = self.cursor_mut(*id) {
+        self.partitions.count_visits(ids.len());
+        for id in ids {
+            if let Some(cursor) = self.partitions.get_mut(*id) {
                 (cursor.pending, cursor.asked) = (None, Some(tag));
             }
         }
-        self.asks.insert(tag, Asked { question, ids });
         let (target, timeout) = (Target::node(broker), self.config.request_timeout);
         Some(Ask { tag, target, lane: Lane::Other, request, timeout })
-    }
-
-    fn list_offsets(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
-        let topics = self.by_topic(ids, |cursor| {
-            let Stage::Resolving(want) = cursor.stage else { return None };
-            Some(ListOffsetsPartition {
-                partition_index: cursor.tp.partition,
-                current_leader_epoch: cursor.leader_epoch,
-                timestamp: want.timestamp(),
-                ..Default::default()
-            })
-        });
-        let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
-        let timeout_ms = millis(self.config.request_timeout);
-        RequestKind::from(ListOffsetsRequest {
-            replica_id: -1,
-            isolation_level: self.isolation_level(),
-            topics: topics.into_iter().map(topic).collect(),
-            timeout_ms,
-            ..Default::default()
-        })
-    }
-
-    fn offset_for_leader_epoch(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
-        let topics = self.by_topic(ids, |cursor| {
-            Some(OffsetForLeaderPartition {
-                partition: cursor.tp.partition,
-                current_leader_epoch: cursor.leader_epoch,
-                leader_epoch: cursor.last_epoch,
-                ..Default::default()
-            })
-        });
-        let topic = |(topic, partitions)| OffsetForLeaderTopic { topic, partitions, ..Default::default() };
-        let topics = topics.into_iter().map(topic).collect();
-        RequestKind::from(OffsetForLeaderEpochRequest { replica_id: -1, topics, ..Default::default() })
-    }
-
-    fn by_topic<T>(
-        &mut self,
-        ids: &BTreeSet<CursorId>,
-        make: impl Fn(&super::cursor::Cursor) -> Option<T>,
-    ) -> BTreeMap<Str, Vec<T>> {
-        let mut topics = BTreeMap::<Str, Vec<T>>::new();
-        for cursor in ids.iter().filter_map(|id| self.cursor(*id)) {
-            if let Some(partition) = make(cursor) {
-                topics.entry(cursor.topic().clone()).or_default().push(partition);
-            }
-        }
-        self.visits += ids.len() as u64;
-        topics
     }
 
     /// What became of a question.
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let tag = answer.tag;
-        let Some(Asked { question, mut ids }) = self.asks.remove(&tag) else { return };
+        let Some(Asked { question, mut ids }) = self.questions.answered(tag) else { return };
         // Whoever was sought, or moved to another leader, waits for another answer.
-        ids.retain(|id| self.cursor(*id).is_some_and(|cursor| cursor.asked == Some(tag)));
+        ids.retain(|id| self.partitions.get(*id).is_some_and(|cursor| cursor.asked == Some(tag)));
         for id in &ids {
-            if let Some(cursor) = self.cursor_mut(*id) {
+            if let Some(cursor) = self.partitions.get_mut(*id) {
                 cursor.asked = None;
             }
         }
@@ -126,7 +72,7 @@ impl ReaderMachine {
         };
         let missing = lacking_after.map_or_else(|error| error, lacking);
         for id in ids {
-            let is_epoch = self.cursor(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
+            let is_epoch = self.partitions.get(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
             match missing.kind() {
                 // The check is a courtesy of newer brokers.
                 ErrorKind::Unsupported { .. } if is_epoch => self.validated(id),
@@ -144,7 +90,7 @@ impl ReaderMachine {
     ) {
         for topic in response.topics {
             for partition in topic.partitions {
-                let id = self.lookup(&topic.name, partition.partition_index);
+                let id = self.partitions.lookup(&topic.name, partition.partition_index);
                 if let Some(id) = id.filter(|id| ids.remove(id)) {
                     self.handle_offset(now, cluster, id, &partition);
                 }
@@ -156,7 +102,7 @@ impl ReaderMachine {
         if let Err(code) = ErrorCode::check(p.error_code) {
             return self.refused(now, id, (ApiKey::ListOffsets, code), None, (cluster, &[]));
         }
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         match cursor.stage {
             // No record is of that time or later: the next one will be.
             Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
@@ -182,7 +128,7 @@ impl ReaderMachine {
     ) {
         for topic in response.topics {
             for partition in topic.partitions {
-                let id = self.lookup(&topic.topic, partition.partition);
+                let id = self.partitions.lookup(&topic.topic, partition.partition);
                 if let Some(id) = id.filter(|id| ids.remove(id)) {
                     self.handle_epoch(now, cluster, id, &partition);
                 }
@@ -199,7 +145,9 @@ impl ReaderMachine {
             }
             code => return self.refused(now, id, (API, code), None, (cluster, &[])),
         }
-        let Some(cursor) = self.cursor(id).filter(|cursor| cursor.stage == Stage::Validating) else { return };
+        let Some(cursor) = self.partitions.get(id).filter(|cursor| cursor.stage == Stage::Validating) else {
+            return;
+        };
         let offset = cursor.position;
         if p.end_offset < 0 || p.leader_epoch < 0 {
             self.nothing_in_common(now, id, API);
@@ -212,7 +160,7 @@ impl ReaderMachine {
     }
 
     fn validated(&mut self, id: CursorId) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         (cursor.stage, cursor.unvalidated) = (Stage::Fetching, false);
         self.update(id);
     }
@@ -224,15 +172,63 @@ impl ReaderMachine {
             return;
         }
         for id in std::mem::take(&mut state.unvalidated) {
-            let Some(cursor) = self.cursor_mut(id) else { continue };
+            let Some(cursor) = self.partitions.get_mut(id) else { continue };
             cursor.unvalidated = false;
             if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {
                 cursor.stage = Stage::Validating;
-                self.timers.insert((now.time, Timer::Ask));
+                self.timers.start(now.time, Timer::Ask);
             }
             self.update(id);
         }
     }
+}
+
+fn list_offsets(config: &ReaderConfig, partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
+    let topics = by_topic(partitions, ids, |cursor| {
+        let Stage::Resolving(want) = cursor.stage else { return None };
+        Some(ListOffsetsPartition {
+            partition_index: cursor.tp.partition,
+            current_leader_epoch: cursor.leader_epoch,
+            timestamp: want.timestamp(),
+            ..Default::default()
+        })
+    });
+    let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
+    RequestKind::from(ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: isolation_level(config),
+        topics: topics.into_iter().map(topic).collect(),
+        timeout_ms: millis(config.request_timeout),
+        ..Default::default()
+    })
+}
+
+fn offset_for_leader_epoch(partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
+    let topics = by_topic(partitions, ids, |cursor| {
+        Some(OffsetForLeaderPartition {
+            partition: cursor.tp.partition,
+            current_leader_epoch: cursor.leader_epoch,
+            leader_epoch: cursor.last_epoch,
+            ..Default::default()
+        })
+    });
+    let topic = |(topic, partitions)| OffsetForLeaderTopic { topic, partitions, ..Default::default() };
+    let topics = topics.into_iter().map(topic).collect();
+    RequestKind::from(OffsetForLeaderEpochRequest { replica_id: -1, topics, ..Default::default() })
+}
+
+fn by_topic<T>(
+    partitions: &Partitions,
+    ids: &BTreeSet<CursorId>,
+    make: impl Fn(&Cursor) -> Option<T>,
+) -> BTreeMap<Str, Vec<T>> {
+    let mut topics = BTreeMap::<Str, Vec<T>>::new();
+    for cursor in ids.iter().filter_map(|id| partitions.get(*id)) {
+        if let Some(partition) = make(cursor) {
+            topics.entry(cursor.topic().clone()).or_default().push(partition);
+        }
+    }
+    topics
 }
 
 /// An answer that does not name what it was asked for.

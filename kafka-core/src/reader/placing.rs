@@ -5,14 +5,15 @@
 
 use super::cursor::{CursorId, Replica, Stage};
 use super::fetched::Watermarks;
-use super::machine::{Item, ReaderMachine, Timer};
+use super::machine::{Item, ReaderMachine};
+use super::partitions::Recreated;
+use super::timers::Timer;
 use super::trouble::passes;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Hint, Now};
 use crate::snapshot::{Cluster, Node, Topic};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str, Uuid};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a partition is read from the replica that its leader named, before the leader is asked again: as Java does.
@@ -21,7 +22,7 @@ const REPLICA_LEASE: Duration = Duration::from_secs(300);
 impl ReaderMachine {
     /// The metadata may have changed. Only topics with a new snapshot are looked at.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
-        for (topic, ids) in self.changed_topics(cluster) {
+        for (topic, ids) in self.partitions.changed_topics(cluster) {
             self.check_topic_id(&topic);
             ids.into_iter().for_each(|id| self.place(now, id, cluster));
         }
@@ -30,8 +31,8 @@ impl ReaderMachine {
 
     /// What waits for a leader and may be tried.
     pub(super) fn place_all(&mut self, now: Now, cluster: &Cluster) {
-        for id in std::mem::take(&mut self.unplaced) {
-            let topic = self.cursor(id).and_then(|cursor| cluster.topic(cursor.topic())).cloned();
+        for id in self.partitions.take_leaderless() {
+            let topic = self.partitions.get(id).and_then(|cursor| cluster.topic(cursor.topic())).cloned();
             if let Some(topic) = topic {
                 self.check_topic_id(&topic);
             }
@@ -39,34 +40,10 @@ impl ReaderMachine {
         }
     }
 
-    fn changed_topics(&mut self, cluster: &Cluster) -> Vec<(Arc<Topic>, Vec<CursorId>)> {
-        let mut changed = Vec::new();
-        for (name, entry) in &mut self.topics {
-            let Some(topic) = cluster.topic(name) else { continue };
-            if entry.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, topic)) {
-                continue;
-            }
-            entry.seen = Some(Arc::clone(topic));
-            changed.push((Arc::clone(topic), entry.partitions.values().copied().collect()));
-        }
-        changed
-    }
-
     /// Notes a topic's id. Another one than before means that the topic was deleted and made again: positions in the old one mean
     /// nothing in the new one.
     fn check_topic_id(&mut self, topic: &Topic) {
-        let Some(entry) = self.topics.get_mut(&topic.name) else { return };
-        if topic.id.is_zero() || topic.id == entry.id {
-            return;
-        }
-        let old = std::mem::replace(&mut entry.id, topic.id);
-        let ids: Vec<_> = entry.partitions.values().copied().collect();
-        self.names.insert(topic.id, topic.name.clone());
-        if old.is_zero() {
-            self.without_id -= 1;
-            return;
-        }
-        self.names.remove(&old);
+        let Some(Recreated { old, ids }) = self.partitions.note_topic_id(topic) else { return };
         // A session knows its partitions by id, and would ask for those of the old topic for ever. What was asked before is of
         // the old topic, also where it was asked by name.
         for broker in self.brokers.values_mut() {
@@ -82,7 +59,7 @@ impl ReaderMachine {
     fn recreated(&mut self, id: CursorId, old: Uuid, new: Uuid) {
         self.clear_retry(id);
         self.leave_replica(id);
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         // The epochs of the new topic count from the beginning.
         (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.aside) = (None, -1, None, false);
         // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
@@ -101,20 +78,20 @@ impl ReaderMachine {
 
     /// Takes a partition's leader from the metadata.
     fn place(&mut self, now: Now, id: CursorId, cluster: &Cluster) {
-        let Some(cursor) = self.cursor(id) else { return };
+        let Some(cursor) = self.partitions.get(id) else { return };
         let known = cluster.partition(cursor.topic(), cursor.tp.partition);
         let epoch = known.map_or(-1, |partition| partition.leader_epoch);
         if let Some(partition) = known {
             self.lead(id, partition.leader, epoch);
         }
-        let Some(cursor) = self.cursor(id) else { return };
-        if cursor.leader.is_none() && cursor.stage != Stage::Halted && cursor.retry.at.is_none() {
+        let Some(cursor) = self.partitions.get(id) else { return };
+        if cursor.is_leaderless() {
             let topic = cursor.topic().clone();
             let code = match known {
                 Some(_) => Some(ErrorCode::LeaderNotAvailable),
                 None => cluster.refusal(&topic),
             };
-            self.hint_refresh(&topic);
+            self.hints.refresh(&topic);
             match code {
                 Some(code) => {
                     self.tried_in_vain(
@@ -132,11 +109,11 @@ impl ReaderMachine {
 
     /// The partition's leader is this one, as far as is known. A new leader is asked at once, whatever the old one's trouble was.
     fn lead(&mut self, id: CursorId, leader: Option<i32>, epoch: i32) {
-        if self.cursor(id).is_none_or(|c| (c.leader, c.leader_epoch) == (leader, epoch)) {
+        if self.partitions.get(id).is_none_or(|c| (c.leader, c.leader_epoch) == (leader, epoch)) {
             return self.update(id);
         }
         self.leave_replica(id);
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         cursor.unvalidated |= epoch > cursor.leader_epoch;
         (cursor.leader, cursor.leader_epoch) = (leader, epoch);
         cursor.asked = None;
@@ -157,26 +134,26 @@ impl ReaderMachine {
         cluster: &Cluster,
         nodes: &[Node],
     ) -> bool {
-        let Some(cursor) = self.cursor(id) else { return false };
+        let Some(cursor) = self.partitions.get(id) else { return false };
         let node = nodes.iter().find(|node| node.id == leader);
         if epoch <= cursor.leader_epoch || (node.is_none() && !cluster.nodes.contains_key(&leader)) {
             return false;
         }
         let (topic, partition, node) = (cursor.topic().clone(), cursor.tp.partition, node.cloned());
-        self.hints.push_back(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
+        self.hints.push(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
         self.lead(id, Some(leader), epoch);
         true
     }
 
     /// The leader wants the partition to be read from a replica near to us (KIP-392). Says whether it is where it was not.
     pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) -> bool {
-        let Some(cursor) = self.cursor_mut(id) else { return false };
+        let Some(cursor) = self.partitions.get_mut(id) else { return false };
         if cursor.leader == Some(replica) || cursor.replica.is_some() {
             return false;
         }
         let topic = cursor.tp.topic.clone();
         if !cluster.nodes.contains_key(&replica) {
-            self.hint_refresh(&topic);
+            self.hints.refresh(&topic);
             let error = Error::of_code(ErrorCode::ReplicaNotAvailable).with_api(ApiKey::Fetch);
             let error =
                 error.with_detail(format!("the leader names broker {replica}, which metadata does not"));
@@ -185,22 +162,24 @@ impl ReaderMachine {
         }
         let until = now.time + REPLICA_LEASE;
         cursor.replica = Some(Replica { id: replica, until });
-        self.timers.insert((until, Timer::Replica(id)));
+        self.timers.start(until, Timer::Replica(id));
         self.update(id);
         true
     }
 
     /// Back to the leader, which may send us to a replica again.
     pub(super) fn leave_replica(&mut self, id: CursorId) {
-        let Some(replica) = self.cursor_mut(id).and_then(|cursor| cursor.replica.take()) else { return };
-        self.timers.remove(&(replica.until, Timer::Replica(id)));
+        let Some(replica) = self.partitions.get_mut(id).and_then(|cursor| cursor.replica.take()) else {
+            return;
+        };
+        self.timers.stop(replica.until, Timer::Replica(id));
         self.update(id);
     }
 
     /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
     pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
         let goes_on = self.config.reset != super::config::Reset::Error;
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let error = Error::new(ErrorKind::Truncated { to }).with_api(api);
         let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
         if goes_on {
@@ -227,8 +206,8 @@ impl ReaderMachine {
     /// Hints at stale metadata of all topics that are fetched from a broker.
     pub(super) fn hint_topics_of(&mut self, broker: i32) {
         let Some(state) = self.brokers.get(&broker) else { return };
-        let topics = |id: &CursorId| self.cursor(*id).map(|cursor| cursor.topic().clone());
+        let topics = |id: &CursorId| self.partitions.get(*id).map(|cursor| cursor.topic().clone());
         let topics: std::collections::BTreeSet<Str> = state.wanted.values().filter_map(topics).collect();
-        topics.iter().for_each(|topic| self.hint_refresh(topic));
+        topics.iter().for_each(|topic| self.hints.refresh(topic));
     }
 }

@@ -10,7 +10,8 @@
 
 use super::budget::Reservation;
 use super::fetching::since;
-use super::machine::{Item, ReaderMachine, Timer};
+use super::machine::{Item, ReaderMachine};
+use super::timers::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Now, Time};
 use crate::trace::Told;
@@ -38,7 +39,7 @@ impl ReaderMachine {
     ) -> Option<Reservation> {
         let state = self.brokers.get(&broker)?;
         let first = if is_main { state.wanted.values().next() } else { state.session.add.first() };
-        let first = first.and_then(|id| self.cursor(*id)).map_or(0, |cursor| cursor.limit);
+        let first = first.and_then(|id| self.partitions.get(*id)).map_or(0, |cursor| cursor.limit);
         let count = if is_main { state.wanted.len() } else { state.session.add.len() };
 
         let config = &self.config;
@@ -60,7 +61,7 @@ impl ReaderMachine {
     /// and a timer tries again.
     fn reserve_under_pressure(&mut self, now: Now, least: usize) -> Option<Reservation> {
         if self.shed() {
-            self.timers.insert((now.time, Timer::Budget));
+            self.timers.start(now.time, Timer::Budget);
         } else if self.may_overdraw() {
             self.tell_what_is_kept(now);
             return Some(self.budget.overdraw(least));
@@ -74,7 +75,7 @@ impl ReaderMachine {
     fn shed(&mut self) -> bool {
         let before = self.dropped.len();
         for id in std::mem::take(&mut self.shelved) {
-            if let Some(cursor) = self.cursor_mut(id) {
+            if let Some(cursor) = self.partitions.get_mut(id) {
                 let dropped = cursor.shed();
                 self.dropped.extend(dropped);
             }

@@ -22,7 +22,7 @@ impl ReaderMachine {
         if leader.is_some_and(|leader| self.led_elsewhere(id, leader, cluster, nodes)) {
             return;
         }
-        let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) else { return };
+        let Some(topic) = self.partitions.get(id).map(|cursor| cursor.topic().clone()) else { return };
         match code {
             ErrorCode::UnsupportedCompressionType => {
                 let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
@@ -32,7 +32,7 @@ impl ReaderMachine {
                 self.halt(id, Error::of_code(code).with_api(api));
             }
             ErrorCode::CorruptMessage => {
-                let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
+                let offset = self.partitions.get(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
                 self.tell_once(id, Error::new(kind).with_api(api));
@@ -40,7 +40,7 @@ impl ReaderMachine {
             }
             _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
-                    self.hint_refresh(&topic);
+                    self.hints.refresh(&topic);
                 }
                 self.tried_in_vain(now, id, Error::of_code(code).with_api(api), passes(code));
             }
@@ -58,7 +58,7 @@ impl ReaderMachine {
 
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
     pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
-        let Some(cursor) = self.cursor(id) else { return };
+        let Some(cursor) = self.partitions.get(id) else { return };
         let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
         let offset = cursor.position;
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
@@ -72,7 +72,7 @@ impl ReaderMachine {
 
     /// The leader has nothing of the epoch of what was read, or before it.
     pub(super) fn nothing_in_common(&mut self, now: Now, id: CursorId, api: ApiKey) {
-        let Some(cursor) = self.cursor(id) else { return };
+        let Some(cursor) = self.partitions.get(id) else { return };
         let offset = cursor.position;
         self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(api));
     }
@@ -80,14 +80,14 @@ impl ReaderMachine {
     /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
     /// one after growing waits, and not told of again until it has answered a fetch.
     fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let before = cursor.resets;
         cursor.resets = before.saturating_add(1);
         match Want::of_reset(self.config.reset).filter(|_| before > 0) {
             Some(want) => {
-                if let Some(cursor) = self.cursor_mut(id) {
+                if let Some(cursor) = self.partitions.get_mut(id) {
                     cursor.begin(want);
-                    cursor.retry.attempts = before - 1;
+                    cursor.retry.count_from(before - 1);
                 }
                 self.hold_off(now, id);
             }
@@ -97,7 +97,7 @@ impl ReaderMachine {
 
     /// An error that ends the reading of a partition until it is sought.
     pub(super) fn halt(&mut self, id: CursorId, error: Error) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
         cursor.stage = Stage::Halted;
         cursor.queue.push_back(Item::Error(error));
@@ -111,8 +111,10 @@ impl ReaderMachine {
             kind => {
                 let passes =
                     error.is_retriable() || *kind == ErrorKind::Closed || error.code().is_some_and(passes);
-                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()).filter(|_| passes) {
-                    self.hint_refresh(&topic);
+                if let Some(topic) =
+                    self.partitions.get(id).map(|cursor| cursor.topic().clone()).filter(|_| passes)
+                {
+                    self.hints.refresh(&topic);
                 }
                 self.tried_in_vain(now, id, error.clone(), passes);
             }

@@ -245,8 +245,8 @@ impl ReaderMachine {
     fn ready_or_notices(&self) -> bool {
         !self.notices.is_empty()
             || self.assignment().any(|tp| {
-                let id = self.lookup(&tp.topic, tp.partition).unwrap();
-                self.cursor(id).is_some_and(|cursor| !cursor.paused && !cursor.queue.is_empty())
+                let id = self.partitions.lookup(&tp.topic, tp.partition).unwrap();
+                self.partitions.get(id).is_some_and(|cursor| !cursor.paused && !cursor.queue.is_empty())
             })
     }
 }
