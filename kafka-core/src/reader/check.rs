@@ -1,6 +1,6 @@
 //! The reader's invariant of progress, for [`stuck`](crate::client::Client).
 
-use super::broker::Broker;
+use super::brokers::{Broker, NextFetch};
 use super::cursor::{Cursor, CursorId, Stage};
 use super::machine::ReaderMachine;
 use super::timers::Timer;
@@ -8,6 +8,8 @@ use crate::machine::{Lane, LaneKey};
 
 /// As large as some batches are.
 const OVERDRAFT: usize = 64 << 10;
+
+const PARKED: &str = "it waits behind a fetch that is parked";
 
 impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
@@ -22,7 +24,7 @@ impl ReaderMachine {
     /// What is held far beyond the budget: whole batches that are larger than what was asked for may exceed it. Where an
     /// application keeps everything it is no fault, since it is not to stand still.
     pub(crate) fn over_budget(&self) -> Option<String> {
-        let (used, limit) = (self.budget.used(), self.budget.limit());
+        let (used, limit) = (self.room.used(), self.room.limit());
         (used > 2 * limit + OVERDRAFT).then(|| format!("{used} bytes are held of a budget of {limit}"))
     }
 
@@ -49,7 +51,7 @@ impl ReaderMachine {
             (_, None) => {
                 (!self.partitions.is_leaderless(id)).then_some("it has no leader, and waits for none")
             }
-            (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(&home)),
+            (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(home)),
             _ => {
                 let waits = cursor.asked.is_some() || cursor.pending.is_some();
                 (!waits).then_some("nobody asks for its position")
@@ -59,30 +61,24 @@ impl ReaderMachine {
 
     fn stuck_fetch(&self, id: CursorId, cursor: &Cursor, broker: Option<&Broker>) -> Option<&'static str> {
         let (Some(broker), Some(home)) = (broker, cursor.home) else { return Some("it stands at no broker") };
-        if cursor.aside || broker.retry.is_waiting() {
+        if cursor.in_secondary || broker.is_waiting() {
             return None;
         }
-        if self.starved {
+        if self.brokers.waits_for_room() {
             return self.may_overdraw().then_some("it waits for room although the application waits for it");
         }
-        if cursor.cut {
-            return self.out.is_none().then_some("it waits for a walk that is over");
+        if cursor.walk_interrupted {
+            return (!self.deliveries.has_walk()).then_some("it waits for a walk that is over");
         }
-        if !broker.wanted.values().any(|wanted| *wanted == id) {
-            return Some("its broker does not know that records are wanted");
-        }
-        match &broker.main {
-            None => {
-                (!self.lanes.contains(&LaneKey::node(home, Lane::Fetch(self.id)))).then_some("nobody fetches")
+        let is_open = |lane| self.lanes().contains(&LaneKey::node(home, lane));
+        match broker.next_fetch_of(id) {
+            None => Some("its broker does not know that records are wanted"),
+            Some(NextFetch::Main) => (!is_open(Lane::Fetch(self.id))).then_some("nobody fetches"),
+            Some(NextFetch::Secondary) => (!is_open(Lane::FetchAside(self.id))).then_some(PARKED),
+            Some(NextFetch::Gathered(at)) => {
+                (!self.timers.contains(at, Timer::Gather(home))).then_some(PARKED)
             }
-            Some(main) if main.may_park && broker.session.add.contains(&id) && broker.aside.is_none() => {
-                let goes_on = match broker.gathers {
-                    Some(at) => self.timers.contains(at, Timer::Gather(home)),
-                    None => self.lanes.contains(&LaneKey::node(home, Lane::FetchAside(self.id))),
-                };
-                (!goes_on).then_some("it waits behind a fetch that is parked")
-            }
-            Some(_) => None,
+            Some(NextFetch::Following) => None,
         }
     }
 }

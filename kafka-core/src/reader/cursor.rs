@@ -11,13 +11,30 @@ use crate::machine::Time;
 use crate::snapshot::TopicPartition;
 use crate::trouble::Trouble;
 use kafka_proto::Str;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Numbers are never used again, so that an answer meant for an earlier assignment finds nobody.
 pub(super) type CursorId = u64;
 
+/// Puts a cursor into a set or takes it out.
+pub(super) fn set(to: &mut BTreeSet<CursorId>, cursor: CursorId, is_in: bool) {
+    if is_in {
+        to.insert(cursor);
+    } else {
+        to.remove(&cursor);
+    }
+}
+
 /// What a queued chunk costs beside its bytes, so that many small ones do not count as nothing.
 const CHUNK_OVERHEAD: usize = 256;
+
+/// A place in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OffsetAndEpoch {
+    pub(super) offset: i64,
+    /// The leader epoch of what is right before the offset; -1 if unknown.
+    pub(super) epoch: i32,
+}
 
 #[derive(Debug)]
 pub(super) struct Cursor {
@@ -46,7 +63,7 @@ pub(super) struct Cursor {
     /// The leader epoch changed, or came from outside: whether the log still has our position is to be checked.
     pub(super) unvalidated: bool,
     /// What a walk under way left was paused; where it stopped is known when the next chunk is taken.
-    pub(super) cut: bool,
+    pub(super) walk_interrupted: bool,
     /// Its topic was deleted: what was fetched of it can be delivered, but not fetched again.
     pub(super) is_deleted: bool,
 
@@ -57,7 +74,7 @@ pub(super) struct Cursor {
     pub(super) pending: Option<(i32, Question)>,
     // What is under way.
     pub(super) asked: Option<u64>,
-    pub(super) aside: bool,
+    pub(super) in_secondary: bool,
 }
 
 /// What a cursor needs next.
@@ -135,14 +152,14 @@ impl Cursor {
             trouble: Trouble::default(),
             resets: 0,
             unvalidated: false,
-            cut: false,
+            walk_interrupted: false,
             is_deleted: false,
             home: None,
             turn: 0,
             ready: None,
             pending: None,
             asked: None,
-            aside: false,
+            in_secondary: false,
         }
     }
 
@@ -177,8 +194,8 @@ impl Cursor {
     pub(super) fn wants_records(&self, threshold: usize) -> bool {
         self.stage == Stage::Fetching
             && !self.paused
-            && !self.cut
-            && !self.aside
+            && !self.walk_interrupted
+            && !self.in_secondary
             && !self.retry.is_waiting()
             && self.queued < threshold
     }
@@ -263,7 +280,7 @@ impl Cursor {
 
     /// Gives up the chunks that wait, to be fetched again.
     #[must_use = "chunks are not dropped under the lock"]
-    pub(super) fn shed(&mut self) -> VecDeque<Item> {
+    pub(super) fn drop_buffered(&mut self) -> VecDeque<Item> {
         let start = self.first_chunk().map(|chunk| (chunk.start, chunk.ticket.epoch()));
         let may_be_had_again = |place: &(i64, i32)| place.0 != self.position && !self.is_deleted;
         let Some((position, epoch)) = start.filter(may_be_had_again) else {

@@ -8,6 +8,7 @@
 //! record is returned whose offset is not above that of the one before.
 
 use super::config::{Isolation, ReaderConfig};
+use super::cursor::OffsetAndEpoch;
 use super::fetched::Data;
 use crate::error::{Error, ErrorKind};
 use crate::message::{self, Origin};
@@ -96,12 +97,13 @@ impl Chunk {
         topic: &Str,
         partition: i32,
         origin: Origin,
-        (start, epoch): (i64, i32),
+        start: OffsetAndEpoch,
         data: Data,
     ) -> Self {
-        let end = data.next_offset.unwrap_or(start);
-        let ticket = Ticket::new(start, epoch);
-        Self { topic: topic.clone(), partition, origin, start, end, data, ticket }
+        let OffsetAndEpoch { offset, epoch } = start;
+        let end = data.next_offset.unwrap_or(offset);
+        let ticket = Ticket::new(offset, epoch);
+        Self { topic: topic.clone(), partition, origin, start: offset, end, data, ticket }
     }
 
     /// All of these bytes from offset 0 on, for benchmarks and comparisons.
@@ -113,7 +115,8 @@ impl Chunk {
             topic_id: kafka_proto::Uuid::ZERO,
             leader_epoch: -1,
         };
-        Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
+        let start = OffsetAndEpoch { offset: 0, epoch: -1 };
+        Chunk::new(topic, 0, origin, start, Data { bytes, ..Data::default() })
     }
 
     /// The topic.

@@ -12,30 +12,26 @@
 //! to be polled, something waiting to be taken, or has told an error; or the budget is used up, its waker set, and the
 //! application has something to take or has not asked for more.
 
-use super::broker::Broker;
+use super::brokers::Brokers;
 use super::budget::Budget;
 use super::config::ReaderConfig;
 use super::cursor::{Cursor, CursorId, Stage, Want};
-use super::delivery::{Chunk, Ticket};
+use super::deliveries::{Deliveries, Next};
+use super::delivery::Chunk;
 use super::hints::Hints;
 use super::partitions::Partitions;
 use super::questions::Questions;
 use super::timers::Timers;
 
-use super::pressure::Pressure;
-use super::session::last_fetch;
+use super::room::Room;
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Hint, LaneKey, MachineId, Now};
+use crate::machine::{Hint, MachineId};
 use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
 use kafka_proto::Str;
 use kafka_proto::messages::fetch::FetchRequest;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// So many empty answers in a row make a quiet broker: by default it waits for some seconds by then.
-const QUIET_ANSWERS: u32 = 4;
 
 /// Where reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,43 +92,15 @@ pub enum Item {
 pub struct ReaderMachine {
     pub(super) id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
-    pub(super) budget: Arc<Budget>,
     pub(super) assignment: u32,
     pub(super) partitions: Partitions,
-    pub(super) brokers: BTreeMap<i32, Broker>,
-    /// How many brokers serve partitions.
-    pub(super) leaders: usize,
-    pub(super) lanes: BTreeSet<LaneKey>,
-    /// Fetches under way.
-    pub(super) flights: usize,
+    pub(super) brokers: Brokers,
     pub(super) questions: Questions,
     pub(super) timers: Timers,
     pub(super) hints: Hints,
-    /// Brokers whose fetch session is over, and the request that tells them so.
-    pub(super) ended: VecDeque<(i32, FetchRequest)>,
-    /// Partitions with something to take, by turn.
-    pub(super) ready: BTreeMap<u64, CursorId>,
-    /// Paused partitions that something waits for.
-    pub(super) shelved: BTreeSet<CursorId>,
-    pub(super) notices: VecDeque<Item>,
-    /// To be dropped outside the lock.
-    pub(super) dropped: Vec<Item>,
-    pub(crate) traces: Traces,
-    pub(super) out: Option<Out>,
-    pub(super) turn: u64,
-    /// The budget refused; nothing is fetched until it has room again, or [`end_starving`](Self::end_starving).
-    pub(super) starved: bool,
-    /// The application asked for more and there was nothing.
-    pub(super) hungry: bool,
-    pub(super) pressure: Pressure,
-}
-
-/// The chunk that the application has.
-#[derive(Debug)]
-pub(super) struct Out {
-    pub(super) cursor: CursorId,
-    pub(super) ticket: Arc<Ticket>,
-    pub(super) end: i64,
+    pub(super) deliveries: Deliveries,
+    pub(super) room: Room,
+    pub(super) traces: Traces,
 }
 
 impl ReaderMachine {
@@ -142,32 +110,20 @@ impl ReaderMachine {
             id,
             timers: Timers::new(&config, seed),
             config,
-            budget,
             assignment: 0,
             partitions: Partitions::default(),
-            brokers: BTreeMap::new(),
-            leaders: 0,
-            lanes: BTreeSet::new(),
-            flights: 0,
+            brokers: Brokers::new(id),
             questions: Questions::default(),
             hints: Hints::default(),
-            ended: VecDeque::new(),
-            ready: BTreeMap::new(),
-            shelved: BTreeSet::new(),
-            notices: VecDeque::new(),
-            dropped: Vec::new(),
+            deliveries: Deliveries::default(),
+            room: Room::new(budget),
             traces: Traces::default(),
-            out: None,
-            turn: 0,
-            starved: false,
-            hungry: false,
-            pressure: Pressure::default(),
         }
     }
 
     /// Replaces all that is assigned. `assignment` goes with every message, so that a late commit is known.
-    pub fn assign(&mut self, now: Now, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
-        self.unassign_all(now);
+    pub fn assign(&mut self, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
+        self.unassign_all();
         self.assignment = assignment;
         self.assign_more(partitions);
     }
@@ -182,54 +138,42 @@ impl ReaderMachine {
     }
 
     /// Takes everything away: from now on nothing of it is delivered, not even by a [`Walk`](super::Walk) under way.
-    pub fn unassign_all(&mut self, _now: Now) {
-        if let Some(out) = self.out.take() {
-            out.ticket.revoke();
-        }
-        self.dropped.extend(self.partitions.clear());
-        self.leaders = 0;
+    pub fn unassign_all(&mut self) {
+        self.deliveries.clear();
+        self.deliveries.give_up(self.partitions.clear());
         self.questions.clear();
         self.hints.clear();
-        self.ready.clear();
-        self.shelved.clear();
-        self.notices.clear();
         self.timers.keep_brokers();
-        self.brokers.values_mut().for_each(Broker::clear);
-        self.lanes.clear();
-        let brokers: Vec<i32> = self.brokers.keys().copied().collect();
-        brokers.into_iter().for_each(|broker| self.end_unused_session(broker));
+        self.brokers.clear();
     }
 
     /// The reader ends: takes everything away, and ends all fetch sessions, whatever is under way in them.
-    pub fn end(&mut self, now: Now) {
-        self.unassign_all(now);
-        for (id, broker) in &mut self.brokers {
-            self.ended.extend(broker.session.end().map(|session| (*id, last_fetch(session))));
-        }
+    pub fn end(&mut self) {
+        self.unassign_all();
+        self.brokers.end_sessions();
     }
 
     /// Goes on at another position; what was fetched before is dropped. It revives a partition that an error has stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
-    pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
+    pub fn seek(&mut self, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         let refused = |error: Error| error.with_partition(&tp.topic, tp.partition);
         start.validate().map_err(refused)?;
         if start == Start::Committed {
             return Err(refused(Error::new(ErrorKind::Misuse("what was committed is no place to seek to"))));
         }
-        if let Some(out) = self.out.take_if(|out| out.cursor == id) {
-            out.ticket.revoke();
-        }
+        self.deliveries.give_up_walk(id);
         self.clear_retry(id);
         let limit = self.config.partition_max_bytes;
         if let Some(cursor) = self.partitions.get_mut(id) {
             let dropped = cursor.clear_queue();
-            (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
+            (cursor.walk_interrupted, cursor.in_secondary, cursor.asked, cursor.limit) =
+                (false, false, None, limit);
             cursor.resets = 0;
             cursor.recover();
-            self.dropped.extend(dropped);
+            self.deliveries.give_up(dropped);
         }
         self.begin(id, start);
         Ok(())
@@ -240,18 +184,12 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn pause(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+    pub fn pause(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        let is_cut = self.out.as_ref().is_some_and(|out| {
-            let is_cut = out.cursor == id && out.ticket.position() < out.end;
-            if is_cut {
-                out.ticket.revoke();
-            }
-            is_cut
-        });
+        let is_interrupted = self.deliveries.interrupt_walk(id);
         if let Some(cursor) = self.partitions.get_mut(id) {
             cursor.paused = true;
-            cursor.cut |= is_cut;
+            cursor.walk_interrupted |= is_interrupted;
         }
         self.update(id);
         Ok(())
@@ -261,7 +199,7 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn resume(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+    pub fn resume(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         if let Some(cursor) = self.partitions.get_mut(id) {
             cursor.paused = false;
@@ -277,54 +215,45 @@ impl ReaderMachine {
 
     /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
     /// return comes again.
-    pub fn take(&mut self, _now: Now) -> Option<Item> {
+    pub fn take(&mut self) -> Option<Item> {
         self.settle();
-        if let Some(notice) = self.notices.pop_front() {
-            return Some(notice);
+        match self.deliveries.next() {
+            Next::Notice(notice) => Some(notice),
+            Next::Partition(id) => {
+                let item = self.deliveries.take_from(id, self.partitions.get_mut(id)?);
+                self.update(id);
+                item
+            }
+            Next::Nothing => {
+                self.end_needless_wait();
+                None
+            }
         }
-        let Some((_, id)) = self.ready.pop_first() else {
-            self.hungry = true;
-            self.end_starving();
-            return None;
-        };
-        let cursor = self.partitions.get_mut(id)?;
-        cursor.ready = None;
-        let item = cursor.pop();
-        if let Some(Item::Chunk(chunk)) = &item {
-            self.out = Some(Out { cursor: id, ticket: Arc::clone(&chunk.ticket), end: chunk.end });
-        }
-        self.hungry = false;
-        self.update(id);
-        item
     }
 
     /// Whether [`take`](Self::take) has something to give.
     pub fn is_readable(&self) -> bool {
-        !self.ready.is_empty() || !self.notices.is_empty()
+        self.deliveries.is_readable()
     }
 
     /// Whether the brokers have waited in vain so often that the client seldom wakes.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.brokers.values().all(|broker| broker.placed == 0 || broker.trusted_quiet() >= QUIET_ANSWERS)
+        self.brokers.are_quiet()
     }
 
     /// Whether nothing is under way, waits to be taken, or will happen by itself.
     pub fn is_quiescent(&self) -> bool {
-        self.flights == 0
+        self.brokers.are_idle()
             && self.questions.is_empty()
             && !self.partitions.has_leaderless()
-            && self.lanes.is_empty()
             && self.timers.is_empty()
             && self.hints.is_empty()
-            && self.ended.is_empty()
             && !self.is_readable()
     }
 
     /// The budget has room again.
-    pub fn budget_freed(&mut self, _now: Now) {
-        if std::mem::take(&mut self.starved) {
-            self.refresh_all_lanes();
-        }
+    pub fn budget_freed(&mut self) {
+        self.brokers.stop_waiting_for_room();
     }
 
     /// How long a trouble that should pass is not told.
@@ -350,10 +279,8 @@ impl ReaderMachine {
     /// The offset after the last record that was returned to the application; `None` while it is not known.
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
         let id = self.partitions.id_of(tp)?;
-        match &self.out {
-            Some(out) if out.cursor == id && out.ticket.position() < out.end => Some(out.ticket.position()),
-            _ => self.partitions.get(id).map(Cursor::undelivered).filter(|position| *position >= 0),
-        }
+        let undelivered = || self.partitions.get(id).map(Cursor::undelivered);
+        self.deliveries.walked_to(id).or_else(|| undelivered().filter(|position| *position >= 0))
     }
 
     /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
@@ -374,6 +301,11 @@ impl ReaderMachine {
         (end >= 0).then(|| (end - consumed).max(0))
     }
 
+    /// Takes what is to be reported to `tracing`.
+    pub(crate) fn take_traces(&mut self) -> Traces {
+        std::mem::take(&mut self.traces)
+    }
+
     /// What concerns the client's metadata.
     #[must_use]
     pub fn poll_hint(&mut self) -> Option<Hint> {
@@ -383,13 +315,13 @@ impl ReaderMachine {
     /// A broker that may forget a fetch session of this reader, and the request that says so; nobody waits for its answer.
     #[must_use]
     pub fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
-        self.ended.pop_front()
+        self.brokers.pop_ended()
     }
 
     /// What was given up and is to be dropped outside of all locks.
     #[must_use]
     pub fn take_dropped(&mut self) -> Vec<Item> {
-        std::mem::take(&mut self.dropped)
+        self.deliveries.take_dropped()
     }
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
@@ -399,23 +331,18 @@ impl ReaderMachine {
 
     /// The walk of the last chunk is over: what it did not return comes again.
     fn settle(&mut self) {
-        let Some(out) = self.out.take() else { return };
-        out.ticket.revoke();
-        let (position, has_failed) = (out.ticket.position(), out.ticket.has_failed());
-        let Some(cursor) = self.partitions.get_mut(out.cursor) else { return };
-        cursor.cut = false;
-        let is_left = has_failed || position < out.end;
-        if is_left && cursor.is_deleted {
+        let Some(walked) = self.deliveries.end_walk() else { return };
+        let Some(cursor) = self.partitions.get_mut(walked.cursor) else { return };
+        cursor.walk_interrupted = false;
+        if walked.is_left && cursor.is_deleted {
             // What it left is nowhere to be had: in the topic of that name now the position means nothing.
-            let dropped = cursor.drop_chunks();
-            self.dropped.extend(dropped);
-        } else if is_left {
-            let dropped = cursor.take_back();
-            cursor.go_back_to(position, out.ticket.epoch());
-            cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
-            self.dropped.extend(dropped);
+            self.deliveries.give_up(cursor.drop_chunks());
+        } else if walked.is_left {
+            self.deliveries.give_up(cursor.take_back());
+            cursor.go_back_to(walked.position, walked.epoch);
+            cursor.stage = if walked.has_failed { Stage::Halted } else { Stage::Fetching };
         }
-        self.update(out.cursor);
+        self.update(walked.cursor);
     }
 
     fn begin(&mut self, id: CursorId, start: Start) {
@@ -454,10 +381,5 @@ impl ReaderMachine {
     fn assigned(&self, tp: &TopicPartition) -> Result<CursorId, Error> {
         let error = || Error::new(ErrorKind::Misuse("the partition is not assigned to this reader"));
         self.partitions.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
-    }
-
-    pub(super) fn next_turn(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
     }
 }

@@ -19,11 +19,12 @@
 //! | `delivery` | chunks and walks |
 
 mod answers;
-mod broker;
+mod brokers;
 mod budget;
 mod check;
 mod config;
 mod cursor;
+mod deliveries;
 mod delivery;
 mod fetched;
 mod fetching;
@@ -33,9 +34,8 @@ mod offsets;
 mod partitions;
 mod placing;
 mod pressure;
-mod promptness;
 mod questions;
-mod session;
+mod room;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -2,12 +2,14 @@
 //! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
 
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, Question, Stage, Want};
+use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Question, Stage, Want};
 use super::fetching::isolation_level;
 use super::machine::ReaderMachine;
 use super::partitions::Partitions;
+use super::placing::Known;
 use super::questions::{Asked, Asking};
 use super::timers::Timer;
+use super::trouble::Refusal;
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
@@ -100,7 +102,8 @@ impl ReaderMachine {
 
     fn handle_offset(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &ListOffsetsPartitionResponse) {
         if let Err(code) = ErrorCode::check(p.error_code) {
-            return self.refused(now, id, (ApiKey::ListOffsets, code), None, (cluster, &[]));
+            let refusal = Refusal { api: ApiKey::ListOffsets, code, leader: None };
+            return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
         }
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         match cursor.stage {
@@ -108,7 +111,7 @@ impl ReaderMachine {
             Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
             Stage::Resolving(_) if p.offset < 0 => {
                 let error = Error::of_code(ErrorCode::OffsetNotAvailable);
-                return self.struggle(now, id, error.with_api(ApiKey::ListOffsets));
+                return self.retry_later(now, id, error.with_api(ApiKey::ListOffsets));
             }
             Stage::Resolving(_) => {
                 (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
@@ -143,7 +146,10 @@ impl ReaderMachine {
             ErrorCode::UnsupportedVersion | ErrorCode::UnsupportedForMessageFormat => {
                 return self.validated(id);
             }
-            code => return self.refused(now, id, (API, code), None, (cluster, &[])),
+            code => {
+                let refusal = Refusal { api: API, code, leader: None };
+                return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
+            }
         }
         let Some(cursor) = self.partitions.get(id).filter(|cursor| cursor.stage == Stage::Validating) else {
             return;
@@ -152,7 +158,8 @@ impl ReaderMachine {
         if p.end_offset < 0 || p.leader_epoch < 0 {
             self.nothing_in_common(now, id, API);
         } else if p.end_offset < offset {
-            self.truncated(now, id, API, (p.leader_epoch, p.end_offset));
+            let end = OffsetAndEpoch { offset: p.end_offset, epoch: p.leader_epoch };
+            self.truncated(now, id, API, end);
         } else {
             self.recovered(id);
             self.validated(id);
@@ -167,11 +174,8 @@ impl ReaderMachine {
 
     /// The version of the broker's fetches is known now, and so whether it checks positions by itself.
     pub(super) fn check_positions(&mut self, now: Now, broker: i32, version: i16) {
-        let Some(state) = self.brokers.get_mut(&broker) else { return };
-        if state.unvalidated.is_empty() {
-            return;
-        }
-        for id in std::mem::take(&mut state.unvalidated) {
+        let Some(state) = self.brokers.get_mut(broker) else { return };
+        for id in state.take_unvalidated() {
             let Some(cursor) = self.partitions.get_mut(id) else { continue };
             cursor.unvalidated = false;
             if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {

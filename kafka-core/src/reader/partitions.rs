@@ -6,8 +6,7 @@
 //! * A topic id leads to the topic's name for as long as it is the topic's id. `without_id` counts the topics that have none.
 //! * A partition stands in `leaderless` if it is to be read, does not wait to be tried again, and has no known leader.
 
-use super::broker::set;
-use super::cursor::{Cursor, CursorId, Stage};
+use super::cursor::{Cursor, CursorId, Stage, set};
 use super::machine::Item;
 use crate::snapshot::{Cluster, Topic, TopicPartition};
 use kafka_proto::{Str, Uuid};

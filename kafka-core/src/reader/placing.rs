@@ -3,8 +3,8 @@
 //! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
 //! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not told in a broker's name.
 
-use super::cursor::{CursorId, Replica, Stage};
-use super::fetched::Watermarks;
+use super::cursor::{CursorId, OffsetAndEpoch, Replica, Stage};
+use super::fetched::{LeaderAndEpoch, Watermarks};
 use super::machine::{Item, ReaderMachine};
 use super::partitions::Recreated;
 use super::timers::Timer;
@@ -18,6 +18,13 @@ use std::time::Duration;
 
 /// How long a partition is read from the replica that its leader named, before the leader is asked again: as Java does.
 const REPLICA_LEASE: Duration = Duration::from_secs(300);
+
+/// What is known of brokers: by metadata, and by the answer that is being handled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) nodes: &'a [Node],
+}
 
 impl ReaderMachine {
     /// The metadata may have changed. Only topics with a new snapshot are looked at.
@@ -44,15 +51,7 @@ impl ReaderMachine {
     /// nothing in the new one.
     fn check_topic_id(&mut self, topic: &Topic) {
         let Some(Recreated { old, ids }) = self.partitions.note_topic_id(topic) else { return };
-        // A session knows its partitions by id, and would ask for those of the old topic for ever. What was asked before is of
-        // the old topic, also where it was asked by name.
-        for broker in self.brokers.values_mut() {
-            if broker.session.has_topic(&topic.name) {
-                broker.session.restart();
-            }
-            let aside = broker.aside.iter_mut();
-            aside.for_each(|flight| flight.asked.retain(|id, _| !ids.contains(id)));
-        }
+        self.brokers.topic_recreated(&topic.name, &ids);
         ids.into_iter().for_each(|id| self.recreated(id, old, topic.id));
     }
 
@@ -61,7 +60,7 @@ impl ReaderMachine {
         self.leave_replica(id);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         // The epochs of the new topic count from the beginning.
-        (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.aside) = (None, -1, None, false);
+        (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.in_secondary) = (None, -1, None, false);
         // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
         let beginning = cursor.beginning_anew();
         cursor.marks = Watermarks::default();
@@ -127,16 +126,11 @@ impl ReaderMachine {
     }
 
     /// A broker told who leads instead of it (KIP-951). Says whether the partition has moved to a newer leader.
-    pub(super) fn led_elsewhere(
-        &mut self,
-        id: CursorId,
-        (leader, epoch): (i32, i32),
-        cluster: &Cluster,
-        nodes: &[Node],
-    ) -> bool {
+    pub(super) fn led_elsewhere(&mut self, id: CursorId, leader: LeaderAndEpoch, known: Known<'_>) -> bool {
+        let LeaderAndEpoch { id: leader, epoch } = leader;
         let Some(cursor) = self.partitions.get(id) else { return false };
-        let node = nodes.iter().find(|node| node.id == leader);
-        if epoch <= cursor.leader_epoch || (node.is_none() && !cluster.nodes.contains_key(&leader)) {
+        let node = known.nodes.iter().find(|node| node.id == leader);
+        if epoch <= cursor.leader_epoch || (node.is_none() && !known.cluster.nodes.contains_key(&leader)) {
             return false;
         }
         let (topic, partition, node) = (cursor.topic().clone(), cursor.tp.partition, node.cloned());
@@ -157,7 +151,7 @@ impl ReaderMachine {
             let error = Error::of_code(ErrorCode::ReplicaNotAvailable).with_api(ApiKey::Fetch);
             let error =
                 error.with_detail(format!("the leader names broker {replica}, which metadata does not"));
-            self.struggle(now, id, error);
+            self.retry_later(now, id, error);
             return true;
         }
         let until = now.time + REPLICA_LEASE;
@@ -176,8 +170,9 @@ impl ReaderMachine {
         self.update(id);
     }
 
-    /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
-    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
+    /// The log differs from what was read before the position: it was truncated to `end`.
+    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, end: OffsetAndEpoch) {
+        let to = end.offset;
         let goes_on = self.config.reset != super::config::Reset::Error;
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         let error = Error::new(ErrorKind::Truncated { to }).with_api(api);
@@ -192,9 +187,9 @@ impl ReaderMachine {
             }
             let dropped = cursor.take_back();
             (cursor.stage, cursor.position) = (Stage::Fetching, position);
-            cursor.last_epoch = if position == to { epoch } else { -1 };
+            cursor.last_epoch = if position == to { end.epoch } else { -1 };
             cursor.queue.push_back(Item::Notice(error));
-            self.dropped.extend(dropped);
+            self.deliveries.give_up(dropped);
             self.hold_off(now, id);
         } else {
             cursor.stage = Stage::Halted;
@@ -205,9 +200,9 @@ impl ReaderMachine {
 
     /// Hints at stale metadata of all topics that are fetched from a broker.
     pub(super) fn hint_topics_of(&mut self, broker: i32) {
-        let Some(state) = self.brokers.get(&broker) else { return };
-        let topics = |id: &CursorId| self.partitions.get(*id).map(|cursor| cursor.topic().clone());
-        let topics: std::collections::BTreeSet<Str> = state.wanted.values().filter_map(topics).collect();
+        let Some(state) = self.brokers.get(broker) else { return };
+        let topics = |id| self.partitions.get(id).map(|cursor| cursor.topic().clone());
+        let topics: std::collections::BTreeSet<Str> = state.wanted().filter_map(topics).collect();
         topics.iter().for_each(|topic| self.hints.refresh(topic));
     }
 }

@@ -1,25 +1,29 @@
 //! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
 
+use super::brokers::Asked;
 use super::cursor::{CursorId, Stage, Want};
+use super::fetched::LeaderAndEpoch;
 use super::machine::{Item, ReaderMachine};
-use super::session::Asked;
+use super::placing::Known;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
-use crate::snapshot::{Cluster, Node};
 use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 
+/// What a broker has against a request for a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) api: ApiKey,
+    pub(super) code: ErrorCode,
+    /// Who leads according to it.
+    pub(super) leader: Option<LeaderAndEpoch>,
+}
+
 impl ReaderMachine {
-    /// A broker refused a partition, in whatever API; `leader` is who leads according to it.
-    pub(super) fn refused(
-        &mut self,
-        now: Now,
-        id: CursorId,
-        (api, code): (ApiKey, ErrorCode),
-        leader: Option<(i32, i32)>,
-        (cluster, nodes): (&Cluster, &[Node]),
-    ) {
-        if leader.is_some_and(|leader| self.led_elsewhere(id, leader, cluster, nodes)) {
+    /// A broker refused a partition.
+    pub(super) fn refused(&mut self, now: Now, id: CursorId, refusal: Refusal, known: Known<'_>) {
+        let Refusal { api, code, leader } = refusal;
+        if leader.is_some_and(|leader| self.led_elsewhere(id, leader, known)) {
             return;
         }
         let Some(topic) = self.partitions.get(id).map(|cursor| cursor.topic().clone()) else { return };
@@ -35,7 +39,7 @@ impl ReaderMachine {
                 let offset = self.partitions.get(id).map_or(-1, |cursor| cursor.position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
-                self.tell_once(id, Error::new(kind).with_api(api));
+                self.report_once(id, Error::new(kind).with_api(api));
                 self.hold_off_long(now, id);
             }
             _ => {
@@ -50,9 +54,9 @@ impl ReaderMachine {
     /// What should pass is told if it lasts, anything else at once; both are tried again.
     pub(super) fn tried_in_vain(&mut self, now: Now, id: CursorId, error: Error, passes: bool) {
         if passes {
-            return self.struggle(now, id, error);
+            return self.retry_later(now, id, error);
         }
-        self.tell_once(id, error);
+        self.report_once(id, error);
         self.hold_off_long(now, id);
     }
 
@@ -66,7 +70,7 @@ impl ReaderMachine {
         if is_proven {
             self.reset_again(now, id, error);
         } else {
-            self.struggle(now, id, error);
+            self.retry_later(now, id, error);
         }
     }
 

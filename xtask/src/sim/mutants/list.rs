@@ -153,8 +153,10 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a fetch waits for room although the application waits and keeps what it has",
         changes: &[Change {
             file: "reader/pressure.rs",
-            lines: r#"if self.starved && self.may_overdraw() {"#,
-            planted: r#"if self.starved && self.may_overdraw() && !crate::mutants::is_planted("fetch_starves") {"#,
+            lines: r#"        if self.may_overdraw() {
+            self.brokers.stop"#,
+            planted: r#"        if self.may_overdraw() && !crate::mutants::is_planted("fetch_starves") {
+            self.brokers.stop"#,
         }],
     },
     Bug {
@@ -187,7 +189,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "session_epoch_not_reset",
         does: "a fetch session that was refused goes on",
         changes: &[Change {
-            file: "reader/session.rs",
+            file: "reader/brokers/session.rs",
             lines: r#"            self.restart();
             self.failures += u32::from(is_lost);"#,
             planted: r#"            if !crate::mutants::is_planted("session_epoch_not_reset") {
@@ -350,7 +352,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "paused_still_delivered",
         does: "what was fetched of a partition before its pause is delivered",
         changes: &[Change {
-            file: "reader/update.rs",
+            file: "reader/deliveries.rs",
             lines: r#"let is_ready = has_items && !cursor.paused;"#,
             planted: r#"let is_ready = has_items && (!cursor.paused || crate::mutants::is_planted("paused_still_delivered"));"#,
         }],
