@@ -5,7 +5,6 @@
 
 use super::brokers::{Asked, MainFetch, SecondaryFetch, Verdict};
 use super::cursor::{CursorId, OffsetAndEpoch, Stage};
-use super::delivery::Chunk;
 use super::fetched::{Data, Fetched, FetchedPartition, FetchedTopic};
 use super::machine::{Item, ReaderMachine};
 use super::placing::Known;
@@ -78,7 +77,7 @@ impl ReaderMachine {
         let Some(fetch) = self.brokers.end_secondary(id) else { return };
         for cursor in fetch.asked.keys() {
             if let Some(cursor) = self.partitions.get_mut(*cursor) {
-                cursor.in_secondary = false;
+                cursor.set_in_secondary(false);
             }
         }
         let error = match result {
@@ -152,8 +151,8 @@ impl ReaderMachine {
         p: FetchedPartition,
     ) -> bool {
         let Some(cursor) = self.partitions.visit(id) else { return false };
-        let moved = cursor.position != asked.offset;
-        if cursor.home != Some(broker) || cursor.stage != Stage::Fetching || moved {
+        let moved = cursor.position() != asked.offset;
+        if cursor.placement.home() != Some(broker) || cursor.stage() != Stage::Fetching || moved {
             return false;
         }
         match ErrorCode::from(p.error) {
@@ -169,13 +168,12 @@ impl ReaderMachine {
                 return true;
             }
         }
-        let has_moved = cursor.marks != p.marks;
-        cursor.marks = p.marks;
+        let has_moved = cursor.note_marks(p.marks);
         if let Some(OffsetAndEpoch { offset: ..=-1, .. }) = p.diverging {
             self.nothing_in_common(now, id, ApiKey::Fetch);
             return true;
         }
-        cursor.resets = 0;
+        cursor.position_is_found();
         if let Some(end) = p.diverging {
             self.truncated(now, id, ApiKey::Fetch, end);
         } else if let Some(size) = p.cut_off {
@@ -201,47 +199,34 @@ impl ReaderMachine {
         let Some(topic_id) = self.partitions.topic_id(cursor.topic()) else { return };
         let origin = Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 };
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let start = OffsetAndEpoch { offset: cursor.position, epoch: cursor.last_epoch };
-        let next = data.next_offset.unwrap_or(start.offset);
-        if next <= start.offset && !data.broken {
-            // All of it is from before the position: a broker that answers like this would do so again at once.
-            return self.retry_later(
-                now,
-                id,
-                Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Fetch),
-            );
+        if cursor.accept(data, origin) {
+            self.brokers.rotate(id, cursor);
+            self.update(id);
+        } else {
+            // A broker that answers like this would do so again at once.
+            self.at_odds(now, id);
         }
-        if data.broken {
-            // The walk tells of it, as soon as it is there.
-            cursor.stage = Stage::Halted;
-        }
-        cursor.recover();
-        (cursor.position, cursor.last_epoch) = (next.max(start.offset), data.leader_epoch);
-        let (topic, partition) = (cursor.tp.topic.clone(), cursor.tp.partition);
-        cursor.push_chunk(Chunk::new(&topic, partition, origin, start, data));
-        self.brokers.rotate(id, cursor);
-        self.update(id);
     }
 
     /// Not even one batch fitted, which is how brokers before 0.10.1 answer to a limit that is too small.
     fn enlarge(&mut self, now: Now, id: CursorId, size: usize) {
         let most = self.config.max_bytes.min(self.room.limit());
-        let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let limit = cursor.limit;
         if size > most {
             let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most });
             return self.halt(id, error.with_api(ApiKey::Fetch));
         }
-        cursor.limit = limit.saturating_mul(2).max(size).min(most);
-        if size <= limit {
-            // It should have fitted: the broker is at odds with itself.
-            return self.retry_later(
-                now,
-                id,
-                Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Fetch),
-            );
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        if cursor.raise_limit(size, most) {
+            self.update(id);
+        } else {
+            self.at_odds(now, id);
         }
-        self.update(id);
+    }
+
+    /// The broker is at odds with itself.
+    fn at_odds(&mut self, now: Now, id: CursorId) {
+        let error = Error::of_code(ErrorCode::UnknownServerError);
+        self.retry_later(now, id, error.with_api(ApiKey::Fetch));
     }
 
     /// A broker cannot even be reached: there was no fetch that could fail.

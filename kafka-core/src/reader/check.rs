@@ -17,7 +17,7 @@ impl ReaderMachine {
     pub fn stuck(&self) -> impl Iterator<Item = String> {
         self.partitions.iter().filter_map(|(id, cursor)| {
             let why = self.stuck_cursor(id, cursor)?;
-            Some(format!("partition {}: {why}", cursor.tp.partition))
+            Some(format!("partition {}: {why}", cursor.partition()))
         })
     }
 
@@ -34,40 +34,37 @@ impl ReaderMachine {
     }
 
     fn stuck_cursor(&self, id: CursorId, cursor: &Cursor) -> Option<&'static str> {
-        if cursor.paused || cursor.stage == Stage::Halted {
+        if cursor.is_paused() || cursor.stage() == Stage::Halted {
             return None;
         }
-        if !cursor.queue.is_empty() {
-            return cursor
-                .ready
-                .is_none()
-                .then_some("it has records, and does not stand among those that have");
+        if cursor.has_items() {
+            let is_to_come = cursor.turn.is_to_come();
+            return (!is_to_come).then_some("it has records, and does not stand among those that have");
         }
         if cursor.retry.is_waiting() {
             let will_end = self.timers.will_end(Timer::Cursor(id), &cursor.retry);
             return (!will_end).then_some("no timer ends its backoff");
         }
-        match (cursor.stage, cursor.source()) {
+        match (cursor.stage(), cursor.source()) {
             (_, None) => {
                 (!self.partitions.is_leaderless(id)).then_some("it has no leader, and waits for none")
             }
             (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(home)),
-            _ => {
-                let waits = cursor.asked.is_some() || cursor.pending.is_some();
-                (!waits).then_some("nobody asks for its position")
-            }
+            _ => (!cursor.inquiry.is_open()).then_some("nobody asks for its position"),
         }
     }
 
     fn stuck_fetch(&self, id: CursorId, cursor: &Cursor, broker: Option<&Broker>) -> Option<&'static str> {
-        let (Some(broker), Some(home)) = (broker, cursor.home) else { return Some("it stands at no broker") };
-        if cursor.in_secondary || broker.is_waiting() {
+        let (Some(broker), Some(home)) = (broker, cursor.placement.home()) else {
+            return Some("it stands at no broker");
+        };
+        if cursor.is_in_secondary() || broker.is_waiting() {
             return None;
         }
         if self.brokers.waits_for_room() {
             return self.may_overdraw().then_some("it waits for room although the application waits for it");
         }
-        if cursor.walk_interrupted {
+        if cursor.is_walk_interrupted() {
             return (!self.deliveries.has_walk()).then_some("it waits for a walk that is over");
         }
         let is_open = |lane| self.lanes().contains(&LaneKey::node(home, lane));

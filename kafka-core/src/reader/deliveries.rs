@@ -1,18 +1,29 @@
 //! What the application is to be given, and in whose turn.
 //!
 //! Invariants
-//! * A partition stands in `ready` under the turn that its cursor has noted, if it has something to take and is not paused;
+//! * A partition stands in `ready` under the [`Turn`] of its cursor, if it has something to take and is not paused;
 //!   in `paused` if it has something to take and is paused.
 //! * The application has one chunk at most. Its walk is ended before another item is taken, and whenever the partition is taken
 //!   away, sought, or paused half way.
 //! * What was given up is kept until it is taken by [`take_dropped`](Deliveries::take_dropped): its drop gives memory back,
 //!   which calls a waker, and must not happen under the lock.
 
-use super::cursor::{Cursor, CursorId, set};
-use super::delivery::Ticket;
+use super::chunk::Ticket;
+use super::cursor::{Cursor, CursorId, OffsetAndEpoch, set};
 use super::machine::Item;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// When a partition's turn is, where it has something to take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn(Option<u64>);
+
+impl Turn {
+    /// Returns whether it is to come.
+    pub(super) fn is_to_come(self) -> bool {
+        self.0.is_some()
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
@@ -48,9 +59,7 @@ impl Taken {
 #[derive(Debug)]
 pub(super) struct Walked {
     pub(super) cursor: CursorId,
-    pub(super) position: i64,
-    /// The leader epoch of what is right before the position.
-    pub(super) epoch: i32,
+    pub(super) place: OffsetAndEpoch,
     /// It met something that cannot be read.
     pub(super) has_failed: bool,
     /// It did not come to the end.
@@ -71,18 +80,18 @@ pub(super) enum Next {
 impl Deliveries {
     /// Notes, after a change of a partition, whether it has something to take. Returns whether it had and has no more.
     pub(super) fn update(&mut self, id: CursorId, cursor: &mut Cursor) -> bool {
-        let has_items = !cursor.queue.is_empty();
-        let is_ready = has_items && !cursor.paused;
-        set(&mut self.paused, id, has_items && cursor.paused);
-        match (cursor.ready, is_ready) {
+        let has_items = cursor.has_items();
+        let is_ready = has_items && !cursor.is_paused();
+        set(&mut self.paused, id, has_items && cursor.is_paused());
+        match (cursor.turn.0, is_ready) {
             (None, true) => {
                 self.last_turn += 1;
-                cursor.ready = Some(self.last_turn);
+                cursor.turn = Turn(Some(self.last_turn));
                 self.ready.insert(self.last_turn, id);
                 false
             }
             (Some(turn), false) => {
-                cursor.ready = None;
+                cursor.turn = Turn(None);
                 self.ready.remove(&turn);
                 true
             }
@@ -121,7 +130,7 @@ impl Deliveries {
 
     /// Takes an item of the partition whose turn it is.
     pub(super) fn take_from(&mut self, id: CursorId, cursor: &mut Cursor) -> Option<Item> {
-        cursor.ready = None;
+        cursor.turn = Turn(None);
         let item = cursor.pop();
         if let Some(Item::Chunk(chunk)) = &item {
             self.taken = Some(Taken { cursor: id, ticket: Arc::clone(&chunk.ticket), end: chunk.end });
@@ -144,9 +153,10 @@ impl Deliveries {
     pub(super) fn end_walk(&mut self) -> Option<Walked> {
         let taken = self.taken.take()?;
         taken.ticket.revoke();
-        let (position, has_failed) = (taken.ticket.position(), taken.ticket.has_failed());
-        let is_left = has_failed || position < taken.end;
-        Some(Walked { cursor: taken.cursor, position, epoch: taken.ticket.epoch(), has_failed, is_left })
+        let has_failed = taken.ticket.has_failed();
+        let is_left = has_failed || taken.is_left();
+        let place = OffsetAndEpoch { offset: taken.ticket.position(), epoch: taken.ticket.epoch() };
+        Some(Walked { cursor: taken.cursor, place, has_failed, is_left })
     }
 
     /// Ends the walk of this partition; how far it has come does not count any more.
@@ -201,8 +211,6 @@ mod tests {
     use crate::error::{Error, ErrorKind};
     use crate::machine::MachineId;
     use crate::message::Origin;
-    use crate::reader::cursor::{OffsetAndEpoch, Stage};
-    use crate::reader::delivery::Chunk;
     use crate::reader::fetched::Data;
     use crate::snapshot::TopicPartition;
     use kafka_proto::{Str, Uuid};
@@ -212,8 +220,9 @@ mod tests {
     }
 
     fn cursor(items: usize) -> Cursor {
-        let mut cursor = Cursor::new(TopicPartition::new(Str::from_static("t"), 0), Stage::Fetching, 1);
-        cursor.queue.extend((0..items).map(|_| notice()));
+        let mut cursor = Cursor::new(TopicPartition::new(Str::from_static("t"), 0), 1);
+        cursor.begin_at(5, 3);
+        (0..items).for_each(|_| cursor.notify(ErrorKind::Closed.into()));
         cursor
     }
 
@@ -247,11 +256,11 @@ mod tests {
     fn a_paused_partition_has_no_turn() {
         let (mut deliveries, mut cursor) = (Deliveries::default(), cursor(1));
         deliveries.update(7, &mut cursor);
-        cursor.paused = true;
+        cursor.pause(false);
         assert!(deliveries.update(7, &mut cursor), "nothing is left to take");
         assert!(!deliveries.is_readable());
         assert_eq!(deliveries.take_paused().into_iter().collect::<Vec<_>>(), [7]);
-        cursor.paused = false;
+        cursor.resume();
         deliveries.update(7, &mut cursor);
         assert_eq!((turn(&mut deliveries), deliveries.take_paused().len()), (7, 0));
     }
@@ -273,10 +282,9 @@ mod tests {
     #[test]
     fn a_walk_is_ended_once() {
         let (mut deliveries, mut cursor) = (Deliveries::default(), cursor(0));
-        let start = OffsetAndEpoch { offset: 5, epoch: 3 };
         let data = Data { next_offset: Some(9), ..Data::default() };
         let origin = Origin { reader: MachineId(1), assignment: 1, topic_id: Uuid::ZERO, leader_epoch: -1 };
-        cursor.push_chunk(Chunk::new(&Str::from_static("t"), 0, origin, start, data));
+        assert!(cursor.accept(data, origin));
         deliveries.update(4, &mut cursor);
         let id = turn(&mut deliveries);
         deliveries.take_from(id, &mut cursor);
@@ -284,7 +292,7 @@ mod tests {
         assert_eq!((deliveries.walked_to(3), deliveries.walked_to(4)), (None, Some(5)));
         deliveries.give_up_walk(3);
         let walked = deliveries.end_walk().unwrap();
-        assert_eq!((walked.cursor, walked.position, walked.epoch), (4, 5, 3));
+        assert_eq!((walked.cursor, walked.place), (4, OffsetAndEpoch { offset: 5, epoch: 3 }));
         assert!(walked.is_left && !walked.has_failed);
         assert!(deliveries.end_walk().is_none() && !deliveries.has_walk());
     }

@@ -3,7 +3,7 @@
 use super::brokers::{Asked, Heading, MainFetch, Member, SecondaryFetch};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
-use super::cursor::CursorId;
+use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
 use super::partitions::Partitions;
 use crate::declare::checks::millis;
@@ -119,7 +119,7 @@ impl ReaderMachine {
             members.into_iter().map(|(id, member)| (id, member.asked)).collect();
         for id in asked.keys() {
             if let Some(cursor) = self.partitions.get_mut(*id) {
-                cursor.in_secondary = true;
+                cursor.set_in_secondary(true);
             }
             self.update(*id);
         }
@@ -131,7 +131,7 @@ impl ReaderMachine {
         self.partitions.count_visits(1);
         let cursor = self.partitions.get(id)?;
         let topic_id = self.partitions.topic_id(cursor.topic()).unwrap_or(Uuid::ZERO);
-        let (topic, partition) = (cursor.topic().clone(), cursor.tp.partition);
+        let (topic, partition) = (cursor.topic().clone(), cursor.partition());
         Some(Member { topic, topic_id, partition, asked: Asked::of(cursor) })
     }
 }
@@ -145,7 +145,7 @@ fn within(
 ) -> Vec<CursorId> {
     let mut left = bytes;
     let fits = |id: &CursorId| {
-        let limit = partitions.get(*id).map_or(0, |cursor| cursor.limit);
+        let limit = partitions.get(*id).map_or(0, Cursor::limit);
         let fits = version >= since::MAX_BYTES || limit <= left;
         left = left.saturating_sub(limit);
         fits

@@ -14,10 +14,10 @@
 
 use super::brokers::Brokers;
 use super::budget::Budget;
+use super::chunk::Chunk;
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, Stage, Want};
+use super::cursor::{Cursor, CursorId, Want};
 use super::deliveries::{Deliveries, Next};
-use super::delivery::Chunk;
 use super::hints::Hints;
 use super::partitions::Partitions;
 use super::questions::Questions;
@@ -166,14 +166,8 @@ impl ReaderMachine {
         }
         self.deliveries.give_up_walk(id);
         self.clear_retry(id);
-        let limit = self.config.partition_max_bytes;
         if let Some(cursor) = self.partitions.get_mut(id) {
-            let dropped = cursor.clear_queue();
-            (cursor.walk_interrupted, cursor.in_secondary, cursor.asked, cursor.limit) =
-                (false, false, None, limit);
-            cursor.resets = 0;
-            cursor.recover();
-            self.deliveries.give_up(dropped);
+            self.deliveries.give_up(cursor.leave_position(self.config.partition_max_bytes));
         }
         self.begin(id, start);
         Ok(())
@@ -188,8 +182,7 @@ impl ReaderMachine {
         let id = self.assigned(tp)?;
         let is_interrupted = self.deliveries.interrupt_walk(id);
         if let Some(cursor) = self.partitions.get_mut(id) {
-            cursor.paused = true;
-            cursor.walk_interrupted |= is_interrupted;
+            cursor.pause(is_interrupted);
         }
         self.update(id);
         Ok(())
@@ -202,7 +195,7 @@ impl ReaderMachine {
     pub fn resume(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         if let Some(cursor) = self.partitions.get_mut(id) {
-            cursor.paused = false;
+            cursor.resume();
         }
         self.update(id);
         Ok(())
@@ -210,7 +203,7 @@ impl ReaderMachine {
 
     /// Whether the partition is paused.
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
-        self.partitions.find(tp).is_some_and(|cursor| cursor.paused)
+        self.partitions.find(tp).is_some_and(Cursor::is_paused)
     }
 
     /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
@@ -268,12 +261,12 @@ impl ReaderMachine {
 
     /// What is assigned.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.partitions.iter().map(|(_, cursor)| &cursor.tp)
+        self.partitions.iter().map(|(_, cursor)| cursor.tp())
     }
 
     /// The next offset to fetch; `None` while it is not known.
     pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
-        self.partitions.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
+        self.partitions.find(tp).map(Cursor::position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
@@ -285,12 +278,12 @@ impl ReaderMachine {
 
     /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
     pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
-        self.partitions.find(tp).map(|cursor| cursor.marks.high).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks().high).filter(|offset| *offset >= 0)
     }
 
     /// The first offset of the log, as the last answer told (0.11+).
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
-        self.partitions.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
     /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
@@ -333,15 +326,7 @@ impl ReaderMachine {
     fn settle(&mut self) {
         let Some(walked) = self.deliveries.end_walk() else { return };
         let Some(cursor) = self.partitions.get_mut(walked.cursor) else { return };
-        cursor.walk_interrupted = false;
-        if walked.is_left && cursor.is_deleted {
-            // What it left is nowhere to be had: in the topic of that name now the position means nothing.
-            self.deliveries.give_up(cursor.drop_chunks());
-        } else if walked.is_left {
-            self.deliveries.give_up(cursor.take_back());
-            cursor.go_back_to(walked.position, walked.epoch);
-            cursor.stage = if walked.has_failed { Stage::Halted } else { Stage::Fetching };
-        }
+        self.deliveries.give_up(cursor.end_walk(&walked));
         self.update(walked.cursor);
     }
 
@@ -364,17 +349,7 @@ impl ReaderMachine {
     pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let error = cause.into().with_partition(&cursor.tp.topic, cursor.tp.partition);
-        match want {
-            Some(want) => {
-                cursor.begin(want);
-                cursor.queue.push_back(Item::Notice(error));
-            }
-            None => {
-                cursor.stage = Stage::Halted;
-                cursor.queue.push_back(Item::Error(error));
-            }
-        }
+        cursor.reset(want, cause.into());
         self.update(id);
     }
 

@@ -22,6 +22,7 @@ mod answers;
 mod brokers;
 mod budget;
 mod check;
+mod chunk;
 mod config;
 mod cursor;
 mod deliveries;
@@ -35,6 +36,7 @@ mod partitions;
 mod placing;
 mod pressure;
 mod questions;
+mod queue;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -43,8 +45,9 @@ mod trouble;
 mod update;
 
 pub use budget::{Budget, Reservation};
+pub use chunk::Chunk;
 pub use config::{Isolation, ReaderConfig, Reset};
-pub use delivery::{Chunk, RecordView, Walk};
+pub use delivery::{RecordView, Walk};
 pub use fetched::{Fetched, digest};
 pub use fetching::FetchPlan;
 pub use machine::{Item, ReaderMachine, Start};

@@ -2,12 +2,12 @@
 //! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
 
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Question, Stage, Want};
+use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Stage};
 use super::fetching::isolation_level;
 use super::machine::ReaderMachine;
 use super::partitions::Partitions;
 use super::placing::Known;
-use super::questions::{Asked, Asking};
+use super::questions::{Asked, Asking, Question};
 use super::timers::Timer;
 use super::trouble::Refusal;
 use crate::declare::checks::millis;
@@ -44,7 +44,7 @@ impl ReaderMachine {
         self.partitions.count_visits(ids.len());
         for id in ids {
             if let Some(cursor) = self.partitions.get_mut(*id) {
-                (cursor.pending, cursor.asked) = (None, Some(tag));
+                cursor.inquiry.sent(tag);
             }
         }
         let (target, timeout) = (Target::node(broker), self.config.request_timeout);
@@ -55,13 +55,8 @@ impl ReaderMachine {
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let tag = answer.tag;
         let Some(Asked { question, mut ids }) = self.questions.answered(tag) else { return };
-        // Whoever was sought, or moved to another leader, waits for another answer.
-        ids.retain(|id| self.partitions.get(*id).is_some_and(|cursor| cursor.asked == Some(tag)));
-        for id in &ids {
-            if let Some(cursor) = self.partitions.get_mut(*id) {
-                cursor.asked = None;
-            }
-        }
+        // What was sought, or moved to another leader, waits for another answer.
+        ids.retain(|id| self.partitions.get_mut(*id).is_some_and(|cursor| cursor.inquiry.answered(tag)));
         let lacking_after = match question {
             Question::Offset => answer.response_to::<ListOffsetsRequest>().map(|response| {
                 self.handle_offsets(now, cluster, &mut ids, response);
@@ -74,7 +69,7 @@ impl ReaderMachine {
         };
         let missing = lacking_after.map_or_else(|error| error, lacking);
         for id in ids {
-            let is_epoch = self.partitions.get(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
+            let is_epoch = self.partitions.get(id).is_some_and(|cursor| cursor.stage() == Stage::Validating);
             match missing.kind() {
                 // The check is a courtesy of newer brokers.
                 ErrorKind::Unsupported { .. } if is_epoch => self.validated(id),
@@ -106,20 +101,12 @@ impl ReaderMachine {
             return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
         }
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        match cursor.stage {
-            // No record is of that time or later: the next one will be.
-            Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
-            Stage::Resolving(_) if p.offset < 0 => {
-                let error = Error::of_code(ErrorCode::OffsetNotAvailable);
-                return self.retry_later(now, id, error.with_api(ApiKey::ListOffsets));
-            }
-            Stage::Resolving(_) => {
-                (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
-                self.recovered(id);
-            }
-            _ => {}
+        if cursor.resolve(p.offset) {
+            self.update(id);
+        } else {
+            let error = Error::of_code(ErrorCode::OffsetNotAvailable);
+            self.retry_later(now, id, error.with_api(ApiKey::ListOffsets));
         }
-        self.update(id);
     }
 
     fn handle_epochs(
@@ -151,10 +138,11 @@ impl ReaderMachine {
                 return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
             }
         }
-        let Some(cursor) = self.partitions.get(id).filter(|cursor| cursor.stage == Stage::Validating) else {
+        let Some(cursor) = self.partitions.get(id).filter(|cursor| cursor.stage() == Stage::Validating)
+        else {
             return;
         };
-        let offset = cursor.position;
+        let offset = cursor.position();
         if p.end_offset < 0 || p.leader_epoch < 0 {
             self.nothing_in_common(now, id, API);
         } else if p.end_offset < offset {
@@ -168,7 +156,7 @@ impl ReaderMachine {
 
     fn validated(&mut self, id: CursorId) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        (cursor.stage, cursor.unvalidated) = (Stage::Fetching, false);
+        cursor.validated();
         self.update(id);
     }
 
@@ -177,9 +165,7 @@ impl ReaderMachine {
         let Some(state) = self.brokers.get_mut(broker) else { return };
         for id in state.take_unvalidated() {
             let Some(cursor) = self.partitions.get_mut(id) else { continue };
-            cursor.unvalidated = false;
-            if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {
-                cursor.stage = Stage::Validating;
+            if cursor.check_position(version == FETCH_WITHOUT_DIVERGING) {
                 self.timers.start(now.time, Timer::Ask);
             }
             self.update(id);
@@ -189,10 +175,10 @@ impl ReaderMachine {
 
 fn list_offsets(config: &ReaderConfig, partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
     let topics = by_topic(partitions, ids, |cursor| {
-        let Stage::Resolving(want) = cursor.stage else { return None };
+        let Stage::Resolving(want) = cursor.stage() else { return None };
         Some(ListOffsetsPartition {
-            partition_index: cursor.tp.partition,
-            current_leader_epoch: cursor.leader_epoch,
+            partition_index: cursor.partition(),
+            current_leader_epoch: cursor.leader_epoch(),
             timestamp: want.timestamp(),
             ..Default::default()
         })
@@ -210,9 +196,9 @@ fn list_offsets(config: &ReaderConfig, partitions: &Partitions, ids: &BTreeSet<C
 fn offset_for_leader_epoch(partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
     let topics = by_topic(partitions, ids, |cursor| {
         Some(OffsetForLeaderPartition {
-            partition: cursor.tp.partition,
-            current_leader_epoch: cursor.leader_epoch,
-            leader_epoch: cursor.last_epoch,
+            partition: cursor.partition(),
+            current_leader_epoch: cursor.leader_epoch(),
+            leader_epoch: cursor.last_epoch(),
             ..Default::default()
         })
     });

@@ -6,7 +6,7 @@
 //! * A topic id leads to the topic's name for as long as it is the topic's id. `without_id` counts the topics that have none.
 //! * A partition stands in `leaderless` if it is to be read, does not wait to be tried again, and has no known leader.
 
-use super::cursor::{Cursor, CursorId, Stage, set};
+use super::cursor::{Cursor, CursorId, set};
 use super::machine::Item;
 use crate::snapshot::{Cluster, Topic, TopicPartition};
 use kafka_proto::{Str, Uuid};
@@ -56,7 +56,7 @@ impl Partitions {
             return None; // the first one counts
         }
         entry.partitions.insert(tp.partition, id);
-        self.cursors.push(Cursor::new(tp, Stage::Halted, limit));
+        self.cursors.push(Cursor::new(tp, limit));
         Some(id)
     }
 
@@ -68,7 +68,7 @@ impl Partitions {
         self.names.clear();
         self.without_id = 0;
         self.leaderless.clear();
-        self.cursors.drain(..).flat_map(|cursor| cursor.queue)
+        self.cursors.drain(..).flat_map(Cursor::into_items)
     }
 
     pub(super) fn get(&self, id: CursorId) -> Option<&Cursor> {
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(partitions.clear().count(), 0);
         assert_eq!((partitions.get(0).is_some(), partitions.lookup("t", 0)), (false, None));
         assert_eq!(partitions.add(tp("t", 1), 1), Some(2));
-        assert_eq!(partitions.find(&tp("t", 1)).map(|cursor| cursor.tp.partition), Some(1));
+        assert_eq!(partitions.find(&tp("t", 1)).map(Cursor::partition), Some(1));
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         partitions.update(id);
         assert!(partitions.is_leaderless(id));
         assert_eq!(partitions.take_leaderless().into_iter().collect::<Vec<_>>(), [id]);
-        partitions.get_mut(id).unwrap().leader = Some(1);
+        partitions.get_mut(id).unwrap().set_leader(Some(1), 0);
         partitions.update(id);
         assert!(!partitions.has_leaderless());
     }

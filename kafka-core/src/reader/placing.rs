@@ -3,9 +3,10 @@
 //! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
 //! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not told in a broker's name.
 
-use super::cursor::{CursorId, OffsetAndEpoch, Replica, Stage};
-use super::fetched::{LeaderAndEpoch, Watermarks};
-use super::machine::{Item, ReaderMachine};
+use super::config::Reset;
+use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Replica};
+use super::fetched::LeaderAndEpoch;
+use super::machine::ReaderMachine;
 use super::partitions::Recreated;
 use super::timers::Timer;
 use super::trouble::passes;
@@ -59,26 +60,14 @@ impl ReaderMachine {
         self.clear_retry(id);
         self.leave_replica(id);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        // The epochs of the new topic count from the beginning.
-        (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.in_secondary) = (None, -1, None, false);
-        // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
-        let beginning = cursor.beginning_anew();
-        cursor.marks = Watermarks::default();
-        if let Some(want) = beginning {
-            cursor.begin(want);
-        } else {
-            let error = Error::new(ErrorKind::TopicRecreated { old, new });
-            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-            (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
-            cursor.queue.push_back(Item::Error(error));
-        }
+        cursor.topic_recreated(old, new);
         self.update(id);
     }
 
     /// Takes a partition's leader from the metadata.
     fn place(&mut self, now: Now, id: CursorId, cluster: &Cluster) {
         let Some(cursor) = self.partitions.get(id) else { return };
-        let known = cluster.partition(cursor.topic(), cursor.tp.partition);
+        let known = cluster.partition(cursor.topic(), cursor.partition());
         let epoch = known.map_or(-1, |partition| partition.leader_epoch);
         if let Some(partition) = known {
             self.lead(id, partition.leader, epoch);
@@ -108,18 +97,12 @@ impl ReaderMachine {
 
     /// The partition's leader is this one, as far as is known. A new leader is asked at once, whatever the old one's trouble was.
     fn lead(&mut self, id: CursorId, leader: Option<i32>, epoch: i32) {
-        if self.partitions.get(id).is_none_or(|c| (c.leader, c.leader_epoch) == (leader, epoch)) {
+        if self.partitions.get(id).is_none_or(|cursor| cursor.is_led_by(leader, epoch)) {
             return self.update(id);
         }
         self.leave_replica(id);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        cursor.unvalidated |= epoch > cursor.leader_epoch;
-        (cursor.leader, cursor.leader_epoch) = (leader, epoch);
-        cursor.asked = None;
-        if cursor.stage == Stage::Validating {
-            (cursor.stage, cursor.unvalidated) = (Stage::Fetching, true);
-        }
-        if leader.is_some() {
+        if cursor.set_leader(leader, epoch) {
             self.clear_retry(id);
         }
         self.update(id);
@@ -130,10 +113,10 @@ impl ReaderMachine {
         let LeaderAndEpoch { id: leader, epoch } = leader;
         let Some(cursor) = self.partitions.get(id) else { return false };
         let node = known.nodes.iter().find(|node| node.id == leader);
-        if epoch <= cursor.leader_epoch || (node.is_none() && !known.cluster.nodes.contains_key(&leader)) {
+        if epoch <= cursor.leader_epoch() || (node.is_none() && !known.cluster.nodes.contains_key(&leader)) {
             return false;
         }
-        let (topic, partition, node) = (cursor.topic().clone(), cursor.tp.partition, node.cloned());
+        let (topic, partition, node) = (cursor.topic().clone(), cursor.partition(), node.cloned());
         self.hints.push(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
         self.lead(id, Some(leader), epoch);
         true
@@ -142,10 +125,10 @@ impl ReaderMachine {
     /// The leader wants the partition to be read from a replica near to us (KIP-392). Says whether it is where it was not.
     pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) -> bool {
         let Some(cursor) = self.partitions.get_mut(id) else { return false };
-        if cursor.leader == Some(replica) || cursor.replica.is_some() {
+        if !cursor.may_visit(replica) {
             return false;
         }
-        let topic = cursor.tp.topic.clone();
+        let topic = cursor.topic().clone();
         if !cluster.nodes.contains_key(&replica) {
             self.hints.refresh(&topic);
             let error = Error::of_code(ErrorCode::ReplicaNotAvailable).with_api(ApiKey::Fetch);
@@ -155,7 +138,7 @@ impl ReaderMachine {
             return true;
         }
         let until = now.time + REPLICA_LEASE;
-        cursor.replica = Some(Replica { id: replica, until });
+        cursor.visit(Replica { id: replica, until });
         self.timers.start(until, Timer::Replica(id));
         self.update(id);
         true
@@ -163,7 +146,7 @@ impl ReaderMachine {
 
     /// Back to the leader, which may send us to a replica again.
     pub(super) fn leave_replica(&mut self, id: CursorId) {
-        let Some(replica) = self.partitions.get_mut(id).and_then(|cursor| cursor.replica.take()) else {
+        let Some(replica) = self.partitions.get_mut(id).and_then(Cursor::leave_replica) else {
             return;
         };
         self.timers.stop(replica.until, Timer::Replica(id));
@@ -172,30 +155,16 @@ impl ReaderMachine {
 
     /// The log differs from what was read before the position: it was truncated to `end`.
     pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, end: OffsetAndEpoch) {
-        let to = end.offset;
-        let goes_on = self.config.reset != super::config::Reset::Error;
-        let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let error = Error::new(ErrorKind::Truncated { to }).with_api(api);
-        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-        if goes_on {
-            // The end of what both logs have is a better position than any other.
-            let position = cursor.undelivered().min(to).max(0);
-            if position == cursor.position {
-                // The leader sent us here itself. What it says of its epochs leads nowhere: it is asked without.
-                cursor.last_epoch = -1;
-                return self.hold_off(now, id);
-            }
-            let dropped = cursor.take_back();
-            (cursor.stage, cursor.position) = (Stage::Fetching, position);
-            cursor.last_epoch = if position == to { end.epoch } else { -1 };
-            cursor.queue.push_back(Item::Notice(error));
-            self.deliveries.give_up(dropped);
-            self.hold_off(now, id);
-        } else {
-            cursor.stage = Stage::Halted;
-            cursor.queue.push_back(Item::Error(error));
-            self.update(id);
+        let error = Error::new(ErrorKind::Truncated { to: end.offset }).with_api(api);
+        if self.config.reset == Reset::Error {
+            return self.halt(id, error);
         }
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        if let Some(dropped) = cursor.go_back_to_end(end) {
+            cursor.notify(error);
+            self.deliveries.give_up(dropped);
+        }
+        self.hold_off(now, id);
     }
 
     /// Hints at stale metadata of all topics that are fetched from a broker.

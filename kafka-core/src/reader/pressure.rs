@@ -9,6 +9,7 @@
 //! * What the application keeps is reported once it has kept half of the budget, and the budget was overdrawn, for a while.
 
 use super::budget::Reservation;
+use super::cursor::Cursor;
 use super::fetching::since;
 use super::machine::{Item, ReaderMachine};
 use super::timers::Timer;
@@ -28,7 +29,7 @@ impl ReaderMachine {
         version: i16,
     ) -> Option<Reservation> {
         let (count, first) = self.brokers.get(broker)?.next_fetch(is_main);
-        let first = first.and_then(|id| self.partitions.get(id)).map_or(0, |cursor| cursor.limit);
+        let first = first.and_then(|id| self.partitions.get(id)).map_or(0, Cursor::limit);
 
         let config = &self.config;
         let share = self.room.limit() / (2 * self.brokers.leaders().max(1));

@@ -1,12 +1,54 @@
 //! The questions about positions that wait to be asked, and those that wait for their answers.
 //!
 //! Invariants
-//! * A cursor stands in `pending` under what it has noted as its pending question, and nowhere else.
+//! * A cursor stands in `pending` under what its [`Inquiry`] has as pending, and nowhere else.
 //! * What is asked of one broker at one time goes in one request. Each request has a tag of its own, and its answer counts for
-//!   a cursor only while that has the tag noted.
+//!   a cursor only while its inquiry has the tag.
 
-use super::cursor::{Cursor, CursorId, Question};
+use super::cursor::{Cursor, CursorId};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What can be asked about a cursor's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Question {
+    Offset,
+    Epoch,
+}
+
+/// What is or was asked about a cursor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Inquiry {
+    pending: Option<(i32, Question)>,
+    /// The tag of the request whose answer counts.
+    asked: Option<u64>,
+}
+
+impl Inquiry {
+    /// Returns whether it waits for an answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Returns whether something is asked, or to be asked.
+    pub(super) fn is_open(&self) -> bool {
+        self.pending.is_some() || self.asked.is_some()
+    }
+
+    /// The answer that it may wait for counts no more.
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+    }
+
+    /// It went with the request of this tag.
+    pub(super) fn sent(&mut self, tag: u64) {
+        *self = Self { pending: None, asked: Some(tag) };
+    }
+
+    /// The request of this tag was answered. Returns whether that counts.
+    pub(super) fn answered(&mut self, tag: u64) -> bool {
+        self.asked.take_if(|asked| *asked == tag).is_some()
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Questions {
@@ -35,7 +77,7 @@ impl Questions {
     /// Notes, after a change of a partition, what is to be asked about it.
     pub(super) fn update(&mut self, id: CursorId, cursor: &mut Cursor) {
         let new = cursor.question();
-        let old = std::mem::replace(&mut cursor.pending, new);
+        let old = std::mem::replace(&mut cursor.inquiry.pending, new);
         if old == new {
             return;
         }
@@ -52,7 +94,7 @@ impl Questions {
         }
     }
 
-    /// Takes the next question; the caller notes the tag in its cursors.
+    /// Takes the next question; the caller gives the tag to its cursors.
     pub(super) fn ask(&mut self) -> Option<Asking<'_>> {
         let ((broker, question), ids) = self.pending.pop_first()?;
         self.last_tag += 1;
@@ -79,14 +121,16 @@ impl Questions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reader::cursor::{Stage, Want};
+    use crate::error::{Error, ErrorKind};
+    use crate::reader::cursor::Want;
     use crate::snapshot::TopicPartition;
     use kafka_proto::Str;
 
     fn cursor(leader: i32) -> Cursor {
         let tp = TopicPartition::new(Str::from_static("t"), 0);
-        let mut cursor = Cursor::new(tp, Stage::Resolving(Want::First), 1);
-        cursor.leader = Some(leader);
+        let mut cursor = Cursor::new(tp, 1);
+        cursor.begin(Want::First);
+        cursor.set_leader(Some(leader), 0);
         cursor
     }
 
@@ -111,16 +155,16 @@ mod tests {
     fn a_question_moves_with_its_partition() {
         let (mut questions, mut cursor) = (Questions::default(), cursor(1));
         questions.update(5, &mut cursor);
-        cursor.leader = Some(2);
+        cursor.set_leader(Some(2), 1);
         questions.update(5, &mut cursor);
         assert_eq!(questions.ask().map(|asking| asking.broker), Some(2));
-        (cursor.pending, cursor.asked) = (None, Some(1));
+        cursor.inquiry.sent(1);
         questions.update(5, &mut cursor);
         assert!(questions.ask().is_none(), "it waits for its answer");
 
-        cursor.asked = None;
+        assert!(!cursor.inquiry.answered(2) && cursor.inquiry.answered(1));
         questions.update(5, &mut cursor);
-        cursor.stage = Stage::Halted;
+        cursor.halt(Error::new(ErrorKind::Closed));
         questions.update(5, &mut cursor);
         assert!(questions.ask().is_none());
     }

@@ -1,9 +1,9 @@
 //! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
 
 use super::brokers::Asked;
-use super::cursor::{CursorId, Stage, Want};
+use super::cursor::{Cursor, CursorId, Want};
 use super::fetched::LeaderAndEpoch;
-use super::machine::{Item, ReaderMachine};
+use super::machine::ReaderMachine;
 use super::placing::Known;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
@@ -36,7 +36,7 @@ impl ReaderMachine {
                 self.halt(id, Error::of_code(code).with_api(api));
             }
             ErrorCode::CorruptMessage => {
-                let offset = self.partitions.get(id).map_or(-1, |cursor| cursor.position);
+                let offset = self.partitions.get(id).map_or(-1, Cursor::position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
                 self.report_once(id, Error::new(kind).with_api(api));
@@ -63,8 +63,8 @@ impl ReaderMachine {
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
     pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
         let Some(cursor) = self.partitions.get(id) else { return };
-        let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
-        let offset = cursor.position;
+        let is_proven = cursor.was_asked_of_leader(asked);
+        let offset = cursor.position();
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
         self.leave_replica(id);
         if is_proven {
@@ -77,7 +77,7 @@ impl ReaderMachine {
     /// The leader has nothing of the epoch of what was read, or before it.
     pub(super) fn nothing_in_common(&mut self, now: Now, id: CursorId, api: ApiKey) {
         let Some(cursor) = self.partitions.get(id) else { return };
-        let offset = cursor.position;
+        let offset = cursor.position();
         self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(api));
     }
 
@@ -85,8 +85,7 @@ impl ReaderMachine {
     /// one after growing waits, and not told of again until it has answered a fetch.
     fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let before = cursor.resets;
-        cursor.resets = before.saturating_add(1);
+        let before = cursor.count_reset();
         match Want::of_reset(self.config.reset).filter(|_| before > 0) {
             Some(want) => {
                 if let Some(cursor) = self.partitions.get_mut(id) {
@@ -102,9 +101,7 @@ impl ReaderMachine {
     /// An error that ends the reading of a partition until it is sought.
     pub(super) fn halt(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-        cursor.stage = Stage::Halted;
-        cursor.queue.push_back(Item::Error(error));
+        cursor.halt(error);
         self.update(id);
     }
 

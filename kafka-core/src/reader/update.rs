@@ -1,12 +1,10 @@
 //! What follows from a change of a cursor or a broker: queues, sets, lanes and timers. Each step can be repeated without harm.
 
 use super::cursor::CursorId;
-use super::machine::{Item, ReaderMachine};
+use super::machine::ReaderMachine;
 use super::timers::Timer;
 use crate::error::Error;
 use crate::machine::{LaneKey, Now, Time};
-use crate::trouble::Gravity;
-use kafka_proto::error_code::ErrorCode;
 use std::collections::BTreeSet;
 
 impl ReaderMachine {
@@ -81,23 +79,15 @@ impl ReaderMachine {
     /// Tells the application an error, once until the partition has recovered.
     pub(super) fn report_once(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        if cursor.trouble.tell(Gravity::Stays) {
-            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-            cursor.queue.push_back(Item::Error(error));
-        }
+        cursor.report_once(error);
         self.update(id);
     }
 
     /// The partition has a trouble that should pass. If it lasts, the application is told: an unknown topic or partition
     /// is an error then, anything else a notice.
     pub(super) fn retry_later(&mut self, now: Now, id: CursorId, error: Error) {
-        let grace = self.config.unknown_topic_grace;
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        let is_unknown = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
-        if cursor.trouble.lasts(now.time, now.time, grace, Gravity::of(!is_unknown)) {
-            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-            cursor.queue.push_back(if is_unknown { Item::Error(error) } else { Item::Notice(error) });
-        }
+        cursor.note_trouble(now.time, self.config.unknown_topic_grace, error);
         self.hold_off(now, id);
     }
 }

@@ -102,11 +102,11 @@ impl Broker {
     pub(super) fn update(&mut self, id: CursorId, cursor: &Cursor, config: &ReaderConfig) {
         let asked = cursor.wants_records(config.partition_max_bytes).then(|| Asked::of(cursor));
         let is_wanted = asked.is_some();
-        self.want(id, cursor.turn, asked);
+        self.want(id, cursor.placement.turn, asked);
         set(&mut self.behind, id, is_wanted && cursor.is_behind(config.isolation));
         set(&mut self.due, id, !is_wanted && cursor.will_want_records());
-        set(&mut self.unvalidated, id, is_wanted && cursor.unvalidated && cursor.last_epoch >= 0);
-        set(&mut self.on_preferred_replica, id, cursor.replica.is_some());
+        set(&mut self.unvalidated, id, is_wanted && cursor.is_unvalidated());
+        set(&mut self.on_preferred_replica, id, cursor.is_at_replica());
     }
 
     fn want(&mut self, id: CursorId, turn: u64, asked: Option<Asked>) {

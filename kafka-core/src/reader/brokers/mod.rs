@@ -1,7 +1,7 @@
 //! The brokers that partitions are fetched from, and the lanes by which something is to be fetched of them.
 //!
 //! Invariants
-//! * A partition stands at the broker that its cursor has noted as its home, under the turn noted there, and at no other.
+//! * A partition stands at the broker, and under the turn there, that its [`Placement`] has, and at no other.
 //! * `leaders` counts the brokers that serve partitions.
 //! * A lane stands in `lanes` if its broker wants a fetch by it, and fetches do not wait for room in the budget. Whatever changes
 //!   one of these ends in [`Brokers::refresh`].
@@ -23,6 +23,21 @@ use std::time::Duration;
 
 pub(super) use broker::{Broker, MainFetch, NextFetch, SecondaryFetch};
 pub(super) use session::{Asked, Heading, Member, Verdict};
+
+/// Where a partition stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Placement {
+    home: Option<i32>,
+    /// What was fetched last has the last turn.
+    turn: u64,
+}
+
+impl Placement {
+    /// Returns the broker at which it stands.
+    pub(super) fn home(self) -> Option<i32> {
+        self.home
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Brokers {
@@ -90,7 +105,7 @@ impl Brokers {
     /// Notes, after a change of a partition, where it stands and what is wanted of it.
     pub(super) fn update(&mut self, id: CursorId, cursor: &mut Cursor, config: &ReaderConfig) {
         let home = cursor.source();
-        if cursor.home != home {
+        if cursor.placement.home != home {
             self.move_home(id, cursor, home);
         }
         let Some(home) = home else { return };
@@ -101,9 +116,10 @@ impl Brokers {
     }
 
     fn move_home(&mut self, id: CursorId, cursor: &mut Cursor, home: Option<i32>) {
-        let old_turn = std::mem::replace(&mut cursor.turn, self.next_turn());
-        if let Some(old) = std::mem::replace(&mut cursor.home, home) {
-            self.leave(old, id, old_turn);
+        let placement = Placement { home, turn: self.next_turn() };
+        let before = std::mem::replace(&mut cursor.placement, placement);
+        if let Some(old) = before.home {
+            self.leave(old, id, before.turn);
         }
         if let Some(home) = home {
             let broker = self.brokers.entry(home).or_default();
@@ -123,8 +139,8 @@ impl Brokers {
     /// What was fetched last is fetched last the next time.
     pub(super) fn rotate(&mut self, id: CursorId, cursor: &mut Cursor) {
         let new = self.next_turn();
-        let old = std::mem::replace(&mut cursor.turn, new);
-        if let Some(broker) = cursor.home.and_then(|home| self.brokers.get_mut(&home)) {
+        let old = std::mem::replace(&mut cursor.placement.turn, new);
+        if let Some(broker) = cursor.placement.home.and_then(|home| self.brokers.get_mut(&home)) {
             broker.rotate(id, old, new);
         }
     }

@@ -5,7 +5,7 @@
 //! Invariant: a cursor is in `add` if it is wanted and the broker does not have it as it is; in `forget` if the broker has it
 //! and it is not wanted.
 
-use crate::reader::cursor::{Cursor, CursorId, set};
+use crate::reader::cursor::{CursorId, set};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
@@ -46,18 +46,6 @@ pub(in crate::reader) struct Asked {
     pub(in crate::reader) leader_epoch: i32,
     pub(in crate::reader) last_epoch: i32,
     pub(in crate::reader) limit: usize,
-}
-
-impl Asked {
-    /// What is asked of a partition as it is now.
-    pub(in crate::reader) fn of(cursor: &Cursor) -> Self {
-        Self {
-            offset: cursor.position,
-            leader_epoch: cursor.leader_epoch,
-            last_epoch: cursor.last_epoch,
-            limit: cursor.limit,
-        }
-    }
 }
 
 /// What a request says of its session.

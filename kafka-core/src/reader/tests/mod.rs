@@ -246,7 +246,7 @@ impl ReaderMachine {
         self.deliveries.has_notices()
             || self.assignment().any(|tp| {
                 let id = self.partitions.lookup(&tp.topic, tp.partition).unwrap();
-                self.partitions.get(id).is_some_and(|cursor| !cursor.paused && !cursor.queue.is_empty())
+                self.partitions.get(id).is_some_and(|cursor| !cursor.is_paused() && cursor.has_items())
             })
     }
 }

@@ -202,7 +202,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "revoked_still_delivered",
         does: "records of a revoked partition go on to be delivered",
         changes: &[Change {
-            file: "reader/delivery.rs",
+            file: "reader/chunk.rs",
             lines: r#"        self.live.store(false, Ordering::Release);"#,
             planted: r#"        if crate::mutants::is_planted("revoked_still_delivered") {
             return;
@@ -344,8 +344,8 @@ pub(super) const BUGS: &[Bug] = &[
         does: "what was asked before a seek is taken after it",
         changes: &[Change {
             file: "reader/answers.rs",
-            lines: r#"let moved = cursor.position != asked.offset;"#,
-            planted: r#"let moved = cursor.position != asked.offset && !crate::mutants::is_planted("fetch_of_before_seek");"#,
+            lines: r#"let moved = cursor.position() != asked.offset;"#,
+            planted: r#"let moved = cursor.position() != asked.offset && !crate::mutants::is_planted("fetch_of_before_seek");"#,
         }],
     },
     Bug {
@@ -353,8 +353,8 @@ pub(super) const BUGS: &[Bug] = &[
         does: "what was fetched of a partition before its pause is delivered",
         changes: &[Change {
             file: "reader/deliveries.rs",
-            lines: r#"let is_ready = has_items && !cursor.paused;"#,
-            planted: r#"let is_ready = has_items && (!cursor.paused || crate::mutants::is_planted("paused_still_delivered"));"#,
+            lines: r#"let is_ready = has_items && !cursor.is_paused();"#,
+            planted: r#"let is_ready = has_items && (!cursor.is_paused() || crate::mutants::is_planted("paused_still_delivered"));"#,
         }],
     },
     Bug {
