@@ -3,15 +3,15 @@
 //! An answer counts for a partition only if it is to what the partition would ask now, and of the broker it would ask; anything
 //! else is of before a seek or a move.
 
-use super::brokers::{Asked, MainFetch, SecondaryFetch, Verdict};
-use super::cursor::{CursorId, OffsetAndEpoch, Stage};
+use super::brokers::{Asked, FetchKind, MainFetch, SecondaryFetch, Verdict};
+use super::cursor::CursorId;
 use super::fetched::{Data, Fetched, FetchedPartition, FetchedTopic};
 use super::machine::{Item, ReaderMachine};
 use super::placing::Known;
+use super::position::{OffsetAndEpoch, Stage};
 use super::trouble::Refusal;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Lane, Now};
-use crate::message::Origin;
 use crate::snapshot::Cluster;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str};
@@ -26,10 +26,10 @@ impl ReaderMachine {
         lane: Lane,
         result: Result<Fetched, Error>,
     ) {
-        match lane {
-            Lane::Fetch(id) if id == self.id => self.main_done(now, cluster, broker, result),
-            Lane::FetchAside(id) if id == self.id => self.secondary_done(now, cluster, broker, result),
-            _ => return,
+        match self.brokers.kind_of(lane) {
+            Some(FetchKind::Main) => self.main_done(now, cluster, broker, result),
+            Some(FetchKind::Secondary) => self.secondary_done(now, cluster, broker, result),
+            None => return,
         }
         self.brokers.end_unused_session(broker);
     }
@@ -115,7 +115,7 @@ impl ReaderMachine {
         }
     }
 
-    /// Says whether there was anything worth the answer.
+    /// Returns whether there was anything worth the answer.
     fn handle_topics(
         &mut self,
         now: Now,
@@ -197,7 +197,7 @@ impl ReaderMachine {
     fn accept(&mut self, now: Now, id: CursorId, data: Data) {
         let Some(cursor) = self.partitions.get(id) else { return };
         let Some(topic_id) = self.partitions.topic_id(cursor.topic()) else { return };
-        let origin = Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 };
+        let origin = self.origin(topic_id);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         if cursor.accept(data, origin) {
             self.brokers.rotate(id, cursor);

@@ -1,10 +1,10 @@
 //! The reader's invariant of progress, for [`stuck`](crate::client::Client).
 
-use super::brokers::{Broker, NextFetch};
-use super::cursor::{Cursor, CursorId, Stage};
+use super::brokers::{Broker, FetchKind, NextFetch};
+use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
+use super::position::Stage;
 use super::timers::Timer;
-use crate::machine::{Lane, LaneKey};
 
 /// As large as some batches are.
 const OVERDRAFT: usize = 64 << 10;
@@ -28,7 +28,7 @@ impl ReaderMachine {
         (used > 2 * limit + OVERDRAFT).then(|| format!("{used} bytes are held of a budget of {limit}"))
     }
 
-    /// Whether partitions wait for a leader.
+    /// Returns whether partitions wait for a leader.
     pub(crate) fn waits_for_a_leader(&self) -> bool {
         self.partitions.has_leaderless()
     }
@@ -45,12 +45,12 @@ impl ReaderMachine {
             let will_end = self.timers.will_end(Timer::Cursor(id), &cursor.retry);
             return (!will_end).then_some("no timer ends its backoff");
         }
-        match (cursor.stage(), cursor.source()) {
+        match (cursor.stage(), cursor.source().broker()) {
             (_, None) => {
                 (!self.partitions.is_leaderless(id)).then_some("it has no leader, and waits for none")
             }
             (Stage::Fetching, Some(home)) => self.stuck_fetch(id, cursor, self.brokers.get(home)),
-            _ => (!cursor.inquiry.is_open()).then_some("nobody asks for its position"),
+            _ => (!cursor.inquiry.is_open()).then_some("no request asks for its position"),
         }
     }
 
@@ -67,11 +67,11 @@ impl ReaderMachine {
         if cursor.is_walk_interrupted() {
             return (!self.deliveries.has_walk()).then_some("it waits for a walk that is over");
         }
-        let is_open = |lane| self.lanes().contains(&LaneKey::node(home, lane));
         match broker.next_fetch_of(id) {
             None => Some("its broker does not know that records are wanted"),
-            Some(NextFetch::Main) => (!is_open(Lane::Fetch(self.id))).then_some("nobody fetches"),
-            Some(NextFetch::Secondary) => (!is_open(Lane::FetchAside(self.id))).then_some(PARKED),
+            Some(NextFetch::By(kind)) if self.brokers.is_wanted(home, kind) => None,
+            Some(NextFetch::By(FetchKind::Main)) => Some("no request fetches it"),
+            Some(NextFetch::By(FetchKind::Secondary)) => Some(PARKED),
             Some(NextFetch::Gathered(at)) => {
                 (!self.timers.contains(at, Timer::Gather(home))).then_some(PARKED)
             }

@@ -3,8 +3,8 @@
 //! Its [`Ticket`] stays with the machine, which ends the chunk's walk by it (revoked, paused, sought), and reads from it how far the
 //! application got.
 
-use super::cursor::OffsetAndEpoch;
 use super::fetched::Data;
+use super::position::OffsetAndEpoch;
 use crate::message::Origin;
 use kafka_proto::Str;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Ticket {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Whether the walk met something that cannot be read.
+    /// Returns whether the walk met something that cannot be read.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -59,12 +59,12 @@ impl Ticket {
         self.position.store(position, Ordering::Release);
     }
 
-    /// How far the walk has come.
+    /// Returns how far the walk has come.
     pub(super) fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
     }
 
-    /// The leader epoch of what is right before the position, for a truncation of the log below it to be noticed; -1 if unknown.
+    /// Returns the leader epoch of what is right before the position, for a truncation of the log below it to be noticed; -1 if unknown.
     pub(super) fn epoch(&self) -> i32 {
         let is_in_batch = self.position() > self.opened_at.load(Ordering::Acquire);
         if is_in_batch { &self.open } else { &self.before }.load(Ordering::Acquire)

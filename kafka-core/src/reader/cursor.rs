@@ -11,12 +11,14 @@
 
 use super::brokers::{Asked, Placement};
 use super::chunk::Chunk;
-use super::config::{Isolation, Reset};
+use super::config::Isolation;
 use super::deliveries::{Turn, Walked};
 use super::fetched::{Data, Watermarks};
 use super::machine::Item;
+use super::position::{OffsetAndEpoch, Stage, Want};
 use super::questions::{Inquiry, Question};
 use super::queue::Queue;
+use super::source::{Replica, Source};
 use super::timers::Retry;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Time;
@@ -40,14 +42,6 @@ pub(super) fn set(to: &mut BTreeSet<CursorId>, cursor: CursorId, is_in: bool) {
     }
 }
 
-/// A place in a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OffsetAndEpoch {
-    pub(super) offset: i64,
-    /// The leader epoch of what is right before the offset; -1 if unknown.
-    pub(super) epoch: i32,
-}
-
 #[derive(Debug)]
 pub(super) struct Cursor {
     tp: TopicPartition,
@@ -66,9 +60,7 @@ pub(super) struct Cursor {
     /// Its topic was deleted: what was fetched of it can be delivered, but not fetched again.
     is_deleted: bool,
 
-    leader: Option<i32>,
-    leader_epoch: i32,
-    replica: Option<Replica>,
+    source: Source,
     marks: Watermarks,
     /// The most that one answer brings of it.
     limit: usize,
@@ -90,54 +82,6 @@ pub(super) struct Cursor {
     pub(super) inquiry: Inquiry,
 }
 
-/// What a cursor needs next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// A position, by ListOffsets.
-    Resolving(Want),
-    /// To know that the log was not truncated below its position, by OffsetForLeaderEpoch.
-    Validating,
-    /// Records.
-    Fetching,
-    /// The application: an error was reported, or will be at the end of the last chunk, and only seeking helps.
-    Halted,
-}
-
-/// A position by what it means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
-    First,
-    Last,
-    Time(i64),
-}
-
-impl Want {
-    /// As ListOffsets puts it.
-    pub(super) fn timestamp(self) -> i64 {
-        match self {
-            Self::First => -2,
-            Self::Last => -1,
-            Self::Time(ms) => ms,
-        }
-    }
-
-    pub(super) fn of_reset(reset: Reset) -> Option<Self> {
-        match reset {
-            Reset::Error => None,
-            Reset::First => Some(Self::First),
-            Reset::Last => Some(Self::Last),
-            Reset::Time(ms) => Some(Self::Time(ms)),
-        }
-    }
-}
-
-/// The replica that the leader sent us to (KIP-392).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Replica {
-    pub(super) id: i32,
-    pub(super) until: Time,
-}
-
 impl Cursor {
     /// A partition that stands still until it [begins](Self::begin).
     pub(super) fn new(tp: TopicPartition, limit: usize) -> Self {
@@ -150,9 +94,7 @@ impl Cursor {
             unvalidated: false,
             resets: 0,
             is_deleted: false,
-            leader: None,
-            leader_epoch: -1,
-            replica: None,
+            source: Source::default(),
             marks: Watermarks::default(),
             limit,
             in_secondary: false,
@@ -194,10 +136,6 @@ impl Cursor {
         self.last_epoch
     }
 
-    pub(super) fn leader_epoch(&self) -> i32 {
-        self.leader_epoch
-    }
-
     pub(super) fn marks(&self) -> Watermarks {
         self.marks
     }
@@ -206,14 +144,9 @@ impl Cursor {
         self.limit
     }
 
-    /// Returns the broker to fetch from.
-    pub(super) fn source(&self) -> Option<i32> {
-        self.replica.map(|replica| replica.id).or(self.leader)
-    }
-
     /// Returns whether it is to be read, and has no leader to be read from.
     pub(super) fn is_leaderless(&self) -> bool {
-        self.leader.is_none() && !self.retry.is_waiting() && self.stage != Stage::Halted
+        self.source.leader().is_none() && !self.retry.is_waiting() && self.stage != Stage::Halted
     }
 
     /// Returns what is to be asked, and of which broker.
@@ -226,7 +159,7 @@ impl Cursor {
         if self.retry.is_waiting() || self.inquiry.is_asked() {
             return None;
         }
-        Some((self.leader?, question))
+        Some((self.source.leader()?, question))
     }
 
     /// Returns whether it is to be part of the next fetch: less is waiting than one answer may bring.
@@ -337,7 +270,7 @@ impl Cursor {
     /// The position is about to be checked, by the next fetch or before it by a question. Returns whether that is to be asked.
     pub(super) fn check_position(&mut self, by_question: bool) -> bool {
         self.unvalidated = false;
-        let is_asked = by_question && self.replica.is_none();
+        let is_asked = by_question && !self.source.is_replica();
         if is_asked {
             self.stage = Stage::Validating;
         }
@@ -353,7 +286,7 @@ impl Cursor {
     fn go_back_to(&mut self, place: OffsetAndEpoch) {
         (self.position, self.last_epoch) = (place.offset, place.epoch);
         self.inquiry.forget();
-        self.unvalidated |= place.epoch < self.leader_epoch;
+        self.unvalidated |= place.epoch < self.source.epoch();
     }
 
     /// Goes back to the end of what both logs have: no other position is better. Returns what was fetched, or `None` where it is there
@@ -374,7 +307,8 @@ impl Cursor {
     /// broker's.
     pub(super) fn topic_recreated(&mut self, old: Uuid, new: Uuid) {
         // The epochs of the new topic count from the beginning.
-        (self.leader, self.leader_epoch, self.in_secondary) = (None, -1, false);
+        self.source.forget();
+        self.in_secondary = false;
         self.inquiry.forget();
         let was_fetched = std::mem::take(&mut self.marks) != Watermarks::default();
         match self.beginning.filter(|_| !was_fetched && self.stage != Stage::Halted) {
@@ -386,48 +320,32 @@ impl Cursor {
         }
     }
 
-    // ---- who serves it ----
-
-    /// Returns whether this is known of its leader.
-    pub(super) fn is_led_by(&self, leader: Option<i32>, epoch: i32) -> bool {
-        (self.leader, self.leader_epoch) == (leader, epoch)
+    /// Returns the broker that serves it.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
-    /// Its leader is another one, or leads in another epoch. Returns whether there is one.
-    pub(super) fn set_leader(&mut self, leader: Option<i32>, epoch: i32) -> bool {
-        self.unvalidated |= epoch > self.leader_epoch;
-        (self.leader, self.leader_epoch) = (leader, epoch);
-        self.inquiry.forget();
-        if self.stage == Stage::Validating {
-            (self.stage, self.unvalidated) = (Stage::Fetching, true);
-        }
-        leader.is_some()
-    }
-
-    /// Returns whether it can go from its leader to this replica.
-    pub(super) fn may_visit(&self, replica: i32) -> bool {
-        self.leader != Some(replica) && self.replica.is_none()
-    }
-
+    /// Goes to a replica that its leader named.
     pub(super) fn visit(&mut self, replica: Replica) {
-        self.replica = Some(replica);
-    }
-
-    pub(super) fn is_at_replica(&self) -> bool {
-        self.replica.is_some()
+        self.source.visit(replica);
     }
 
     /// Goes back to its leader.
     pub(super) fn leave_replica(&mut self) -> Option<Replica> {
-        self.replica.take()
+        self.source.leave_replica()
+    }
+
+    /// Its leader is another one, or leads in another epoch.
+    pub(super) fn set_leader(&mut self, leader: Option<i32>, epoch: i32) {
+        self.unvalidated |= epoch > self.source.epoch();
+        self.source.set_leader(leader, epoch);
+        self.inquiry.forget();
+        if self.stage == Stage::Validating {
+            (self.stage, self.unvalidated) = (Stage::Fetching, true);
+        }
     }
 
     // ---- what fetches bring ----
-
-    /// Returns whether this was asked of its leader, in the leader's epoch.
-    pub(super) fn was_asked_of_leader(&self, asked: Asked) -> bool {
-        self.replica.is_none() && asked.leader_epoch == self.leader_epoch
-    }
 
     pub(super) fn set_in_secondary(&mut self, in_secondary: bool) {
         self.in_secondary = in_secondary;
@@ -590,7 +508,7 @@ impl Asked {
     pub(super) fn of(cursor: &Cursor) -> Self {
         Self {
             offset: cursor.position,
-            leader_epoch: cursor.leader_epoch,
+            leader_epoch: cursor.source.epoch(),
             last_epoch: cursor.last_epoch,
             limit: cursor.limit,
         }

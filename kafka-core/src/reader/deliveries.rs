@@ -9,8 +9,9 @@
 //!   which calls a waker, and must not happen under the lock.
 
 use super::chunk::Ticket;
-use super::cursor::{Cursor, CursorId, OffsetAndEpoch, set};
+use super::cursor::{Cursor, CursorId, set};
 use super::machine::Item;
+use super::position::OffsetAndEpoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ impl Deliveries {
         }
     }
 
-    /// Tells the application something before any further record.
+    /// Reports something to the application before any further record.
     pub(super) fn notify(&mut self, notice: Item) {
         self.notices.push_back(notice);
     }
@@ -166,7 +167,7 @@ impl Deliveries {
         }
     }
 
-    /// Ends the walk of this partition if it has more to return, and says whether it has. How far it has come is known when it is
+    /// Ends the walk of this partition if it has more to return. Returns whether it has. How far it has come is known when it is
     /// [ended](Self::end_walk).
     pub(super) fn interrupt_walk(&mut self, id: CursorId) -> bool {
         let walk = self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left());

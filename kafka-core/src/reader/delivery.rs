@@ -166,7 +166,7 @@ impl Walk {
         self.position
     }
 
-    /// Whether nothing more will come of it. Where only holes and markers are left, that shows at the next call.
+    /// Returns whether nothing more will come of it. Where only holes and markers are left, that shows at the next call.
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
         self.done || !self.ticket.is_live()
@@ -354,21 +354,21 @@ fn behind_damage(rest: &Batches, log_end: Option<i64>, position: i64, claimed: O
     let following = rest.clone().next().and_then(Result::ok).filter(|batch| batch.base_offset() > position);
     let limit = following.as_ref().map(Batch::base_offset).or(log_end);
     let claimed = claimed.filter(|next| *next >= position && limit.is_none_or(|limit| *next <= limit));
-    // Wrappers of the old formats tell their last offset only.
+    // Wrappers of the old formats have their last offset only.
     claimed.or_else(|| following.filter(|batch| batch.magic() >= 2).map(|batch| batch.base_offset()))
 }
 
-/// Whether [`RecordSet::next_record_from`] may give something, and goes on if it does not.
+/// Returns whether [`RecordSet::next_record_from`] may give something, and goes on if it does not.
 #[inline]
 fn has_next(records: &RecordSet, floor: i64) -> bool {
     match records.remaining_records() {
-        // Left-over bytes are an error, which the next call tells.
+        // Left-over bytes are an error, which the next call reports.
         Some(count) => count > 0 || records.remaining_bytes() > 0,
         None => has_next_message(records, floor),
     }
 }
 
-/// In the old formats only reading tells.
+/// In the old formats only reading shows it.
 #[cold]
 fn has_next_message(records: &RecordSet, floor: i64) -> bool {
     records.clone().next_record_from(floor).is_some()
@@ -397,7 +397,7 @@ struct Aborts {
 }
 
 impl Aborts {
-    /// Moves on to this batch; says whether its records are of an aborted transaction.
+    /// Moves on to this batch. Returns whether its records are of an aborted transaction.
     fn look_at(&mut self, batch: &Batch, max_decompressed: usize) -> bool {
         while let Some((_, producer)) = self.coming.pop_if(|(first, _)| *first <= batch.last_offset()) {
             if !self.open.contains(&producer) {

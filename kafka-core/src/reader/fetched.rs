@@ -3,7 +3,7 @@
 //! Only the headers of batches are looked at. What comes out is small: a partition's answer is its marks, an error, or one
 //! slice of the frame with the offset to go on with.
 
-use super::cursor::OffsetAndEpoch;
+use super::position::OffsetAndEpoch;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
@@ -52,10 +52,10 @@ pub(super) struct FetchedPartition {
     pub(super) preferred_replica: Option<i32>,
     /// The end of the last epoch that the logs have in common (KIP-595).
     pub(super) diverging: Option<OffsetAndEpoch>,
-    /// Who leads instead, told with an error (KIP-595, KIP-951).
+    /// The leader instead of it, reported with an error (KIP-595, KIP-951).
     pub(super) leader: Option<LeaderAndEpoch>,
     pub(super) data: Option<Data>,
-    /// There are bytes, but not even one whole batch; it has so many (1 where not even that is told).
+    /// There are bytes, but not even one whole batch; it has so many (1 where not even that is known).
     pub(super) cut_off: Option<usize>,
 }
 
@@ -90,9 +90,9 @@ pub(super) struct Data {
     pub(super) leader_epoch: i32,
     /// Aborted transactions by their first offsets, ascending: first offset and producer id.
     pub(super) aborted: Vec<(i64, i64)>,
-    /// The end of the log, where the broker told it.
+    /// The end of the log, where the broker reported it.
     pub(super) log_end: Option<i64>,
-    /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) tells of it when it gets there.
+    /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) reports it when it gets there.
     pub(super) broken: bool,
 }
 

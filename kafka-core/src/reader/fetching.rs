@@ -1,13 +1,13 @@
 //! Building of fetch requests.
 
-use super::brokers::{Asked, Heading, MainFetch, Member, SecondaryFetch};
+use super::brokers::{Asked, FetchKind, Heading, MainFetch, Member, SecondaryFetch};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
 use super::partitions::Partitions;
 use crate::declare::checks::millis;
-use crate::machine::{Lane, LaneKey, Now};
+use crate::machine::{Lane, Now};
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
@@ -46,16 +46,13 @@ impl ReaderMachine {
     #[must_use]
     pub fn poll_fetch(&mut self, now: Now, broker: i32, lane: Lane, version: i16) -> Option<FetchPlan> {
         self.check_positions(now, broker, version);
-        if !self.lanes().contains(&LaneKey::node(broker, lane)) {
-            return None;
-        }
+        let kind = self.brokers.kind_of(lane).filter(|kind| self.brokers.is_wanted(broker, *kind))?;
         let by_id = version >= since::TOPIC_IDS && self.partitions.have_ids();
         let version = if by_id { version } else { version.min(since::TOPIC_IDS - 1) };
-        let is_main = lane == Lane::Fetch(self.id);
-        let reservation = self.reserve(now, broker, is_main, version)?;
-        let mut request = match is_main {
-            true => self.main_request(now, broker, version, by_id, reservation.bytes()),
-            false => self.secondary_request(now, broker, version, reservation.bytes()),
+        let reservation = self.reserve(now, broker, kind, version)?;
+        let mut request = match kind {
+            FetchKind::Main => self.main_request(now, broker, version, by_id, reservation.bytes()),
+            FetchKind::Secondary => self.secondary_request(now, broker, version, reservation.bytes()),
         };
         request.min_bytes = size(self.config.min_bytes).min(request.max_bytes);
         request.isolation_level = isolation_level(&self.config);

@@ -3,33 +3,34 @@
 //! It lives under the client's lock and does little there: requests are built from indexes by broker, answers come
 //! [digested](super::digest), chunks go out unread. No call looks at all partitions but those that change all of them.
 //!
-//! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
+//! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which has each part note where it stands.
 //!
 //! A chunk that is given up is kept until it is taken as [dropped](ReaderMachine::take_dropped): its drop gives memory back,
 //! which calls a waker, and must not happen under the lock.
 //!
 //! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
-//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, its waker set, and the
+//! to be polled, something waiting to be taken, or has reported an error; or the budget is used up, its waker set, and the
 //! application has something to take or has not asked for more.
 
 use super::brokers::Brokers;
 use super::budget::Budget;
 use super::chunk::Chunk;
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, Want};
+use super::cursor::{Cursor, CursorId};
 use super::deliveries::{Deliveries, Next};
 use super::hints::Hints;
 use super::partitions::Partitions;
+use super::position::Want;
 use super::questions::Questions;
-use super::timers::Timers;
-
 use super::room::Room;
+use super::timers::Timers;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Hint, MachineId};
+use crate::message::Origin;
 use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
-use kafka_proto::Str;
 use kafka_proto::messages::fetch::FetchRequest;
+use kafka_proto::{Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,10 +76,10 @@ impl Start {
 pub enum Item {
     /// Records of one partition, to be walked.
     Chunk(Chunk),
-    /// Something went wrong, told once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
+    /// Something went wrong, reported once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
     /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`TopicRecreated`](ErrorKind::TopicRecreated)
     /// and an error of a [`Walk`](super::Walk) the partition stops until it is sought or assigned again. Anything else, such as a missing
-    /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and told again only after a success in between.
+    /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and reported again only after a success in between.
     Error(Error),
     /// Something that the application may want to know of, and that the reader dealt with: the position was reset as
     /// [`ReaderConfig::reset`] says, or a partition cannot be read for long although its trouble should pass.
@@ -90,9 +91,9 @@ pub enum Item {
 /// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
 #[derive(Debug)]
 pub struct ReaderMachine {
-    pub(super) id: MachineId,
+    id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
-    pub(super) assignment: u32,
+    assignment: u32,
     pub(super) partitions: Partitions,
     pub(super) brokers: Brokers,
     pub(super) questions: Questions,
@@ -104,7 +105,7 @@ pub struct ReaderMachine {
 }
 
 impl ReaderMachine {
-    /// A reader with nothing assigned. `id` tells its lanes from those of other readers of the client.
+    /// A reader with nothing assigned. `id` distinguishes its lanes from those of other readers of the client.
     pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
         Self {
             id,
@@ -201,7 +202,7 @@ impl ReaderMachine {
         Ok(())
     }
 
-    /// Whether the partition is paused.
+    /// Returns whether the partition is paused.
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
         self.partitions.find(tp).is_some_and(Cursor::is_paused)
     }
@@ -224,17 +225,17 @@ impl ReaderMachine {
         }
     }
 
-    /// Whether [`take`](Self::take) has something to give.
+    /// Returns whether [`take`](Self::take) has something to give.
     pub fn is_readable(&self) -> bool {
         self.deliveries.is_readable()
     }
 
-    /// Whether the brokers have waited in vain so often that the client seldom wakes.
+    /// Returns whether the brokers have waited in vain so often that the client seldom wakes.
     pub(crate) fn is_quiet(&self) -> bool {
         self.brokers.are_quiet()
     }
 
-    /// Whether nothing is under way, waits to be taken, or will happen by itself.
+    /// Returns whether nothing is under way, waits to be taken, or will happen by itself.
     pub fn is_quiescent(&self) -> bool {
         self.brokers.are_idle()
             && self.questions.is_empty()
@@ -249,7 +250,7 @@ impl ReaderMachine {
         self.brokers.stop_waiting_for_room();
     }
 
-    /// How long a trouble that should pass is not told.
+    /// Returns how long a trouble that should pass is not reported.
     pub(crate) fn grace(&self) -> Duration {
         self.config.unknown_topic_grace
     }
@@ -276,17 +277,17 @@ impl ReaderMachine {
         self.deliveries.walked_to(id).or_else(|| undelivered().filter(|position| *position >= 0))
     }
 
-    /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
+    /// Returns the end of what is replicated, as of the last answer; with read-committed isolation use [`lag`](Self::lag).
     pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().high).filter(|offset| *offset >= 0)
     }
 
-    /// The first offset of the log, as the last answer told (0.11+).
+    /// Returns the first offset of the log, as of the last answer (0.11+).
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
-    /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
+    /// Returns how many offsets are left to read, as of the last answer: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
         let end = self.partitions.find(tp)?.end(self.config.isolation);
@@ -305,13 +306,13 @@ impl ReaderMachine {
         self.hints.pop()
     }
 
-    /// A broker that may forget a fetch session of this reader, and the request that says so; nobody waits for its answer.
+    /// Takes a broker that may forget a fetch session of this reader, and the request that says so. Its answer is not waited for.
     #[must_use]
     pub fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
         self.brokers.pop_ended()
     }
 
-    /// What was given up and is to be dropped outside of all locks.
+    /// Takes what was given up and is to be dropped outside of all locks.
     #[must_use]
     pub fn take_dropped(&mut self) -> Vec<Item> {
         self.deliveries.take_dropped()
@@ -345,7 +346,12 @@ impl ReaderMachine {
         self.update(id);
     }
 
-    /// There is a proven cause for not having a position: does what the policy says, and tells.
+    /// Returns what records of a topic have as their origin, but for the leader epoch.
+    pub(super) fn origin(&self, topic_id: Uuid) -> Origin {
+        Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 }
+    }
+
+    /// There is a proven cause for not having a position: does what the policy says, and reports it.
     pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
         let Some(cursor) = self.partitions.get_mut(id) else { return };

@@ -2,11 +2,12 @@
 //! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
 
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Stage};
+use super::cursor::{Cursor, CursorId};
 use super::fetching::isolation_level;
 use super::machine::ReaderMachine;
 use super::partitions::Partitions;
 use super::placing::Known;
+use super::position::{OffsetAndEpoch, Stage};
 use super::questions::{Asked, Asking, Question};
 use super::timers::Timer;
 use super::trouble::Refusal;
@@ -28,7 +29,7 @@ use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of this version of Fetch are the brokers (2.3 to 2.6) that let anybody ask for the end of an epoch, and do not compare
-/// epochs at each fetch. Older ones want rights over the cluster for it, newer ones tell by themselves.
+/// epochs at each fetch. Older ones want rights over the cluster for it, newer ones report it by themselves.
 const FETCH_WITHOUT_DIVERGING: i16 = 11;
 
 impl ReaderMachine {
@@ -178,7 +179,7 @@ fn list_offsets(config: &ReaderConfig, partitions: &Partitions, ids: &BTreeSet<C
         let Stage::Resolving(want) = cursor.stage() else { return None };
         Some(ListOffsetsPartition {
             partition_index: cursor.partition(),
-            current_leader_epoch: cursor.leader_epoch(),
+            current_leader_epoch: cursor.source().epoch(),
             timestamp: want.timestamp(),
             ..Default::default()
         })
@@ -197,7 +198,7 @@ fn offset_for_leader_epoch(partitions: &Partitions, ids: &BTreeSet<CursorId>) ->
     let topics = by_topic(partitions, ids, |cursor| {
         Some(OffsetForLeaderPartition {
             partition: cursor.partition(),
-            current_leader_epoch: cursor.leader_epoch(),
+            current_leader_epoch: cursor.source().epoch(),
             leader_epoch: cursor.last_epoch(),
             ..Default::default()
         })

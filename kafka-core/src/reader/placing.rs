@@ -1,13 +1,15 @@
 //! Who serves a partition: what metadata, errors and leaders themselves say about it.
 //!
 //! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
-//! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not told in a broker's name.
+//! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not reported in a broker's name.
 
 use super::config::Reset;
-use super::cursor::{Cursor, CursorId, OffsetAndEpoch, Replica};
+use super::cursor::{Cursor, CursorId};
 use super::fetched::LeaderAndEpoch;
 use super::machine::ReaderMachine;
 use super::partitions::Recreated;
+use super::position::OffsetAndEpoch;
+use super::source::Replica;
 use super::timers::Timer;
 use super::trouble::passes;
 use crate::error::{Error, ErrorKind};
@@ -89,7 +91,7 @@ impl ReaderMachine {
                         passes(code),
                     );
                 }
-                // What keeps brokers from speaking is told by the client, which asks them.
+                // What keeps brokers from speaking is reported by the client, which asks them.
                 None => self.hold_off(now, id),
             }
         }
@@ -97,23 +99,25 @@ impl ReaderMachine {
 
     /// The partition's leader is this one, as far as is known. A new leader is asked at once, whatever the old one's trouble was.
     fn lead(&mut self, id: CursorId, leader: Option<i32>, epoch: i32) {
-        if self.partitions.get(id).is_none_or(|cursor| cursor.is_led_by(leader, epoch)) {
+        if self.partitions.get(id).is_none_or(|cursor| cursor.source().is_led_by(leader, epoch)) {
             return self.update(id);
         }
         self.leave_replica(id);
         let Some(cursor) = self.partitions.get_mut(id) else { return };
-        if cursor.set_leader(leader, epoch) {
+        cursor.set_leader(leader, epoch);
+        if leader.is_some() {
             self.clear_retry(id);
         }
         self.update(id);
     }
 
-    /// A broker told who leads instead of it (KIP-951). Says whether the partition has moved to a newer leader.
+    /// A broker named the leader instead of it (KIP-951). Returns whether the partition has moved to a newer leader.
     pub(super) fn led_elsewhere(&mut self, id: CursorId, leader: LeaderAndEpoch, known: Known<'_>) -> bool {
         let LeaderAndEpoch { id: leader, epoch } = leader;
         let Some(cursor) = self.partitions.get(id) else { return false };
         let node = known.nodes.iter().find(|node| node.id == leader);
-        if epoch <= cursor.leader_epoch() || (node.is_none() && !known.cluster.nodes.contains_key(&leader)) {
+        if epoch <= cursor.source().epoch() || (node.is_none() && !known.cluster.nodes.contains_key(&leader))
+        {
             return false;
         }
         let (topic, partition, node) = (cursor.topic().clone(), cursor.partition(), node.cloned());
@@ -122,10 +126,10 @@ impl ReaderMachine {
         true
     }
 
-    /// The leader wants the partition to be read from a replica near to us (KIP-392). Says whether it is where it was not.
+    /// The leader wants the partition to be read from a replica near to us (KIP-392). Returns whether it is where it was not.
     pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) -> bool {
         let Some(cursor) = self.partitions.get_mut(id) else { return false };
-        if !cursor.may_visit(replica) {
+        if !cursor.source().may_visit(replica) {
             return false;
         }
         let topic = cursor.topic().clone();

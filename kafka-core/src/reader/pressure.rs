@@ -8,6 +8,7 @@
 //! * In any other case a fetch that finds no room waits until some is given back, or the application has taken everything.
 //! * What the application keeps is reported once it has kept half of the budget, and the budget was overdrawn, for a while.
 
+use super::brokers::FetchKind;
 use super::budget::Reservation;
 use super::cursor::Cursor;
 use super::fetching::since;
@@ -25,10 +26,10 @@ impl ReaderMachine {
         &mut self,
         now: Now,
         broker: i32,
-        is_main: bool,
+        kind: FetchKind,
         version: i16,
     ) -> Option<Reservation> {
-        let (count, first) = self.brokers.get(broker)?.next_fetch(is_main);
+        let (count, first) = self.brokers.get(broker)?.next_fetch(kind);
         let first = first.and_then(|id| self.partitions.get(id)).map_or(0, Cursor::limit);
 
         let config = &self.config;

@@ -122,7 +122,7 @@ impl Questions {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
-    use crate::reader::cursor::Want;
+    use crate::reader::position::Want;
     use crate::snapshot::TopicPartition;
     use kafka_proto::Str;
 

@@ -73,8 +73,8 @@ mod tests {
     use crate::error::{Error, ErrorKind};
     use crate::machine::MachineId;
     use crate::message::Origin;
-    use crate::reader::cursor::OffsetAndEpoch;
     use crate::reader::fetched::Data;
+    use crate::reader::position::OffsetAndEpoch;
     use kafka_proto::{Bytes, Str, Uuid};
 
     fn chunk(offset: i64, bytes: usize) -> Item {

@@ -1,10 +1,11 @@
-//! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
+//! What a broker's error means for a partition. Every way out is an error reported once, a hint with a wait, or a newer leader.
 
 use super::brokers::Asked;
-use super::cursor::{Cursor, CursorId, Want};
+use super::cursor::{Cursor, CursorId};
 use super::fetched::LeaderAndEpoch;
 use super::machine::ReaderMachine;
 use super::placing::Known;
+use super::position::Want;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
 use kafka_proto::ApiKey;
@@ -51,7 +52,7 @@ impl ReaderMachine {
         }
     }
 
-    /// What should pass is told if it lasts, anything else at once; both are tried again.
+    /// What should pass is reported if it lasts, anything else at once; both are tried again.
     pub(super) fn tried_in_vain(&mut self, now: Now, id: CursorId, error: Error, passes: bool) {
         if passes {
             return self.retry_later(now, id, error);
@@ -63,7 +64,7 @@ impl ReaderMachine {
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
     pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
         let Some(cursor) = self.partitions.get(id) else { return };
-        let is_proven = cursor.was_asked_of_leader(asked);
+        let is_proven = cursor.source().was_leader_asked(asked);
         let offset = cursor.position();
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
         self.leave_replica(id);
@@ -81,8 +82,8 @@ impl ReaderMachine {
         self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(api));
     }
 
-    /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
-    /// one after growing waits, and not told of again until it has answered a fetch.
+    /// The first reset is reported and done at once. A broker that refuses the very position that it named is asked for another
+    /// one after growing waits, and that is not reported again until it has answered a fetch.
     fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         let before = cursor.count_reset();
@@ -123,7 +124,7 @@ impl ReaderMachine {
     }
 }
 
-/// Whether an error goes away by itself, as far as can be told.
+/// Returns whether an error goes away by itself, as far as is known.
 pub(super) fn passes(code: ErrorCode) -> bool {
     code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code)
 }

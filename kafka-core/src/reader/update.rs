@@ -1,4 +1,4 @@
-//! What follows from a change of a cursor or a broker: queues, sets, lanes and timers. Each step can be repeated without harm.
+//! What follows from a change of a partition, and timers that are due. Each step can be repeated without harm.
 
 use super::cursor::CursorId;
 use super::machine::ReaderMachine;
@@ -8,12 +8,12 @@ use crate::machine::{LaneKey, Now, Time};
 use std::collections::BTreeSet;
 
 impl ReaderMachine {
-    /// The brokers and lanes for which [`poll_fetch`](Self::poll_fetch) would give a request.
+    /// Returns the brokers and lanes for which [`poll_fetch`](Self::poll_fetch) would give a request.
     pub fn lanes(&self) -> &BTreeSet<LaneKey> {
         self.brokers.lanes()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.next()
@@ -38,7 +38,7 @@ impl ReaderMachine {
         }
     }
 
-    /// Works out where a cursor stands after a change.
+    /// Has each part note where a partition stands after a change.
     pub(super) fn update(&mut self, id: CursorId) {
         let Some(cursor) = self.partitions.update(id) else { return };
         self.questions.update(id, cursor);
@@ -76,15 +76,15 @@ impl ReaderMachine {
         }
     }
 
-    /// Tells the application an error, once until the partition has recovered.
+    /// Reports an error to the application, once until the partition has recovered.
     pub(super) fn report_once(&mut self, id: CursorId, error: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         cursor.report_once(error);
         self.update(id);
     }
 
-    /// The partition has a trouble that should pass. If it lasts, the application is told: an unknown topic or partition
-    /// is an error then, anything else a notice.
+    /// The partition has a trouble that should pass. If it lasts, it is reported: an unknown topic or partition
+    /// as an error, anything else as a notice.
     pub(super) fn retry_later(&mut self, now: Now, id: CursorId, error: Error) {
         let Some(cursor) = self.partitions.get_mut(id) else { return };
         cursor.note_trouble(now.time, self.config.unknown_topic_grace, error);

@@ -6,6 +6,7 @@
 //!
 //! What changes the lanes that a broker wants can be called by [`Brokers`](super::Brokers) only, which keeps them.
 
+use super::FetchKind;
 use super::long_poll::LongPoll;
 use super::session::{Asked, Heading, Member, Session, Verdict, last_fetch};
 use crate::machine::Time;
@@ -76,8 +77,7 @@ pub(in crate::reader) struct SecondaryFetch {
 /// By which fetch a wanted partition is asked for next.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::reader) enum NextFetch {
-    Main,
-    Secondary,
+    By(FetchKind),
     /// By the main one, which is waited for until then.
     Gathered(Time),
     /// By one that leaves when that which is under way is back.
@@ -106,7 +106,7 @@ impl Broker {
         set(&mut self.behind, id, is_wanted && cursor.is_behind(config.isolation));
         set(&mut self.due, id, !is_wanted && cursor.will_want_records());
         set(&mut self.unvalidated, id, is_wanted && cursor.is_unvalidated());
-        set(&mut self.on_preferred_replica, id, cursor.is_at_replica());
+        set(&mut self.on_preferred_replica, id, cursor.source().is_replica());
     }
 
     fn want(&mut self, id: CursorId, turn: u64, asked: Option<Asked>) {
@@ -166,11 +166,11 @@ impl Broker {
     }
 
     /// Returns how many partitions the next main or secondary fetch has, and the first one.
-    pub(in crate::reader) fn next_fetch(&self, is_main: bool) -> (usize, Option<CursorId>) {
+    pub(in crate::reader) fn next_fetch(&self, kind: FetchKind) -> (usize, Option<CursorId>) {
         let changed = self.session.changed();
-        match is_main {
-            true => (self.wanted.len(), self.wanted().next()),
-            false => (changed.len(), changed.first().copied()),
+        match kind {
+            FetchKind::Main => (self.wanted.len(), self.wanted().next()),
+            FetchKind::Secondary => (changed.len(), changed.first().copied()),
         }
     }
 
@@ -202,11 +202,11 @@ impl Broker {
     pub(in crate::reader) fn next_fetch_of(&self, id: CursorId) -> Option<NextFetch> {
         let is_wanted = self.wanted().any(|wanted| wanted == id);
         is_wanted.then(|| match &self.main {
-            None => NextFetch::Main,
+            None => NextFetch::By(FetchKind::Main),
             Some(main)
                 if main.may_park && self.session.changed().contains(&id) && self.secondary.is_none() =>
             {
-                self.gathers_until.map_or(NextFetch::Secondary, NextFetch::Gathered)
+                self.gathers_until.map_or(NextFetch::By(FetchKind::Secondary), NextFetch::Gathered)
             }
             Some(_) => NextFetch::Following,
         })
@@ -280,7 +280,7 @@ impl Broker {
         !self.due.is_empty()
     }
 
-    /// Returns whether it may wait longer than it was told while nothing comes: it answers as soon as there is anything. Replicas are
+    /// Returns whether it may wait longer than `max_wait` while nothing comes: it answers as soon as there is anything. Replicas are
     /// not known to: before Kafka 3.4 they do not (KAFKA-14334).
     fn may_be_trusted(&self) -> bool {
         self.on_preferred_replica.is_empty()

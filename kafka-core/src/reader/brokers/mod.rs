@@ -24,6 +24,15 @@ use std::time::Duration;
 pub(super) use broker::{Broker, MainFetch, NextFetch, SecondaryFetch};
 pub(super) use session::{Asked, Heading, Member, Verdict};
 
+/// One of the two fetches that can be under way at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FetchKind {
+    /// The one of the session, which the broker may park.
+    Main,
+    /// One beside it, of what would otherwise wait with it.
+    Secondary,
+}
+
 /// Where a partition stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Placement {
@@ -80,6 +89,28 @@ impl Brokers {
         &self.lanes
     }
 
+    /// Returns which fetch goes by this lane, if it is one of the reader's.
+    pub(super) fn kind_of(&self, lane: Lane) -> Option<FetchKind> {
+        match lane {
+            Lane::Fetch(reader) if reader == self.reader => Some(FetchKind::Main),
+            Lane::FetchAside(reader) if reader == self.reader => Some(FetchKind::Secondary),
+            _ => None,
+        }
+    }
+
+    /// Returns whether such a fetch of a broker is to be built.
+    pub(super) fn is_wanted(&self, id: i32, kind: FetchKind) -> bool {
+        self.lanes.contains(&self.lane(id, kind))
+    }
+
+    fn lane(&self, id: i32, kind: FetchKind) -> LaneKey {
+        let lane = match kind {
+            FetchKind::Main => Lane::Fetch(self.reader),
+            FetchKind::Secondary => Lane::FetchAside(self.reader),
+        };
+        LaneKey::node(id, lane)
+    }
+
     /// Returns how many brokers serve partitions.
     pub(super) fn leaders(&self) -> usize {
         self.leaders
@@ -104,7 +135,7 @@ impl Brokers {
 
     /// Notes, after a change of a partition, where it stands and what is wanted of it.
     pub(super) fn update(&mut self, id: CursorId, cursor: &mut Cursor, config: &ReaderConfig) {
-        let home = cursor.source();
+        let home = cursor.source().broker();
         if cursor.placement.home != home {
             self.move_home(id, cursor, home);
         }
@@ -260,18 +291,20 @@ impl Brokers {
         let broker = self.brokers.get(&id).filter(|_| !self.waits_for_room);
         let main = broker.is_some_and(Broker::wants_main);
         let secondary = broker.is_some_and(Broker::wants_secondary);
-        for (lane, is_in) in [(Lane::Fetch(self.reader), main), (Lane::FetchAside(self.reader), secondary)] {
-            if is_in {
-                self.lanes.insert(LaneKey::node(id, lane));
+        for (kind, is_wanted) in [(FetchKind::Main, main), (FetchKind::Secondary, secondary)] {
+            let lane = self.lane(id, kind);
+            if is_wanted {
+                self.lanes.insert(lane);
             } else {
-                self.lanes.remove(&LaneKey::node(id, lane));
+                self.lanes.remove(&lane);
             }
         }
     }
 
     // ---- ends of sessions ----
 
-    /// A broker keeps a fetch session until it needs the room for another. Where nothing is served any more it is told.
+    /// A broker keeps a fetch session until it needs the room for another. Where nothing is served any more, that is
+    /// reported to it.
     pub(super) fn end_unused_session(&mut self, id: i32) {
         let last = self.brokers.get_mut(&id).and_then(Broker::end_unused_session);
         self.ended.extend(last.map(|last| (id, last)));
@@ -287,5 +320,100 @@ impl Brokers {
     /// Takes a broker whose session is over, and the request that reports it.
     pub(super) fn pop_ended(&mut self) -> Option<(i32, FetchRequest)> {
         self.ended.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::TopicPartition;
+    use kafka_proto::{ErrorCode, Uuid};
+
+    const ID: CursorId = 5;
+
+    fn brokers() -> (Brokers, ReaderConfig) {
+        (Brokers::new(MachineId(7)), ReaderConfig::default())
+    }
+
+    fn cursor(leader: i32) -> Cursor {
+        let mut cursor = Cursor::new(TopicPartition::new(Str::from_static("t"), 0), 1000);
+        cursor.begin_at(0, -1);
+        cursor.set_leader(Some(leader), 0);
+        cursor
+    }
+
+    /// Sends a main fetch to broker 1 that names this partition.
+    fn send(brokers: &mut Brokers, cursor: &Cursor) -> Heading {
+        let broker = brokers.get_mut(1).unwrap();
+        let heading = broker.begin_main(12, false);
+        let (topic, partition) = (cursor.topic().clone(), cursor.partition());
+        broker.name(vec![(ID, Member { topic, topic_id: Uuid::ZERO, partition, asked: Asked::of(cursor) })]);
+        let (sent_at, wait) = (Time::START, Duration::from_millis(500));
+        brokers.send_main(1, MainFetch { heading, sent_at, wait, may_park: true, reserved: 10 });
+        heading
+    }
+
+    fn wanted(brokers: &Brokers, id: i32) -> (bool, bool) {
+        (brokers.is_wanted(id, FetchKind::Main), brokers.is_wanted(id, FetchKind::Secondary))
+    }
+
+    #[test]
+    fn a_lane_stands_where_something_is_wanted() {
+        let ((mut brokers, config), mut cursor) = (brokers(), cursor(1));
+        brokers.update(ID, &mut cursor, &config);
+        assert_eq!((wanted(&brokers, 1), brokers.leaders()), ((true, false), 1));
+        cursor.set_leader(Some(2), 1);
+        brokers.update(ID, &mut cursor, &config);
+        assert_eq!((wanted(&brokers, 1), wanted(&brokers, 2)), ((false, false), (true, false)));
+        assert_eq!((brokers.leaders(), cursor.placement.home()), (1, Some(2)));
+        cursor.pause(false);
+        brokers.update(ID, &mut cursor, &config);
+        assert!(brokers.lanes().is_empty() && brokers.are_idle());
+        brokers.clear();
+        assert_eq!(brokers.leaders(), 0);
+    }
+
+    #[test]
+    fn nothing_is_fetched_without_room() {
+        let (mut brokers, config) = brokers();
+        brokers.update(ID, &mut cursor(1), &config);
+        brokers.wait_for_room();
+        brokers.update(6, &mut cursor(2), &config);
+        assert!(brokers.lanes().is_empty());
+        brokers.stop_waiting_for_room();
+        assert_eq!(brokers.lanes().len(), 2);
+    }
+
+    #[test]
+    fn what_is_wanted_while_a_fetch_may_be_parked_goes_beside_it() {
+        let ((mut brokers, config), mut cursor) = (brokers(), cursor(1));
+        let mut timers = Timers::new(&config, 1);
+        brokers.update(ID, &mut cursor, &config);
+        send(&mut brokers, &cursor);
+        assert_eq!((wanted(&brokers, 1), brokers.reserved()), ((false, false), 10));
+        brokers.update(6, &mut self::cursor(1), &config);
+        assert_eq!(wanted(&brokers, 1), (false, true));
+
+        let end = Time::START + Duration::from_millis(499);
+        brokers.gather(1, end, config.max_wait, &mut timers);
+        assert_eq!((wanted(&brokers, 1), timers.is_empty()), ((false, false), false));
+        assert!(brokers.end_main(1, &mut timers).is_some());
+        assert_eq!((wanted(&brokers, 1), timers.is_empty()), ((true, false), true));
+    }
+
+    #[test]
+    fn a_session_is_ended_once_nothing_needs_it() {
+        let ((mut brokers, config), mut cursor) = (brokers(), cursor(1));
+        brokers.update(ID, &mut cursor, &config);
+        let heading = send(&mut brokers, &cursor);
+        cursor.set_leader(Some(2), 1);
+        brokers.update(ID, &mut cursor, &config);
+        assert!(brokers.pop_ended().is_none(), "a fetch is under way in it");
+        brokers.end_main(1, &mut Timers::new(&config, 1));
+        brokers.get_mut(1).unwrap().session_answered(heading, ErrorCode::None, 77);
+        brokers.end_unused_session(1);
+        assert_eq!(brokers.pop_ended().map(|(id, last)| (id, last.session_id)), Some((1, 77)));
+        brokers.end_unused_session(1);
+        assert!(brokers.pop_ended().is_none());
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Session {
     forget: BTreeSet<CursorId>,
 }
 
-/// A partition as the broker was told of it.
+/// A partition as it was reported to the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::reader) struct Member {
     pub(in crate::reader) topic: Str,
@@ -125,7 +125,7 @@ impl Session {
         forget.into_iter().filter_map(|id| self.members.remove(&id))
     }
 
-    /// Returns whether the broker was told of this partition.
+    /// Returns whether this partition was reported to the broker.
     pub(super) fn has(&self, cursor: CursorId) -> bool {
         self.members.contains_key(&cursor)
     }
@@ -135,7 +135,7 @@ impl Session {
         self.members.get(&cursor).map(|member| member.asked)
     }
 
-    /// Returns of how many partitions the broker was told.
+    /// Returns how many partitions were reported to the broker.
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
@@ -146,7 +146,7 @@ impl Session {
         self.restart();
     }
 
-    /// Whether the broker was told of partitions of this topic.
+    /// Returns whether partitions of this topic were reported to the broker.
     pub(super) fn has_topic(&self, name: &Str) -> bool {
         self.members.values().any(|member| member.topic == *name)
     }
@@ -159,7 +159,7 @@ impl Session {
         self.forget.clear();
     }
 
-    /// Gives the session up for good: its number at the broker, which is to be told, if it has one.
+    /// Gives the session up for good: returns its id at the broker, which is to be ended there, if it has one.
     pub(super) fn end(&mut self) -> Option<i32> {
         self.restart();
         let id = std::mem::take(&mut self.id);

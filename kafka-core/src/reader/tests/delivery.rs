@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::message::Origin;
-use crate::reader::cursor::OffsetAndEpoch;
 use crate::reader::fetched::Data;
+use crate::reader::position::OffsetAndEpoch;
 use kafka_proto::messages::fetch::AbortedTransaction;
 use kafka_proto::records::Compression;
 
