@@ -16,7 +16,7 @@ use kafka_proto::error_code::ErrorCode;
 pub(super) struct Refusal {
     pub(super) api: ApiKey,
     pub(super) code: ErrorCode,
-    /// Who leads according to it.
+    /// The leader according to it.
     pub(super) leader: Option<LeaderAndEpoch>,
 }
 

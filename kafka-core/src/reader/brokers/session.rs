@@ -106,7 +106,7 @@ impl Session {
         &self.add
     }
 
-    /// The broker has nothing as it is wanted, for these are.
+    /// These are wanted, and the broker has none of them as it is wanted.
     pub(super) fn change_all(&mut self, wanted: BTreeSet<CursorId>) {
         self.add = wanted;
     }
