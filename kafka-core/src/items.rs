@@ -2,7 +2,7 @@
 //!
 //! The tests stand in `items.rs` beside those of each area. `PROPTEST_CASES` says how many cases each of them tries.
 
-use crate::link::fit::lift;
+use crate::link::fit::lifted;
 use kafka_proto::messages::list_offsets::ListOffsetsPartitionResponse;
 use kafka_proto::{ApiKey, Bytes, ErrorCode, ResponseKind, frame};
 use proptest::collection::vec;
@@ -146,5 +146,5 @@ pub(crate) fn carried(response: impl Into<ResponseKind>, version: i16) -> Respon
     let frame = frame::encode_response(1, version, &response).expect("the version carries it").concat();
     let frame = Bytes::from(frame).slice(4..);
     let (_, response) = frame::decode_response(response.api_key(), version, &frame).expect("it is whole");
-    lift(response, version)
+    lifted(response, version)
 }

@@ -36,28 +36,25 @@ const OFFSETS_BY_NAME: i16 = 9;
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] where the version cannot carry what is asked for.
-pub(crate) fn fit(request: RequestKind, version: i16) -> Result<RequestKind, Error> {
-    Ok(match request {
-        RequestKind::FindCoordinator(request) if version < 4 => find_coordinator(request, version)?.into(),
-        RequestKind::OffsetFetch(request) if version < 8 => offset_fetch(request, version).into(),
-        RequestKind::ListOffsets(request) => list_offsets(request, version)?.into(),
-        RequestKind::Metadata(mut request) => {
+pub(crate) fn fit(request: &mut RequestKind, version: i16) -> Result<(), Error> {
+    match request {
+        RequestKind::FindCoordinator(request) if version < 4 => find_coordinator(request, version)?,
+        RequestKind::OffsetFetch(request) if version < 8 => offset_fetch(request, version),
+        RequestKind::ListOffsets(request) => list_offsets(request, version)?,
+        RequestKind::Metadata(request) => {
             request.allow_auto_topic_creation |= version < 4;
             if version == 0 && request.topics.is_none() {
                 request.topics = Some(Vec::new());
             }
-            request.into()
         }
-        RequestKind::LeaveGroup(mut request) if version < 3 => {
+        RequestKind::LeaveGroup(request) if version < 3 => {
             if let Some(member) = request.members.pop() {
                 request.member_id = member.member_id;
             }
             request.members.clear();
-            request.into()
         }
-        RequestKind::DeleteTopics(mut request) if version < 6 => {
+        RequestKind::DeleteTopics(request) if version < 6 => {
             request.topic_names = request.topics.drain(..).filter_map(|t| t.name).collect();
-            request.into()
         }
         RequestKind::OffsetForLeaderEpoch(_) if version < 3 => {
             return Err(unsupported("the end of a leader epoch", "Kafka 2.3"));
@@ -65,18 +62,19 @@ pub(crate) fn fit(request: RequestKind, version: i16) -> Result<RequestKind, Err
         RequestKind::JoinGroup(request) if version < 5 && request.group_instance_id.is_some() => {
             return Err(unsupported("static membership", "Kafka 2.3"));
         }
-        other => other,
-    })
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Lifts a response to the newest form.
-pub(crate) fn lift(response: ResponseKind, version: i16) -> ResponseKind {
+pub(crate) fn lift(response: &mut ResponseKind, version: i16) {
     match response {
-        ResponseKind::FindCoordinator(response) if version < 4 => lift_find_coordinator(response).into(),
-        ResponseKind::OffsetFetch(response) if version < 8 => lift_offset_fetch(response).into(),
-        ResponseKind::ListOffsets(response) if version < 1 => lift_list_offsets(response).into(),
-        ResponseKind::Metadata(response) if version < 9 => without_epochs(response).into(),
-        other => other,
+        ResponseKind::FindCoordinator(response) if version < 4 => lift_find_coordinator(response),
+        ResponseKind::OffsetFetch(response) if version < 8 => lift_offset_fetch(response),
+        ResponseKind::ListOffsets(response) if version < 1 => lift_list_offsets(response),
+        ResponseKind::Metadata(response) if version < 9 => without_epochs(response),
+        _ => {}
     }
 }
 
@@ -84,27 +82,25 @@ fn unsupported(feature: &'static str, needs: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported { feature, needs })
 }
 
-fn find_coordinator(
-    mut request: FindCoordinatorRequest,
-    version: i16,
-) -> Result<FindCoordinatorRequest, Error> {
+fn find_coordinator(request: &mut FindCoordinatorRequest, version: i16) -> Result<(), Error> {
     if version < 1 && request.key_type != 0 {
         return Err(unsupported("transactions", "Kafka 0.11"));
     }
     request.key = request.coordinator_keys.pop().unwrap_or_default();
     request.coordinator_keys.clear();
-    Ok(request)
+    Ok(())
 }
 
-fn lift_find_coordinator(response: FindCoordinatorResponse) -> FindCoordinatorResponse {
+fn lift_find_coordinator(response: &mut FindCoordinatorResponse) {
     let FindCoordinatorResponse { throttle_time_ms, error_code, error_message, node_id, host, port, .. } =
-        response;
+        std::mem::take(response);
     let coordinator =
         Coordinator { node_id, host, port, error_code, error_message, ..Coordinator::default() };
-    FindCoordinatorResponse { throttle_time_ms, coordinators: vec![coordinator], ..Default::default() }
+    *response =
+        FindCoordinatorResponse { throttle_time_ms, coordinators: vec![coordinator], ..Default::default() };
 }
 
-fn offset_fetch(mut request: OffsetFetchRequest, version: i16) -> OffsetFetchRequest {
+fn offset_fetch(request: &mut OffsetFetchRequest, version: i16) {
     if let Some(group) = request.groups.pop() {
         request.group_id = group.group_id;
         request.topics = group.topics.map(|topics| {
@@ -119,11 +115,10 @@ fn offset_fetch(mut request: OffsetFetchRequest, version: i16) -> OffsetFetchReq
     }
     request.groups.clear();
     request.require_stable &= version >= 7;
-    request
 }
 
-fn lift_offset_fetch(response: OffsetFetchResponse) -> OffsetFetchResponse {
-    let topics = response.topics.into_iter().map(|topic| OffsetFetchResponseTopics {
+fn lift_offset_fetch(response: &mut OffsetFetchResponse) {
+    let topics = std::mem::take(&mut response.topics).into_iter().map(|topic| OffsetFetchResponseTopics {
         name: topic.name,
         partitions: topic
             .partitions
@@ -145,15 +140,15 @@ fn lift_offset_fetch(response: OffsetFetchResponse) -> OffsetFetchResponse {
         error_code: response.error_code,
         ..Default::default()
     };
-    OffsetFetchResponse {
+    *response = OffsetFetchResponse {
         throttle_time_ms: response.throttle_time_ms,
         groups: vec![group],
         ..Default::default()
-    }
+    };
 }
 
 /// Special timestamps below -2 came later: a broker would take them for a time long ago.
-fn list_offsets(mut request: ListOffsetsRequest, version: i16) -> Result<ListOffsetsRequest, Error> {
+fn list_offsets(request: &mut ListOffsetsRequest, version: i16) -> Result<(), Error> {
     if version < 2 {
         request.isolation_level = 0;
     }
@@ -171,22 +166,36 @@ fn list_offsets(mut request: ListOffsetsRequest, version: i16) -> Result<ListOff
     if version == 0 && partitions().any(|p| p.timestamp >= 0) {
         return Err(unsupported("offsets by time", "Kafka 0.10.1"));
     }
-    Ok(request)
+    Ok(())
 }
 
-fn lift_list_offsets(mut response: ListOffsetsResponse) -> ListOffsetsResponse {
+fn lift_list_offsets(response: &mut ListOffsetsResponse) {
     for partition in response.topics.iter_mut().flat_map(|t| &mut t.partitions) {
         partition.offset = partition.old_style_offsets.get(0).unwrap_or(-1);
         partition.timestamp = -1;
     }
-    response
 }
 
 /// Brokers below 2.4, which answer with Metadata below 9, may tell leader epochs that are not those of the leaders (KAFKA-9212).
-fn without_epochs(mut response: MetadataResponse) -> MetadataResponse {
+fn without_epochs(response: &mut MetadataResponse) {
     for partition in response.topics.iter_mut().flat_map(|t| &mut t.partitions) {
         partition.leader_epoch = -1;
     }
+}
+
+/// [`fit`], for tests.
+///
+/// # Errors
+/// As there.
+#[cfg(test)]
+pub(crate) fn fitted(mut request: RequestKind, version: i16) -> Result<RequestKind, Error> {
+    fit(&mut request, version).map(|()| request)
+}
+
+/// [`lift`], for tests.
+#[cfg(test)]
+pub(crate) fn lifted(mut response: ResponseKind, version: i16) -> ResponseKind {
+    lift(&mut response, version);
     response
 }
 
@@ -205,7 +214,9 @@ mod tests {
         let topic = MetadataResponseTopic { partitions: vec![partition; 2], ..Default::default() };
         let told = MetadataResponse { topics: vec![topic], ..Default::default() };
         for (version, kept) in [(0, -1), (6, -1), (7, -1), (8, -1), (9, 7), (13, 7)] {
-            let ResponseKind::Metadata(lifted) = lift(told.clone().into(), version) else { panic!() };
+            let ResponseKind::Metadata(lifted) = super::lifted(told.clone().into(), version) else {
+                panic!()
+            };
             let epochs: Vec<i32> = lifted.topics[0].partitions.iter().map(|p| p.leader_epoch).collect();
             assert_eq!(epochs, [kept, kept], "{version}");
             assert_eq!(lifted.topics[0].partitions[0].leader_id, 1);
@@ -217,7 +228,7 @@ mod tests {
     fn case_m5_positions_are_checked_only_where_the_answer_can_tell() {
         use kafka_proto::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
         for version in 0..=4 {
-            let fitted = fit(OffsetForLeaderEpochRequest::default().into(), version);
+            let fitted = super::fitted(OffsetForLeaderEpochRequest::default().into(), version);
             let is_refused = matches!(fitted, Err(e) if matches!(e.kind(), ErrorKind::Unsupported { .. }));
             assert_eq!(is_refused, version < 3, "{version}");
         }
@@ -235,7 +246,7 @@ mod tests {
             OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
         let newest = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
         for version in 0..8 {
-            let fitted = fit(newest.clone().into(), version).unwrap();
+            let fitted = super::fitted(newest.clone().into(), version).unwrap();
             let RequestKind::OffsetFetch(request) = fitted else { panic!("{version}") };
             assert_eq!((&*request.group_id, request.require_stable), ("g", version == 7), "{version}");
             let [topic] = &request.topics.as_ref().unwrap()[..] else { panic!("{version}") };
@@ -260,7 +271,7 @@ mod tests {
             ..Default::default()
         };
         let old = OffsetFetchResponse { topics: vec![topic], error_code: 14, ..Default::default() };
-        let ResponseKind::OffsetFetch(lifted) = lift(old.into(), 7) else { panic!() };
+        let ResponseKind::OffsetFetch(lifted) = super::lifted(old.into(), 7) else { panic!() };
         let [group] = &lifted.groups[..] else { panic!("{lifted:?}") };
         assert_eq!((group.error_code, group.group_id.is_empty()), (14, true));
         let partitions = group.topics[0].partitions.iter();

@@ -150,7 +150,11 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
     let throttle = throttle(&response, version);
     let response = match response {
         ResponseKind::Fetch(response) => Answered::Fetched(Box::new(digest(response).keeping(frame))),
-        other => Answered::Plain(Box::new(fit::lift(other, version))),
+        other => {
+            let mut response = Box::new(other);
+            fit::lift(&mut response, version);
+            Answered::Plain(response)
+        }
     };
     Ok(Received::Response { id, response, throttle })
 }

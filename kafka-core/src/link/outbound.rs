@@ -48,11 +48,34 @@ impl LinkOutbound {
     /// It cannot be encoded; nothing was queued, and the connection is as good as before.
     pub fn queue(&mut self, transmit: Transmit) -> Result<(), Error> {
         let Transmit { id, version, payload } = transmit;
-        let (request, reservation, answered) = request_of(payload, version)?;
+        match payload {
+            Payload::Plain(mut request) => {
+                fit::fit(&mut request, version)?;
+                self.send(id, version, &request, None, true)
+            }
+            Payload::Fetch(request, reservation) => {
+                self.send(id, version, &RequestKind::Fetch(*request), Some(reservation), true)
+            }
+            Payload::Produce(produce) => {
+                let is_answered = produce.acks != 0;
+                let request = RequestKind::Produce(writer::produce_request(produce, version)?);
+                self.send(id, version, &request, None, is_answered)
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        id: RequestId,
+        version: i16,
+        request: &RequestKind,
+        reservation: Option<Reservation>,
+        answered: bool,
+    ) -> Result<(), Error> {
         let api = request.api_key();
         let correlation_id = self.shared.lock().take_correlation_id();
         let segments =
-            frame::encode_request(correlation_id, Some(&self.shared.config.client_id), version, &request)
+            frame::encode_request(correlation_id, Some(&self.shared.config.client_id), version, request)
                 .map_err(|e| Error::new(ErrorKind::Encode(e.to_string())).with_api(api))?;
         let mut state = self.shared.lock();
         state.queued += enqueue(&mut self.queue, segments);
@@ -120,17 +143,6 @@ impl State {
         }
         sent
     }
-}
-
-fn request_of(payload: Payload, version: i16) -> Result<(RequestKind, Option<Reservation>, bool), Error> {
-    Ok(match payload {
-        Payload::Plain(request) => (fit::fit(*request, version)?, None, true),
-        Payload::Fetch(request, reservation) => (RequestKind::Fetch(*request), Some(reservation), true),
-        Payload::Produce(produce) => {
-            let answered = produce.acks != 0;
-            (RequestKind::Produce(writer::produce_request(produce, version)?), None, answered)
-        }
-    })
 }
 
 fn enqueue(queue: &mut VecDeque<Bytes>, segments: Vec<Bytes>) -> u64 {

@@ -130,41 +130,39 @@ fn some<N: PartialOrd + From<i8>>(number: N) -> Option<N> {
 }
 
 fn partition(p: PartitionData) -> FetchedPartition {
-    let marks =
-        Watermarks { high: p.high_watermark, stable: p.last_stable_offset, log_start: p.log_start_offset };
-    let mut out = FetchedPartition {
-        partition: p.partition_index,
-        error: p.error_code,
-        marks,
-        preferred_replica: some(p.preferred_read_replica),
-        diverging: some(p.diverging_epoch.epoch)
-            .map(|epoch| OffsetAndEpoch { offset: p.diverging_epoch.end_offset, epoch }),
-        leader: some(p.current_leader.leader_id)
-            .map(|id| LeaderAndEpoch { id, epoch: p.current_leader.leader_epoch }),
-        ..Default::default()
-    };
     let bytes = p.records.map(Records::into_bytes).unwrap_or_default();
+    let (mut delivered, mut cut_off) = (None, None);
     if p.error_code == i16::from(ErrorCode::None) && !bytes.is_empty() {
-        let mut aborted: Vec<_> = p
-            .aborted_transactions
-            .unwrap_or_default()
-            .iter()
-            .map(|t| (t.first_offset, t.producer_id))
-            .collect();
+        let aborted = p.aborted_transactions.unwrap_or_default();
+        let mut aborted: Vec<_> = aborted.iter().map(|t| (t.first_offset, t.producer_id)).collect();
         aborted.sort_unstable(); // not every broker sorts them
-        match data(bytes, aborted) {
-            Ok(data) => out.data = Some(Data { log_end: some(p.high_watermark), ..data }),
-            Err(size) => out.cut_off = Some(size),
+        match data(bytes, aborted, some(p.high_watermark)) {
+            Ok(data) => delivered = Some(data),
+            Err(size) => cut_off = Some(size),
         }
     }
-    out
+    let (diverging, leader) = (p.diverging_epoch, p.current_leader);
+    FetchedPartition {
+        partition: p.partition_index,
+        error: p.error_code,
+        marks: Watermarks {
+            high: p.high_watermark,
+            stable: p.last_stable_offset,
+            log_start: p.log_start_offset,
+        },
+        preferred_replica: some(p.preferred_read_replica),
+        diverging: some(diverging.epoch).map(|epoch| OffsetAndEpoch { offset: diverging.end_offset, epoch }),
+        leader: some(leader.leader_id).map(|id| LeaderAndEpoch { id, epoch: leader.leader_epoch }),
+        data: delivered,
+        cut_off,
+    }
 }
 
 /// Smaller than the offset after any batch.
 const NO_BATCH: i64 = i64::MIN;
 
 /// What can be delivered, or, where not even the first batch is whole, the size of it.
-fn data(bytes: Bytes, aborted: Vec<(i64, i64)>) -> Result<Data, usize> {
+fn data(bytes: Bytes, aborted: Vec<(i64, i64)>, log_end: Option<i64>) -> Result<Data, usize> {
     let (mut next_offset, mut leader_epoch, mut broken) = (NO_BATCH, -1, false);
     for batch in records::batches(bytes.clone()) {
         let Ok(batch) = batch else {
@@ -178,7 +176,7 @@ fn data(bytes: Bytes, aborted: Vec<(i64, i64)>) -> Result<Data, usize> {
     if next_offset.is_none() && !broken {
         return Err(first_size(&bytes));
     }
-    Ok(Data { bytes, next_offset, leader_epoch, aborted, broken, ..Data::default() })
+    Ok(Data { bytes, next_offset, leader_epoch, aborted, log_end, broken })
 }
 
 /// The size of the batch that the bytes begin with, as it says itself: it stands at byte 8 and does not count the 12 bytes

@@ -8,7 +8,7 @@ use super::*;
 use crate::items::{
     Course, LONGEST, Noise, SHORTEST, Said, carried, code, items, listed_offset, noise, version,
 };
-use crate::link::fit::fit;
+use crate::link::fit::fitted;
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest};
 use kafka_proto::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,

@@ -10,7 +10,7 @@ use crate::config::ClientConfig;
 use crate::items::{
     Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, listed_offset, noise, version,
 };
-use crate::link::fit::fit;
+use crate::link::fit::fitted;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
@@ -66,7 +66,7 @@ impl Broker {
         if let RequestKind::Metadata(request) = request {
             return self.metadata(request).into();
         }
-        match fit(request, self.version).unwrap() {
+        match fitted(request, self.version).unwrap() {
             RequestKind::CreateTopics(request) => {
                 let topics = self.told(now, request.topics.iter().map(|t| t.name.clone()));
                 let topic =

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::group::subscription::{Assignment, Subscription};
 use crate::group::{CommitOffset, GroupConfig, GroupEvent};
 use crate::items::{Bad, Course, Noise, SHORTEST, Said, carried, code, items, noise, version};
-use crate::link::fit::fit;
+use crate::link::fit::fitted;
 use crate::machine::Time;
 use crate::snapshot::{Cluster, Partition, Topic, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
@@ -167,7 +167,7 @@ impl World {
 
     fn answer(&mut self, request: RequestKind) -> ResponseKind {
         let is_ours = matches!(request, RequestKind::OffsetFetch(_) | RequestKind::OffsetCommit(_));
-        let request = if is_ours { fit(request, self.version).unwrap() } else { request };
+        let request = if is_ours { fitted(request, self.version).unwrap() } else { request };
         match request {
             RequestKind::Heartbeat(_) => heartbeat(ErrorCode::None),
             RequestKind::OffsetFetch(request) => carried(self.offsets(&request), self.version),

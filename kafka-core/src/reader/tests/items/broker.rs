@@ -10,7 +10,7 @@ impl World {
         // A position may be checked before it is fetched from.
         let is_aside = self.of == Of::Records;
         let version = if is_aside { 4 } else { self.version };
-        let answer = fit(ask.request, version).map(|request| match request {
+        let answer = fitted(ask.request, version).map(|request| match request {
             RequestKind::ListOffsets(request) => self.offsets(&request),
             RequestKind::OffsetForLeaderEpoch(request) => self.epochs(request.topics),
             other => panic!("{other:?}"),
