@@ -44,6 +44,7 @@ pub(crate) mod random;
 pub mod reader;
 pub(crate) mod reading;
 pub mod rt;
+pub mod sans_io;
 pub mod sasl;
 pub mod settings;
 pub mod snapshot;

@@ -25,7 +25,7 @@ mod traces;
 mod turns;
 
 pub(crate) use alarms::Rung;
-pub use calls::CallSpec;
+pub(crate) use calls::CallSpec;
 pub(crate) use promises::Outcome;
 
 use crate::config::ClientConfig;
@@ -163,7 +163,7 @@ impl Job {
 pub enum Key {
     /// [`Client::poll_transmit`] may have something for this connection.
     Conn(ConnId),
-    /// The outcome of an operation can be taken, such as that of a [call](Client::take_call).
+    /// The outcome of an operation can be taken, such as that of a [call](crate::sans_io::Call::take).
     Op(OpId),
     /// A machine may have something to take, or has ended.
     Machine(MachineId),
@@ -376,7 +376,7 @@ impl Client {
     }
 
     /// Whether [`poll_action`](Self::poll_action) has something.
-    pub fn has_actions(&self) -> bool {
+    pub(crate) fn has_actions(&self) -> bool {
         !self.actions.is_empty()
     }
 

@@ -56,25 +56,17 @@ impl Inbound {
             return Err(self.link.end_of_stream());
         }
         self.link.received(len);
-        while let Some(received) = self.link.poll()? {
+        while let Some(mut received) = self.link.poll()? {
             // What the client keeps nothing of ends with the frame, outside of the lock.
             let mut _frame = Bytes::new();
-            let input = match received {
-                Received::Ready(versions) => Input::Connected { conn: self.conn, versions },
-                Received::SetupGoesOn => {
-                    self.wake_writer();
-                    continue;
-                }
-                Received::Response { id, mut response, throttle } => {
-                    if let Answered::Fetched(fetched) = &mut response {
-                        _frame = fetched.take_frame();
-                    }
-                    Input::Response { conn: self.conn, id, response, throttle }
-                }
-            };
-            let setup = matches!(input, Input::Connected { .. });
-            self.shared.input(input);
-            if setup {
+            if let Received::Response { response: Answered::Fetched(fetched), .. } = &mut received {
+                _frame = fetched.take_frame();
+            }
+            let is_setup = !matches!(received, Received::Response { .. });
+            if let Some(input) = received.into_input(self.conn) {
+                self.shared.input(input);
+            }
+            if is_setup {
                 self.wake_writer();
             }
         }
