@@ -3,6 +3,9 @@
 //! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
 
 mod advice;
+mod io;
+
+pub(crate) use io::lost;
 
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};

@@ -75,11 +75,7 @@ impl Inbound {
 
     /// What an error of the socket means here: one that was reset ended as one that was closed.
     pub fn broken(&self, error: &io::Error) -> ConnectionError {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-        match error.kind() {
-            ConnectionReset | ConnectionAborted | BrokenPipe => self.link.end_of_stream(),
-            _ => lost(error),
-        }
+        self.link.broken(error)
     }
 
     /// The writing half may sleep without knowing that it may go on.
@@ -135,7 +131,7 @@ impl Outbound {
     /// Whether requests may be handed out.
     fn poll_setup(&mut self) -> Result<bool, ConnectionError> {
         if !self.ready {
-            self.ready = self.link.poll_setup().map_err(|e| ConnectionError::Lost(e.to_string()))?;
+            self.ready = self.link.poll_setup()?;
         }
         Ok(self.ready)
     }
@@ -262,32 +258,4 @@ fn poll_write(
             Poll::Ready(Ok(()))
         }
     }
-}
-
-impl From<io::Error> for ConnectionError {
-    fn from(error: io::Error) -> Self {
-        lost(&error)
-    }
-}
-
-/// What a socket's error means.
-pub(super) fn lost(error: &io::Error) -> ConnectionError {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
-    };
-    match error.kind() {
-        ConnectionRefused => ConnectionError::Refused,
-        HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => {
-            ConnectionError::Unreachable(error.to_string())
-        }
-        TimedOut => ConnectionError::ConnectTimeout,
-        _ if is_out_of_files(error) => ConnectionError::TooManyOpenFiles,
-        _ => ConnectionError::Lost(error.to_string()),
-    }
-}
-
-fn is_out_of_files(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have the same numbers on all Unix systems; 10024 is WSAEMFILE.
-    matches!(error.raw_os_error(), Some(23 | 24) if cfg!(unix))
-        || (cfg!(windows) && error.raw_os_error() == Some(10_024))
 }

@@ -25,9 +25,8 @@ pub(crate) async fn call<R: Request>(
     timeout: Option<Duration>,
 ) -> Result<R::Response, Error> {
     let now = shared.now();
-    let begun = shared.with(|state| {
-        (!state.is_shut_down()).then(|| state.core.call(now, target, request, timeout))
-    });
+    let begun =
+        shared.with(|state| (!state.is_shut_down()).then(|| state.core.call(now, target, request, timeout)));
     let id = begun.ok_or_else(closed)?.id();
     let result: Result<ResponseKind, Error> = Ticketed::new(shared, id).await;
     result.and_then(response)

@@ -277,9 +277,7 @@ impl Inner {
         loop {
             let clock = ClockOf(&client);
             let (news, taken) = match patience.since {
-                Some(since) => {
-                    self.hand.append(Waited { clock, since }, slots, slot, message, granted)
-                }
+                Some(since) => self.hand.append(Waited { clock, since }, slots, slot, message, granted),
                 None => self.hand.append(clock, slots, slot, message, granted),
             };
             self.hand.tell(&mut client, news);

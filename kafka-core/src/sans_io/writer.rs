@@ -106,11 +106,7 @@ impl Writer {
         Err(TrySendError { message: Box::new(message), reason })
     }
 
-    fn learn_and_take(
-        &self,
-        client: &mut impl Access,
-        message: &Message,
-    ) -> Result<Delivery, TrySendReason> {
+    fn learn_and_take(&self, client: &mut impl Access, message: &Message) -> Result<Delivery, TrySendReason> {
         match self.try_take(client, message) {
             Err(TrySendReason::TopicPending) => {}
             result => return result,
