@@ -1,6 +1,7 @@
 //! Calls: one request of any API, and its response.
 
-use crate::client::{CallSpec, Client, Key, no_code};
+use super::closed;
+use crate::client::{CallSpec, Client, Key, Outcome, no_code};
 use crate::error::Error;
 use crate::machine::{Now, OpId, Target, response};
 use kafka_proto::{Request, ResponseKind};
@@ -40,9 +41,9 @@ impl<R: Request> Call<R> {
     /// Returns the response, once; `None` until it is there, and after it was taken.
     ///
     /// # Errors
-    /// No broker answered in time, or the request cannot be sent to this cluster.
+    /// No broker answered in time, the request cannot be sent to this cluster, or the client was closed.
     pub fn take(&self, client: &mut Client) -> Option<Result<R::Response, Error>> {
-        let result = client.take::<Result<ResponseKind, Error>>(self.id)?;
+        let result: Result<ResponseKind, Error> = take(client, self.id)?;
         Some(result.and_then(response))
     }
 
@@ -77,12 +78,20 @@ impl Commit {
     /// Returns the outcome, once; `None` until it is there, and after it was taken.
     ///
     /// # Errors
-    /// What the coordinator answered, or that it did not answer in time.
+    /// What the coordinator answered, that it did not answer in time, or that the client was closed.
     pub fn take(&self, client: &mut Client) -> Option<Result<(), Error>> {
-        client.take(self.id)
+        take(client, self.id)
     }
 
     pub(crate) fn id(&self) -> OpId {
         self.id
     }
+}
+
+/// An outcome. There is one also where the client was closed meanwhile.
+fn take<T>(client: &mut Client, id: OpId) -> Option<Result<T, Error>>
+where
+    Result<T, Error>: Outcome,
+{
+    client.take(id).or_else(|| client.is_closed().then(|| Err(closed())))
 }
