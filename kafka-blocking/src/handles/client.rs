@@ -4,12 +4,12 @@ use super::reader::Reader;
 use super::writer::Writer;
 use crate::park::block_on;
 use crate::runtime::Blocking;
-use kafka_core::reader::Start;
-use kafka_core::rt::{self, ClientCloseReport, ClusterDescription, NewTopic, ReaderBuilder, WriterBuilder};
+use kafka_core as rt;
 use kafka_core::settings::UnusedProperty;
-use kafka_core::snapshot::Topic;
-use kafka_core::stats::Stats;
-use kafka_core::{Error, Result, Str};
+use kafka_core::{
+    ClientCloseReport, ClusterDescription, Error, NewTopic, ReaderBuilder, Result, Start, Stats, Str, Topic,
+    WriterBuilder,
+};
 use std::sync::Arc;
 use std::time::Duration;
 

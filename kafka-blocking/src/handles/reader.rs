@@ -1,11 +1,8 @@
 //! The handle that reads, without `async`.
 
 use crate::park::{block_on, block_until};
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Start;
-use kafka_core::rt::{self, Batch, Event};
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Error, Record, Result};
+use kafka_core as rt;
+use kafka_core::{Batch, Error, ErrorKind, Event, Record, Result, Start, TopicPartition};
 use std::future::Future;
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,10 @@
 //! The handle that writes, without `async`.
 
 use crate::park::block_on;
-use kafka_core::Message;
-use kafka_core::rt::{self, CloseReport, TrySendError, WriteErrors};
-use kafka_core::writer::{self, Delivered, ProducerStats, SendError, WriterConfig};
+use kafka_core as rt;
+use kafka_core::{
+    CloseReport, Delivered, Message, ProducerStats, SendError, TrySendError, WriteErrors, WriterConfig,
+};
 use std::time::Duration;
 
 /// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
@@ -16,7 +17,7 @@ pub struct Writer(rt::Writer);
 /// What becomes of one record; dropping it does the record no harm.
 #[derive(Debug)]
 #[must_use = "a delivery tells whether the record was written"]
-pub struct Delivery(writer::Delivery);
+pub struct Delivery(rt::Delivery);
 
 impl From<rt::Writer> for Writer {
     fn from(writer: rt::Writer) -> Self {

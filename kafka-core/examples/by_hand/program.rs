@@ -2,11 +2,8 @@
 //!
 //! What it does not show is how to sleep: `std` cannot wait for several sockets, so it naps where nothing happened. A real one sleeps
 //! in `poll` or `epoll` until a socket is ready or `Client::poll_timeout` has come.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the program has what the core must not have"
-)]
+// The program has what the core must not have.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use kafka_core::ConnectionError;
 use kafka_core::sans_io::{

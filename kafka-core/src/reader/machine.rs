@@ -329,6 +329,7 @@ impl ReaderMachine {
     }
 
     /// Whether the partition is paused.
+    #[cfg(test)]
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
         self.find(tp).is_some_and(|cursor| cursor.paused)
     }
@@ -367,6 +368,7 @@ impl ReaderMachine {
     }
 
     /// Whether nothing is under way, waits to be taken, or will happen by itself.
+    #[cfg(test)]
     pub fn is_quiescent(&self) -> bool {
         self.flights == 0
             && self.asks.is_empty()
@@ -392,6 +394,7 @@ impl ReaderMachine {
     }
 
     /// The topics of what is assigned; the client keeps their metadata.
+    #[cfg(test)]
     pub fn topics(&self) -> Vec<Str> {
         self.topics.keys().cloned().collect()
     }
@@ -402,11 +405,13 @@ impl ReaderMachine {
     }
 
     /// The next offset to fetch; `None` while it is not known.
+    #[cfg(test)]
     pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
         self.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
+    #[cfg(test)]
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
         let id = self.id_of(tp)?;
         match &self.out {
@@ -421,12 +426,14 @@ impl ReaderMachine {
     }
 
     /// The first offset of the log, as the last answer told (0.11+).
+    #[cfg(test)]
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
         self.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
     }
 
     /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
+    #[cfg(test)]
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
         let end = self.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
@@ -452,6 +459,7 @@ impl ReaderMachine {
     }
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
+    #[cfg(test)]
     pub fn visits(&self) -> u64 {
         self.visits
     }

@@ -42,5 +42,6 @@ pub use budget::{Budget, Reservation};
 pub use config::{Isolation, ReaderConfig, Reset};
 pub use delivery::{Chunk, RecordView, Walk};
 pub use fetched::{Fetched, digest};
+#[cfg(test)]
 pub use fetching::FetchPlan;
 pub use machine::{Item, ReaderMachine, Start};

@@ -195,7 +195,7 @@ impl Writer {
     ) -> (Option<writer::Appended>, Result<Delivery, Refused>) {
         let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
         let is_news = appended.opened || appended.filled || appended.aged;
-        (is_news.then(|| writer::Appended { index: slot.index, opened: appended.opened }), result)
+        (is_news.then_some(writer::Appended { index: slot.index, opened: appended.opened }), result)
     }
 
     /// A batch was begun or filled.

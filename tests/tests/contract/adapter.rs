@@ -1,6 +1,7 @@
 //! What the suite needs of an adapter: to run a future, to start a task, to sleep.
 
-use kafka_core::rt::{ClientBuilder, Runtime};
+use kafka_core::ClientBuilder;
+use kafka_core::runtime::Runtime;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};

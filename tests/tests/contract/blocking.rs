@@ -4,9 +4,7 @@ use crate::adapter::OnThreads;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{error_of, number, numbered};
 use kafka_blocking::Client;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
-use kafka_core::{Message, Record};
+use kafka_core::{ErrorKind, Message, Record, Reset};
 use std::time::Duration;
 
 async fn client(target: &Target, name: &str) -> (Client, String) {

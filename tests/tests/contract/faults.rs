@@ -3,10 +3,7 @@
 use crate::adapter::{Adapter, Task, spawn};
 use crate::target::{LONG, Target, skip};
 use crate::tools::{check_numbered, number, number_in, numbered, or_late, outcomes, read, read_all, write};
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Event, Reader, Writer};
-use kafka_core::writer::{Fate, Idempotence};
-use kafka_core::{ErrorCode, Message, Record};
+use kafka_core::{Client, ErrorCode, Event, Fate, Idempotence, Message, Reader, Record, Reset, Writer};
 use kafka_proto::ApiKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +14,7 @@ const KEYS: usize = 30;
 
 /// Writes numbered messages until it is told to stop: what was sent, in its order.
 struct Stream {
-    task: Task<Vec<(usize, kafka_core::writer::Delivery)>>,
+    task: Task<Vec<(usize, kafka_core::Delivery)>>,
     acked: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
@@ -262,7 +259,7 @@ pub(crate) async fn close_reports_what_it_could_not_deliver<A: Adapter>(target: 
 }
 
 pub(crate) async fn try_send_gives_the_message_back<A: Adapter>(target: &Target) {
-    use kafka_core::rt::TrySendReason;
+    use kafka_core::TrySendReason;
     let cluster = target.embedded();
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "full", 1).await;

@@ -3,13 +3,11 @@
 use crate::adapter::{Adapter, Task, spawn};
 use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{error_of, message, number, numbered, or_late, read, write};
-use kafka_core::error::ErrorKind;
-use kafka_core::group::assignor::{Member, Topics};
-use kafka_core::group::{Assignor, RoundRobin};
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Client, Event, Reader, ReaderBuilder};
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Bytes, Record, Str};
+use kafka_core::assignor::{Member, RoundRobin, Topics};
+use kafka_core::{
+    Assignor, Bytes, Client, ErrorKind, Event, Reader, ReaderBuilder, Record, Reset, Start, Str,
+    TopicPartition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,15 +3,11 @@
 use crate::adapter::Adapter;
 use crate::target::Target;
 use crate::tools::{message, number, numbered, polled, read, write};
-use kafka_core::Record;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Start;
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::writer::Manual;
+use kafka_core::{ErrorKind, Manual, Record, Start, TopicPartition};
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.
-async fn fill(client: &kafka_core::rt::Client, topic: &str, partition: i32, count: usize) {
+async fn fill(client: &kafka_core::Client, topic: &str, partition: i32, count: usize) {
     let writer = client.writer(topic).balancer(Manual).batch_messages(10).build().unwrap();
     write(&writer, numbered(1, 0..count).map(|m| m.partition(partition))).await;
 }

@@ -1,10 +1,7 @@
 //! Steps that several tests take.
 
 use crate::adapter::Adapter;
-use kafka_core::error::Error;
-use kafka_core::rt::{Client, Reader, Writer};
-use kafka_core::writer::{Delivered, Delivery, SendError};
-use kafka_core::{Bytes, Message, Record};
+use kafka_core::{Bytes, Client, Delivered, Delivery, Error, Message, Reader, Record, SendError, Writer};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -35,7 +32,7 @@ pub(crate) async fn message(reader: &mut Reader) -> Record {
 
 /// Everything a topic holds, in the order of each partition; what comes later is not waited for.
 pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Record> {
-    use kafka_core::reader::Start;
+    use kafka_core::Start;
     let partitions = client.topic(topic).await.expect("the topic").partitions.len() as i32;
     let mut left = 0;
     for partition in 0..partitions {

@@ -219,16 +219,6 @@ impl Membership {
         &self.watched
     }
 
-    /// The id the coordinator knows this member by; empty where there is none yet.
-    pub fn member_id(&self) -> &Str {
-        &self.member_id
-    }
-
-    /// The generation this member is in; -1 outside of one.
-    pub fn generation(&self) -> i32 {
-        self.generation
-    }
-
     /// The cluster's metadata changed. A leader whose topics have got another number of partitions makes the group rebalance.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
         self.layout_news = true;
@@ -347,6 +337,7 @@ impl Membership {
     }
 
     /// Whether nothing is open and nothing will happen by itself: never subscribed, left, or fenced.
+    #[cfg(test)]
     pub fn is_quiescent(&self) -> bool {
         matches!(self.state, State::Idle) && self.open.is_empty()
     }
