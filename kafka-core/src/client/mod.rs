@@ -206,7 +206,9 @@ impl Notify {
     }
 }
 
-/// The cluster brain, see the [module](self).
+/// The client state machine: one for all writers, readers, groups and calls of a program.
+///
+/// What to call in which order is the subject of [`sans_io`](crate::sans_io). Any order of calls is valid, and none waits.
 #[derive(Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
