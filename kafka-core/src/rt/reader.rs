@@ -247,8 +247,8 @@ impl Reader {
     /// Moves a partition's position; what was fetched from the old one is not delivered any more.
     ///
     /// ```
-    /// # use kafka_core::{Result, reader::Start, rt::Reader};
-    /// use kafka_core::snapshot::TopicPartition;
+    /// # use kafka_core::{Reader, Result};
+    /// use kafka_core::{Start, TopicPartition};
     ///
     /// # fn example(reader: &mut Reader) -> Result<()> {
     /// reader.seek(&TopicPartition::new("orders", 0), Start::First)

@@ -29,7 +29,7 @@
 //! 6. **Sleep** until a socket is ready or [`Client::poll_timeout`] has come.
 //!
 //! ```
-//! use kafka_core::Fault;
+//! use kafka_core::ErrorKind;
 //! use kafka_core::sans_io::{Action, Address, Client, ClientConfig, Input, Now, Target, Time, link};
 //! use kafka_proto::messages::metadata::MetadataRequest;
 //! use std::io::IoSlice;
@@ -67,7 +67,7 @@
 //!     now.time = client.poll_timeout().expect("it waits for something");
 //!     client.handle_input(now, Input::Timeout);
 //! };
-//! assert_eq!(error.fault(), Fault::Environment); // nobody answered in time
+//! assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
 //! # Ok(()) }
 //! ```
 //!
