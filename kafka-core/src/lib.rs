@@ -78,6 +78,7 @@ pub mod internal {
     pub use crate::group::subscription;
     pub use crate::reader::{Chunk, Walk};
     pub use crate::rt::Probe;
+    #[cfg(feature = "scram")]
     pub use crate::sasl::scram;
     #[cfg(feature = "workloads")]
     pub use crate::workloads::{ALL, Workload};
