@@ -46,6 +46,20 @@ impl Access for At<'_> {
     }
 }
 
+impl<A: Access> Access for &mut A {
+    fn now(&self) -> Now {
+        (**self).now()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        (**self).wall_ms()
+    }
+
+    fn with<R>(&mut self, f: impl FnOnce(&mut Client) -> R) -> R {
+        (**self).with(f)
+    }
+}
+
 /// Does something to a machine; `None` where it has ended.
 pub(crate) fn command<C: Command>(client: &mut impl Access, id: MachineId, command: C) -> Option<C::Reply> {
     let now = client.now();
