@@ -100,7 +100,7 @@ fn read(mut stream: &TcpStream, inbound: &mut Inbound) -> ConnectionError {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return inbound.broken(&error),
+            Err(error) => return inbound.broken(error),
         }
     }
 }

@@ -7,7 +7,7 @@ macro_rules! names {
     () => {
         #[doc(inline)]
         pub use $crate::{
-            Acks, ApiKey, Assignor, Balancer, Batch, Bytes, ClientCloseReport, CloseReport,
+            Acks, ApiKey, Assignor, Balancer, Batch, Bytes, Cause, ClientCloseReport, CloseReport,
             ClusterDescription, Compression, ConnectionError, Delivered, Error, ErrorCode, ErrorKind, Event,
             Fate, Fault, GroupConfig, Header, Histogram, Idempotence, Isolation, JavaDefault, Manual,
             Message, NewTopic, Node, Partition, Partitions, ProducerStats, ReaderBuilder, ReaderConfig,

@@ -52,7 +52,7 @@ mod workloads;
 #[allow(unreachable_pub)] // what is `pub` in it is so within the crate
 mod writer;
 
-pub use error::{ConnectionError, Context, Error, ErrorKind, Fate, Fault, Result};
+pub use error::{Cause, ConnectionError, Context, Error, ErrorKind, Fate, Fault, Result};
 pub use group::{Assignor, GroupConfig, assignor};
 pub use kafka_proto::error_code::ErrorCode;
 pub use kafka_proto::records::{Compression, Header};

@@ -3,6 +3,7 @@
 use crate::machine::MachineId;
 use kafka_proto::records::Header;
 use kafka_proto::{Bytes, Str, Uuid};
+use std::time::{Duration, SystemTime};
 
 /// A message to write.
 ///
@@ -79,6 +80,11 @@ impl Record {
         }
     }
 
+    /// Returns its [`timestamp`](Self::timestamp) as a time.
+    pub fn time(&self) -> Option<SystemTime> {
+        self.timestamp.and_then(time_of)
+    }
+
     /// Copies key, value and headers into memory of their own, so that the record keeps nothing else alive. It can still be
     /// committed.
     #[must_use]
@@ -145,6 +151,12 @@ impl Message {
         self
     }
 
+    /// Sets the timestamp, to the millisecond.
+    #[must_use]
+    pub fn time(self, time: SystemTime) -> Self {
+        self.timestamp(ms_of(time))
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, key: impl Into<Str>, value: impl Into<Bytes>) -> Self {
@@ -153,9 +165,43 @@ impl Message {
     }
 }
 
+/// Returns the time so many ms after the epoch, or before it; `None` where this machine has none so far away.
+fn time_of(ms: i64) -> Option<SystemTime> {
+    let distance = Duration::from_millis(ms.unsigned_abs());
+    if ms < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    }
+}
+
+/// Returns the ms from the epoch to a time, rounded down.
+fn ms_of(time: SystemTime) -> i64 {
+    let ms = |distance: Duration| i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => ms(after),
+        Err(before) => -ms(before.duration() + Duration::from_nanos(999_999)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_kept_to_the_millisecond() {
+        for ms in [0, 1, -1, 1_700_000_000_123, -62_135_596_800_000] {
+            let message = Message::new("x").time(time_of(ms).expect("a time"));
+            assert_eq!(message.timestamp, Some(ms));
+            let record = Record { timestamp: Some(ms), ..Record::new("t", 0, 0) };
+            assert_eq!(record.time(), time_of(ms));
+        }
+        let between = SystemTime::UNIX_EPOCH + Duration::from_micros(1_999);
+        assert_eq!(Message::new("x").time(between).timestamp, Some(1));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_micros(1);
+        assert_eq!(Message::new("x").time(before).timestamp, Some(-1));
+        assert_eq!(Record::new("t", 0, 0).time(), None);
+    }
 
     #[test]
     fn what_was_read_is_forwarded_without_its_place() {

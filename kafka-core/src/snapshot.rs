@@ -126,6 +126,24 @@ impl Cluster {
         of_topic.or_else(|| self.topic(topic).map(|_| ErrorCode::UnknownTopicOrPartition))
     }
 
+    /// Takes a topic over, in place of the one that had its name.
+    pub(crate) fn insert_topic(&mut self, topic: Topic) {
+        if let Some(old) = self.topics.get(&topic.name).filter(|old| old.id != topic.id) {
+            self.names.remove(&old.id);
+        }
+        if !topic.id.is_zero() {
+            self.names.insert(topic.id, topic.name.clone());
+        }
+        self.topics.insert(topic.name.clone(), Arc::new(topic));
+    }
+
+    /// Takes a topic away.
+    pub(crate) fn remove_topic(&mut self, name: &str) -> Option<Arc<Topic>> {
+        let topic = self.topics.remove(name)?;
+        self.names.remove(&topic.id);
+        Some(topic)
+    }
+
     /// The name behind a topic id.
     pub fn name(&self, id: &Uuid) -> Option<&Str> {
         self.names.get(id)

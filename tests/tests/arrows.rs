@@ -52,9 +52,10 @@ fn no_arrow_points_up() {
 
 #[test]
 fn arrows_are_found_where_they_are() {
-    let code = "use crate::client::{Client, Event};\nuse super::machine::x;\n// use crate::rt;\nuse crate::{link, group::a};";
+    let code = "use crate::client::{Client, Event};\nuse super::machine::x;\n// use crate::rt;\nuse crate::{link, group::a};\n\
+                impl crate::trace::Told for X {} // see crate::rt\n$crate::writer::X; fn f(x: crate::config::Y) {}";
     let found: Vec<_> = targets(code).collect();
-    assert_eq!(found, ["client", "link", "group"]);
+    assert_eq!(found, ["client", "link", "group", "trace", "settings"]);
 }
 
 fn source() -> PathBuf {
@@ -98,14 +99,22 @@ fn is_room(source: &Path, name: &str) -> bool {
     source.join(name).is_dir() || source.join(format!("{name}.rs")).is_file()
 }
 
-/// The rooms that the `use` lines of some code name; `config` counts as what it is.
+/// The rooms that some code names, by `use` or in a path; `config` counts as what it is. Comments name what they like.
 fn targets(code: &str) -> impl Iterator<Item = &str> {
-    let uses = code.split("\nuse ").flat_map(|part| part.strip_prefix("use ").or(Some(part)));
-    let paths = uses.filter_map(|part| part.split(';').next()?.trim().strip_prefix("crate::"));
-    paths.flat_map(|path| match path.strip_prefix('{') {
-        Some(list) => list.split(',').map(first_segment).collect::<Vec<_>>(),
+    let parts = code.split("crate::").collect::<Vec<_>>();
+    let named = parts.windows(2).filter(|pair| is_code(pair[0])).map(|pair| pair[1]).collect::<Vec<_>>();
+    named.into_iter().flat_map(|path| match path.strip_prefix('{') {
+        Some(list) => {
+            list.split(['}', ';']).next().unwrap_or_default().split(',').map(first_segment).collect()
+        }
         None => vec![first_segment(path)],
     })
+}
+
+/// Whether what stands before a path lets it be one of this crate: no comment, no macro's `$crate`.
+fn is_code(before: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    !line.contains("//") && !before.ends_with('$')
 }
 
 fn first_segment(path: &str) -> &str {

@@ -11,6 +11,8 @@ mod cluster;
 #[cfg(feature = "tools")]
 mod deps;
 #[cfg(feature = "tools")]
+mod handles;
+#[cfg(feature = "tools")]
 mod instructions;
 #[cfg(feature = "tools")]
 mod java;
@@ -51,6 +53,8 @@ enum Tool {
     #[cfg(feature = "tools")]
     FuzzSeeds(seeds::FuzzSeeds),
     #[cfg(feature = "tools")]
+    Handles(handles::Handles),
+    #[cfg(feature = "tools")]
     Instructions(instructions::Instructions),
     #[cfg(feature = "tools")]
     Java(java::Java),
@@ -90,6 +94,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::Deps(deps) => deps.run()?,
         #[cfg(feature = "tools")]
         Tool::FuzzSeeds(seeds) => seeds.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Handles(handles) => handles.run()?,
         #[cfg(feature = "tools")]
         Tool::Instructions(instructions) => instructions.run()?,
         #[cfg(feature = "tools")]

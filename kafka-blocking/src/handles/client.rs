@@ -1,23 +1,17 @@
-//! The client's handle, without `async`.
+//! The client's handle, without `async`, and how one begins.
 
-use super::reader::Reader;
-use super::writer::Writer;
 use crate::park::block_on;
 use crate::runtime::Blocking;
 use kafka_core as rt;
 use kafka_core::settings::UnusedProperty;
-use kafka_core::{
-    ClientCloseReport, ClusterDescription, Error, NewTopic, ReaderBuilder, Result, Start, Stats, Str, Topic,
-    WriterBuilder,
-};
-use std::sync::Arc;
+use kafka_core::{Result, Str};
 use std::time::Duration;
 
 /// A client of one cluster: many writers, readers and calls share its connections and what it knows.
 ///
 /// Everything is as at [`rt::Client`], except that methods wait where those there are futures.
 #[derive(Clone, Debug)]
-pub struct Client(rt::Client);
+pub struct Client(pub(super) rt::Client);
 
 /// Makes a [`Client`]; the settings are those of [`rt::ClientBuilder`].
 #[derive(Clone, Debug)]
@@ -101,91 +95,4 @@ pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
     properties: impl IntoIterator<Item = (K, V)>,
 ) -> Result<ClientBuilder> {
     rt::ClientBuilder::from_properties(properties).map(ClientBuilder)
-}
-
-impl Client {
-    /// A writer to a topic.
-    pub fn writer(&self, topic: impl Into<Str>) -> WriterBuilder<Writer> {
-        self.0.writer(topic).making()
-    }
-
-    /// A writer whose messages name their topics.
-    pub fn writer_to_any(&self) -> WriterBuilder<Writer> {
-        self.0.writer_to_any().making()
-    }
-
-    /// A reader of a topic, by itself or in a group.
-    pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder<Reader> {
-        self.0.reader(topic).making()
-    }
-
-    /// See [`rt::Client::topic`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn topic(&self, name: impl Into<Str>) -> Result<Arc<Topic>> {
-        block_on(self.0.topic(name))
-    }
-
-    /// See [`rt::Client::create_topics`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn create_topics(
-        &self,
-        topics: impl IntoIterator<Item = NewTopic>,
-    ) -> Result<Vec<(Str, Result<()>)>> {
-        block_on(self.0.create_topics(topics))
-    }
-
-    /// See [`rt::Client::create_topic`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn create_topic(&self, topic: NewTopic) -> Result<()> {
-        block_on(self.0.create_topic(topic))
-    }
-
-    /// See [`rt::Client::delete_topics`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn delete_topics(
-        &self,
-        names: impl IntoIterator<Item = impl Into<Str>>,
-    ) -> Result<Vec<(Str, Result<()>)>> {
-        block_on(self.0.delete_topics(names))
-    }
-
-    /// See [`rt::Client::describe_cluster`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn describe_cluster(&self) -> Result<ClusterDescription> {
-        block_on(self.0.describe_cluster())
-    }
-
-    /// See [`rt::Client::list_offset`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn list_offset(&self, topic: impl Into<Str>, partition: i32, at: Start) -> Result<Option<i64>> {
-        block_on(self.0.list_offset(topic, partition, at))
-    }
-
-    /// Counters, gauges and latencies since the beginning.
-    pub fn stats(&self) -> Stats {
-        self.0.stats()
-    }
-
-    /// What the client does without, since the brokers are too old for it; empty with newer ones.
-    pub fn degraded(&self) -> Vec<Error> {
-        self.0.degraded()
-    }
-
-    /// Delivers what the writers took, commits what was handled and leaves the groups until `deadline`, then ends
-    /// everything: connections, threads, other handles. See [`rt::Client::close`].
-    pub fn close(&self, deadline: Duration) -> ClientCloseReport {
-        block_on(self.0.close(deadline))
-    }
 }

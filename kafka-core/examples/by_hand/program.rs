@@ -179,6 +179,6 @@ fn ready(moved: io::Result<usize>, inbound: &LinkInbound) -> Result<Option<usize
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
             Ok(None)
         }
-        Err(error) => Err(inbound.broken(&error)),
+        Err(error) => Err(inbound.broken(error)),
     }
 }

@@ -111,7 +111,7 @@ impl Client {
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
         let (api, attempt) = (call.spec.request.api_key(), call.attempts);
-        self.traces.push(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
+        self.outputs.trace(|| Told::CallRetried { api, attempt, error: error.clone(), retry: wait });
         call.last = Some(error);
         self.timers.set(Timer::CallRetry(id), now.time + wait);
         match (target, answer.peer) {
@@ -146,9 +146,9 @@ impl Client {
     }
 
     fn trouble_of_call(&self, id: OpId) -> Option<Error> {
-        let request = self.requests.values().find(|r| r.owner == Owner::Call(id));
+        let request = self.requests.iter().find(|(_, request)| request.owner == Owner::Call(id));
         match request {
-            Some(request) => self.trouble_of(request),
+            Some((_, request)) => self.trouble_of(request),
             None => self.trouble_before(&self.calls.get(&id)?.spec.target),
         }
     }
@@ -158,7 +158,7 @@ impl Client {
         let Some(key) = request.key.filter(|_| request.target != Target::Any) else {
             return self.trouble_before(&request.target);
         };
-        let error = self.lanes.get(key)?.last_error.clone()?;
+        let error = self.lanes.get(key)?.last_error()?.clone();
         Some(Error::from(error).with_broker(self.broker_name(key.peer)))
     }
 
@@ -173,11 +173,11 @@ impl Client {
 
     /// The most telling failure of any connection: what most likely stood in the way of a call that was never answered.
     pub(crate) fn last_trouble(&self) -> Option<Error> {
-        let lanes = self.lanes.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
-        let failed = lanes.filter_map(|(key, l)| Some((key, l.last_error.clone()?)));
+        let lanes = self.lanes.iter().filter(|(key, _)| key.lane == Lane::Other);
+        let failed = lanes.filter_map(|(key, lane)| Some((key, lane.last_error()?)));
         match failed.max_by_key(|(_, error)| error.telling()) {
-            Some((key, error)) => Some(Error::from(error).with_broker(self.broker_name(key.peer))),
-            None => self.metadata.last_error.clone(),
+            Some((key, error)) => Some(Error::from(error.clone()).with_broker(self.broker_name(key.peer))),
+            None => self.metadata.last_error().cloned(),
         }
     }
 

@@ -3,15 +3,15 @@
 //! The simulator asks whenever no task is about to run. What is wrong then would stay so until something unrelated happens.
 
 use super::Client;
-use super::lanes::{LaneState, LinkState, Proof};
+use super::lane::{LaneState, LinkState, Proof};
 use super::timers::Timer;
 use crate::machine::{LaneKey, Now, Time};
 
 impl Client {
     /// What does not hold, in words.
     pub(crate) fn stuck(&self, now: Now) -> Vec<String> {
-        let lanes = self.lanes.lanes.iter().filter_map(|(key, lane)| {
-            let why = self.stuck_lane(now.time, *key, lane)?;
+        let lanes = self.lanes.iter().filter_map(|(key, lane)| {
+            let why = self.stuck_lane(now.time, key, lane)?;
             Some(format!("lane {key:?}: {why}"))
         });
         let mut found: Vec<String> = lanes.collect();
@@ -19,7 +19,7 @@ impl Client {
             let stuck = machine.stuck(now.time);
             found.extend(stuck.found.iter().map(|why| format!("{id:?}: {why}")));
             for lane in stuck.lanes.into_iter().filter(|lane| self.is_deaf(now.time, *lane)) {
-                let link = self.lanes.get(lane).map(|lane| &lane.link);
+                let link = self.lanes.get(lane).map(LaneState::link);
                 found.push(format!("{id:?}: nobody sends what is ready for lane {lane:?}: {link:?}"));
             }
             if stuck.needs_metadata && !self.learns() {
@@ -33,9 +33,9 @@ impl Client {
     }
 
     fn stuck_lane(&self, now: Time, key: LaneKey, lane: &LaneState) -> Option<String> {
-        let (queued, in_flight) = (lane.queue.len(), lane.in_flight.len());
+        let (queued, in_flight) = (lane.queued(), lane.in_flight());
         let due = lane.conn().is_none_or(|conn| self.timers.is_set(&Timer::Conn(conn)));
-        match &lane.link {
+        match lane.link() {
             _ if lane.is_unused() => None,
             LinkState::Idle => Some(format!("{queued} requests wait, and nothing connects")),
             LinkState::Backoff if !self.timers.is_set(&Timer::Reconnect(key)) => {
@@ -54,15 +54,15 @@ impl Client {
     /// Whether nothing will happen on the lane by itself.
     fn is_deaf(&self, now: Time, key: LaneKey) -> bool {
         let Some(lane) = self.lanes.get(key) else { return true };
-        match lane.link {
+        match lane.link() {
             LinkState::Idle => true,
             LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key)),
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key)),
             // Once one is answered it is asked for more.
-            LinkState::Up(_) if lane.in_flight.len() >= self.config.max_in_flight => false,
-            LinkState::Up(_) if lane.is_draining || lane.proof == Proof::Asked => lane.in_flight.is_empty(),
-            LinkState::Up(_) => !lane.announced,
-            LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(conn)),
+            LinkState::Up(_) if lane.in_flight() >= self.config.max_in_flight => false,
+            LinkState::Up(_) if lane.is_draining() || lane.proof() == Proof::Asked => lane.in_flight() == 0,
+            LinkState::Up(_) => !lane.is_announced(),
+            LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(*conn)),
             LinkState::Closing(..) => false,
         }
     }

@@ -8,8 +8,7 @@
 //! * A connection to an address that its broker has left is used no more once answers agree on another one.
 //! * What a connection learnt of an address's versions of ApiVersions counts for all lanes to it.
 
-use super::doubts::{Claim, Subject, Witness};
-use super::lanes::{LaneState, LinkState, Proof};
+use super::lane::{Attempt, LaneState, LinkState};
 use super::timers::Timer;
 use super::{Action, Client, Event, Key, not_in_metadata};
 use crate::address::Address;
@@ -24,19 +23,13 @@ use std::time::Duration;
 impl Client {
     /// The lane has something to do: connects it, or tells its task.
     pub(super) fn kick(&mut self, now: Time, key: LaneKey) {
-        let lane = self.lane(now, key);
-        match lane.link {
-            LinkState::Idle => self.connect(now, key),
-            LinkState::Up(conn) if !lane.announced && !lane.is_muted(now) => {
-                lane.announced = true;
-                self.events.push_back(Event::Wake(Key::Conn(conn)));
-            }
-            _ => {}
+        let lane = self.lanes.entry(now, key);
+        if *lane.link() == LinkState::Idle {
+            return self.connect(now, key);
         }
-    }
-
-    pub(super) fn lane(&mut self, now: Time, key: LaneKey) -> &mut LaneState {
-        self.lanes.lanes.entry(key).or_insert_with(|| LaneState::new(now))
+        if let Some(conn) = lane.announce(now) {
+            self.announce(Event::Wake(Key::Conn(conn)));
+        }
     }
 
     fn connect(&mut self, now: Time, key: LaneKey) {
@@ -53,16 +46,9 @@ impl Client {
         };
         let conn = ConnId(self.next_id());
         let deadline = now + self.connect_timeout(key.peer);
-        let (is_known, is_estranged) =
-            (self.metadata.cluster.id.is_some(), self.lanes.is_estranged(key.peer));
         let api_versions = self.lanes.api_versions(&address);
-        let lane = self.lane(now, key);
-        lane.api_versions = api_versions;
-        (lane.link, lane.is_accepted, lane.is_draining) = (LinkState::Connecting(conn), false, false);
-        let is_first = lane.address.replace(address.clone()).is_none();
-        let is_open = is_known && (!is_first || is_estranged);
-        lane.proof = if is_open { Proof::Wanted } else { Proof::NotNeeded };
-        self.lanes.conns.insert(conn, key);
+        let attempt = Attempt { conn, address: address.clone(), api_versions };
+        self.lanes.connect(now, key, attempt, self.metadata.cluster().id.is_some());
         self.timers.set(Timer::Conn(conn), deadline);
         let link = LinkConfig {
             client_id: self.config.client_id.clone(),
@@ -71,7 +57,7 @@ impl Client {
         };
         self.stats.connects += 1;
         let Address { host, port } = address;
-        self.actions.push_back(Action::Connect { conn, host, port, deadline, link });
+        self.outputs.order(Action::Connect { conn, host, port, deadline, link });
     }
 
     /// The bootstrap addresses share the time, so that one that is silent leaves some for the others.
@@ -88,7 +74,7 @@ impl Client {
     pub(super) fn address_of(&self, peer: Peer) -> Option<Address> {
         match peer {
             Peer::Node(id) => {
-                let node = self.metadata.cluster.nodes.get(&id)?;
+                let node = self.metadata.cluster().nodes.get(&id)?;
                 Some(Address { host: node.host.clone(), port: node.port })
             }
             Peer::Bootstrap(at) => self.config.bootstrap.get(at).cloned(),
@@ -98,26 +84,18 @@ impl Client {
     /// The other side took the connection; it is not set up yet.
     pub(super) fn accepted(&mut self, conn: ConnId) {
         if let Some((_, lane)) = self.lanes.by_conn(conn) {
-            lane.is_accepted = true;
+            lane.accepted();
         }
     }
 
     pub(super) fn connected(&mut self, now: Now, conn: ConnId, versions: Arc<BrokerVersions>) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
-        if lane.link != LinkState::Connecting(conn) {
+        if !lane.connected(now.time, conn, Arc::clone(&versions)) {
             return;
         }
-        lane.link = LinkState::Up(conn);
-        lane.versions = Some(Arc::clone(&versions));
-        (lane.last_used, lane.is_hopeless, lane.is_unreachable) = (now.time, false, false);
-        lane.refused_at = None;
-        // Something may have come while it connected; the task asks by itself at first.
-        lane.announced = false;
         let (broker, lane) = (self.broker_name(key.peer), key.lane);
-        self.traces.push(|| Told::Connected { broker, lane: lane.to_string() });
-        if let Some(address) = self.lanes.get(key).and_then(|lane| lane.address.clone()) {
-            self.lanes.set_up(address, &versions);
-        }
+        self.outputs.trace(|| Told::Connected { broker, lane: lane.to_string() });
+        self.lanes.set_up(key, &versions);
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key), now.time + self.config.connections_max_idle);
         self.kick(now.time, key);
@@ -131,58 +109,22 @@ impl Client {
         error: ConnectionError,
         unanswered: Vec<Unanswered>,
     ) {
-        let Some(key) = self.lanes.conns.remove(&conn) else { return };
         self.timers.stop(&Timer::Conn(conn));
-        let error = match error {
-            // No SASL listener, since it has served without.
-            ConnectionError::ClosedAfterSetup if self.lanes.has_served(key.peer) => {
-                ConnectionError::ClosedUnanswered
-            }
-            error => error,
-        };
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        let address = lane.address.clone();
-        let (link, begun) = (std::mem::replace(&mut lane.link, LinkState::Idle), lane.api_versions);
-        let (error, is_set_up) = match link {
-            LinkState::Closing(_, reason) => (reason, true),
-            LinkState::Connecting(_) => (error, false),
-            _ => (error, true),
-        };
-        let falls_back =
-            !is_set_up && address.is_some_and(|address| self.lanes.not_set_up(address, begun, &error));
-        let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.is_hopeless = !error.is_retriable() && !may_be_old;
-        lane.is_unreachable = !is_set_up;
-        self.lost(now, key, &error, &unanswered);
+        if let Some((key, error)) = self.lanes.closed(conn, error) {
+            self.lost(now, key, &error, &unanswered);
+        }
     }
 
     /// The lane has no connection any more: backs off, and fails what was pending.
     fn lost(&mut self, now: Now, key: LaneKey, error: &ConnectionError, unanswered: &[Unanswered]) {
         let planned = *error == ConnectionError::ClosedByClient;
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let in_flight = std::mem::take(&mut lane.in_flight);
-        lane.announced = false;
+        let lost = if planned { lane.rest() } else { lane.fail(error.clone()) };
         self.timers.stop(&Timer::Idle(key));
-        if planned {
-            lane.link = LinkState::Idle;
-        } else {
-            self.stats.connection_failures += 1;
-            lane.last_error = Some(error.clone());
-            let attempt = lane.failures;
-            lane.failures = lane.failures.saturating_add(1);
-            lane.link = LinkState::Backoff;
-            let wait = self.random.backoff(
-                attempt,
-                self.config.reconnect_backoff,
-                self.config.reconnect_backoff_max,
-            );
-            self.timers.set(Timer::Reconnect(key), now.time + wait);
-            let (broker, error) = (self.broker_name(key.peer), error.clone());
-            let lane = key.lane;
-            self.traces.push(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
+        if !planned {
+            self.back_off(now.time, key, lost.failures, error.clone());
         }
-        for (id, _) in in_flight {
+        for (id, _) in lost.in_flight {
             // What the task does not list was never given to the socket.
             let taken = unanswered.iter().find(|u| u.id == id).is_some_and(|u| u.taken);
             self.request_failed(now, id, error, taken);
@@ -190,7 +132,7 @@ impl Client {
         if planned {
             // What came while it closed was told to nobody.
             let wanted = !self.closed && self.machines.want_lane(key);
-            if wanted || self.lanes.get(key).is_some_and(|l| !l.queue.is_empty()) {
+            if wanted || self.lanes.get(key).is_some_and(|lane| lane.queued() > 0) {
                 self.kick(now.time, key);
             } else {
                 self.drop_orphan(key);
@@ -201,10 +143,19 @@ impl Client {
         }
     }
 
+    fn back_off(&mut self, now: Time, key: LaneKey, failures: u32, error: ConnectionError) {
+        self.stats.connection_failures += 1;
+        let (min, max) = (self.config.reconnect_backoff, self.config.reconnect_backoff_max);
+        let wait = self.random.backoff(failures, min, max);
+        self.timers.set(Timer::Reconnect(key), now + wait);
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        self.outputs.trace(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
+    }
+
     /// Fails what waits for the lane; what any broker can serve goes elsewhere.
     fn fail_queued(&mut self, now: Time, key: LaneKey, error: &ConnectionError) {
         let queued = match self.lanes.get_mut(key) {
-            Some(lane) => std::mem::take(&mut lane.queue),
+            Some(lane) => lane.take_queue(),
             None => return,
         };
         let now = Now { time: now, wall_ms: 0 };
@@ -216,15 +167,11 @@ impl Client {
     /// Ends a connection for a reason; its requests fail when its task has reported.
     pub(super) fn close_conn(&mut self, now: Now, conn: ConnId, reason: ConnectionError) {
         let Some((key, lane)) = self.lanes.by_conn(conn) else { return };
-        self.actions.push_back(Action::Close(conn));
-        match lane.link {
-            LinkState::Up(_) => {
-                lane.is_hopeless = !reason.is_retriable();
-                lane.link = LinkState::Closing(conn, reason);
-            }
+        self.outputs.order(Action::Close(conn));
+        match lane.link() {
+            LinkState::Up(_) => lane.close(reason),
             LinkState::Connecting(_) => {
-                lane.is_unreachable = reason != ConnectionError::ClosedByClient;
-                self.lanes.conns.remove(&conn);
+                self.lanes.give_up(conn, &reason);
                 self.timers.stop(&Timer::Conn(conn));
                 self.lost(now, key, &reason, &[]);
             }
@@ -234,27 +181,19 @@ impl Client {
 
     pub(super) fn conn_timeout(&mut self, now: Now, conn: ConnId) {
         let Some((_, lane)) = self.lanes.by_conn(conn) else { return };
-        match (&lane.link, lane.earliest_deadline()) {
-            (LinkState::Connecting(_), _) if lane.is_accepted => {
-                self.close_conn(now, conn, ConnectionError::SetupTimeout);
-            }
-            (LinkState::Connecting(_), _) => self.close_conn(now, conn, ConnectionError::ConnectTimeout),
-            (LinkState::Up(_), Some(at)) if at <= now.time => {
-                self.close_conn(now, conn, ConnectionError::ResponseTimeout);
-            }
-            (LinkState::Up(_), Some(at)) => self.timers.set(Timer::Conn(conn), at),
-            // It is being closed, and its requests fail when its task has reported.
-            _ => {}
+        match lane.timed_out(now.time) {
+            Some(Ok(reason)) => self.close_conn(now, conn, reason),
+            Some(Err(at)) => self.timers.set(Timer::Conn(conn), at),
+            None => {}
         }
     }
 
     pub(super) fn reconnect(&mut self, now: Time, key: LaneKey) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if lane.link != LinkState::Backoff {
+        if !lane.end_backoff() {
             return;
         }
-        lane.link = LinkState::Idle;
-        if !lane.queue.is_empty() || self.machines.want_lane(key) {
+        if lane.queued() > 0 || self.machines.want_lane(key) {
             self.kick(now, key);
         } else {
             self.drop_orphan(key);
@@ -264,14 +203,14 @@ impl Client {
     /// A lane without a connection is kept for what it has learnt, unless its machine is gone.
     fn drop_orphan(&mut self, key: LaneKey) {
         if key.lane.owner().is_some_and(|id| !self.has(id)) {
-            self.lanes.lanes.remove(&key);
+            self.lanes.remove(key);
         }
     }
 
     pub(super) fn idle_timeout(&mut self, now: Now, key: LaneKey) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let Some(conn) = lane.up() else { return };
-        let due = lane.last_used + self.config.connections_max_idle;
+        let due = lane.idle_since() + self.config.connections_max_idle;
         if lane.is_unused() && due <= now.time {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         } else {
@@ -284,38 +223,29 @@ impl Client {
     /// listener may live on, and lag for ever.
     pub(super) fn check_addresses(&mut self, now: Now, witness: Option<Peer>, is_told: impl Fn(i32) -> bool) {
         let Some(peer) = witness else { return };
-        let witness = Witness { now: now.time, peer };
         let elsewhere = self.lanes.led_elsewhere(|broker| self.address_of(broker));
         let moved: BTreeSet<i32> =
             elsewhere.iter().filter_map(|key| key.peer.node()).filter(|b| is_told(*b)).collect();
-        let settled = self.metadata.cluster.nodes.keys().filter(|b| is_told(**b) && !moved.contains(b));
-        settled.for_each(|broker| self.metadata.doubts.end(&Subject::Address(*broker)));
-        for broker in moved {
-            let Some(address) = self.address_of(Peer::Node(broker)) else { continue };
-            let subject = Subject::Address(broker);
-            if self.metadata.overturns(&subject, &Claim::Address(address), witness, Duration::ZERO) {
-                self.metadata.doubts.end(&subject);
-                elsewhere
-                    .iter()
-                    .filter(|key| key.peer == Peer::Node(broker))
-                    .for_each(|key| self.drain(now, *key));
-            } else {
-                self.metadata.left_open();
-            }
+        let known = self.metadata.cluster().nodes.keys().copied();
+        let stayed: Vec<i32> = known.filter(|broker| is_told(*broker) && !moved.contains(broker)).collect();
+        let address = |broker: i32| Some((broker, self.address_of(Peer::Node(broker))?));
+        let moved: Vec<(i32, Address)> = moved.into_iter().filter_map(address).collect();
+        for broker in self.metadata.check_addresses(now.time, peer, &stayed, moved) {
+            let lanes = elsewhere.iter().filter(|key| key.peer == Peer::Node(broker));
+            lanes.for_each(|key| self.drain(now, *key));
         }
     }
 
     /// Ends a connection as soon as nothing is in flight on it.
     fn drain(&mut self, now: Now, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.is_draining = true;
+            lane.drain();
         }
         self.close_drained(now, key);
     }
 
     pub(super) fn close_drained(&mut self, now: Now, key: LaneKey) {
-        let drained = self.lanes.get(key).filter(|lane| lane.is_draining && lane.in_flight.is_empty());
-        if let Some(conn) = drained.and_then(LaneState::up) {
+        if let Some(conn) = self.lanes.get(key).and_then(LaneState::drained) {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         }
     }
@@ -333,13 +263,8 @@ impl Client {
 
     /// The connections to bootstrap addresses have done their work once brokers are known.
     pub(super) fn close_bootstrap(&mut self, now: Now) {
-        let done: Vec<ConnId> = self
-            .lanes
-            .lanes
-            .iter()
-            .filter(|(key, lane)| key.peer.node().is_none() && lane.is_unused())
-            .filter_map(|(_, lane)| lane.up())
-            .collect();
+        let unused = self.lanes.iter().filter(|(key, lane)| key.peer.node().is_none() && lane.is_unused());
+        let done: Vec<ConnId> = unused.filter_map(|(_, lane)| lane.up()).collect();
         for conn in done {
             self.close_conn(now, conn, ConnectionError::ClosedByClient);
         }
@@ -347,7 +272,7 @@ impl Client {
 
     /// A lane nobody needs any more (its machine has ended).
     pub(super) fn drop_lanes(&mut self, now: Now, of: impl Fn(Lane) -> bool) {
-        let keys: Vec<LaneKey> = self.lanes.lanes.keys().filter(|key| of(key.lane)).copied().collect();
+        let keys: Vec<LaneKey> = self.lanes.iter().map(|(key, _)| key).filter(|key| of(key.lane)).collect();
         for key in keys {
             self.timers.stop(&Timer::Reconnect(key));
             let Some(lane) = self.lanes.get_mut(key) else { continue };
@@ -355,7 +280,7 @@ impl Client {
                 Some(conn) => self.close_conn(now, conn, ConnectionError::ClosedByClient),
                 None => {
                     self.fail_queued(now.time, key, &ConnectionError::ClosedByClient);
-                    self.lanes.lanes.remove(&key);
+                    self.lanes.remove(key);
                 }
             }
         }

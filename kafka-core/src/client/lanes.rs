@@ -1,171 +1,171 @@
-//! The connections of a client, one a (broker, lane): their states, queues and in-flight requests.
+//! The connections of a client, one a (broker, lane), and what they have learnt of addresses.
 //!
-//! This file holds and counts; what is to happen is decided by [`connections`](super::connections) and the client.
+//! Invariant: each connection that has not ended belongs to one lane.
+//!
+//! This file finds them; what is to happen is decided by [`connections`](super::connections) and the client.
 
+use super::lane::{Attempt, LaneState, LinkState};
 use crate::address::Address;
 use crate::error::ConnectionError;
-use crate::link::{BrokerVersions, ConnId, RequestId};
+use crate::link::{BrokerVersions, ConnId};
 use crate::machine::{Lane, LaneKey, Peer, Time};
 use kafka_proto::ApiKey;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-
-#[derive(Debug)]
-pub(crate) struct LaneState {
-    pub(crate) link: LinkState,
-    /// Requests that wait to be handed out.
-    pub(crate) queue: VecDeque<RequestId>,
-    /// Requests handed out and not answered, with their deadlines.
-    pub(crate) in_flight: VecDeque<(RequestId, Time)>,
-    /// Failures in a row; a response ends the row.
-    pub(crate) failures: u32,
-    pub(crate) last_error: Option<ConnectionError>,
-    /// What stands against it will not heal by itself: a foreign service at the address.
-    pub(crate) is_hopeless: bool,
-    /// The last attempt to connect failed.
-    pub(crate) is_unreachable: bool,
-    /// While it connects: the other side has accepted.
-    pub(crate) is_accepted: bool,
-    /// Where its connection leads, or the last one led.
-    pub(crate) address: Option<Address>,
-    /// The broker has moved: what is in flight is waited for, then the connection ends.
-    pub(crate) is_draining: bool,
-    pub(crate) versions: Option<Arc<BrokerVersions>>,
-    /// Whether its connection is known to lead to the client's cluster.
-    pub(crate) proof: Proof,
-    /// The broker has answered a request over it, once.
-    pub(crate) has_served: bool,
-    pub(crate) throttled_until: Option<Time>,
-    /// When its broker refused, over this connection, what any broker may serve, and has served none since.
-    pub(crate) refused_at: Option<Time>,
-    pub(crate) last_used: Time,
-    /// The version of ApiVersions that its connection began with.
-    pub(crate) api_versions: i16,
-    /// The connection's task was told that there is something to send.
-    pub(crate) announced: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum LinkState {
-    Idle,
-    Backoff,
-    Connecting(ConnId),
-    Up(ConnId),
-    /// Told to end; what became of its requests is not known yet.
-    Closing(ConnId, ConnectionError),
-}
-
-/// Whether a connection leads to the cluster that this client began with: behind a name there may be another one by now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Proof {
-    NotNeeded,
-    /// Nothing is sent before the broker was asked for its cluster.
-    Wanted,
-    /// Nothing is sent before it has told.
-    Asked,
-}
-
-impl LaneState {
-    pub(crate) fn new(now: Time) -> Self {
-        Self {
-            link: LinkState::Idle,
-            queue: VecDeque::new(),
-            in_flight: VecDeque::new(),
-            failures: 0,
-            last_error: None,
-            is_hopeless: false,
-            is_unreachable: false,
-            is_accepted: false,
-            address: None,
-            is_draining: false,
-            versions: None,
-            proof: Proof::NotNeeded,
-            has_served: false,
-            throttled_until: None,
-            refused_at: None,
-            last_used: now,
-            api_versions: 0,
-            announced: false,
-        }
-    }
-
-    pub(crate) fn conn(&self) -> Option<ConnId> {
-        match self.link {
-            LinkState::Connecting(conn) | LinkState::Up(conn) | LinkState::Closing(conn, _) => Some(conn),
-            LinkState::Idle | LinkState::Backoff => None,
-        }
-    }
-
-    pub(crate) fn up(&self) -> Option<ConnId> {
-        match self.link {
-            LinkState::Up(conn) => Some(conn),
-            _ => None,
-        }
-    }
-
-    /// The last attempt to connect failed, or the next one waits.
-    pub(crate) fn has_fallen(&self) -> bool {
-        self.is_hopeless || self.is_unreachable || self.link == LinkState::Backoff
-    }
-
-    pub(crate) fn is_muted(&self, now: Time) -> bool {
-        self.throttled_until.is_some_and(|until| now < until)
-    }
-
-    pub(crate) fn is_unused(&self) -> bool {
-        self.queue.is_empty() && self.in_flight.is_empty()
-    }
-
-    /// Takes a request off the in-flight queue; whether it was there.
-    pub(crate) fn answered(&mut self, id: RequestId) -> bool {
-        let Some(at) = self.in_flight.iter().position(|(r, _)| *r == id) else { return false };
-        self.in_flight.remove(at);
-        true
-    }
-
-    pub(crate) fn earliest_deadline(&self) -> Option<Time> {
-        self.in_flight.iter().map(|(_, at)| *at).min()
-    }
-
-    /// How good a lane is for a request that any broker can serve; less is better. A broker that refused one comes after those
-    /// that have not, though they have yet to be connected to, and after those that did so before it.
-    pub(crate) fn rank(&self, now: Time) -> Rank {
-        let state = match self.link {
-            LinkState::Up(_) if !self.is_muted(now) => 0,
-            _ if self.is_hopeless => 6,
-            LinkState::Connecting(_) => 1,
-            LinkState::Idle => 2,
-            LinkState::Up(_) => 3,
-            LinkState::Closing(..) => 4,
-            LinkState::Backoff => 5,
-        };
-        let load = self.queue.len() + self.in_flight.len();
-        Rank { is_down: state >= 4 || self.has_fallen(), refused_at: self.refused_at, state, load }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    is_down: bool,
-    refused_at: Option<Time>,
-    state: u8,
-    load: usize,
-}
-
-impl Rank {
-    /// Of a broker that was never connected to.
-    pub(crate) const NEW: Self = Self { is_down: false, refused_at: None, state: 2, load: 0 };
-}
+use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
-    pub(crate) lanes: BTreeMap<LaneKey, LaneState>,
-    pub(crate) conns: BTreeMap<ConnId, LaneKey>,
-    /// What connections of any lane learnt.
-    learnt: BTreeMap<Address, Learnt>,
+pub(super) struct Lanes {
+    all: BTreeMap<LaneKey, LaneState>,
+    by_conn: BTreeMap<ConnId, LaneKey>,
+    learnt: LearntVersions,
+}
+
+impl Lanes {
+    pub(super) fn get(&self, key: LaneKey) -> Option<&LaneState> {
+        self.all.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: LaneKey) -> Option<&mut LaneState> {
+        self.all.get_mut(&key)
+    }
+
+    pub(super) fn entry(&mut self, now: Time, key: LaneKey) -> &mut LaneState {
+        self.all.entry(key).or_insert_with(|| LaneState::new(now))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LaneKey, &LaneState)> {
+        self.all.iter().map(|(key, lane)| (*key, lane))
+    }
+
+    pub(super) fn remove(&mut self, key: LaneKey) {
+        self.all.remove(&key);
+    }
+
+    pub(super) fn by_conn(&mut self, conn: ConnId) -> Option<(LaneKey, &mut LaneState)> {
+        let key = *self.by_conn.get(&conn)?;
+        self.all.get_mut(&key).map(|lane| (key, lane))
+    }
+
+    /// All connections that have not ended.
+    pub(super) fn conns(&self) -> Vec<ConnId> {
+        self.by_conn.keys().copied().collect()
+    }
+
+    /// How many connections are open, and how many requests are in flight.
+    pub(super) fn gauges(&self) -> (u64, u64) {
+        let up = self.all.values().filter(|lane| lane.up().is_some()).count();
+        let in_flight: usize = self.all.values().map(LaneState::in_flight).sum();
+        (up as u64, in_flight as u64)
+    }
+
+    // ---- connecting and losing ----
+
+    /// A connection of the lane is to be made.
+    pub(super) fn connect(&mut self, now: Time, key: LaneKey, attempt: Attempt, is_cluster_known: bool) {
+        let is_estranged = self.is_estranged(key.peer);
+        self.by_conn.insert(attempt.conn, key);
+        self.entry(now, key).connect(attempt, is_cluster_known, is_estranged);
+    }
+
+    /// The version of ApiVersions to begin a connection with.
+    pub(super) fn api_versions(&self, address: &Address) -> i16 {
+        self.learnt.first_version(address)
+    }
+
+    /// A connection was set up.
+    pub(super) fn set_up(&mut self, key: LaneKey, versions: &BrokerVersions) {
+        let address = self.get(key).and_then(LaneState::address).cloned();
+        address.into_iter().for_each(|address| self.learnt.set_up(address, versions));
+    }
+
+    /// An attempt to connect is given up: what its task will say is of no interest.
+    pub(super) fn give_up(&mut self, conn: ConnId, reason: &ConnectionError) {
+        if let Some((_, lane)) = self.by_conn(conn) {
+            lane.give_up(reason);
+        }
+        self.by_conn.remove(&conn);
+    }
+
+    /// A connection's task has ended. The lane, and why it did.
+    pub(super) fn closed(
+        &mut self,
+        conn: ConnId,
+        error: ConnectionError,
+    ) -> Option<(LaneKey, ConnectionError)> {
+        let key = self.by_conn.remove(&conn)?;
+        let error = match error {
+            // No SASL listener, since it has served without.
+            ConnectionError::ClosedAfterSetup if self.has_served(key.peer) => {
+                ConnectionError::ClosedUnanswered
+            }
+            error => error,
+        };
+        let lane = self.all.get_mut(&key)?;
+        let ended = lane.ended(error);
+        let (error, is_unreachable) = (ended.error, ended.not_set_up.is_some());
+        let falls_back =
+            ended.not_set_up.is_some_and(|(address, begun)| self.learnt.not_set_up(address, begun, &error));
+        let may_be_old = falls_back && matches!(error, ConnectionError::NotKafka(_));
+        lane.judge(!error.is_retriable() && !may_be_old, is_unreachable);
+        Some((key, error))
+    }
+
+    // ---- brokers ----
+
+    fn of(&self, peer: Peer) -> impl Iterator<Item = &LaneState> {
+        let lanes = self.all.range(LaneKey { peer, lane: Lane::Other }..);
+        lanes.take_while(move |(key, _)| key.peer == peer).map(|(_, lane)| lane)
+    }
+
+    /// The lane for what is short.
+    pub(super) fn other(&self, peer: Peer) -> Option<&LaneState> {
+        self.get(LaneKey { peer, lane: Lane::Other })
+    }
+
+    /// The brokers with an open connection to another address than theirs.
+    pub(super) fn led_elsewhere(&self, address_of: impl Fn(Peer) -> Option<Address>) -> Vec<LaneKey> {
+        let up = self.iter().filter(|(_, lane)| lane.up().is_some() && !lane.is_draining());
+        let moved = up.filter(|(key, lane)| address_of(key.peer).is_some_and(|a| lane.address() != Some(&a)));
+        moved.map(|(key, _)| key).collect()
+    }
+
+    /// The connections to a broker that nobody has told to end.
+    pub(super) fn conns_of(&self, broker: Peer) -> Vec<ConnId> {
+        let lanes = self.of(broker).filter(|lane| !matches!(lane.link(), LinkState::Closing(..)));
+        lanes.filter_map(LaneState::conn).collect()
+    }
+
+    /// Wants a proof of each open connection.
+    pub(super) fn doubt_all(&mut self) -> Vec<LaneKey> {
+        let doubted = self.all.iter_mut().filter_map(|(key, lane)| lane.doubt().then_some(*key));
+        doubted.collect()
+    }
+
+    /// Whether a broker was found to belong to another cluster, and not to have come back since.
+    pub(super) fn is_estranged(&self, broker: Peer) -> bool {
+        self.of(broker).any(|lane| matches!(lane.last_error(), Some(ConnectionError::OtherCluster { .. })))
+    }
+
+    /// Whether a broker has answered requests, over whatever lane.
+    fn has_served(&self, broker: Peer) -> bool {
+        self.of(broker).any(LaneState::has_served)
+    }
+
+    /// The oldest of the versions in which brokers that are or were connected speak an API.
+    pub(super) fn oldest(&self, api: ApiKey) -> Option<i16> {
+        let versions = self.all.values().filter_map(LaneState::versions);
+        versions.filter_map(|versions| versions.version(api)).min()
+    }
+
+    /// Whether a broker is connected to, by whatever lane.
+    pub(super) fn is_any_up(&self, broker: Peer) -> bool {
+        self.of(broker).any(|lane| lane.up().is_some())
+    }
 }
 
 /// How connections to an address are to begin, where not with the newest version of ApiVersions.
+#[derive(Debug, Default)]
+struct LearntVersions(BTreeMap<Address, Learnt>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Learnt {
     /// What answers there closes on a version that it does not know, whatever it tells once it is asked in version 0: a proxy
@@ -178,68 +178,20 @@ enum Learnt {
 /// Of so many addresses something is kept; after that all is forgotten, which costs a connection or a round trip each.
 const MOST_LEARNT: usize = 1000;
 
-impl Lanes {
-    pub(crate) fn get(&self, key: LaneKey) -> Option<&LaneState> {
-        self.lanes.get(&key)
-    }
-
-    pub(crate) fn get_mut(&mut self, key: LaneKey) -> Option<&mut LaneState> {
-        self.lanes.get_mut(&key)
-    }
-
-    /// The brokers with an open connection to another address than theirs.
-    pub(crate) fn led_elsewhere(&self, address_of: impl Fn(Peer) -> Option<Address>) -> Vec<LaneKey> {
-        let up = self.lanes.iter().filter(|(_, lane)| lane.up().is_some() && !lane.is_draining);
-        let moved = up.filter(|(key, lane)| address_of(key.peer).is_some_and(|a| lane.address != Some(a)));
-        moved.map(|(key, _)| *key).collect()
-    }
-
-    fn of(&self, peer: Peer) -> impl Iterator<Item = &LaneState> {
-        let lanes = self.lanes.range(LaneKey { peer, lane: Lane::Other }..);
-        lanes.take_while(move |(key, _)| key.peer == peer).map(|(_, lane)| lane)
-    }
-
-    /// The connections to a broker that nobody has told to end.
-    pub(crate) fn conns_of(&self, broker: Peer) -> Vec<ConnId> {
-        let lanes = self.of(broker).filter(|lane| !matches!(lane.link, LinkState::Closing(..)));
-        lanes.filter_map(LaneState::conn).collect()
-    }
-
-    /// Wants a proof of each open connection.
-    pub(crate) fn doubt_all(&mut self) -> Vec<LaneKey> {
-        let up = self.lanes.iter_mut().filter(|(_, l)| l.up().is_some() && l.proof == Proof::NotNeeded);
-        up.map(|(key, lane)| {
-            lane.proof = Proof::Wanted;
-            *key
-        })
-        .collect()
-    }
-
-    /// Whether a broker was found to belong to another cluster, and not to have come back since.
-    pub(crate) fn is_estranged(&self, broker: Peer) -> bool {
-        self.of(broker).any(|lane| matches!(lane.last_error, Some(ConnectionError::OtherCluster { .. })))
-    }
-
-    /// Whether a broker has answered requests, over whatever lane.
-    pub(crate) fn has_served(&self, broker: Peer) -> bool {
-        self.of(broker).any(|lane| lane.has_served)
-    }
-
-    /// The version of ApiVersions to begin a connection with.
-    pub(crate) fn api_versions(&self, address: &Address) -> i16 {
-        match self.learnt.get(address) {
+impl LearntVersions {
+    fn first_version(&self, address: &Address) -> i16 {
+        match self.0.get(address) {
             Some(Learnt::Closes) => 0,
             Some(Learnt::Told(version)) => *version,
             None => ApiKey::ApiVersions.versions().max,
         }
     }
 
-    /// A connection was set up.
-    pub(crate) fn set_up(&mut self, address: Address, versions: &BrokerVersions) {
+    fn set_up(&mut self, address: Address, versions: &BrokerVersions) {
         let told = versions.range(ApiKey::ApiVersions).map_or(0, |(_, newest)| newest);
-        match self.learnt.get(&address) {
+        match self.0.get(&address) {
             Some(Learnt::Closes) => {}
-            _ if told >= ApiKey::ApiVersions.versions().max => drop(self.learnt.remove(&address)),
+            _ if told >= ApiKey::ApiVersions.versions().max => drop(self.0.remove(&address)),
             _ => self.learn(address, Learnt::Told(told.max(0))),
         }
     }
@@ -247,36 +199,20 @@ impl Lanes {
     /// A connection ended before it was set up. Some brokers reset, or answer with garbage, on a version of ApiVersions that
     /// they do not know. Where there is another cause, perhaps the broker begins anew, as a newer one. Returns whether a
     /// lower version is tried next.
-    pub(crate) fn not_set_up(&mut self, address: Address, begun: i16, error: &ConnectionError) -> bool {
+    fn not_set_up(&mut self, address: Address, begun: i16, error: &ConnectionError) -> bool {
         let falls_back = begun > 0 && error.may_be_of_version();
         if falls_back {
             self.learn(address, Learnt::Closes);
         } else {
-            self.learnt.remove(&address);
+            self.0.remove(&address);
         }
         falls_back
     }
 
     fn learn(&mut self, address: Address, learnt: Learnt) {
-        if self.learnt.len() >= MOST_LEARNT {
-            self.learnt.clear();
+        if self.0.len() >= MOST_LEARNT {
+            self.0.clear();
         }
-        self.learnt.insert(address, learnt);
-    }
-
-    /// The oldest of the versions in which brokers that are or were connected speak an API.
-    pub(crate) fn oldest(&self, api: ApiKey) -> Option<i16> {
-        let versions = self.lanes.values().filter_map(|lane| lane.versions.as_ref());
-        versions.filter_map(|versions| versions.version(api)).min()
-    }
-
-    /// Whether a broker is connected to, by whatever lane.
-    pub(crate) fn is_any_up(&self, broker: Peer) -> bool {
-        self.of(broker).any(|lane| lane.up().is_some())
-    }
-
-    pub(crate) fn by_conn(&mut self, conn: ConnId) -> Option<(LaneKey, &mut LaneState)> {
-        let key = *self.conns.get(&conn)?;
-        self.lanes.get_mut(&key).map(|lane| (key, lane))
+        self.0.insert(address, learnt);
     }
 }

@@ -213,7 +213,7 @@ impl Client {
         let machine = machines.all.get_mut(&id)?;
         let world = View { metadata, lanes, config };
         let mut promises = NewPromises { kept: committed, last_id };
-        let mut cx = Cx { now, cluster: &metadata.cluster, world: &world, promises: &mut promises };
+        let mut cx = Cx { now, cluster: metadata.cluster(), world: &world, promises: &mut promises };
         Some(f(machine.as_mut(), &mut cx))
     }
 
@@ -273,7 +273,7 @@ impl Client {
                 self.metadata.unwant(&topic);
                 self.machines.unwant(id, &topic);
             }
-            Out::Work(work) => self.actions.push_back(Action::Run(Job { machine: id, work })),
+            Out::Work(work) => self.outputs.order(Action::Run(Job { machine: id, work })),
             Out::Wake => self.announce(Event::Wake(Key::Machine(id))),
             Out::Alert(alert) => self.announce(Event::Notify(Notify(alert))),
             Out::Done(op, result) => self.keep(op, result),
@@ -297,7 +297,7 @@ impl Client {
 
     /// The next request that is built for a lane.
     pub(super) fn next_built(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
-        let versions = self.lanes.get(key)?.versions.clone()?;
+        let versions = self.lanes.get(key)?.versions()?.clone();
         let turns = self.machines.pulls.get(&key)?.queue.len();
         for _ in 0..turns {
             let machine = self.machines.pulls.get_mut(&key)?.pop()?;

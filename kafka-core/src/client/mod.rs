@@ -8,203 +8,49 @@
 //! This file only merges: each machine has its own, and asks through [`machine`](crate::machine).
 
 mod alarms;
+mod answers;
 mod calls;
 mod check;
 mod closing;
 mod connections;
 mod coordinators;
-mod doubts;
+mod io;
+mod lane;
 mod lanes;
+mod lookups;
 mod machines;
 mod metadata;
-mod missed;
+mod outputs;
 mod promises;
-pub(crate) mod requests;
+mod refresh;
+mod requests;
+mod routing;
 mod timers;
-mod traces;
-mod turns;
+mod transmits;
 
 pub(crate) use alarms::Rung;
 pub(crate) use calls::CallSpec;
+pub use io::{Action, Event, Garbage, Input, Job, JobDone, Key, Notify};
 pub(crate) use promises::Outcome;
 
 use crate::config::ClientConfig;
 use crate::error::{ConnectionError, Error};
-use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
-use crate::machine::{
-    Alert, Answer, Ask, CoordinatorKind, Done, Hint, Lane, LaneKey, MachineId, MachineInput, Now, OpId, Peer,
-    Target, Time, Work,
-};
+use crate::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, MachineInput, Now, OpId, Target, Time};
 use crate::random::Random;
 use crate::snapshot::{Cluster, TopicPartition, TopicState};
 use crate::stats::Stats;
-use crate::trace::{Trace, Traces};
 use calls::Call;
 use coordinators::Coordinators;
-use kafka_proto::messages::metadata::MetadataRequest;
-use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};
+use kafka_proto::{ResponseKind, Str, Uuid};
 use lanes::Lanes;
 use machines::Machines;
 use metadata::Metadata;
+use outputs::Outputs;
 use promises::Promises;
-use requests::{Owner, Request};
+use requests::{Owner, Requests};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 use timers::{Timer, Timers};
-
-/// How long a broker is waited for that could not be reached, where others can.
-const SECOND_CHANCE: Duration = Duration::from_secs(1);
-
-/// What the outside world tells the client. Time comes beside it.
-#[derive(Debug)]
-pub enum Input {
-    /// The other side has taken the connection; whether it is a broker is not known yet.
-    Accepted(ConnId),
-    /// A connection is set up, with the versions its broker told.
-    Connected {
-        /// The connection.
-        conn: ConnId,
-        /// What the broker speaks.
-        versions: Arc<BrokerVersions>,
-    },
-    /// A request was answered.
-    Response {
-        /// The connection.
-        conn: ConnId,
-        /// The request.
-        id: RequestId,
-        /// The answer.
-        response: Answered,
-        /// How long the broker asks for silence.
-        throttle: Duration,
-    },
-    /// A request that is not answered was taken by the socket.
-    Sent {
-        /// The connection.
-        conn: ConnId,
-        /// The request.
-        id: RequestId,
-    },
-    /// A request could not be encoded; nothing of it was sent.
-    Refused {
-        /// The connection.
-        conn: ConnId,
-        /// The request.
-        id: RequestId,
-        /// Why.
-        error: Error,
-    },
-    /// A connection has ended, or could not be made.
-    Closed {
-        /// The connection.
-        conn: ConnId,
-        /// Why.
-        error: ConnectionError,
-        /// What was handed out to it and not answered.
-        unanswered: Vec<Unanswered>,
-    },
-    /// A [`Job`] was run.
-    JobDone(JobDone),
-    /// A deadline may have passed.
-    Timeout,
-    /// The buffer of a machine has room again.
-    RoomAgain(MachineId),
-}
-
-/// Low-rate orders to the driver.
-#[derive(Debug)]
-pub enum Action {
-    /// Look up the name, connect, and run the link; report [`Input::Connected`] or [`Input::Closed`].
-    Connect {
-        /// The new connection.
-        conn: ConnId,
-        /// Name or address.
-        host: Str,
-        /// Port.
-        port: u16,
-        /// When the attempt is over; the addresses of a name share the time until then.
-        deadline: Time,
-        /// For its link.
-        link: LinkConfig,
-    },
-    /// End the connection; report [`Input::Closed`].
-    Close(ConnId),
-    /// Heavy and pure: run it anywhere outside the lock, then report [`Input::JobDone`].
-    Run(Job),
-}
-
-/// Something that a machine wants to be done outside the lock.
-#[derive(Debug)]
-pub struct Job {
-    machine: MachineId,
-    work: Box<dyn Work>,
-}
-
-/// A job that was run.
-#[derive(Debug)]
-pub struct JobDone {
-    machine: MachineId,
-    done: Box<dyn Done>,
-}
-
-impl Job {
-    /// Runs the job.
-    pub fn run(self) -> JobDone {
-        let Self { machine, work } = self;
-        JobDone { machine, done: work.run() }
-    }
-}
-
-/// What can be waited for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Key {
-    /// [`Client::poll_transmit`] may have something for this connection.
-    Conn(ConnId),
-    /// The outcome of an operation can be taken, such as that of a [call](crate::sans_io::Call::take).
-    Op(OpId),
-    /// A machine may have something to take, or has ended.
-    Machine(MachineId),
-    /// One of the machines has ended.
-    AnyMachine,
-    /// [`Client::topic`] may answer otherwise than before.
-    Topic(Str),
-}
-
-/// A hint that something is to be had.
-#[derive(Debug)]
-pub enum Event {
-    /// Whoever waits for this shall look again.
-    Wake(Key),
-    /// Somebody is to be told outside the lock that what he waits for has happened.
-    Notify(Notify),
-    /// Something the cluster cannot do and the client does without; told once.
-    Degraded(Error),
-    /// The client that nobody held any more has ended.
-    Ended,
-    /// Something that must be dropped outside the lock.
-    Garbage(Garbage),
-    /// An event for `tracing`, to be emitted outside the lock.
-    Trace(Trace),
-}
-
-/// What the client has no more use for. Dropping it can call wakers, run code of the application (assignors, balancers) or
-/// free much memory, so it must not happen under a lock.
-#[derive(Debug)]
-pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Debug + Send>);
-
-/// Whoever waits for something that has happened. It is to be told outside the lock.
-#[derive(Debug)]
-pub struct Notify(Arc<dyn Alert>);
-
-impl Notify {
-    /// Tells it.
-    pub fn notify(self) {
-        self.0.alert();
-    }
-}
 
 /// The client state machine: one for all writers, readers, groups and calls of a program.
 ///
@@ -216,7 +62,7 @@ pub struct Client {
     timers: Timers,
     metadata: Metadata,
     lanes: Lanes,
-    requests: BTreeMap<RequestId, Request>,
+    requests: Requests,
     coordinators: Coordinators,
     calls: BTreeMap<OpId, Call>,
     responses: Promises<Result<ResponseKind, Error>>,
@@ -227,10 +73,7 @@ pub struct Client {
     answers: VecDeque<(Owner, Answer)>,
     /// Lanes to brokers whose address nobody tells.
     unaddressed: BTreeSet<LaneKey>,
-    actions: VecDeque<Action>,
-    events: VecDeque<Event>,
-    traces: Traces,
-    degraded: Vec<Error>,
+    outputs: Outputs,
     last_id: u64,
     /// Nobody holds the client any more.
     is_retiring: bool,
@@ -247,7 +90,7 @@ impl Client {
             timers: Timers::default(),
             metadata: Metadata::default(),
             lanes: Lanes::default(),
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             coordinators: Coordinators::default(),
             calls: BTreeMap::new(),
             responses: Promises::default(),
@@ -256,10 +99,7 @@ impl Client {
             machines: Machines::default(),
             answers: VecDeque::new(),
             unaddressed: BTreeSet::new(),
-            actions: VecDeque::new(),
-            events: VecDeque::new(),
-            traces: Traces::default(),
-            degraded: Vec::new(),
+            outputs: Outputs::default(),
             last_id: 0,
             is_retiring: false,
             closed: false,
@@ -274,20 +114,19 @@ impl Client {
 
     /// What is known of the cluster.
     pub fn cluster(&self) -> &Cluster {
-        &self.metadata.cluster
+        self.metadata.cluster()
     }
 
     /// Counters and gauges since the beginning.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
-        stats.connections = self.lanes.lanes.values().filter(|l| l.up().is_some()).count() as u64;
-        stats.requests_in_flight = self.lanes.lanes.values().map(|l| l.in_flight.len() as u64).sum();
+        (stats.connections, stats.requests_in_flight) = self.lanes.gauges();
         stats
     }
 
     /// What the client does without, since the brokers are too old.
     pub fn degraded(&self) -> &[Error] {
-        &self.degraded
+        self.outputs.degraded()
     }
 
     // ---- inputs ----
@@ -334,7 +173,7 @@ impl Client {
 
     fn after_throttle(&mut self, now: Time, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.throttled_until = None;
+            lane.end_throttle();
         }
         self.kick(now, key);
     }
@@ -374,22 +213,18 @@ impl Client {
     /// The next order to the driver.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.outputs.next_action()
     }
 
     /// Whether [`poll_action`](Self::poll_action) has something.
     pub(crate) fn has_actions(&self) -> bool {
-        !self.actions.is_empty()
+        self.outputs.has_actions()
     }
 
     /// The next hint.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.poll_trace().map(Event::Trace))
-    }
-
-    fn poll_trace(&mut self) -> Option<Trace> {
-        self.traces.pop().or_else(|| self.metadata.traces.pop())
+        self.outputs.next_event().or_else(|| self.metadata.pop_trace().map(Event::Trace))
     }
 
     /// When [`Input::Timeout`] is due; may change with each input and call.
@@ -453,109 +288,6 @@ impl Client {
         self.metadata.hint_stale();
     }
 
-    fn plan_metadata(&mut self, now: Now) {
-        if self.closed {
-            return;
-        }
-        let begun = !self.calls.is_empty() || self.metadata.is_any_wanted();
-        if begun && self.metadata.may_ask_now(now.time, &self.config) {
-            return self.ask_metadata(now);
-        }
-        if !self.timers.is_set(&Timer::Metadata) || self.metadata.is_stale() {
-            let due = self.metadata.due(&self.config, &mut self.random);
-            self.timers.set_option(Timer::Metadata, due);
-        }
-    }
-
-    fn ask_metadata(&mut self, now: Now) {
-        let request = self.metadata.request(now.time, &self.config);
-        let (target, timeout) = self.whom_to_ask(now.time);
-        let is_sent_back = std::mem::take(&mut self.metadata.rebootstraps);
-        let target = if is_sent_back { self.any_bootstrap() } else { target };
-        let ask = Ask { tag: 0, target, lane: Lane::Other, request: request.into(), timeout };
-        self.timers.stop(&Timer::Metadata);
-        self.ask(now.time, Owner::Metadata, ask);
-    }
-
-    /// Which broker to ask for metadata, and how long to wait for it: others cannot be asked meanwhile.
-    fn whom_to_ask(&self, now: Time) -> (Target, Duration) {
-        let timeout = self.config.request_timeout;
-        let are_all_down = self.metadata.cluster.nodes.keys().all(|id| self.has_fallen(Peer::Node(*id)));
-        match self.metadata.whose_turn(self.talkative(now)) {
-            Some(broker) if !self.has_fallen(Peer::Node(broker)) => (Target::node(broker), timeout),
-            Some(broker) if !are_all_down => (Target::node(broker), timeout.min(SECOND_CHANCE)),
-            _ => (Target::Any, timeout),
-        }
-    }
-
-    fn any_bootstrap(&mut self) -> Target {
-        self.stats.rebootstraps += 1;
-        let at = self.random.below(self.config.bootstrap.len() as u64) as usize;
-        Target::Peer(Peer::Bootstrap(at))
-    }
-
-    fn metadata_answered(&mut self, now: Now, answer: Answer) {
-        let peer = answer.peer;
-        let (response, peer) = match (answer.response_to::<MetadataRequest>(), peer) {
-            (Ok(response), Some(peer)) => (response, peer),
-            (Ok(_), None) => return self.plan_metadata_retry(),
-            (Err(error), _) => {
-                self.metadata.failed(now.time, peer);
-                self.metadata.last_error = Some(error.clone());
-                self.no_metadata(now, &error);
-                return self.plan_metadata_retry();
-            }
-        };
-        match self.metadata.apply(now.time, peer, response, &self.config) {
-            Ok(changes) => {
-                let gone = self.metadata.forget_gone(&self.config);
-                for topic in changes.topics.into_iter().chain(gone) {
-                    self.topic_changed(now, &topic);
-                }
-                self.check_addresses(now, Some(peer), |_| true);
-                if !self.metadata.cluster.nodes.is_empty() && !self.metadata.rebootstraps {
-                    self.close_bootstrap(now);
-                }
-                self.kick_idle(now.time);
-            }
-            Err(error) => self.part_from(now, peer, &error),
-        }
-        self.plan_metadata_retry();
-    }
-
-    /// A lane could not be connected while its broker's address was not known.
-    fn kick_idle(&mut self, now: Time) {
-        let idle = self.lanes.lanes.iter().filter(|(_, lane)| lane.link == lanes::LinkState::Idle);
-        let idle: Vec<LaneKey> = idle.map(|(key, _)| *key).collect();
-        for key in idle {
-            if self.address_of(key.peer).is_some() && self.machines.want_lane(key) {
-                self.kick(now, key);
-            }
-        }
-    }
-
-    fn plan_metadata_retry(&mut self) {
-        let due = self.metadata.due(&self.config, &mut self.random);
-        self.timers.set_option(Timer::Metadata, due);
-    }
-
-    fn topic_changed(&mut self, now: Now, topic: &Str) {
-        self.announce(Event::Wake(Key::Topic(topic.clone())));
-        self.tell_who_wants(now, topic);
-    }
-
-    fn hint(&mut self, now: Now, hint: Hint) {
-        match hint {
-            Hint::Refresh(_) => self.metadata.hint_stale(),
-            Hint::Leader { topic, partition, leader, leader_epoch, node } => {
-                if self.metadata.leader_hint(&topic, partition, leader, leader_epoch, node) {
-                    self.topic_changed(now, &topic);
-                }
-            }
-            Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.time, kind, &key),
-        }
-    }
-
     /// A broker cannot be reached.
     fn broker_failed(&mut self, now: Now, key: LaneKey, error: &ConnectionError) {
         self.metadata.hint_stale();
@@ -578,13 +310,6 @@ impl Client {
         }
     }
 
-    /// No broker tells of topics for the moment.
-    fn no_metadata(&mut self, now: Now, error: &Error) {
-        let Some(since) = self.metadata.unanswered() else { return };
-        let error = self.last_trouble().unwrap_or_else(|| error.clone()).with_api(ApiKey::Metadata);
-        self.give_all(now, |_| true, || MachineInput::NoMetadata { since, error: error.clone() });
-    }
-
     /// A coordinator cannot be found for the moment.
     pub(super) fn no_coordinator(&mut self, now: Now, kind: CoordinatorKind, key: &Str, error: &Error) {
         let input = || MachineInput::NoCoordinator(error.clone());
@@ -601,10 +326,7 @@ impl Client {
 
     /// Reports, once, what the client does without.
     pub(crate) fn announce_degraded(&mut self, error: Error) {
-        if !self.degraded.contains(&error) {
-            self.degraded.push(error.clone());
-            self.announce(Event::Degraded(error));
-        }
+        self.outputs.degrade(error);
     }
 
     // ---- the end ----
@@ -616,8 +338,10 @@ impl Client {
         }
         self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
-        let conns: Vec<ConnId> = self.lanes.conns.keys().copied().collect();
-        conns.into_iter().for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
+        self.lanes
+            .conns()
+            .into_iter()
+            .for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -630,10 +354,14 @@ impl Client {
         self.responses.is_empty()
             && self
                 .requests
-                .values()
-                .all(|r| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
+                .iter()
+                .all(|(_, r)| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
             && self.machines.iter().all(|(_, machine)| machine.is_quiescent())
             && self.answers.is_empty()
+    }
+
+    pub(super) fn announce(&mut self, event: Event) {
+        self.outputs.announce(event);
     }
 
     fn next_id(&mut self) -> u64 {

@@ -5,23 +5,23 @@ use std::io;
 
 impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> Self {
-        lost(&error)
+        lost(error)
     }
 }
 
 /// What a socket's error means.
-pub(crate) fn lost(error: &io::Error) -> ConnectionError {
+pub(crate) fn lost(error: io::Error) -> ConnectionError {
     use io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
     };
     match error.kind() {
         ConnectionRefused => ConnectionError::Refused,
         HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => {
-            ConnectionError::Unreachable(error.to_string())
+            ConnectionError::Unreachable(error.into())
         }
         TimedOut => ConnectionError::ConnectTimeout,
-        _ if is_out_of_files(error) => ConnectionError::TooManyOpenFiles,
-        _ => ConnectionError::Lost(error.to_string()),
+        _ if is_out_of_files(&error) => ConnectionError::TooManyOpenFiles,
+        _ => ConnectionError::Lost(error.into()),
     }
 }
 

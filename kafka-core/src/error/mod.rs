@@ -3,8 +3,12 @@
 //! An [`Error`] is cheap to clone, since one broken connection fails many waiters at once.
 
 mod advice;
+mod cause;
+mod connection;
 mod io;
 
+pub use cause::Cause;
+pub use connection::ConnectionError;
 pub(crate) use io::lost;
 
 use kafka_proto::error_code::ErrorCode;
@@ -46,6 +50,7 @@ pub struct Context {
 
 /// Who has to act so that the error goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The program that uses this library: a setting, an argument, an order of calls.
     Caller,
@@ -102,7 +107,7 @@ pub enum ErrorKind {
     MessageTooLarge {
         /// The size of the message on the wire, in bytes.
         size: usize,
-        /// The limit, in bytes; 0 where only the broker knows it.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// Neither or both of writer and message name a topic, or the balancer chose no partition there is.
@@ -173,80 +178,6 @@ pub enum ErrorKind {
     /// A request could not be encoded.
     #[error("the request cannot be encoded: {0}")]
     Encode(String),
-}
-
-/// Why a connection could not be made, or ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectionError {
-    /// The name has no address.
-    #[error("no address for this host name ({0})")]
-    Resolve(String),
-    /// Nobody listens there.
-    #[error("refused: nobody listens there")]
-    Refused,
-    /// The other side cannot be reached.
-    #[error("unreachable ({0})")]
-    Unreachable(String),
-    /// No connection within the time allowed.
-    #[error("no connection in time")]
-    ConnectTimeout,
-    /// The other side accepted and closed before it answered: often a TLS or SASL listener, or an old broker.
-    #[error("closed by the other side before it answered; is this a TLS or SASL listener?")]
-    ClosedDuringSetup,
-    /// The other side accepted and answered nothing that is whole until the connection had to be set up.
-    #[error("accepted, but the first request was not answered in time")]
-    SetupTimeout,
-    /// The broker told its versions and closed at the very first request: often a SASL listener.
-    #[error("closed by the broker at the first request; is this a SASL listener?")]
-    ClosedAfterSetup,
-    /// The broker closed a connection that had served before, with a request unanswered: it went down, or takes only smaller
-    /// requests, or a proxy before it does.
-    #[error("closed by the broker in place of an answer")]
-    ClosedUnanswered,
-    /// What answers there speaks TLS.
-    #[error("the other side speaks TLS, the client plaintext")]
-    TlsListener,
-    /// What answers there speaks HTTP.
-    #[error("the other side is an HTTP server")]
-    HttpServer,
-    /// What answers there does not speak Kafka's protocol.
-    #[error("the other side does not speak Kafka's protocol ({0})")]
-    NotKafka(String),
-    /// The answer to another request came.
-    #[error("response out of order: correlation id {got} in place of {expected}")]
-    Correlation {
-        /// What was due.
-        expected: i32,
-        /// What came.
-        got: i32,
-    },
-    /// A response that cannot be decoded: truncated or damaged.
-    #[error("a response cannot be decoded: {0}")]
-    Undecodable(String),
-    /// A frame with a length that makes no sense.
-    #[error("a response of {0} bytes, which cannot be or is more than max_response_bytes")]
-    FrameLength(i64),
-    /// A request was not answered in time, so the connection was given up.
-    #[error("no response in time")]
-    ResponseTimeout,
-    /// The connection broke.
-    #[error("lost ({0})")]
-    Lost(String),
-    /// The broker is of another cluster than the one this client began with.
-    #[error("the broker belongs to cluster {got}, the client to {expected}")]
-    OtherCluster {
-        /// The id of the cluster known so far.
-        expected: String,
-        /// The id that this broker told.
-        got: String,
-    },
-    /// The machine has no room for another socket.
-    #[error("out of file descriptors")]
-    TooManyOpenFiles,
-    /// The client closed it: idle, no longer needed, or shutting down.
-    #[error("closed by the client")]
-    ClosedByClient,
 }
 
 /// What is known of a record that was not acknowledged.
@@ -373,44 +304,44 @@ impl Error {
 
     /// The same error with its place filled in.
     #[must_use]
-    pub fn with_context(mut self, fill: impl FnOnce(&mut Context)) -> Self {
+    pub(crate) fn with_context(mut self, fill: impl FnOnce(&mut Context)) -> Self {
         fill(&mut Arc::make_mut(&mut self.0).context);
         self
     }
 
     /// The same error, naming the API.
     #[must_use]
-    pub fn with_api(self, api: ApiKey) -> Self {
+    pub(crate) fn with_api(self, api: ApiKey) -> Self {
         self.with_context(|c| c.api = Some(api))
     }
 
     /// The same error, naming the topic.
     #[must_use]
-    pub fn with_topic(self, topic: &Str) -> Self {
+    pub(crate) fn with_topic(self, topic: &Str) -> Self {
         self.with_context(|c| c.topic = Some(topic.clone()))
     }
 
     /// The same error, naming topic and partition.
     #[must_use]
-    pub fn with_partition(self, topic: &Str, partition: i32) -> Self {
+    pub(crate) fn with_partition(self, topic: &Str, partition: i32) -> Self {
         self.with_context(|c| (c.topic, c.partition) = (Some(topic.clone()), Some(partition)))
     }
 
     /// The same error, naming the group.
     #[must_use]
-    pub fn with_group(self, group: &Str) -> Self {
+    pub(crate) fn with_group(self, group: &Str) -> Self {
         self.with_context(|c| c.group = Some(group.clone()))
     }
 
     /// The same error, naming the broker.
     #[must_use]
-    pub fn with_broker(self, broker: impl Into<Str>) -> Self {
+    pub(crate) fn with_broker(self, broker: impl Into<Str>) -> Self {
         self.with_context(|c| c.broker = Some(broker.into()))
     }
 
     /// The same error with what the broker or the system said of it.
     #[must_use]
-    pub fn with_detail(self, detail: impl Into<Str>) -> Self {
+    pub(crate) fn with_detail(self, detail: impl Into<Str>) -> Self {
         self.with_context(|c| c.detail = Some(detail.into()))
     }
 }
@@ -428,62 +359,55 @@ impl Context {
     }
 }
 
-impl ConnectionError {
-    /// Whether a broker may end a connection like this on a version of ApiVersions that it does not know.
-    pub(crate) fn may_be_of_version(&self) -> bool {
-        use ConnectionError::*;
-        matches!(
-            self,
-            ClosedDuringSetup | NotKafka(_) | Lost(_) | Undecodable(_) | FrameLength(_) | Correlation { .. }
-        )
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            Self::TlsListener | Self::HttpServer | Self::NotKafka(_) => Fault::Caller,
-            Self::ClosedDuringSetup | Self::ClosedAfterSetup | Self::OtherCluster { .. } => Fault::Caller,
-            Self::Correlation { .. } | Self::FrameLength(_) | Self::Undecodable(_) => Fault::Broker,
-            _ => Fault::Environment,
-        }
-    }
-
-    /// How much it tells of what is to be corrected; a symptom of anything tells little.
-    pub(crate) fn telling(&self) -> u8 {
-        match self {
-            _ if !self.is_retriable() => 5,
-            Self::TooManyOpenFiles => 4,
-            Self::ClosedDuringSetup | Self::ClosedAfterSetup => 3,
-            Self::SetupTimeout | Self::ResponseTimeout => 2,
-            Self::Lost(_) | Self::ClosedUnanswered | Self::ClosedByClient => 0,
-            _ => 1,
-        }
-    }
-
-    /// Whether another attempt may succeed by itself.
-    pub fn is_retriable(&self) -> bool {
-        !matches!(self, Self::TlsListener | Self::HttpServer | Self::NotKafka(_) | Self::OtherCluster { .. })
-    }
-}
-
 fn code_fault(code: ErrorCode) -> Fault {
     use ErrorCode::*;
     match code {
         InvalidTopicException
+        | TopicAlreadyExists
         | InvalidRequest
         | InvalidPartitions
         | InvalidReplicationFactor
+        | InvalidReplicaAssignment
         | InvalidConfig
+        | PolicyViolation
         | MessageTooLarge
         | RecordListTooLarge
         | InvalidRequiredAcks
         | InvalidTimestamp
+        | InvalidFetchSize
         | InvalidSessionTimeout
         | InconsistentGroupProtocol
         | InvalidGroupId
+        | GroupIdNotFound
+        | NonEmptyGroup
+        | GroupSubscribedToTopic
         | IllegalGeneration
         | UnknownMemberId
-        | TopicAlreadyExists
+        | FencedInstanceId
+        | UnreleasedInstanceId
+        | InvalidRegularExpression
         | OffsetMetadataTooLarge
+        | InvalidCommitOffsetSize
+        | InvalidProducerEpoch
+        | ProducerFenced
+        | InvalidTxnState
+        | InvalidTransactionTimeout
+        | InvalidRecordState
+        | UnsupportedSaslMechanism
+        | SaslAuthenticationFailed
+        | UnacceptableCredential
+        | InvalidPrincipalType
+        | DelegationTokenNotFound
+        | DelegationTokenExpired
+        | DelegationTokenOwnerMismatch
+        | DelegationTokenRequestNotAllowed
+        | LogDirNotFound
+        | DuplicateResource
+        | ResourceNotFound
+        | InvalidUpdateVersion
+        | MismatchedEndpointType
+        | UnsupportedEndpointType
+        | InconsistentClusterId
         | InvalidRecord => Fault::Caller,
         _ => Fault::Broker,
     }
@@ -554,27 +478,17 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_said_once() {
-        let topic = Str::from_static("t");
-        let last = Error::from(ConnectionError::Refused).with_broker("b:9092").with_api(ApiKey::Produce);
-        let after = Duration::from_secs(2);
-        let late = |last| Error::new(ErrorKind::TimedOut { after, last }).with_api(ApiKey::Produce);
-        let told = late(Some(last)).with_partition(&topic, 3).to_string();
-        let expected = "timed out after 2s; last error: connection: refused: nobody listens there \
-                        (broker b:9092, api Produce) (topic t, partition 3)";
-        assert_eq!(told, expected);
-        assert_eq!(late(None).with_topic(&topic).to_string(), "timed out after 2s (topic t, api Produce)");
-        let texts =
-            [Duration::from_nanos(4_999_968_624), Duration::from_micros(12), Duration::ZERO, Duration::MAX]
-                .map(|after| Error::new(ErrorKind::TimedOut { after, last: None }).to_string());
-        assert_eq!(texts[..3], ["timed out after 5s", "timed out after 12µs", "timed out after 0ns"]);
-        assert_eq!(Error::new(ErrorKind::NoOffset).to_string(), "no committed offset");
+impl std::error::Error for Error {
+    /// Returns the last error that a call met before it timed out, or the [`ConnectionError`], whose source is the system's
+    /// [`io::Error`](std::io::Error). The text of an error holds that of its source already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.kind() {
+            ErrorKind::TimedOut { last: Some(last), .. } => Some(last),
+            ErrorKind::Connection(error) => Some(error),
+            _ => None,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

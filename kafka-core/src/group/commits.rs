@@ -12,6 +12,7 @@ use super::retry::{self, Backoff, Verdict};
 use crate::error::{Error, ErrorKind, made_again};
 use crate::machine::Time;
 use crate::snapshot::{Cluster, TopicPartition};
+use crate::trouble::{Gravity, Trouble};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
@@ -25,9 +26,19 @@ pub(super) struct Commits {
     next_id: u64,
     /// Not in a request yet.
     queue: VecDeque<Commit>,
-    /// In a request that is on its way, or is to be sent again.
+    /// In a request that is on its way, or must be sent again.
     batch: Option<Batch>,
     ledger: Ledger,
+    /// What fails and should pass by itself.
+    trouble: Trouble,
+}
+
+/// A failed request of commits of the assignment that is held. The verdict is the gravest of those on its partitions.
+pub(super) struct CommitFailure {
+    pub(super) verdict: Verdict,
+    pub(super) error: Error,
+    /// It should pass by itself and has not for a while, which was not reported yet.
+    pub(super) is_lasting: bool,
 }
 
 /// Which commits wait until when, and what became of the others.
@@ -51,7 +62,7 @@ struct Commit {
     since: Time,
     deadline: Time,
     offsets: Vec<CommitOffset>,
-    /// The first partition that failed for good; one whose topic was made anew only where no other did.
+    /// The first partition that failed for good; one whose topic was created anew only where no other did.
     error: Option<Error>,
 }
 
@@ -71,7 +82,14 @@ struct Batch {
 
 impl Commits {
     pub(super) fn new(group: Str) -> Self {
-        Self { group, next_id: 0, queue: VecDeque::new(), batch: None, ledger: Ledger::default() }
+        Self {
+            group,
+            next_id: 0,
+            queue: VecDeque::new(),
+            batch: None,
+            ledger: Ledger::default(),
+            trouble: Trouble::default(),
+        }
     }
 
     /// Takes a commit of the assignment that is held.
@@ -105,26 +123,16 @@ impl Commits {
         self.next_id
     }
 
-    /// Nobody waits for an outcome.
+    /// Returns whether no commit waits for an outcome.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.batch.as_ref().is_none_or(|batch| batch.commits.is_empty())
-    }
-
-    /// Whether the request on its way belongs to the assignment that is held.
-    pub(super) fn is_of_held(&self) -> bool {
-        self.batch.as_ref().is_some_and(|batch| !batch.ended)
-    }
-
-    /// Since when the request that is on its way, or is to be sent again, is wanted.
-    pub(super) fn since(&self) -> Option<Time> {
-        self.batch.as_ref().and_then(|batch| batch.commits.first()).map(|commit| commit.since)
     }
 
     pub(super) fn next_outcome(&mut self) -> Option<(u64, Result<(), Error>)> {
         self.ledger.outcomes.pop_front()
     }
 
-    /// What shall be sent now, if anything; it is on its way from here on.
+    /// Returns what must be sent now, if anything; it is on its way from here on.
     pub(super) fn next_request(
         &mut self,
         now: Time,
@@ -145,9 +153,29 @@ impl Commits {
         Some(batch.topics())
     }
 
-    /// The answer to the request on its way. The verdict is the gravest of those on its partitions. `hurried` where others
-    /// wait for the commits: a topic that does not exist is not waited for then.
+    /// Takes the answer to the request on its way, and returns what is wrong with it as far as the assignment that is held is
+    /// concerned. `hurried` where others wait for the commits: a topic that does not exist is not waited for then.
     pub(super) fn answered(
+        &mut self,
+        now: Time,
+        result: Result<OffsetCommitResponse, Error>,
+        backoff: &mut Backoff,
+        hurried: bool,
+    ) -> Option<CommitFailure> {
+        let batch = self.batch.as_ref();
+        let is_of_held = batch.is_some_and(|batch| !batch.ended);
+        let since = batch.and_then(|batch| batch.commits.first()).map_or(now, |commit| commit.since);
+        let (verdict, error) = self.settle(now, result, backoff, hurried);
+        let Some(error) = error else {
+            self.trouble.is_over();
+            return None;
+        };
+        let passes = is_of_held && matches!(verdict, Verdict::Retry { .. });
+        let is_lasting = passes && self.trouble.lasts(now, since, retry::GRACE, Gravity::Passes);
+        is_of_held.then_some(CommitFailure { verdict, error, is_lasting })
+    }
+
+    fn settle(
         &mut self,
         now: Time,
         result: Result<OffsetCommitResponse, Error>,
@@ -222,7 +250,7 @@ impl Commits {
         again.into_iter().chain(deadline).min()
     }
 
-    /// Tells of commits that are done, and forgets what none of those left wants any more.
+    /// Reports commits that are done, and forgets what none of those left wants any more.
     fn sweep(&mut self) {
         let Some(batch) = &mut self.batch else { return };
         if batch.in_flight {
@@ -262,7 +290,7 @@ impl Batch {
         self.commits.push(commit);
     }
 
-    /// Gives up what was read of topics that have been made anew meanwhile.
+    /// Gives up what was read of topics that have been created anew meanwhile.
     fn drop_foreign(&mut self, group: &Str, cluster: &Cluster) {
         self.wanted.retain(|_, offset| foreign(offset, group, cluster).is_none());
         for commit in &mut self.commits {
@@ -322,14 +350,15 @@ impl Batch {
         self.wanted.retain(|partition, offset| {
             let (verdict, error) = outcome(group, partition, codes);
             let is_unknown = error.as_ref().is_some_and(is_of_unknown_topic);
-            // Without an id nothing would tell the topic from one that is made in its place.
+            // Without an id the topic cannot be told from one that is created in its place.
             let is_lost =
                 offset.topic_id.is_zero() && codes.as_ref().is_ok_and(|c| c.contains_key(partition));
             let is_gone = is_unknown && (hurried || is_lost);
             let again = matches!(verdict, Verdict::Retry { .. }) && !ended && !is_gone;
             if let (Some(error), false) = (&error, again) {
-                let told = if ended { stale(group).with_detail(error.to_string()) } else { error.clone() };
-                failed.insert(partition.clone(), told);
+                let reported =
+                    if ended { stale(group).with_detail(error.to_string()) } else { error.clone() };
+                failed.insert(partition.clone(), reported);
             }
             if gravity(verdict) > gravity(gravest.0) {
                 gravest = (verdict, error);
@@ -370,7 +399,7 @@ fn foreign(offset: &CommitOffset, group: &Str, cluster: &Cluster) -> Option<Erro
 /// The error code of each partition.
 type Codes = BTreeMap<TopicPartition, ErrorCode>;
 
-/// What the answer says of one partition. A partition that it does not mention is not committed.
+/// The outcome of one partition. A partition that the answer does not mention is not committed.
 fn outcome(group: &Str, p: &TopicPartition, codes: &Result<Codes, Error>) -> (Verdict, Option<Error>) {
     let codes = match codes {
         Ok(codes) => codes,

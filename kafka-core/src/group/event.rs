@@ -1,11 +1,11 @@
-//! What a membership tells, and the offsets that go in and come out.
+//! What a membership reports, and the offsets that go in and come out.
 
 use crate::error::Error;
 use crate::machine::Time;
 use crate::snapshot::TopicPartition;
 use kafka_proto::{Str, Uuid};
 
-/// An offset to commit: the position from which the group shall go on.
+/// An offset to commit: the position from which the group goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitOffset {
     /// The partition; it must be one of the assignment's.
@@ -41,18 +41,18 @@ pub enum GroupEvent {
         assignment: u32,
         /// The group's generation.
         generation: i32,
-        /// The partitions with their committed offsets; `None` only where the coordinator said that there is none.
+        /// The partitions with their committed offsets; `None` only where the coordinator answered that there is none.
         /// Those whose offsets cannot be had for the moment follow in [`AssignedMore`](Self::AssignedMore).
         partitions: Vec<(TopicPartition, Option<CommittedOffset>)>,
     },
     /// Further partitions of the assignment, whose committed offsets could not be had with those of the others.
     AssignedMore {
-        /// The assignment, which was told already.
+        /// The assignment, which was reported already.
         assignment: u32,
         /// The partitions with their committed offsets.
         partitions: Vec<(TopicPartition, Option<CommittedOffset>)>,
     },
-    /// All partitions of the assignment are to be given up: finish, commit, and answer with
+    /// All partitions of the assignment must be given up: finish, commit, and answer with
     /// [`revoked`](super::Membership::revoked).
     Revoking {
         /// The assignment.
@@ -76,12 +76,12 @@ pub enum GroupEvent {
         result: Result<(), Error>,
     },
     /// Joining does not work for a reason that repetition alone will not heal: missing rights, a group that is full or
-    /// uses other protocols, a session timeout the broker refuses. Told once for each reason until the member is
+    /// uses other protocols, a session timeout the broker refuses. Reported once for each reason until the member is
     /// assigned again. It goes on trying, each `join_backoff`; only after `FENCED_INSTANCE_ID` it does not, because another
-    /// member has taken over its instance id and both would push each other out for ever.
+    /// member has taken over its instance id and both would push each other out indefinitely.
     Failed(Error),
     /// Something that the application may want to know and that needs nothing of it: another member that cannot be given
-    /// partitions, or a trouble that should pass by itself and has not for some seconds. Told once while it lasts.
+    /// partitions, or a trouble that should pass by itself and has not for some seconds. Reported once while it lasts.
     Notice(Error),
     /// The group was left, or given up because the coordinator could not be reached in time.
     Left,

@@ -6,7 +6,7 @@ use crate::random::Random;
 use kafka_proto::error_code::ErrorCode;
 use std::time::Duration;
 
-/// A trouble that should pass by itself is told once it has lasted for so long, as readers without a group do.
+/// How long a failure that should pass by itself lasts before it is reported, as with readers without a group.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// What to do about an answer.
@@ -14,7 +14,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 pub(super) enum Verdict {
     /// Nothing is wrong.
     Fine,
-    /// Try again after a pause, not worth telling unless it lasts; `lookup`: perhaps at another coordinator.
+    /// Try again after a pause, and report it only if it lasts; `lookup`: perhaps at another coordinator.
     Retry { lookup: bool },
     /// The group rebalances: give up, join again.
     Rebalance,
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     IllegalGeneration,
     /// Another member has taken over the instance id.
     Fenced,
-    /// Only somebody's action heals it: tell, and try again rarely.
+    /// Repetition alone does not heal it: report it, and try again rarely.
     Refused,
 }
 
@@ -57,23 +57,23 @@ pub(super) fn of_error(error: &Error) -> Verdict {
     }
 }
 
-/// Pauses that double from the shortest to the longest, each a fifth more or less by the dice (KIP-580), so that
+/// Pauses that double from the shortest to the longest, each with a random jitter of a fifth (KIP-580), so that
 /// the members of a group do not come back in step.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     min: Duration,
     max: Duration,
-    dice: Random,
+    rng: Random,
 }
 
 impl Backoff {
     pub(super) fn new(config: &GroupConfig, seed: u64) -> Self {
-        Self { min: config.backoff_min, max: config.backoff_max, dice: Random::new(seed) }
+        Self { min: config.backoff_min, max: config.backoff_max, rng: Random::new(seed) }
     }
 
     /// The pause after this many failures in a row, counted from 0.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
-        self.dice.backoff(failures, self.min, self.max).min(self.max)
+        self.rng.backoff(failures, self.min, self.max).min(self.max)
     }
 }
 

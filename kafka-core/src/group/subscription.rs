@@ -1,9 +1,12 @@
-//! The consumer protocol: what members tell the leader, and what the leader tells members, inside JoinGroup and SyncGroup.
+//! The consumer protocol: what members send to the leader, and what the leader sends to members, inside JoinGroup and SyncGroup.
 //!
 //! Each blob begins with its version. A newer one than we know is read as the newest we know, what follows is passed over.
 //! A blob may end before any field behind its list of topics: some clients leave out the last fields of the version they
 //! name. What is missing is empty then. A blob that ends within a field is an error, never a shorter list: a lost partition
-//! would be read by nobody. The rest is as Kafka reads it: any negative length is null, and names need not be UTF-8.
+//! would be read by no one. The rest is as Kafka reads it: any negative length is null, and names need not be UTF-8.
+//!
+//! This is why the blobs are not read by the generated `ConsumerProtocolSubscription` and `ConsumerProtocolAssignment`, which
+//! refuse what ends before a field. A test checks that they read all else alike.
 
 use super::assignor::Member;
 use crate::error::{Error, ErrorKind};
@@ -21,7 +24,7 @@ pub struct Subscription {
     pub user_data: Option<Bytes>,
     /// The partitions the member still has (version 1+); none in an eager group.
     pub owned: Vec<TopicPartition>,
-    /// The generation in which it got them (version 2+); -1 where not told.
+    /// The generation in which it got them (version 2+); -1 where unknown.
     pub generation: i32,
     /// The member's rack (version 3+).
     pub rack: Option<Str>,
@@ -34,7 +37,7 @@ impl Default for Subscription {
 }
 
 impl Subscription {
-    /// Writes it in the oldest version that holds all of it, so that the oldest leader can read it.
+    /// Encodes it in the oldest version that holds all of it, so that the oldest leader can read it.
     pub fn encode(&self) -> Bytes {
         let version = match self {
             Self { rack: Some(_), .. } => 3,
@@ -44,7 +47,7 @@ impl Subscription {
         self.encode_as(version)
     }
 
-    /// Writes it in a version from 0 to 3; what the version does not know is left out.
+    /// Encodes it in a version from 0 to 3; what the version does not know is left out.
     pub fn encode_as(&self, version: i16) -> Bytes {
         let mut out = BytesMut::new();
         out.put_i16(version);
@@ -66,7 +69,7 @@ impl Subscription {
         out.freeze()
     }
 
-    /// Reads one. A topic named twice counts once.
+    /// Decodes one. A topic named twice counts once.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] where the blob is damaged or ends within a field.
@@ -102,12 +105,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// Writes it in version 0; the versions differ in nothing but the number.
+    /// Encodes it in version 0; the versions differ in nothing but the number.
     pub fn encode(&self) -> Bytes {
         self.encode_as(0)
     }
 
-    /// Writes it with this version.
+    /// Encodes it with this version.
     pub fn encode_as(&self, version: i16) -> Bytes {
         let mut out = BytesMut::new();
         out.put_i16(version);
@@ -116,7 +119,7 @@ impl Assignment {
         out.freeze()
     }
 
-    /// Reads one. Nothing at all is what the broker gives a member that the leader did not mention: no partitions.
+    /// Decodes one. Nothing at all is what the broker gives a member that the leader did not mention: no partitions.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] where the blob is damaged or ends within a field.
@@ -228,6 +231,10 @@ fn damaged(how: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kafka_proto::Prefixed;
+    use kafka_proto::messages::consumer_protocol::{
+        self, ConsumerProtocolAssignment, ConsumerProtocolSubscription,
+    };
 
     fn hex(text: &str) -> Bytes {
         let byte = |i| u8::from_str_radix(&text[i..i + 2], 16).unwrap();
@@ -346,6 +353,62 @@ mod tests {
         assert_eq!(Subscription::decode(&blob).unwrap(), Subscription { user_data, ..owning });
         let assigned = Assignment { partitions, user_data: None };
         assert_eq!(Assignment::decode(&hex("0000000000010001740000000100000000")).unwrap(), assigned);
+    }
+
+    /// What the generated message reads of a blob with these bytes behind it.
+    fn generated(blob: &[u8], tail: &[u8]) -> Option<Subscription> {
+        let whole = Bytes::from([blob, tail].concat());
+        let (_, read) = ConsumerProtocolSubscription::decode_prefixed(&whole).ok()?;
+        let mut seen = std::collections::BTreeSet::new();
+        Some(Subscription {
+            topics: read.topics.into_iter().filter(|topic| seen.insert(topic.clone())).collect(),
+            user_data: read.user_data,
+            owned: partitions(&read.owned_partitions),
+            generation: read.generation_id.max(-1),
+            rack: read.rack_id,
+        })
+    }
+
+    fn generated_assignment(blob: &[u8], tail: &[u8]) -> Option<Assignment> {
+        let whole = Bytes::from([blob, tail].concat());
+        let (_, read) = ConsumerProtocolAssignment::decode_prefixed(&whole).ok()?;
+        Some(Assignment { partitions: partitions(&read.assigned_partitions), user_data: read.user_data })
+    }
+
+    fn partitions(topics: &[consumer_protocol::TopicPartition]) -> Vec<TopicPartition> {
+        let each = |of: &consumer_protocol::TopicPartition| {
+            of.partitions.iter().map(|p| TopicPartition::new(of.topic.clone(), p)).collect::<Vec<_>>()
+        };
+        topics.iter().flat_map(each).collect()
+    }
+
+    /// A blob, cut off everywhere and with each byte changed.
+    fn damaged(whole: &Bytes) -> Vec<Bytes> {
+        let mut blobs: Vec<Bytes> = (0..=whole.len()).map(|end| whole.slice(..end)).collect();
+        for (at, byte) in (0..whole.len()).flat_map(|at| [0, 1, 2, 0x7f, 0x80, 0xff].map(|byte| (at, byte))) {
+            let mut changed = whole.to_vec();
+            changed[at] = byte;
+            blobs.push(changed.into());
+        }
+        blobs
+    }
+
+    #[test]
+    fn the_generated_messages_differ_only_in_blobs_that_end_before_a_field() {
+        // Null, no partitions, no generation, null: the fields behind the topics.
+        let empty = hex("ffffffff00000000ffffffffffff");
+        for blob in (0..=3).flat_map(|version| damaged(&full().encode_as(version))) {
+            let (ours, theirs) = (Subscription::decode(&blob).ok(), generated(&blob, &[]));
+            let mut tails = [0, 4, 8, 12].into_iter().map(|at| &empty[at..]);
+            let ends_early = ours.is_some() && tails.any(|tail| generated(&blob, tail) == ours);
+            assert!(ours == theirs || theirs.is_none() && ends_early, "{blob:x?}");
+        }
+        let assigned = Assignment { partitions: full().owned, user_data: full().user_data };
+        for blob in damaged(&assigned.encode()) {
+            let (ours, theirs) = (Assignment::decode(&blob).ok(), generated_assignment(&blob, &[]));
+            let ends_early = generated_assignment(&blob, &empty[..4]) == ours || blob.is_empty();
+            assert!(ours == theirs || theirs.is_none() && ends_early, "{blob:x?}");
+        }
     }
 
     #[test]

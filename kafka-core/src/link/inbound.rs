@@ -128,10 +128,13 @@ impl LinkInbound {
     }
 
     /// What an error of the socket means here: one that was reset ended as one that was closed.
-    pub fn broken(&self, error: &io::Error) -> ConnectionError {
+    pub fn broken(&self, error: io::Error) -> ConnectionError {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         match error.kind() {
-            ConnectionReset | ConnectionAborted | BrokenPipe => self.end_of_stream(),
+            ConnectionReset | ConnectionAborted | BrokenPipe => match self.end_of_stream() {
+                ConnectionError::Lost(cause) => ConnectionError::Lost(cause.reported_by(error)),
+                end => end,
+            },
             _ => lost(error),
         }
     }

@@ -39,7 +39,7 @@ impl LinkOutbound {
             state.next_correlation_id = id.wrapping_add(1);
             let segments = frame.map_err(|e| {
                 let error = Error::new(ErrorKind::Encode(e.to_string()));
-                ConnectionError::Lost(error.to_string())
+                ConnectionError::Lost(error.to_string().into())
             })?;
             state.queued += enqueue(&mut self.queue, segments);
         }

@@ -7,135 +7,13 @@
 //! whatever was left in the batch: holes, empty batches, markers and aborted records move it too. It never goes back, and no
 //! record is returned whose offset is not above that of the one before.
 
+use super::chunk::{Chunk, Ticket};
 use super::config::{Isolation, ReaderConfig};
-use super::fetched::Data;
 use crate::error::{Error, ErrorKind};
 use crate::message::{self, Origin};
 use kafka_proto::Str;
 use kafka_proto::records::{self, Batch, Batches, ControlType, Headers, Record, RecordSet, RecordsError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
-
-/// What machine and walk share of one chunk.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    live: AtomicBool,
-    failed: AtomicBool,
-    position: AtomicI64,
-    /// The leader epoch of what is right before the open batch, or before the position where none is open.
-    before: AtomicI32,
-    /// The leader epoch of the open batch, and the position at which it was opened.
-    open: AtomicI32,
-    opened_at: AtomicI64,
-}
-
-impl Ticket {
-    fn new(position: i64, epoch: i32) -> Arc<Self> {
-        let (live, failed) = (AtomicBool::new(true), AtomicBool::new(false));
-        let (before, open) = (AtomicI32::new(epoch), AtomicI32::new(epoch));
-        let (position, opened_at) = (AtomicI64::new(position), AtomicI64::new(position));
-        Arc::new(Self { live, failed, position, before, open, opened_at })
-    }
-
-    /// A batch of this leader epoch begins at the position.
-    fn open(&self, epoch: i32) {
-        self.before.store(self.epoch(), Ordering::Release);
-        self.open.store(epoch, Ordering::Release);
-        self.opened_at.store(self.position(), Ordering::Release);
-    }
-
-    /// Ends the walk: from now on it returns nothing more.
-    pub(super) fn revoke(&self) {
-        self.live.store(false, Ordering::Release);
-    }
-
-    /// The walk met something that cannot be read.
-    fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
-    }
-
-    /// Whether the walk met something that cannot be read.
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
-    /// How far the walk has come.
-    pub(super) fn position(&self) -> i64 {
-        self.position.load(Ordering::Acquire)
-    }
-
-    /// The leader epoch of what is right before the position, for a truncation of the log below it to be noticed; -1 if unknown.
-    pub(super) fn epoch(&self) -> i32 {
-        let is_in_batch = self.position() > self.opened_at.load(Ordering::Acquire);
-        if is_in_batch { &self.open } else { &self.before }.load(Ordering::Acquire)
-    }
-
-    #[inline]
-    fn is_live(&self) -> bool {
-        self.live.load(Ordering::Acquire)
-    }
-}
-
-/// Record batches of one partition, as they came: compressed, unchecked.
-#[derive(Debug)]
-pub struct Chunk {
-    pub(super) topic: Str,
-    pub(super) partition: i32,
-    /// As its messages have it, but for the leader epoch.
-    pub(super) origin: Origin,
-    /// What comes before it was not asked for.
-    pub(super) start: i64,
-    /// The offset after it.
-    pub(super) end: i64,
-    pub(super) data: Data,
-    pub(super) ticket: Arc<Ticket>,
-}
-
-impl Chunk {
-    pub(super) fn new(
-        topic: &Str,
-        partition: i32,
-        origin: Origin,
-        (start, epoch): (i64, i32),
-        data: Data,
-    ) -> Self {
-        let end = data.next_offset.unwrap_or(start);
-        let ticket = Ticket::new(start, epoch);
-        Self { topic: topic.clone(), partition, origin, start, end, data, ticket }
-    }
-
-    /// All of these bytes from offset 0 on, for benchmarks and comparisons.
-    #[cfg(feature = "workloads")]
-    pub fn of_bytes(topic: &Str, bytes: kafka_proto::Bytes) -> Self {
-        let origin = Origin {
-            reader: crate::machine::MachineId(0),
-            assignment: 0,
-            topic_id: kafka_proto::Uuid::ZERO,
-            leader_epoch: -1,
-        };
-        Chunk::new(topic, 0, origin, (0, -1), Data { bytes, ..Data::default() })
-    }
-
-    /// The topic.
-    pub fn topic(&self) -> &Str {
-        &self.topic
-    }
-
-    /// The partition.
-    pub fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// The assignment it belongs to.
-    pub fn assignment(&self) -> u32 {
-        self.origin.assignment
-    }
-
-    /// Its bytes, compressed as they came.
-    pub fn size_in_bytes(&self) -> usize {
-        self.data.bytes.len()
-    }
-}
 
 /// A record on its way to the application: a view, without copies.
 #[derive(Clone, Copy, Debug)]
@@ -288,7 +166,7 @@ impl Walk {
         self.position
     }
 
-    /// Whether nothing more will come of it. Where only holes and markers are left, that shows at the next call.
+    /// Returns whether nothing more will come of it. Where only holes and markers are left, that shows at the next call.
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
         self.done || !self.ticket.is_live()
@@ -313,7 +191,7 @@ impl Walk {
             Ok(record) => {
                 *floor = record.offset.saturating_add(1);
                 *position = (*position).max(*floor);
-                ticket.position.store(*position, Ordering::Release);
+                ticket.move_to(*position);
                 let leader_epoch = *leader_epoch;
                 Some(Ok(RecordView { topic, partition: *partition, leader_epoch, record }))
             }
@@ -421,7 +299,7 @@ impl Walk {
 
     fn set_position(&mut self, position: i64) {
         self.position = position;
-        self.ticket.position.store(position, Ordering::Release);
+        self.ticket.move_to(position);
     }
 
     /// Ends the walk at a batch that says that it ends before `claimed`.
@@ -476,21 +354,21 @@ fn behind_damage(rest: &Batches, log_end: Option<i64>, position: i64, claimed: O
     let following = rest.clone().next().and_then(Result::ok).filter(|batch| batch.base_offset() > position);
     let limit = following.as_ref().map(Batch::base_offset).or(log_end);
     let claimed = claimed.filter(|next| *next >= position && limit.is_none_or(|limit| *next <= limit));
-    // Wrappers of the old formats tell their last offset only.
+    // Wrappers of the old formats have their last offset only.
     claimed.or_else(|| following.filter(|batch| batch.magic() >= 2).map(|batch| batch.base_offset()))
 }
 
-/// Whether [`RecordSet::next_record_from`] may give something, and goes on if it does not.
+/// Returns whether [`RecordSet::next_record_from`] may give something, and goes on if it does not.
 #[inline]
 fn has_next(records: &RecordSet, floor: i64) -> bool {
     match records.remaining_records() {
-        // Left-over bytes are an error, which the next call tells.
+        // Left-over bytes are an error, which the next call reports.
         Some(count) => count > 0 || records.remaining_bytes() > 0,
         None => has_next_message(records, floor),
     }
 }
 
-/// In the old formats only reading tells.
+/// In the old formats only reading shows it.
 #[cold]
 fn has_next_message(records: &RecordSet, floor: i64) -> bool {
     records.clone().next_record_from(floor).is_some()
@@ -519,7 +397,7 @@ struct Aborts {
 }
 
 impl Aborts {
-    /// Moves on to this batch; says whether its records are of an aborted transaction.
+    /// Moves on to this batch. Returns whether its records are of an aborted transaction.
     fn look_at(&mut self, batch: &Batch, max_decompressed: usize) -> bool {
         while let Some((_, producer)) = self.coming.pop_if(|(first, _)| *first <= batch.last_offset()) {
             if !self.open.contains(&producer) {

@@ -3,6 +3,7 @@
 //! Only the headers of batches are looked at. What comes out is small: a partition's answer is its marks, an error, or one
 //! slice of the frame with the offset to go on with.
 
+use super::position::OffsetAndEpoch;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
@@ -49,13 +50,20 @@ pub(super) struct FetchedPartition {
     pub(super) marks: Watermarks,
     /// The broker to read from instead (KIP-392).
     pub(super) preferred_replica: Option<i32>,
-    /// The first epoch and offset at which the logs differ (KIP-595): epoch and its end.
-    pub(super) diverging: Option<(i32, i64)>,
-    /// Leader and epoch, told with an error (KIP-595, KIP-951).
-    pub(super) leader: Option<(i32, i32)>,
+    /// The end of the last epoch that the logs have in common (KIP-595).
+    pub(super) diverging: Option<OffsetAndEpoch>,
+    /// The leader instead of it, reported with an error (KIP-595, KIP-951).
+    pub(super) leader: Option<LeaderAndEpoch>,
     pub(super) data: Option<Data>,
-    /// There are bytes, but not even one whole batch; it has so many (1 where not even that is told).
+    /// There are bytes, but not even one whole batch; it has so many (1 where not even that is known).
     pub(super) cut_off: Option<usize>,
+}
+
+/// A leader of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LeaderAndEpoch {
+    pub(super) id: i32,
+    pub(super) epoch: i32,
 }
 
 /// The ends of a partition's log; -1 where not known.
@@ -82,9 +90,9 @@ pub(super) struct Data {
     pub(super) leader_epoch: i32,
     /// Aborted transactions by their first offsets, ascending: first offset and producer id.
     pub(super) aborted: Vec<(i64, i64)>,
-    /// The end of the log, where the broker told it.
+    /// The end of the log, where the broker reported it.
     pub(super) log_end: Option<i64>,
-    /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) tells of it when it gets there.
+    /// Behind the whole batches is something that is no batch; [`Walk`](super::Walk) reports it when it gets there.
     pub(super) broken: bool,
 }
 
@@ -129,8 +137,10 @@ fn partition(p: PartitionData) -> FetchedPartition {
         error: p.error_code,
         marks,
         preferred_replica: some(p.preferred_read_replica),
-        diverging: some(p.diverging_epoch.epoch).map(|epoch| (epoch, p.diverging_epoch.end_offset)),
-        leader: some(p.current_leader.leader_id).map(|id| (id, p.current_leader.leader_epoch)),
+        diverging: some(p.diverging_epoch.epoch)
+            .map(|epoch| OffsetAndEpoch { offset: p.diverging_epoch.end_offset, epoch }),
+        leader: some(p.current_leader.leader_id)
+            .map(|id| LeaderAndEpoch { id, epoch: p.current_leader.leader_epoch }),
         ..Default::default()
     };
     let bytes = p.records.map(Records::into_bytes).unwrap_or_default();

@@ -1,14 +1,13 @@
 //! Building of fetch requests.
 
-use super::broker::{AsideFlight, Broker, MainFlight};
+use super::brokers::{Asked, FetchKind, Heading, MainFetch, Member, SecondaryFetch};
 use super::budget::Reservation;
 use super::config::{Isolation, ReaderConfig};
 use super::cursor::{Cursor, CursorId};
 use super::machine::ReaderMachine;
-use super::session::{Asked, Heading, Member};
+use super::partitions::Partitions;
 use crate::declare::checks::millis;
-use crate::machine::{Lane, LaneKey, Now};
-use crate::snapshot::Cluster;
+use crate::machine::{Lane, Now};
 use kafka_proto::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use kafka_proto::{Str, Uuid};
 use std::collections::BTreeMap;
@@ -40,132 +39,74 @@ pub(super) mod since {
 
 /// What an answer takes a partition beside records: marks, lengths.
 const PARTITION_OVERHEAD: usize = 64;
-/// The longest wait that a row of answers without records leads to. A broker that is silently gone is noticed so much later.
-const QUIET_WAIT: Duration = Duration::from_secs(8);
-/// The part of the longest wait that waits begin with where they may hold up others.
-const SHORT: u32 = 32;
 
 impl ReaderMachine {
     /// The fetch to be sent to a broker by a lane, with the version that was negotiated for that connection. Gives nothing for
     /// lanes that are not in [`lanes`](Self::lanes), nor where the budget has no room.
     #[must_use]
-    pub fn poll_fetch(
-        &mut self,
-        now: Now,
-        _cluster: &Cluster,
-        broker: i32,
-        lane: Lane,
-        version: i16,
-    ) -> Option<FetchPlan> {
+    pub fn poll_fetch(&mut self, now: Now, broker: i32, lane: Lane, version: i16) -> Option<FetchPlan> {
         self.check_positions(now, broker, version);
-        if !self.lanes.contains(&LaneKey::node(broker, lane)) {
-            return None;
-        }
-        let by_id = version >= since::TOPIC_IDS && self.without_id == 0;
+        let kind = self.brokers.kind_of(lane).filter(|kind| self.brokers.is_wanted(broker, *kind))?;
+        let by_id = version >= since::TOPIC_IDS && self.partitions.have_ids();
         let version = if by_id { version } else { version.min(since::TOPIC_IDS - 1) };
-        let is_main = lane == Lane::Fetch(self.id);
-        let reservation = self.reserve(now, broker, is_main, version)?;
-        self.flights += 1;
-        let mut request = match is_main {
-            true => self.main_request(now, broker, version, by_id, reservation.bytes()),
-            false => self.aside_request(now, broker, version, reservation.bytes()),
+        let reservation = self.reserve(now, broker, kind, version)?;
+        let mut request = match kind {
+            FetchKind::Main => self.main_request(now, broker, version, by_id, reservation.bytes()),
+            FetchKind::Secondary => self.secondary_request(now, broker, version, reservation.bytes()),
         };
         request.min_bytes = size(self.config.min_bytes).min(request.max_bytes);
-        request.isolation_level = self.isolation_level();
+        request.isolation_level = isolation_level(&self.config);
         request.rack_id = self.config.rack.clone();
-        self.refresh_lanes(broker);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
         let timeout = wait + self.config.request_timeout;
         Some(FetchPlan { version, request, reservation, timeout })
     }
 
-    pub(super) fn isolation_level(&self) -> i8 {
-        match self.config.isolation {
-            Isolation::ReadUncommitted => 0,
-            Isolation::ReadCommitted => 1,
-        }
-    }
-
     fn main_request(&mut self, now: Now, id: i32, version: i16, by_id: bool, bytes: usize) -> FetchRequest {
         let mut request = FetchRequest::default();
-        let Some(broker) = self.brokers.get_mut(&id) else { return request };
-        let heading = broker.session.heading(version, by_id);
-        if heading.is_full {
-            broker.session.members.clear();
-            broker.session.forget.clear();
-        }
+        let Some(broker) = self.brokers.get_mut(id) else { return request };
+        let heading = broker.begin_main(version, by_id);
         let listed = self.listed(id, heading, version, bytes);
-        let asked: Vec<_> = listed.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
-        request.topics = topics(asked.iter().map(|(_, member)| member), version);
+        let named: Vec<_> = listed.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
+        request.topics = topics(named.iter().map(|(_, member)| member), version);
 
-        let Some(broker) = self.brokers.get_mut(&id) else { return request };
-        let session = &mut broker.session;
-        let gone = std::mem::take(&mut session.forget).into_iter();
-        let gone = gone.filter_map(|id| session.members.remove(&id));
-        request.forgotten_topics_data = forgotten(gone, by_id);
-        for (id, member) in asked {
-            session.add.remove(&id);
-            session.members.insert(id, member);
-        }
-        // An old broker is asked for no more than fits, so those that have records are perhaps not among these.
-        let may_park = !broker.behind.iter().any(|id| session.members.contains_key(id));
-        let has_others = broker.has_others() || !broker.session.add.is_empty();
-        let wait = match has_others {
-            true => short_wait(&self.config, broker.quiet),
-            false => long_wait(&self.config, broker, may_park),
-        };
-        let session = &broker.session;
+        let Some(broker) = self.brokers.get_mut(id) else { return request };
+        request.forgotten_topics_data = forgotten(broker.take_forgotten(), by_id);
+        broker.name(named);
+        let may_park = broker.may_park();
+        let wait = broker.main_wait(&self.config, may_park);
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);
         request.max_wait_ms = millis(wait);
-        request.max_bytes = max_bytes(bytes, session.members.len());
-        broker.main = Some(MainFlight { heading, sent_at: now.time, wait, may_park, reserved: bytes });
+        request.max_bytes = max_bytes(bytes, broker.session_len());
+        let fetch = MainFetch { heading, sent_at: now.time, wait, may_park, reserved: bytes };
+        self.brokers.send_main(id, fetch);
         request
     }
 
     /// Which partitions a request names: all wanted ones, in turn, or in a session only those that changed. Old brokers have no
     /// limit of the whole answer, so there the partitions' own limits must not exceed it together.
     fn listed(&mut self, broker: i32, heading: Heading, version: i16, bytes: usize) -> Vec<CursorId> {
-        let Some(state) = self.brokers.get(&broker) else { return Vec::new() };
+        let Some(state) = self.brokers.get(broker) else { return Vec::new() };
         if !heading.is_full {
-            return state.session.add.iter().copied().collect();
+            return state.changed().collect();
         }
-        let wanted: Vec<_> = state.wanted.values().copied().collect();
-        let listed = self.within(wanted.iter().copied(), version, bytes);
-        if let Some(state) = self.brokers.get_mut(&broker) {
-            state.session.add = wanted.into_iter().collect();
-        }
+        let listed = within(&self.partitions, state.wanted(), version, bytes);
         if version < since::MAX_BYTES {
-            listed.iter().for_each(|id| self.rotate(*id));
+            for id in &listed {
+                if let Some(cursor) = self.partitions.get_mut(*id) {
+                    self.brokers.rotate(*id, cursor);
+                }
+            }
         }
         listed
     }
 
-    fn within(&self, ids: impl Iterator<Item = CursorId>, version: i16, bytes: usize) -> Vec<CursorId> {
-        let mut left = bytes;
-        let fits = |id: &CursorId| {
-            let limit = self.cursor(*id).map_or(0, |cursor| cursor.limit);
-            let fits = version >= since::MAX_BYTES || limit <= left;
-            left = left.saturating_sub(limit);
-            fits
-        };
-        ids.take_while(fits).collect()
-    }
-
-    /// A fetch without a session, of those partitions that became wanted since the main one left. It takes a little less than that
-    /// has left, so that all are soon [together](Self::gather) again.
-    fn aside_request(&mut self, now: Now, id: i32, version: i16, bytes: usize) -> FetchRequest {
+    /// A fetch without a session, of those partitions that became wanted since the main one left.
+    fn secondary_request(&mut self, now: Now, id: i32, version: i16, bytes: usize) -> FetchRequest {
         let mut request = FetchRequest { session_id: 0, session_epoch: -1, ..Default::default() };
-        let Some(broker) = self.brokers.get(&id) else { return request };
-        let until = broker.main.as_ref().map(|main| main.sent_at + main.wait);
-        let left = until.map_or(Duration::ZERO, |until| until.duration_since(now.time));
-        // A main fetch that is overdue must not make this one a spin, nor one that waits long make others wait behind it.
-        let most = broker.main.as_ref().map_or(Duration::MAX, |main| main.wait).min(self.config.max_wait);
-        let wait = if left < most / 8 { self.config.max_wait } else { (left - most / 32).min(most) };
-        let wait = match broker.has_others() {
-            true => wait.min(short_wait(&self.config, broker.quiet_aside)),
-            false => wait,
-        };
-        let ids = self.within(broker.session.add.iter().copied(), version, bytes);
+        let Some(broker) = self.brokers.get(id) else { return request };
+        let wait = broker.secondary_wait(now.time, &self.config);
+        let ids = within(&self.partitions, broker.changed(), version, bytes);
         let members: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.member(*id)?))).collect();
         request.topics = topics(members.iter().map(|(_, member)| member), version);
         request.max_wait_ms = millis(wait);
@@ -174,60 +115,46 @@ impl ReaderMachine {
         let asked: BTreeMap<CursorId, Asked> =
             members.into_iter().map(|(id, member)| (id, member.asked)).collect();
         for id in asked.keys() {
-            if let Some(cursor) = self.cursor_mut(*id) {
-                cursor.aside = true;
+            if let Some(cursor) = self.partitions.get_mut(*id) {
+                cursor.set_in_secondary(true);
             }
             self.update(*id);
         }
-        if let Some(broker) = self.brokers.get_mut(&id) {
-            broker.aside = Some(AsideFlight { sent_at: now.time, wait, asked, reserved: bytes });
-        }
+        self.brokers.send_secondary(id, SecondaryFetch { sent_at: now.time, wait, asked, reserved: bytes });
         request
     }
 
     fn member(&mut self, id: CursorId) -> Option<Member> {
-        self.visits += 1;
-        let cursor = self.cursor(id)?;
-        let topic_id = self.topics.get(cursor.topic()).map_or(Uuid::ZERO, |entry| entry.id);
-        let (topic, partition) = (cursor.topic().clone(), cursor.tp.partition);
+        self.partitions.count_visits(1);
+        let cursor = self.partitions.get(id)?;
+        let topic_id = self.partitions.topic_id(cursor.topic()).unwrap_or(Uuid::ZERO);
+        let (topic, partition) = (cursor.topic().clone(), cursor.partition());
         Some(Member { topic, topic_id, partition, asked: Asked::of(cursor) })
     }
 }
 
-impl Asked {
-    /// What is asked of a partition as it is now.
-    pub(super) fn of(cursor: &Cursor) -> Self {
-        Self {
-            offset: cursor.position,
-            leader_epoch: cursor.leader_epoch,
-            last_epoch: cursor.last_epoch,
-            limit: cursor.limit,
-        }
-    }
+/// Returns the first of these partitions, as many as old brokers can answer with so many bytes.
+fn within(
+    partitions: &Partitions,
+    ids: impl Iterator<Item = CursorId>,
+    version: i16,
+    bytes: usize,
+) -> Vec<CursorId> {
+    let mut left = bytes;
+    let fits = |id: &CursorId| {
+        let limit = partitions.get(*id).map_or(0, Cursor::limit);
+        let fits = version >= since::MAX_BYTES || limit <= left;
+        left = left.saturating_sub(limit);
+        fits
+    };
+    ids.take_while(fits).collect()
 }
 
-/// How long the broker may wait: longer each time that there was nothing, so that idle readers seldom wake.
-fn long_wait(config: &ReaderConfig, broker: &Broker, may_park: bool) -> Duration {
-    // One that says it has more, and gives nothing, may give it at any time.
-    let quiet = if may_park { broker.trusted_quiet() } else { 0 };
-    match (config.min_bytes, quiet) {
-        (2.., _) => config.max_wait,
-        (_, 0) => broker.promptness.wait(config.max_wait),
-        _ => (config.max_wait * longer(quiet)).min(QUIET_WAIT).max(config.max_wait),
+pub(super) fn isolation_level(config: &ReaderConfig) -> i8 {
+    match config.isolation {
+        Isolation::ReadUncommitted => 0,
+        Isolation::ReadCommitted => 1,
     }
-}
-
-/// The same while the application still has records of the broker's other partitions, which it will soon have read: the wait begins
-/// short, as these must not wait for a fetch that waits for something new.
-fn short_wait(config: &ReaderConfig, quiet: u32) -> Duration {
-    match config.min_bytes {
-        ..=1 => (config.max_wait / SHORT * longer(quiet)).min(config.max_wait),
-        _ => config.max_wait,
-    }
-}
-
-fn longer(quiet: u32) -> u32 {
-    2u32.pow(quiet.min(8))
 }
 
 /// The partitions in their order; neighbours of one topic go together.

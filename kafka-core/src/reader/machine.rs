@@ -3,36 +3,38 @@
 //! It lives under the client's lock and does little there: requests are built from indexes by broker, answers come
 //! [digested](super::digest), chunks go out unread. No call looks at all partitions but those that change all of them.
 //!
-//! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which alone decides in which queues and sets it stands.
+//! Every change of a [`Cursor`] ends in [`ReaderMachine::update`], which has each part note where it stands.
 //!
 //! A chunk that is given up is kept until it is taken as [dropped](ReaderMachine::take_dropped): its drop gives memory back,
 //! which calls a waker, and must not happen under the lock.
 //!
 //! Invariant: an assigned partition that is not paused always has a request under way, a timer, a lane or question waiting
-//! to be polled, something waiting to be taken, or has told an error; or the budget is used up, its waker set, and the
+//! to be polled, something waiting to be taken, or has reported an error; or the budget is used up, its waker set, and the
 //! application has something to take or has not asked for more.
 
-use super::broker::Broker;
+use super::brokers::Brokers;
 use super::budget::Budget;
+use super::chunk::Chunk;
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId, Question, Stage, Want};
-use super::delivery::{Chunk, Ticket};
-use super::offsets::Asked;
-use super::pressure::Pressure;
-use super::session::last_fetch;
+#[cfg(test)]
+use super::cursor::Cursor;
+use super::cursor::CursorId;
+use super::deliveries::{Deliveries, Next};
+use super::hints::Hints;
+use super::partitions::Partitions;
+use super::position::Want;
+use super::questions::Questions;
+use super::room::Room;
+use super::timers::Timers;
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Hint, LaneKey, MachineId, Now, Time};
-use crate::random::Random;
-use crate::snapshot::{Topic, TopicPartition};
+use crate::machine::{Hint, MachineId};
+use crate::message::Origin;
+use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
+use kafka_proto::Uuid;
 use kafka_proto::messages::fetch::FetchRequest;
-use kafka_proto::{Str, Uuid};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// So many empty answers in a row make a quiet broker: by default it waits for some seconds by then.
-const QUIET_ANSWERS: u32 = 4;
 
 /// Where reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +78,10 @@ impl Start {
 pub enum Item {
     /// Records of one partition, to be walked.
     Chunk(Chunk),
-    /// Something went wrong, told once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
+    /// Something went wrong, reported once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
     /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`TopicRecreated`](ErrorKind::TopicRecreated)
     /// and an error of a [`Walk`](super::Walk) the partition stops until it is sought or assigned again. Anything else, such as a missing
-    /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and told again only after a success in between.
+    /// permission or an unknown topic, is tried again at [`ReaderConfig::backoff_max`], and reported again only after a success in between.
     Error(Error),
     /// Something that the application may want to know of, and that the reader dealt with: the position was reset as
     /// [`ReaderConfig::reset`] says, or a partition cannot be read for long although its trouble should pass.
@@ -91,128 +93,40 @@ pub enum Item {
 /// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
 #[derive(Debug)]
 pub struct ReaderMachine {
-    pub(super) id: MachineId,
+    id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
-    pub(super) budget: Arc<Budget>,
-    pub(super) random: Random,
-    pub(super) assignment: u32,
-    /// The number of the first of `cursors`.
-    first: CursorId,
-    cursors: Vec<Cursor>,
-    pub(super) topics: BTreeMap<Str, TopicEntry>,
-    pub(super) names: BTreeMap<Uuid, Str>,
-    /// How many of the topics have no id, as far as is known.
-    pub(super) without_id: usize,
-    pub(super) brokers: BTreeMap<i32, Broker>,
-    /// How many brokers serve partitions.
-    pub(super) leaders: usize,
-    pub(super) lanes: BTreeSet<LaneKey>,
-    /// Fetches under way.
-    pub(super) flights: usize,
-    /// What waits for a leader.
-    pub(super) unplaced: BTreeSet<CursorId>,
-    /// What is to be asked, by broker.
-    pub(super) pending: BTreeMap<(i32, Question), BTreeSet<CursorId>>,
-    /// What was asked, by tag.
-    pub(super) asks: BTreeMap<u64, Asked>,
-    pub(super) last_tag: u64,
-    pub(super) timers: BTreeSet<(Time, Timer)>,
-    pub(super) hints: VecDeque<Hint>,
-    /// Brokers whose fetch session is over, and the request that tells them so.
-    pub(super) ended: VecDeque<(i32, FetchRequest)>,
-    /// Partitions with something to take, by turn.
-    pub(super) ready: BTreeMap<u64, CursorId>,
-    /// Paused partitions that something waits for.
-    pub(super) shelved: BTreeSet<CursorId>,
-    pub(super) notices: VecDeque<Item>,
-    /// To be dropped outside the lock.
-    pub(super) dropped: Vec<Item>,
-    pub(crate) traces: Traces,
-    pub(super) out: Option<Out>,
-    pub(super) turn: u64,
-    /// The budget refused; nothing is fetched until it has room again, or [`end_starving`](Self::end_starving).
-    pub(super) starved: bool,
-    /// The application asked for more and there was nothing.
-    pub(super) hungry: bool,
-    pub(super) pressure: Pressure,
-    /// How often a partition was looked at.
-    pub(super) visits: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct TopicEntry {
-    pub(super) id: Uuid,
-    /// The snapshot that was looked at last.
-    pub(super) seen: Option<Arc<Topic>>,
-    pub(super) partitions: BTreeMap<i32, CursorId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// A partition is tried again.
-    Cursor(CursorId),
-    /// A broker is tried again.
-    Broker(i32),
-    /// A partition goes back to its leader.
-    Replica(CursorId),
-    /// What would go aside to a broker has waited long enough for its main fetch.
-    Gather(i32),
-    /// There is something to ask.
-    Ask,
-    /// What was given up has given its memory back.
-    Budget,
-}
-
-/// The chunk that the application has.
-#[derive(Debug)]
-pub(super) struct Out {
-    pub(super) cursor: CursorId,
-    pub(super) ticket: Arc<Ticket>,
-    pub(super) end: i64,
+    assignment: u32,
+    pub(super) partitions: Partitions,
+    pub(super) brokers: Brokers,
+    pub(super) questions: Questions,
+    pub(super) timers: Timers,
+    pub(super) hints: Hints,
+    pub(super) deliveries: Deliveries,
+    pub(super) room: Room,
+    pub(super) traces: Traces,
 }
 
 impl ReaderMachine {
-    /// A reader with nothing assigned. `id` tells its lanes from those of other readers of the client.
+    /// A reader with nothing assigned. `id` distinguishes its lanes from those of other readers of the client.
     pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
         Self {
             id,
+            timers: Timers::new(&config, seed),
             config,
-            budget,
-            random: Random::new(seed),
             assignment: 0,
-            first: 0,
-            cursors: Vec::new(),
-            topics: BTreeMap::new(),
-            names: BTreeMap::new(),
-            without_id: 0,
-            brokers: BTreeMap::new(),
-            leaders: 0,
-            lanes: BTreeSet::new(),
-            flights: 0,
-            unplaced: BTreeSet::new(),
-            pending: BTreeMap::new(),
-            asks: BTreeMap::new(),
-            last_tag: 0,
-            timers: BTreeSet::new(),
-            hints: VecDeque::new(),
-            ended: VecDeque::new(),
-            ready: BTreeMap::new(),
-            shelved: BTreeSet::new(),
-            notices: VecDeque::new(),
-            dropped: Vec::new(),
+            partitions: Partitions::default(),
+            brokers: Brokers::new(id),
+            questions: Questions::default(),
+            hints: Hints::default(),
+            deliveries: Deliveries::default(),
+            room: Room::new(budget),
             traces: Traces::default(),
-            out: None,
-            turn: 0,
-            starved: false,
-            hungry: false,
-            pressure: Pressure::default(),
-            visits: 0,
         }
     }
 
     /// Replaces all that is assigned. `assignment` goes with every message, so that a late commit is known.
-    pub fn assign(&mut self, now: Now, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
-        self.unassign_all(now);
+    pub fn assign(&mut self, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
+        self.unassign_all();
         self.assignment = assignment;
         self.assign_more(partitions);
     }
@@ -220,74 +134,43 @@ impl ReaderMachine {
     /// Assigns further partitions; those that are assigned stay as they are.
     pub fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
         for (tp, start) in partitions {
-            let id = self.first + self.cursors.len() as CursorId;
-            let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {
-                self.without_id += 1;
-                TopicEntry::default()
-            });
-            if entry.partitions.contains_key(&tp.partition) {
-                continue; // the first one counts
+            if let Some(id) = self.partitions.add(tp, self.config.partition_max_bytes) {
+                self.begin(id, start);
             }
-            entry.partitions.insert(tp.partition, id);
-            self.cursors.push(Cursor::new(tp, Stage::Halted, self.config.partition_max_bytes));
-            self.begin(id, start);
         }
     }
 
     /// Takes everything away: from now on nothing of it is delivered, not even by a [`Walk`](super::Walk) under way.
-    pub fn unassign_all(&mut self, _now: Now) {
-        if let Some(out) = self.out.take() {
-            out.ticket.revoke();
-        }
-        self.first += self.cursors.len() as CursorId;
-        self.dropped.extend(self.cursors.drain(..).flat_map(|cursor| cursor.queue));
-        self.topics.clear();
-        self.names.clear();
-        self.without_id = 0;
-        self.leaders = 0;
-        self.unplaced.clear();
-        self.pending.clear();
+    pub fn unassign_all(&mut self) {
+        self.deliveries.clear();
+        self.deliveries.give_up(self.partitions.clear());
+        self.questions.clear();
         self.hints.clear();
-        self.ready.clear();
-        self.shelved.clear();
-        self.notices.clear();
-        self.timers.retain(|(_, timer)| matches!(timer, Timer::Broker(_)));
-        self.brokers.values_mut().for_each(Broker::clear);
-        self.lanes.clear();
-        let brokers: Vec<i32> = self.brokers.keys().copied().collect();
-        brokers.into_iter().for_each(|broker| self.end_unused_session(broker));
+        self.timers.keep_brokers();
+        self.brokers.clear();
     }
 
     /// The reader ends: takes everything away, and ends all fetch sessions, whatever is under way in them.
-    pub fn end(&mut self, now: Now) {
-        self.unassign_all(now);
-        for (id, broker) in &mut self.brokers {
-            self.ended.extend(broker.session.end().map(|session| (*id, last_fetch(session))));
-        }
+    pub fn end(&mut self) {
+        self.unassign_all();
+        self.brokers.end_sessions();
     }
 
     /// Goes on at another position; what was fetched before is dropped. It revives a partition that an error has stopped.
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
-    pub fn seek(&mut self, _now: Now, tp: &TopicPartition, start: Start) -> Result<(), Error> {
+    pub fn seek(&mut self, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         let refused = |error: Error| error.with_partition(&tp.topic, tp.partition);
         start.validate().map_err(refused)?;
         if start == Start::Committed {
             return Err(refused(Error::new(ErrorKind::Misuse("what was committed is no place to seek to"))));
         }
-        if let Some(out) = self.out.take_if(|out| out.cursor == id) {
-            out.ticket.revoke();
-        }
+        self.deliveries.give_up_walk(id);
         self.clear_retry(id);
-        let limit = self.config.partition_max_bytes;
-        if let Some(cursor) = self.cursor_mut(id) {
-            let dropped = cursor.clear_queue();
-            (cursor.cut, cursor.aside, cursor.asked, cursor.limit) = (false, false, None, limit);
-            cursor.resets = 0;
-            cursor.recover();
-            self.dropped.extend(dropped);
+        if let Some(cursor) = self.partitions.get_mut(id) {
+            self.deliveries.give_up(cursor.leave_position(self.config.partition_max_bytes));
         }
         self.begin(id, start);
         Ok(())
@@ -298,18 +181,11 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn pause(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+    pub fn pause(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        let is_cut = self.out.as_ref().is_some_and(|out| {
-            let is_cut = out.cursor == id && out.ticket.position() < out.end;
-            if is_cut {
-                out.ticket.revoke();
-            }
-            is_cut
-        });
-        if let Some(cursor) = self.cursor_mut(id) {
-            cursor.paused = true;
-            cursor.cut |= is_cut;
+        let is_interrupted = self.deliveries.interrupt_walk(id);
+        if let Some(cursor) = self.partitions.get_mut(id) {
+            cursor.pause(is_interrupted);
         }
         self.update(id);
         Ok(())
@@ -319,177 +195,157 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn resume(&mut self, _now: Now, tp: &TopicPartition) -> Result<(), Error> {
+    pub fn resume(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
-        if let Some(cursor) = self.cursor_mut(id) {
-            cursor.paused = false;
+        if let Some(cursor) = self.partitions.get_mut(id) {
+            cursor.resume();
         }
         self.update(id);
         Ok(())
     }
 
-    /// Whether the partition is paused.
+    /// Returns whether the partition is paused.
     #[cfg(test)]
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
-        self.find(tp).is_some_and(|cursor| cursor.paused)
+        self.partitions.find(tp).is_some_and(Cursor::is_paused)
     }
 
     /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
     /// return comes again.
-    pub fn take(&mut self, _now: Now) -> Option<Item> {
+    pub fn take(&mut self) -> Option<Item> {
         self.settle();
-        if let Some(notice) = self.notices.pop_front() {
-            return Some(notice);
+        match self.deliveries.next() {
+            Next::Notice(notice) => Some(notice),
+            Next::Partition(id) => {
+                let item = self.deliveries.take_from(id, self.partitions.get_mut(id)?);
+                self.update(id);
+                item
+            }
+            Next::Nothing => {
+                self.end_needless_wait();
+                None
+            }
         }
-        let Some((_, id)) = self.ready.pop_first() else {
-            self.hungry = true;
-            self.end_starving();
-            return None;
-        };
-        let cursor = self.cursor_mut(id)?;
-        cursor.ready = None;
-        let item = cursor.pop();
-        if let Some(Item::Chunk(chunk)) = &item {
-            self.out = Some(Out { cursor: id, ticket: Arc::clone(&chunk.ticket), end: chunk.end });
-        }
-        self.hungry = false;
-        self.update(id);
-        item
     }
 
-    /// Whether [`take`](Self::take) has something to give.
+    /// Returns whether [`take`](Self::take) has something to give.
     pub fn is_readable(&self) -> bool {
-        !self.ready.is_empty() || !self.notices.is_empty()
+        self.deliveries.is_readable()
     }
 
-    /// Whether the brokers have waited in vain so often that the client seldom wakes.
+    /// Returns whether the brokers have waited in vain so often that the client seldom wakes.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.brokers.values().all(|broker| broker.placed == 0 || broker.trusted_quiet() >= QUIET_ANSWERS)
+        self.brokers.are_quiet()
     }
 
-    /// Whether nothing is under way, waits to be taken, or will happen by itself.
+    /// Returns whether nothing is under way, waits to be taken, or will happen by itself.
     #[cfg(test)]
     pub fn is_quiescent(&self) -> bool {
-        self.flights == 0
-            && self.asks.is_empty()
-            && self.pending.is_empty()
-            && self.unplaced.is_empty()
-            && self.lanes.is_empty()
+        self.brokers.are_idle()
+            && self.questions.is_empty()
+            && !self.partitions.has_leaderless()
             && self.timers.is_empty()
             && self.hints.is_empty()
-            && self.ended.is_empty()
             && !self.is_readable()
     }
 
     /// The budget has room again.
-    pub fn budget_freed(&mut self, _now: Now) {
-        if std::mem::take(&mut self.starved) {
-            self.refresh_all_lanes();
-        }
+    pub fn budget_freed(&mut self) {
+        self.brokers.stop_waiting_for_room();
     }
 
-    /// How long a trouble that should pass is not told.
+    /// Returns how long a trouble that should pass is not reported.
     pub(crate) fn grace(&self) -> Duration {
         self.config.unknown_topic_grace
     }
 
     /// The topics of what is assigned; the client keeps their metadata.
     #[cfg(test)]
-    pub fn topics(&self) -> Vec<Str> {
-        self.topics.keys().cloned().collect()
+    pub fn topics(&self) -> Vec<kafka_proto::Str> {
+        self.partitions.topics().cloned().collect()
     }
 
     /// What is assigned.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.cursors.iter().map(|cursor| &cursor.tp)
+        self.partitions.iter().map(|(_, cursor)| cursor.tp())
     }
 
     /// The next offset to fetch; `None` while it is not known.
     #[cfg(test)]
     pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.position).filter(|position| *position >= 0)
+        self.partitions.find(tp).map(Cursor::position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
     #[cfg(test)]
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
-        let id = self.id_of(tp)?;
-        match &self.out {
-            Some(out) if out.cursor == id && out.ticket.position() < out.end => Some(out.ticket.position()),
-            _ => self.cursor(id).map(Cursor::undelivered).filter(|position| *position >= 0),
-        }
+        let id = self.partitions.id_of(tp)?;
+        let undelivered = || self.partitions.get(id).map(Cursor::undelivered);
+        self.deliveries.walked_to(id).or_else(|| undelivered().filter(|position| *position >= 0))
     }
 
-    /// The end of what is replicated, as the last answer told; with read-committed isolation use [`lag`](Self::lag).
+    /// Returns the end of what is replicated, as of the last answer; with read-committed isolation use [`lag`](Self::lag).
     pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.marks.high).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks().high).filter(|offset| *offset >= 0)
     }
 
-    /// The first offset of the log, as the last answer told (0.11+).
+    /// Returns the first offset of the log, as of the last answer (0.11+).
     #[cfg(test)]
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
-        self.find(tp).map(|cursor| cursor.marks.log_start).filter(|offset| *offset >= 0)
+        self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
-    /// How many offsets are left to read, as far as the last answer told: up to the high watermark, or with read-committed isolation
+    /// Returns how many offsets are left to read, as of the last answer: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
     #[cfg(test)]
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
-        let end = self.find(tp)?.end(self.config.isolation);
+        let end = self.partitions.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
         (end >= 0).then(|| (end - consumed).max(0))
+    }
+
+    /// Takes what is to be reported to `tracing`.
+    pub(crate) fn take_traces(&mut self) -> Traces {
+        std::mem::take(&mut self.traces)
     }
 
     /// What concerns the client's metadata.
     #[must_use]
     pub fn poll_hint(&mut self) -> Option<Hint> {
-        self.hints.pop_front()
+        self.hints.pop()
     }
 
-    /// A broker that may forget a fetch session of this reader, and the request that says so; nobody waits for its answer.
+    /// Takes a broker that may forget a fetch session of this reader, and the request that says so. Its answer is not waited for.
     #[must_use]
     pub fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
-        self.ended.pop_front()
+        self.brokers.pop_ended()
     }
 
-    /// What was given up and is to be dropped outside of all locks.
+    /// Takes what was given up and is to be dropped outside of all locks.
     #[must_use]
     pub fn take_dropped(&mut self) -> Vec<Item> {
-        std::mem::take(&mut self.dropped)
+        self.deliveries.take_dropped()
     }
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
     #[cfg(test)]
     pub fn visits(&self) -> u64 {
-        self.visits
+        self.partitions.visits()
     }
 
     /// The walk of the last chunk is over: what it did not return comes again.
     fn settle(&mut self) {
-        let Some(out) = self.out.take() else { return };
-        out.ticket.revoke();
-        let (position, has_failed) = (out.ticket.position(), out.ticket.has_failed());
-        let Some(cursor) = self.cursor_mut(out.cursor) else { return };
-        cursor.cut = false;
-        let is_left = has_failed || position < out.end;
-        if is_left && cursor.is_deleted {
-            // What it left is nowhere to be had: in the topic of that name now the position means nothing.
-            let dropped = cursor.drop_chunks();
-            self.dropped.extend(dropped);
-        } else if is_left {
-            let dropped = cursor.take_back();
-            cursor.go_back_to(position, out.ticket.epoch());
-            cursor.stage = if has_failed { Stage::Halted } else { Stage::Fetching };
-            self.dropped.extend(dropped);
-        }
-        self.update(out.cursor);
+        let Some(walked) = self.deliveries.end_walk() else { return };
+        let Some(cursor) = self.partitions.get_mut(walked.cursor) else { return };
+        self.deliveries.give_up(cursor.end_walk(&walked));
+        self.update(walked.cursor);
     }
 
     fn begin(&mut self, id: CursorId, start: Start) {
         if let Err(error) = start.validate() {
             return self.halt(id, error);
         }
-        let Some(cursor) = self.cursor_mut(id) else { return };
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
         match start {
             Start::First => cursor.begin(Want::First),
             Start::Last => cursor.begin(Want::Last),
@@ -500,55 +356,21 @@ impl ReaderMachine {
         self.update(id);
     }
 
-    /// There is a proven cause for not having a position: does what the policy says, and tells.
+    /// Returns what records of a topic have as their origin, but for the leader epoch.
+    pub(super) fn origin(&self, topic_id: Uuid) -> Origin {
+        Origin { reader: self.id, assignment: self.assignment, topic_id, leader_epoch: -1 }
+    }
+
+    /// There is a proven cause for not having a position: does what the policy says, and reports it.
     pub(super) fn reset(&mut self, id: CursorId, cause: impl Into<Error>) {
         let want = Want::of_reset(self.config.reset);
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = cause.into().with_partition(&cursor.tp.topic, cursor.tp.partition);
-        match want {
-            Some(want) => {
-                cursor.begin(want);
-                cursor.queue.push_back(Item::Notice(error));
-            }
-            None => {
-                cursor.stage = Stage::Halted;
-                cursor.queue.push_back(Item::Error(error));
-            }
-        }
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        cursor.reset(want, cause.into());
         self.update(id);
-    }
-
-    pub(super) fn numbered(&self) -> impl Iterator<Item = (CursorId, &Cursor)> {
-        (self.first..).zip(&self.cursors)
-    }
-
-    pub(super) fn cursor(&self, id: CursorId) -> Option<&Cursor> {
-        self.cursors.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(super) fn cursor_mut(&mut self, id: CursorId) -> Option<&mut Cursor> {
-        self.cursors.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(super) fn lookup(&self, topic: &str, partition: i32) -> Option<CursorId> {
-        self.topics.get(topic)?.partitions.get(&partition).copied()
-    }
-
-    fn id_of(&self, tp: &TopicPartition) -> Option<CursorId> {
-        self.lookup(&tp.topic, tp.partition)
-    }
-
-    fn find(&self, tp: &TopicPartition) -> Option<&Cursor> {
-        self.cursor(self.id_of(tp)?)
     }
 
     fn assigned(&self, tp: &TopicPartition) -> Result<CursorId, Error> {
         let error = || Error::new(ErrorKind::Misuse("the partition is not assigned to this reader"));
-        self.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
-    }
-
-    pub(super) fn next_turn(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
+        self.partitions.id_of(tp).ok_or_else(|| error().with_partition(&tp.topic, tp.partition))
     }
 }

@@ -1,8 +1,16 @@
 //! Questions about positions: where the log begins or ends or a time is (ListOffsets), and whether it still has what was read
 //! (OffsetForLeaderEpoch, for brokers that do not check it at each fetch).
 
-use super::cursor::{CursorId, Question, Stage, Want};
-use super::machine::{ReaderMachine, Timer};
+use super::config::ReaderConfig;
+use super::cursor::{Cursor, CursorId};
+use super::fetching::isolation_level;
+use super::machine::ReaderMachine;
+use super::partitions::Partitions;
+use super::placing::Known;
+use super::position::{OffsetAndEpoch, Stage};
+use super::questions::{Asked, Asking, Question};
+use super::timers::Timer;
+use super::trouble::Refusal;
 use crate::declare::checks::millis;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
@@ -21,99 +29,35 @@ use kafka_proto::{ApiKey, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of this version of Fetch are the brokers (2.3 to 2.6) that let anybody ask for the end of an epoch, and do not compare
-/// epochs at each fetch. Older ones want rights over the cluster for it, newer ones tell by themselves.
+/// epochs at each fetch. Older ones want rights over the cluster for it, newer ones report it by themselves.
 const FETCH_WITHOUT_DIVERGING: i16 = 11;
-
-/// A question that is not answered.
-#[derive(Debug)]
-pub(super) struct Asked {
-    question: Question,
-    ids: BTreeSet<CursorId>,
-}
 
 impl ReaderMachine {
     /// The next question for a broker.
     #[must_use]
     pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
         self.place_all(now, cluster);
-        let ((broker, question), ids) = self.pending.pop_first()?;
-        self.last_tag += 1;
-        let tag = self.last_tag;
+        let Asking { tag, broker, question, ids } = self.questions.ask()?;
         let request = match question {
-            Question::Offset => self.list_offsets(&ids),
-            Question::Epoch => self.offset_for_leader_epoch(&ids),
+            Question::Offset => list_offsets(&self.config, &self.partitions, ids),
+            Question::Epoch => offset_for_leader_epoch(&self.partitions, ids),
         };
-        for id in &ids {
-            if let Some(cursor) = self.cursor_mut(*id) {
-                (cursor.pending, cursor.asked) = (None, Some(tag));
+        self.partitions.count_visits(ids.len());
+        for id in ids {
+            if let Some(cursor) = self.partitions.get_mut(*id) {
+                cursor.inquiry.sent(tag);
             }
         }
-        self.asks.insert(tag, Asked { question, ids });
         let (target, timeout) = (Target::node(broker), self.config.request_timeout);
         Some(Ask { tag, target, lane: Lane::Other, request, timeout })
-    }
-
-    fn list_offsets(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
-        let topics = self.by_topic(ids, |cursor| {
-            let Stage::Resolving(want) = cursor.stage else { return None };
-            Some(ListOffsetsPartition {
-                partition_index: cursor.tp.partition,
-                current_leader_epoch: cursor.leader_epoch,
-                timestamp: want.timestamp(),
-                ..Default::default()
-            })
-        });
-        let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
-        let timeout_ms = millis(self.config.request_timeout);
-        RequestKind::from(ListOffsetsRequest {
-            replica_id: -1,
-            isolation_level: self.isolation_level(),
-            topics: topics.into_iter().map(topic).collect(),
-            timeout_ms,
-            ..Default::default()
-        })
-    }
-
-    fn offset_for_leader_epoch(&mut self, ids: &BTreeSet<CursorId>) -> RequestKind {
-        let topics = self.by_topic(ids, |cursor| {
-            Some(OffsetForLeaderPartition {
-                partition: cursor.tp.partition,
-                current_leader_epoch: cursor.leader_epoch,
-                leader_epoch: cursor.last_epoch,
-                ..Default::default()
-            })
-        });
-        let topic = |(topic, partitions)| OffsetForLeaderTopic { topic, partitions, ..Default::default() };
-        let topics = topics.into_iter().map(topic).collect();
-        RequestKind::from(OffsetForLeaderEpochRequest { replica_id: -1, topics, ..Default::default() })
-    }
-
-    fn by_topic<T>(
-        &mut self,
-        ids: &BTreeSet<CursorId>,
-        make: impl Fn(&super::cursor::Cursor) -> Option<T>,
-    ) -> BTreeMap<Str, Vec<T>> {
-        let mut topics = BTreeMap::<Str, Vec<T>>::new();
-        for cursor in ids.iter().filter_map(|id| self.cursor(*id)) {
-            if let Some(partition) = make(cursor) {
-                topics.entry(cursor.topic().clone()).or_default().push(partition);
-            }
-        }
-        self.visits += ids.len() as u64;
-        topics
     }
 
     /// What became of a question.
     pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let tag = answer.tag;
-        let Some(Asked { question, mut ids }) = self.asks.remove(&tag) else { return };
-        // Whoever was sought, or moved to another leader, waits for another answer.
-        ids.retain(|id| self.cursor(*id).is_some_and(|cursor| cursor.asked == Some(tag)));
-        for id in &ids {
-            if let Some(cursor) = self.cursor_mut(*id) {
-                cursor.asked = None;
-            }
-        }
+        let Some(Asked { question, mut ids }) = self.questions.answered(tag) else { return };
+        // What was sought, or moved to another leader, waits for another answer.
+        ids.retain(|id| self.partitions.get_mut(*id).is_some_and(|cursor| cursor.inquiry.answered(tag)));
         let lacking_after = match question {
             Question::Offset => answer.response_to::<ListOffsetsRequest>().map(|response| {
                 self.handle_offsets(now, cluster, &mut ids, response);
@@ -126,7 +70,7 @@ impl ReaderMachine {
         };
         let missing = lacking_after.map_or_else(|error| error, lacking);
         for id in ids {
-            let is_epoch = self.cursor(id).is_some_and(|cursor| cursor.stage == Stage::Validating);
+            let is_epoch = self.partitions.get(id).is_some_and(|cursor| cursor.stage() == Stage::Validating);
             match missing.kind() {
                 // The check is a courtesy of newer brokers.
                 ErrorKind::Unsupported { .. } if is_epoch => self.validated(id),
@@ -144,7 +88,7 @@ impl ReaderMachine {
     ) {
         for topic in response.topics {
             for partition in topic.partitions {
-                let id = self.lookup(&topic.name, partition.partition_index);
+                let id = self.partitions.lookup(&topic.name, partition.partition_index);
                 if let Some(id) = id.filter(|id| ids.remove(id)) {
                     self.handle_offset(now, cluster, id, &partition);
                 }
@@ -154,23 +98,16 @@ impl ReaderMachine {
 
     fn handle_offset(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &ListOffsetsPartitionResponse) {
         if let Err(code) = ErrorCode::check(p.error_code) {
-            return self.refused(now, id, (ApiKey::ListOffsets, code), None, (cluster, &[]));
+            let refusal = Refusal { api: ApiKey::ListOffsets, code, leader: None };
+            return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
         }
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        match cursor.stage {
-            // No record is of that time or later: the next one will be.
-            Stage::Resolving(Want::Time(_)) if p.offset < 0 => cursor.stage = Stage::Resolving(Want::Last),
-            Stage::Resolving(_) if p.offset < 0 => {
-                let error = Error::of_code(ErrorCode::OffsetNotAvailable);
-                return self.struggle(now, id, error.with_api(ApiKey::ListOffsets));
-            }
-            Stage::Resolving(_) => {
-                (cursor.stage, cursor.position, cursor.last_epoch) = (Stage::Fetching, p.offset, -1);
-                self.recovered(id);
-            }
-            _ => {}
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        if cursor.resolve(p.offset) {
+            self.update(id);
+        } else {
+            let error = Error::of_code(ErrorCode::OffsetNotAvailable);
+            self.retry_later(now, id, error.with_api(ApiKey::ListOffsets));
         }
-        self.update(id);
     }
 
     fn handle_epochs(
@@ -182,7 +119,7 @@ impl ReaderMachine {
     ) {
         for topic in response.topics {
             for partition in topic.partitions {
-                let id = self.lookup(&topic.topic, partition.partition);
+                let id = self.partitions.lookup(&topic.topic, partition.partition);
                 if let Some(id) = id.filter(|id| ids.remove(id)) {
                     self.handle_epoch(now, cluster, id, &partition);
                 }
@@ -197,14 +134,21 @@ impl ReaderMachine {
             ErrorCode::UnsupportedVersion | ErrorCode::UnsupportedForMessageFormat => {
                 return self.validated(id);
             }
-            code => return self.refused(now, id, (API, code), None, (cluster, &[])),
+            code => {
+                let refusal = Refusal { api: API, code, leader: None };
+                return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
+            }
         }
-        let Some(cursor) = self.cursor(id).filter(|cursor| cursor.stage == Stage::Validating) else { return };
-        let offset = cursor.position;
+        let Some(cursor) = self.partitions.get(id).filter(|cursor| cursor.stage() == Stage::Validating)
+        else {
+            return;
+        };
+        let offset = cursor.position();
         if p.end_offset < 0 || p.leader_epoch < 0 {
             self.nothing_in_common(now, id, API);
         } else if p.end_offset < offset {
-            self.truncated(now, id, API, (p.leader_epoch, p.end_offset));
+            let end = OffsetAndEpoch { offset: p.end_offset, epoch: p.leader_epoch };
+            self.truncated(now, id, API, end);
         } else {
             self.recovered(id);
             self.validated(id);
@@ -212,27 +156,70 @@ impl ReaderMachine {
     }
 
     fn validated(&mut self, id: CursorId) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        (cursor.stage, cursor.unvalidated) = (Stage::Fetching, false);
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        cursor.validated();
         self.update(id);
     }
 
     /// The version of the broker's fetches is known now, and so whether it checks positions by itself.
     pub(super) fn check_positions(&mut self, now: Now, broker: i32, version: i16) {
-        let Some(state) = self.brokers.get_mut(&broker) else { return };
-        if state.unvalidated.is_empty() {
-            return;
-        }
-        for id in std::mem::take(&mut state.unvalidated) {
-            let Some(cursor) = self.cursor_mut(id) else { continue };
-            cursor.unvalidated = false;
-            if version == FETCH_WITHOUT_DIVERGING && cursor.replica.is_none() {
-                cursor.stage = Stage::Validating;
-                self.timers.insert((now.time, Timer::Ask));
+        let Some(state) = self.brokers.get_mut(broker) else { return };
+        for id in state.take_unvalidated() {
+            let Some(cursor) = self.partitions.get_mut(id) else { continue };
+            if cursor.check_position(version == FETCH_WITHOUT_DIVERGING) {
+                self.timers.start(now.time, Timer::Ask);
             }
             self.update(id);
         }
     }
+}
+
+fn list_offsets(config: &ReaderConfig, partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
+    let topics = by_topic(partitions, ids, |cursor| {
+        let Stage::Resolving(want) = cursor.stage() else { return None };
+        Some(ListOffsetsPartition {
+            partition_index: cursor.partition(),
+            current_leader_epoch: cursor.source().epoch(),
+            timestamp: want.timestamp(),
+            ..Default::default()
+        })
+    });
+    let topic = |(name, partitions)| ListOffsetsTopic { name, partitions, ..Default::default() };
+    RequestKind::from(ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: isolation_level(config),
+        topics: topics.into_iter().map(topic).collect(),
+        timeout_ms: millis(config.request_timeout),
+        ..Default::default()
+    })
+}
+
+fn offset_for_leader_epoch(partitions: &Partitions, ids: &BTreeSet<CursorId>) -> RequestKind {
+    let topics = by_topic(partitions, ids, |cursor| {
+        Some(OffsetForLeaderPartition {
+            partition: cursor.partition(),
+            current_leader_epoch: cursor.source().epoch(),
+            leader_epoch: cursor.last_epoch(),
+            ..Default::default()
+        })
+    });
+    let topic = |(topic, partitions)| OffsetForLeaderTopic { topic, partitions, ..Default::default() };
+    let topics = topics.into_iter().map(topic).collect();
+    RequestKind::from(OffsetForLeaderEpochRequest { replica_id: -1, topics, ..Default::default() })
+}
+
+fn by_topic<T>(
+    partitions: &Partitions,
+    ids: &BTreeSet<CursorId>,
+    make: impl Fn(&Cursor) -> Option<T>,
+) -> BTreeMap<Str, Vec<T>> {
+    let mut topics = BTreeMap::<Str, Vec<T>>::new();
+    for cursor in ids.iter().filter_map(|id| partitions.get(*id)) {
+        if let Some(partition) = make(cursor) {
+            topics.entry(cursor.topic().clone()).or_default().push(partition);
+        }
+    }
+    topics
 }
 
 /// An answer that does not name what it was asked for.

@@ -1,27 +1,38 @@
 //! Who serves a partition: what metadata, errors and leaders themselves say about it.
 //!
 //! A partition follows the client's metadata, which decides what answers are believed, and moves ahead of it only to a newer
-//! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not told in a broker's name.
+//! leader that a broker named. What metadata leaves out changes nothing. What no broker has said is not reported in a broker's name.
 
-use super::cursor::{CursorId, Replica, Stage};
-use super::fetched::Watermarks;
-use super::machine::{Item, ReaderMachine, Timer};
+use super::config::Reset;
+use super::cursor::{Cursor, CursorId};
+use super::fetched::LeaderAndEpoch;
+use super::machine::ReaderMachine;
+use super::partitions::Recreated;
+use super::position::OffsetAndEpoch;
+use super::source::Replica;
+use super::timers::Timer;
 use super::trouble::passes;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Hint, Now};
 use crate::snapshot::{Cluster, Node, Topic};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, Str, Uuid};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a partition is read from the replica that its leader named, before the leader is asked again: as Java does.
 const REPLICA_LEASE: Duration = Duration::from_secs(300);
 
+/// What is known of brokers: by metadata, and by the answer that is being handled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) nodes: &'a [Node],
+}
+
 impl ReaderMachine {
     /// The metadata may have changed. Only topics with a new snapshot are looked at.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
-        for (topic, ids) in self.changed_topics(cluster) {
+        for (topic, ids) in self.partitions.changed_topics(cluster) {
             self.check_topic_id(&topic);
             ids.into_iter().for_each(|id| self.place(now, id, cluster));
         }
@@ -30,8 +41,8 @@ impl ReaderMachine {
 
     /// What waits for a leader and may be tried.
     pub(super) fn place_all(&mut self, now: Now, cluster: &Cluster) {
-        for id in std::mem::take(&mut self.unplaced) {
-            let topic = self.cursor(id).and_then(|cursor| cluster.topic(cursor.topic())).cloned();
+        for id in self.partitions.take_leaderless() {
+            let topic = self.partitions.get(id).and_then(|cursor| cluster.topic(cursor.topic())).cloned();
             if let Some(topic) = topic {
                 self.check_topic_id(&topic);
             }
@@ -39,82 +50,38 @@ impl ReaderMachine {
         }
     }
 
-    fn changed_topics(&mut self, cluster: &Cluster) -> Vec<(Arc<Topic>, Vec<CursorId>)> {
-        let mut changed = Vec::new();
-        for (name, entry) in &mut self.topics {
-            let Some(topic) = cluster.topic(name) else { continue };
-            if entry.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, topic)) {
-                continue;
-            }
-            entry.seen = Some(Arc::clone(topic));
-            changed.push((Arc::clone(topic), entry.partitions.values().copied().collect()));
-        }
-        changed
-    }
-
     /// Notes a topic's id. Another one than before means that the topic was deleted and made again: positions in the old one mean
     /// nothing in the new one.
     fn check_topic_id(&mut self, topic: &Topic) {
-        let Some(entry) = self.topics.get_mut(&topic.name) else { return };
-        if topic.id.is_zero() || topic.id == entry.id {
-            return;
-        }
-        let old = std::mem::replace(&mut entry.id, topic.id);
-        let ids: Vec<_> = entry.partitions.values().copied().collect();
-        self.names.insert(topic.id, topic.name.clone());
-        if old.is_zero() {
-            self.without_id -= 1;
-            return;
-        }
-        self.names.remove(&old);
-        // A session knows its partitions by id, and would ask for those of the old topic for ever. What was asked before is of
-        // the old topic, also where it was asked by name.
-        for broker in self.brokers.values_mut() {
-            if broker.session.has_topic(&topic.name) {
-                broker.session.restart();
-            }
-            let aside = broker.aside.iter_mut();
-            aside.for_each(|flight| flight.asked.retain(|id, _| !ids.contains(id)));
-        }
+        let Some(Recreated { old, ids }) = self.partitions.note_topic_id(topic) else { return };
+        self.brokers.topic_recreated(&topic.name, &ids);
         ids.into_iter().for_each(|id| self.recreated(id, old, topic.id));
     }
 
     fn recreated(&mut self, id: CursorId, old: Uuid, new: Uuid) {
         self.clear_retry(id);
         self.leave_replica(id);
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        // The epochs of the new topic count from the beginning.
-        (cursor.leader, cursor.leader_epoch, cursor.asked, cursor.aside) = (None, -1, None, false);
-        // Where nothing was read yet, nothing is lost: the id before may have been a lagging broker's.
-        let beginning = cursor.beginning_anew();
-        cursor.marks = Watermarks::default();
-        if let Some(want) = beginning {
-            cursor.begin(want);
-        } else {
-            let error = Error::new(ErrorKind::TopicRecreated { old, new });
-            let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-            (cursor.stage, cursor.is_deleted) = (Stage::Halted, true);
-            cursor.queue.push_back(Item::Error(error));
-        }
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        cursor.topic_recreated(old, new);
         self.update(id);
     }
 
     /// Takes a partition's leader from the metadata.
     fn place(&mut self, now: Now, id: CursorId, cluster: &Cluster) {
-        let Some(cursor) = self.cursor(id) else { return };
-        let known = cluster.partition(cursor.topic(), cursor.tp.partition);
+        let Some(cursor) = self.partitions.get(id) else { return };
+        let known = cluster.partition(cursor.topic(), cursor.partition());
         let epoch = known.map_or(-1, |partition| partition.leader_epoch);
         if let Some(partition) = known {
             self.lead(id, partition.leader, epoch);
         }
-        let Some(cursor) = self.cursor(id) else { return };
-        if cursor.leader.is_none() && cursor.stage != Stage::Halted && cursor.retry.at.is_none() {
+        let Some(cursor) = self.partitions.get(id) else { return };
+        if cursor.is_leaderless() {
             let topic = cursor.topic().clone();
             let code = match known {
                 Some(_) => Some(ErrorCode::LeaderNotAvailable),
                 None => cluster.refusal(&topic),
             };
-            self.hint_refresh(&topic);
+            self.hints.refresh(&topic);
             match code {
                 Some(code) => {
                     self.tried_in_vain(
@@ -124,7 +91,7 @@ impl ReaderMachine {
                         passes(code),
                     );
                 }
-                // What keeps brokers from speaking is told by the client, which asks them.
+                // What keeps brokers from speaking is reported by the client, which asks them.
                 None => self.hold_off(now, id),
             }
         }
@@ -132,103 +99,83 @@ impl ReaderMachine {
 
     /// The partition's leader is this one, as far as is known. A new leader is asked at once, whatever the old one's trouble was.
     fn lead(&mut self, id: CursorId, leader: Option<i32>, epoch: i32) {
-        if self.cursor(id).is_none_or(|c| (c.leader, c.leader_epoch) == (leader, epoch)) {
+        if self.partitions.get(id).is_none_or(|cursor| cursor.source().is_led_by(leader, epoch)) {
             return self.update(id);
         }
         self.leave_replica(id);
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        cursor.unvalidated |= epoch > cursor.leader_epoch;
-        (cursor.leader, cursor.leader_epoch) = (leader, epoch);
-        cursor.asked = None;
-        if cursor.stage == Stage::Validating {
-            (cursor.stage, cursor.unvalidated) = (Stage::Fetching, true);
-        }
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        cursor.set_leader(leader, epoch);
         if leader.is_some() {
             self.clear_retry(id);
         }
         self.update(id);
     }
 
-    /// A broker told who leads instead of it (KIP-951). Says whether the partition has moved to a newer leader.
-    pub(super) fn led_elsewhere(
-        &mut self,
-        id: CursorId,
-        (leader, epoch): (i32, i32),
-        cluster: &Cluster,
-        nodes: &[Node],
-    ) -> bool {
-        let Some(cursor) = self.cursor(id) else { return false };
-        let node = nodes.iter().find(|node| node.id == leader);
-        if epoch <= cursor.leader_epoch || (node.is_none() && !cluster.nodes.contains_key(&leader)) {
+    /// A broker named the leader instead of it (KIP-951). Returns whether the partition has moved to a newer leader.
+    pub(super) fn led_elsewhere(&mut self, id: CursorId, leader: LeaderAndEpoch, known: Known<'_>) -> bool {
+        let LeaderAndEpoch { id: leader, epoch } = leader;
+        let Some(cursor) = self.partitions.get(id) else { return false };
+        let node = known.nodes.iter().find(|node| node.id == leader);
+        if epoch <= cursor.source().epoch() || (node.is_none() && !known.cluster.nodes.contains_key(&leader))
+        {
             return false;
         }
-        let (topic, partition, node) = (cursor.topic().clone(), cursor.tp.partition, node.cloned());
-        self.hints.push_back(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
+        let (topic, partition, node) = (cursor.topic().clone(), cursor.partition(), node.cloned());
+        self.hints.push(Hint::Leader { topic, partition, leader, leader_epoch: epoch, node });
         self.lead(id, Some(leader), epoch);
         true
     }
 
-    /// The leader wants the partition to be read from a replica near to us (KIP-392). Says whether it is where it was not.
+    /// The leader wants the partition to be read from a replica near to us (KIP-392). Returns whether it is where it was not.
     pub(super) fn visit_replica(&mut self, now: Now, id: CursorId, replica: i32, cluster: &Cluster) -> bool {
-        let Some(cursor) = self.cursor_mut(id) else { return false };
-        if cursor.leader == Some(replica) || cursor.replica.is_some() {
+        let Some(cursor) = self.partitions.get_mut(id) else { return false };
+        if !cursor.source().may_visit(replica) {
             return false;
         }
-        let topic = cursor.tp.topic.clone();
+        let topic = cursor.topic().clone();
         if !cluster.nodes.contains_key(&replica) {
-            self.hint_refresh(&topic);
+            self.hints.refresh(&topic);
             let error = Error::of_code(ErrorCode::ReplicaNotAvailable).with_api(ApiKey::Fetch);
             let error =
                 error.with_detail(format!("the leader names broker {replica}, which metadata does not"));
-            self.struggle(now, id, error);
+            self.retry_later(now, id, error);
             return true;
         }
         let until = now.time + REPLICA_LEASE;
-        cursor.replica = Some(Replica { id: replica, until });
-        self.timers.insert((until, Timer::Replica(id)));
+        cursor.visit(Replica { id: replica, until });
+        self.timers.start(until, Timer::Replica(id));
         self.update(id);
         true
     }
 
     /// Back to the leader, which may send us to a replica again.
     pub(super) fn leave_replica(&mut self, id: CursorId) {
-        let Some(replica) = self.cursor_mut(id).and_then(|cursor| cursor.replica.take()) else { return };
-        self.timers.remove(&(replica.until, Timer::Replica(id)));
+        let Some(replica) = self.partitions.get_mut(id).and_then(Cursor::leave_replica) else {
+            return;
+        };
+        self.timers.stop(replica.until, Timer::Replica(id));
         self.update(id);
     }
 
-    /// The log differs from what was read before the position: it was truncated to `to`, the end of `epoch`.
-    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, (epoch, to): (i32, i64)) {
-        let goes_on = self.config.reset != super::config::Reset::Error;
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = Error::new(ErrorKind::Truncated { to }).with_api(api);
-        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-        if goes_on {
-            // The end of what both logs have is a better position than any other.
-            let position = cursor.undelivered().min(to).max(0);
-            if position == cursor.position {
-                // The leader sent us here itself. What it says of its epochs leads nowhere: it is asked without.
-                cursor.last_epoch = -1;
-                return self.hold_off(now, id);
-            }
-            let dropped = cursor.take_back();
-            (cursor.stage, cursor.position) = (Stage::Fetching, position);
-            cursor.last_epoch = if position == to { epoch } else { -1 };
-            cursor.queue.push_back(Item::Notice(error));
-            self.dropped.extend(dropped);
-            self.hold_off(now, id);
-        } else {
-            cursor.stage = Stage::Halted;
-            cursor.queue.push_back(Item::Error(error));
-            self.update(id);
+    /// The log differs from what was read before the position: it was truncated to `end`.
+    pub(super) fn truncated(&mut self, now: Now, id: CursorId, api: ApiKey, end: OffsetAndEpoch) {
+        let error = Error::new(ErrorKind::Truncated { to: end.offset }).with_api(api);
+        if self.config.reset == Reset::Error {
+            return self.halt(id, error);
         }
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        if let Some(dropped) = cursor.go_back_to_end(end) {
+            cursor.notify(error);
+            self.deliveries.give_up(dropped);
+        }
+        self.hold_off(now, id);
     }
 
     /// Hints at stale metadata of all topics that are fetched from a broker.
     pub(super) fn hint_topics_of(&mut self, broker: i32) {
-        let Some(state) = self.brokers.get(&broker) else { return };
-        let topics = |id: &CursorId| self.cursor(*id).map(|cursor| cursor.topic().clone());
-        let topics: std::collections::BTreeSet<Str> = state.wanted.values().filter_map(topics).collect();
-        topics.iter().for_each(|topic| self.hint_refresh(topic));
+        let Some(state) = self.brokers.get(broker) else { return };
+        let topics = |id| self.partitions.get(id).map(|cursor| cursor.topic().clone());
+        let topics: std::collections::BTreeSet<Str> = state.wanted().filter_map(topics).collect();
+        topics.iter().for_each(|topic| self.hints.refresh(topic));
     }
 }

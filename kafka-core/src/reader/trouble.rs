@@ -1,28 +1,33 @@
-//! What a broker's error means for a partition. Every way out is an error told once, a hint with a wait, or a newer leader.
+//! What a broker's error means for a partition. Every way out is an error reported once, a hint with a wait, or a newer leader.
 
-use super::cursor::{CursorId, Stage, Want};
-use super::machine::{Item, ReaderMachine};
-use super::session::Asked;
+use super::brokers::Asked;
+use super::cursor::{Cursor, CursorId};
+use super::fetched::LeaderAndEpoch;
+use super::machine::ReaderMachine;
+use super::placing::Known;
+use super::position::Want;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
-use crate::snapshot::{Cluster, Node};
 use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 
+/// What a broker has against a request for a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) api: ApiKey,
+    pub(super) code: ErrorCode,
+    /// The leader according to it.
+    pub(super) leader: Option<LeaderAndEpoch>,
+}
+
 impl ReaderMachine {
-    /// A broker refused a partition, in whatever API; `leader` is who leads according to it.
-    pub(super) fn refused(
-        &mut self,
-        now: Now,
-        id: CursorId,
-        (api, code): (ApiKey, ErrorCode),
-        leader: Option<(i32, i32)>,
-        (cluster, nodes): (&Cluster, &[Node]),
-    ) {
-        if leader.is_some_and(|leader| self.led_elsewhere(id, leader, cluster, nodes)) {
+    /// A broker refused a partition.
+    pub(super) fn refused(&mut self, now: Now, id: CursorId, refusal: Refusal, known: Known<'_>) {
+        let Refusal { api, code, leader } = refusal;
+        if leader.is_some_and(|leader| self.led_elsewhere(id, leader, known)) {
             return;
         }
-        let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()) else { return };
+        let Some(topic) = self.partitions.get(id).map(|cursor| cursor.topic().clone()) else { return };
         match code {
             ErrorCode::UnsupportedCompressionType => {
                 let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
@@ -32,62 +37,61 @@ impl ReaderMachine {
                 self.halt(id, Error::of_code(code).with_api(api));
             }
             ErrorCode::CorruptMessage => {
-                let offset = self.cursor(id).map_or(-1, |cursor| cursor.position);
+                let offset = self.partitions.get(id).map_or(-1, Cursor::position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
-                self.tell_once(id, Error::new(kind).with_api(api));
+                self.report_once(id, Error::new(kind).with_api(api));
                 self.hold_off_long(now, id);
             }
             _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
-                    self.hint_refresh(&topic);
+                    self.hints.refresh(&topic);
                 }
                 self.tried_in_vain(now, id, Error::of_code(code).with_api(api), passes(code));
             }
         }
     }
 
-    /// What should pass is told if it lasts, anything else at once; both are tried again.
+    /// What should pass is reported if it lasts, anything else at once; both are tried again.
     pub(super) fn tried_in_vain(&mut self, now: Now, id: CursorId, error: Error, passes: bool) {
         if passes {
-            return self.struggle(now, id, error);
+            return self.retry_later(now, id, error);
         }
-        self.tell_once(id, error);
+        self.report_once(id, error);
         self.hold_off_long(now, id);
     }
 
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
     pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
-        let Some(cursor) = self.cursor(id) else { return };
-        let is_proven = cursor.replica.is_none() && asked.leader_epoch == cursor.leader_epoch;
-        let offset = cursor.position;
+        let Some(cursor) = self.partitions.get(id) else { return };
+        let is_proven = cursor.source().was_leader_asked(asked);
+        let offset = cursor.position();
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
         self.leave_replica(id);
         if is_proven {
             self.reset_again(now, id, error);
         } else {
-            self.struggle(now, id, error);
+            self.retry_later(now, id, error);
         }
     }
 
     /// The leader has nothing of the epoch of what was read, or before it.
     pub(super) fn nothing_in_common(&mut self, now: Now, id: CursorId, api: ApiKey) {
-        let Some(cursor) = self.cursor(id) else { return };
-        let offset = cursor.position;
+        let Some(cursor) = self.partitions.get(id) else { return };
+        let offset = cursor.position();
         self.reset_again(now, id, Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(api));
     }
 
-    /// The first reset is told and done at once. A broker that refuses the very position that it named is asked for another
-    /// one after growing waits, and not told of again until it has answered a fetch.
+    /// The first reset is reported and done at once. A broker that refuses the very position that it named is asked for another
+    /// one after growing waits, and that is not reported again until it has answered a fetch.
     fn reset_again(&mut self, now: Now, id: CursorId, cause: Error) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        let before = cursor.resets;
-        cursor.resets = before.saturating_add(1);
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        let before = cursor.count_reset();
         match Want::of_reset(self.config.reset).filter(|_| before > 0) {
             Some(want) => {
-                if let Some(cursor) = self.cursor_mut(id) {
+                if let Some(cursor) = self.partitions.get_mut(id) {
                     cursor.begin(want);
-                    cursor.retry.attempts = before - 1;
+                    cursor.retry.count_from(before - 1);
                 }
                 self.hold_off(now, id);
             }
@@ -97,10 +101,8 @@ impl ReaderMachine {
 
     /// An error that ends the reading of a partition until it is sought.
     pub(super) fn halt(&mut self, id: CursorId, error: Error) {
-        let Some(cursor) = self.cursor_mut(id) else { return };
-        let error = error.with_partition(&cursor.tp.topic, cursor.tp.partition);
-        cursor.stage = Stage::Halted;
-        cursor.queue.push_back(Item::Error(error));
+        let Some(cursor) = self.partitions.get_mut(id) else { return };
+        cursor.halt(error);
         self.update(id);
     }
 
@@ -111,8 +113,10 @@ impl ReaderMachine {
             kind => {
                 let passes =
                     error.is_retriable() || *kind == ErrorKind::Closed || error.code().is_some_and(passes);
-                if let Some(topic) = self.cursor(id).map(|cursor| cursor.topic().clone()).filter(|_| passes) {
-                    self.hint_refresh(&topic);
+                if let Some(topic) =
+                    self.partitions.get(id).map(|cursor| cursor.topic().clone()).filter(|_| passes)
+                {
+                    self.hints.refresh(&topic);
                 }
                 self.tried_in_vain(now, id, error.clone(), passes);
             }
@@ -120,7 +124,7 @@ impl ReaderMachine {
     }
 }
 
-/// Whether an error goes away by itself, as far as can be told.
+/// Returns whether an error goes away by itself, as far as is known.
 pub(super) fn passes(code: ErrorCode) -> bool {
     code.is_retriable() || code == ErrorCode::UnknownServerError || doubts_metadata(code)
 }

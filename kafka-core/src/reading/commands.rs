@@ -73,13 +73,13 @@ pub(crate) struct Leaving {
 
 commands! {
     Reading;
-    TakeItem -> Option<ReaderItem>: |_command, reading, cx| reading.take_item(cx);
+    TakeItem -> Option<ReaderItem>: |_command, reading, _cx| reading.take_item();
     Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
-    Seek -> Result<(), Error>: |command, reading, cx| {
-        reading.fetcher.seek(cx.now, &command.partition, command.start)
+    Seek -> Result<(), Error>: |command, reading, _cx| {
+        reading.fetcher.seek(&command.partition, command.start)
     };
-    Pause -> Result<(), Error>: |command, reading, cx| reading.fetcher.pause(cx.now, &command.0);
-    Resume -> Result<(), Error>: |command, reading, cx| reading.fetcher.resume(cx.now, &command.0);
+    Pause -> Result<(), Error>: |command, reading, _cx| reading.fetcher.pause(&command.0);
+    Resume -> Result<(), Error>: |command, reading, _cx| reading.fetcher.resume(&command.0);
     HighWatermark -> Option<i64>: |command, reading, _cx| reading.fetcher.high_watermark(&command.0);
     Commit -> Result<OpId, Error>: |command, reading, cx| {
         reading.commit(cx, command.assignment, command.offsets, command.deadline)
@@ -97,17 +97,17 @@ pub(crate) struct CountAssigned;
 commands! {
     Reading;
     CountAssigned -> usize: |_command, reading, _cx| reading.fetcher.assignment().count();
-    Remove -> (): |_command, reading, cx| reading.end(cx);
+    Remove -> (): |_command, reading, _cx| reading.end();
 }
 
 impl Reading {
-    fn take_item(&mut self, cx: &Cx<'_>) -> Option<ReaderItem> {
+    fn take_item(&mut self) -> Option<ReaderItem> {
         if let Some(item) = self.items.pop_front() {
             self.urgent.store(!self.items.is_empty(), Ordering::Release);
             return Some(item);
         }
         // Taking nothing changes things too: it ends the walk before, whose partition may then be fetched again.
-        self.fetcher.take(cx.now).map(|item| match item {
+        self.fetcher.take().map(|item| match item {
             Item::Chunk(chunk) => ReaderItem::Chunk(chunk),
             Item::Error(error) => ReaderItem::Error(error),
             Item::Notice(error) => ReaderItem::Notice(error),
@@ -116,7 +116,7 @@ impl Reading {
 
     fn revoked(&mut self, cx: &Cx<'_>, assignment: u32) {
         self.commit_marks(cx);
-        self.fetcher.unassign_all(cx.now);
+        self.fetcher.unassign_all();
         if let Some(member) = &mut self.member {
             member.revoked(cx.now, assignment);
         }

@@ -217,7 +217,7 @@ impl Reading {
                 topics.sort();
                 topics.dedup();
                 reading.want(topics);
-                reading.fetcher.assign(now, 0, partitions);
+                reading.fetcher.assign(0, partitions);
             }
             Subscription::Group(config, topics, _) => {
                 let mut member = Membership::new(id, config, random.next());
@@ -232,20 +232,20 @@ impl Reading {
     fn close(&mut self, cx: &Cx<'_>) {
         self.commit_marks(cx);
         self.is_closing = true;
-        self.fetcher.unassign_all(cx.now);
+        self.fetcher.unassign_all();
         match &mut self.member {
             Some(member) => member.leave(cx.now),
-            None => self.end(cx),
+            None => self.end(),
         }
     }
 
     /// Ends at once.
-    fn end(&mut self, cx: &Cx<'_>) {
+    fn end(&mut self) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
         self.member = None;
-        self.fetcher.end(cx.now);
+        self.fetcher.end();
         self.tell_ended_sessions();
         for op in std::mem::take(&mut self.commits).into_values() {
             self.outs.push_back(Out::Done(op, Err(Error::new(ErrorKind::Closed))));
@@ -284,7 +284,7 @@ impl Reading {
         if !dropped.is_empty() {
             self.outs.push_back(Out::Garbage(Box::new(dropped)));
         }
-        self.traces.append(std::mem::take(&mut fetcher.traces));
+        self.traces.append(fetcher.take_traces());
         self.outs.extend(std::iter::from_fn(|| self.traces.pop()).map(Out::Trace));
         if self.fetcher.is_readable() {
             self.outs.push_back(Out::Wake);
@@ -311,7 +311,7 @@ impl Reading {
         let item = match event {
             GroupEvent::Assigned { assignment, partitions, .. } => {
                 let (names, starts) = starts(partitions, without);
-                self.fetcher.assign(cx.now, assignment, starts);
+                self.fetcher.assign(assignment, starts);
                 ReaderItem::Assigned { assignment, partitions: names }
             }
             GroupEvent::AssignedMore { assignment, partitions } => {
@@ -321,13 +321,13 @@ impl Reading {
             }
             GroupEvent::Revoking { assignment, deadline } => ReaderItem::Revoking { assignment, deadline },
             GroupEvent::Lost { assignment, error } => {
-                self.fetcher.unassign_all(cx.now);
+                self.fetcher.unassign_all();
                 ReaderItem::Lost { assignment, error }
             }
             GroupEvent::Committed { id, result } => return self.committed(cx, id, result),
             GroupEvent::Failed(error) => ReaderItem::Error(error),
             GroupEvent::Notice(error) => ReaderItem::Notice(error),
-            GroupEvent::Left => return self.end(cx),
+            GroupEvent::Left => return self.end(),
         };
         self.push_item(item);
     }
@@ -359,7 +359,7 @@ impl Reading {
             (Tag::Fetcher(_), member) => {
                 self.fetcher.handle_answer(cx.now, cx.cluster, answer);
                 if let Some(member) = member.as_mut().filter(|_| self.fetcher.is_quiet()) {
-                    member.beat_early(cx.now.time);
+                    member.heartbeat_if_due_soon(cx.now.time);
                 }
             }
         }
@@ -418,7 +418,7 @@ impl Machine for Reading {
                     member.handle_called(cx.now, *answer);
                 }
             }
-            MachineInput::RoomAgain => self.fetcher.budget_freed(cx.now),
+            MachineInput::RoomAgain => self.fetcher.budget_freed(),
             MachineInput::Sent(_) | MachineInput::ClientClosed => {}
         }
     }
@@ -449,7 +449,7 @@ impl Machine for Reading {
         // Even where it gives none: positions may have to be checked first.
         self.has_news = true;
         let (broker, version) = (key.peer.node()?, to.version(ApiKey::Fetch)?);
-        let plan = self.fetcher.poll_fetch(cx.now, cx.cluster, broker, key.lane, version)?;
+        let plan = self.fetcher.poll_fetch(cx.now, broker, key.lane, version)?;
         let payload = Payload::Fetch(Box::new(plan.request), plan.reservation);
         Some(Exchange { api: ApiKey::Fetch, version: plan.version, payload, timeout: plan.timeout })
     }

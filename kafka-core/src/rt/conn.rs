@@ -74,7 +74,7 @@ impl Inbound {
     }
 
     /// What an error of the socket means here: one that was reset ended as one that was closed.
-    pub fn broken(&self, error: &io::Error) -> ConnectionError {
+    pub fn broken(&self, error: io::Error) -> ConnectionError {
         self.link.broken(error)
     }
 
@@ -235,7 +235,7 @@ fn poll_read(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), ConnectionError>> {
     let len = ready!(stream.poll_read(cx, inbound.room()));
-    let len = len.map_err(|e| inbound.broken(&e))?;
+    let len = len.map_err(|error| inbound.broken(error))?;
     Poll::Ready(inbound.received(len))
 }
 
@@ -251,7 +251,7 @@ fn poll_write(
         outbound.await_end(cx)?;
         return Poll::Pending;
     };
-    match len.map_err(|e| inbound.broken(&e))? {
+    match len.map_err(|error| inbound.broken(error))? {
         0 => Poll::Ready(Err(ConnectionError::Lost("the socket takes no more bytes".into()))),
         len => {
             outbound.written(len);

@@ -153,7 +153,7 @@ async fn connect_and_drive<R: Runtime>(
 /// Tries the addresses of a name one after the other; each gets an equal part of the time that is left.
 async fn connect<R: Runtime>(runtime: &R, attempt: &Attempt) -> Result<R::Stream, ConnectionError> {
     let resolved = runtime.resolve(attempt.host.clone(), attempt.port).await;
-    let addresses = resolved.map_err(|e| ConnectionError::Resolve(e.to_string()))?;
+    let addresses = resolved.map_err(|e| ConnectionError::Resolve(e.into()))?;
     let mut failed = ConnectionError::Resolve("none".into());
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for (tried, address) in (0..).zip(interleave(addresses)) {
@@ -161,7 +161,7 @@ async fn connect<R: Runtime>(runtime: &R, attempt: &Attempt) -> Result<R::Stream
         let part = attempt.deadline.saturating_duration_since(now) / (count - tried).max(1);
         match runtime.connect(address, now + part).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => failed = lost(&error),
+            Err(error) => failed = lost(error),
         }
     }
     Err(failed)

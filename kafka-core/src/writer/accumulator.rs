@@ -4,7 +4,7 @@
 //! that lock is released; the other way round the client, under its lock, may take a partition's lock to fetch batches.
 
 use super::balancer::Partitions;
-use super::batch::{Batch, Delivery, NUMBERS, SendError, Tickets};
+use super::batch::{Batch, BatchHead, Delivery, NUMBERS, SendError, Tickets};
 use super::config::WriterConfig;
 use super::memory::{Charge, Memory};
 use crate::error::{Error, ErrorKind};
@@ -526,7 +526,8 @@ impl Queue {
     fn seal_open(&mut self, topic: &Str) {
         let Some(Open { builder, number, created, tickets, charged, .. }) = self.open.take() else { return };
         self.last_bytes = builder.encoded_len() - BATCH_OVERHEAD;
-        let batch = Batch::new(topic.clone(), (number, created, charged), tickets, builder.finish());
+        let head = BatchHead { number, span: NUMBERS, created, charged };
+        let batch = Batch::new(topic.clone(), head, tickets, builder.finish());
         self.sealed.push_back(Arc::new(batch));
     }
 }

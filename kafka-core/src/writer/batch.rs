@@ -74,17 +74,27 @@ pub(crate) struct Tickets {
     waiters: Mutex<Vec<Option<Waker>>>,
 }
 
+/// What a batch is, besides its records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchHead {
+    /// In the order of the partition's batches.
+    pub(super) number: u64,
+    /// How many numbers are its own, for the parts it may be split into.
+    pub(super) span: u64,
+    /// When its oldest record was sent.
+    pub(super) created: Time,
+    /// What of the writer's memory it holds.
+    pub(super) charged: Charge,
+}
+
 /// A batch that takes no more records.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) topic: Str,
     pub(crate) partition: i32,
-    /// In the order of the partition's batches.
     pub(crate) number: u64,
-    /// How many numbers are its own, for the parts it may be split into.
     pub(crate) span: u64,
     pub(crate) created: Time,
-    /// What of the writer's memory it holds.
     pub(crate) charged: Charge,
     pub(crate) tickets: Arc<Tickets>,
     body: BatchBody,
@@ -92,20 +102,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(topic: Str, open: (u64, Time, Charge), tickets: Arc<Tickets>, body: BatchBody) -> Self {
-        let (number, created, charged) = open;
+    pub(super) fn new(topic: Str, head: BatchHead, tickets: Arc<Tickets>, body: BatchBody) -> Self {
+        let BatchHead { number, span, created, charged } = head;
         let partition = tickets.partition;
-        Self {
-            topic,
-            partition,
-            number,
-            span: NUMBERS,
-            created,
-            charged,
-            tickets,
-            body,
-            packed: OnceLock::new(),
-        }
+        Self { topic, partition, number, span, created, charged, tickets, body, packed: OnceLock::new() }
     }
 
     pub(crate) fn body(&self) -> &BatchBody {

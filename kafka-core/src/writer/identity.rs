@@ -4,62 +4,51 @@
 //! go on undisturbed.
 
 use super::config::Idempotence;
-use super::partition::Identity;
-use super::producer::{IdentityState, Producer};
+use super::producer::Producer;
+use super::sequences::Identity;
 use crate::error::{Error, ErrorKind, Fate};
 use crate::machine::{Answer, Ask, Lane, Now, Target};
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::init_producer_id::InitProducerIdRequest;
+use kafka_proto::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use kafka_proto::{ApiKey, Str};
 
 impl Producer {
-    /// Whether the next batch has, or can get, its sequence.
+    /// Returns whether the next batch has, or can get, its sequence.
     pub(super) fn has_identity(&mut self, index: usize) -> bool {
-        if self.identity == IdentityState::Off {
+        if self.producer_id.is_off() {
             return true;
         }
         let partition = &self.partitions[index];
-        if partition.queue.front().is_some_and(|p| p.stamp.is_some()) {
-            return true;
-        }
-        if partition.identity.is_some() && !partition.needs_bump {
+        if partition.has_sequence() {
             return true;
         }
         // What is in flight under the old identity is resolved first.
-        if !partition.in_flight.is_empty() {
+        if partition.queue.has_in_flight() {
             return false;
         }
-        let IdentityState::Ready(current) = self.identity else { return false };
-        let fresh = if partition.identity == Some(current) { self.bump(current) } else { Some(current) };
-        let Some(identity) = fresh else { return false };
+        let Some(identity) = self.identity_after(partition.identity()) else { return false };
         // Newer batches cannot go under theirs any more: they come after this one.
-        self.begin_anew(
-            index,
-            &Error::of_code(ErrorCode::OutOfOrderSequenceNumber).with_api(ApiKey::Produce),
-        );
-        let partition = &mut self.partitions[index];
-        (partition.identity, partition.next_sequence, partition.needs_bump) = (Some(identity), 0, false);
+        let doubtful = self.partitions[index].begin(identity);
+        let error = Error::of_code(ErrorCode::OutOfOrderSequenceNumber).with_api(ApiKey::Produce);
+        self.fail_doubtful(doubtful, &error);
         true
     }
 
-    /// The next epoch, which an idempotent producer without transactions may give itself (KIP-360); a new id after the last.
-    fn bump(&mut self, current: Identity) -> Option<Identity> {
-        self.stats.epoch_bumps += 1;
-        if current.epoch == i16::MAX {
-            self.identity = IdentityState::Wanted;
-            return None;
+    /// Returns the identity of a partition that used this one.
+    fn identity_after(&mut self, used: Option<Identity>) -> Option<Identity> {
+        let current = self.producer_id.current()?;
+        if used != Some(current) {
+            return Some(current);
         }
-        let next = Identity { epoch: current.epoch + 1, ..current };
-        self.identity = IdentityState::Ready(next);
-        Some(next)
+        self.stats.epoch_bumps += 1;
+        self.producer_id.bump()
     }
 
     /// Asks for a producer id as soon as there is something to send under it.
     pub(crate) fn poll_ask(&mut self) -> Option<Ask> {
-        if self.identity != IdentityState::Wanted || self.partitions.is_empty() {
+        if self.partitions.is_empty() || !self.producer_id.ask() {
             return None;
         }
-        self.identity = IdentityState::Asked;
         let request = InitProducerIdRequest {
             transactional_id: None,
             transaction_timeout_ms: i32::MAX,
@@ -70,40 +59,26 @@ impl Producer {
             target: Target::Any,
             lane: Lane::Other,
             request: request.into(),
-            timeout: self.request_timeout,
+            timeout: self.pace.request_timeout,
         })
     }
 
     pub(crate) fn handle_answer(&mut self, now: Now, answer: Answer) {
-        if self.identity != IdentityState::Asked {
+        if !self.producer_id.is_asked() {
             // The writer does without meanwhile.
             return;
         }
-        let error = match answer.response_to::<InitProducerIdRequest>() {
-            Ok(response) => match ErrorCode::from(response.error_code) {
-                ErrorCode::None if response.producer_id < 0 || response.producer_epoch < 0 => {
-                    // The broker would take batches under it for such without idempotence.
-                    let (id, epoch) = (response.producer_id, response.producer_epoch);
-                    let text = format!("producer id {id} with epoch {epoch}, and no error");
-                    Error::new(ErrorKind::Decode(text)).with_api(ApiKey::InitProducerId)
-                }
-                ErrorCode::None => {
-                    let (id, epoch) = (response.producer_id, response.producer_epoch);
-                    self.identity_failures = 0;
-                    (self.identity, self.trouble) = (IdentityState::Ready(Identity { id, epoch }), None);
-                    return self.reschedule_all(now.time);
-                }
-                code => Error::of_code(code).with_api(ApiKey::InitProducerId),
-            },
+        let error = match answer.response_to::<InitProducerIdRequest>().and_then(identity) {
+            Ok(identity) => {
+                self.producer_id.received(identity);
+                return self.reschedule_all(now.time);
+            }
             Err(error) => error,
         };
-        self.trouble = Some(error.clone());
+        self.producer_id.note(error.clone());
         if error.is_retriable() || matches!(error.kind(), ErrorKind::Decode(_)) {
-            let (min, max) = self.retry_backoff;
-            let wait = self.random.backoff(self.identity_failures.min(10), min, max);
-            self.identity_failures = self.identity_failures.saturating_add(1);
-            self.identity = IdentityState::Backoff(now.time + wait);
-            return;
+            let (random, pace) = (&mut self.random, &self.pace);
+            return self.producer_id.retry(|failures| now.time + failures.wait(random, pace));
         }
         self.without_identity(now, error);
     }
@@ -118,20 +93,21 @@ impl Producer {
             return self.reschedule_all(now.time);
         }
         // What waits cannot be sent; whatever comes later asks again.
-        self.identity = IdentityState::Wanted;
+        self.producer_id.want();
         for index in 0..self.partitions.len() {
-            while let Some(pending) = self.partitions[index].next() {
+            while let Some(pending) = self.partitions[index].queue.next() {
                 self.give_up(index, &pending, error.clone());
             }
-            while let Some(batch) = self.partitions[index].slot.take(true) {
-                self.resolve_failed(&batch, error.clone(), Fate::NotWritten);
+            while let Some(pending) = self.partitions[index].queue.next_of_all() {
+                self.resolve_failed(pending.batch(), error.clone(), Fate::NotWritten);
             }
         }
     }
 
-    /// Whether the writer may go without producer ids and sequences, as it then does; it is told once, for this reason.
+    /// Returns whether the writer may go without producer ids and sequences, as it does from then on. The reason is reported
+    /// once.
     pub(super) fn may_do_without(&mut self, reason: &Error) -> bool {
-        if self.identity == IdentityState::Off {
+        if self.producer_id.is_off() {
             return true;
         }
         let may = self.accumulator.config.idempotence == Idempotence::IfSupported;
@@ -142,12 +118,10 @@ impl Producer {
     }
 
     fn degrade(&mut self, reason: Error) {
-        self.out.degraded = Some(
-            reason
-                .with_detail(Str::from_static("written without idempotence: retries may duplicate records")),
-        );
-        self.identity = IdentityState::Off;
-        (0..self.partitions.len()).for_each(|index| self.partitions[index].forget_identity());
+        let detail = Str::from_static("written without idempotence: retries may duplicate records");
+        self.effects.degraded(reason.with_detail(detail));
+        self.producer_id.turn_off();
+        (0..self.partitions.len()).for_each(|index| self.partitions[index].turn_sequences_off());
     }
 
     /// A leader is too old for sequences, although another node gave a producer id: as in a cluster that is being upgraded.
@@ -156,13 +130,27 @@ impl Producer {
         if self.may_do_without(&not_idempotent()) {
             return true;
         }
-        while let Some(index) = self.brokers.get_mut(&leader).and_then(|broker| broker.ready.pop_front()) {
-            self.partitions[index].is_ready = false;
-            while let Some(pending) = self.partitions[index].next() {
+        while let Some(index) = self.brokers.pop_ready(leader) {
+            self.partitions[index].placement.leave_ready();
+            while let Some(pending) = self.partitions[index].queue.next() {
                 self.give_up(index, &pending, not_idempotent());
             }
         }
         false
+    }
+}
+
+/// Returns the identity that the broker gives.
+fn identity(response: InitProducerIdResponse) -> Result<Identity, Error> {
+    let (id, epoch) = (response.producer_id, response.producer_epoch);
+    match ErrorCode::from(response.error_code) {
+        ErrorCode::None if id < 0 || epoch < 0 => {
+            // The broker would take batches under it for such without idempotence.
+            let text = format!("producer id {id} with epoch {epoch}, and no error");
+            Err(Error::new(ErrorKind::Decode(text)).with_api(ApiKey::InitProducerId))
+        }
+        ErrorCode::None => Ok(Identity { id, epoch }),
+        code => Err(Error::of_code(code).with_api(ApiKey::InitProducerId)),
     }
 }
 

@@ -15,18 +15,23 @@ const PATIENCE: u32 = 8;
 #[derive(Debug)]
 pub(super) struct RequestLimit {
     limit: Limit,
-    /// When a connection ended last, and what the limit was before.
-    ended: (Time, usize),
+    /// When a connection ended last.
+    ended_at: Time,
+    /// What the limit was before.
+    bytes_before: usize,
 }
 
 impl RequestLimit {
     /// The connection ended, at this time, on a request of several batches, perhaps on others too: the largest is the suspect.
     pub(super) fn lower(limit: &mut Option<Self>, request: usize, now: Time) {
         match limit {
-            None => *limit = Some(Self { limit: Limit::new(request), ended: (now, usize::MAX) }),
-            Some(known) if known.ended.0 == now => known.limit.suspect(request, known.ended.1),
+            None => {
+                let first = Limit::new(request);
+                *limit = Some(Self { limit: first, ended_at: now, bytes_before: usize::MAX });
+            }
+            Some(known) if known.ended_at == now => known.limit.suspect(request, known.bytes_before),
             Some(known) => {
-                known.ended = (now, known.bytes());
+                (known.ended_at, known.bytes_before) = (now, known.bytes());
                 known.limit.lower(request);
             }
         }

@@ -8,12 +8,11 @@ use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::Tickets;
 use super::encode::BATCHES;
 use super::producer::{Producer, ProducerStats};
-use super::work::{Work, Worked};
+use super::work::JobDone;
 use crate::error::{Error, ErrorKind};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
-    Alert, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Out, Pace, Stuck, Time,
-    commands, response,
+    Alert, Cx, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Now, Out, Pace, Stuck, Time, response,
 };
 use kafka_proto::{ApiKey, Str};
 use std::any::Any;
@@ -21,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So long a topic stays asked for that a writer looked for and did not find.
+/// How long metadata of a topic stays wanted that a writer looked for and did not find.
 const LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -33,39 +32,18 @@ pub(crate) struct Writing {
     tried: BTreeMap<Str, Time>,
     is_orphan: bool,
     /// Something happened since it was asked what it wants.
-    has_news: bool,
+    pub(super) has_news: bool,
     outs: VecDeque<Out>,
 }
 
-/// Work on a partition's oldest batch.
-#[derive(Debug)]
-struct Job {
-    partition: usize,
-    work: Work,
-}
-
-#[derive(Debug)]
-struct JobDone {
-    partition: usize,
-    worked: Worked,
-}
-
-impl crate::machine::Work for Job {
-    fn run(self: Box<Self>) -> Box<dyn Done> {
-        Box::new(JobDone { partition: self.partition, worked: self.work.run() })
-    }
-}
-
-impl Done for JobDone {}
-
-/// Whoever waits for a batch.
+/// Callers that wait for a batch.
 impl Alert for Tickets {
     fn alert(&self) {
         self.wake();
     }
 }
 
-/// Whoever waits for room.
+/// Callers that wait for room.
 impl Alert for Accumulator {
     fn alert(&self) {
         self.memory.wake();
@@ -89,22 +67,8 @@ impl Writing {
     fn gather(&mut self) {
         let Some(producer) = &mut self.producer else { return };
         let ask = producer.poll_ask();
-        let out = std::mem::take(&mut producer.out);
-        let mut traces = out.traces;
-        self.outs.extend(std::iter::from_fn(|| traces.pop()).map(Out::Trace));
-        self.outs.extend(
-            out.jobs.into_iter().map(|(partition, work)| Out::Work(Box::new(Job { partition, work }))),
-        );
-        if !out.resolved.is_empty() {
-            self.outs.extend(out.resolved.into_iter().map(|batch| Out::Alert(batch)));
-            self.outs.push_back(Out::Alert(producer.accumulator.clone()));
-        }
-        self.outs.extend(out.degraded.map(Out::Degraded));
-        self.outs.extend(ask.map(Out::Ask));
-        let kicks = out.kicks.into_iter();
-        self.outs.extend(kicks.map(|broker| Out::Pull(LaneKey::node(broker, Lane::Produce))));
-        self.outs.extend(out.hints.into_iter().map(Out::Hint));
-        if self.is_orphan && self.producer.as_ref().is_some_and(Producer::is_quiescent) {
+        producer.effects.drain(ask, &producer.accumulator, &mut self.outs);
+        if self.is_orphan && producer.is_quiescent() {
             self.close(&Error::new(ErrorKind::Closed));
         }
     }
@@ -112,7 +76,7 @@ impl Writing {
     // ---- topics ----
 
     /// The topic stays asked for, for a while, so that the next look finds it.
-    fn look_for(&mut self, now: Time, topic: Str) {
+    pub(super) fn look_for(&mut self, now: Time, topic: Str) {
         if self.producer.is_some() && self.tried.insert(topic.clone(), now + LOOK).is_none() {
             self.outs.push_back(Out::Want(topic));
         }
@@ -128,7 +92,7 @@ impl Writing {
         });
     }
 
-    fn slots(&mut self, cx: &Cx<'_>, topic: &Str) -> Option<Arc<TopicSlots>> {
+    pub(super) fn slots(&mut self, cx: &Cx<'_>, topic: &Str) -> Option<Arc<TopicSlots>> {
         let snapshot = cx.cluster.topic(topic)?;
         let producer = self.producer.as_mut()?;
         if !producer.uses(topic) {
@@ -139,16 +103,47 @@ impl Writing {
         Some(producer.update_topic(cx.now, snapshot, takes_headers(cx)))
     }
 
+    // ---- the producer, while there is one ----
+
+    pub(super) fn producer_mut(&mut self) -> Option<&mut Producer> {
+        self.producer.as_mut()
+    }
+
+    pub(super) fn stats(&self) -> &ProducerStats {
+        self.producer.as_ref().map_or(&self.final_stats, |producer| &producer.stats)
+    }
+
+    /// Sends everything written so far. Returns what has to be waited for.
+    pub(super) fn flush(&mut self, now: Now) -> Vec<Arc<Tickets>> {
+        self.producer.as_mut().map(|producer| producer.flush(now)).unwrap_or_default()
+    }
+
     // ---- the end ----
 
-    /// What is not delivered is resolved with `error`.
-    fn close(&mut self, error: &Error) {
+    /// Takes no more messages.
+    pub(super) fn close_input(&mut self) {
+        if let Some(producer) = &self.producer {
+            producer.accumulator.close();
+            self.outs.push_back(Out::Alert(producer.accumulator.clone()));
+            self.outs.push_back(Out::Wake);
+        }
+    }
+
+    /// The last handle was dropped: what was taken is delivered, then the writer ends.
+    pub(super) fn orphan(&mut self, now: Now) {
+        self.is_orphan = true;
+        match &mut self.producer {
+            Some(producer) => drop(producer.flush(now)),
+            None => self.outs.push_back(Out::End),
+        }
+    }
+
+    /// Resolves what is not delivered with `error`.
+    pub(super) fn close(&mut self, error: &Error) {
         if let Some(mut producer) = self.producer.take() {
             producer.abort(error);
-            let mut out = std::mem::take(&mut producer.out);
-            self.outs.extend(std::iter::from_fn(|| out.traces.pop()).map(Out::Trace));
-            self.outs.extend(out.resolved.into_iter().map(|batch| Out::Alert(batch)));
-            self.outs.push_back(Out::Alert(producer.accumulator.clone()));
+            producer.effects.end();
+            producer.effects.drain(None, &producer.accumulator, &mut self.outs);
             let tried = std::mem::take(&mut self.tried).into_keys();
             self.outs.extend(tried.chain(producer.topics().cloned()).map(Out::Unwant));
             self.final_stats = producer.stats.clone();
@@ -163,7 +158,7 @@ impl Writing {
     fn exchanged(&mut self, cx: &Cx<'_>, id: RequestId, result: Result<Answered, Failure>) {
         let Some(producer) = &mut self.producer else { return };
         match result {
-            Ok(Answered::Plain(told)) => match response(*told) {
+            Ok(Answered::Plain(answer)) => match response(*answer) {
                 Ok(response) => producer.produced(cx.now, id, response),
                 Err(error) => producer.failed(cx.now, id, &error, true),
             },
@@ -201,7 +196,7 @@ impl Machine for Writing {
             MachineInput::LaneDown(key, error) => producer.lane_failed(key, &error),
             MachineInput::WorkDone(done) => {
                 if let Ok(done) = (done as Box<dyn Any>).downcast::<JobDone>() {
-                    producer.worked(cx.now, done.partition, done.worked);
+                    producer.work_done(cx.now, done.partition, done.worked);
                 }
             }
             MachineInput::ClientClosed => self.close(&Error::new(ErrorKind::Closed)),
@@ -256,83 +251,4 @@ impl Machine for Writing {
             needs_metadata: false,
         }
     }
-}
-
-// ---- what an application does to its writer ----
-
-/// Looks whether a topic is known, and does not wait.
-#[derive(Clone, Debug)]
-pub(crate) struct LookFor(pub(crate) Str);
-
-/// The slots of a topic whose snapshot is known.
-#[derive(Clone, Debug)]
-pub(crate) struct Slots(pub(crate) Str);
-
-/// A record was appended, and opened or filled a batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Appended {
-    pub(crate) index: usize,
-    pub(crate) opened: bool,
-}
-
-/// Somebody waits for the writer's memory.
-#[derive(Clone, Debug)]
-pub(crate) struct Pressure;
-
-/// Everything written so far leaves; what has to be waited for.
-#[derive(Clone, Debug)]
-pub(crate) struct Flush;
-
-/// Takes no more messages, and sends what it took; what has to be waited for.
-#[derive(Clone, Debug)]
-pub(crate) struct CloseInput;
-
-/// The counters.
-#[derive(Clone, Debug)]
-pub(crate) struct GetStats;
-
-/// Gives up what is not delivered, with this error.
-#[derive(Clone, Debug)]
-pub(crate) struct Close(pub(crate) Error);
-
-/// The last handle is gone.
-#[derive(Clone, Debug)]
-pub(crate) struct Orphan;
-
-commands! {
-    Writing;
-    LookFor -> (): |command, writing, cx| writing.look_for(cx.now.time, command.0);
-    Slots -> Option<Arc<TopicSlots>>: |command, writing, cx| writing.slots(cx, &command.0);
-    Appended -> (): |command, writing, cx| {
-        if let Some(producer) = &mut writing.producer {
-            producer.appended(cx.now, command.index, command.opened);
-        }
-    };
-    Pressure -> (): |_command, writing, cx| {
-        if let Some(producer) = &mut writing.producer {
-            producer.pressure(cx.now);
-        }
-    };
-    Flush -> Vec<Arc<Tickets>>: |_command, writing, cx| {
-        writing.producer.as_mut().map(|producer| producer.flush(cx.now)).unwrap_or_default()
-    };
-    CloseInput -> Vec<Arc<Tickets>>: |_command, writing, cx| {
-        if let Some(producer) = &writing.producer {
-            producer.accumulator.close();
-            writing.outs.push_back(Out::Alert(producer.accumulator.clone()));
-            writing.outs.push_back(Out::Wake);
-        }
-        Flush.run(writing, cx)
-    };
-    GetStats -> ProducerStats: |_command, writing, _cx| {
-        writing.producer.as_ref().map_or(&writing.final_stats, |producer| &producer.stats).clone()
-    };
-    Close -> (): |command, writing, _cx| writing.close(&command.0);
-    Orphan -> (): |_command, writing, cx| {
-        writing.is_orphan = true;
-        match &mut writing.producer {
-            Some(producer) => drop(producer.flush(cx.now)),
-            None => writing.outs.push_back(Out::End),
-        }
-    };
 }

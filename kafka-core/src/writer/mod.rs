@@ -3,9 +3,13 @@
 mod accumulator;
 mod balancer;
 mod batch;
+mod brokers;
 mod check;
+mod commands;
 mod config;
+mod effects;
 mod encode;
+mod failures;
 mod identity;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -14,10 +18,18 @@ mod machine;
 mod memory;
 mod outcomes;
 mod partition;
+mod pending;
+mod placement;
 mod producer;
+mod producer_id;
+mod queue;
+mod sent;
+mod sequences;
 mod split;
 mod table;
+mod timers;
 mod timing;
+mod topics;
 mod verdict;
 mod work;
 
@@ -32,10 +44,9 @@ pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlo
 #[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
+pub(crate) use commands::{Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots};
 pub(crate) use encode::produce_request;
-pub(crate) use machine::{
-    Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots, Writing,
-};
+pub(crate) use machine::Writing;
 pub(crate) use memory::{Charge, Ticket};
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A batch made into two: for brokers whose limit lies below the writer's (KIP-126).
 
-use super::batch::{Batch, Tickets};
+use super::batch::{Batch, BatchHead, Tickets};
 use super::memory::Charge;
 use kafka_proto::records::{BatchBody, BatchBuilder, Header, Record};
 use std::sync::Arc;
@@ -29,18 +29,21 @@ pub(super) fn split(batch: &Batch) -> Option<Halves> {
     // Batches are numbered far enough apart that a half finds its place between its neighbours.
     let (low, span) = (batch.number, batch.span / 2);
     let bytes = batch.charged.bytes / 2;
-    let first = half(batch, (low, span, bytes), first);
-    let second = half(batch, (low + span, span, batch.charged.bytes - bytes), second);
+    let head = |number, bytes| BatchHead {
+        number,
+        span,
+        created: batch.created,
+        charged: Charge { bytes, ..batch.charged },
+    };
+    let first = half(batch, head(low, bytes), first);
+    let second = half(batch, head(low + span, batch.charged.bytes - bytes), second);
     Some(Halves { at, first, second })
 }
 
-fn half(of: &Batch, (number, span, bytes): (u64, u64, usize), body: BatchBody) -> Batch {
+fn half(of: &Batch, head: BatchHead, body: BatchBody) -> Batch {
     let tickets = Arc::new(Tickets::new(of.partition));
     tickets.set_count(body.count());
-    let charged = Charge { bytes, ..of.charged };
-    let mut half = Batch::new(of.topic.clone(), (number, of.created, charged), tickets, body);
-    half.span = span;
-    half
+    Batch::new(of.topic.clone(), head, tickets, body)
 }
 
 fn halves(body: &BatchBody, at: u32) -> Option<(BatchBody, BatchBody)> {

@@ -1,13 +1,35 @@
 //! What is too heavy for the client's lock: compressing a batch, and parting one. It is run anywhere else; its result comes
-//! back by [`Producer::worked`](super::producer::Producer::worked).
+//! back by [`Producer::work_done`](super::producer::Producer::work_done).
 //!
 //! Invariant: a partition has one piece of work at a time, on its oldest batch, and sends nothing until that is done.
 
 use super::batch::Batch;
 use super::encode::pack;
 use super::split::{Halves, split};
+use crate::machine::{self, Done};
 use kafka_proto::records::Compression;
 use std::sync::Arc;
+
+/// Work on a partition's oldest batch, as the client knows it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) partition: usize,
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) struct JobDone {
+    pub(super) partition: usize,
+    pub(super) worked: Worked,
+}
+
+impl machine::Work for Job {
+    fn run(self: Box<Self>) -> Box<dyn Done> {
+        Box::new(JobDone { partition: self.partition, worked: self.work.run() })
+    }
+}
+
+impl Done for JobDone {}
 
 /// One piece of work.
 #[derive(Debug)]

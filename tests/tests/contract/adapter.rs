@@ -1,6 +1,7 @@
 //! What the suite needs of an adapter: to run a future, to start a task, to sleep.
 
-use kafka_core::ClientBuilder;
+use crate::handles::ClientBuilder;
+use kafka_core as rt;
 use kafka_core::runtime::Runtime;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -25,7 +26,12 @@ pub(crate) trait Adapter: 'static {
 
     /// A client to be.
     fn client(bootstrap: &str) -> ClientBuilder<Self::Runtime> {
-        ClientBuilder::new(bootstrap)
+        ClientBuilder::Async(rt::ClientBuilder::new(bootstrap))
+    }
+
+    /// Why a test, named `module::test`, is not run with the adapter's handles; `None` if it is.
+    fn left_out(_: &str) -> Option<&'static str> {
+        None
     }
 }
 
@@ -131,6 +137,51 @@ impl Adapter for OnThreads {
             Poll::Pending
         })
         .await;
+    }
+}
+
+/// kafka-blocking's own handles: each task has a thread, which their calls block.
+#[derive(Debug)]
+pub(crate) struct OnBlocking;
+
+impl OnBlocking {
+    /// All others of the suite run with the blocking handles, new ones too.
+    pub(crate) const LEFT_OUT: [(&str, &str); 6] = [
+        ("cancel::promise_21_dropped_sends", POLLS),
+        ("cancel::promise_21_dropped_deliveries_and_flushes", POLLS),
+        ("cancel::promise_21_dropped_writes", POLLS),
+        (
+            "cancel::promise_21_dropped_reads",
+            "it polls futures; `waits_that_end_lose_nothing` does it with `_within`",
+        ),
+        ("cancel::promise_21_dropped_commits", POLLS),
+        ("cancel::promise_21_dropped_calls", POLLS),
+    ];
+}
+
+const POLLS: &str = "it polls futures and drops them, and a blocking call cannot be dropped";
+
+impl Adapter for OnBlocking {
+    type Runtime = kafka_blocking::Blocking;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        OnThreads::block_on(future)
+    }
+
+    fn start(task: impl Future<Output = ()> + Send + 'static) {
+        OnThreads::start(task);
+    }
+
+    async fn sleep(time: Duration) {
+        OnThreads::sleep(time).await;
+    }
+
+    fn client(bootstrap: &str) -> ClientBuilder<Self::Runtime> {
+        ClientBuilder::Blocking(kafka_blocking::builder(bootstrap))
+    }
+
+    fn left_out(name: &str) -> Option<&'static str> {
+        Self::LEFT_OUT.iter().find(|(test, _)| *test == name).map(|(_, why)| *why)
     }
 }
 

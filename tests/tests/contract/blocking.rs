@@ -1,10 +1,11 @@
-//! The handles of kafka-blocking: the same calls without `async`.
+//! What only the handles of kafka-blocking have: waits that end in time, and an iterator. All else is the suite's, see
+//! [`OnBlocking`](crate::adapter::OnBlocking).
 
 use crate::adapter::OnThreads;
 use crate::target::{LONG, Target, unique};
-use crate::tools::{error_of, number, numbered};
-use kafka_blocking::Client;
-use kafka_core::{ErrorKind, Message, Record, Reset};
+use crate::tools::{error_of, in_time, number, number_in, numbered};
+use kafka_blocking::{Client, Event, Reader};
+use kafka_core::{ErrorKind, Message, Record, Reset, Result};
 use std::time::Duration;
 
 async fn client(target: &Target, name: &str) -> (Client, String) {
@@ -58,4 +59,44 @@ pub(crate) async fn waits_end_in_time(target: &Target) {
     writer.write_all(numbered(1, 0..1)).expect("written");
     let message = reading.join().expect("no panic").expect("no error").expect("a message");
     assert_eq!(number(&message), 0);
+}
+
+/// As [`crate::cancel::promise_21_dropped_reads`], for waits that end.
+pub(crate) async fn waits_that_end_lose_nothing(target: &Target) {
+    let (client, topic) = client(target, "in-vain").await;
+    let writer = client.writer(topic.clone()).batch_messages(3).build().unwrap();
+    let mut reader = client.reader(topic).build().unwrap();
+    let mut got = Vec::new();
+    for round in 0..60 {
+        let written = round * 5;
+        writer.write_all(numbered(1, written..written + 5)).expect("written");
+        while got.len() < written + 5 {
+            got.extend(wait(&mut reader, round % 4, Duration::from_micros(100)).unwrap_or_default());
+        }
+        for how in 0..4 {
+            assert_eq!(wait(&mut reader, how, Duration::from_micros(100)), None, "there is no more");
+        }
+    }
+    assert_eq!(got, (0..300).collect::<Vec<_>>());
+}
+
+/// Returns the numbers of what one of four ways to wait gives; `None` once the time is over.
+fn wait(reader: &mut Reader, how: usize, timeout: Duration) -> Option<Vec<usize>> {
+    let one = |record: Result<Option<Record>>| vec![number(&record.expect("no error").expect("open"))];
+    match how {
+        0 => in_time(reader.fetch_within(timeout)).map(one),
+        1 => in_time(reader.read_within(timeout)).map(one),
+        2 => match in_time(reader.next_event_within(timeout))?.expect("no error") {
+            Some(Event::Record(record)) => Some(vec![number(&record)]),
+            other => panic!("{other:?}"),
+        },
+        _ => {
+            let mut batch = in_time(reader.next_batch_within(timeout))?.expect("no error").expect("open");
+            let mut numbers = Vec::new();
+            while let Some(record) = batch.next() {
+                numbers.push(number_in(record.expect("no error").value()));
+            }
+            Some(numbers)
+        }
+    }
 }

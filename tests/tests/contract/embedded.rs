@@ -31,10 +31,10 @@ pub(crate) async fn an_idle_client_keeps_quiet<A: Adapter>(target: &Target) {
     let reader = reader.heartbeat_interval(Duration::from_millis(500)).max_wait(Duration::from_millis(500));
     let mut reader = reader.build().unwrap();
     read(&mut reader, 10).await;
-    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(1000), reader.fetch()).await;
+    let idle = reader.fetch_within::<A>(Duration::from_millis(1000)).await;
     assert!(idle.is_none());
     let before = cluster.counters();
-    let idle = crate::tools::or_late::<A, _>(Duration::from_millis(2000), reader.fetch()).await;
+    let idle = reader.fetch_within::<A>(Duration::from_millis(2000)).await;
     assert!(idle.is_none());
     let after = cluster.counters();
     let more = |api| after.requests(api) - before.requests(api);

@@ -1,9 +1,10 @@
 //! Brokers that die and leaders that move, while messages are written and read.
 
 use crate::adapter::{Adapter, Task, spawn};
+use crate::handles::{Client, Delivery, Reader, Writer};
 use crate::target::{LONG, Target, skip};
-use crate::tools::{check_numbered, number, number_in, numbered, or_late, outcomes, read, read_all, write};
-use kafka_core::{Client, ErrorCode, Event, Fate, Idempotence, Message, Reader, Record, Reset, Writer};
+use crate::tools::{check_numbered, number, number_in, numbered, outcomes, read, read_all, write};
+use kafka_core::{ErrorCode, Event, Fate, Idempotence, Message, Record, Reset};
 use kafka_proto::ApiKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const KEYS: usize = 30;
 
 /// Writes numbered messages until it is told to stop: what was sent, in its order.
 struct Stream {
-    task: Task<Vec<(usize, kafka_core::Delivery)>>,
+    task: Task<Vec<(usize, Delivery)>>,
     acked: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
@@ -72,7 +73,7 @@ fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<
     spawn::<A, _>(async move {
         let mut messages = Vec::new();
         while messages.len() < until.load(Ordering::Acquire) {
-            match or_late::<A, _>(Duration::from_millis(50), reader.next_event()).await {
+            match reader.next_event_within::<A>(Duration::from_millis(50)).await {
                 None => {}
                 Some(Ok(Some(Event::Record(message)))) => messages.push(message),
                 Some(Ok(Some(Event::Assigned(_) | Event::Notice(_)))) => {}

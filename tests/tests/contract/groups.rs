@@ -1,13 +1,11 @@
 //! Groups: members come and go, commits hold, stale ones are refused.
 
 use crate::adapter::{Adapter, Task, spawn};
+use crate::handles::{Client, Reader, ReaderBuilder};
 use crate::target::{Feature, LONG, Target, skip, unique};
-use crate::tools::{error_of, message, number, numbered, or_late, read, write};
+use crate::tools::{error_of, message, number, numbered, read, write};
 use kafka_core::assignor::{Member, RoundRobin, Topics};
-use kafka_core::{
-    Assignor, Bytes, Client, ErrorKind, Event, Reader, ReaderBuilder, Record, Reset, Start, Str,
-    TopicPartition,
-};
+use kafka_core::{Assignor, Bytes, ErrorKind, Event, Record, Reset, Start, Str, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +75,7 @@ async fn work<A: Adapter>(
 ) {
     let mut handled: Vec<Record> = Vec::new();
     while !stop.load(Ordering::Acquire) {
-        let Some(event) = or_late::<A, _>(Duration::from_millis(20), reader.next_event()).await else {
+        let Some(event) = reader.next_event_within::<A>(Duration::from_millis(20)).await else {
             continue;
         };
         match event.expect("no error").expect("open") {
@@ -191,8 +189,7 @@ pub(crate) async fn read_commits_what_was_handled<A: Adapter>(target: &Target) {
     let writer = client.writer(topic.clone()).build().unwrap();
     write(&writer, numbered(1, 50..51)).await;
     assert_eq!(number(&first.read().await.unwrap().unwrap()), 50);
-    let interval = Duration::from_millis(500);
-    let _ = or_late::<A, _>(interval, first.read()).await;
+    let _ = first.read_within::<A>(Duration::from_millis(500)).await;
     drop(first);
     let mut second = member(&client, &topic, &group).build().unwrap();
     write(&writer, numbered(1, 51..52)).await;
@@ -216,7 +213,7 @@ pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
     assert_eq!(number(&messages[0]), 10);
     assert!(matches!(error_of(first.mark(&messages)).kind(), ErrorKind::StaleCommit));
     second.mark(&messages).unwrap();
-    let _ = or_late::<A, _>(Duration::from_millis(500), second.fetch()).await;
+    let _ = second.fetch_within::<A>(Duration::from_millis(500)).await;
     drop(second);
     let writer = client.writer(topic.clone()).build().unwrap();
     write(&writer, numbered(1, 30..31)).await;

@@ -1,6 +1,6 @@
 //! The contract: what every adapter does, against the embedded broker and against real clusters.
 //!
-//! One body of tests, instantiated for each adapter. It runs against an embedded cluster unless
+//! One body of tests, instantiated for each adapter, and once more with the blocking handles. It runs against an embedded cluster unless
 //! `KAFKA_BOOTSTRAP_SERVERS` is set, see [`target`]. On tokio it also runs against the broker of each vendor, as the embedded
 //! cluster plays it, see [`vendors`].
 
@@ -10,6 +10,7 @@ mod cancel;
 mod embedded;
 mod faults;
 mod groups;
+mod handles;
 mod oddities;
 mod reading;
 mod round_trip;
@@ -42,14 +43,15 @@ enum Kind {
     Embedded,
 }
 
-/// Runs one test with the vendor's cluster, unless it is among those that are left out there.
+/// Runs one test with the vendor's cluster, unless it is among those that are left out there or with the adapter.
 fn run_on<A: Adapter>(
     vendor: Option<Profile>,
     kind: Kind,
     name: &str,
     test: impl AsyncFnOnce(&Target) + Send + 'static,
 ) {
-    match vendor.and_then(|vendor| vendors::left_out(vendor, name)) {
+    let left_out = vendor.and_then(|vendor| vendors::left_out(vendor, name));
+    match left_out.or(A::left_out(name)) {
         Some(why) => println!("LEFT OUT: {why}"),
         None => run::<A>(vendor, kind, test),
     }
@@ -179,6 +181,7 @@ suite!(on_tokio, crate::adapter::OnTokio);
 suite!(on_smol, crate::adapter::OnSmol);
 suite!(on_async_std, crate::adapter::OnAsyncStd);
 suite!(on_threads, crate::adapter::OnThreads);
+suite!(on_blocking, crate::adapter::OnBlocking);
 
 /// The suite on tokio for each vendor, and what only makes sense with one.
 mod with {
@@ -232,7 +235,7 @@ mod oddities_on_tokio {
     }
 }
 
-/// The blocking adapter's own handles.
+/// What only the blocking adapter's handles have.
 mod blocking_handles {
     use crate::{Kind, run};
 
@@ -244,5 +247,10 @@ mod blocking_handles {
     #[test]
     fn waits_end_in_time() {
         run::<crate::adapter::OnThreads>(None, Kind::Any, crate::blocking::waits_end_in_time);
+    }
+
+    #[test]
+    fn waits_that_end_lose_nothing() {
+        run::<crate::adapter::OnThreads>(None, Kind::Any, crate::blocking::waits_that_end_lose_nothing);
     }
 }

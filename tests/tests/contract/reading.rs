@@ -1,13 +1,14 @@
 //! Reading: positions, pauses, batches.
 
 use crate::adapter::Adapter;
+use crate::handles::Client;
 use crate::target::Target;
-use crate::tools::{message, number, numbered, polled, read, write};
+use crate::tools::{message, number, numbered, read, write};
 use kafka_core::{ErrorKind, Manual, Record, Start, TopicPartition};
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.
-async fn fill(client: &kafka_core::Client, topic: &str, partition: i32, count: usize) {
+async fn fill(client: &Client, topic: &str, partition: i32, count: usize) {
     let writer = client.writer(topic).balancer(Manual).batch_messages(10).build().unwrap();
     write(&writer, numbered(1, 0..count).map(|m| m.partition(partition))).await;
 }
@@ -38,7 +39,7 @@ pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
     let partition = TopicPartition::new(topic.clone(), 0);
     // The position is resolved by the reader itself: once it knows the high watermark it stands at the end.
     while last.high_watermark(&partition).is_none() {
-        assert!(polled(1, last.fetch()).await.is_none());
+        assert!(last.fetch_within::<A>(Duration::ZERO).await.is_none());
         A::sleep(Duration::from_millis(10)).await;
     }
     write(&writer, numbered(1, 100..101)).await;

@@ -4,7 +4,8 @@
 //! Otherwise `KAFKA_VERSION` may tell the release; without it the newest is assumed.
 
 use crate::adapter::Adapter;
-use kafka_core::{Client, NewTopic};
+use crate::handles::Client;
+use kafka_core::NewTopic;
 use kafka_testkit::broker::Profile;
 use kafka_testkit::real::{Cache, LaunchError, RealCluster, Version};
 use kafka_testkit::{Cluster, ClusterBuilder};

@@ -1,9 +1,10 @@
 //! Steps that several tests take.
 
 use crate::adapter::Adapter;
-use kafka_core::{Bytes, Client, Delivered, Delivery, Error, Message, Reader, Record, SendError, Writer};
+use crate::handles::{Client, Delivery, Reader, Writer};
+use kafka_core::{Bytes, Delivered, Error, ErrorKind, Message, Record, Result, SendError};
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -103,8 +104,8 @@ pub(crate) async fn outcomes(sent: Vec<(usize, Delivery)>) -> (Vec<usize>, Vec<(
 }
 
 /// Polls a future up to `polls` times, whenever it is woken, and drops it then: its output, if it was ready by then.
-pub(crate) async fn polled<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+pub(crate) async fn polled<T>(polls: usize, future: impl IntoFuture<Output = T>) -> Option<T> {
+    let mut future = pin!(future.into_future());
     let mut left = polls;
     poll_fn(|cx| {
         if left == 0 {
@@ -130,7 +131,15 @@ pub(crate) async fn or_late<A: Adapter, T>(time: Duration, future: impl Future<O
     .await
 }
 
+/// Returns what a blocking wait gave; `None` where its time was over first.
+pub(crate) fn in_time<T>(result: Result<T>) -> Option<Result<T>> {
+    match &result {
+        Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => None,
+        _ => Some(result),
+    }
+}
+
 /// The error of a result that must be one.
-pub(crate) fn error_of<T: std::fmt::Debug>(result: Result<T, Error>) -> Error {
+pub(crate) fn error_of<T: std::fmt::Debug>(result: Result<T>) -> Error {
     result.expect_err("an error")
 }

@@ -1,5 +1,6 @@
 //! Which tests are left out with which vendor, and why. All others of the suite run with every vendor, new ones too.
 
+use crate::adapter::OnBlocking;
 use kafka_testkit::broker::Profile::{self, *};
 use std::io::{Write, stderr};
 
@@ -36,11 +37,13 @@ const LEFT_OUT: &[(&[Profile], &str, &str)] = &[
     (&[Msk, Kop, Envoy], "embedded::an_idle_client_keeps_quiet", "it takes five seconds"),
 ];
 
-/// Prints the list in each run, captured or not.
+/// Prints both lists in each run, captured or not.
 #[test]
 fn what_is_left_out_exists() {
-    for (vendors, test, why) in LEFT_OUT {
-        let _ = writeln!(stderr(), "left out with {vendors:?}: {test}: {why}");
-        assert!(crate::on_tokio::NAMES.contains(test), "{test}: {why}");
+    let with_vendors = LEFT_OUT.iter().map(|(vendors, test, why)| (format!("{vendors:?}"), *test, *why));
+    let blocking = OnBlocking::LEFT_OUT.map(|(test, why)| ("blocking handles".to_owned(), test, why));
+    for (with, test, why) in with_vendors.chain(blocking) {
+        let _ = writeln!(stderr(), "left out with {with}: {test}: {why}");
+        assert!(crate::on_tokio::NAMES.contains(&test), "{test}: {why}");
     }
 }

@@ -22,14 +22,13 @@ mod shapes;
 mod tests;
 mod tree;
 
+use crate::generated::{Result, check, format, root, write};
 pub use fuzz::fuzz;
 use model::File;
 pub use samples::{ResponseType, Sample, Schema};
-use std::error::Error;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs, io};
+use std::{fs, io};
 
 /// Make the protocol's Rust code from its schema
 #[derive(Debug, clap::Args)]
@@ -44,8 +43,6 @@ pub struct Codegen {
     #[arg(long)]
     fmt: bool,
 }
-
-type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 impl Codegen {
     /// Generates, checks or prints.
@@ -79,12 +76,6 @@ fn print(lines: &[String]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
-}
-
-/// The project's folder.
-fn root() -> PathBuf {
-    let dir = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
-    dir.join("..")
 }
 
 /// The schema files, in the order of their names.
@@ -136,48 +127,5 @@ fn generate(files: &[File]) -> Result<Vec<(PathBuf, String)>> {
         files.iter().map(|f| (messages.join(format!("{}.rs", f.module)), rust::module(f))).collect();
     sources.push((messages.join("mod.rs"), rust::module_list(files)));
     sources.push((PathBuf::from("src/api_key.rs"), rust::api_keys(files)));
-    format(sources)
-}
-
-/// Formats sources with rustfmt, in a folder of their own.
-fn format(sources: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, String)>> {
-    let dir = root().join("target").join("codegen");
-    let _ = fs::remove_dir_all(&dir);
-    write(&dir, &sources)?;
-    let paths = sources.iter().map(|(path, _)| dir.join(path));
-    let config = root().join("rustfmt.toml");
-    let status = Command::new("rustfmt")
-        .args(["--edition", "2024", "--config-path"])
-        .arg(config)
-        .args(paths)
-        .status()?;
-    if !status.success() {
-        return Err("rustfmt failed".into());
-    }
-    let read = |(path, _): (PathBuf, String)| fs::read_to_string(dir.join(&path)).map(|text| (path, text));
-    Ok(sources.into_iter().map(read).collect::<io::Result<_>>()?)
-}
-
-fn write(dir: &Path, sources: &[(PathBuf, String)]) -> Result {
-    for (path, text) in sources {
-        let path = dir.join(path);
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        // An unchanged file keeps its time, so that nothing is compiled again for it.
-        if fs::read_to_string(&path).ok().as_ref() != Some(text) {
-            fs::write(&path, text)?;
-        }
-    }
-    Ok(())
-}
-
-fn check(dir: &Path, sources: &[(PathBuf, String)], remedy: &str) -> Result {
-    let stale: Vec<_> = sources
-        .iter()
-        .filter(|(path, text)| fs::read_to_string(dir.join(path)).ok().as_ref() != Some(text))
-        .map(|(path, _)| path.display().to_string())
-        .collect();
-    if stale.is_empty() {
-        return Ok(());
-    }
-    Err(format!("run `cargo xtask {remedy}`; these files are not up to date: {}", stale.join(", ")).into())
+    format("codegen", sources)
 }

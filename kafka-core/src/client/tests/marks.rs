@@ -1,7 +1,7 @@
 //! Commits of what was marked, by a member of a group whose coordinator takes them or not.
 
 use super::*;
-use crate::client::lanes::LinkState;
+use crate::client::lane::LinkState;
 use crate::error::Error;
 use crate::group::CommitOffset;
 use crate::machine::CoordinatorKind;
@@ -321,7 +321,7 @@ fn nothing_is_kept_of_groups_that_nobody_needs() {
 fn nothing_is_kept_of_the_connections_of_a_member_that_is_gone() {
     let (mut net, id, _, _) = member(|_| ErrorCode::None);
     let lane =
-        |net: &Net| net.client.lanes.get(LaneKey::node(2, Lane::Group(id))).map(|lane| lane.link.clone());
+        |net: &Net| net.client.lanes.get(LaneKey::node(2, Lane::Group(id))).map(|lane| lane.link().clone());
     net.silent.insert(9002);
     while !matches!(lane(&net), Some(LinkState::Closing(..))) {
         net.now.time = net.client.poll_timeout().unwrap();

@@ -16,20 +16,20 @@ use std::fmt;
 
 /// A way of sharing out the partitions of a group.
 ///
-/// Must be a function of its arguments: whichever member leads, the outcome shall be the same.
+/// Must be a function of its arguments: whichever member leads, the outcome must be the same.
 pub trait Assignor: fmt::Debug + Send + Sync {
     /// The name on the wire, by which members agree on one (`range`, `roundrobin`).
     fn name(&self) -> &str;
 
-    /// What this member wants to tell the leader's assignor besides its topics.
+    /// Returns what this member sends to the leader's assignor besides its topics.
     fn user_data(&self, topics: &[Str]) -> Option<Bytes> {
         let _ = topics;
         None
     }
 
-    /// Shares out the partitions: one list a member, in the order of `members`.
+    /// Shares out the partitions: one list per member, in the order of `members`.
     ///
-    /// Each partition of each topic somebody subscribes to is to go to exactly one member that subscribes to it. An outcome with
+    /// Each partition of a topic that members subscribe to must go to exactly one of them. An outcome with
     /// a partition that does not exist or goes to two members is refused with an error.
     fn assign(&self, members: &[Member], topics: &Topics) -> Vec<Vec<TopicPartition>>;
 }
@@ -47,7 +47,7 @@ pub struct Member {
     pub user_data: Option<Bytes>,
     /// The partitions it still has; empty in an eager group.
     pub owned: Vec<TopicPartition>,
-    /// The generation in which it got them; -1 where it does not tell.
+    /// The generation in which it got them; -1 where unknown.
     pub generation: i32,
     /// Its rack.
     pub rack: Option<Str>,
@@ -67,7 +67,7 @@ pub struct PartitionRacks {
 }
 
 impl Topics {
-    /// What the cluster says of these topics.
+    /// Returns what the cluster knows of these topics.
     pub fn of<'a>(cluster: &Cluster, names: impl IntoIterator<Item = &'a Str>) -> Self {
         let mut topics = Self::default();
         for topic in names.into_iter().filter_map(|name| cluster.topic(name)) {

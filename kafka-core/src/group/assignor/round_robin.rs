@@ -4,8 +4,8 @@ use super::{Assignor, Member, Topics, in_order, java_order};
 use crate::snapshot::TopicPartition;
 use std::collections::BTreeSet;
 
-/// Deals the partitions of all topics, in order of topic and partition, to the members in turn; who does not subscribe to
-/// a topic is passed over. Same outcome as Java's `RoundRobinAssignor`.
+/// Deals the partitions of all topics, in order of topic and partition, to the members in turn; a member that does not
+/// subscribe to a topic is skipped. Same outcome as Java's `RoundRobinAssignor`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobin;
 

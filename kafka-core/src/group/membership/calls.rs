@@ -1,6 +1,5 @@
 //! Calls of assignors. They may be the application's and take their time, so they run outside the client's lock.
 
-use super::join::Round;
 use super::{Kind, Membership, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::assignor::{Assignor, Member, Topics};
@@ -27,19 +26,34 @@ pub struct AssignorCall {
 enum Question {
     /// What to offer to the group.
     Offer(Vec<Arc<dyn Assignor>>, Subscription),
-    /// Who gets what.
+    /// Which member gets what.
     Share(Round, Topics),
 }
 
-/// What the assignors said.
+/// What the leader knows while partitions are assigned.
+#[derive(Debug)]
+pub(super) struct Round {
+    members: Vec<Member>,
+    assignor: Arc<dyn Assignor>,
+    /// The coordinator keeps the assignment it has (KIP-814).
+    skip: bool,
+}
+
+impl Round {
+    pub(super) fn new(members: Vec<Member>, assignor: Arc<dyn Assignor>, skip: bool) -> Self {
+        Self { members, assignor, skip }
+    }
+}
+
+/// The answer of the assignors.
 #[derive(Debug)]
 pub struct AssignorAnswer {
     turn: u64,
-    said: Result<Said, Error>,
+    result: Result<Outcome, Error>,
 }
 
 #[derive(Debug)]
-enum Said {
+enum Outcome {
     Offers(Vec<JoinGroupRequestProtocol>),
     Shares(Vec<SyncGroupRequestAssignment>),
 }
@@ -48,34 +62,34 @@ impl AssignorCall {
     /// Calls the assignors. One that panics is an error of the group.
     #[must_use]
     pub fn run(self) -> AssignorAnswer {
-        let said = match self.question {
-            Question::Offer(assignors, subscription) => offers(&assignors, &subscription).map(Said::Offers),
-            Question::Share(round, topics) => shares(&round, &topics).map(Said::Shares),
+        let result = match self.question {
+            Question::Offer(assignors, subscription) => {
+                offers(&assignors, &subscription).map(Outcome::Offers)
+            }
+            Question::Share(round, topics) => shares(&round, &topics).map(Outcome::Shares),
         };
-        AssignorAnswer { turn: self.turn, said }
+        AssignorAnswer { turn: self.turn, result }
     }
 }
 
 impl Membership {
     /// The next question to assignors, if there is one. May change after any other call and with time.
     pub fn poll_call(&mut self, now: Now, cluster: &Cluster) -> Option<AssignorCall> {
-        if self.calling {
+        if self.requests.is_calling() {
             return None;
         }
         let question = self.offer(now.time).or_else(|| self.share_out(now.time, cluster))?;
-        self.calling = true;
-        Some(AssignorCall { turn: self.turn, question })
+        Some(AssignorCall { turn: self.requests.begin_call(), question })
     }
 
-    /// What the assignors said. An answer to what is not asked any more is passed over.
+    /// Takes the answer of the assignors. An answer to a question that is not asked any more is ignored.
     pub fn handle_called(&mut self, now: Now, answer: AssignorAnswer) {
-        if answer.turn != self.turn {
+        if !self.requests.end_call(answer.turn) {
             return;
         }
-        self.calling = false;
-        match (answer.said, &mut self.state) {
-            (Ok(Said::Offers(made)), State::Joining { offers, .. }) => *offers = Some(made),
-            (Ok(Said::Shares(made)), State::Assigning { .. }) => {
+        match (answer.result, &mut self.state) {
+            (Ok(Outcome::Offers(made)), State::Joining { offers, .. }) => *offers = Some(made),
+            (Ok(Outcome::Shares(made)), State::Assigning { .. }) => {
                 self.state = State::Syncing { assignments: Some(made) };
             }
             (Err(error), State::Joining { .. } | State::Assigning { .. }) => {
@@ -88,13 +102,12 @@ impl Membership {
 
     fn offer(&mut self, now: Time) -> Option<Question> {
         let State::Joining { at, offers } = &self.state else { return None };
-        let have = offers.is_some() && self.subscription_is_current();
-        if *at > now || have || self.is_open(Kind::Join) {
+        let have = offers.is_some() && self.topics.is_current();
+        if *at > now || have || self.requests.is_open(Kind::Join) {
             return None;
         }
-        self.joined.clone_from(&self.subscribed);
         let subscription = Subscription {
-            topics: self.joined.clone(),
+            topics: self.topics.join().to_vec(),
             rack: self.config.rack.clone(),
             ..Subscription::default()
         };
@@ -104,13 +117,13 @@ impl Membership {
     /// The leader's part, once the metadata is there.
     fn share_out(&mut self, now: Time, cluster: &Cluster) -> Option<Question> {
         let State::Assigning { round, until } = &mut self.state else { return None };
-        let is_missing = |topic: &Str| cluster.topic(topic).is_none() && !self.looked_for.contains(topic);
-        if *until > now && self.watched.iter().any(is_missing) {
+        if *until > now && self.topics.awaits_metadata(cluster) {
             return None;
         }
         let round = round.take()?;
-        self.note_layout(cluster);
-        Some(Question::Share(round, Topics::of(cluster, &self.watched)))
+        let topics = self.topics.group();
+        self.partition_counts.note(topics, cluster);
+        Some(Question::Share(round, Topics::of(cluster, topics)))
     }
 }
 
@@ -128,7 +141,7 @@ fn offers(
     assignors.iter().map(offer).collect()
 }
 
-/// What the assignor says, as it goes to the coordinator.
+/// The assignment that the assignor makes, as it goes to the coordinator.
 fn shares(round: &Round, topics: &Topics) -> Result<Vec<SyncGroupRequestAssignment>, Error> {
     if round.skip {
         return Ok(Vec::new());

@@ -10,15 +10,15 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity};
 use std::time::Duration;
 
-/// How long the coordinator is asked to let us go. After that the session ends by itself.
+/// How long LeaveGroup is tried. After that the session ends by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Membership {
     /// Gives the membership up: commits that were made are sent, within their deadlines, then LeaveGroup, then
-    /// [`GroupEvent::Left`] is told, at the latest 5 s after the last commit. A static member says nothing to the coordinator,
+    /// [`GroupEvent::Left`] is reported, at the latest 5 s after the last commit. A static member sends no LeaveGroup,
     /// so that it may come back (KIP-345). A JoinGroup that waits at the coordinator is overtaken on another connection.
     pub fn leave(&mut self, now: Now) {
-        self.subscribed.clear();
+        self.topics.unsubscribe();
         match self.state {
             State::Leaving { .. } => {}
             State::Idle => self.finish_leaving(now.time),
@@ -30,9 +30,10 @@ impl Membership {
         }
     }
 
-    /// Whether the time for LeaveGroup has come and there is somebody to name in it.
+    /// Returns whether LeaveGroup can be sent, and has a member to name.
     pub(super) fn may_leave(&self) -> bool {
-        !self.is_open(Kind::Leave) && !self.member_id.is_empty() && self.config.instance_id.is_none()
+        let is_open = self.requests.is_open(Kind::Leave);
+        !is_open && self.generation.is_member() && self.config.instance_id.is_none()
     }
 
     pub(super) fn ask_leave(&mut self, now: Time) -> Option<Ask> {
@@ -43,22 +44,22 @@ impl Membership {
         let request = LeaveGroupRequest {
             group_id: self.config.group_id.clone(),
             members: vec![MemberIdentity {
-                member_id: self.member_id.clone(),
+                member_id: self.generation.member_id().clone(),
                 reason: Some(Str::from_static("the consumer was closed")),
                 ..Default::default()
             }],
             ..Default::default()
         };
-        let behind_a_join = self.is_open(Kind::Join) || self.is_open(Kind::Sync);
+        let behind_a_join = [Kind::Join, Kind::Sync].iter().any(|kind| self.requests.is_open(*kind));
         let timeout = PATIENCE.min(self.config.request_timeout);
-        let ask = self.ask(Kind::Leave, now, timeout, request);
+        let ask = self.requests.open(Kind::Leave, now, timeout, request);
         Some(if behind_a_join { Ask { lane: Lane::Other, ..ask } } else { ask })
     }
 
     pub(super) fn leave_answered(&mut self, now: Time, result: Result<LeaveGroupResponse, Error>) {
         let verdict = match result {
             Ok(response) => {
-                let ours = response.members.iter().filter(|m| m.member_id == self.member_id);
+                let ours = response.members.iter().filter(|m| m.member_id == *self.generation.member_id());
                 let members = ours.map(|m| m.error_code);
                 let codes = std::iter::once(response.error_code).chain(members);
                 let verdicts = codes.map(|code| retry::of_code(ErrorCode::from(code)));
@@ -68,40 +69,40 @@ impl Membership {
         };
         let Verdict::Retry { lookup } = verdict else { return self.finish_leaving(now) };
         if lookup {
-            self.look_up();
+            self.hints.find_coordinator();
         }
-        let pause = self.pause();
+        let pause = self.retries.pause(&mut self.backoff);
         if let State::Leaving { at, .. } = &mut self.state {
             *at = now + pause;
         }
         self.check_leaving(now);
     }
 
-    /// Goes on from commits to LeaveGroup, and to the end when there is nobody to name or the patience is over.
+    /// Goes on from commits to LeaveGroup, and to the end when there is no member to name or the time is over.
     pub(super) fn check_leaving(&mut self, now: Time) {
         let State::Leaving { until, at } = &mut self.state else { return };
         if until.is_none() && self.commits.is_idle() {
             (*until, *at) = (Some(now + PATIENCE), now);
-            self.pulse = None;
+            self.session = None;
         }
         let Some(until) = *until else { return };
-        let id_may_come = self.is_open(Kind::Join) && self.member_id.is_empty();
+        let id_may_come = self.requests.is_open(Kind::Join);
         let static_member = self.config.instance_id.is_some();
-        if until <= now || static_member || (self.member_id.is_empty() && !id_may_come) {
+        if until <= now || static_member || !(self.generation.is_member() || id_may_come) {
             self.finish_leaving(now);
         }
     }
 
     pub(super) fn finish_leaving(&mut self, now: Time) {
         self.rejoin(now);
-        self.held = None;
+        self.assignments.end();
         self.state = State::Idle;
-        self.member_id = Str::default();
+        self.generation.forget_member();
         self.commits.abort();
-        self.watch_own_topics();
-        self.tell_outcomes();
-        self.events.push_back(GroupEvent::Left);
-        if !self.subscribed.is_empty() {
+        self.topics.follow();
+        self.report_outcomes();
+        self.reports.push(GroupEvent::Left);
+        if !self.topics.is_empty() {
             self.rejoin(now);
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: what cannot succeed is not waited for while others wait. Commits for a topic that does not exist are sent once
 //! more, and fail.
 
-use super::{Membership, State};
+use super::{Membership, Session, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::event::GroupEvent;
 use crate::group::retry::Verdict;
@@ -12,7 +12,7 @@ use crate::machine::Time;
 impl Membership {
     /// The group rebalances: the application is asked to give up what it has.
     pub(super) fn rebalance(&mut self, now: Time) {
-        let calm = self.pulse.as_ref().map_or(now, |pulse| pulse.calm);
+        let calm = self.session.as_ref().map_or(now, Session::calm);
         match self.state {
             State::Stable => self.revoke(now, calm),
             State::Restoring => self.rejoin(now),
@@ -22,27 +22,23 @@ impl Membership {
 
     /// `since` is the earliest time at which the coordinator may have begun to count.
     pub(super) fn revoke(&mut self, now: Time, since: Time) {
-        match &self.held {
-            Some(held) if !held.partitions.is_empty() => {
-                let timeout = self.config.rebalance_timeout;
-                let deadline = (since + timeout).max(now + timeout / 2);
-                self.state = State::Revoking { deadline, answered: false };
-                self.commits.hurry(now);
-                self.events.push_back(GroupEvent::Revoking { assignment: held.number, deadline });
-            }
-            _ => {
-                self.held = None;
-                self.rejoin(now);
-            }
-        }
+        let Some(assignment) = self.assignments.to_give_up() else {
+            self.assignments.end();
+            return self.rejoin(now);
+        };
+        let timeout = self.config.rebalance_timeout;
+        let deadline = (since + timeout).max(now + timeout / 2);
+        self.state = State::Revoking { deadline, answered: false };
+        self.commits.hurry(now);
+        self.reports.push(GroupEvent::Revoking { assignment, deadline });
     }
 
     pub(super) fn check_revocation(&mut self, now: Time) {
         let State::Revoking { deadline, answered } = self.state else { return };
         if answered && (self.commits.is_idle() || deadline <= now) {
-            self.held = None;
+            self.assignments.end();
             self.commits.end();
-            self.tell_outcomes();
+            self.report_outcomes();
             self.rejoin(now);
         } else if deadline <= now {
             let kind = ErrorKind::TimedOut { after: self.config.rebalance_timeout, last: None };
@@ -52,14 +48,14 @@ impl Membership {
         }
     }
 
-    /// The assignment is gone without the application's consent; what it has given up already is not told as lost.
+    /// The assignment is gone without the application's consent; what it has given up already is not reported as lost.
     pub(super) fn lose(&mut self, error: Error) {
         let given_up = matches!(self.state, State::Revoking { answered: true, .. });
-        let held = self.held.take().filter(|_| !given_up);
+        let assignment = self.assignments.end().filter(|_| !given_up);
         self.commits.end();
-        self.tell_outcomes();
-        if let Some(held) = held.filter(|held| !held.partitions.is_empty()) {
-            self.events.push_back(GroupEvent::Lost { assignment: held.number, error });
+        self.report_outcomes();
+        if let Some(assignment) = assignment {
+            self.reports.push(GroupEvent::Lost { assignment, error });
         }
     }
 

@@ -1,7 +1,7 @@
 //! SyncGroup: the leader hands out what its assignor made, every member gets its part.
 
 use super::join::CONSUMER;
-use super::{Kind, Membership, State};
+use super::{Kind, Membership, Session, State};
 use crate::error::{Error, ErrorKind};
 use crate::group::retry::{self, Verdict};
 use crate::group::subscription::Assignment;
@@ -10,27 +10,26 @@ use crate::snapshot::{Cluster, TopicPartition};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use kafka_proto::{ApiKey, Bytes, Str};
-use std::collections::BTreeMap;
 
 impl Membership {
     pub(super) fn ask_sync(&mut self, now: Time) -> Option<Ask> {
-        if self.is_open(Kind::Sync) {
+        if self.requests.is_open(Kind::Sync) {
             return None;
         }
         let State::Syncing { assignments } = &mut self.state else { return None };
         let assignments = assignments.take()?;
         let request = SyncGroupRequest {
             group_id: self.config.group_id.clone(),
-            generation_id: self.generation,
-            member_id: self.member_id.clone(),
+            generation_id: self.generation.id(),
+            member_id: self.generation.member_id().clone(),
             group_instance_id: self.config.instance_id.clone(),
             protocol_type: Some(Str::from_static(CONSUMER)),
-            protocol_name: Some(self.protocol.clone()),
+            protocol_name: Some(self.generation.protocol().clone()),
             assignments,
             ..Default::default()
         };
         let timeout = self.round_timeout();
-        Some(self.ask(Kind::Sync, now, timeout, request))
+        Some(self.requests.open(Kind::Sync, now, timeout, request))
     }
 
     pub(super) fn sync_answered(&mut self, now: Time, result: Result<SyncGroupResponse, Error>) {
@@ -48,13 +47,13 @@ impl Membership {
     }
 
     fn synced(&mut self, now: Time, blob: &Bytes) {
-        if !self.subscription_is_current() {
-            let at = self.soon(now);
+        if !self.topics.is_current() {
+            let at = self.retries.soon(now, &mut self.backoff);
             return self.rejoin(at);
         }
-        match assigned(blob, &self.joined) {
+        match assigned(blob, self.topics.joined()) {
             Ok(partitions) => {
-                self.start_pulse(now);
+                self.session = Some(Session::begin(now, &self.config));
                 self.restore(now, partitions);
             }
             Err(error) => {
@@ -64,19 +63,13 @@ impl Membership {
         }
     }
 
-    pub(super) fn note_layout(&mut self, cluster: &Cluster) {
-        self.layout = Some(layout(&self.watched, cluster));
-        self.layout_news = false;
-    }
-
-    /// As leader: whether topics have other numbers of partitions than when they were shared out.
-    pub(super) fn check_layout(&mut self, now: Time, cluster: &Cluster) {
-        let Some(known) = self.layout.as_ref().filter(|_| self.layout_news) else { return };
-        if !matches!(self.state, State::Stable | State::Restoring) {
+    /// As leader: a topic that has another number of partitions than when they were assigned makes the group rebalance.
+    pub(super) fn check_partition_counts(&mut self, now: Time, cluster: &Cluster) {
+        let is_assigned = matches!(self.state, State::Stable | State::Restoring);
+        if !is_assigned || !self.partition_counts.is_unchecked() {
             return;
         }
-        let changed = *known != layout(known.keys(), cluster);
-        self.layout_news = false;
+        let changed = self.partition_counts.check(cluster);
         if !changed || !self.config.watch_partitions {
             return;
         }
@@ -85,11 +78,6 @@ impl Membership {
             _ => self.rejoin(now),
         }
     }
-}
-
-fn layout<'a>(topics: impl IntoIterator<Item = &'a Str>, cluster: &Cluster) -> BTreeMap<Str, usize> {
-    let count = |name: &Str| cluster.topic(name).map_or(0, |topic| topic.partitions.len());
-    topics.into_iter().map(|name| (name.clone(), count(name))).collect()
 }
 
 /// What we were given, in order.

@@ -92,10 +92,10 @@ impl World {
             Step::Lose => self.answer(true),
             Step::Read(count) => self.read(count),
             Step::Pause(partition) => {
-                self.rig.machine.pause(self.rig.now, &tp(partition)).unwrap();
+                self.rig.machine.pause(&tp(partition)).unwrap();
                 self.walk.take_if(|walk| walk.partition() == partition);
             }
-            Step::Resume(partition) => self.rig.machine.resume(self.rig.now, &tp(partition)).unwrap(),
+            Step::Resume(partition) => self.rig.machine.resume(&tp(partition)).unwrap(),
             Step::Seek(partition, offset) => self.seek(partition, offset),
             Step::Sleep(ms) => self.rig.later(Duration::from_millis(ms)),
             Step::Press => {
@@ -103,7 +103,7 @@ impl World {
                 self.fetch();
                 drop(all);
                 drop(self.rig.machine.take_dropped());
-                self.rig.machine.budget_freed(self.rig.now);
+                self.rig.machine.budget_freed();
             }
         }
         assert!(self.rig.ask().is_none());
@@ -113,7 +113,7 @@ impl World {
     }
 
     fn seek(&mut self, partition: i32, offset: i64) {
-        self.rig.machine.seek(self.rig.now, &tp(partition), at(offset)).unwrap();
+        self.rig.machine.seek(&tp(partition), at(offset)).unwrap();
         self.walk.take_if(|walk| walk.partition() == partition);
         self.next[partition as usize] = Next::At(offset);
     }
@@ -121,7 +121,7 @@ impl World {
     fn fetch(&mut self) {
         let Some((broker, lane)) = self.rig.lanes().first().copied() else { return };
         assert_eq!(broker, 1);
-        let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, 1, lane, self.rig.version);
+        let plan = self.rig.machine.poll_fetch(self.rig.now, 1, lane, self.rig.version);
         let Some(plan) = plan else { return };
         let response = self.execute(&plan.request, plan.version);
         self.open.push_back((lane, response));

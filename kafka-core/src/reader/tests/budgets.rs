@@ -41,7 +41,7 @@ fn promise_13_what_is_held_never_exceeds_the_budget() {
             read += rig.read().len();
         }
         for (broker, lane) in rig.lanes() {
-            if let Some(plan) = rig.machine.poll_fetch(rig.now, &rig.cluster, broker, lane, 4) {
+            if let Some(plan) = rig.machine.poll_fetch(rig.now, broker, lane, 4) {
                 assert!(plan.request.max_bytes as usize <= plan.reservation.bytes());
                 under_way.push((broker, lane, plan));
             }
@@ -57,7 +57,7 @@ fn promise_13_what_is_held_never_exceeds_the_budget() {
         }
         most = most.max(rig.budget.used());
         assert!(rig.budget.used() <= rig.budget.limit(), "{:?}", rig.budget);
-        rig.machine.budget_freed(rig.now);
+        rig.machine.budget_freed();
         rig.check();
     }
     assert!(most > 40 * KIB, "it was of use: {most}");
@@ -69,13 +69,13 @@ fn promise_13_what_is_held_never_exceeds_the_budget() {
 fn without_room_nothing_is_asked_until_some_is_given_back() {
     let mut rig = Rig::reading(1, small);
     let other = rig.budget.reserve(60 * KIB).unwrap();
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 12).is_none());
     assert_eq!(rig.lanes(), []);
     rig.check();
-    rig.machine.budget_freed(rig.now);
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none());
+    rig.machine.budget_freed();
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 12).is_none());
     drop(other);
-    rig.machine.budget_freed(rig.now);
+    rig.machine.budget_freed();
     assert_eq!(rig.fetch(1).reservation.bytes(), 8 * KIB);
 }
 
@@ -94,23 +94,20 @@ fn the_budget_is_shared_by_the_leaders() {
 #[test]
 fn what_paused_partitions_hold_gives_way() {
     let mut rig = Rig::reading(2, small);
-    rig.machine.pause(rig.now, &tp(1)).unwrap();
-    rig.machine.resume(rig.now, &tp(1)).unwrap();
+    rig.machine.pause(&tp(1)).unwrap();
+    rig.machine.resume(&tp(1)).unwrap();
     let plan = rig.fetch(1);
     let parts = charged(plan.reservation, &[(1, 0)], 60 * KIB);
     rig.brought(1, parts);
-    rig.machine.pause(rig.now, &tp(1)).unwrap();
+    rig.machine.pause(&tp(1)).unwrap();
     assert!(rig.budget.used() > 60 * KIB);
-    assert!(
-        rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none(),
-        "only when that is dropped"
-    );
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 12).is_none(), "only when that is dropped");
     drop(rig.machine.take_dropped());
     assert_eq!(rig.machine.poll_timeout(), Some(rig.now.time));
     rig.machine.handle_timeout(rig.now);
     assert_eq!(rig.fetch(1).reservation.bytes(), 8 * KIB);
     assert!(rig.budget.used() < 20 * KIB);
-    rig.machine.resume(rig.now, &tp(1)).unwrap();
+    rig.machine.resume(&tp(1)).unwrap();
     assert!(rig.take().is_none());
     assert_eq!(rig.machine.position(&tp(1)), Some(0), "and is fetched again");
 }
@@ -123,9 +120,9 @@ fn what_gives_way_without_giving_anything_back_stops_nothing() {
     let parts = charged(plan.reservation, &[(1, 0)], 60 * KIB);
     let kept = parts.clone();
     rig.brought(1, parts);
-    rig.machine.pause(rig.now, &tp(1)).unwrap();
+    rig.machine.pause(&tp(1)).unwrap();
     assert!(rig.take().is_none(), "the application waits");
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 12).is_none());
     drop(rig.machine.take_dropped());
     rig.machine.handle_timeout(rig.now);
     rig.fetch(1);
@@ -141,10 +138,10 @@ fn an_application_that_keeps_all_messages_does_not_stand_still() {
             // The waker will never be called: all is held by the application.
             assert!(rig.take().is_none());
         }
-        let mut plan = rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12);
+        let mut plan = rig.machine.poll_fetch(rig.now, 1, MAIN, 12);
         if plan.is_none() {
             assert!(rig.take().is_none());
-            plan = rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12);
+            plan = rig.machine.poll_fetch(rig.now, 1, MAIN, 12);
         }
         let parts = charged(plan.expect("a small fetch").reservation, &[(0, offset)], 7 * KIB);
         rig.brought(1, parts);
@@ -253,12 +250,12 @@ impl Keeper {
 
     fn send(&mut self) -> bool {
         if self.freed.0.swap(false, Ordering::SeqCst) {
-            self.rig.machine.budget_freed(self.rig.now);
+            self.rig.machine.budget_freed();
         }
         let mut is_any = false;
         for (broker, lane) in self.rig.lanes() {
             let version = self.rig.version;
-            let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, broker, lane, version);
+            let plan = self.rig.machine.poll_fetch(self.rig.now, broker, lane, version);
             if let Some(plan) = plan {
                 let wait = Duration::from_millis(plan.request.max_wait_ms as u64);
                 self.flights.push((self.rig.now.time + wait, broker, lane, plan));
@@ -349,13 +346,10 @@ fn case_u1_a_pause_of_what_was_ready_frees_its_room() {
     assert!(rig.take().is_none());
     let plan = rig.fetch(1);
     rig.brought(1, charged(plan.reservation, &[(0, 0)], 60 * KIB));
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(), "something is to be taken");
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    assert!(rig.machine.poll_fetch(rig.now, 2, MAIN, 12).is_none(), "something is to be taken");
+    rig.machine.pause(&tp(0)).unwrap();
     rig.check();
-    assert!(
-        rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none(),
-        "it is to be dropped first"
-    );
+    assert!(rig.machine.poll_fetch(rig.now, 2, MAIN, 12).is_none(), "it is to be dropped first");
     drop(rig.machine.take_dropped());
     rig.machine.handle_timeout(rig.now);
     rig.fetch(2);

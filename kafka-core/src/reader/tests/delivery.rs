@@ -3,6 +3,7 @@
 use super::*;
 use crate::message::Origin;
 use crate::reader::fetched::Data;
+use crate::reader::position::OffsetAndEpoch;
 use kafka_proto::messages::fetch::AbortedTransaction;
 use kafka_proto::records::Compression;
 
@@ -118,7 +119,7 @@ fn wrapper(magic: u8, attributes: u8, offset: i64, inner: &[Vec<u8>]) -> Vec<u8>
 fn walked(start: i64, check_crcs: bool, batches: &[Vec<u8>]) -> (Vec<(i64, i64)>, bool) {
     let data = Data { bytes: batches.concat().into(), ..Data::default() };
     let origin = Origin { reader: READER, assignment: 1, topic_id: Uuid::ZERO, leader_epoch: -1 };
-    let chunk = Chunk::new(&"t".into(), 0, origin, (start, -1), data);
+    let chunk = Chunk::new(&"t".into(), 0, origin, OffsetAndEpoch { offset: start, epoch: -1 }, data);
     let mut walk = Walk::new(chunk, &ReaderConfig { check_crcs, ..ReaderConfig::default() });
     let mut seen = Vec::new();
     while let Some(read) = walk.next_record() {
@@ -300,7 +301,7 @@ fn scenario_c11_a_poison_record_names_its_offset_and_nothing_behind_it_is_skippe
     // It stops there until it is sought.
     assert!(rig.take().is_none());
     assert_eq!((rig.machine.position(&tp(0)), rig.lanes()), (Some(1), vec![]));
-    rig.machine.seek(rig.now, &tp(0), at(2)).unwrap();
+    rig.machine.seek(&tp(0), at(2)).unwrap();
     assert_eq!(listed(&rig.fetch(1)), [(0, 2)]);
 }
 
@@ -362,7 +363,7 @@ fn case_r1_one_seek_passes_a_damaged_batch() {
             assert_eq!(told, next, "byte {at}");
             let Some(next) = next else { continue };
             assert!(error.to_string().contains("the next batch begins at 503"), "{error}");
-            rig.machine.seek(rig.now, &tp(0), super::at(next)).unwrap();
+            rig.machine.seek(&tp(0), super::at(next)).unwrap();
             assert!(rig.take().is_none());
             assert_eq!(listed(&rig.fetch(1)), [(0, 503)]);
             rig.brought(1, vec![data(0, &[Batch::plain(503, 504)])]);
@@ -441,7 +442,7 @@ fn scenario_c26_nothing_is_returned_after_a_revocation() {
     rig.brought(1, vec![data(0, &[Batch::plain(0, 4)]), data(1, &[Batch::plain(0, 4)])]);
     let mut walk = rig.take_walk();
     assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
-    rig.machine.unassign_all(rig.now);
+    rig.machine.unassign_all();
     assert!(walk.next().is_none());
     assert!(!rig.machine.is_readable());
     assert!(rig.take().is_none());

@@ -101,7 +101,7 @@ impl World {
             Of::Epochs => Start::At { offset: 2, leader_epoch: 4 },
         };
         let assigned = places.iter().map(|p| (p.tp.clone(), start)).collect();
-        rig.machine.assign(rig.now, 1, assigned);
+        rig.machine.assign(1, assigned);
         let (begin, parked, sessions) = (rig.now.time, BTreeMap::new(), BTreeMap::new());
         let whole = begin;
         Self {

@@ -229,7 +229,7 @@ fn what_a_walk_left_is_validated_by_brokers_that_are_to_be_asked() {
     }
     drop(walk);
     assert!(rig.take().is_none());
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 11).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 11).is_none());
     let RequestKind::OffsetForLeaderEpoch(request) = rig.ask().unwrap().request else { panic!() };
     assert_eq!(request.topics[0].partitions[0].leader_epoch, 4);
 }
@@ -239,7 +239,7 @@ fn validating(reset: Reset) -> (Rig, u64) {
     rig.version = 11;
     rig.topic(&[(1, 5)]);
     rig.assign([Start::At { offset: 40, leader_epoch: 3 }]);
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 11).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 11).is_none());
     assert!(
         rig.machine.poll_timeout().is_some_and(|at| at <= rig.now.time),
         "whoever does not ask is called"
@@ -290,13 +290,13 @@ fn scenario_c15_a_leader_that_changes_under_an_epoch_request_makes_no_loop() {
     epoch_end(&mut rig, tag, ErrorCode::FencedLeaderEpoch, -1, -1);
     assert!(rig.ask().is_none(), "waits");
     rig.topic(&[(2, 6)]);
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 11).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 2, MAIN, 11).is_none());
     let ask = rig.ask().expect("anew, of the new leader");
     assert_eq!(ask.target, crate::machine::Target::node(2));
     rig.topic(&[(3, 7)]);
     epoch_end(&mut rig, ask.tag, ErrorCode::None, 3, 10);
     assert!(rig.take().is_none(), "an answer of the leader before");
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 3, MAIN, 11).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 3, MAIN, 11).is_none());
     let tag = rig.ask().unwrap().tag;
     epoch_end(&mut rig, tag, ErrorCode::None, 3, 50);
     assert_eq!(listed(&rig.fetch(3)), [(0, 40)]);
@@ -418,7 +418,7 @@ fn is_recreated(error: &Error) -> bool {
 fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
     let mut rig = Rig::new();
     rig.topic_with_id(Uuid([1; 16]), &[(1, 5), (1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), at(50)), (tp(1), Start::Last)]);
+    rig.machine.assign(1, vec![(tp(0), at(50)), (tp(1), Start::Last)]);
     let (tag, _) = rig.ask_offsets();
     rig.topic_with_id(Uuid([2; 16]), &[(2, 0), (2, 0)]);
     let error = rig.take_error();
@@ -428,7 +428,7 @@ fn promise_18_a_topic_made_anew_is_an_error_and_its_old_position_is_not_used() {
     assert_eq!((rig.machine.position(&tp(1)), rig.lanes()), (None, vec![]));
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(1, 0, 3)]);
-    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.machine.seek(&tp(0), at(0)).unwrap();
     rig.version = 13;
     let plan = rig.fetch(2);
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0), (1, 3)], Uuid([2; 16])));
@@ -446,7 +446,7 @@ fn a_session_forgets_a_topic_that_was_made_anew() {
     rig.fetch(1);
     rig.topic_with_id(Uuid([2; 16]), &[(1, 0)]);
     rig.take_error();
-    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.machine.seek(&tp(0), at(0)).unwrap();
     rig.brought(1, vec![]);
     let plan = rig.fetch(1);
     assert_eq!((listed(&plan), plan.request.topics[0].topic_id), (vec![(0, 0)], Uuid([2; 16])));
@@ -458,7 +458,7 @@ fn a_session_forgets_a_topic_that_was_made_anew() {
 fn an_id_that_no_leader_knew_costs_nothing() {
     let mut rig = Rig::with(|config| config.reset = Reset::Last);
     rig.topic_with_id(Uuid([1; 16]), &[(1, 5); 4]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), Start::Last), (tp(2), at(7))]);
+    rig.machine.assign(1, vec![(tp(0), Start::First), (tp(1), Start::Last), (tp(2), at(7))]);
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(0, 0, 0), (1, 0, 30)]);
     rig.version = 13;
@@ -497,7 +497,7 @@ fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
     assert_eq!(ids(&mut rig), [old], "what came before it is told first");
     rig.take_error();
     rig.take_error();
-    rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+    rig.machine.seek(&tp(0), at(0)).unwrap();
     rig.fetch(2);
     rig.brought(2, vec![data(0, &[Batch::plain(0, 3)])]);
     assert_eq!(ids(&mut rig), [new]);
@@ -506,7 +506,7 @@ fn case_d1_a_message_carries_the_id_of_the_topic_it_was_read_of() {
 #[test]
 fn an_unknown_topic_is_an_error_after_the_grace_period_and_comes_right_by_itself() {
     let mut rig = Rig::new();
-    rig.machine.assign(rig.now, 1, vec![(tp(0), at(0))]);
+    rig.machine.assign(1, vec![(tp(0), at(0))]);
     assert_eq!(rig.machine.topics(), [t()]);
     assert!(rig.ask().is_none());
     for _ in 0..20 {
@@ -557,15 +557,15 @@ fn case_d1_what_a_walk_left_of_a_deleted_topic_is_not_looked_for_in_the_next_one
         let mut walk = rig.take_walk();
         (0..read).for_each(|_| _ = walk.next().unwrap().unwrap());
         make_anew(&mut rig);
-        rig.machine.pause(rig.now, &tp(0)).unwrap();
+        rig.machine.pause(&tp(0)).unwrap();
         drop(walk);
         assert_eq!(rig.take_error().context().partition, Some(1));
         assert!(rig.take().is_none(), "it is paused");
-        rig.machine.resume(rig.now, &tp(0)).unwrap();
+        rig.machine.resume(&tp(0)).unwrap();
         assert_eq!(rig.lanes(), [], "no position of the old topic is read from");
         let error = rig.take_error();
         assert_eq!((is_recreated(&error), error.context().partition), (true, Some(0)));
-        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
+        rig.machine.seek(&tp(0), at(0)).unwrap();
         assert_eq!(listed(&rig.fetch(2)), [(0, 0)]);
     }
 }
@@ -574,16 +574,16 @@ fn case_d1_what_a_walk_left_of_a_deleted_topic_is_not_looked_for_in_the_next_one
 #[test]
 fn case_d1_what_is_paused_of_a_deleted_topic_does_not_give_way() {
     let mut rig = fetched_of_the_first_topic();
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
     make_anew(&mut rig);
     rig.take_error();
-    rig.machine.seek(rig.now, &tp(1), at(0)).unwrap();
+    rig.machine.seek(&tp(1), at(0)).unwrap();
     let all = rig.budget.reserve_between(1, usize::MAX).unwrap();
-    assert!(rig.machine.poll_fetch(rig.now, &rig.cluster, 2, MAIN, 12).is_none());
+    assert!(rig.machine.poll_fetch(rig.now, 2, MAIN, 12).is_none());
     drop(all);
-    rig.machine.budget_freed(rig.now);
+    rig.machine.budget_freed();
     assert_eq!(listed(&rig.fetch(2)), [(1, 0)]);
-    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    rig.machine.resume(&tp(0)).unwrap();
     assert_eq!(rig.read(), [0, 1, 2, 3, 4]);
     assert!(is_recreated(&rig.take_error()));
     assert_eq!(rig.machine.position(&tp(0)), Some(5));
@@ -600,14 +600,14 @@ fn case_d1_what_was_asked_before_a_topic_was_made_anew_is_not_of_the_new_one() {
         rig.fetch(1);
         rig.brought(1, vec![caught_up(0, 0), caught_up(1, 0)]);
         assert_eq!(rig.fetch(1).version, 12, "by name");
-        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        rig.machine.seek(&tp(1), at(7)).unwrap();
         assert_eq!(listed(&rig.aside(1)), [(1, 7)]);
         rig.topic_with_id(old, &[(1, 5), (1, 5)]);
         rig.topic_with_id(Uuid([2; 16]), &[(1, 0), (1, 0)]);
         rig.take_error();
         rig.take_error();
-        rig.machine.seek(rig.now, &tp(0), at(0)).unwrap();
-        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        rig.machine.seek(&tp(0), at(0)).unwrap();
+        rig.machine.seek(&tp(1), at(7)).unwrap();
         rig.brought_aside(1, vec![data(1, &[Batch::plain(7, 9)])]);
         rig.brought(1, vec![data(0, &[Batch::plain(0, 3)])]);
         assert!(rig.take().is_none(), "{is_known}");
@@ -624,7 +624,7 @@ fn case_d1_the_ends_of_a_deleted_topic_are_not_those_of_the_next_one() {
     rig.take_error();
     rig.take_error();
     for seek in [at(0), Start::First] {
-        rig.machine.seek(rig.now, &tp(0), seek).unwrap();
+        rig.machine.seek(&tp(0), seek).unwrap();
         let told =
             (rig.machine.high_watermark(&tp(0)), rig.machine.log_start(&tp(0)), rig.machine.lag(&tp(0)));
         assert_eq!(told, (None, None, None));

@@ -86,7 +86,7 @@ impl Rig {
     /// Assigns partitions of "t" from 0 on.
     fn assign(&mut self, starts: impl IntoIterator<Item = Start>) {
         let partitions = (0..).map(tp).zip(starts).collect();
-        self.machine.assign(self.now, 1, partitions);
+        self.machine.assign(1, partitions);
         assert!(self.ask().is_none());
     }
 
@@ -148,7 +148,7 @@ impl Rig {
 
     fn fetch_by(&mut self, broker: i32, lane: Lane) -> FetchPlan {
         assert!(self.machine.lanes().contains(&LaneKey::node(broker, lane)), "{:?}", self.machine.lanes());
-        let plan = self.machine.poll_fetch(self.now, &self.cluster, broker, lane, self.version);
+        let plan = self.machine.poll_fetch(self.now, broker, lane, self.version);
         let plan = plan.expect("a fetch");
         assert!(!self.machine.lanes().contains(&LaneKey::node(broker, lane)), "one at a time");
         self.check();
@@ -169,14 +169,14 @@ impl Rig {
     }
 
     fn lost(&mut self, broker: i32, lane: Lane) {
-        let error = Error::from(crate::error::ConnectionError::Lost("test".to_owned()));
+        let error = Error::from(crate::error::ConnectionError::Lost("test".into()));
         self.machine.handle_fetched(self.now, &self.cluster, broker, lane, Err(error));
         self.check();
     }
 
     fn take(&mut self) -> Option<Item> {
         assert_eq!(self.machine.is_readable(), self.machine.ready_or_notices());
-        let item = self.machine.take(self.now);
+        let item = self.machine.take();
         assert!(item.is_some() || !self.machine.is_readable());
         self.check();
         item
@@ -243,10 +243,10 @@ impl Rig {
 
 impl ReaderMachine {
     fn ready_or_notices(&self) -> bool {
-        !self.notices.is_empty()
+        self.deliveries.has_notices()
             || self.assignment().any(|tp| {
-                let id = self.lookup(&tp.topic, tp.partition).unwrap();
-                self.cursor(id).is_some_and(|cursor| !cursor.paused && !cursor.queue.is_empty())
+                let id = self.partitions.lookup(&tp.topic, tp.partition).unwrap();
+                self.partitions.get(id).is_some_and(|cursor| !cursor.is_paused() && cursor.has_items())
             })
     }
 }

@@ -9,7 +9,7 @@ fn first_last_and_time_are_asked_of_the_leader_in_one_request() {
     let mut rig = Rig::with(|config| config.isolation = Isolation::ReadCommitted);
     rig.topic(&[(1, 5), (1, 6), (1, 7), (2, 8)]);
     let partitions = (0..).map(tp).zip([Start::First, Start::Last, Start::Time(99), Start::Last]).collect();
-    rig.machine.assign(rig.now, 1, partitions);
+    rig.machine.assign(1, partitions);
     let (tag, request) = rig.ask_offsets();
     let asked = |request: &ListOffsetsRequest| -> Vec<_> {
         let partitions = request.topics.iter().flat_map(|t| &t.partitions);
@@ -33,7 +33,7 @@ fn first_last_and_time_are_asked_of_the_leader_in_one_request() {
 fn a_time_after_the_last_record_means_the_end() {
     let mut rig = Rig::new();
     rig.topic(&[(1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::Time(99))]);
+    rig.machine.assign(1, vec![(tp(0), Start::Time(99))]);
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(0, OK, -1)]);
     let (tag, request) = rig.ask_offsets();
@@ -46,9 +46,9 @@ fn a_time_after_the_last_record_means_the_end() {
 fn scenario_c20_an_answer_that_comes_after_a_seek_is_not_taken() {
     let mut rig = Rig::new();
     rig.topic(&[(1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::Last)]);
+    rig.machine.assign(1, vec![(tp(0), Start::Last)]);
     let (old, _) = rig.ask_offsets();
-    rig.machine.seek(rig.now, &tp(0), Start::First).unwrap();
+    rig.machine.seek(&tp(0), Start::First).unwrap();
     let (new, _) = rig.ask_offsets();
     rig.answer_offsets(old, &[(0, OK, 100)]);
     assert_eq!(rig.machine.position(&tp(0)), None);
@@ -60,7 +60,7 @@ fn scenario_c20_an_answer_that_comes_after_a_seek_is_not_taken() {
 fn a_failed_question_is_asked_again_after_a_while() {
     let mut rig = Rig::new();
     rig.topic(&[(1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::Last)]);
+    rig.machine.assign(1, vec![(tp(0), Start::Last)]);
     for attempt in 0..6 {
         let (tag, _) = rig.ask_offsets();
         match attempt % 3 {
@@ -84,7 +84,7 @@ fn where_only_committed_offsets_will_do_a_partition_without_one_is_an_error_of_i
         assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
         let error = rig.take_error();
         assert_eq!((error.kind(), error.context().partition), (&ErrorKind::NoOffset, Some(1)));
-        rig.machine.seek(rig.now, &tp(1), at(7)).unwrap();
+        rig.machine.seek(&tp(1), at(7)).unwrap();
         assert_eq!(rig.machine.position(&tp(1)), Some(7));
     }
 }
@@ -100,7 +100,7 @@ fn promise_04_out_of_range_stops_by_default() {
     assert_eq!(error.context().partition, Some(0));
     let plan = rig.fetch(1);
     assert_eq!((listed(&plan), forgotten(&plan)), (vec![(1, 1)], vec![0]));
-    rig.machine.seek(rig.now, &tp(0), at(6)).unwrap();
+    rig.machine.seek(&tp(0), at(6)).unwrap();
     assert_eq!(listed(&rig.aside(1)), [(0, 6)]);
 }
 
@@ -153,7 +153,7 @@ fn scenario_c3_resume_without_pause_does_nothing() {
     rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
     let mut walk = rig.take_walk();
     walk.next().unwrap().unwrap();
-    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    rig.machine.resume(&tp(0)).unwrap();
     assert_eq!(offsets(&mut walk), [1, 2, 3]);
 }
 
@@ -164,12 +164,12 @@ fn scenario_c4_seek_pause_resume_goes_on_at_the_sought_position() {
     rig.brought(1, vec![data(0, &[Batch::plain(0, 4)])]);
     let mut walk = rig.take_walk();
     walk.next().unwrap().unwrap();
-    rig.machine.seek(rig.now, &tp(0), at(2)).unwrap();
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.machine.seek(&tp(0), at(2)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
     assert!(walk.next().is_none());
     assert!(rig.take().is_none());
     assert_eq!((rig.machine.position(&tp(0)), rig.lanes()), (Some(2), vec![]));
-    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    rig.machine.resume(&tp(0)).unwrap();
     assert_eq!(listed(&rig.fetch(1)), [(0, 2)]);
 }
 
@@ -186,15 +186,15 @@ fn scenario_c6_pause_with_a_walk_and_buffered_and_in_flight_data() {
     assert_eq!(walk.next().unwrap().unwrap().offset(), 0);
     assert_eq!(walk.next().unwrap().unwrap().offset(), 1);
 
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
     assert!(rig.machine.is_paused(&tp(0)));
     assert!(walk.next().is_none());
     rig.brought(1, vec![data(0, &[Batch::plain(6, 8)])]);
     assert!(!rig.machine.is_readable());
     assert!(rig.take().is_none());
 
-    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    rig.machine.resume(&tp(0)).unwrap();
     let mut all = rig.read_everything();
     while all.last() != Some(&7) {
         let from = listed(&rig.fetch(1))[0].1;
@@ -211,9 +211,9 @@ fn what_is_buffered_survives_a_pause() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
     rig.brought(1, vec![data(0, &[Batch::plain(0, 4)]), data(1, &[Batch::plain(0, 2)])]);
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
     assert_eq!(rig.read_everything(), [0, 1]);
-    rig.machine.resume(rig.now, &tp(0)).unwrap();
+    rig.machine.resume(&tp(0)).unwrap();
     assert_eq!(rig.read_everything(), [0, 1, 2, 3]);
 }
 
@@ -271,8 +271,8 @@ fn case_d5_a_time_before_1970_is_never_asked_for() {
         assert!(matches!(rig.take_error().kind(), ErrorKind::Misuse(_)), "{start:?}");
         assert!(rig.ask().is_none() && rig.lanes().is_empty());
         // It has stopped until it is sought.
-        assert!(rig.machine.seek(rig.now, &tp(0), start).is_err());
-        rig.machine.seek(rig.now, &tp(0), at(3)).unwrap();
+        assert!(rig.machine.seek(&tp(0), start).is_err());
+        rig.machine.seek(&tp(0), at(3)).unwrap();
         assert!(rig.ask().is_none());
         assert_eq!(listed(&rig.fetch(1)), [(0, 3)]);
     }
@@ -286,18 +286,17 @@ fn case_d5_a_time_before_1970_is_never_asked_for() {
 #[test]
 fn misuse_is_an_error() {
     let mut rig = Rig::reading(1, |_| ());
-    let now = rig.now;
     for result in [
-        rig.machine.seek(now, &tp(9), Start::First),
-        rig.machine.pause(now, &tp(9)),
-        rig.machine.resume(now, &tp(9)),
-        rig.machine.seek(now, &tp(0), at(-5)),
-        rig.machine.seek(now, &tp(0), Start::Time(-5)),
+        rig.machine.seek(&tp(9), Start::First),
+        rig.machine.pause(&tp(9)),
+        rig.machine.resume(&tp(9)),
+        rig.machine.seek(&tp(0), at(-5)),
+        rig.machine.seek(&tp(0), Start::Time(-5)),
     ] {
         assert!(matches!(result.unwrap_err().kind(), ErrorKind::Misuse(_)));
     }
     assert_eq!(rig.machine.position(&tp(0)), Some(0));
-    rig.machine.assign(now, 2, vec![(tp(0), at(1)), (tp(0), at(2))]);
+    rig.machine.assign(2, vec![(tp(0), at(1)), (tp(0), at(2))]);
     assert_eq!((rig.machine.position(&tp(0)), rig.machine.topics().len()), (Some(1), 1));
 }
 
@@ -305,7 +304,7 @@ fn misuse_is_an_error() {
 fn a_seek_beside_a_parked_fetch_does_not_wait_for_it() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.seek(rig.now, &tp(1), at(40)).unwrap();
+    rig.machine.seek(&tp(1), at(40)).unwrap();
     assert_eq!(listed(&rig.aside(1)), [(1, 40)]);
     rig.brought_aside(1, vec![data(1, &[Batch::plain(40, 42)])]);
     // The parked fetch still answers for the old position.

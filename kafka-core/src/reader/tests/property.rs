@@ -150,9 +150,9 @@ proptest! {
                 expected_position = walk.position();
                 prop_assert_eq!(rig.machine.consumed(&tp(0)), Some(expected_position));
                 if stop_after % 2 == 1 {
-                    rig.machine.pause(rig.now, &tp(0)).unwrap();
+                    rig.machine.pause(&tp(0)).unwrap();
                     prop_assert!(walk.next().is_none());
-                    rig.machine.resume(rig.now, &tp(0)).unwrap();
+                    rig.machine.resume(&tp(0)).unwrap();
                 }
                 drop(walk);
                 // Taking tells the machine that the walk is over.

@@ -18,11 +18,11 @@ fn a_session_says_only_what_changed() {
     rig.later(Duration::from_millis(500));
     let plan = rig.fetch(1);
     assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 2), vec![], vec![]));
-    rig.machine.pause(rig.now, &tp(2)).unwrap();
+    rig.machine.pause(&tp(2)).unwrap();
     rig.brought(1, vec![]);
     let plan = rig.fetch(1);
     assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 3), vec![], vec![2]));
-    rig.machine.resume(rig.now, &tp(2)).unwrap();
+    rig.machine.resume(&tp(2)).unwrap();
     rig.brought(1, vec![]);
     let plan = rig.fetch(1);
     assert_eq!((heading(&plan), listed(&plan), forgotten(&plan)), ((77, 4), vec![(2, 0)], vec![]));
@@ -77,11 +77,11 @@ fn scenario_c18_a_lost_session_begins_anew_at_once_but_not_for_ever() {
 fn scenario_c18_nothing_is_fetched_where_nothing_is_wanted() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.pause(rig.now, &tp(0)).unwrap();
-    rig.machine.pause(rig.now, &tp(1)).unwrap();
+    rig.machine.pause(&tp(0)).unwrap();
+    rig.machine.pause(&tp(1)).unwrap();
     rig.brought(1, vec![]);
     assert_eq!((rig.lanes(), rig.machine.poll_timeout()), (vec![], None));
-    let plan = rig.machine.poll_fetch(rig.now, &rig.cluster, 1, MAIN, 12);
+    let plan = rig.machine.poll_fetch(rig.now, 1, MAIN, 12);
     assert!(plan.is_none());
 }
 
@@ -230,7 +230,7 @@ fn a_fetch_that_has_records_to_bring_needs_no_fetch_aside() {
 fn a_partition_in_the_fetch_aside_is_not_in_the_main_one_too() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.machine.seek(&tp(0), at(5)).unwrap();
     rig.later(Duration::from_millis(100));
     assert_eq!(rig.aside(1).request.max_wait_ms, 384, "a little less than the main one has left");
     rig.brought(1, vec![data(1, &[Batch::plain(0, 1)])]);
@@ -422,7 +422,7 @@ fn a_fetch_aside_waits_no_longer_than_it_was_told() {
     let mut rig = Rig::reading(2, |_| ());
     quiet(&mut rig, 4);
     assert_eq!(rig.fetch(1).request.max_wait_ms, 8000);
-    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.machine.seek(&tp(0), at(5)).unwrap();
     assert_eq!(rig.aside(1).request.max_wait_ms, 500);
 }
 
@@ -430,7 +430,7 @@ fn a_fetch_aside_waits_no_longer_than_it_was_told() {
 fn two_fetches_that_end_together_become_one() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.machine.seek(&tp(0), at(5)).unwrap();
     rig.later(Duration::from_millis(100));
     rig.aside(1);
     rig.later(Duration::from_millis(384));
@@ -446,7 +446,7 @@ fn two_fetches_that_end_together_become_one() {
 fn a_fetch_that_is_late_is_waited_for_a_moment_only() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.seek(rig.now, &tp(0), at(5)).unwrap();
+    rig.machine.seek(&tp(0), at(5)).unwrap();
     rig.aside(1);
     rig.later(Duration::from_millis(484));
     rig.brought_aside(1, vec![]);
@@ -495,7 +495,7 @@ fn chunks_are_taken_from_partitions_in_turn() {
 fn scenario_c21_an_assignment_that_ends_under_a_parked_fetch_frees_its_lanes_when_that_is_back() {
     let mut rig = Rig::reading(2, |_| ());
     rig.fetch(1);
-    rig.machine.unassign_all(rig.now);
+    rig.machine.unassign_all();
     assert!(!rig.machine.is_quiescent());
     rig.brought(1, vec![data(0, &[Batch::plain(0, 2)])]);
     assert_eq!(ended(&mut rig), [(1, 77)]);
@@ -527,7 +527,7 @@ fn a_session_ends_with_the_last_partition_at_its_broker() {
     rig.respond(2, MAIN, response(88, vec![data(2, &[Batch::plain(0, 1)])]));
     rig.topic(&[(1, 5), (3, 6), (2, 5)]);
     assert_eq!(ended(&mut rig), [], "broker 1 serves another");
-    rig.machine.pause(rig.now, &tp(2)).unwrap();
+    rig.machine.pause(&tp(2)).unwrap();
     assert_eq!(ended(&mut rig), [], "paused is not gone");
     rig.topic(&[(1, 5), (3, 6), (3, 6)]);
     assert_eq!(ended(&mut rig), [(2, 88)]);
@@ -540,7 +540,7 @@ fn a_session_ends_with_the_last_partition_at_its_broker() {
     rig.fetch(3);
     rig.respond(3, MAIN, response(99, vec![data(0, &[Batch::plain(0, 1)])]));
     rig.fetch(3);
-    rig.machine.end(rig.now);
+    rig.machine.end();
     assert_eq!(ended(&mut rig), [(3, 99)]);
     rig.lost(3, MAIN);
     assert_eq!(ended(&mut rig), [], "once");
@@ -552,7 +552,7 @@ fn a_broker_without_sessions_is_told_of_no_end() {
     rig.version = 4;
     rig.fetch(1);
     rig.respond(1, MAIN, response(0, vec![data(0, &[Batch::plain(0, 1)])]));
-    rig.machine.end(rig.now);
+    rig.machine.end();
     assert_eq!(ended(&mut rig), []);
 }
 

@@ -88,7 +88,7 @@ impl Model {
     fn seek(&mut self) {
         let p = self.any_partition();
         let to = self.dice.below(self.ends[p] as u64 + 1) as i64;
-        self.rig.machine.seek(self.rig.now, &tp(p as i32), at(to)).unwrap();
+        self.rig.machine.seek(&tp(p as i32), at(to)).unwrap();
         self.due[p] = to;
     }
 
@@ -98,10 +98,10 @@ impl Model {
     }
 
     fn set_paused(&mut self, p: usize, paused: bool) {
-        let (now, tp) = (self.rig.now, tp(p as i32));
+        let tp = tp(p as i32);
         match paused {
-            true => self.rig.machine.pause(now, &tp).unwrap(),
-            false => self.rig.machine.resume(now, &tp).unwrap(),
+            true => self.rig.machine.pause(&tp).unwrap(),
+            false => self.rig.machine.resume(&tp).unwrap(),
         }
         self.paused[p] = paused;
     }
@@ -134,9 +134,9 @@ impl Model {
                 self.rig.topic(&self.leaders.clone());
             }
         }
-        self.rig.machine.budget_freed(self.rig.now);
+        self.rig.machine.budget_freed();
         for (broker, lane) in self.rig.lanes() {
-            let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, broker, lane, 12);
+            let plan = self.rig.machine.poll_fetch(self.rig.now, broker, lane, 12);
             if let Some(plan) = plan {
                 let parked = self.arrive(broker, lane, plan);
                 assert!(self.parked.insert((broker, lane), parked).is_none(), "one fetch a lane");

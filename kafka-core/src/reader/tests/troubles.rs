@@ -197,7 +197,7 @@ fn case_m5_an_error_of_a_partition_names_the_api_that_refused_it() {
     }
     let mut rig = Rig::new();
     rig.topic(&[(1, 5)]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First)]);
+    rig.machine.assign(1, vec![(tp(0), Start::First)]);
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(0, ErrorCode::TopicAuthorizationFailed.into(), -1)]);
     assert_eq!(rig.take_error().context().api, Some(ApiKey::ListOffsets));
@@ -210,7 +210,7 @@ fn case_m5_a_bad_partition_makes_no_spin_of_the_fetches_of_another() {
     for is_paused in [false, true] {
         let mut rig = Rig::reading(2, |_| ());
         if is_paused {
-            rig.machine.pause(rig.now, &tp(1)).unwrap();
+            rig.machine.pause(&tp(1)).unwrap();
         }
         let (begin, mut fetches) = (rig.now.time, 0);
         while rig.now.time < begin + Duration::from_secs(20) {
@@ -233,7 +233,7 @@ fn case_m5_a_partition_that_an_answer_lacks_is_asked_for_again_in_silence() {
     let mut rig = Rig::new();
     rig.topic(&[(1, 5), (1, 5)]);
     rig.assign([]);
-    rig.machine.assign(rig.now, 1, vec![(tp(0), Start::First), (tp(1), Start::First)]);
+    rig.machine.assign(1, vec![(tp(0), Start::First), (tp(1), Start::First)]);
     let begin = rig.now.time;
     let (tag, _) = rig.ask_offsets();
     rig.answer_offsets(tag, &[(1, 0, 40)]);
@@ -260,7 +260,7 @@ fn case_m5_an_idle_reader_rests_beside_a_partition_that_is_not_read() {
     for is_paused in [true, false] {
         let mut rig = Rig::reading(2, |_| ());
         if is_paused {
-            rig.machine.pause(rig.now, &tp(1)).unwrap();
+            rig.machine.pause(&tp(1)).unwrap();
         }
         let (begin, mut fetches) = (rig.now.time, 0);
         while rig.now.time < begin + Duration::from_secs(60) {
@@ -365,9 +365,9 @@ fn an_error_behind_records_that_are_given_back_is_told_later() {
         let mut walk = rig.take_walk();
         assert!(walk.next().is_some());
         if pauses {
-            rig.machine.pause(rig.now, &tp(0)).unwrap();
+            rig.machine.pause(&tp(0)).unwrap();
             assert!(rig.take().is_none());
-            rig.machine.resume(rig.now, &tp(0)).unwrap();
+            rig.machine.resume(&tp(0)).unwrap();
         } else {
             while walk.next().is_some() {}
         }

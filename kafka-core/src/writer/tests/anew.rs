@@ -385,7 +385,7 @@ fn case_m1_the_leader_of_a_deleted_topic_is_not_that_of_the_next_one() {
         };
         let response = ProduceResponse { responses: vec![topic], ..Default::default() };
         h.producer.produced(h.now, request.id, response);
-        let hints = std::mem::take(&mut h.producer.out.hints);
+        let hints = h.producer.effects.take_hints();
         let is_told = hints.iter().any(|hint| matches!(hint, Hint::Leader { .. }));
         assert_eq!(is_told, !is_anew, "{hints:?}");
         assert!(hints.iter().any(|hint| matches!(hint, Hint::Refresh(_))), "it is asked for");

@@ -63,7 +63,11 @@ impl Harness {
     /// A producer that the broker knows in every partition.
     pub(super) fn new(partitions: i32, config: WriterConfig) -> Self {
         let mut harness = Self::unknown_to_the_broker(partitions, config);
-        harness.producer.partitions.iter_mut().for_each(|partition| partition.known_to = Some((7, BROKER)));
+        harness
+            .producer
+            .partitions
+            .iter_mut()
+            .for_each(|partition| partition.sequences_mut().introduce(7, BROKER));
         harness
     }
 
@@ -168,8 +172,8 @@ impl Harness {
     /// Does what is to be done outside of the lock; how much there was.
     pub(super) fn work(&mut self) -> usize {
         let mut done = 0;
-        while let Some((index, work)) = self.producer.out.jobs.pop() {
-            self.producer.worked(self.now, index, work.run());
+        while let Some((index, work)) = self.producer.effects.pop_work() {
+            self.producer.work_done(self.now, index, work.run());
             done += 1;
         }
         done

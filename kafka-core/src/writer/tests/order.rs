@@ -179,7 +179,7 @@ fn a_leader_without_sequences_takes_one_batch_after_the_other_and_that_is_told()
     let mut h = Harness::new(1, full_batches());
     let (a, b) = (h.send(0, "a"), h.send(0, "b"));
     let first = h.poll_version(BROKER, 2).unwrap();
-    assert!(h.producer.out.degraded.take().is_some());
+    assert!(h.producer.effects.take_degraded().is_some());
     assert!(h.poll_version(BROKER, 2).is_none(), "one at a time");
     h.answer(&first, &[(ErrorCode::NotEnoughReplicas, -1)]);
     h.next_deadline();

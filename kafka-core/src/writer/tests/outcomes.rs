@@ -111,7 +111,7 @@ fn old_brokers_are_written_to_without_idempotence_and_that_is_told_once() {
     let too_old = Error::new(ErrorKind::Unsupported { feature: "InitProducerId", needs: "Kafka 0.11" });
     let answer = Answer { tag: 0, peer: Some(Peer::Node(1)), result: Err(too_old) };
     h.producer.handle_answer(h.now, answer.clone());
-    assert!(h.producer.out.degraded.take().is_some());
+    assert!(h.producer.effects.take_degraded().is_some());
     let request = h.poll().unwrap();
     assert_eq!(request.batches[0].1.producer_id(), -1);
     h.answer(&request, &[(ErrorCode::None, 0)]);
@@ -632,7 +632,7 @@ fn case_c7_without_the_right_to_be_idempotent_it_writes_without_and_says_why() {
         assert_eq!(request.stamps(), [(0, -1, -1, 1)]);
         h.answer(&request, &[(ErrorCode::None, 0)]);
         assert_eq!(acked(&delivery), 0);
-        let told = h.producer.out.degraded.take().unwrap();
+        let told = h.producer.effects.take_degraded().unwrap();
         assert_eq!(told.code(), Some(code), "{told}");
         assert!(told.to_string().contains("without idempotence"), "{told}");
     }
@@ -645,7 +645,7 @@ fn case_c7_where_idempotence_is_required_it_fails() {
     let delivery = h.send(0, "x");
     h.refuse_identity(ErrorCode::ClusterAuthorizationFailed);
     assert_eq!(failed(&delivery).error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
-    assert!(h.producer.out.degraded.is_none() && h.poll().is_none());
+    assert!(h.producer.effects.take_degraded().is_none() && h.poll().is_none());
 }
 
 /// Brokers before 2.8 look for the right at each Produce request.
@@ -665,7 +665,7 @@ fn case_c7_a_right_that_is_taken_away_while_it_writes_is_done_without() {
             h.answer(request, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
         }
         assert!(deliveries.iter().all(|delivery| delivery.try_get().is_none()));
-        let told = h.producer.out.degraded.take().unwrap();
+        let told = h.producer.effects.take_degraded().unwrap();
         assert_eq!(told.code(), Some(ErrorCode::ClusterAuthorizationFailed), "{told}");
         deliveries.push(h.send(0, "later"));
         for offset in 0..=in_flight {
@@ -675,7 +675,7 @@ fn case_c7_a_right_that_is_taken_away_while_it_writes_is_done_without() {
         }
         let offsets: Vec<_> = deliveries.iter().map(acked).collect();
         assert_eq!(offsets, (0..=in_flight).collect::<Vec<_>>());
-        assert!(h.producer.out.degraded.is_none(), "it is told once");
+        assert!(h.producer.effects.take_degraded().is_none(), "it is told once");
     }
 }
 
@@ -689,7 +689,7 @@ fn case_c7_where_idempotence_is_required_a_right_that_is_taken_away_fails_what_n
     let failure = failed(&delivery);
     assert_eq!(failure.error.code(), Some(ErrorCode::ClusterAuthorizationFailed));
     assert_eq!(failure.fate, Fate::NotWritten);
-    assert!(h.producer.out.degraded.is_none());
+    assert!(h.producer.effects.take_degraded().is_none());
 }
 
 /// The writer does without while a producer id is still asked for: whatever the answer is, it comes too late.
@@ -704,7 +704,7 @@ fn case_c7_who_does_without_waits_for_no_producer_id() {
         h.answer(&first, &[(ErrorCode::InvalidProducerEpoch, -1)]);
         assert!(h.producer.poll_ask().is_some());
         h.answer(&second, &[(ErrorCode::ClusterAuthorizationFailed, -1)]);
-        assert!(h.producer.out.degraded.take().is_some());
+        assert!(h.producer.effects.take_degraded().is_some());
         let response =
             InitProducerIdResponse { error_code: code.code(), producer_id: 9, ..Default::default() };
         h.producer.handle_answer(
@@ -717,7 +717,7 @@ fn case_c7_who_does_without_waits_for_no_producer_id() {
             h.answer(&request, &vec![(ErrorCode::None, 0); request.batches.len()]);
         }
         assert_eq!([&a, &b].map(acked), [0, 0]);
-        assert!(h.producer.poll_ask().is_none() && h.producer.out.degraded.is_none());
+        assert!(h.producer.poll_ask().is_none() && h.producer.effects.take_degraded().is_none());
     }
 }
 

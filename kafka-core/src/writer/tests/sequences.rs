@@ -248,7 +248,7 @@ fn scenario_p11_batches_straddle_the_wrap() {
     drop(h.send(0, "first"));
     let first = h.poll().unwrap();
     h.answer(&first, &[(ErrorCode::None, 0)]);
-    h.producer.partitions[0].next_sequence = i32::MAX - 2;
+    h.producer.partitions[0].sequences_mut().skip_to(i32::MAX - 2);
     let sent: Vec<_> = (0..10).map(|i| h.send(0, &i.to_string())).collect();
     let requests: Vec<_> = std::iter::from_fn(|| h.poll()).collect();
     let stamps: Vec<_> =

@@ -5,10 +5,12 @@ pub(super) struct Bug {
     pub(super) name: &'static str,
     #[cfg_attr(not(mutants), expect(dead_code, reason = "shown by who hunts"))]
     pub(super) does: &'static str,
+    #[cfg_attr(mutants, expect(dead_code, reason = "planted by who builds"))]
     pub(super) changes: &'static [Change],
 }
 
 /// Lines of a file below `kafka-core/src`, which has them once, and what they are with the bug.
+#[cfg_attr(mutants, expect(dead_code, reason = "planted by who builds"))]
 pub(super) struct Change {
     pub(super) file: &'static str,
     pub(super) lines: &'static str,
@@ -26,7 +28,7 @@ pub(super) const BUGS: &[Bug] = &[
 
     /// How long"#,
             planted: r#"        if crate::mutants::is_planted("sequence_not_rewound") {
-            pending.stamp = None;
+            pending.set_stamp(None);
         }
         partition.put_back(pending);
     }
@@ -38,7 +40,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "duplicate_ack_of_lost_batch",
         does: "the sequence of a batch that may be written is used again",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/sequences.rs",
             lines: r#"if used_up {"#,
             planted: r#"if used_up && !crate::mutants::is_planted("duplicate_ack_of_lost_batch") {"#,
         }],
@@ -47,24 +49,24 @@ pub(super) const BUGS: &[Bug] = &[
         name: "newer_batch_first",
         does: "a newer batch leaves before one that failed is back in the queue",
         changes: &[Change {
-            file: "writer/partition.rs",
-            lines: r#"        if let Some(pending) = self.queue.pop_front() {"#,
+            file: "writer/queue.rs",
+            lines: r#"        if let Some(pending) = self.waiting.pop_front() {"#,
             planted: r#"        let overtake = crate::mutants::is_planted("newer_batch_first") && self.slot.has_sealed();
-        if !overtake && let Some(pending) = self.queue.pop_front() {"#,
+        if !overtake && let Some(pending) = self.waiting.pop_front() {"#,
         }],
     },
     Bug {
         name: "possibly_written_told_as_not",
         does: "what may have been written is told as not written",
         changes: &[Change {
-            file: "writer/outcomes.rs",
-            lines: r#"    if maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
+            file: "writer/pending.rs",
+            lines: r#"        if self.maybe_written { Fate::PossiblyWritten } else { Fate::NotWritten }
 "#,
-            planted: r#"    if maybe_written && !crate::mutants::is_planted("possibly_written_told_as_not") {
-        Fate::PossiblyWritten
-    } else {
-        Fate::NotWritten
-    }
+            planted: r#"        if self.maybe_written && !crate::mutants::is_planted("possibly_written_told_as_not") {
+            Fate::PossiblyWritten
+        } else {
+            Fate::NotWritten
+        }
 "#,
         }],
     },
@@ -73,8 +75,8 @@ pub(super) const BUGS: &[Bug] = &[
         does: "batches have no delivery timeout",
         changes: &[Change {
             file: "writer/timing.rs",
-            lines: r#"if partition.expiry.is_some() {"#,
-            planted: r#"if partition.expiry.is_some() || crate::mutants::is_planted("deadline_ignored") {"#,
+            lines: r#"if self.timers.expiries.get(index).is_some() {"#,
+            planted: r#"if self.timers.expiries.get(index).is_some() || crate::mutants::is_planted("deadline_ignored") {"#,
         }],
     },
     Bug {
@@ -151,8 +153,10 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a fetch waits for room although the application waits and keeps what it has",
         changes: &[Change {
             file: "reader/pressure.rs",
-            lines: r#"if self.starved && self.may_overdraw() {"#,
-            planted: r#"if self.starved && self.may_overdraw() && !crate::mutants::is_planted("fetch_starves") {"#,
+            lines: r#"        if self.may_overdraw() {
+            self.brokers.stop"#,
+            planted: r#"        if self.may_overdraw() && !crate::mutants::is_planted("fetch_starves") {
+            self.brokers.stop"#,
         }],
     },
     Bug {
@@ -171,18 +175,21 @@ pub(super) const BUGS: &[Bug] = &[
         name: "stale_metadata_trusted",
         does: "a broker that says it is not the leader changes nothing",
         changes: &[Change {
-            file: "client/metadata.rs",
-            lines: r#"    pub(crate) fn hint_stale(&mut self) {
-        self.stale = true;"#,
-            planted: r#"    pub(crate) fn hint_stale(&mut self) {
-        self.stale |= !crate::mutants::is_planted("stale_metadata_trusted");"#,
+            file: "client/metadata/mod.rs",
+            lines: r#"    pub(super) fn hint_stale(&mut self) {
+        self.schedule.refresh();"#,
+            planted: r#"    pub(super) fn hint_stale(&mut self) {
+        if crate::mutants::is_planted("stale_metadata_trusted") {
+            return;
+        }
+        self.schedule.refresh();"#,
         }],
     },
     Bug {
         name: "session_epoch_not_reset",
         does: "a fetch session that was refused goes on",
         changes: &[Change {
-            file: "reader/session.rs",
+            file: "reader/brokers/session.rs",
             lines: r#"            self.restart();
             self.failures += u32::from(is_lost);"#,
             planted: r#"            if !crate::mutants::is_planted("session_epoch_not_reset") {
@@ -195,7 +202,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "revoked_still_delivered",
         does: "records of a revoked partition go on to be delivered",
         changes: &[Change {
-            file: "reader/delivery.rs",
+            file: "reader/chunk.rs",
             lines: r#"        self.live.store(false, Ordering::Release);"#,
             planted: r#"        if crate::mutants::is_planted("revoked_still_delivered") {
             return;
@@ -208,11 +215,13 @@ pub(super) const BUGS: &[Bug] = &[
         does: "an offset of an earlier assignment is committed under the present one",
         changes: &[Change {
             file: "group/membership/commit.rs",
-            lines: r#"        let held = self.held.as_ref().filter(|held| open"#,
-            planted: r#"        if crate::mutants::is_planted("stale_commit_sent") {
+            lines: r#"        match self.state {
+            State::Stable | State::Revoking"#,
+            planted: r#"        if crate::mutants::is_planted("stale_commit_sent") && !matches!(self.state, State::Leaving { .. }) {
             return Ok(());
         }
-        let held = self.held.as_ref().filter(|held| open"#,
+        match self.state {
+            State::Stable | State::Revoking"#,
         }],
     },
     Bug {
@@ -220,11 +229,11 @@ pub(super) const BUGS: &[Bug] = &[
         does: "commits do not say of which generation they are",
         changes: &[Change {
             file: "group/membership/commit.rs",
-            lines: r#"generation_id_or_member_epoch: self.generation,"#,
+            lines: r#"generation_id_or_member_epoch: self.generation.id(),"#,
             planted: r#"generation_id_or_member_epoch: if crate::mutants::is_planted("commit_without_generation") {
                 -1
             } else {
-                self.generation
+                self.generation.id()
             },"#,
         }],
     },
@@ -246,11 +255,13 @@ pub(super) const BUGS: &[Bug] = &[
         name: "heartbeat_behind_fetch",
         does: "heartbeats take the connection of the long polls",
         changes: &[Change {
-            file: "group/membership/mod.rs",
-            lines: r#"        Ask { tag, target, lane: Lane::Group(self.id), request, timeout }"#,
-            planted: r#"        let lane =
-            if crate::mutants::is_planted("heartbeat_behind_fetch") { Lane::Fetch(self.id) } else { Lane::Group(self.id) };
-        Ask { tag, target, lane, request, timeout }"#,
+            file: "group/membership/requests.rs",
+            lines: r#"lane: Lane::Group(self.id),"#,
+            planted: r#"lane: if crate::mutants::is_planted("heartbeat_behind_fetch") {
+                Lane::Fetch(self.id)
+            } else {
+                Lane::Group(self.id)
+            },"#,
         }],
     },
     Bug {
@@ -288,7 +299,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "leader_without_address",
         does: "a leader that a lagging broker does not know loses its address",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/mod.rs",
             lines: r#"        nodes.extend(untold"#,
             planted: r#"        if crate::mutants::is_planted("leader_without_address") {
             return false;
@@ -300,7 +311,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "sent_again_under_next_epoch",
         does: "a batch that a broker may still execute is sent again under another epoch",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/pending.rs",
             lines: r#"self.stamp.is_some() && self.maybe_written"#,
             planted: r#"self.stamp.is_some() && self.maybe_written && !crate::mutants::is_planted("sent_again_under_next_epoch")"#,
         }],
@@ -310,20 +321,21 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a batch that lost its sequence waits for a newer one that kept its own",
         changes: &[Change {
             file: "writer/identity.rs",
-            lines: r#"        if !partition.in_flight.is_empty() {"#,
-            planted: r#"        let waits =
-            crate::mutants::is_planted("stamped_waits_for_unstamped") && partition.queue.iter().any(|p| p.stamp.is_some());
-        if waits || !partition.in_flight.is_empty() {"#,
+            lines: r#"        if partition.queue.has_in_flight() {"#,
+            planted: r#"        // Older than any: whatever has its sequence.
+        let waits =
+            crate::mutants::is_planted("stamped_waits_for_unstamped") && partition.queue.has_older(u64::MAX);
+        if waits || partition.queue.has_in_flight() {"#,
         }],
     },
     Bug {
         name: "lane_not_kicked",
         does: "a connection is not told that a batch is ready for it",
         changes: &[Change {
-            file: "writer/machine.rs",
-            lines: r#"        let kicks = out.kicks.into_iter();
+            file: "writer/effects.rs",
+            lines: r#"        let pulls = pulls.into_iter();
 "#,
-            planted: r#"        let kicks = out.kicks.into_iter().filter(|_| !crate::mutants::is_planted("lane_not_kicked"));
+            planted: r#"        let pulls = pulls.into_iter().filter(|_| !crate::mutants::is_planted("lane_not_kicked"));
 "#,
         }],
     },
@@ -332,17 +344,17 @@ pub(super) const BUGS: &[Bug] = &[
         does: "what was asked before a seek is taken after it",
         changes: &[Change {
             file: "reader/answers.rs",
-            lines: r#"let moved = cursor.position != asked.offset;"#,
-            planted: r#"let moved = cursor.position != asked.offset && !crate::mutants::is_planted("fetch_of_before_seek");"#,
+            lines: r#"let moved = cursor.position() != asked.offset;"#,
+            planted: r#"let moved = cursor.position() != asked.offset && !crate::mutants::is_planted("fetch_of_before_seek");"#,
         }],
     },
     Bug {
         name: "paused_still_delivered",
         does: "what was fetched of a partition before its pause is delivered",
         changes: &[Change {
-            file: "reader/update.rs",
-            lines: r#"let is_ready = has_items && !cursor.paused;"#,
-            planted: r#"let is_ready = has_items && (!cursor.paused || crate::mutants::is_planted("paused_still_delivered"));"#,
+            file: "reader/deliveries.rs",
+            lines: r#"let is_ready = has_items && !cursor.is_paused();"#,
+            planted: r#"let is_ready = has_items && (!cursor.is_paused() || crate::mutants::is_planted("paused_still_delivered"));"#,
         }],
     },
     Bug {
@@ -359,7 +371,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "zero_id_is_another_topic",
         does: "a broker that tells no topic id tells another topic",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"return Some(known);"#,
             planted: r#"return Some(if crate::mutants::is_planted("zero_id_is_another_topic") { Uuid([0xee; 16]) } else { known });"#,
         }],
@@ -368,7 +380,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "one_other_id_believed",
         does: "one answer with another topic id is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 return None;"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("one_other_id_believed") {
@@ -379,7 +391,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "one_fewer_partitions_believed",
         does: "one answer with fewer partitions is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 told.extend"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("one_fewer_partitions_believed") {
@@ -390,7 +402,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "lagging_epoch_believed",
         does: "one answer with an older leader epoch is believed",
         changes: &[Change {
-            file: "client/metadata.rs",
+            file: "client/metadata/beliefs.rs",
             lines: r#"            if !is_agreed {
                 return (known.clone(), true);"#,
             planted: r#"            if !is_agreed && !crate::mutants::is_planted("lagging_epoch_believed") {
@@ -401,7 +413,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "partition_comes_back_at_zero",
         does: "a partition that was gone goes on under the epoch that it had",
         changes: &[Change {
-            file: "writer/partition.rs",
+            file: "writer/sequences.rs",
             lines: r#"self.needs_bump = former.identity.is_some();"#,
             planted: r#"self.needs_bump = former.identity.is_some() && !crate::mutants::is_planted("partition_comes_back_at_zero");"#,
         }],
@@ -410,7 +422,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "foreign_cluster_trusted",
         does: "a connection goes on although it leads to another cluster",
         changes: &[Change {
-            file: "client/requests.rs",
+            file: "client/answers.rs",
             lines: r#"        let Err(error) = self.metadata.check_cluster(metadata) else {"#,
             planted: r#"        let checked = self.metadata.check_cluster(metadata);
         let is_trusted = *owner == Owner::Proof && crate::mutants::is_planted("foreign_cluster_trusted");
@@ -421,19 +433,19 @@ pub(super) const BUGS: &[Bug] = &[
         name: "estranged_forgets",
         does: "a broker of another cluster is asked again at once",
         changes: &[Change {
-            file: "client/requests.rs",
-            lines: r#"if lane.proof == Proof::NotNeeded {"#,
-            planted: r#"if lane.proof == Proof::NotNeeded || crate::mutants::is_planted("estranged_forgets") {"#,
+            file: "client/lane.rs",
+            lines: r#"if self.proof == Proof::NotNeeded {"#,
+            planted: r#"if self.proof == Proof::NotNeeded || crate::mutants::is_planted("estranged_forgets") {"#,
         }],
     },
     Bug {
         name: "stale_passes_backoff",
         does: "metadata that is out of date is asked for again at once",
         changes: &[Change {
-            file: "client/metadata.rs",
-            lines: r#"        self.stale && self.attempts == 0"#,
+            file: "client/metadata/schedule.rs",
+            lines: r#"        self.is_stale && self.attempts == 0"#,
             planted: r#"        let rested = rested || crate::mutants::is_planted("stale_passes_backoff");
-        self.stale && self.attempts == 0"#,
+        self.is_stale && self.attempts == 0"#,
         }],
     },
     Bug {
@@ -449,13 +461,17 @@ pub(super) const BUGS: &[Bug] = &[
         name: "unreadable_member_gets_all",
         does: "a member that cannot be read counts as one that subscribes to all topics",
         changes: &[Change {
-            file: "group/membership/join.rs",
-            lines: r#"            Subscription::default()
+            file: "group/membership/members.rs",
+            lines: r#"        (members, errors)
 "#,
-            planted: r#"            if crate::mutants::is_planted("unreadable_member_gets_all") {
-                return Subscription { topics: self.subscribed.to_vec(), ..Default::default() };
+            planted: r#"        let mut members: Vec<Member> = members;
+        if crate::mutants::is_planted("unreadable_member_gets_all") {
+            let all: BTreeSet<Str> = members.iter().flat_map(|member| member.topics.clone()).collect();
+            for member in members.iter_mut().filter(|member| self.ids.contains(&member.id)) {
+                member.topics = all.iter().cloned().collect();
             }
-            Subscription::default()
+        }
+        (members, errors)
 "#,
         }],
     },
@@ -463,15 +479,15 @@ pub(super) const BUGS: &[Bug] = &[
         name: "list_ends_with_unreadable_member",
         does: "the leader reads its members up to the first that it cannot read",
         changes: &[Change {
-            file: "group/membership/join.rs",
-            lines: r#"        by_id.into_values().map(|wire| self.member(wire, &known)).collect()
+            file: "group/membership/members.rs",
+            lines: r#"        let members = by_id.into_values().map(|wire| self.member(wire, &known, &mut errors)).collect();
 "#,
-            planted: r#"        let mut members: Vec<Member> = by_id.into_values().map(|wire| self.member(wire, &known)).collect();
+            planted: r#"        let mut members: Vec<Member> =
+            by_id.into_values().map(|wire| self.member(wire, &known, &mut errors)).collect();
         if crate::mutants::is_planted("list_ends_with_unreadable_member") {
-            let end = members.iter().position(|member| self.unreadable.contains(&member.id));
+            let end = members.iter().position(|member| self.ids.contains(&member.id));
             members.truncate(end.unwrap_or(members.len()));
         }
-        members
 "#,
         }],
     },
@@ -480,12 +496,15 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a leader that cannot read a member begins anew",
         changes: &[Change {
             file: "group/membership/join.rs",
-            lines: r#"        self.lead(now, cluster,"#,
-            planted: r#"        if crate::mutants::is_planted("unreadable_member_ends_the_round") && !self.unreadable.is_empty() {
+            lines: r#"        self.topics.lead(&members);
+"#,
+            planted: r#"        let is_unreadable = members.iter().any(|member| member.topics.is_empty());
+        if crate::mutants::is_planted("unreadable_member_ends_the_round") && is_unreadable {
             let error = self.error(ApiKey::JoinGroup, ErrorCode::UnknownServerError);
             return self.setback(now, Verdict::Refused, error);
         }
-        self.lead(now, cluster,"#,
+        self.topics.lead(&members);
+"#,
         }],
     },
     Bug {

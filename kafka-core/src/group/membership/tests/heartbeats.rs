@@ -30,10 +30,10 @@ fn heartbeats_go_every_three_seconds_and_depend_on_nothing_but_time() {
 fn a_heartbeat_that_is_due_within_a_third_of_its_interval_goes_with_what_woke_the_client() {
     let mut rig = Rig::stable();
     rig.sleep(SECOND);
-    rig.machine.beat_early(rig.now);
+    rig.machine.heartbeat_if_due_soon(rig.now);
     rig.sleep(SECOND);
     assert!(rig.asks.is_empty(), "the second before was too early");
-    rig.machine.beat_early(rig.now);
+    rig.machine.heartbeat_if_due_soon(rig.now);
     rig.sleep(Duration::ZERO);
     rig.answer(heartbeat(ErrorCode::None));
     rig.sleep(2 * SECOND);

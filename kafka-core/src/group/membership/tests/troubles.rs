@@ -100,7 +100,7 @@ fn case_m5_partitions_that_wait_for_their_offsets_go_with_their_assignment() {
 }
 
 /// Answers whatever is asked for so many seconds: this API with this error, the others well. How often it was asked.
-fn struggle(rig: &mut Rig, key: ApiKey, error: ErrorCode, seconds: u32) -> u32 {
+fn fail_for(rig: &mut Rig, key: ApiKey, error: ErrorCode, seconds: u32) -> u32 {
     let mut asked = 0;
     for _ in 0..seconds * 20 {
         for open in rig.keys() {
@@ -144,12 +144,12 @@ fn case_g_c_a_step_that_fails_for_long_is_reported_once_and_not_hurried() {
     ];
     for (key, error) in steps {
         let mut rig = Rig::new();
-        struggle(&mut rig, key, error, 4);
+        fail_for(&mut rig, key, error, 4);
         assert_eq!(notices(&mut rig), [], "{key:?} {error:?}: it may pass");
-        let asked = struggle(&mut rig, key, error, 596);
+        let asked = fail_for(&mut rig, key, error, 596);
         assert_eq!(notices(&mut rig), [Some(error)], "{key:?} {error:?}");
         assert!((100..800).contains(&asked), "{key:?} {error:?}: asked {asked} times in ten minutes");
-        struggle(&mut rig, ApiKey::LeaveGroup, error, 20);
+        fail_for(&mut rig, ApiKey::LeaveGroup, error, 20);
         assert!(matches!(rig.events()[..], [GroupEvent::Assigned { .. }]), "{key:?} {error:?}");
     }
 }
@@ -158,9 +158,9 @@ fn case_g_c_a_step_that_fails_for_long_is_reported_once_and_not_hurried() {
 fn case_g_c_what_fails_again_after_it_was_well_is_reported_again() {
     let mut rig = Rig::new();
     for _ in 0..2 {
-        struggle(&mut rig, ApiKey::SyncGroup, ErrorCode::RebalanceInProgress, 20);
+        fail_for(&mut rig, ApiKey::SyncGroup, ErrorCode::RebalanceInProgress, 20);
         assert_eq!(notices(&mut rig), [Some(ErrorCode::RebalanceInProgress)]);
-        struggle(&mut rig, ApiKey::LeaveGroup, ErrorCode::None, 20);
+        fail_for(&mut rig, ApiKey::LeaveGroup, ErrorCode::None, 20);
         rig.sleep(3 * SECOND);
         rig.answer(heartbeat(ErrorCode::UnknownMemberId));
         rig.events();
@@ -172,13 +172,13 @@ fn case_g_c_heartbeats_and_commits_that_fail_for_long_are_reported_once() {
     for error in [ErrorCode::CoordinatorNotAvailable, ErrorCode::NotCoordinator] {
         let mut rig = Rig::stable();
         for _ in 0..2 {
-            struggle(&mut rig, ApiKey::Heartbeat, error, 20);
+            fail_for(&mut rig, ApiKey::Heartbeat, error, 20);
             assert_eq!(notices(&mut rig), [Some(error)], "heartbeats");
-            struggle(&mut rig, ApiKey::LeaveGroup, error, 10);
+            fail_for(&mut rig, ApiKey::LeaveGroup, error, 10);
         }
         let mut rig = Rig::stable();
         rig.commit(1, &[(0, 1)]);
-        struggle(&mut rig, ApiKey::OffsetCommit, error, 20);
+        fail_for(&mut rig, ApiKey::OffsetCommit, error, 20);
         assert_eq!(notices(&mut rig), [Some(error)], "commits");
     }
 }

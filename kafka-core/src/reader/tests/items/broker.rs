@@ -99,7 +99,7 @@ impl World {
     pub(super) fn fetch(&mut self) -> bool {
         let Some((broker, lane)) = self.rig.lanes().first().copied() else { return false };
         let version = self.rig.version;
-        let plan = self.rig.machine.poll_fetch(self.rig.now, &self.rig.cluster, broker, lane, version);
+        let plan = self.rig.machine.poll_fetch(self.rig.now, broker, lane, version);
         // There may be a question about a position first.
         let Some(plan) = plan else { return self.rig.ask_again() };
         if self.of != Of::Records {

@@ -5,8 +5,7 @@
 //! Invariant: a cursor is in `add` if it is wanted and the broker does not have it as it is; in `forget` if the broker has it
 //! and it is not wanted.
 
-use super::broker::set;
-use super::cursor::CursorId;
+use crate::reader::cursor::{CursorId, set};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
@@ -26,42 +25,42 @@ pub(super) struct Session {
     by_id: bool,
     /// Refusals of the session in a row.
     failures: u32,
-    pub(super) members: BTreeMap<CursorId, Member>,
-    pub(super) add: BTreeSet<CursorId>,
-    pub(super) forget: BTreeSet<CursorId>,
+    members: BTreeMap<CursorId, Member>,
+    add: BTreeSet<CursorId>,
+    forget: BTreeSet<CursorId>,
 }
 
-/// A partition as the broker was told of it.
+/// A partition as it was reported to the broker.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Member {
-    pub(super) topic: Str,
-    pub(super) topic_id: Uuid,
-    pub(super) partition: i32,
-    pub(super) asked: Asked,
+pub(in crate::reader) struct Member {
+    pub(in crate::reader) topic: Str,
+    pub(in crate::reader) topic_id: Uuid,
+    pub(in crate::reader) partition: i32,
+    pub(in crate::reader) asked: Asked,
 }
 
 /// What is asked of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) offset: i64,
-    pub(super) leader_epoch: i32,
-    pub(super) last_epoch: i32,
-    pub(super) limit: usize,
+pub(in crate::reader) struct Asked {
+    pub(in crate::reader) offset: i64,
+    pub(in crate::reader) leader_epoch: i32,
+    pub(in crate::reader) last_epoch: i32,
+    pub(in crate::reader) limit: usize,
 }
 
 /// What a request says of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Heading {
-    pub(super) session_id: i32,
-    pub(super) session_epoch: i32,
+pub(in crate::reader) struct Heading {
+    pub(in crate::reader) session_id: i32,
+    pub(in crate::reader) session_epoch: i32,
     /// All wanted partitions are listed, rather than what changed.
-    pub(super) is_full: bool,
-    pub(super) incarnation: u64,
+    pub(in crate::reader) is_full: bool,
+    pub(in crate::reader) incarnation: u64,
 }
 
 /// What an answer means for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::reader) enum Verdict {
     /// The partitions are to be looked at.
     Valid,
     /// The answer is to a session that was given up since.
@@ -85,6 +84,8 @@ impl Session {
         let is_full = version < SINCE || self.epoch == 0 || self.id == 0;
         if is_full {
             self.epoch = 0;
+            self.members.clear();
+            self.forget.clear();
         }
         Heading { session_id: self.id, session_epoch: self.epoch, is_full, incarnation: self.incarnation }
     }
@@ -100,7 +101,52 @@ impl Session {
         set(&mut self.forget, cursor, forget);
     }
 
-    /// Whether the broker was told of partitions of this topic.
+    /// Returns what the broker does not have as it is wanted.
+    pub(super) fn changed(&self) -> &BTreeSet<CursorId> {
+        &self.add
+    }
+
+    /// These are wanted, and the broker has none of them as it is wanted.
+    pub(super) fn change_all(&mut self, wanted: BTreeSet<CursorId>) {
+        self.add = wanted;
+    }
+
+    /// The next request names these.
+    pub(super) fn name(&mut self, named: Vec<(CursorId, Member)>) {
+        for (id, member) in named {
+            self.add.remove(&id);
+            self.members.insert(id, member);
+        }
+    }
+
+    /// Takes what the next request has to take back.
+    pub(super) fn take_forgotten(&mut self) -> impl Iterator<Item = Member> {
+        let forget = std::mem::take(&mut self.forget);
+        forget.into_iter().filter_map(|id| self.members.remove(&id))
+    }
+
+    /// Returns whether this partition was reported to the broker.
+    pub(super) fn has(&self, cursor: CursorId) -> bool {
+        self.members.contains_key(&cursor)
+    }
+
+    /// Returns what was asked of a partition.
+    pub(super) fn asked(&self, cursor: CursorId) -> Option<Asked> {
+        self.members.get(&cursor).map(|member| member.asked)
+    }
+
+    /// Returns how many partitions were reported to the broker.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Nothing is wanted any more.
+    pub(super) fn clear(&mut self) {
+        self.add.clear();
+        self.restart();
+    }
+
+    /// Returns whether partitions of this topic were reported to the broker.
     pub(super) fn has_topic(&self, name: &Str) -> bool {
         self.members.values().any(|member| member.topic == *name)
     }
@@ -113,7 +159,7 @@ impl Session {
         self.forget.clear();
     }
 
-    /// Gives the session up for good: its number at the broker, which is to be told, if it has one.
+    /// Gives the session up for good: returns its id at the broker, which is to be ended there, if it has one.
     pub(super) fn end(&mut self) -> Option<i32> {
         self.restart();
         let id = std::mem::take(&mut self.id);

@@ -22,7 +22,7 @@ pub(super) struct Promptness {
 }
 
 impl Promptness {
-    /// A parked fetch that might take `wait` brought records after `waited`. Short waits tell nothing: their end is their beginning.
+    /// A parked fetch that might take `wait` brought records after `waited`. Short waits show nothing: their end is their beginning.
     /// Nor does what came at once: it was there before the fetch was.
     pub(super) fn note(&mut self, waited: Duration, wait: Duration, max_wait: Duration) {
         if wait < max_wait / 2 || waited <= max_wait / BEGINNING {
