@@ -44,6 +44,7 @@ mod threads;
 pub use handles::{
     Client, ClientBuilder, Delivery, Reader, Records, Writer, builder, builder_from_properties, connect,
 };
-pub use kafka_core::*;
 pub use runtime::Blocking;
 pub use threads::live_threads;
+
+kafka_core::names!();

@@ -1,12 +1,40 @@
-//! What each adapter has at its root: how a client begins.
+//! What each adapter has at its root: how a client begins, and the names that users need.
+
+/// Re-exports what all adapters have at their roots, so that the paths are the same everywhere.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! names {
+    () => {
+        #[doc(inline)]
+        pub use $crate::{
+            Acks, ApiKey, Assignor, Balancer, Batch, Bytes, Cause, ClientCloseReport, CloseReport,
+            ClusterDescription, Compression, ConnectionError, Delivered, Error, ErrorCode, ErrorKind, Event,
+            Fate, Fault, GroupConfig, Header, Histogram, Idempotence, Isolation, JavaDefault, Manual,
+            Message, NewTopic, Node, Partition, Partitions, ProducerStats, ReaderBuilder, ReaderConfig,
+            Record, RecordView, Reset, Result, Revoking, RoundRobin, SendError, Start, Stats, Str, Topic,
+            TopicPartition, TrySendError, TrySendReason, Uuid, WriteErrors, WriterBuilder, WriterConfig,
+            assignor, parse_properties, sans_io, settings, trace,
+        };
+    };
+}
+
+/// Re-exports the handles whose methods are futures.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! handles {
+    () => {
+        #[doc(inline)]
+        pub use $crate::{Client, Delivery, Reader, Writer, WriterSink};
+    };
+}
 
 /// Makes `ClientBuilder`, `builder`, `connect` and `builder_from_properties` for a runtime.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! front_door {
     ($runtime:ty) => {
-        /// Makes a [`Client`]($crate::rt::Client).
-        pub type ClientBuilder = $crate::rt::ClientBuilder<$runtime>;
+        /// Makes a [`Client`]($crate::Client).
+        pub type ClientBuilder = $crate::ClientBuilder<$runtime>;
 
         /// A client to be, which begins with these addresses: `host:port`, several separated by commas.
         pub fn builder(addresses: &str) -> ClientBuilder {
@@ -21,12 +49,12 @@ macro_rules! front_door {
         ///
         /// # Cancel safety
         /// Dropping it drops the client.
-        pub async fn connect(addresses: &str) -> $crate::Result<$crate::rt::Client> {
+        pub async fn connect(addresses: &str) -> $crate::Result<$crate::Client> {
             builder(addresses).connect().await
         }
 
         /// A client to be, by the names of Java's settings: see
-        /// [`ClientBuilder::from_properties`]($crate::rt::ClientBuilder::from_properties).
+        /// [`ClientBuilder::from_properties`]($crate::ClientBuilder::from_properties).
         ///
         /// # Errors
         /// As there.

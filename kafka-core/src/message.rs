@@ -29,7 +29,7 @@ pub struct Message {
 /// # Memory
 /// Key, value and headers are slices of what was fetched with the record, or of its decompressed batch. Nothing is copied, but a
 /// record that is kept, or a clone of its key alone, keeps all of that in memory: by default up to 16 MiB. Uncompressed bytes
-/// also stay counted in the reader's [`buffer_bytes`](crate::rt::ReaderBuilder::buffer_bytes). Records that are kept for longer
+/// also stay counted in the reader's [`buffer_bytes`](crate::ReaderBuilder::buffer_bytes). Records that are kept for longer
 /// than it takes to handle them should be [detached](Self::detach).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,9 +1,9 @@
 //! Assignments against those that Java's assignors made (kafka-clients 4.4.0), member by member and byte by byte.
 
 use flate2::read::GzDecoder;
-use kafka_core::group::assignor::{Assignor, Member, PartitionRacks, Range, RoundRobin, Topics};
-use kafka_core::group::subscription::{Assignment, Subscription};
-use kafka_core::snapshot::TopicPartition;
+use kafka_core::TopicPartition;
+use kafka_core::assignor::{Assignor, Member, PartitionRacks, Range, RoundRobin, Topics};
+use kafka_core::internal::subscription::{Assignment, Subscription};
 use kafka_proto::{Bytes, Str};
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -2,7 +2,6 @@
 //! `cargo run --release -p kafka-smol --example quickstart -- --help`
 
 use clap::{Parser, ValueEnum};
-use kafka_smol::rt::ClientBuilder;
 use kafka_smol::{
     AsyncIo, AsyncStdTasks, Client, Delivery, Event, NewTopic, Reset, SmolTasks, Spawn, Start, Writer,
 };
@@ -41,7 +40,7 @@ fn main() -> ExitCode {
 
 pub(crate) async fn drive<S: Spawn>(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
-    let client = ClientBuilder::<AsyncIo<S>>::new(run.brokers()).client_id("quickstart").connect().await?;
+    let client = AsyncIo::new(S::current()?).builder(run.brokers()).client_id("quickstart").connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());
     let topic = NewTopic::new(args.topic.as_str(), args.partitions).replication_factor(replicas);
     client.create_topic(topic).await?;

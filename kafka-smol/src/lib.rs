@@ -30,7 +30,7 @@ mod spawn;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 
-use kafka_core::rt::{Inbound, Outbound, Stream, drive_poll};
+use kafka_core::runtime::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -38,12 +38,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-pub use kafka_core::*;
 #[cfg(feature = "async-std")]
 pub use spawn::AsyncStdTasks;
 #[cfg(feature = "smol")]
 pub use spawn::SmolTasks;
 pub use spawn::Spawn;
+
+kafka_core::names!();
+kafka_core::handles!();
 
 #[cfg(feature = "smol")]
 kafka_core::front_door!(Smol);
@@ -66,11 +68,11 @@ pub mod async_std {
 ///
 /// ```no_run
 /// # use std::sync::Arc;
-/// # use kafka_smol::{AsyncIo, Error, rt::ClientBuilder};
+/// # use kafka_smol::{AsyncIo, Error};
 /// # async fn example(executor: Arc<smol::Executor<'static>>) -> Result<(), Error> {
 /// // All tasks of this client run on this executor, and end with it.
 /// let runtime = AsyncIo::new(Arc::downgrade(&executor));
-/// let client = ClientBuilder::new("localhost:9092").runtime(runtime).connect().await?;
+/// let client = runtime.builder("localhost:9092").connect().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +82,11 @@ impl<S: Spawn> AsyncIo<S> {
     /// Runs the client's tasks on this executor.
     pub fn new(executor: S) -> Self {
         Self(executor)
+    }
+
+    /// A client to be on this runtime, which begins with these addresses: `host:port`, several separated by commas.
+    pub fn builder(self, addresses: &str) -> kafka_core::ClientBuilder<Self> {
+        kafka_core::ClientBuilder::new(addresses).runtime(self)
     }
 }
 

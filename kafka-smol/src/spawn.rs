@@ -8,7 +8,7 @@ pub trait Spawn: Clone + Send + Sync + 'static {
     /// The executor around the call.
     ///
     /// # Errors
-    /// There is none: [`ErrorKind::Misuse`](crate::error::ErrorKind::Misuse).
+    /// There is none: [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     fn current() -> Result<Self, Error>;
 
     /// Runs a task to its end, detached.
@@ -36,7 +36,7 @@ impl Spawn for SmolTasks {
 impl Spawn for std::sync::Weak<smol::Executor<'static>> {
     fn current() -> Result<Self, Error> {
         let unnamed = "an executor of one's own has to be given to the builder";
-        Err(Error::new(crate::error::ErrorKind::Misuse(unnamed)))
+        Err(Error::new(crate::ErrorKind::Misuse(unnamed)))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

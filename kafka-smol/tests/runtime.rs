@@ -1,6 +1,5 @@
 //! What is smol's and async-std's own. Against the embedded cluster.
 
-use kafka_smol::rt::ClientBuilder;
 use kafka_smol::{AsyncIo, AsyncStdTasks, ErrorKind, Message, NewTopic, Reset, SmolTasks, Spawn};
 use kafka_testkit::Cluster;
 use smol::Executor;
@@ -17,7 +16,7 @@ fn message(i: usize) -> Message {
 
 async fn writes_and_reads_back<S: Spawn>(runtime: AsyncIo<S>) {
     let cluster = Cluster::builder().nodes(3).start().unwrap();
-    let client = ClientBuilder::new(&cluster.bootstrap()).runtime(runtime).connect().await.unwrap();
+    let client = runtime.builder(&cluster.bootstrap()).connect().await.unwrap();
     client.create_topic(NewTopic::new("orders", 6).replication_factor(3)).await.unwrap();
     let writer = client.writer("orders").build().unwrap();
     writer.write_all((0..1_000).map(message)).await.unwrap();
@@ -60,7 +59,9 @@ fn all_tasks_end_with_the_last_handle() {
 
 #[test]
 fn an_executor_of_ones_own_has_to_be_named() {
-    let error = ClientBuilder::<AsyncIo<Weak<Executor<'static>>>>::new("localhost:9092").build().unwrap_err();
+    let error = kafka_core::ClientBuilder::<AsyncIo<Weak<Executor<'static>>>>::new("localhost:9092")
+        .build()
+        .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Misuse(_)), "{error}");
 }
 
@@ -69,7 +70,7 @@ fn an_executor_of_ones_own_has_to_be_named() {
 fn an_executor_that_goes_away_closes_the_client() {
     let cluster = Cluster::builder().start().unwrap();
     let executor = Arc::new(Executor::new());
-    let builder = ClientBuilder::new(&cluster.bootstrap()).runtime(AsyncIo::new(Arc::downgrade(&executor)));
+    let builder = AsyncIo::new(Arc::downgrade(&executor)).builder(&cluster.bootstrap());
     let client = run_on(&executor, builder.connect()).unwrap();
     for node in cluster.nodes() {
         cluster.mute(node).unwrap();

@@ -24,7 +24,7 @@
 
 #![forbid(unsafe_code)]
 
-use kafka_core::rt::{Inbound, Outbound, Stream, drive_poll};
+use kafka_core::runtime::{Inbound, Outbound, Runtime, Stream, drive_poll};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -35,8 +35,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-pub use kafka_core::*;
-
+kafka_core::names!();
+kafka_core::handles!();
 kafka_core::front_door!(Tokio);
 
 /// tokio as the client's runtime: the one around the call, or the one behind a handle.

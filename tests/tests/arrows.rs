@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const STOREYS: [&[&str]; 11] = [
+const STOREYS: [&[&str]; 13] = [
     &["sync", "stats", "random"],
     &["error"],
     &["trace", "address", "declare", "snapshot"],
@@ -20,7 +20,9 @@ const STOREYS: [&[&str]; 11] = [
     &["settings"],
     &["reading"],
     &["client"],
+    &["sans_io"],
     &["rt"],
+    &["runtime"],
 ];
 
 /// Arrows that are there and should not be, with what ends them.

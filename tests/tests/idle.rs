@@ -4,9 +4,8 @@
 //! a third of a heartbeat; each costs the threads it goes through a few context switches. Later the fetches grow rare.
 #![cfg(target_os = "linux")]
 
-use kafka_core::Message;
-use kafka_core::reader::Reset;
-use kafka_core::rt::{ClientBuilder, Runtime};
+use kafka_core::runtime::Runtime;
+use kafka_core::{ClientBuilder, Message, Reset};
 use kafka_testkit::Cluster;
 use std::future::pending;
 use std::io::{BufRead, BufReader};

@@ -26,7 +26,7 @@ async fn writes_and_reads_back() {
     reader.close(std::time::Duration::from_secs(5)).await.unwrap();
 
     let mut member =
-        client.reader("orders").group("billing").reset(kafka_tokio::reader::Reset::First).build().unwrap();
+        client.reader("orders").group("billing").reset(kafka_tokio::Reset::First).build().unwrap();
     for i in 0..10_000 {
         let message = member.fetch().await.unwrap().unwrap();
         if i % 1000 == 0 {

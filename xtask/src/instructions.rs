@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use kafka_core::workloads::{ALL, Workload};
+use kafka_core::internal::{ALL, Workload};
 use serde_json::{Value, json};
 
 /// How much a figure may grow, in per cent.

@@ -2,8 +2,9 @@
 
 use crate::park::block_on;
 use crate::runtime::Blocking;
+use kafka_core as rt;
 use kafka_core::settings::UnusedProperty;
-use kafka_core::{Result, Str, rt};
+use kafka_core::{Result, Str};
 use std::time::Duration;
 
 /// A client of one cluster: many writers, readers and calls share its connections and what it knows.

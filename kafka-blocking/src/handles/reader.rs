@@ -1,6 +1,7 @@
 //! The handle that reads, without `async`.
 
-use kafka_core::{Record, Result, rt};
+use kafka_core as rt;
+use kafka_core::{Record, Result};
 
 /// Reads records: of partitions it was told, or of those that its group gives it.
 ///

@@ -1,7 +1,8 @@
 //! The handle that writes, without `async`.
 
 use crate::park::block_on;
-use kafka_core::{Delivered, SendError, rt, writer};
+use kafka_core as rt;
+use kafka_core::{Delivered, SendError};
 
 /// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
 ///
@@ -13,7 +14,7 @@ pub struct Writer(pub(super) rt::Writer);
 /// What becomes of one record; dropping it does the record no harm.
 #[derive(Debug)]
 #[must_use = "a delivery tells whether the record was written"]
-pub struct Delivery(pub(super) writer::Delivery);
+pub struct Delivery(pub(super) rt::Delivery);
 
 impl From<rt::Writer> for Writer {
     fn from(writer: rt::Writer) -> Self {

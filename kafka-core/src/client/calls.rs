@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A call before it is made.
 #[derive(Clone, Debug)]
-pub struct CallSpec {
+pub(crate) struct CallSpec {
     /// Where it goes.
     pub target: Target,
     /// The request in the newest form of its API.
@@ -44,8 +44,8 @@ impl Outcome for Result<ResponseKind, Error> {
 }
 
 impl Client {
-    /// Makes a call; [`Key::Op`](super::Key::Op) tells when [`take_call`](Self::take_call) has its result.
-    pub fn call(&mut self, now: Now, spec: CallSpec) -> OpId {
+    /// Makes a call; [`Key::Op`](super::Key::Op) tells when its result can be taken.
+    pub(crate) fn begin_call(&mut self, now: Now, spec: CallSpec) -> OpId {
         let id = self.next_op();
         self.responses.make(id);
         let deadline = now.time + spec.timeout.unwrap_or(self.config.call_timeout);
@@ -58,12 +58,13 @@ impl Client {
     }
 
     /// The result of a call, once; the call is over then.
-    pub fn take_call(&mut self, id: OpId) -> Option<Result<ResponseKind, Error>> {
+    #[cfg(test)]
+    pub(crate) fn take_call(&mut self, id: OpId) -> Option<Result<ResponseKind, Error>> {
         self.take(id)
     }
 
     /// Nobody waits for the call any more. What was not sent yet is not sent.
-    pub fn cancel_call(&mut self, id: OpId) {
+    pub(crate) fn cancel_call(&mut self, id: OpId) {
         self.responses.forget(id);
         if self.calls.contains_key(&id) {
             self.end_call(id);

@@ -33,6 +33,10 @@ impl Client {
     }
 
     fn connect(&mut self, now: Time, key: LaneKey) {
+        if self.closed {
+            // Nobody waits for what is queued.
+            return;
+        }
         let Some(address) = self.address_of(key.peer) else {
             // What is built when it is handed out is not in the queue, and its machine has to know.
             if matches!(key.lane, Lane::Produce | Lane::Fetch(_)) {

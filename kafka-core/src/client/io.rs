@@ -117,7 +117,7 @@ impl Job {
 pub enum Key {
     /// [`Client::poll_transmit`] may have something for this connection.
     Conn(ConnId),
-    /// The outcome of an operation can be taken, such as that of a [call](Client::take_call).
+    /// The outcome of an operation can be taken, such as that of a [call](crate::sans_io::Call::take).
     Op(OpId),
     /// A machine may have something to take, or has ended.
     Machine(MachineId),

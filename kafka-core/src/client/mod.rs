@@ -29,7 +29,7 @@ mod timers;
 mod transmits;
 
 pub(crate) use alarms::Rung;
-pub use calls::CallSpec;
+pub(crate) use calls::CallSpec;
 pub use io::{Action, Event, Garbage, Input, Job, JobDone, Key, Notify};
 pub(crate) use promises::Outcome;
 
@@ -52,7 +52,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use timers::{Timer, Timers};
 
-/// The cluster brain, see the [module](self).
+/// The client state machine: one for all writers, readers, groups and calls of a program.
+///
+/// What to call in which order is the subject of [`sans_io`](crate::sans_io). Any order of calls is valid, and none waits.
 #[derive(Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -215,7 +217,7 @@ impl Client {
     }
 
     /// Whether [`poll_action`](Self::poll_action) has something.
-    pub fn has_actions(&self) -> bool {
+    pub(crate) fn has_actions(&self) -> bool {
         self.outputs.has_actions()
     }
 

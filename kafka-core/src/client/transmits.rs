@@ -15,8 +15,8 @@ use std::time::Duration;
 const CLUSTER_ID_SINCE: i16 = 2;
 
 impl Client {
-    /// The next request for a connection; `None` when there is nothing, and the task has to wait for
-    /// [`Key::Conn`](super::Key::Conn).
+    /// Returns the next request for a connection; `None` where there is none for now, until an
+    /// [`Event::Wake`](super::Event::Wake) of [`Key::Conn`](super::Key::Conn). It must be handed to the connection's link.
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
         let transmit = self.next_transmit(now, conn);
         if transmit.is_none()

@@ -5,9 +5,11 @@
 mod advice;
 mod cause;
 mod connection;
+mod io;
 
 pub use cause::Cause;
 pub use connection::ConnectionError;
+pub(crate) use io::lost;
 
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, ResponseKind, Str, Uuid};

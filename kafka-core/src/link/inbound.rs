@@ -4,11 +4,12 @@ use super::fit;
 use super::frame::FrameReader;
 use super::versions::BrokerVersions;
 use super::{Answered, InFlight, RequestId, Shared, Unanswered};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, lost};
 use crate::reader::digest;
 use bytes::Bytes;
 use kafka_proto::ResponseKind;
 use kafka_proto::frame::decode_response;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,18 @@ impl LinkInbound {
             };
         }
         ConnectionError::Lost("closed by the broker".into())
+    }
+
+    /// What an error of the socket means here: one that was reset ended as one that was closed.
+    pub fn broken(&self, error: io::Error) -> ConnectionError {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match error.kind() {
+            ConnectionReset | ConnectionAborted | BrokenPipe => match self.end_of_stream() {
+                ConnectionError::Lost(cause) => ConnectionError::Lost(cause.reported_by(error)),
+                end => end,
+            },
+            _ => lost(error),
+        }
     }
 
     /// Ends the link: what was handed out and not answered.

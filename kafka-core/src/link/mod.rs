@@ -57,8 +57,10 @@ pub struct Transmit {
 pub enum Payload {
     /// Any request, in the newest form; it is fitted to the version.
     Plain(Box<RequestKind>),
+    #[doc(hidden)]
     /// A fetch, already in the form of its version, with the bytes that were reserved for its response.
     Fetch(Box<kafka_proto::messages::fetch::FetchRequest>, Reservation),
+    #[doc(hidden)]
     /// Batches, which are compressed, sealed and checksummed here.
     Produce(Produce),
 }
@@ -86,6 +88,7 @@ impl Produce {
 pub enum Answered {
     /// Any response, lifted to the newest form.
     Plain(Box<ResponseKind>),
+    #[doc(hidden)]
     /// A fetch response, its batch headers read.
     Fetched(Box<Fetched>),
 }

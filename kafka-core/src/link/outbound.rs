@@ -2,7 +2,7 @@
 
 use super::fit;
 use super::{InFlight, Payload, RequestId, Shared, State, Transmit};
-use crate::error::{Error, ErrorKind};
+use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::reader::Reservation;
 use crate::writer;
 use bytes::{Buf, Bytes};
@@ -26,17 +26,21 @@ impl LinkOutbound {
         Self { shared, queue: VecDeque::new() }
     }
 
-    /// Queues what the setup has to send; whether requests may be queued.
+    /// Queues what the setup has to send, and returns whether requests may be queued. Called before [`queue`](Self::queue), when the
+    /// connection is there and after each [`Received::SetupGoesOn`](super::Received::SetupGoesOn).
     ///
     /// # Errors
-    /// The first request cannot be encoded: a client id of more than 32 KiB.
-    pub fn poll_setup(&mut self) -> Result<bool, Error> {
+    /// The first request cannot be encoded: a client id of more than 32 KiB. The connection must end.
+    pub fn poll_setup(&mut self) -> Result<bool, ConnectionError> {
         let mut state = self.shared.lock();
         let state = &mut *state;
         let id = state.next_correlation_id;
         if let Some(frame) = state.setup.poll_transmit(id, &self.shared.config.client_id) {
             state.next_correlation_id = id.wrapping_add(1);
-            let segments = frame.map_err(|e| Error::new(ErrorKind::Encode(e.to_string())))?;
+            let segments = frame.map_err(|e| {
+                let error = Error::new(ErrorKind::Encode(e.to_string()));
+                ConnectionError::Lost(error.to_string().into())
+            })?;
             state.queued += enqueue(&mut self.queue, segments);
         }
         Ok(state.setup.is_done())

@@ -39,7 +39,7 @@ pub enum CoordinatorKind {
 
 /// One request that a machine wants to be sent. The client does not retry it: a failed one is answered with its error.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// Chosen by the machine, unique among its open asks.
     pub tag: u64,
     /// Where it goes.
@@ -54,7 +54,7 @@ pub struct Ask {
 
 /// What became of an [`Ask`].
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The ask's tag.
     pub tag: u64,
     /// Who answered, or was asked; `None` where nobody could be found.
@@ -77,7 +77,7 @@ pub(crate) fn response<R: Response>(response: ResponseKind) -> Result<R, Error> 
 
 /// What a machine learnt that concerns the metadata of the whole client; pulled with its `poll_hint`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Hint {
+pub(crate) enum Hint {
     /// The metadata of this topic seems to be out of date.
     Refresh(Str),
     /// A response told the new leader (KIP-951); `node` where it told its address too.

@@ -32,7 +32,7 @@ impl Peer {
 
 /// One connection of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LaneKey {
+pub(crate) struct LaneKey {
     /// Where it leads.
     pub peer: Peer,
     /// What it is for.
@@ -41,7 +41,7 @@ pub struct LaneKey {
 
 impl LaneKey {
     /// A lane to a broker.
-    pub const fn node(id: i32, lane: Lane) -> Self {
+    pub(crate) const fn node(id: i32, lane: Lane) -> Self {
         Self { peer: Peer::Node(id), lane }
     }
 }
@@ -49,7 +49,7 @@ impl LaneKey {
 /// Which connection to the broker a request takes. A broker serves one request of a connection at a time,
 /// so what may wait must not stand before what may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
+pub(crate) enum Lane {
     /// Everything short: metadata, offsets, admin calls.
     Other,
     /// Produce, of all writers of a client.
@@ -76,7 +76,7 @@ impl fmt::Display for Lane {
 
 impl Lane {
     /// The machine whose own it is.
-    pub const fn owner(self) -> Option<MachineId> {
+    pub(crate) const fn owner(self) -> Option<MachineId> {
         match self {
             Self::Fetch(id) | Self::FetchAside(id) | Self::Group(id) => Some(id),
             Self::Other | Self::Produce => None,

@@ -14,9 +14,10 @@ mod ask;
 mod ids;
 mod time;
 
-pub(crate) use ask::response;
-pub use ask::{Answer, Ask, CoordinatorKind, Hint, Target};
-pub use ids::{Lane, LaneKey, MachineId, OpId, Peer};
+pub(crate) use ask::{Answer, Ask, Hint, response};
+pub use ask::{CoordinatorKind, Target};
+pub(crate) use ids::{Lane, LaneKey};
+pub use ids::{MachineId, OpId, Peer};
 pub use time::{Now, Time};
 
 use crate::error::Error;

@@ -47,6 +47,7 @@ impl Budget {
     }
 
     /// Reserves `bytes`, or nothing if there are not as many left; then the waker is called once there are more.
+    #[cfg(test)]
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         self.reserve_between(bytes, bytes)
     }

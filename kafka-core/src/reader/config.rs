@@ -18,7 +18,7 @@ pub enum Isolation {
 
 /// What happens where there is no position: nothing was committed, or the log no longer has the position or was truncated below it.
 ///
-/// A reset happens for a proven cause only, and is told: see [`Item::Notice`](super::Item::Notice).
+/// A reset happens for a proven cause only, and is told: see [`Event::Notice`](crate::Event::Notice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
     /// The partition stops with an error until it is sought.

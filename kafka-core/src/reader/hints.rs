@@ -34,6 +34,7 @@ impl Hints {
         self.queue.clear();
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

@@ -16,7 +16,9 @@ use super::brokers::Brokers;
 use super::budget::Budget;
 use super::chunk::Chunk;
 use super::config::ReaderConfig;
-use super::cursor::{Cursor, CursorId};
+#[cfg(test)]
+use super::cursor::Cursor;
+use super::cursor::CursorId;
 use super::deliveries::{Deliveries, Next};
 use super::hints::Hints;
 use super::partitions::Partitions;
@@ -29,8 +31,8 @@ use crate::machine::{Hint, MachineId};
 use crate::message::Origin;
 use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
+use kafka_proto::Uuid;
 use kafka_proto::messages::fetch::FetchRequest;
-use kafka_proto::{Str, Uuid};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,6 +205,7 @@ impl ReaderMachine {
     }
 
     /// Returns whether the partition is paused.
+    #[cfg(test)]
     pub fn is_paused(&self, tp: &TopicPartition) -> bool {
         self.partitions.find(tp).is_some_and(Cursor::is_paused)
     }
@@ -236,6 +239,7 @@ impl ReaderMachine {
     }
 
     /// Returns whether nothing is under way, waits to be taken, or will happen by itself.
+    #[cfg(test)]
     pub fn is_quiescent(&self) -> bool {
         self.brokers.are_idle()
             && self.questions.is_empty()
@@ -256,7 +260,8 @@ impl ReaderMachine {
     }
 
     /// The topics of what is assigned; the client keeps their metadata.
-    pub fn topics(&self) -> Vec<Str> {
+    #[cfg(test)]
+    pub fn topics(&self) -> Vec<kafka_proto::Str> {
         self.partitions.topics().cloned().collect()
     }
 
@@ -266,11 +271,13 @@ impl ReaderMachine {
     }
 
     /// The next offset to fetch; `None` while it is not known.
+    #[cfg(test)]
     pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(Cursor::position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
+    #[cfg(test)]
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
         let id = self.partitions.id_of(tp)?;
         let undelivered = || self.partitions.get(id).map(Cursor::undelivered);
@@ -283,12 +290,14 @@ impl ReaderMachine {
     }
 
     /// Returns the first offset of the log, as of the last answer (0.11+).
+    #[cfg(test)]
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
     /// Returns how many offsets are left to read, as of the last answer: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
+    #[cfg(test)]
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
         let end = self.partitions.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
@@ -319,6 +328,7 @@ impl ReaderMachine {
     }
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
+    #[cfg(test)]
     pub fn visits(&self) -> u64 {
         self.partitions.visits()
     }

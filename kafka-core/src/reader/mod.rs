@@ -64,5 +64,6 @@ pub use chunk::Chunk;
 pub use config::{Isolation, ReaderConfig, Reset};
 pub use delivery::{RecordView, Walk};
 pub use fetched::{Fetched, digest};
+#[cfg(test)]
 pub use fetching::FetchPlan;
 pub use machine::{Item, ReaderMachine, Start};

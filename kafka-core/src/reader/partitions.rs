@@ -121,6 +121,7 @@ impl Partitions {
         (self.first..).zip(&self.cursors)
     }
 
+    #[cfg(test)]
     pub(super) fn topics(&self) -> impl Iterator<Item = &Str> {
         self.topics.keys()
     }
@@ -174,6 +175,7 @@ impl Partitions {
         self.visits += visits as u64;
     }
 
+    #[cfg(test)]
     pub(super) fn visits(&self) -> u64 {
         self.visits
     }

@@ -113,6 +113,7 @@ impl Questions {
         self.pending.clear();
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.asked.is_empty()
     }

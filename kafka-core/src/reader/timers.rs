@@ -131,6 +131,7 @@ impl Timers {
         self.due.retain(|(_, timer)| matches!(timer, Timer::Broker(_)));
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.due.is_empty()
     }

@@ -40,16 +40,40 @@ use topics::Topics;
 
 /// What a reader reads.
 #[derive(Clone, Debug)]
-pub(crate) enum Subscription {
-    /// All partitions of a topic, from here.
+pub enum Subscription {
+    /// All partitions of a topic, from this place.
     Topic(Str, Start),
     /// These partitions, each from its place.
     Partitions(Vec<(TopicPartition, Start)>),
-    /// What the group gives this member of these topics; what it has committed nothing of, from here.
+    /// What the group assigns to this member of these topics: from what it has committed, else from this place.
     Group(Arc<GroupConfig>, Vec<Str>, Start),
 }
 
 impl Subscription {
+    /// Returns whether it can be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a topic without a name or a partition below zero, and for a setting of the group that is out of its
+    /// range; what [`Start::validate`] says of a place.
+    pub fn validate(&self) -> Result<(), Error> {
+        let named = |topic: &Str| match topic.is_empty() {
+            true => Err(Error::config("topic", "must not be empty")),
+            false => Ok(()),
+        };
+        match self {
+            Self::Topic(topic, start) => named(topic).and(start.validate()),
+            Self::Partitions(partitions) => partitions.iter().try_for_each(|(of, start)| {
+                if of.partition < 0 {
+                    return Err(Error::config("partition", "must not be negative"));
+                }
+                named(&of.topic).and(start.validate())
+            }),
+            Self::Group(group, topics, start) => {
+                topics.iter().try_for_each(named).and(group.validate()).and(start.validate())
+            }
+        }
+    }
+
     /// Where a partition begins of which nothing else is known.
     fn start(&self) -> Start {
         match self {

@@ -3,18 +3,15 @@
 use super::builder::{ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{EndWait, TopicWait, after, call, ended, until};
-use crate::client::Client as Core;
-use crate::error::{Error, ErrorKind, Result};
-use crate::machine::{MachineId, Now, Target};
-use crate::reading::{Leave, Leaving, Reading};
+use super::wait::{EndWait, Settled, TopicWait, after, call, until};
+use crate::error::Result;
+use crate::machine::{MachineId, Target};
+use crate::sans_io::{ClientCloseReport, Closing};
 use crate::settings::draft::Defaults;
 use crate::snapshot::Topic;
 use crate::stats::Stats;
-use crate::writer::{CloseInput, Tickets, Writing};
+use kafka_proto::Str;
 use kafka_proto::messages::metadata::MetadataRequest;
-use kafka_proto::{ApiKey, Str};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,68 +93,18 @@ impl Client {
     /// A dropped future leaves the writers and readers closing and the client open.
     pub async fn close(&self, deadline: Duration) -> ClientCloseReport {
         let now = self.handle.now();
-        let begun = self.handle.with(|state| {
-            let is_open = !state.is_shut_down();
-            is_open.then(|| (close_writers(&mut state.core, now), close_readers(&mut state.core, now)))
-        });
-        let Some((batches, leaving)) = begun else { return ClientCloseReport::default() };
-        let (waiting, readers) = (batches.clone(), leaving.keys().copied().collect::<Vec<_>>());
+        let begun = self.handle.with(|state| (!state.is_shut_down()).then(|| state.core.begin_close(now)));
+        let Some(closing) = begun else { return ClientCloseReport::default() };
+        let readers: Vec<MachineId> = closing.readers().collect();
         let all = async {
-            ended(waiting).await;
+            Settled::new(closing.batches().clone()).await;
             EndWait::new(&self.handle, &readers).await;
         };
         let _ = until(self.handle.shared(), after(now, deadline), all).await;
-        let groups = self.handle.with(|state| {
-            let groups = leaving.iter();
-            groups.filter_map(|(id, leaving)| not_left(&mut state.core, *id, leaving, deadline)).collect()
-        });
+        let groups = self.handle.with(|state| closing.not_left(&mut state.core, deadline));
         self.handle.shut_down();
         // By now each has its outcome.
-        let (not_written, possibly_written) = ended(batches).await;
-        ClientCloseReport { not_written, possibly_written, groups }
-    }
-}
-
-/// The writers take no more messages, and send what they took; what has to be waited for.
-fn close_writers(core: &mut Core, now: Now) -> Vec<Arc<Tickets>> {
-    let ids = core.all::<Writing>().into_iter();
-    ids.filter_map(|id| core.command(now, id, CloseInput)).flatten().collect()
-}
-
-/// The readers commit what was handled and leave their groups; who has to be waited for.
-fn close_readers(core: &mut Core, now: Now) -> BTreeMap<MachineId, Leaving> {
-    let ids = core.all::<Reading>().into_iter();
-    ids.filter_map(|id| Some((id, core.command(now, id, Leave)??))).collect()
-}
-
-/// What of a reader's end was not done in this time.
-fn not_left(core: &mut Core, id: MachineId, leaving: &Leaving, after: Duration) -> Option<Error> {
-    let ended: Vec<Result<()>> = leaving.commits.iter().filter_map(|commit| core.take(*commit)).collect();
-    let error = if core.has(id) {
-        Error::new(ErrorKind::TimedOut { after, last: core.last_trouble() }).with_api(ApiKey::LeaveGroup)
-    } else {
-        ended.into_iter().find_map(Result::err)?
-    };
-    Some(error.with_group(&leaving.group))
-}
-
-/// What [`Client::close`] could not do in time.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ClientCloseReport {
-    /// Records that are not in the log and never will be.
-    pub not_written: u64,
-    /// Records that may be in the log.
-    pub possibly_written: u64,
-    /// Groups that were not left, or in which what was handled was not committed, each with the reason: the other members
-    /// wait for the session timeout, or read again what was not committed.
-    pub groups: Vec<Error>,
-}
-
-impl ClientCloseReport {
-    /// Whether everything was delivered, committed and left.
-    pub fn is_clean(&self) -> bool {
-        *self == Self::default()
+        Closing::report(Settled::new(closing.batches().clone()).await, groups)
     }
 }
 

@@ -56,25 +56,17 @@ impl Inbound {
             return Err(self.link.end_of_stream());
         }
         self.link.received(len);
-        while let Some(received) = self.link.poll()? {
+        while let Some(mut received) = self.link.poll()? {
             // What the client keeps nothing of ends with the frame, outside of the lock.
             let mut _frame = Bytes::new();
-            let input = match received {
-                Received::Ready(versions) => Input::Connected { conn: self.conn, versions },
-                Received::SetupGoesOn => {
-                    self.wake_writer();
-                    continue;
-                }
-                Received::Response { id, mut response, throttle } => {
-                    if let Answered::Fetched(fetched) = &mut response {
-                        _frame = fetched.take_frame();
-                    }
-                    Input::Response { conn: self.conn, id, response, throttle }
-                }
-            };
-            let setup = matches!(input, Input::Connected { .. });
-            self.shared.input(input);
-            if setup {
+            if let Received::Response { response: Answered::Fetched(fetched), .. } = &mut received {
+                _frame = fetched.take_frame();
+            }
+            let is_setup = !matches!(received, Received::Response { .. });
+            if let Some(input) = received.into_input(self.conn) {
+                self.shared.input(input);
+            }
+            if is_setup {
                 self.wake_writer();
             }
         }
@@ -83,14 +75,7 @@ impl Inbound {
 
     /// What an error of the socket means here: one that was reset ended as one that was closed.
     pub fn broken(&self, error: io::Error) -> ConnectionError {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-        match error.kind() {
-            ConnectionReset | ConnectionAborted | BrokenPipe => match self.link.end_of_stream() {
-                ConnectionError::Lost(cause) => ConnectionError::Lost(cause.reported_by(error)),
-                end => end,
-            },
-            _ => lost(error),
-        }
+        self.link.broken(error)
     }
 
     /// The writing half may sleep without knowing that it may go on.
@@ -146,7 +131,7 @@ impl Outbound {
     /// Whether requests may be handed out.
     fn poll_setup(&mut self) -> Result<bool, ConnectionError> {
         if !self.ready {
-            self.ready = self.link.poll_setup().map_err(|e| ConnectionError::Lost(e.to_string().into()))?;
+            self.ready = self.link.poll_setup()?;
         }
         Ok(self.ready)
     }
@@ -273,32 +258,4 @@ fn poll_write(
             Poll::Ready(Ok(()))
         }
     }
-}
-
-impl From<io::Error> for ConnectionError {
-    fn from(error: io::Error) -> Self {
-        lost(error)
-    }
-}
-
-/// What a socket's error means.
-pub(super) fn lost(error: io::Error) -> ConnectionError {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
-    };
-    match error.kind() {
-        ConnectionRefused => ConnectionError::Refused,
-        HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => {
-            ConnectionError::Unreachable(error.into())
-        }
-        TimedOut => ConnectionError::ConnectTimeout,
-        _ if is_out_of_files(&error) => ConnectionError::TooManyOpenFiles,
-        _ => ConnectionError::Lost(error.into()),
-    }
-}
-
-fn is_out_of_files(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have the same numbers on all Unix systems; 10024 is WSAEMFILE.
-    matches!(error.raw_os_error(), Some(23 | 24) if cfg!(unix))
-        || (cfg!(windows) && error.raw_os_error() == Some(10_024))
 }

@@ -1,10 +1,10 @@
 //! One task a client: carries out the core's orders and owns its only timer.
 
-use super::conn::{Inbound, Outbound, lost};
+use super::conn::{Inbound, Outbound};
 use super::runtime::Runtime;
 use super::shared::{DriverWaker, Shared};
 use crate::client::{Action, Input, Key};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, lost};
 use crate::link::{ConnId, LinkConfig, Unanswered, link};
 use crate::machine::{MachineId, Time};
 use kafka_proto::Str;

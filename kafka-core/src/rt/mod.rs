@@ -1,7 +1,7 @@
 //! What every adapter shares: the lock, the wakers, the driver, the connections' tasks and the handles users hold.
 //!
-//! An adapter implements [`Runtime`] and re-exports the rest. Futures of handles hold only a ticket: all state is the
-//! core's, so dropping one at any poll loses nothing, and one that outlives the last handle ends with an error.
+//! An adapter implements [`Runtime`] and re-exports the rest. What a writer or reader does is in [`sans_io`](crate::sans_io); here it
+//! learns to wait. Futures of handles hold only a ticket: all state is the core's, so dropping one at any poll loses nothing, and one that outlives the last handle ends with an error.
 
 mod admin;
 mod builder;
@@ -21,13 +21,14 @@ mod wait;
 mod waits;
 mod writer;
 
+pub use crate::sans_io::{Batch, ClientCloseReport, CloseReport, TrySendError, TrySendReason};
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
-pub use client::{Client, ClientCloseReport};
+pub use client::Client;
 pub use conn::{Inbound, Outbound, drive_poll};
 #[doc(hidden)]
 pub use probe::Probe;
-pub use reader::{Batch, Event, Reader, Revoking};
+pub use reader::{Event, Reader, Revoking};
 pub use runtime::{Runtime, Stream};
 pub use streams::WriterSink;
-pub use writer::{CloseReport, TrySendError, TrySendReason, WriteErrors, Writer};
+pub use writer::{WriteErrors, Writer};

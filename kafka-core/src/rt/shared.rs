@@ -13,13 +13,12 @@ use super::outbox::{EndHook, Outbox, Waste};
 use super::waits::{ONLY, Place, Waits};
 use crate::client::{Client, Event, Input, Key};
 use crate::config::ClientConfig;
-use crate::error::Error;
 use crate::link::ConnId;
-use crate::machine::{Command, MachineId, Now, Time};
+use crate::machine::{MachineId, Now, Time};
+use crate::sans_io::Access;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::trace::Trace;
-use crate::writer::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -116,7 +115,8 @@ impl Shared {
     }
 
     /// Does something to a machine; `None` where it has ended.
-    pub(crate) fn command<C: Command>(&self, id: MachineId, command: C) -> Option<C::Reply> {
+    #[cfg(all(test, not(shuttle)))]
+    fn command<C: crate::machine::Command>(&self, id: MachineId, command: C) -> Option<C::Reply> {
         let now = self.now();
         self.with(|state| state.core.command(now, id, command))
     }
@@ -148,14 +148,34 @@ impl Shared {
     }
 }
 
-/// The clocks as they are at each look.
-impl Clock for &Shared {
-    fn now(self) -> Now {
+/// A handle reaches its client by the lock, and looks at the clocks each time.
+impl Access for &Shared {
+    fn now(&self) -> Now {
         Shared::now(self)
     }
 
-    fn wall_ms(self) -> i64 {
+    fn wall_ms(&self) -> i64 {
         (self.wall_clock)()
+    }
+
+    fn with<R>(&mut self, f: impl FnOnce(&mut Client) -> R) -> R {
+        Shared::with(self, |state| f(&mut state.core))
+    }
+}
+
+/// The same for several messages that come at one time.
+pub(crate) struct At<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) now: Now,
+}
+
+impl Access for At<'_> {
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn with<R>(&mut self, f: impl FnOnce(&mut Client) -> R) -> R {
+        self.shared.with(|state| f(&mut state.core))
     }
 }
 
@@ -366,11 +386,6 @@ impl State {
         self.stop_waiting(Key::Conn(conn));
         self.outbox.garbage.extend(self.hooks.remove(&conn).map(Waste::Hook));
     }
-}
-
-/// The error of everything that is done after the end.
-pub(crate) fn closed() -> Error {
-    Error::new(crate::error::ErrorKind::Closed)
 }
 
 #[cfg(all(test, not(shuttle)))]

@@ -1,9 +1,10 @@
 //! The handles where the traits of the futures crates are expected.
 
 use super::reader::Reader;
-use super::writer::{TrySendReason, Writer};
+use super::writer::Writer;
 use crate::error::Result;
 use crate::message::{Message, Record};
+use crate::sans_io::TrySendReason;
 use crate::writer::{Delivery, SendError};
 use futures_core::Stream;
 use futures_sink::Sink;

@@ -1,13 +1,13 @@
 //! Futures that wait for one thing of the client each. Dropping one takes its ticket back.
 
-use super::shared::{Shared, closed};
+use super::shared::Shared;
 use super::waits::Place;
-use crate::client::{CallSpec, Key, Outcome, Rung, no_code};
+use crate::client::{Key, Outcome, Rung};
 use crate::declare::checks::capped;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{MachineId, Now, OpId, Target, Time, response};
+use crate::sans_io::{CloseReport, Flushing, closed};
 use crate::snapshot::{Topic, TopicPartition, TopicState};
-use crate::writer::{self, Fate, SendError, Tickets};
 use kafka_proto::{Request, ResponseKind, Str};
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -24,10 +24,11 @@ pub(crate) async fn call<R: Request>(
     request: R,
     timeout: Option<Duration>,
 ) -> Result<R::Response, Error> {
-    let spec = CallSpec { target, request: request.into(), timeout, code: no_code };
     let now = shared.now();
-    let id = shared.with(|state| if state.is_shut_down() { None } else { Some(state.core.call(now, spec)) });
-    let result: Result<ResponseKind, Error> = Ticketed::new(shared, id.ok_or_else(closed)?).await;
+    let begun =
+        shared.with(|state| (!state.is_shut_down()).then(|| state.core.call(now, target, request, timeout)));
+    let id = begun.ok_or_else(closed)?.id();
+    let result: Result<ResponseKind, Error> = Ticketed::new(shared, id).await;
     result.and_then(response)
 }
 
@@ -287,63 +288,40 @@ impl Drop for EndWait<'_> {
     }
 }
 
-/// Waits for a batch's outcome without being one of its records; also for the parts it may go on in. Gives how many
-/// records failed: surely not written, and possibly written.
-pub(crate) struct BatchWait {
-    open: Vec<Arc<Tickets>>,
-    /// Where the waker is kept in the last of them.
+/// Waits until each of these batches has its outcome, without being one of their records. Gives how many records failed.
+pub(crate) struct Settled {
+    batches: Flushing,
+    /// Where the waker is kept in the next of them.
     place: Option<usize>,
-    failed: (u64, u64),
 }
 
-impl BatchWait {
-    pub(crate) fn new(tickets: Arc<Tickets>) -> Self {
-        Self { open: vec![tickets], place: None, failed: (0, 0) }
+impl Settled {
+    pub(crate) fn new(batches: Flushing) -> Self {
+        Self { batches, place: None }
     }
 
     fn leave(&mut self) {
-        if let (Some(tickets), Some(place)) = (self.open.last(), self.place.take()) {
-            tickets.leave(place);
+        if let (Some(batch), Some(place)) = (self.batches.next(), self.place.take()) {
+            batch.leave(place);
         }
     }
 }
 
-impl Future for BatchWait {
-    type Output = (u64, u64);
+impl Future for Settled {
+    type Output = CloseReport;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u64, u64)> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let this = &mut *self;
-        while let Some(tickets) = this.open.last().cloned() {
-            let outcome = ready!(tickets.poll_outcome(&mut this.place, cx));
+        while let Some(batch) = this.batches.next() {
+            let outcome = ready!(batch.poll_outcome(&mut this.place, cx));
             this.leave();
-            this.open.pop();
-            let count = u64::from(tickets.count());
-            match outcome {
-                writer::Outcome::Split { first, second, .. } => {
-                    this.open.extend([first.clone(), second.clone()])
-                }
-                writer::Outcome::Failed(SendError { fate: Fate::PossiblyWritten, .. }) => {
-                    this.failed.1 += count
-                }
-                writer::Outcome::Failed(_) => this.failed.0 += count,
-                writer::Outcome::Acked { .. } => {}
-            }
+            this.batches.ended(outcome);
         }
-        Poll::Ready(this.failed)
+        Poll::Ready(this.batches.so_far())
     }
 }
 
-/// Waits until all of them have ended: how many of their records are not written, and how many possibly.
-pub(crate) async fn ended(batches: impl IntoIterator<Item = Arc<Tickets>>) -> (u64, u64) {
-    let mut failed = (0, 0);
-    for batch in batches {
-        let (not_written, possibly_written) = BatchWait::new(batch).await;
-        failed = (failed.0 + not_written, failed.1 + possibly_written);
-    }
-    failed
-}
-
-impl Drop for BatchWait {
+impl Drop for Settled {
     fn drop(&mut self) {
         self.leave();
     }

@@ -1,24 +1,23 @@
 //! The handle that writes.
 
-use super::shared::Handle;
+use super::shared::{At, Handle};
 use super::streams::WriterSink;
-use super::wait::{TopicWait, after, ended, partition as partition_wait, until};
+use super::wait::{Settled, TopicWait, after, partition as partition_wait, until};
 use crate::error::{Error, ErrorKind};
-use crate::machine::{MachineId, Time};
+use crate::machine::Time;
 use crate::message::Message;
-use crate::snapshot::{TopicPartition, TopicState};
+use crate::sans_io::{self, ClockOf, CloseReport, Known, Slots, TrySendError, TrySendReason, closed};
+use crate::snapshot::TopicPartition;
 use crate::writer::{
-    self, Accumulator, Charge, Clock, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot,
-    Ticket, TopicSlots, Waited, WriterConfig, Writing,
+    Accumulator, Charge, Delivered, Delivery, Placed, ProducerStats, Refused, SendError, Slot, Ticket,
+    TopicSlots, Waited, WriterConfig,
 };
 use kafka_proto::Str;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Writes messages: gathers them in batches, sends these to the leaders of their partitions, and tells what became of each.
@@ -31,34 +30,7 @@ pub struct Writer {
 
 struct Inner {
     handle: Handle,
-    id: MachineId,
-    accumulator: Arc<Accumulator>,
-    topic: OnceLock<Arc<TopicSlots>>,
-}
-
-/// [`Writer::try_send`] did not take the message; here it is again.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct TrySendError {
-    /// The message.
-    pub message: Box<Message>,
-    /// Why it was not taken.
-    pub reason: TrySendReason,
-}
-
-/// Why [`Writer::try_send`] did not take a message.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrySendReason {
-    /// The writer's memory is full.
-    #[error("the writer's buffer is full")]
-    Full,
-    /// The topic's partitions are not known yet; they were asked for.
-    #[error("the topic's metadata is not known yet")]
-    TopicPending,
-    /// It will not be taken later either.
-    #[error(transparent)]
-    Failed(#[from] SendError),
+    hand: sans_io::Writer,
 }
 
 /// Some messages of a call were not acknowledged.
@@ -77,37 +49,15 @@ fn first(results: &[Result<Delivered, SendError>]) -> String {
     results.iter().find_map(|r| r.as_ref().err()).map(ToString::to_string).unwrap_or_default()
 }
 
-/// What [`Writer::close`] could not deliver in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CloseReport {
-    /// Records that are not in the log and never will be.
-    pub not_written: u64,
-    /// Records that may be in the log.
-    pub possibly_written: u64,
-}
-
-impl CloseReport {
-    /// Whether everything was delivered.
-    pub fn is_clean(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl Writer {
     pub(super) fn new(handle: Handle, config: WriterConfig) -> Self {
-        let accumulator = Arc::new(Accumulator::new(config));
-        let now = handle.now();
-        let id = handle.with(|state| {
-            let accumulator = accumulator.clone();
-            state.core.add(now, |_, _, pace, seed| Writing::new(accumulator, pace, seed))
-        });
-        Self { inner: Arc::new(Inner { handle, id, accumulator, topic: OnceLock::new() }) }
+        let hand = sans_io::Writer::of(&*handle, config);
+        Self { inner: Arc::new(Inner { handle, hand }) }
     }
 
     /// The settings.
     pub fn config(&self) -> &WriterConfig {
-        &self.inner.accumulator.config
+        self.inner.hand.config()
     }
 
     /// Takes a message into its partition's batch and gives a [`Delivery`] that tells what becomes of it. Waits only for
@@ -150,7 +100,7 @@ impl Writer {
         missing: &mut BTreeMap<Str, SendError>,
     ) -> Result<Delivery, SendError> {
         let mut patience = Patience::default();
-        let slots = match self.known(message)? {
+        let slots = match self.inner.hand.known(message)? {
             Known::Slots(slots) => slots,
             Known::Not(topic) => {
                 if let Some(error) = missing.get(&topic) {
@@ -172,14 +122,15 @@ impl Writer {
         messages: &mut impl Iterator<Item = Message>,
         results: &mut Vec<Result<Delivery, SendError>>,
     ) -> Option<Message> {
-        let now = self.inner.handle.now();
+        let (hand, handle) = (&self.inner.hand, &self.inner.handle);
+        let mut client = At { shared: handle, now: handle.now() };
         for message in messages {
             if message.partition.is_some()
-                && matches!(self.known(&message), Ok(Known::Slots(slots)) if slots.lacks(&message))
+                && matches!(hand.known(&message), Ok(Known::Slots(slots)) if slots.lacks(&message))
             {
                 return Some(message);
             }
-            match self.try_take(now, &message) {
+            match hand.try_take(&mut client, &message) {
                 Ok(delivery) => results.push(Ok(delivery)),
                 Err(TrySendReason::Failed(error)) => results.push(Err(error)),
                 Err(TrySendReason::Full | TrySendReason::TopicPending) => return Some(message),
@@ -193,38 +144,7 @@ impl Writer {
     /// # Errors
     /// The message comes back, with the reason.
     pub fn try_send(&self, message: Message) -> Result<Delivery, TrySendError> {
-        match self.try_learn_and_take(&message) {
-            Ok(delivery) => Ok(delivery),
-            Err(reason) => {
-                if reason == TrySendReason::Full {
-                    self.inner.pressure();
-                }
-                Err(TrySendError { message: Box::new(message), reason })
-            }
-        }
-    }
-
-    fn try_learn_and_take(&self, message: &Message) -> Result<Delivery, TrySendReason> {
-        let clock = self.inner.handle.shared().as_ref();
-        match self.try_take(clock, message) {
-            Err(TrySendReason::TopicPending) => {}
-            result => return result,
-        }
-        if let Some(topic) = self.config().topic.as_ref().or(message.topic.as_ref()) {
-            self.inner.try_learn(topic)?;
-        }
-        self.try_take(clock, message)
-    }
-
-    /// Takes the message if its topic is known and there is room.
-    fn try_take(&self, clock: impl Clock, message: &Message) -> Result<Delivery, TrySendReason> {
-        let Known::Slots(slots) = self.known(message)? else { return Err(TrySendReason::TopicPending) };
-        let slot = self.inner.accumulator.balance(&slots, message)?;
-        match self.inner.append(clock, &slots, &slot, message, 0) {
-            Ok(delivery) => Ok(delivery),
-            Err(Refused::NoRoom(_)) => Err(TrySendReason::Full),
-            Err(Refused::Error(error)) => Err(error.into()),
-        }
+        self.inner.hand.try_send(&*self.inner.handle, message)
     }
 
     /// Writes a message and waits until it is acknowledged or given up.
@@ -268,22 +188,19 @@ impl Writer {
     /// # Cancel safety
     /// Dropping it changes nothing of what is on its way.
     pub async fn flush(&self) {
-        let batches = self.inner.handle.command(self.inner.id, writer::Flush);
-        ended(batches.unwrap_or_default()).await;
+        Settled::new(self.inner.hand.flush(&*self.inner.handle)).await;
     }
 
     /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
-        let inner = &self.inner;
-        let now = inner.handle.now();
-        let batches = inner.handle.command(inner.id, writer::CloseInput).unwrap_or_default();
-        let all = ended(batches.clone());
-        let _ = until(inner.handle.shared(), after(now, deadline), all).await;
-        let error = Error::new(ErrorKind::Closed);
-        inner.handle.command(inner.id, writer::Close(error));
+        let Inner { handle, hand } = &*self.inner;
+        let now = handle.now();
+        let batches = hand.close(&**handle);
+        let all = Settled::new(batches.clone());
+        let _ = until(handle.shared(), after(now, deadline), all).await;
+        hand.abort(&**handle);
         // By now each has its outcome; those that failed before are told as well.
-        let (not_written, possibly_written) = ended(batches).await;
-        CloseReport { not_written, possibly_written }
+        Settled::new(batches).await
     }
 
     /// The writer as a sink: it is ready again while records are on their way, flushed when all of them are acknowledged,
@@ -294,69 +211,28 @@ impl Writer {
 
     /// Sends everything that was taken so far without waiting for it.
     pub(super) fn begin_flush(&self) {
-        self.inner.handle.command(self.inner.id, writer::Flush);
+        let _ = self.inner.hand.flush(&*self.inner.handle);
     }
 
     /// Counters since the writer was made; the final ones once it is closed.
     pub fn stats(&self) -> ProducerStats {
-        self.inner.handle.command(self.inner.id, writer::GetStats).unwrap_or_default()
+        self.inner.hand.stats(&*self.inner.handle)
     }
 
     /// The bytes of memory that undelivered records take now.
     pub fn buffered_bytes(&self) -> usize {
-        self.inner.accumulator.memory.used()
-    }
-
-    /// The topic of a message, the writer's or its own: exactly one of the two.
-    fn known(&self, message: &Message) -> Result<Known<'_>, SendError> {
-        let problem = match (&self.config().topic, &message.topic) {
-            (Some(topic), None) => match self.inner.topic.get() {
-                Some(slots) => return Ok(Known::Slots(Slots::Own(slots))),
-                None => return Ok(Known::Not(topic.clone())),
-            },
-            (None, Some(topic)) => match self.inner.accumulator.topic(topic) {
-                Some(slots) => return Ok(Known::Slots(Slots::Other(slots))),
-                None => return Ok(Known::Not(topic.clone())),
-            },
-            (Some(_), Some(_)) => "both the writer and the message name a topic",
-            (None, None) => "neither the writer nor the message names a topic",
-        };
-        Err(SendError::not_written(Error::new(ErrorKind::InvalidMessage(problem))))
-    }
-}
-
-/// Whether a topic's partitions are known.
-enum Known<'a> {
-    Slots(Slots<'a>),
-    Not(Str),
-}
-
-/// A topic's partitions.
-enum Slots<'a> {
-    /// Of the one topic of the writer.
-    Own(&'a TopicSlots),
-    /// Of one of several.
-    Other(Arc<TopicSlots>),
-}
-
-impl Deref for Slots<'_> {
-    type Target = TopicSlots;
-
-    fn deref(&self) -> &TopicSlots {
-        match self {
-            Slots::Own(slots) => slots,
-            Slots::Other(slots) => slots,
-        }
+        self.inner.hand.buffered_bytes()
     }
 }
 
 impl Inner {
     async fn learn(&self, topic: &Str, patience: &mut Patience) -> Result<Arc<TopicSlots>, SendError> {
-        let deadline = patience.begin(self) + self.accumulator.config.delivery_timeout;
+        let deadline = patience.begin(self) + self.hand.config().delivery_timeout;
         // It keeps the topic wanted until the writer itself does.
         let mut wait = pin!(TopicWait::new(self.handle.shared(), topic, deadline));
         wait.as_mut().await.map_err(SendError::not_written)?;
-        self.slots(topic).ok_or_else(|| SendError::not_written(Error::new(ErrorKind::Closed)))
+        let slots = self.hand.slots(&mut &*self.handle, topic);
+        slots.ok_or_else(|| SendError::not_written(closed()))
     }
 
     /// The partition of a message. One that it names, and that its topic is not known to have, may be new: it is waited for as long
@@ -367,50 +243,26 @@ impl Inner {
         message: &Message,
         patience: &mut Patience,
     ) -> Result<Placed, SendError> {
-        let refused = match self.accumulator.balance(slots, message) {
+        let refused = match self.hand.balance(slots, message) {
             Err(error) if slots.lacks(message) => error,
             result => return result,
         };
-        let config = &self.accumulator.config;
+        let config = self.hand.config();
         let (Some(topic), Some(partition)) =
             (config.topic.as_ref().or(message.topic.as_ref()), message.partition)
         else {
             return Err(refused);
         };
         let named = TopicPartition::new(topic.clone(), partition);
-        let needs = || !self.accumulator.is_closed();
+        let needs = || !self.hand.accumulator().is_closed();
         let (shared, deadline) = (self.handle.shared(), patience.begin(self) + config.delivery_timeout);
-        let wait = partition_wait(shared, &named, Some(self.id), needs);
+        let wait = partition_wait(shared, &named, Some(self.hand.id()), needs);
         let is_there = until(shared, deadline, wait).await.unwrap_or(false);
         // Nothing is waited for any more.
-        if self.accumulator.is_closed() || self.handle.with(|state| state.is_shut_down()) {
-            return Err(SendError::not_written(Error::new(ErrorKind::Closed)));
+        if self.hand.accumulator().is_closed() || self.handle.with(|state| state.is_shut_down()) {
+            return Err(SendError::not_written(closed()));
         }
-        if is_there { self.accumulator.balance(slots, message) } else { Err(refused) }
-    }
-
-    fn try_learn(&self, topic: &Str) -> Result<Arc<TopicSlots>, TrySendReason> {
-        let now = self.handle.now();
-        let state = self.handle.with(|state| {
-            if state.is_shut_down() {
-                return TopicState::Failed(Error::new(ErrorKind::Closed));
-            }
-            state.core.command(now, self.id, writer::LookFor(topic.clone()));
-            state.core.topic(topic)
-        });
-        match state {
-            TopicState::Known(_) => self.slots(topic).ok_or(TrySendReason::TopicPending),
-            TopicState::Pending => Err(TrySendReason::TopicPending),
-            TopicState::Failed(error) => Err(SendError::not_written(error).into()),
-        }
-    }
-
-    fn slots(&self, topic: &Str) -> Option<Arc<TopicSlots>> {
-        let slots = self.handle.command(self.id, writer::Slots(topic.clone()))??;
-        if self.accumulator.config.topic.is_some() {
-            let _ = self.topic.set(slots.clone());
-        }
-        Some(slots)
+        if is_there { self.hand.balance(slots, message) } else { Err(refused) }
     }
 
     async fn send_to(
@@ -421,12 +273,14 @@ impl Inner {
         mut patience: Patience,
     ) -> Result<Delivery, SendError> {
         let mut granted = 0;
-        let clock = self.handle.shared().as_ref();
+        let mut client = &*self.handle;
         loop {
-            let taken = match patience.since {
-                Some(since) => self.append(Waited { clock, since }, slots, slot, message, granted),
-                None => self.append(clock, slots, slot, message, granted),
+            let clock = ClockOf(&client);
+            let (news, taken) = match patience.since {
+                Some(since) => self.hand.append(Waited { clock, since }, slots, slot, message, granted),
+                None => self.hand.append(clock, slots, slot, message, granted),
             };
+            self.hand.tell(&mut client, news);
             match taken {
                 Ok(delivery) => return Ok(delivery),
                 Err(Refused::Error(error)) => return Err(error),
@@ -437,28 +291,6 @@ impl Inner {
         }
     }
 
-    /// Appends under the partition's lock; once that is free, the client is told of a batch that was begun or filled.
-    fn append(
-        &self,
-        clock: impl Clock,
-        slots: &TopicSlots,
-        slot: &Slot,
-        message: &Message,
-        granted: usize,
-    ) -> Result<Delivery, Refused> {
-        let (appended, result) = self.accumulator.append(clock, slots, slot, message, granted);
-        if appended.opened || appended.filled || appended.aged {
-            let (now, opened) = (clock.now(), appended.opened);
-            let appended = writer::Appended { index: slot.index, opened };
-            self.handle.with(|state| state.core.command(now, self.id, appended));
-        }
-        result
-    }
-
-    fn pressure(&self) {
-        self.handle.command(self.id, writer::Pressure);
-    }
-
     /// The bytes that were granted: none where the writer was closed.
     async fn wait_for_room(
         &self,
@@ -467,11 +299,12 @@ impl Inner {
         patience: &mut Patience,
     ) -> Result<usize, SendError> {
         let since = patience.begin(self);
-        let memory = &self.accumulator.memory;
+        let accumulator = self.hand.accumulator();
+        let memory = &accumulator.memory;
         let place = memory.enqueue(Charge { partition: slot.index, bytes: need });
-        let mut ticket = MemoryTicket { accumulator: &self.accumulator, place: Some(place) };
-        self.pressure();
-        let timeout = self.accumulator.config.delivery_timeout;
+        let mut ticket = MemoryTicket { accumulator, place: Some(place) };
+        self.hand.press(&mut &*self.handle);
+        let timeout = self.hand.config().delivery_timeout;
         let granted = poll_fn(|cx| memory.poll_granted(place, cx));
         match until(self.handle.shared(), since + timeout, granted).await {
             Some(()) => {
@@ -517,14 +350,14 @@ impl Drop for MemoryTicket<'_> {
 impl Drop for Inner {
     fn drop(&mut self) {
         // What was taken is still delivered, for as long as the client lives.
-        self.handle.command(self.id, writer::Orphan);
+        self.hand.end(&*self.handle);
     }
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("id", &self.inner.id.0)
+            .field("id", &self.inner.hand.id().0)
             .field("topic", &self.config().topic)
             .finish_non_exhaustive()
     }

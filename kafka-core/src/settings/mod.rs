@@ -2,7 +2,7 @@
 //!
 //! # Properties of Java's clients
 //!
-//! [`ClientBuilder::from_properties`](crate::rt::ClientBuilder::from_properties) takes settings by Java's names, as a map or from a
+//! [`ClientBuilder::from_properties`](crate::ClientBuilder::from_properties) takes settings by Java's names, as a map or from a
 //! file by [`parse_properties`].
 
 // A setting is declared once, in the `config.rs` of its part; `declare.rs` says how, and everything else is derived from it.
@@ -29,13 +29,13 @@ use draft::Declared;
 /// What a setting belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// [`ClientConfig`], made by [`ClientBuilder`](crate::rt::ClientBuilder).
+    /// [`ClientConfig`], made by [`ClientBuilder`](crate::ClientBuilder).
     Client,
-    /// [`WriterConfig`], made by [`WriterBuilder`](crate::rt::WriterBuilder).
+    /// [`WriterConfig`], made by [`WriterBuilder`](crate::WriterBuilder).
     Writer,
-    /// [`ReaderConfig`], made by [`ReaderBuilder`](crate::rt::ReaderBuilder).
+    /// [`ReaderConfig`], made by [`ReaderBuilder`](crate::ReaderBuilder).
     Reader,
-    /// [`GroupConfig`], made by [`ReaderBuilder`](crate::rt::ReaderBuilder) as well, or given to it.
+    /// [`GroupConfig`], made by [`ReaderBuilder`](crate::ReaderBuilder) as well, or given to it.
     Group,
 }
 

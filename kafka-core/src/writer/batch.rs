@@ -151,6 +151,10 @@ impl Tickets {
         self.outcome.get().is_some()
     }
 
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
+    }
+
     /// Sets the outcome; whether it was the first.
     pub(crate) fn resolve(&self, outcome: Outcome) -> bool {
         self.outcome.set(outcome).is_ok()

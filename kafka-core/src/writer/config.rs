@@ -50,7 +50,7 @@ pub enum Idempotence {
 macro_rules! writer_settings {
     ($then:path) => {
         $then! {
-            /// The settings of a writer; made by [`WriterBuilder`](crate::rt::WriterBuilder).
+            /// The settings of a writer; made by [`WriterBuilder`](crate::WriterBuilder).
             #[derive(Clone, Debug)]
             struct WriterConfig of Writer, drafted as writer;
 

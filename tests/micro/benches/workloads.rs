@@ -1,7 +1,7 @@
 //! Each workload of kafka-core, timed by criterion. `xtask instructions` counts the same ones.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use kafka_core::workloads::ALL;
+use kafka_core::internal::ALL;
 
 fn workloads(criterion: &mut Criterion) {
     for workload in ALL {

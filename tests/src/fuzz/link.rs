@@ -1,7 +1,7 @@
 //! A connection to a hostile broker: the setup goes well, then come whatever bytes.
 
 use super::messages::select;
-use kafka_core::link::{
+use kafka_core::sans_io::{
     Answered, LinkConfig, LinkInbound, LinkOutbound, Payload, Received, RequestId, Transmit, link as new_link,
 };
 use kafka_proto::frame::encode_response;

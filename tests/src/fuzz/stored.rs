@@ -1,7 +1,7 @@
 //! Messages that are kept in topics, in files and in bytes fields.
 
 use super::survival::survives;
-use kafka_core::group::subscription::{Assignment, Subscription};
+use kafka_core::internal::subscription::{Assignment, Subscription};
 use kafka_proto::messages::{
     broker_files, cluster_metadata, consumer_offsets, consumer_protocol as wire, control_records, principal,
     remote_log_metadata, share_group_state, transaction_state,

@@ -1,8 +1,7 @@
 //! The command line.
 
 use clap::{Parser, ValueEnum};
-use kafka_core::Compression;
-use kafka_core::writer::Acks;
+use kafka_core::{Acks, Compression};
 
 /// Writes keyed messages, reads them back through a consumer group of two, and checks every one.
 ///

@@ -23,7 +23,7 @@ pub enum Failure {
     Client(#[from] kafka_core::Error),
     /// A message was not acknowledged.
     #[error("a message was not acknowledged: {}\n  what to do: {}", .0, .0.error.advice())]
-    Send(#[from] kafka_core::writer::SendError),
+    Send(#[from] kafka_core::SendError),
     /// The embedded cluster could not be started.
     #[error("the embedded cluster cannot start: {0}")]
     Cluster(#[from] crate::StartError),

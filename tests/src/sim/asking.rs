@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_core::reader::Start;
+use kafka_core::Start;
 
 use super::chance::Chance;
 use super::history::TOPIC;

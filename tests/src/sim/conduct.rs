@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_core::group::subscription::Assignment;
+use kafka_core::internal::subscription::Assignment;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::messages::produce::ProduceRequest;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_core::rt::{Client, ClientBuilder};
+use kafka_core::{Client, ClientBuilder};
 use kafka_proto::{ApiKey, Bytes, ErrorCode, ResponseKind};
 
 use super::network::Wires;

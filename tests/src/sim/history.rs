@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_core::Error;
-use kafka_core::error::ErrorKind;
-use kafka_core::stats::Stats;
-use kafka_core::writer::Fate;
+use kafka_core::{Error, ErrorKind, Fate, Stats};
 
 use super::network::Commit;
 use super::remaking::Remade;

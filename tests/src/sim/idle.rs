@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use kafka_core::Message;
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, ClientBuilder, Runtime, Writer};
-use kafka_core::writer::Manual;
+use kafka_core::runtime::Runtime;
+use kafka_core::{Client, ClientBuilder, Manual, Message, Reset, Writer};
 use kafka_proto::ApiKey;
 
 use super::chance::Chance;

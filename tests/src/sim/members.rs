@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_core::Record;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Event, Reader};
-use kafka_core::snapshot::TopicPartition;
+use kafka_core::{ErrorKind, Event, Reader, Record, Reset, TopicPartition};
 
 use super::chance::Chance;
 use super::fault::FaultKind;

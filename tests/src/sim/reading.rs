@@ -3,11 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_core::Record;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Client, Event, Reader};
-use kafka_core::snapshot::TopicPartition;
+use kafka_core::{Client, ErrorKind, Event, Reader, Record, Reset, Start, TopicPartition};
 
 use super::chance::Chance;
 use super::history::{TOPIC, id_of};

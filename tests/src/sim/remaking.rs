@@ -4,11 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Reader, Writer};
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Message, Record};
+use kafka_core::{ErrorKind, Message, Reader, Record, Reset, Start, TopicPartition, Writer};
 
 use super::chance::Chance;
 use super::history::{MessageId, id_of, value_of};

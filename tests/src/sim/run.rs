@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka_core::rt::Runtime;
+use kafka_core::runtime::Runtime;
 use kafka_proto::ApiKey;
 
 use super::asking::ask;

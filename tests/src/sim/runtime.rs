@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use kafka_core::Str;
-use kafka_core::error::{ConnectionError, Error, ErrorKind};
-use kafka_core::rt::{Inbound, Outbound, Runtime, Stream, drive_poll};
+use kafka_core::runtime::{Inbound, Outbound, Runtime, Stream, drive_poll};
+use kafka_core::{ConnectionError, Error, ErrorKind, Str};
 
 use super::executor::{Due, Timers};
 use super::guise::Guise;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka_core::rt::{ClientBuilder, Runtime};
+use kafka_core::ClientBuilder;
+use kafka_core::runtime::Runtime;
 
 use super::chance::Chance;
 use super::executor::{Executor, Stop};
@@ -123,7 +124,7 @@ impl SimulationBuilder {
 }
 
 /// A cluster of brokers in virtual time, for tests of what an application does with a
-/// [`Writer`](kafka_core::rt::Writer) or a [`Reader`](kafka_core::rt::Reader).
+/// [`Writer`](kafka_core::Writer) or a [`Reader`](kafka_core::Reader).
 ///
 /// The application runs on a clock that jumps to the next event whenever nobody has anything to do: a test of a timeout of
 /// an hour takes as long as the handful of messages that are exchanged within it. The client is the one that ships, the
@@ -136,7 +137,7 @@ impl SimulationBuilder {
 ///
 /// ```
 /// use kafka_core::Message;
-/// use kafka_core::rt::{Event, Reader};
+/// use kafka_core::{Event, Reader};
 /// use kafka_testkit::sim::{SimClient, Simulation};
 /// use std::time::{Duration, Instant};
 ///

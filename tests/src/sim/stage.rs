@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use kafka_core::rt::{Client, ClientBuilder, Probe};
+use kafka_core::internal::Probe;
+use kafka_core::{Client, ClientBuilder};
 
 use super::chance::Chance;
 use super::history::History;
@@ -74,7 +75,7 @@ impl Stage {
         let join = Join::default();
         let end = join.clone();
         let runtime = self.runtime.clone();
-        kafka_core::rt::Runtime::spawn(&runtime, async move {
+        kafka_core::runtime::Runtime::spawn(&runtime, async move {
             task.await;
             end.finish();
         });

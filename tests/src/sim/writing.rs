@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka_core::error::ErrorKind;
-use kafka_core::rt::{Client, TrySendReason, Writer};
-use kafka_core::writer::{Delivered, Delivery, Idempotence, Manual, SendError};
-use kafka_core::{Compression, Message};
+use kafka_core::{
+    Client, Compression, Delivered, Delivery, ErrorKind, Idempotence, Manual, Message, SendError,
+    TrySendReason, Writer,
+};
 
 use super::chance::Chance;
 use super::history::{History, MessageId, Outcome, TOPIC, Written, value_of};

@@ -3,11 +3,8 @@
 use crate::fake::{Reply, Server, answering, broker, broker_on, default_answer, encode, free_address};
 use crate::support::{cause, client, connection, explains, goes_on, pause, refused, soon};
 use crate::wrapped::Wrapped;
-use kafka_core::error::{ConnectionError, ErrorKind, Fault};
-use kafka_core::reader::Start;
-use kafka_core::rt::{Event, Runtime};
-use kafka_core::writer::Fate;
-use kafka_core::{Error, Message};
+use kafka_core::runtime::Runtime;
+use kafka_core::{ConnectionError, Error, ErrorKind, Event, Fate, Fault, Message, Start};
 use kafka_proto::RequestKind;
 use kafka_testkit::Cluster;
 use std::io::{Read, Write};

@@ -3,10 +3,11 @@
 use crate::fake::{self, Reply, batch, broker, default_answer, encode};
 use crate::support::{cause, client, connection, explains, goes_on, pause, refused, soon, within};
 use crate::wrapped::Wrapped;
-use kafka_core::error::{ConnectionError, ErrorKind, Fault};
-use kafka_core::rt::Runtime;
-use kafka_core::writer::{Fate, Idempotence, Manual, SendError};
-use kafka_core::{Bytes, Compression, Error, ErrorCode, Header, Message};
+use kafka_core::runtime::Runtime;
+use kafka_core::{
+    Bytes, Compression, ConnectionError, Error, ErrorCode, ErrorKind, Fate, Fault, Header, Idempotence,
+    Manual, Message, SendError,
+};
 use kafka_proto::messages::headers::RequestHeader;
 use kafka_proto::records::crc32c;
 use kafka_proto::{ApiKey, RequestKind};
@@ -201,7 +202,7 @@ pub(crate) async fn not_enough_replicas<R: Runtime>() {
 }
 
 /// What becomes of a message that cannot be written.
-async fn write<R: Runtime>(writer: &kafka_core::rt::Writer, message: Message) -> SendError {
+async fn write<R: Runtime>(writer: &kafka_core::Writer, message: Message) -> SendError {
     match soon::<R, _>(writer.send(message)).await {
         Ok(delivery) => soon::<R, _>(delivery).await.unwrap_err(),
         Err(error) => error,

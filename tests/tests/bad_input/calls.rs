@@ -2,16 +2,13 @@
 
 use crate::fake::{self, Reply};
 use crate::support::{client, explains, goes_on, pause, soon};
-use kafka_core::error::{ErrorKind, Fault};
-use kafka_core::group::assignor::{Member, Topics};
-use kafka_core::group::{Assignor, GroupConfig, Range, RoundRobin};
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{
-    Client, ClientBuilder, Event, NewTopic, Reader, ReaderBuilder, Runtime, Writer, WriterBuilder,
+use kafka_core::assignor::{Member, Range, RoundRobin, Topics};
+use kafka_core::runtime::Runtime;
+use kafka_core::{
+    Acks, Assignor, Balancer, Bytes, Client, ClientBuilder, Compression, Error, ErrorCode, ErrorKind, Event,
+    Fate, Fault, GroupConfig, Idempotence, Manual, Message, NewTopic, Partitions, Reader, ReaderBuilder,
+    Reset, SendError, Start, Str, TopicPartition, Writer, WriterBuilder,
 };
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::writer::{Acks, Balancer, Fate, Idempotence, Manual, Partitions, SendError};
-use kafka_core::{Bytes, Compression, Error, ErrorCode, Message, Str};
 use kafka_proto::{ApiKey, RequestKind, ResponseKind};
 use kafka_testkit::{Cluster, ClusterBuilder};
 use std::sync::Arc;

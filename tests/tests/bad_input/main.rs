@@ -1,7 +1,7 @@
 //! The table of bad input: whatever a user, a broker or the machine gets wrong ends in one typed error that says what,
 //! whose fault and what to do, by the deadline; nothing hangs and the rest goes on.
 //!
-//! The cases know no runtime: they use the handles of `kafka_core::rt`, and [`on`] instantiates all of them for an adapter.
+//! The cases know no runtime: they use the handles of `kafka_core`, and [`on`] instantiates all of them for an adapter.
 
 mod addresses;
 mod brokers;

@@ -1,10 +1,8 @@
 //! Calls in an order, or with something, that makes no sense.
 
 use crate::support::{client, explains, soon};
-use kafka_core::error::{ErrorKind, Fault};
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Event, Reader, Runtime};
-use kafka_core::{Error, Message, Record};
+use kafka_core::runtime::Runtime;
+use kafka_core::{Client, Error, ErrorKind, Event, Fault, Message, Reader, Record, Reset};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::time::Duration;

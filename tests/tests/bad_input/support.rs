@@ -1,8 +1,7 @@
 //! What all cases share: a watchdog, a client with short deadlines, and what every error must have.
 
-use kafka_core::error::{ConnectionError, ErrorKind, Fault};
-use kafka_core::rt::{Client, ClientBuilder, Runtime};
-use kafka_core::{Error, Message};
+use kafka_core::runtime::Runtime;
+use kafka_core::{Client, ClientBuilder, ConnectionError, Error, ErrorKind, Fault, Message};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};

@@ -1,8 +1,8 @@
 //! A machine that has no room.
 
 use crate::support::{case, client, connection, explains, goes_on, pause, soon};
-use kafka_core::error::{ConnectionError, Fault};
-use kafka_core::rt::Runtime;
+use kafka_core::runtime::Runtime;
+use kafka_core::{ConnectionError, Fault};
 use kafka_testkit::Cluster;
 use std::fs::File;
 use std::process::Command;

@@ -1,8 +1,7 @@
 //! A runtime around another one, which counts connections and can tell other addresses.
 
-use kafka_core::error::ConnectionError;
-use kafka_core::rt::{Inbound, Outbound, Runtime};
-use kafka_core::{Error, Str};
+use kafka_core::runtime::{Inbound, Outbound, Runtime};
+use kafka_core::{ConnectionError, Error, Str};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! What the suite needs of an adapter: to run a future, to start a task, to sleep.
 
 use crate::handles::ClientBuilder;
-use kafka_core::rt::{self, Runtime};
+use kafka_core as rt;
+use kafka_core::runtime::Runtime;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};

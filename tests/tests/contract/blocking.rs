@@ -5,9 +5,7 @@ use crate::adapter::OnThreads;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{error_of, in_time, number, number_in, numbered};
 use kafka_blocking::{Client, Event, Reader};
-use kafka_core::error::{ErrorKind, Result};
-use kafka_core::reader::Reset;
-use kafka_core::{Message, Record};
+use kafka_core::{ErrorKind, Message, Record, Reset, Result};
 use std::time::Duration;
 
 async fn client(target: &Target, name: &str) -> (Client, String) {

@@ -3,9 +3,7 @@
 use crate::adapter::Adapter;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{message, number, numbered, polled, read_all, write};
-use kafka_core::Message;
-use kafka_core::reader::Reset;
-use kafka_core::rt::Event;
+use kafka_core::{Event, Message, Reset};
 
 /// No future here is polled more often before it completes; a test that never gets there must end.
 const MANY: usize = 1000;

@@ -3,8 +3,7 @@
 use crate::adapter::Adapter;
 use crate::target::{LONG, Target, unique};
 use crate::tools::{message, number, numbered, read, write};
-use kafka_core::reader::Reset;
-use kafka_core::writer::Manual;
+use kafka_core::{Manual, Reset};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use std::time::Duration;

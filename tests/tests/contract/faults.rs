@@ -4,10 +4,7 @@ use crate::adapter::{Adapter, Task, spawn};
 use crate::handles::{Client, Delivery, Reader, Writer};
 use crate::target::{LONG, Target, skip};
 use crate::tools::{check_numbered, number, number_in, numbered, outcomes, read, read_all, write};
-use kafka_core::reader::Reset;
-use kafka_core::rt::Event;
-use kafka_core::writer::{Fate, Idempotence};
-use kafka_core::{ErrorCode, Message, Record};
+use kafka_core::{ErrorCode, Event, Fate, Idempotence, Message, Record, Reset};
 use kafka_proto::ApiKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -263,7 +260,7 @@ pub(crate) async fn close_reports_what_it_could_not_deliver<A: Adapter>(target: 
 }
 
 pub(crate) async fn try_send_gives_the_message_back<A: Adapter>(target: &Target) {
-    use kafka_core::rt::TrySendReason;
+    use kafka_core::TrySendReason;
     let cluster = target.embedded();
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "full", 1).await;

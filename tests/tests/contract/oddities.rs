@@ -3,9 +3,7 @@
 use crate::adapter::{Adapter, OnTokio};
 use crate::target::{LONG, Target, unique};
 use crate::tools::{numbered, read, read_all, write};
-use kafka_core::reader::Reset;
-use kafka_core::writer::{Acks, Manual};
-use kafka_core::{ErrorCode, Message};
+use kafka_core::{Acks, ErrorCode, Manual, Message, Reset};
 use kafka_proto::ApiKey;
 use kafka_testkit::Cluster;
 use kafka_testkit::broker::{IdleCut, Profile};

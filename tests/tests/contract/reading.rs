@@ -4,11 +4,7 @@ use crate::adapter::Adapter;
 use crate::handles::Client;
 use crate::target::Target;
 use crate::tools::{message, number, numbered, read, write};
-use kafka_core::Record;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Start;
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::writer::Manual;
+use kafka_core::{ErrorKind, Manual, Record, Start, TopicPartition};
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.

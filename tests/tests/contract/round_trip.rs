@@ -3,8 +3,7 @@
 use crate::adapter::Adapter;
 use crate::target::{Feature, Target, skip};
 use crate::tools::{by_partition, read, read_all, write};
-use kafka_core::writer::Manual;
-use kafka_core::{Bytes, Compression, ErrorCode, Header, Message};
+use kafka_core::{Bytes, Compression, ErrorCode, Header, Manual, Message};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) async fn every_codec<A: Adapter>(target: &Target) {
@@ -117,7 +116,7 @@ pub(crate) async fn headers_keep_order_duplicates_and_nulls<A: Adapter>(target: 
     message.headers = headers.clone();
     if !target.has(Feature::HeadersAndIdempotence) {
         let error = writer.send(message).await.expect_err("headers need Kafka 0.11");
-        assert!(matches!(error.error.kind(), kafka_core::error::ErrorKind::Unsupported { .. }), "{error}");
+        assert!(matches!(error.error.kind(), kafka_core::ErrorKind::Unsupported { .. }), "{error}");
         return;
     }
     write(&writer, [message, Message::new("without")]).await;
@@ -170,7 +169,7 @@ pub(crate) async fn timestamps<A: Adapter>(target: &Target) {
         Err(errors) => {
             let error = errors.results[0].clone().unwrap_err();
             assert_eq!(error.error.code(), Some(ErrorCode::InvalidTimestamp), "{error}");
-            assert_eq!(error.fate, kafka_core::writer::Fate::NotWritten);
+            assert_eq!(error.fate, kafka_core::Fate::NotWritten);
         }
     }
     // The refusal is that batch's alone.

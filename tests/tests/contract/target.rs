@@ -5,7 +5,7 @@
 
 use crate::adapter::Adapter;
 use crate::handles::Client;
-use kafka_core::rt::NewTopic;
+use kafka_core::NewTopic;
 use kafka_testkit::broker::Profile;
 use kafka_testkit::real::{Cache, LaunchError, RealCluster, Version};
 use kafka_testkit::{Cluster, ClusterBuilder};

@@ -2,9 +2,7 @@
 
 use crate::adapter::Adapter;
 use crate::handles::{Client, Delivery, Reader, Writer};
-use kafka_core::error::{Error, ErrorKind, Result};
-use kafka_core::writer::{Delivered, SendError};
-use kafka_core::{Bytes, Message, Record};
+use kafka_core::{Bytes, Delivered, Error, ErrorKind, Message, Record, Result, SendError};
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
@@ -35,7 +33,7 @@ pub(crate) async fn message(reader: &mut Reader) -> Record {
 
 /// Everything a topic holds, in the order of each partition; what comes later is not waited for.
 pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<Record> {
-    use kafka_core::reader::Start;
+    use kafka_core::Start;
     let partitions = client.topic(topic).await.expect("the topic").partitions.len() as i32;
     let mut left = 0;
     for partition in 0..partitions {

@@ -3,10 +3,7 @@
 use crate::adapter::{Adapter, spawn};
 use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{check_numbered, error_of, number, numbered, read_all, write};
-use kafka_core::error::ErrorKind;
-use kafka_core::rt::TrySendReason;
-use kafka_core::writer::{Acks, Fate, Manual};
-use kafka_core::{Bytes, ErrorCode, Message};
+use kafka_core::{Acks, Bytes, ErrorCode, ErrorKind, Fate, Manual, Message, TrySendReason};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -109,7 +106,7 @@ pub(crate) async fn a_topic_that_comes_within_the_grace<A: Adapter>(target: &Tar
     let writer = client.writer(name.clone()).build().unwrap();
     let sent = spawn::<A, _>(async move { writer.write_all([Message::new("early")]).await.map(|_| ()) });
     A::sleep(Duration::from_millis(200)).await;
-    client.create_topic(kafka_core::rt::NewTopic::new(name.clone(), 1).replication_factor(1)).await.unwrap();
+    client.create_topic(kafka_core::NewTopic::new(name.clone(), 1).replication_factor(1)).await.unwrap();
     sent.join().await.expect("written");
     assert_eq!(read_all(&client, &name).await.len(), 1);
 }
@@ -125,7 +122,7 @@ pub(crate) async fn a_topic_made_anew_is_known_at_once<A: Adapter>(target: &Targ
     write(&writer, [Message::new("old").partition(1)]).await;
     let deleted = client.delete_topics([topic.clone()]).await.unwrap();
     assert!(deleted.iter().all(|(_, result)| result.is_ok()), "{deleted:?}");
-    let again = kafka_core::rt::NewTopic::new(topic.clone(), 3).replication_factor(1);
+    let again = kafka_core::NewTopic::new(topic.clone(), 3).replication_factor(1);
     client.create_topic(again).await.unwrap();
     assert_eq!(client.topic(topic.clone()).await.unwrap().partitions.len(), 3);
     write(&writer, [Message::new("new").partition(2)]).await;
@@ -198,7 +195,7 @@ pub(crate) async fn use_after_close<A: Adapter>(target: &Target) {
             .error,
     );
     while let Some(event) = other.next_event().await.unwrap() {
-        assert!(matches!(event, kafka_core::rt::Event::Record(_)), "{event:?}");
+        assert!(matches!(event, kafka_core::Event::Record(_)), "{event:?}");
     }
     writer.flush().await;
     assert!(writer.close(LONG).await.is_clean());

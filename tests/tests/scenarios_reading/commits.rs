@@ -4,9 +4,7 @@ use crate::support::{
     GROUP, committed, connected, coordinator, events, fill, kinds, member, message, messages, ms, number,
     numbers, secs, three_nodes,
 };
-use kafka_core::ErrorCode;
-use kafka_core::error::ErrorKind;
-use kafka_core::rt::Event;
+use kafka_core::{ErrorCode, ErrorKind, Event};
 use kafka_proto::{ApiKey, RequestKind};
 use kafka_testkit::broker::Fault;
 

@@ -3,8 +3,7 @@
 use crate::support::{
     committed, connected, events, fill, kinds, member, message, ms, number, numbers, secs, three_nodes,
 };
-use kafka_core::error::ErrorKind;
-use kafka_core::rt::Event;
+use kafka_core::{ErrorKind, Event};
 use kafka_proto::{ApiKey, RequestKind};
 use kafka_testkit::sim::Simulation;
 use std::collections::BTreeSet;

@@ -1,10 +1,7 @@
 //! Where reading begins and goes on.
 
 use crate::support::{connected, fill, message, messages, ms, number, secs, three_nodes};
-use kafka_core::Message;
-use kafka_core::reader::Start;
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::writer::Manual;
+use kafka_core::{Manual, Message, Start, TopicPartition};
 use kafka_proto::ApiKey;
 
 /// The answer is there at once and the client comes late: it reads from the exact offset it was told.

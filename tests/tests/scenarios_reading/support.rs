@@ -1,10 +1,6 @@
 //! What the scenarios share: simulations, messages with numbers, members of a group.
 
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Event, Reader, ReaderBuilder};
-use kafka_core::writer::Manual;
-use kafka_core::{Message, Record};
+use kafka_core::{ErrorKind, Event, Manual, Message, Reader, ReaderBuilder, Record, Reset};
 use kafka_testkit::sim::{SimClient, Simulation};
 use std::ops::Range;
 use std::time::Duration;

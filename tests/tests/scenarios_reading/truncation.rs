@@ -1,9 +1,7 @@
 //! Logs that lost what was read of them.
 
 use crate::support::{connected, events, fill, kinds, messages, number, numbers, secs};
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
-use kafka_core::rt::Event;
+use kafka_core::{ErrorKind, Event, Reset};
 use kafka_testkit::sim::{SimClient, Simulation, SimulationBuilder};
 
 fn two_nodes(release: &str) -> SimulationBuilder {
@@ -58,8 +56,8 @@ fn a_log_that_was_truncated_stops_the_partition_without_a_policy() {
             let error = reader.fetch().await.unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::Truncated { to: 10 }, "{release}");
             assert!(sim.within(secs(60), reader.fetch()).await.is_none(), "told once");
-            let partition = kafka_core::snapshot::TopicPartition::new("t", 0);
-            let start = kafka_core::reader::Start::At { offset: 10, leader_epoch: -1 };
+            let partition = kafka_core::TopicPartition::new("t", 0);
+            let start = kafka_core::Start::At { offset: 10, leader_epoch: -1 };
             reader.seek(&partition, start).unwrap();
             assert_eq!(messages(&mut reader, 10).await.iter().map(number).next(), Some(100));
         });
@@ -73,7 +71,7 @@ fn a_truncation_below_a_pause_is_told() {
         two_nodes(release).run(move |sim| async move {
             let client = connected(&sim).await;
             let mut reader = client.reader("t").reset(Reset::First).build().unwrap();
-            let partition = kafka_core::snapshot::TopicPartition::new("t", 0);
+            let partition = kafka_core::TopicPartition::new("t", 0);
             elect_uncleanly(&sim, &client, async || {
                 messages(&mut reader, 15).await;
                 reader.pause(&partition).unwrap();

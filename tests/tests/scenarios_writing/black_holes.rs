@@ -1,11 +1,7 @@
 //! Clusters that answer nothing: every call ends at its deadline, and nothing grows.
 
 use crate::support::{ms, secs, three_nodes, to};
-use kafka_core::Result;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{NewTopic, Writer};
-use kafka_core::writer::{Delivery, Fate, Manual};
+use kafka_core::{Delivery, ErrorKind, Fate, Manual, NewTopic, Reset, Result, Start, Writer};
 use kafka_proto::ApiKey;
 use kafka_testkit::broker::Fault;
 use kafka_testkit::sim::{SimClient, Simulation};

@@ -1,11 +1,10 @@
 //! Ends that race with everything else, ends without a beginning, calls in an order nobody meant.
 
 use crate::support::{logged, ms, numbers, secs, three_nodes, to};
-use kafka_core::error::{Error, ErrorKind};
-use kafka_core::reader::Reset;
-use kafka_core::rt::{Client, Event, Reader, TrySendReason, Writer};
-use kafka_core::writer::{Balancer, Manual, Partitions};
-use kafka_core::{ErrorCode, Message, Result};
+use kafka_core::{
+    Balancer, Client, Error, ErrorCode, ErrorKind, Event, Manual, Message, Partitions, Reader, Reset, Result,
+    TrySendReason, Writer,
+};
 use kafka_proto::ApiKey;
 use kafka_testkit::sim::{SimClient, Simulation};
 use std::sync::{Arc, Mutex};
@@ -45,7 +44,7 @@ async fn asks(client: SimClient) {
         let asked = match number % 3 {
             0 => client.describe_cluster().await.map(drop),
             1 => client.topic("t").await.map(drop),
-            _ => client.list_offset("t", 0, kafka_core::reader::Start::Last).await.map(drop),
+            _ => client.list_offset("t", 0, kafka_core::Start::Last).await.map(drop),
         };
         if let Err(error) = asked {
             return assert_eq!(*error.kind(), ErrorKind::Closed);

@@ -1,10 +1,7 @@
 //! Connections that stop in the middle, that say odd things at their beginning, that are idle.
 
 use crate::support::{logged, ms, numbers, one_by_one, secs, three_nodes, to};
-use kafka_core::Message;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::Reset;
-use kafka_core::rt::Event;
+use kafka_core::{ErrorKind, Event, Message, Reset};
 use kafka_proto::{ApiKey, ResponseKind};
 use kafka_testkit::broker::Fault;
 use kafka_testkit::sim::Simulation;

@@ -1,8 +1,7 @@
 //! What is told of each record is true: in every order of events, with idempotence and without.
 
 use crate::support::{ms, one_by_one, secs, text, three_nodes, to};
-use kafka_core::ErrorCode;
-use kafka_core::writer::{Delivery, Fate, Idempotence, SendError};
+use kafka_core::{Delivery, ErrorCode, Fate, Idempotence, SendError};
 use kafka_proto::ApiKey;
 use kafka_testkit::broker::Fault;
 use kafka_testkit::sim::Simulation;
@@ -112,7 +111,7 @@ enum End {
 }
 
 impl End {
-    fn of(result: Result<kafka_core::writer::Delivered, SendError>) -> End {
+    fn of(result: Result<kafka_core::Delivered, SendError>) -> End {
         match result {
             Ok(delivered) => End::Acked(delivered.offset),
             Err(error) if error.fate == Fate::NotWritten => End::NotWritten,

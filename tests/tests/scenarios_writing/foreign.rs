@@ -1,10 +1,7 @@
 //! Behind the names of the brokers there is another cluster for a while.
 
 use crate::support::{logged, ms, one_by_one, secs, three_nodes, to};
-use kafka_core::Str;
-use kafka_core::error::{ConnectionError, ErrorKind};
-use kafka_core::reader::Start;
-use kafka_core::rt::Event;
+use kafka_core::{ConnectionError, ErrorKind, Event, Start, Str};
 use kafka_proto::{ApiKey, ResponseKind};
 use kafka_testkit::sim::Simulation;
 use std::sync::Arc;

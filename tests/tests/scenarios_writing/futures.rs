@@ -2,9 +2,7 @@
 //! and nothing is left of it.
 
 use crate::support::{acked, logged, ms, numbers, secs, text, three_nodes, to};
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::{Event, NewTopic, Reader, Writer};
-use kafka_core::writer::{Fate, Manual};
+use kafka_core::{Event, Fate, Manual, NewTopic, Reader, Reset, Start, Writer};
 use kafka_testkit::sim::{SimClient, Simulation};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

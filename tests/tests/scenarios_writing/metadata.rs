@@ -1,13 +1,7 @@
 //! Metadata that lacks, lags or changes, under a writer.
 
 use crate::support::{acked, logged, ms, numbers, one_by_one, secs, text, three_nodes, to, written};
-use kafka_core::ErrorCode;
-use kafka_core::Message;
-use kafka_core::error::ConnectionError;
-use kafka_core::error::ErrorKind;
-use kafka_core::reader::{Reset, Start};
-use kafka_core::rt::NewTopic;
-use kafka_core::writer::{Fate, Manual};
+use kafka_core::{ConnectionError, ErrorCode, ErrorKind, Fate, Manual, Message, NewTopic, Reset, Start};
 use kafka_proto::messages::metadata::MetadataResponse;
 use kafka_proto::{ApiKey, ResponseKind};
 use kafka_testkit::sim::{SimClient, Simulation};

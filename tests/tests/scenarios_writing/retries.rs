@@ -1,9 +1,7 @@
 //! What is sent again: the same, in its order, once in the log.
 
 use crate::support::{acked, logged, ms, numbers, one_by_one, secs, three_nodes, to, written};
-use kafka_core::error::ErrorKind;
-use kafka_core::writer::{Fate, Idempotence, Manual};
-use kafka_core::{Compression, ErrorCode};
+use kafka_core::{Compression, ErrorCode, ErrorKind, Fate, Idempotence, Manual};
 use kafka_proto::{ApiKey, Bytes};
 use kafka_testkit::broker::Fault;
 use std::collections::BTreeMap;

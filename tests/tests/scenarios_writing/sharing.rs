@@ -1,9 +1,7 @@
 //! What one broker or topic that is dead costs the others.
 
 use crate::support::{ms, secs, to};
-use kafka_core::rt::{TrySendReason, Writer};
-use kafka_core::writer::Manual;
-use kafka_core::{ErrorCode, Message};
+use kafka_core::{ErrorCode, Manual, Message, TrySendReason, Writer};
 use kafka_testkit::sim::{Simulation, SimulationBuilder};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

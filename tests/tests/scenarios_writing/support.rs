@@ -1,8 +1,6 @@
 //! What the scenarios share: simulations, and what was sent and logged.
 
-use kafka_core::Message;
-use kafka_core::rt::WriterBuilder;
-use kafka_core::writer::{Delivery, Manual};
+use kafka_core::{Delivery, Manual, Message, WriterBuilder};
 use kafka_proto::records::{Batch, batches};
 use kafka_proto::{ApiKey, Bytes, RequestKind};
 use kafka_testkit::sim::{SimClient, Simulation};

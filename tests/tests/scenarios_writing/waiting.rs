@@ -1,8 +1,7 @@
 //! Nothing waits for a timer where an event could wake it.
 
 use crate::support::{ms, one_by_one, secs, three_nodes, to, written};
-use kafka_core::ErrorCode;
-use kafka_core::writer::Manual;
+use kafka_core::{ErrorCode, Manual};
 use kafka_proto::ApiKey;
 use std::time::Duration;
 

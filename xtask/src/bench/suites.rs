@@ -88,7 +88,7 @@ fn micro(folder: &Path, rounds: usize, filter: &str) -> Result<Vec<Series>, Box<
         .stdout(Stdio::piped())
         .spawn()?;
     let bar = bar("micro")?;
-    bar.set_length(kafka_core::workloads::ALL.len() as u64);
+    bar.set_length(kafka_core::internal::ALL.len() as u64);
     for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
         let line = line?;
         if line.contains("time:") {
@@ -113,7 +113,7 @@ fn criterion(folder: &Path) -> Result<Vec<Series>, Box<dyn Error>> {
         };
         let (iterations, times) = (numbers("iters"), numbers("times"));
         let Some(name) = told["full_id"].as_str() else { continue };
-        let workloads = kafka_core::workloads::ALL;
+        let workloads = kafka_core::internal::ALL;
         let Some(at) = workloads.iter().position(|w| w.name == name) else { continue };
         let count = workloads[at].count as f64;
         let samples = times.iter().zip(&iterations).map(|(time, n)| time / n / count).collect();

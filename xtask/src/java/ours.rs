@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use kafka_core::group::subscription::{Assignment, Subscription};
-use kafka_core::reader::{Chunk, ReaderConfig, Walk};
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Bytes, Str};
+use kafka_core::internal::subscription::{Assignment, Subscription};
+use kafka_core::internal::{Chunk, Walk};
+use kafka_core::{Bytes, ReaderConfig, Str, TopicPartition};
 use kafka_proto::records::{Compression, compression, crc32c};
 use kafka_proto::wire::{Decoder, Encoder};
 use kafka_proto::{ApiKey, ResponseKind};

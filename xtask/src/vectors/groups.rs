@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kafka_core::group::assignor::{Assignor, Member, PartitionRacks, Range, RoundRobin, Topics};
-use kafka_core::group::subscription::{Assignment, Subscription};
-use kafka_core::snapshot::TopicPartition;
-use kafka_core::{Bytes, Str};
+use kafka_core::assignor::{Assignor, Member, PartitionRacks, Range, RoundRobin, Topics};
+use kafka_core::internal::subscription::{Assignment, Subscription};
+use kafka_core::{Bytes, Str, TopicPartition};
 use serde_json::Value;
 
 use super::{Outcome, hex_member, member};

@@ -1,7 +1,7 @@
 //! The partitions of keys, and SCRAM exchanges.
 
-use kafka_core::sasl::scram::{ClientFirst, Credentials, Mechanism, keys};
-use kafka_core::writer::{murmur2, murmur2_partition};
+use kafka_core::internal::scram::{ClientFirst, Credentials, Mechanism, keys};
+use kafka_core::internal::{murmur2, murmur2_partition};
 use serde_json::Value;
 
 use super::{hex_member, member};

@@ -112,8 +112,8 @@ impl Reader {
     /// Moves a partition's position; what was fetched from the old one is not delivered any more.
     ///
     /// ```
-    /// # use kafka_blocking::{Result, reader::Start, Reader};
-    /// use kafka_blocking::snapshot::TopicPartition;
+    /// # use kafka_blocking::{Reader, Result};
+    /// use kafka_blocking::{Start, TopicPartition};
     ///
     /// # fn example(reader: &mut Reader) -> Result<()> {
     /// reader.seek(&TopicPartition::new("orders", 0), Start::First)

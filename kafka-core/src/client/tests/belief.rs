@@ -448,7 +448,7 @@ fn case_m7_what_one_broker_refuses_another_is_asked_for() {
                 }
             }));
             let (target, request, timeout) = (target.clone(), request.clone(), Some(Duration::from_secs(60)));
-            let call = net.client.call(net.now, CallSpec { target, request, timeout, code });
+            let call = net.client.begin_call(net.now, CallSpec { target, request, timeout, code });
             net.settle();
             net.run_for(Duration::from_secs(5));
             assert!(net.client.take_call(call).expect("another broker is asked").is_ok());
@@ -462,7 +462,7 @@ fn case_m7_where_all_brokers_refuse_they_are_asked_in_turn() {
     let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
     let code = |_: &ResponseKind| ErrorCode::CoordinatorLoadInProgress;
     let timeout = Some(Duration::from_secs(60));
-    net.client.call(net.now, CallSpec { target: Target::Any, request: request.into(), timeout, code });
+    net.client.begin_call(net.now, CallSpec { target: Target::Any, request: request.into(), timeout, code });
     net.settle();
     net.log.clear();
     net.run_for(Duration::from_secs(30));

@@ -288,7 +288,7 @@ impl Net {
     fn call_of(&mut self, target: Target, timeout: Duration) -> OpId {
         let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
         let spec = CallSpec { target, request: request.into(), timeout: Some(timeout), code: no_code };
-        let id = self.client.call(self.now, spec);
+        let id = self.client.begin_call(self.now, spec);
         self.settle();
         id
     }
@@ -569,7 +569,7 @@ fn scenario_n7_a_reset_on_api_versions_is_followed_by_version_0() {
     let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
     let spec =
         CallSpec { target: Target::Any, request: request.into(), timeout: Some(spec_timeout), code: no_code };
-    net.client.call(net.now, spec);
+    net.client.begin_call(net.now, spec);
     let mut asked = Vec::new();
     for _ in 0..2 {
         let (conn, version) = loop {
@@ -855,7 +855,7 @@ fn version_of(request: RequestKind) -> i16 {
     let mut net = Net::connected();
     let spec =
         CallSpec { target: Target::Any, request, timeout: Some(Duration::from_secs(10)), code: no_code };
-    net.client.call(net.now, spec);
+    net.client.begin_call(net.now, spec);
     while let Some(action) = net.client.poll_action() {
         net.act(action);
     }

@@ -168,16 +168,6 @@ impl Membership {
         self.topics.group()
     }
 
-    /// Returns the id by which the coordinator knows this member; empty where there is none yet.
-    pub fn member_id(&self) -> &Str {
-        self.generation.member_id()
-    }
-
-    /// Returns the generation that this member is in; -1 outside of one.
-    pub fn generation(&self) -> i32 {
-        self.generation.id()
-    }
-
     /// Takes in that the cluster's metadata changed. A leader whose topics have got another number of partitions makes the
     /// group rebalance.
     pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
@@ -290,6 +280,7 @@ impl Membership {
     }
 
     /// Returns whether nothing is open and nothing will happen by itself: never subscribed, left, or fenced.
+    #[cfg(test)]
     pub fn is_quiescent(&self) -> bool {
         matches!(self.state, State::Idle) && self.requests.is_idle()
     }

@@ -56,6 +56,7 @@ impl Requests {
     }
 
     /// Returns whether no request is open, of this turn or of an earlier one.
+    #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }

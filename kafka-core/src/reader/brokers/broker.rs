@@ -380,6 +380,7 @@ impl Broker {
         self.main.is_some()
     }
 
+    #[cfg(test)]
     pub(super) fn is_fetching(&self) -> bool {
         self.main.is_some() || self.secondary.is_some()
     }

@@ -127,6 +127,7 @@ impl Brokers {
     }
 
     /// Returns whether no fetch is under way or wanted, and no end of a session is to be reported.
+    #[cfg(test)]
     pub(super) fn are_idle(&self) -> bool {
         self.lanes.is_empty() && self.ended.is_empty() && !self.brokers.values().any(Broker::is_fetching)
     }

@@ -1,12 +1,8 @@
 //! Blocking calls inside async code, and inside the client's own callbacks: slow for the others there, but no deadlock.
 
 use crate::support::{client, goes_on};
-use kafka_blocking::group::assignor::{Assignor, Member, Range, Topics};
-use kafka_blocking::reader::Reset;
-use kafka_blocking::rt::NewTopic;
-use kafka_blocking::snapshot::TopicPartition;
-use kafka_blocking::writer::{Balancer, Partitions};
-use kafka_blocking::{Client, Message, Record};
+use kafka_blocking::assignor::{Assignor, Member, Range, Topics};
+use kafka_blocking::{Balancer, Client, Message, NewTopic, Partitions, Record, Reset, TopicPartition};
 use kafka_testkit::Cluster;
 use kafka_tokio::Tokio;
 use std::sync::Arc;

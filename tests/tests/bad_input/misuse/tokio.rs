@@ -1,9 +1,7 @@
 //! No tokio runtime, or none any more.
 
 use crate::support::{block_on_tokio, client, explains, soon};
-use kafka_core::Message;
-use kafka_core::error::{ErrorKind, Fault};
-use kafka_core::writer::Fate;
+use kafka_core::{ErrorKind, Fate, Fault, Message};
 use kafka_testkit::Cluster;
 use kafka_tokio::Tokio;
 use std::time::Duration;

@@ -1,9 +1,11 @@
 //! The builders of the handles. Settings are forwarded from the lists of kafka-core.
 
 use super::{Client, Reader, Writer};
-use kafka_core::group::{Assignor, GroupConfig};
-use kafka_core::rt::{self, Runtime};
-use kafka_core::{Acks, Balancer, Compression, Idempotence, Isolation, Reset, Result, Start, Str};
+use kafka_core as rt;
+use kafka_core::runtime::Runtime;
+use kafka_core::{
+    Acks, Assignor, Balancer, Compression, GroupConfig, Idempotence, Isolation, Reset, Result, Start, Str,
+};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -242,12 +242,12 @@ pub(super) const BUGS: &[Bug] = &[
         does: "what is fetched counts as handled",
         changes: &[Change {
             file: "rt/reader.rs",
-            lines: r#"origin.leader_epoch, origin.topic_id)));
+            lines: r#"            self.hand.hand_over(record);
 "#,
-            planted: r#"origin.leader_epoch, origin.topic_id)));
-        if crate::mutants::is_planted("commit_covers_unhandled") {
-            self.handled();
-        }
+            planted: r#"            self.hand.hand_over(record);
+            if crate::mutants::is_planted("commit_covers_unhandled") {
+                self.hand.handled(&mut &*self.handle);
+            }
 "#,
         }],
     },

@@ -191,7 +191,7 @@ fn case_f2_a_call_that_is_tried_again_is_told_outside_the_lock() {
             code: |_| ErrorCode::CoordinatorLoadInProgress,
         };
         let now = hand.shared.now();
-        hand.shared.with(|state| state.core.call(now, spec));
+        hand.shared.with(|state| state.core.begin_call(now, spec));
         hand.connect();
         hand.serve(0);
         let kind = ErrorKind::Unsupported { feature: "f", needs: "n" };

@@ -20,12 +20,7 @@ use crate::work::Workload;
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use kafka_smol::{AsyncStd, Smol};
-use kafka_tokio::group::GroupConfig;
-use kafka_tokio::reader::{Reset, Start};
-use kafka_tokio::Compression;
-use kafka_tokio::rt::{ReaderBuilder, WriterBuilder};
-use kafka_tokio::writer::{Acks, Idempotence};
-use kafka_tokio::{Message, Tokio};
+use kafka_tokio::{Acks, Compression, GroupConfig, Idempotence, Message, ReaderBuilder, Reset, Start, Tokio, WriterBuilder};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,7 +76,7 @@ fn variant(c: &Cfg) -> Result<Variant> {
     Ok(variant)
 }
 
-fn writer_settings<W: From<kafka_tokio::rt::Writer>>(c: &Cfg, b: WriterBuilder<W>) -> Result<WriterBuilder<W>> {
+fn writer_settings<W: From<kafka_tokio::Writer>>(c: &Cfg, b: WriterBuilder<W>) -> Result<WriterBuilder<W>> {
     let codec = match c.compression.as_str() {
         "none" => Compression::None,
         "gzip" => Compression::Gzip,
@@ -103,7 +98,7 @@ fn writer_settings<W: From<kafka_tokio::rt::Writer>>(c: &Cfg, b: WriterBuilder<W
         .buffer_bytes(c.buffer))
 }
 
-fn reader_settings<R: From<kafka_tokio::rt::Reader>>(
+fn reader_settings<R: From<kafka_tokio::Reader>>(
     c: &Cfg,
     reset: Reset,
     b: ReaderBuilder<R>,
