@@ -79,7 +79,7 @@ fn read(run: &Run, client: &Client) -> Result<(), Failure> {
                 handled.add(message)
             }
             // The next call gives the partitions up; what is committed by then is nobody's to read again.
-            Ok(Some(Event::Revoking(_))) => true,
+            Ok(Some(Event::Revoking { .. })) => true,
             Ok(Some(_)) => false,
             Ok(None) => break,
             Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => false,
@@ -93,7 +93,7 @@ fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let committed = reader.commit(&handled.take());
     handled.committed(committed)?;
     run.end_reading();
-    Ok(reader.close(DEADLINE)?)
+    Ok(reader.close(DEADLINE).into_result()?)
 }
 
 /// Runs each in a thread of its own, until all are done or one has failed.

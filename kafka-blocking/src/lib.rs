@@ -17,7 +17,7 @@
 //! while let Some(record) = reader.fetch()? {
 //!     reader.commit([&record])?;
 //! }
-//! reader.close(Duration::from_secs(5))?;
+//! reader.close(Duration::from_secs(5)).into_result()?;
 //! # Ok(()) }
 //! ```
 //!

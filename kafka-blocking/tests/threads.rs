@@ -57,7 +57,7 @@ fn writes_and_reads_back_in_a_group() {
     reader.commit(&read).unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 6_001);
-    reader.close(SOON).unwrap();
+    reader.close(SOON).into_result().unwrap();
     assert!(writer.close(SOON).is_clean());
     client.close(SOON);
     all_threads_end();

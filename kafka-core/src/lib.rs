@@ -61,8 +61,8 @@ pub use message::{Message, Record};
 pub use reader::{Isolation, ReaderConfig, RecordView, Reset, Start};
 pub use rt::{
     Batch, Client, ClientBuilder, ClientCloseReport, CloseReport, ClusterDescription, Event, NewTopic,
-    Reader, ReaderBuilder, Revoking, TrySendError, TrySendReason, WriteErrors, Writer, WriterBuilder,
-    WriterSink,
+    Reader, ReaderBuilder, ReaderCloseReport, TrySendError, TrySendReason, WriteErrors, Writer,
+    WriterBuilder, WriterSink,
 };
 pub use settings::parse_properties;
 pub use snapshot::{Node, Partition, Topic, TopicPartition};

@@ -49,8 +49,8 @@ pub struct Topic {
 pub struct Partition {
     /// The broker that leads, if any.
     pub leader: Option<i32>,
-    /// The leader epoch (KIP-320); -1 where the broker does not tell.
-    pub leader_epoch: i32,
+    /// The leader epoch (KIP-320), where the broker reports it.
+    pub leader_epoch: Option<i32>,
     /// The brokers that hold a replica.
     pub replicas: Vec<i32>,
     /// The replicas in sync.
@@ -72,6 +72,16 @@ impl TopicPartition {
     /// A partition of a topic.
     pub fn new(topic: impl Into<Str>, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
+    }
+}
+
+/// A list of one, for calls that take one partition or many.
+impl IntoIterator for &TopicPartition {
+    type Item = Self;
+    type IntoIter = std::iter::Once<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
     }
 }
 
@@ -117,7 +127,7 @@ impl Cluster {
     /// The leader of a partition and its epoch.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
         let partition = self.partition(topic, partition)?;
-        Some((partition.leader?, partition.leader_epoch))
+        Some((partition.leader?, partition.leader_epoch.unwrap_or(-1)))
     }
 
     /// Why a partition of which nothing is known cannot be had; `None` before a broker has spoken of its topic.

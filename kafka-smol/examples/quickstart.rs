@@ -90,7 +90,7 @@ async fn read(run: &Run, client: &Client) -> Result<(), Failure> {
                 handled.add(message)
             }
             // The next call gives the partitions up; what is committed by then is nobody's to read again.
-            Some(Event::Revoking(_)) => true,
+            Some(Event::Revoking { .. }) => true,
             Some(_) => false,
             None => break,
         };
@@ -102,5 +102,5 @@ async fn read(run: &Run, client: &Client) -> Result<(), Failure> {
     let committed = reader.commit(&handled.take()).await;
     handled.committed(committed)?;
     run.end_reading();
-    Ok(reader.close(DEADLINE).await?)
+    Ok(reader.close(DEADLINE).await.into_result()?)
 }

@@ -28,7 +28,7 @@ async fn writes_and_reads_back<S: Spawn>(runtime: AsyncIo<S>) {
     reader.commit(&read).await.unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 1_000);
-    reader.close(SOON).await.unwrap();
+    reader.close(SOON).await.into_result().unwrap();
 }
 
 #[test]

@@ -78,7 +78,7 @@ async fn read(run: Arc<Run>, client: Client) -> Result<(), Failure> {
                 handled.add(message)
             }
             // The next call gives the partitions up; what is committed by then is nobody's to read again.
-            Some(Event::Revoking(_)) => true,
+            Some(Event::Revoking { .. }) => true,
             Some(_) => false,
             None => break,
         };
@@ -90,7 +90,7 @@ async fn read(run: Arc<Run>, client: Client) -> Result<(), Failure> {
     let committed = reader.commit(&handled.take()).await;
     handled.committed(committed)?;
     run.end_reading();
-    Ok(reader.close(DEADLINE).await?)
+    Ok(reader.close(DEADLINE).await.into_result()?)
 }
 
 async fn all_ok(mut tasks: JoinSet<Result<(), Failure>>) -> Result<(), Failure> {

@@ -18,7 +18,7 @@
 //! while let Some(record) = reader.fetch().await? {
 //!     reader.commit([&record]).await?;
 //! }
-//! reader.close(Duration::from_secs(5)).await?;
+//! reader.close(Duration::from_secs(5)).await.into_result()?;
 //! # Ok(()) }
 //! ```
 

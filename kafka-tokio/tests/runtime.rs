@@ -26,7 +26,7 @@ async fn writes_and_reads_back() {
     reader.commit(&read).await.unwrap();
     let committed: i64 = (0..6).filter_map(|p| cluster.committed("billing", "orders", p)).sum();
     assert_eq!(committed, 1_000);
-    reader.close(SOON).await.unwrap();
+    reader.close(SOON).await.into_result().unwrap();
     drop((client, writer, reader));
     let begun = Instant::now();
     while Handle::current().metrics().num_alive_tasks() > 0 {

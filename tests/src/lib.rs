@@ -52,7 +52,7 @@
 //!         let order = reader.fetch().unwrap().unwrap();
 //!         assert_eq!(order.value.as_deref(), Some(expected.as_bytes()));
 //!         reader.commit([&order]).unwrap();
-//!         reader.close(std::time::Duration::from_secs(5)).unwrap();
+//!         reader.close(std::time::Duration::from_secs(5)).into_result().unwrap();
 //!     }
 //!     assert_eq!(cluster.committed("billing", "orders", 0), Some(2));
 //!

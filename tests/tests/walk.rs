@@ -23,7 +23,7 @@ async fn writes_and_reads_back() {
         reader.fetch().await.unwrap().unwrap();
     }
     println!("{:?} {:?}", writer.stats(), client.stats());
-    reader.close(std::time::Duration::from_secs(5)).await.unwrap();
+    reader.close(std::time::Duration::from_secs(5)).await.into_result().unwrap();
 
     let mut member =
         client.reader("orders").group("billing").reset(kafka_tokio::Reset::First).build().unwrap();
@@ -33,5 +33,5 @@ async fn writes_and_reads_back() {
             member.commit([&message]).await.unwrap();
         }
     }
-    member.close(std::time::Duration::from_secs(5)).await.unwrap();
+    member.close(std::time::Duration::from_secs(5)).await.into_result().unwrap();
 }

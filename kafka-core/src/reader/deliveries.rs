@@ -146,7 +146,6 @@ impl Deliveries {
     }
 
     /// Returns where the walk of this partition is, if there is one that has more to return.
-    #[cfg(test)]
     pub(super) fn walked_to(&self, id: CursorId) -> Option<i64> {
         self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left()).map(|t| t.ticket.position())
     }

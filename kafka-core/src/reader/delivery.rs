@@ -40,9 +40,9 @@ impl<'a> RecordView<'a> {
         self.record.offset
     }
 
-    /// Ms since the epoch; -1 if there is none.
-    pub fn timestamp(&self) -> i64 {
-        self.record.timestamp
+    /// Ms since the epoch; `None` where the record has none.
+    pub fn timestamp(&self) -> Option<i64> {
+        Some(self.record.timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP)
     }
 
     /// The key; `None` is not the same as an empty one.
@@ -80,7 +80,7 @@ impl<'a> RecordView<'a> {
             key: self.record.key_bytes(),
             value: self.record.value_bytes(),
             headers: owned,
-            timestamp: Some(self.record.timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
+            timestamp: self.timestamp(),
             origin,
         })
     }

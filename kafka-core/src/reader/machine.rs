@@ -16,9 +16,7 @@ use super::brokers::Brokers;
 use super::budget::Budget;
 use super::chunk::Chunk;
 use super::config::ReaderConfig;
-#[cfg(test)]
-use super::cursor::Cursor;
-use super::cursor::CursorId;
+use super::cursor::{Cursor, CursorId};
 use super::deliveries::{Deliveries, Next};
 use super::hints::Hints;
 use super::partitions::Partitions;
@@ -38,6 +36,7 @@ use std::time::Duration;
 
 /// Where reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// At the first offset that the log has.
     First,
@@ -47,8 +46,8 @@ pub enum Start {
     At {
         /// The offset. It cannot be negative.
         offset: i64,
-        /// The leader epoch of the record before it, so that a truncation is noticed; -1 if unknown.
-        leader_epoch: i32,
+        /// The leader epoch of the record before it, if it is known: so that a truncation is noticed.
+        leader_epoch: Option<i32>,
     },
     /// At the first record of this time or later, in ms since 1970; at the end where there is none. It cannot be negative.
     Time(i64),
@@ -58,15 +57,20 @@ pub enum Start {
 }
 
 impl Start {
+    /// Returns the place of an offset, of whose leader epoch nothing is known.
+    pub const fn at(offset: i64) -> Self {
+        Self::At { offset, leader_epoch: None }
+    }
+
     /// Returns whether this is a place: a negative time would be the end, the beginning or something else to a broker.
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`] if the offset or time is negative, or the leader epoch is below -1.
+    /// [`ErrorKind::Misuse`] if the offset or time is negative, or the leader epoch.
     pub fn validate(self) -> Result<(), Error> {
         let problem = match self {
             Self::Time(..0) => "a time to read from cannot be negative",
             Self::At { offset: ..0, .. } => "an offset to read from cannot be negative",
-            Self::At { leader_epoch: ..-1, .. } => "a leader epoch cannot be below -1",
+            Self::At { leader_epoch: Some(..0), .. } => "a leader epoch cannot be negative",
             _ => return Ok(()),
         };
         Err(Error::new(ErrorKind::Misuse(problem)))
@@ -265,6 +269,14 @@ impl ReaderMachine {
         self.partitions.topics().cloned().collect()
     }
 
+    /// Checks that a partition is assigned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] if it is not.
+    pub fn check_assigned(&self, tp: &TopicPartition) -> Result<(), Error> {
+        self.assigned(tp).map(drop)
+    }
+
     /// What is assigned.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.iter().map(|(_, cursor)| cursor.tp())
@@ -277,7 +289,6 @@ impl ReaderMachine {
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
-    #[cfg(test)]
     pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
         let id = self.partitions.id_of(tp)?;
         let undelivered = || self.partitions.get(id).map(Cursor::undelivered);
@@ -290,14 +301,12 @@ impl ReaderMachine {
     }
 
     /// Returns the first offset of the log, as of the last answer (0.11+).
-    #[cfg(test)]
     pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
     /// Returns how many offsets are left to read, as of the last answer: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
-    #[cfg(test)]
     pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
         let end = self.partitions.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
@@ -350,7 +359,7 @@ impl ReaderMachine {
             Start::First => cursor.begin(Want::First),
             Start::Last => cursor.begin(Want::Last),
             Start::Time(ms) => cursor.begin(Want::Time(ms)),
-            Start::At { offset, leader_epoch } => cursor.begin_at(offset, leader_epoch),
+            Start::At { offset, leader_epoch } => cursor.begin_at(offset, leader_epoch.unwrap_or(-1)),
             Start::Committed => return self.halt(id, ErrorKind::NoOffset.into()),
         }
         self.update(id);

@@ -70,7 +70,7 @@ impl ReaderMachine {
     fn place(&mut self, now: Now, id: CursorId, cluster: &Cluster) {
         let Some(cursor) = self.partitions.get(id) else { return };
         let known = cluster.partition(cursor.topic(), cursor.partition());
-        let epoch = known.map_or(-1, |partition| partition.leader_epoch);
+        let epoch = known.and_then(|partition| partition.leader_epoch).unwrap_or(-1);
         if let Some(partition) = known {
             self.lead(id, partition.leader, epoch);
         }

@@ -4,7 +4,7 @@ use super::{ReaderItem, Reading, Subscription};
 use crate::error::Error;
 use crate::group::CommitOffset;
 use crate::machine::{Cx, OpId, Time, commands};
-use crate::reader::{Item, Start};
+use crate::reader::{Item, ReaderMachine, Start};
 use crate::snapshot::TopicPartition;
 use kafka_proto::Str;
 use std::sync::atomic::Ordering;
@@ -19,24 +19,37 @@ pub(crate) struct Revoked {
     pub(crate) assignment: u32,
 }
 
-/// Moves a partition's position.
+/// Moves the position of partitions, all or none.
 #[derive(Clone, Debug)]
 pub(crate) struct Seek {
-    pub(crate) partition: TopicPartition,
+    pub(crate) partitions: Vec<TopicPartition>,
     pub(crate) start: Start,
 }
 
-/// Delivers nothing of a partition until it is resumed.
+/// Delivers nothing of partitions until they are resumed, all or none.
 #[derive(Clone, Debug)]
-pub(crate) struct Pause(pub(crate) TopicPartition);
+pub(crate) struct Pause(pub(crate) Vec<TopicPartition>);
 
-/// Ends a pause.
+/// Ends pauses, all or none.
 #[derive(Clone, Debug)]
-pub(crate) struct Resume(pub(crate) TopicPartition);
+pub(crate) struct Resume(pub(crate) Vec<TopicPartition>);
 
-/// The end of what is replicated of a partition.
+/// What is assigned.
 #[derive(Clone, Debug)]
-pub(crate) struct HighWatermark(pub(crate) TopicPartition);
+pub(crate) struct GetAssignment;
+
+/// What is known of the offsets of a partition.
+#[derive(Clone, Debug)]
+pub(crate) struct GetOffsets(pub(crate) TopicPartition);
+
+/// Offsets of one partition, each as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KnownOffsets {
+    pub(crate) position: Option<i64>,
+    pub(crate) lag: Option<i64>,
+    pub(crate) high_watermark: Option<i64>,
+    pub(crate) log_start: Option<i64>,
+}
 
 /// Commits offsets.
 #[derive(Clone, Debug)]
@@ -75,12 +88,18 @@ commands! {
     Reading;
     TakeItem -> Option<ReaderItem>: |_command, reading, _cx| reading.take_item();
     Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
-    Seek -> Result<(), Error>: |command, reading, _cx| {
-        reading.fetcher.seek(&command.partition, command.start)
+    Seek -> Result<Vec<TopicPartition>, Error>: |command, reading, _cx| {
+        let Seek { partitions, start } = command;
+        reading.each(partitions, |fetcher, partition| fetcher.seek(partition, start))
     };
-    Pause -> Result<(), Error>: |command, reading, _cx| reading.fetcher.pause(&command.0);
-    Resume -> Result<(), Error>: |command, reading, _cx| reading.fetcher.resume(&command.0);
-    HighWatermark -> Option<i64>: |command, reading, _cx| reading.fetcher.high_watermark(&command.0);
+    Pause -> Result<Vec<TopicPartition>, Error>: |command, reading, _cx| {
+        reading.each(command.0, |fetcher, partition| fetcher.pause(partition))
+    };
+    Resume -> Result<(), Error>: |command, reading, _cx| {
+        reading.each(command.0, |fetcher, partition| fetcher.resume(partition)).map(drop)
+    };
+    GetAssignment -> Vec<TopicPartition>: |_command, reading, _cx| reading.fetcher.assignment().cloned().collect();
+    GetOffsets -> KnownOffsets: |command, reading, _cx| reading.offsets(&command.0);
     Commit -> Result<OpId, Error>: |command, reading, cx| {
         reading.commit(cx, command.assignment, command.offsets, command.deadline)
     };
@@ -112,6 +131,26 @@ impl Reading {
             Item::Error(error) => ReaderItem::Error(error),
             Item::Notice(error) => ReaderItem::Notice(error),
         })
+    }
+
+    /// Does something to partitions, if all of them are this reader's.
+    fn each(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        mut act: impl FnMut(&mut ReaderMachine, &TopicPartition) -> Result<(), Error>,
+    ) -> Result<Vec<TopicPartition>, Error> {
+        partitions.iter().try_for_each(|partition| self.fetcher.check_assigned(partition))?;
+        partitions.iter().try_for_each(|partition| act(&mut self.fetcher, partition))?;
+        Ok(partitions)
+    }
+
+    fn offsets(&self, partition: &TopicPartition) -> KnownOffsets {
+        KnownOffsets {
+            position: self.fetcher.consumed(partition),
+            lag: self.fetcher.lag(partition),
+            high_watermark: self.fetcher.high_watermark(partition),
+            log_start: self.fetcher.log_start(partition),
+        }
     }
 
     fn revoked(&mut self, cx: &Cx<'_>, assignment: u32) {

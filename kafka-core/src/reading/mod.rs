@@ -13,7 +13,8 @@ mod topics;
 mod traces;
 
 pub(crate) use commands::{
-    Close, Commit, HighWatermark, Leave, Leaving, Marked, Pause, Resume, Revoked, Seek, TakeItem,
+    Close, Commit, GetAssignment, GetOffsets, KnownOffsets, Leave, Leaving, Marked, Pause, Resume, Revoked,
+    Seek, TakeItem,
 };
 #[cfg(test)]
 pub(crate) use commands::{CountAssigned, Remove};
@@ -108,6 +109,8 @@ pub(crate) enum ReaderItem {
     Revoking {
         /// The number of the assignment.
         assignment: u32,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
         /// By then they are lost.
         deadline: Time,
     },
@@ -115,6 +118,8 @@ pub(crate) enum ReaderItem {
     Lost {
         /// The number of the assignment.
         assignment: u32,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
         /// Why.
         error: Error,
     },
@@ -319,10 +324,14 @@ impl Reading {
                 self.fetcher.assign_more(starts);
                 ReaderItem::Assigned { assignment, partitions: names }
             }
-            GroupEvent::Revoking { assignment, deadline } => ReaderItem::Revoking { assignment, deadline },
+            GroupEvent::Revoking { assignment, deadline } => {
+                let partitions = self.fetcher.assignment().cloned().collect();
+                ReaderItem::Revoking { assignment, partitions, deadline }
+            }
             GroupEvent::Lost { assignment, error } => {
+                let partitions = self.fetcher.assignment().cloned().collect();
                 self.fetcher.unassign_all();
-                ReaderItem::Lost { assignment, error }
+                ReaderItem::Lost { assignment, partitions, error }
             }
             GroupEvent::Committed { id, result } => return self.committed(cx, id, result),
             GroupEvent::Failed(error) => ReaderItem::Error(error),
@@ -507,7 +516,10 @@ fn starts(
     restored: Vec<(TopicPartition, Option<CommittedOffset>)>,
     without: Start,
 ) -> (Vec<TopicPartition>, Vec<(TopicPartition, Start)>) {
-    let at = |c: CommittedOffset| Start::At { offset: c.offset, leader_epoch: c.leader_epoch.max(-1) };
+    let at = |c: CommittedOffset| Start::At {
+        offset: c.offset,
+        leader_epoch: Some(c.leader_epoch).filter(|epoch| *epoch >= 0),
+    };
     let names = restored.iter().map(|(tp, _)| tp.clone()).collect();
     (names, restored.into_iter().map(|(tp, committed)| (tp, committed.map_or(without, at))).collect())
 }

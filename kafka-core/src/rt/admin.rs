@@ -298,7 +298,7 @@ impl Client {
         let Some(leader) = place.leader else { return fail(ErrorCode::LeaderNotAvailable) };
         let asked = ListOffsetsPartition {
             partition_index: partition,
-            current_leader_epoch: place.leader_epoch,
+            current_leader_epoch: place.leader_epoch.unwrap_or(-1),
             timestamp,
             ..ListOffsetsPartition::default()
         };

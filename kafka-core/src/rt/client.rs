@@ -84,14 +84,14 @@ impl Client {
 
     /// Closes the client and all its writers and readers: delivers what the writers took, commits what was marked or came
     /// back from [`read`](super::Reader::read), leaves the groups, and ends everything at the latest when
-    /// `deadline` has passed. Returns what could not be done by then. Other handles find the client closed.
+    /// `timeout` has passed. Returns what could not be done by then. Other handles find the client closed.
     ///
     /// The message that `read` gave out last is not committed: only [`Reader::close`](super::Reader::close) counts
     /// it as handled.
     ///
     /// # Cancel safety
     /// A dropped future leaves the writers and readers closing and the client open.
-    pub async fn close(&self, deadline: Duration) -> ClientCloseReport {
+    pub async fn close(&self, timeout: Duration) -> ClientCloseReport {
         let now = self.handle.now();
         let begun = self.handle.with(|state| (!state.is_shut_down()).then(|| state.core.begin_close(now)));
         let Some(closing) = begun else { return ClientCloseReport::default() };
@@ -100,8 +100,8 @@ impl Client {
             Settled::new(closing.batches().clone()).await;
             EndWait::new(&self.handle, &readers).await;
         };
-        let _ = until(self.handle.shared(), after(now, deadline), all).await;
-        let groups = self.handle.with(|state| closing.not_left(&mut state.core, deadline));
+        let _ = until(self.handle.shared(), after(now, timeout), all).await;
+        let groups = self.handle.with(|state| closing.not_left(&mut state.core, timeout));
         self.handle.shut_down();
         // By now each has its outcome.
         Closing::report(Settled::new(closing.batches().clone()).await, groups)

@@ -21,14 +21,16 @@ mod wait;
 mod waits;
 mod writer;
 
-pub use crate::sans_io::{Batch, ClientCloseReport, CloseReport, TrySendError, TrySendReason};
+pub use crate::sans_io::{
+    Batch, ClientCloseReport, CloseReport, ReaderCloseReport, TrySendError, TrySendReason,
+};
 pub use admin::{ClusterDescription, NewTopic};
 pub use builder::{ClientBuilder, ReaderBuilder, WriterBuilder};
 pub use client::Client;
 pub use conn::{Inbound, Outbound, drive_poll};
 #[doc(hidden)]
 pub use probe::Probe;
-pub use reader::{Event, Reader, Revoking};
+pub use reader::{Event, Reader};
 pub use runtime::{Runtime, Stream};
 pub use streams::WriterSink;
 pub use writer::{WriteErrors, Writer};

@@ -1,12 +1,14 @@
 //! The handle that reads.
 
 use super::shared::{DriverWaker, Handle, RoomWaker};
-use super::wait::{Ticketed, after, until};
-use crate::error::{Error, ErrorKind, Result};
+use super::wait::{EndWait, Ticketed, after, until};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 use crate::message::Record;
 use crate::reader::Start;
 use crate::reading::{ReaderItem, ReaderSpec};
-use crate::sans_io::{self, Batch, ReaderEvent};
+use crate::sans_io::{self, Batch, ReaderCloseReport, ReaderEvent, not_left};
 use crate::snapshot::TopicPartition;
 use std::fmt;
 use std::future::poll_fn;
@@ -34,25 +36,33 @@ pub struct Reader {
 pub enum Event {
     /// A record.
     Record(Record),
-    /// The group gave these partitions to this member, in addition to those it has. Partitions whose committed offsets
-    /// cannot be had for the moment follow in an event of their own.
-    Assigned(Vec<TopicPartition>),
-    /// The group is about to take all partitions back.
-    Revoking(Revoking),
-    /// The partitions were lost before they could be given up; nothing of them can be committed any more.
-    Lost(Error),
+    /// The group assigned partitions to this member, in addition to those it has. Partitions whose committed offsets cannot be had
+    /// for the moment follow in an event of their own.
+    #[non_exhaustive]
+    Assigned {
+        /// These.
+        partitions: Vec<TopicPartition>,
+    },
+    /// The group takes partitions back. Finish and commit what is in hand of them: the reader's next call gives them up.
+    #[non_exhaustive]
+    Revoking {
+        /// These.
+        partitions: Vec<TopicPartition>,
+        /// By then they are lost, with what was not committed.
+        deadline: Instant,
+    },
+    /// Partitions were lost before they could be given up; nothing of them can be committed any more.
+    #[non_exhaustive]
+    Lost {
+        /// These.
+        partitions: Vec<TopicPartition>,
+        /// Why.
+        error: Error,
+    },
     /// Something the application may want to know of, and that the reader dealt with: a position was reset as it was
     /// told to, a partition cannot be read for the moment, or the group is in a trouble that should pass and has lasted
     /// for some seconds.
     Notice(Error),
-}
-
-/// All partitions are to be given up. Finish and commit what is in hand; the reader's next call gives them up.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Revoking {
-    /// By then they are lost, with what was not committed.
-    pub deadline: Instant,
 }
 
 impl Reader {
@@ -164,11 +174,11 @@ impl Reader {
     fn event(&self, event: ReaderEvent) -> Event {
         match event {
             ReaderEvent::Record(record) => Event::Record(record),
-            ReaderEvent::Assigned(partitions) => Event::Assigned(partitions),
-            ReaderEvent::Revoking { deadline } => {
-                Event::Revoking(Revoking { deadline: self.handle.instant(deadline) })
+            ReaderEvent::Assigned { partitions } => Event::Assigned { partitions },
+            ReaderEvent::Revoking { partitions, deadline } => {
+                Event::Revoking { partitions, deadline: self.handle.instant(deadline) }
             }
-            ReaderEvent::Lost(error) => Event::Lost(error),
+            ReaderEvent::Lost { partitions, error } => Event::Lost { partitions, error },
             ReaderEvent::Notice(error) => Event::Notice(error),
         }
     }
@@ -244,71 +254,90 @@ impl Reader {
 
     // ---- positions ----
 
-    /// Moves a partition's position; what was fetched from the old one is not delivered any more.
+    /// Moves the position of these partitions, of one or many; what was fetched from the old one is not delivered any more.
     ///
     /// ```
     /// # use kafka_core::{Reader, Result};
     /// use kafka_core::{Start, TopicPartition};
     ///
     /// # fn example(reader: &mut Reader) -> Result<()> {
-    /// reader.seek(&TopicPartition::new("orders", 0), Start::First)
+    /// reader.seek(&TopicPartition::new("orders", 0), Start::at(42))?;
+    /// let all = reader.assignment();
+    /// reader.seek(&all, Start::First)
     /// # }
     /// ```
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
-        self.hand.seek(&*self.handle, partition, start)
+    /// A partition is not this reader's, or `start` is no place to begin at. Nothing is moved then.
+    pub fn seek<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        start: Start,
+    ) -> Result<()> {
+        self.hand.seek(&*self.handle, partitions, start)
     }
 
-    /// Delivers nothing of a partition until [`resume`](Self::resume); what is in hand of it comes later.
+    /// Delivers nothing of these partitions, of one or many, until [`resume`](Self::resume); what is in hand of them comes later.
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
-        self.hand.pause(&*self.handle, partition)
+    /// A partition is not this reader's. Nothing is paused then.
+    pub fn pause<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
+        self.hand.pause(&*self.handle, partitions)
     }
 
-    /// Ends a pause; one that is not paused stays as it is.
+    /// Ends the pause of these partitions, of one or many; one that is not paused stays as it is.
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
-        self.hand.resume(&*self.handle, partition)
+    /// A partition is not this reader's. Nothing is resumed then.
+    pub fn resume<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
+        self.hand.resume(&*self.handle, partitions)
     }
 
-    /// The end of a partition's log that replicas agree on, as far as it was told; lag is this less the position.
+    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.hand.assignment(&*self.handle)
+    }
+
+    /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.
+    pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
+        self.hand.position(&*self.handle, partition)
+    }
+
+    /// Returns how many offsets of a partition are left to read, as of the last answer: up to the high watermark, or with
+    /// read-committed isolation up to the first open transaction. `None` while it is not known.
+    pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
+        self.hand.lag(&*self.handle, partition)
+    }
+
+    /// Returns the end of a partition's log that replicas agree on, as of the last answer.
     pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
         self.hand.high_watermark(&*self.handle, partition)
+    }
+
+    /// Returns the first offset of a partition's log, as of the last answer (0.11+).
+    pub fn log_start(&self, partition: &TopicPartition) -> Option<i64> {
+        self.hand.log_start(&*self.handle, partition)
     }
 
     // ---- the end ----
 
     /// Commits what `read` has handed out and the application came back from, leaves the group and ends; waits for that
-    /// until the deadline.
+    /// until `timeout` has passed, and returns what could not be done by then.
     ///
-    /// # Errors
-    /// The group was not left by then. It goes on being left in the background, while the client lives.
-    pub async fn close(&mut self, deadline: Duration) -> Result<()> {
+    /// # Cancel safety
+    /// A dropped future leaves the reader closing.
+    pub async fn close(&mut self, timeout: Duration) -> ReaderCloseReport {
         if self.hand.is_closed() {
-            return Ok(());
+            return ReaderCloseReport::default();
         }
-        let now = self.handle.now();
-        self.hand.close(&*self.handle);
-        let (handle, hand) = (&self.handle, &self.hand);
-        let left = poll_fn(|cx| {
-            handle.with(|state| {
-                if state.is_shut_down() || hand.has_ended(&state.core) {
-                    return Poll::Ready(());
-                }
-                state.wait(hand.key(), cx);
-                Poll::Pending
-            })
-        });
-        match until(self.handle.shared(), after(now, deadline), left).await {
-            Some(()) => Ok(()),
-            None => Err(Error::new(ErrorKind::TimedOut { after: deadline, last: None })),
-        }
+        let (now, shared, id) = (self.handle.now(), self.handle.shared(), self.hand.id());
+        let Some(leaving) = self.hand.begin_close(&*self.handle) else { return ReaderCloseReport::default() };
+        // Dropped, it gives up what the commits have promised.
+        let _commits: Vec<_> =
+            leaving.commits.iter().map(|op| Ticketed::<Result<()>>::new(shared, *op)).collect();
+        let _ = until(shared, after(now, timeout), EndWait::new(&self.handle, &[id])).await;
+        let group = self.handle.with(|state| not_left(&mut state.core, id, &leaving, timeout));
+        ReaderCloseReport { group }
     }
 }
 

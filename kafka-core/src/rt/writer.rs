@@ -192,12 +192,12 @@ impl Writer {
     }
 
     /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
-    pub async fn close(&self, deadline: Duration) -> CloseReport {
+    pub async fn close(&self, timeout: Duration) -> CloseReport {
         let Inner { handle, hand } = &*self.inner;
         let now = handle.now();
         let batches = hand.close(&**handle);
         let all = Settled::new(batches.clone());
-        let _ = until(handle.shared(), after(now, deadline), all).await;
+        let _ = until(handle.shared(), after(now, timeout), all).await;
         hand.abort(&**handle);
         // By now each has its outcome; those that failed before are told as well.
         Settled::new(batches).await

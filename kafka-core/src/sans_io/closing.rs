@@ -38,6 +38,31 @@ impl ClientCloseReport {
     }
 }
 
+/// What [`Reader::close`](crate::Reader::close) could not do in time.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+#[must_use = "the group may not have been left, or what was handled not committed"]
+pub struct ReaderCloseReport {
+    /// Why its group was not left, or what was handled not committed: the other members wait for the session timeout, or read again
+    /// what was not committed. The group goes on being left in the background, while the client lives.
+    pub group: Option<Error>,
+}
+
+impl ReaderCloseReport {
+    /// Returns whether everything was committed and the group left.
+    pub fn is_clean(&self) -> bool {
+        self.group.is_none()
+    }
+
+    /// Turns what could not be done into an error.
+    ///
+    /// # Errors
+    /// Why the group was not left, or what was handled not committed.
+    pub fn into_result(self) -> Result<()> {
+        self.group.map_or(Ok(()), Err)
+    }
+}
+
 impl Client {
     /// Begins to close all writers and readers: the writers take no more messages and send what they took, and the readers commit what
     /// is marked and leave their groups. The loop must go on until [`Closing::is_done`], or until the program waits no longer.
@@ -86,7 +111,12 @@ impl Closing {
 }
 
 /// What of a reader's end was not done in this time.
-fn not_left(client: &mut Client, id: MachineId, leaving: &Leaving, after: Duration) -> Option<Error> {
+pub(crate) fn not_left(
+    client: &mut Client,
+    id: MachineId,
+    leaving: &Leaving,
+    after: Duration,
+) -> Option<Error> {
     let ended: Vec<Result<()>> = leaving.commits.iter().filter_map(|commit| client.take(*commit)).collect();
     let error = if client.has(id) {
         Error::new(ErrorKind::TimedOut { after, last: client.last_trouble() }).with_api(ApiKey::LeaveGroup)

@@ -15,7 +15,9 @@ use crate::group::CommitOffset;
 use crate::machine::{MachineId, Now, Time};
 use crate::message::Record;
 use crate::reader::{Budget, Chunk, ReaderConfig, Start, Walk};
-use crate::reading::{self, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription};
+use crate::reading::{
+    self, KnownOffsets, Leaving, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription,
+};
 use crate::snapshot::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,16 +57,29 @@ pub struct Reader {
 pub enum ReaderEvent {
     /// A record.
     Record(Record),
-    /// The group assigned these partitions to this member, in addition to those it has. Partitions whose committed offsets
-    /// cannot be had for the moment follow in an event of their own.
-    Assigned(Vec<TopicPartition>),
-    /// All partitions must be given up. The next call of the reader gives them up: until then what is committed counts.
+    /// The group assigned partitions to this member, in addition to those it has. Partitions whose committed offsets cannot be had
+    /// for the moment follow in an event of their own.
+    #[non_exhaustive]
+    Assigned {
+        /// These.
+        partitions: Vec<TopicPartition>,
+    },
+    /// Partitions must be given up. The next call of the reader gives them up: until then what is committed counts.
+    #[non_exhaustive]
     Revoking {
+        /// These.
+        partitions: Vec<TopicPartition>,
         /// By then they are lost, with what was not committed.
         deadline: Time,
     },
-    /// The partitions were lost before they could be given up. Nothing of them can be committed any more.
-    Lost(Error),
+    /// Partitions were lost before they could be given up. Nothing of them can be committed any more.
+    #[non_exhaustive]
+    Lost {
+        /// These.
+        partitions: Vec<TopicPartition>,
+        /// Why.
+        error: Error,
+    },
     /// Something that the reader dealt with: a position was reset as configured, a partition cannot be read for the moment, or the
     /// group is in a trouble that should pass and has lasted for some seconds.
     Notice(Error),
@@ -256,15 +271,15 @@ impl Reader {
             }
             ReaderItem::Assigned { assignment, partitions } => {
                 self.marks.begin(assignment);
-                ReaderEvent::Assigned(partitions)
+                ReaderEvent::Assigned { partitions }
             }
-            ReaderItem::Revoking { assignment, deadline } => {
+            ReaderItem::Revoking { assignment, partitions, deadline } => {
                 self.revoking = Some(assignment);
-                ReaderEvent::Revoking { deadline }
+                ReaderEvent::Revoking { partitions, deadline }
             }
-            ReaderItem::Lost { error, .. } => {
+            ReaderItem::Lost { partitions, error, .. } => {
                 self.forget_marks();
-                ReaderEvent::Lost(error)
+                ReaderEvent::Lost { partitions, error }
             }
             ReaderItem::Error(error) => return Some(Err(error)),
             ReaderItem::Notice(error) => ReaderEvent::Notice(error),
@@ -375,41 +390,83 @@ impl Reader {
 
     // ---- positions ----
 
-    /// Moves a partition's position. What was fetched from the old one is not delivered any more.
+    /// Moves the position of these partitions, of one or many. What was fetched from the old position is not delivered any more.
     ///
     /// # Errors
-    /// The partition is not this reader's, or `start` is no place to begin at.
-    pub fn seek(&mut self, mut client: impl Access, partition: &TopicPartition, start: Start) -> Result<()> {
-        self.drop_walk_of(partition);
-        let seek = reading::Seek { partition: partition.clone(), start };
-        command(&mut client, self.id, seek).ok_or_else(closed)?
-    }
-
-    /// Delivers nothing of a partition until [`resume`](Self::resume). What is in hand of it comes later.
-    ///
-    /// # Errors
-    /// The partition is not this reader's.
-    pub fn pause(&mut self, mut client: impl Access, partition: &TopicPartition) -> Result<()> {
-        command(&mut client, self.id, reading::Pause(partition.clone())).ok_or_else(closed)??;
-        self.drop_walk_of(partition);
+    /// A partition is not this reader's, or `start` is no place to begin at. Nothing is moved then.
+    pub fn seek<'a>(
+        &mut self,
+        mut client: impl Access,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        start: Start,
+    ) -> Result<()> {
+        let seek = reading::Seek { partitions: owned(partitions), start };
+        let moved = command(&mut client, self.id, seek).ok_or_else(closed)??;
+        self.drop_walk_of(&moved);
         Ok(())
     }
 
-    /// Ends a pause; a partition that is not paused stays as it is.
+    /// Delivers nothing of these partitions, of one or many, until [`resume`](Self::resume). What is in hand of them comes later.
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn resume(&mut self, mut client: impl Access, partition: &TopicPartition) -> Result<()> {
-        command(&mut client, self.id, reading::Resume(partition.clone())).ok_or_else(closed)?
+    /// A partition is not this reader's. Nothing is paused then.
+    pub fn pause<'a>(
+        &mut self,
+        mut client: impl Access,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<()> {
+        let paused =
+            command(&mut client, self.id, reading::Pause(owned(partitions))).ok_or_else(closed)??;
+        self.drop_walk_of(&paused);
+        Ok(())
     }
 
-    /// Returns the end of a partition's log that replicas agree on, as far as it is known. Lag is this less the position.
-    pub fn high_watermark(&self, mut client: impl Access, partition: &TopicPartition) -> Option<i64> {
-        command(&mut client, self.id, reading::HighWatermark(partition.clone()))?
+    /// Ends the pause of these partitions, of one or many; one that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// A partition is not this reader's. Nothing is resumed then.
+    pub fn resume<'a>(
+        &mut self,
+        mut client: impl Access,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<()> {
+        command(&mut client, self.id, reading::Resume(owned(partitions))).ok_or_else(closed)?
     }
 
-    fn drop_walk_of(&mut self, partition: &TopicPartition) {
-        self.walk.take_if(|w| w.partition() == partition.partition && *w.topic() == partition.topic);
+    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
+    pub fn assignment(&self, mut client: impl Access) -> Vec<TopicPartition> {
+        command(&mut client, self.id, reading::GetAssignment).unwrap_or_default()
+    }
+
+    /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.
+    pub fn position(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
+        self.offsets_known(client, partition)?.position
+    }
+
+    /// Returns how many offsets of a partition are left to read, as of the last answer: up to the high watermark, or with
+    /// read-committed isolation up to the first open transaction.
+    pub fn lag(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
+        self.offsets_known(client, partition)?.lag
+    }
+
+    /// Returns the end of a partition's log that replicas agree on, as of the last answer.
+    pub fn high_watermark(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
+        self.offsets_known(client, partition)?.high_watermark
+    }
+
+    /// Returns the first offset of a partition's log, as of the last answer (0.11+).
+    pub fn log_start(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
+        self.offsets_known(client, partition)?.log_start
+    }
+
+    fn offsets_known(&self, mut client: impl Access, partition: &TopicPartition) -> Option<KnownOffsets> {
+        command(&mut client, self.id, reading::GetOffsets(partition.clone()))
+    }
+
+    fn drop_walk_of(&mut self, partitions: &[TopicPartition]) {
+        self.walk.take_if(|walk| {
+            partitions.iter().any(|tp| tp.partition == walk.partition() && tp.topic == *walk.topic())
+        });
     }
 
     // ---- the end ----
@@ -422,6 +479,13 @@ impl Reader {
         }
         self.handled(&mut client);
         self.leave(client);
+    }
+
+    /// The same, of which the program wants to know how it ends; `None` without a group.
+    pub(crate) fn begin_close(&mut self, mut client: impl Access) -> Option<Leaving> {
+        self.handled(&mut client);
+        (self.closed, self.walk) = (true, None);
+        command(&mut client, self.id, reading::Leave).flatten()
     }
 
     /// The same for an application that is gone: what it has in its hands does not count as handled.
@@ -445,4 +509,8 @@ impl Reader {
 
 fn commit_offset((partition, (offset, leader_epoch, topic_id)): (TopicPartition, Mark)) -> CommitOffset {
     CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None }
+}
+
+fn owned<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Vec<TopicPartition> {
+    partitions.into_iter().cloned().collect()
 }

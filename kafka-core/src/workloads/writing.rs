@@ -26,7 +26,7 @@ impl Rig {
         let accumulator = Accumulator::new(WriterConfig::default());
         let partition = Partition {
             leader: Some(1),
-            leader_epoch: 0,
+            leader_epoch: Some(0),
             replicas: vec![1],
             isr: vec![1],
             offline: Vec::new(),

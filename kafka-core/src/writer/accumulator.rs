@@ -237,13 +237,11 @@ impl Accumulator {
         let partitions = Partitions { topic: &topic.name, count, available: &view.available, sticky };
         let picked = catch_unwind(AssertUnwindSafe(|| self.config.balancer.balance(message, &partitions)));
         let problem = match picked {
-            Ok(picked) => match usize::try_from(picked).ok().filter(|at| *at < view.slots.len()) {
+            Ok(Some(picked)) => match usize::try_from(picked).ok().filter(|at| *at < view.slots.len()) {
                 Some(at) => return Ok(Placed { view, at }),
-                None if picked == -1 && message.partition.is_none() => {
-                    format!("chose none of {count} partitions; `Manual` needs messages that name theirs")
-                }
                 None => format!("chose partition {picked} of {count}"),
             },
+            Ok(None) => format!("chose none of {count} partitions; `Manual` needs messages that name theirs"),
             Err(_) => "panicked".into(),
         };
         Err(SendError::not_written(Error::new(ErrorKind::Balancer(problem)).with_topic(&topic.name)))

@@ -29,8 +29,9 @@ impl Partitions<'_> {
 
 /// Picks the partition of each message.
 pub trait Balancer: Send + Sync + fmt::Debug {
-    /// The partition of `message`: one of `0..partitions.count`.
-    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> i32;
+    /// Picks the partition of `message`: one of `0..partitions.count`, or `None` where it can choose none, which fails the
+    /// message.
+    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> Option<i32>;
 }
 
 /// Java's default: murmur2 of the key where there is one, else the sticky partition (KIP-794).
@@ -38,11 +39,11 @@ pub trait Balancer: Send + Sync + fmt::Debug {
 pub struct JavaDefault;
 
 impl Balancer for JavaDefault {
-    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> i32 {
-        match &message.key {
+    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> Option<i32> {
+        Some(match &message.key {
             Some(key) => murmur2_partition(key, partitions.count),
             None => partitions.sticky(),
-        }
+        })
     }
 }
 
@@ -51,9 +52,9 @@ impl Balancer for JavaDefault {
 pub struct RoundRobin(AtomicU32);
 
 impl Balancer for RoundRobin {
-    fn balance(&self, _: &Message, partitions: &Partitions<'_>) -> i32 {
+    fn balance(&self, _: &Message, partitions: &Partitions<'_>) -> Option<i32> {
         let turn = self.0.fetch_add(1, Ordering::Relaxed) as usize;
-        partitions.available.get(turn % partitions.available.len().max(1)).copied().unwrap_or(0)
+        partitions.available.get(turn % partitions.available.len().max(1)).copied()
     }
 }
 
@@ -62,8 +63,8 @@ impl Balancer for RoundRobin {
 pub struct Manual;
 
 impl Balancer for Manual {
-    fn balance(&self, message: &Message, _: &Partitions<'_>) -> i32 {
-        message.partition.unwrap_or(-1)
+    fn balance(&self, message: &Message, _: &Partitions<'_>) -> Option<i32> {
+        message.partition
     }
 }
 
@@ -113,7 +114,8 @@ mod tests {
         let topic = Str::from("t");
         let partitions = Partitions { topic: &topic, count: 5, available: &[0, 2, 4], sticky: 0 };
         let balancer = RoundRobin::default();
-        let picked: Vec<i32> = (0..6).map(|_| balancer.balance(&Message::new("x"), &partitions)).collect();
+        let picked: Vec<_> =
+            (0..6).filter_map(|_| balancer.balance(&Message::new("x"), &partitions)).collect();
         assert_eq!(picked, [0, 2, 4, 0, 2, 4]);
     }
 }

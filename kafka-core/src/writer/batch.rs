@@ -23,8 +23,8 @@ use std::task::{Context, Poll, Waker, ready};
 pub struct Delivered {
     /// The partition.
     pub partition: i32,
-    /// The offset; -1 where the broker does not tell (acks of none, a duplicate of long ago).
-    pub offset: i64,
+    /// The offset; `None` where the broker does not report it (acks of none, a duplicate of long ago).
+    pub offset: Option<i64>,
     /// The time the broker gave it, in ms since the epoch, where the topic has log append time.
     pub log_append_time: Option<i64>,
 }
@@ -266,7 +266,7 @@ fn part<'a>(
 fn result(tickets: &Tickets, index: u32, outcome: &Outcome) -> Result<Delivered, SendError> {
     match outcome {
         Outcome::Acked { base_offset, log_append_time } => {
-            let offset = if *base_offset < 0 { -1 } else { base_offset + i64::from(index) };
+            let offset = (*base_offset >= 0).then(|| base_offset + i64::from(index));
             Ok(Delivered { partition: tickets.partition, offset, log_append_time: *log_append_time })
         }
         Outcome::Failed(error) => Err(error.clone()),

@@ -128,7 +128,7 @@ fn failed() -> Outcome {
 }
 
 fn offset(delivery: Delivery) -> i64 {
-    block_on(delivery).map_or(-1, |delivered| delivered.offset)
+    block_on(delivery).map_or(-1, |delivered| delivered.offset.unwrap_or(-1))
 }
 
 /// The outcome is set once, and whoever waits for it hears of it; one that is dropped meanwhile takes nobody along.
@@ -197,8 +197,13 @@ fn who_waits_for_a_batch_that_is_split_is_woken() {
 fn accumulator() -> (Arc<Accumulator>, Arc<super::TopicSlots>, Arc<Slot>) {
     let config = WriterConfig { batch_messages: 2, ..WriterConfig::default() };
     let accumulator = Arc::new(Accumulator::new(config));
-    let partition =
-        Partition { leader: Some(1), leader_epoch: 0, replicas: vec![1], isr: vec![1], offline: vec![] };
+    let partition = Partition {
+        leader: Some(1),
+        leader_epoch: Some(0),
+        replicas: vec![1],
+        isr: vec![1],
+        offline: vec![],
+    };
     let topic = Topic {
         name: "t".into(),
         id: kafka_proto::Uuid::ZERO,

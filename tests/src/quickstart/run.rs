@@ -130,7 +130,7 @@ impl Run {
 
     /// A message was acknowledged.
     pub fn acked(&self, id: u64, delivered: &Delivered) {
-        self.ledger.acked(id, delivered.partition, delivered.offset);
+        self.ledger.acked(id, delivered.partition, delivered.offset.unwrap_or(-1));
     }
 
     // ---- reading ----

@@ -156,13 +156,13 @@ impl Member {
                 }
                 batch.messages.push(message);
             }
-            Event::Assigned(partitions) => self.assigned(held, &partitions),
-            Event::Revoking(_) => {
+            Event::Assigned { partitions, .. } => self.assigned(held, &partitions),
+            Event::Revoking { .. } => {
                 self.stage.history().count("revocations", 1);
                 self.commit(reader, batch, chance).await;
                 held.0.clear();
             }
-            Event::Lost(error) => {
+            Event::Lost { error, .. } => {
                 // What is committed of it later must not count.
                 batch.is_stale = !batch.messages.is_empty();
                 held.0.clear();

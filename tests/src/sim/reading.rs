@@ -89,7 +89,7 @@ impl Place {
         let Some(position) = self.positions.get_mut(partition as usize) else { return };
         let back = chance.below(30) as i64;
         let offset = if chance.per_mille(100) { 0 } else { (*position - back).max(0) };
-        let start = if offset == 0 { Start::First } else { Start::At { offset, leader_epoch: -1 } };
+        let start = if offset == 0 { Start::First } else { Start::at(offset) };
         if reader.seek(&TopicPartition::new(TOPIC, partition), start).is_ok() {
             *position = offset;
             stage.history().count("seeks", 1);

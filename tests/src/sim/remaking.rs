@@ -150,7 +150,7 @@ async fn send(stage: &Stage, writer: &Writer, ids: &[MessageId]) -> usize {
         };
         let mut history = stage.history();
         match result {
-            Ok(place) => _ = history.remade.acked.insert(*id, (place.partition, place.offset)),
+            Ok(place) => _ = history.remade.acked.insert(*id, (place.partition, place.offset.unwrap_or(-1))),
             Err(error) => {
                 failed += 1;
                 history.error(&error.error);

@@ -422,7 +422,7 @@ fn delivered(stage: &Stage, id: MessageId, result: Result<Delivered, SendError>)
     let now = stage.runtime.elapsed();
     let mut history = stage.history();
     match result {
-        Ok(delivered) => history.ended(now, id, Outcome::Acked(delivered.offset)),
+        Ok(delivered) => history.ended(now, id, Outcome::Acked(delivered.offset.unwrap_or(-1))),
         Err(error) => {
             history.error(&error.error);
             history.ended(now, id, History::outcome_of(error.fate));

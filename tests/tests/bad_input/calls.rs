@@ -149,7 +149,7 @@ pub(crate) async fn group_not_authorised<R: Runtime>() {
         answered(&error, code, Fault::Broker, &[&format!("group {group}")]);
         // Rights may be granted: it goes on by itself.
         assigned::<R>(&mut reader).await;
-        soon::<R, _>(reader.close(Duration::from_secs(5))).await.unwrap();
+        soon::<R, _>(reader.close(Duration::from_secs(5))).await.into_result().unwrap();
     }
 }
 
@@ -224,8 +224,8 @@ pub(crate) async fn timestamp_refused<R: Runtime>() {
 struct Bad(fn() -> i32);
 
 impl Balancer for Bad {
-    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> i32 {
-        if message.key.is_some() { (self.0)() } else { partitions.available[0] }
+    fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> Option<i32> {
+        Some(if message.key.is_some() { (self.0)() } else { partitions.available[0] })
     }
 }
 
@@ -411,7 +411,7 @@ pub(crate) async fn reader_settings<R: Runtime>() {
     refused("reset", |r| r.reset(Reset::Time(-1)));
     refused("start", |r| r.start(Start::Time(-3)));
     refused("start", |r| r.start(Start::Time(-1)).partition(0));
-    refused("start", |r| r.start(Start::At { offset: -1, leader_epoch: -1 }));
+    refused("start", |r| r.start(Start::at(-1)));
     refused("start", |r| r.start(Start::Committed));
     refused("start", |r| r.group("g").start(Start::Time(-1)));
     refused("auto_commit_interval", |r| r.auto_commit_interval(Duration::MAX));
@@ -457,7 +457,7 @@ fn member(client: &Client, group: &str, change: impl FnOnce(&mut GroupConfig)) -
 
 /// Waits until the group gave the member its partitions.
 async fn assigned<R: Runtime>(reader: &mut Reader) {
-    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned(_))) {}
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned { .. })) {}
 }
 
 pub(crate) async fn session_timeout_refused<R: Runtime>() {
@@ -490,7 +490,7 @@ pub(crate) async fn group_full<R: Runtime>() {
     answered(&error, ErrorCode::GroupMaxSizeReached, Fault::Broker, &["group g"]);
     still_reads::<R>(&client, &mut first).await;
     // Its place is free once the first has left.
-    soon::<R, _>(first.close(Duration::from_secs(5))).await.unwrap();
+    soon::<R, _>(first.close(Duration::from_secs(5))).await.into_result().unwrap();
     assigned::<R>(&mut second).await;
 }
 

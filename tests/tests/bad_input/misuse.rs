@@ -32,7 +32,7 @@ pub(crate) async fn use_after_close<R: Runtime>() {
     closed(&soon::<R, _>(client.topic("t")).await.unwrap_err());
     closed(&soon::<R, _>(client.describe_cluster()).await.unwrap_err());
     while soon::<R, _>(reader.next_event()).await.unwrap().is_some() {}
-    soon::<R, _>(reader.close(Duration::from_secs(5))).await.unwrap();
+    soon::<R, _>(reader.close(Duration::from_secs(5))).await.into_result().unwrap();
     assert!(soon::<R, _>(reader.next_event()).await.unwrap().is_none());
     assert_eq!(cluster.log("t", 0).len(), 2);
 }
@@ -78,8 +78,8 @@ pub(crate) async fn commit_of_an_ended_assignment<R: Runtime>() {
     let old = message::<R>(&mut reader).await;
     // Another member joins: what was assigned has to be given up.
     let _other = member(&client, "g");
-    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Revoking(_))) {}
-    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned(_))) {}
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Revoking { .. })) {}
+    while !matches!(soon::<R, _>(reader.next_event()).await.unwrap(), Some(Event::Assigned { .. })) {}
     stale(&cluster, soon::<R, _>(reader.commit([&old])).await);
     assert_eq!(cluster.committed("g", "t", 0), None);
 }

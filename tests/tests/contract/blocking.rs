@@ -35,7 +35,7 @@ pub(crate) async fn write_read_commit_and_close(target: &Target) {
             client.reader(topic.clone()).group(group.clone()).reset(Reset::First).build().unwrap();
         let messages: Vec<Record> = reader.records().take(count).map(|m| m.expect("no error")).collect();
         reader.commit(&messages).expect("committed");
-        reader.close(LONG).expect("left the group");
+        reader.close(LONG).into_result().expect("left the group");
         assert!(reader.fetch().unwrap().is_none());
         numbers.extend(messages.iter().map(number));
     }

@@ -135,7 +135,7 @@ pub(crate) async fn promise_21_dropped_commits<A: Adapter>(target: &Target) {
     drop(reader);
     let mut second = client.reader(topic).group(group).reset(Reset::First).build().unwrap();
     assert_eq!(number(&message(&mut second).await), 41);
-    second.close(LONG).await.unwrap();
+    second.close(LONG).await.into_result().unwrap();
 }
 
 pub(crate) async fn promise_21_dropped_calls<A: Adapter>(target: &Target) {

@@ -50,7 +50,7 @@ pub(crate) async fn an_idle_client_keeps_quiet<A: Adapter>(target: &Target) {
     ] {
         assert_eq!(more(api), 0, "{api:?}");
     }
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }
 
 pub(crate) async fn one_busy_partition_among_idle_ones<A: Adapter>(target: &Target) {
@@ -70,7 +70,7 @@ pub(crate) async fn one_busy_partition_among_idle_ones<A: Adapter>(target: &Targ
             assert_eq!(number(&message(&mut reader).await), n);
         }
         fetches.push(cluster.requests(ApiKey::Fetch) - before);
-        reader.close(LONG).await.unwrap();
+        reader.close(LONG).await.into_result().unwrap();
     }
     assert!(fetches[1] <= fetches[0] * 2 + 20, "{fetches:?} fetches for the same messages");
 }
@@ -89,7 +89,7 @@ pub(crate) async fn old_releases<A: Adapter>(_: &Target) {
             let mut reader = client.reader("old").group("group").reset(Reset::First).build().unwrap();
             let messages = read(&mut reader, count).await;
             reader.commit(&messages).await.unwrap();
-            reader.close(LONG).await.unwrap();
+            reader.close(LONG).await.into_result().unwrap();
             at += count;
             let committed: i64 = (0..3).filter_map(|p| cluster.committed("group", "old", p)).sum();
             assert_eq!(committed, at as i64, "{release}");
@@ -135,5 +135,5 @@ pub(crate) async fn a_member_comes_back_after_any_heartbeat_error<A: Adapter>(ta
     while seen.len() < count + 20 {
         seen.insert(number(&message(&mut reader).await));
     }
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }

@@ -76,7 +76,7 @@ fn follow<A: Adapter>(mut reader: Reader, until: Arc<AtomicUsize>) -> Task<(Vec<
             match reader.next_event_within::<A>(Duration::from_millis(50)).await {
                 None => {}
                 Some(Ok(Some(Event::Record(message)))) => messages.push(message),
-                Some(Ok(Some(Event::Assigned(_) | Event::Notice(_)))) => {}
+                Some(Ok(Some(Event::Assigned { .. } | Event::Notice(_)))) => {}
                 Some(other) => panic!("{other:?} after {} messages", messages.len()),
             }
         }
@@ -140,7 +140,7 @@ pub(crate) async fn a_broker_dies_while_reading<A: Adapter>(target: &Target) {
     for task in [alone, member] {
         let (read, mut reader) = task.join().await;
         check_numbered(&read, &all(count), KEYS);
-        reader.close(LONG).await.unwrap();
+        reader.close(LONG).await.into_result().unwrap();
     }
 }
 
@@ -316,7 +316,7 @@ pub(crate) async fn a_member_survives_its_coordinator<A: Adapter>(target: &Targe
         while seen.len() < 30 {
             match reader.next_event().await.unwrap().unwrap() {
                 Event::Record(message) => seen.push(message),
-                Event::Lost(error) => panic!("lost: {error}"),
+                Event::Lost { error, .. } => panic!("lost: {error}"),
                 _ => {}
             }
         }
@@ -327,5 +327,5 @@ pub(crate) async fn a_member_survives_its_coordinator<A: Adapter>(target: &Targe
     }
     let committed: i64 = (0..3).filter_map(|p| cluster.committed(&group, &topic, p)).sum();
     assert_eq!(committed, count as i64);
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }

@@ -83,20 +83,20 @@ async fn work<A: Adapter>(
                 shared.handle(name, &message);
                 handled.push(message);
             }
-            Event::Assigned(partitions) => shared.acquire(name, partitions),
-            Event::Revoking(_) => {
+            Event::Assigned { partitions, .. } => shared.acquire(name, partitions),
+            Event::Revoking { .. } => {
                 reader.commit(&handled).await.expect("commit while revoking");
                 handled.clear();
                 shared.release(name);
             }
-            Event::Lost(error) => panic!("{name} lost its partitions: {error}"),
+            Event::Lost { error, .. } => panic!("{name} lost its partitions: {error}"),
             Event::Notice(_) => {}
             other => panic!("{other:?}"),
         }
     }
     reader.commit(&handled).await.expect("commit before the end");
     shared.release(name);
-    reader.close(LONG).await.expect("close");
+    reader.close(LONG).await.into_result().expect("close");
 }
 
 /// Waits until something is so; the watchdog ends it otherwise.
@@ -160,16 +160,16 @@ pub(crate) async fn commits_and_resumes<A: Adapter>(target: &Target) {
     let messages = read(&mut first, 60).await;
     // The highest of a partition counts, whatever the order.
     first.commit([&messages[39], &messages[12]]).await.unwrap();
-    first.close(LONG).await.unwrap();
+    first.close(LONG).await.into_result().unwrap();
     let mut second = member(&client, &topic, &group).build().unwrap();
     let messages = read(&mut second, 60).await;
     assert_eq!(messages.iter().map(number).collect::<Vec<_>>(), (40..100).collect::<Vec<_>>());
     second.commit(&messages).await.unwrap();
-    second.close(LONG).await.unwrap();
+    second.close(LONG).await.into_result().unwrap();
     write(&writer, numbered(1, 100..101)).await;
     let mut third = member(&client, &topic, &group).build().unwrap();
     assert_eq!(number(&message(&mut third).await), 100);
-    third.close(LONG).await.unwrap();
+    third.close(LONG).await.into_result().unwrap();
 }
 
 pub(crate) async fn read_commits_what_was_handled<A: Adapter>(target: &Target) {
@@ -181,7 +181,7 @@ pub(crate) async fn read_commits_what_was_handled<A: Adapter>(target: &Target) {
         for n in from..(from + 20).min(50) {
             assert_eq!(number(&reader.read().await.unwrap().unwrap()), n);
         }
-        reader.close(LONG).await.unwrap();
+        reader.close(LONG).await.into_result().unwrap();
     }
     // By itself, while there is nothing to read.
     let interval = Duration::from_millis(100);
@@ -194,7 +194,7 @@ pub(crate) async fn read_commits_what_was_handled<A: Adapter>(target: &Target) {
     let mut second = member(&client, &topic, &group).build().unwrap();
     write(&writer, numbered(1, 51..52)).await;
     assert_eq!(number(&message(&mut second).await), 51);
-    second.close(LONG).await.unwrap();
+    second.close(LONG).await.into_result().unwrap();
 }
 
 pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
@@ -205,7 +205,7 @@ pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
     let mut first = member(&client, &topic, &group).build().unwrap();
     let messages = read(&mut first, 20).await;
     first.mark([&messages[9]]).unwrap();
-    first.close(LONG).await.unwrap();
+    first.close(LONG).await.into_result().unwrap();
     // While nothing is there to read.
     let interval = Duration::from_millis(100);
     let mut second = member(&client, &topic, &group).auto_commit_interval(interval).build().unwrap();
@@ -219,7 +219,7 @@ pub(crate) async fn what_is_marked_is_committed<A: Adapter>(target: &Target) {
     write(&writer, numbered(1, 30..31)).await;
     let mut third = member(&client, &topic, &group).build().unwrap();
     assert_eq!(number(&message(&mut third).await), 30);
-    third.close(LONG).await.unwrap();
+    third.close(LONG).await.into_result().unwrap();
 }
 
 /// An assignor of the application's is called without any lock: it may use the client.
@@ -230,7 +230,7 @@ pub(crate) async fn an_assignor_may_use_the_client<A: Adapter>(target: &Target) 
     let curious = Arc::new(Curious(client.clone()));
     let mut reader = member(&client, &topic, &group).assignors(vec![curious]).build().unwrap();
     assert_eq!(read(&mut reader, 30).await.len(), 30);
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }
 
 struct Curious(Client);
@@ -276,7 +276,7 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     loop {
         match first.next_event().await.unwrap().unwrap() {
             Event::Record(_) => {}
-            Event::Revoking(_) => break,
+            Event::Revoking { .. } => break,
             other => panic!("{other:?}"),
         }
     }
@@ -285,13 +285,13 @@ pub(crate) async fn a_stale_commit_is_an_error<A: Adapter>(target: &Target) {
     loop {
         match first.next_event().await.unwrap().unwrap() {
             Event::Record(message) => panic!("{message:?} after the revocation was answered"),
-            Event::Assigned(_) => break,
+            Event::Assigned { .. } => break,
             Event::Notice(_) => {}
             other => panic!("{other:?}"),
         }
     }
     stale(error_of(first.commit([&old]).await));
-    first.close(LONG).await.unwrap();
+    first.close(LONG).await.into_result().unwrap();
     second.stop().await;
 }
 
@@ -310,7 +310,7 @@ pub(crate) async fn a_slow_handler_keeps_its_partitions<A: Adapter>(target: &Tar
     for n in 1..10 {
         assert_eq!(number(&message(&mut reader).await), n);
     }
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }
 
 pub(crate) async fn where_nothing_is_committed_a_group_begins_at_its_start<A: Adapter>(target: &Target) {
@@ -322,11 +322,11 @@ pub(crate) async fn where_nothing_is_committed_a_group_begins_at_its_start<A: Ad
 
     let mut reader = member().build().unwrap();
     assert_eq!(number(&message(&mut reader).await), 0, "the first offset by default");
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 
-    let mut reader = member().start(Start::At { offset: 2, leader_epoch: -1 }).build().unwrap();
+    let mut reader = member().start(Start::at(2)).build().unwrap();
     assert_eq!(number(&message(&mut reader).await), 2);
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 
     let mut reader = member().start(Start::Committed).build().unwrap();
     let error = error_of(reader.fetch().await);
@@ -334,5 +334,5 @@ pub(crate) async fn where_nothing_is_committed_a_group_begins_at_its_start<A: Ad
     assert_eq!(error.context().topic.as_deref(), Some(&*topic));
     reader.seek(&TopicPartition::new(topic, 0), Start::First).unwrap();
     assert_eq!(number(&message(&mut reader).await), 0);
-    reader.close(LONG).await.unwrap();
+    reader.close(LONG).await.into_result().unwrap();
 }

@@ -137,6 +137,7 @@ macro_rules! suite {
                 reading:
                     Any starts_where_it_is_told,
                     Any seeks,
+                    Any positions_of_many_partitions,
                     Any pauses_and_resumes,
                     Any lends_batches,
                     Any one_partition_of_several;

@@ -51,7 +51,7 @@ pub(crate) async fn an_old_proxy_fails_few_connections(target: &Target) {
         let reader = client.reader(topic.clone()).group(unique(&format!("group-{group}")));
         let mut reader = reader.reset(Reset::First).build().unwrap();
         read(&mut reader, 300).await;
-        reader.close(LONG).await.unwrap();
+        reader.close(LONG).await.into_result().unwrap();
     }
     assert_eq!(client.stats().connection_failures, learnt);
     // Lanes to one address that connect at the same time find out at the same time.
@@ -99,6 +99,6 @@ pub(crate) async fn null_assignments_break_no_connection(target: &Target) {
         cluster.fail_next(ApiKey::SyncGroup, error);
         read(&mut reader, 30).await;
         assert_eq!(client.stats().connection_failures, failures, "{error:?}");
-        reader.close(LONG).await.unwrap();
+        reader.close(LONG).await.into_result().unwrap();
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::adapter::Adapter;
 use crate::handles::Client;
-use crate::target::Target;
+use crate::target::{LONG, Target};
 use crate::tools::{message, number, numbered, read, write};
-use kafka_core::{ErrorKind, Manual, Record, Start, TopicPartition};
+use kafka_core::{ErrorKind, Manual, Message, Record, Start, TopicPartition};
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.
@@ -31,7 +31,7 @@ pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
         number(&message(&mut reader).await)
     };
     assert_eq!(first(Start::First).await, 0);
-    assert_eq!(first(Start::At { offset: 42, leader_epoch: -1 }).await, 42);
+    assert_eq!(first(Start::at(42)).await, 42);
     assert_eq!(first(Start::Time(times + 55_500)).await, 56);
     assert_eq!(client.list_offset(topic.clone(), 0, Start::Last).await.unwrap(), Some(100));
     assert_eq!(client.list_offset(topic.clone(), 0, Start::Time(times + 99_001)).await.unwrap(), None);
@@ -44,8 +44,7 @@ pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
     }
     write(&writer, numbered(1, 100..101)).await;
     assert_eq!(number(&message(&mut last).await), 100);
-    let mut beyond =
-        client.reader(topic).start(Start::At { offset: 5000, leader_epoch: -1 }).build().unwrap();
+    let mut beyond = client.reader(topic).start(Start::at(5000)).build().unwrap();
     let error = beyond.fetch().await.expect_err("out of range");
     assert!(matches!(error.kind(), ErrorKind::OffsetOutOfRange { offset: 5000 }), "{error}");
 }
@@ -58,7 +57,7 @@ pub(crate) async fn seeks<A: Adapter>(target: &Target) {
     let mut reader = client.reader(topic.clone()).build().unwrap();
     assert_eq!(number(&read(&mut reader, 25).await[24]), 24);
     for offset in [150, 3, 3, 199, 24, 25] {
-        reader.seek(&partition, Start::At { offset, leader_epoch: -1 }).unwrap();
+        reader.seek(&partition, Start::at(offset)).unwrap();
         assert_eq!(number(&message(&mut reader).await), offset as usize);
     }
     reader.seek(&partition, Start::First).unwrap();
@@ -144,4 +143,40 @@ pub(crate) async fn one_partition_of_several<A: Adapter>(target: &Target) {
     let mut none = client.reader(topic).partition(9).build().unwrap();
     let error = none.fetch().await.expect_err("there is no partition 9");
     assert_eq!(error.context().partition, Some(9), "{error}");
+}
+
+/// What a reader knows of its partitions, and moves and pauses, one or many at a time.
+pub(crate) async fn positions_of_many_partitions<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "many", 2).await;
+    let writer = client.writer(topic.clone()).balancer(Manual).build().unwrap();
+    let message = |n: usize| Message::new(format!("0:{n}")).partition((n % 2) as i32);
+    write(&writer, (0..20).map(message)).await;
+    let mut reader = client.reader(topic.clone()).build().unwrap();
+    read(&mut reader, 20).await;
+    let mut all = reader.assignment();
+    all.sort();
+    assert_eq!(all, [TopicPartition::new(topic.clone(), 0), TopicPartition::new(topic.clone(), 1)]);
+    for partition in &all {
+        assert_eq!((reader.position(partition), reader.lag(partition)), (Some(10), Some(0)));
+        assert_eq!(reader.high_watermark(partition), Some(10));
+        assert!(matches!(reader.log_start(partition), Some(0) | None));
+    }
+    reader.seek(&all, Start::at(4)).unwrap();
+    assert!(all.iter().all(|partition| reader.position(partition) == Some(4)));
+    assert!(all.iter().all(|partition| reader.lag(partition) == Some(6)));
+    assert!(read(&mut reader, 12).await.iter().all(|record| record.offset >= 4));
+    // One that is not the reader's costs all: nothing is moved, and nothing paused.
+    let mixed = [all[0].clone(), TopicPartition::new(topic.clone(), 7)];
+    reader.seek(&mixed, Start::First).unwrap_err();
+    reader.pause(&mixed).unwrap_err();
+    assert_eq!(reader.position(&all[0]), Some(10));
+    reader.pause(&all).unwrap();
+    write(&writer, (20..22).map(message)).await;
+    reader.resume(&all[1]).unwrap();
+    assert_eq!(read(&mut reader, 1).await[0].partition, 1);
+    reader.resume(&all).unwrap();
+    assert_eq!(read(&mut reader, 1).await[0].partition, 0);
+    assert!(reader.close(LONG).await.is_clean());
+    assert!(reader.assignment().is_empty());
 }

@@ -162,7 +162,7 @@ fn promise_17_a_compacted_topic_is_read_to_its_end() {
         let left: Vec<i64> = sim.log("t", 0).iter().map(|record| record.offset).collect();
         assert!(left.len() < 30, "{}", left.len());
         for start in (0..500).step_by(41).chain([499]) {
-            let start_at = kafka_core::Start::At { offset: start, leader_epoch: -1 };
+            let start_at = kafka_core::Start::at(start);
             let mut reader = client.reader("t").partition(0).start(start_at).build().unwrap();
             let read = numbers(&events(&sim, &mut reader, secs(2)).await);
             assert_eq!(read, left.iter().copied().filter(|o| *o >= start).collect::<Vec<_>>());

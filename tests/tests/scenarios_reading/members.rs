@@ -61,7 +61,7 @@ fn scenario_c26_no_record_of_a_batch_in_hand_after_its_partition_is_gone() {
         let mut first = member(&client).build().unwrap();
         let mut batch = first.next_batch().await.unwrap().unwrap();
         let mut second = member(&client).build().unwrap();
-        let is_assigned = |event| matches!(event, Some(Ok(Some(Event::Assigned(some)))) if !some.is_empty());
+        let is_assigned = |event| matches!(event, Some(Ok(Some(Event::Assigned { partitions: some, .. }))) if !some.is_empty());
         let (mut read, mut is_gone) = (0, false);
         while let Some(record) = batch.next() {
             assert_eq!(record.unwrap().offset(), read);
@@ -87,7 +87,7 @@ fn scenario_g11_close_completes_in_any_step_of_joining() {
             let mut reader = member(&client).build().unwrap();
             sim.sleep(time).await;
             let begun = sim.elapsed();
-            reader.close(secs(10)).await.unwrap();
+            reader.close(secs(10)).await.into_result().unwrap();
             assert!(sim.elapsed() - begun < secs(6), "at {time:?}: {:?}", sim.elapsed() - begun);
             let mut next = member(&client).build().unwrap();
             let begun = sim.elapsed();
@@ -104,10 +104,10 @@ fn scenario_g21_a_static_leader_that_restarts_disturbs_nobody() {
         let client = connected(&sim).await;
         let one = || member(&client).instance_id("one").build().unwrap();
         let mut first = one();
-        assert!(matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned(all) if all.len() == 2));
+        assert!(matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned { partitions: all, .. } if all.len() == 2));
         let mut second = member(&client).instance_id("two").build().unwrap();
         let task = sim.spawn(async move {
-            while !matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned(some) if some.len() == 1) {}
+            while !matches!(first.next_event().await.unwrap().unwrap(), Event::Assigned { partitions: some, .. } if some.len() == 1) {}
             first
         });
         assert_eq!(kinds(&events(&sim, &mut second, secs(10)).await).last(), Some(&"assigned"));

@@ -11,7 +11,7 @@ fn scenario_c20_a_fast_broker_and_a_slow_client() {
         three_nodes(1).latency(ms(0), ms(0)).run(move |sim| async move {
             let client = connected(&sim).await;
             fill(&client, 0, 0..10).await;
-            let start = Start::At { offset: 5, leader_epoch: -1 };
+            let start = Start::at(5);
             let mut reader = client.reader("t").partition(0).start(start).build().unwrap();
             sim.sleep(ms(late)).await;
             let read = messages(&mut reader, 5).await;
@@ -44,7 +44,7 @@ fn scenario_c21_leaders_move_while_nobody_polls() {
         }
         assert_eq!(next, [20; 6]);
         // And it ends while there is nothing left to be fetched.
-        reader.close(secs(1)).await.unwrap();
+        reader.close(secs(1)).await.into_result().unwrap();
     });
 }
 

@@ -23,7 +23,7 @@ fn readers_that_end_leave_no_fetch_sessions() {
                 sim.sleep(secs(2)).await;
                 assert_eq!(sessions(&sim), 3);
                 if close {
-                    reader.close(secs(5)).await.unwrap();
+                    reader.close(secs(5)).await.into_result().unwrap();
                 }
                 drop(reader);
                 sim.sleep(secs(1)).await;

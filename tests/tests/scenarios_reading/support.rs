@@ -79,9 +79,9 @@ pub(crate) fn kinds(events: &[Event]) -> Vec<&'static str> {
     let kind = |event: &Event| match event {
         Event::Record(_) => None,
         Event::Notice(error) if *error.kind() == ErrorKind::NoOffset => None,
-        Event::Assigned(_) => Some("assigned"),
-        Event::Revoking(_) => Some("revoking"),
-        Event::Lost(_) => Some("lost"),
+        Event::Assigned { .. } => Some("assigned"),
+        Event::Revoking { .. } => Some("revoking"),
+        Event::Lost { .. } => Some("lost"),
         Event::Notice(_) => Some("notice"),
         _ => Some("another"),
     };

@@ -57,7 +57,7 @@ fn a_log_that_was_truncated_stops_the_partition_without_a_policy() {
             assert_eq!(error.kind(), &ErrorKind::Truncated { to: 10 }, "{release}");
             assert!(sim.within(secs(60), reader.fetch()).await.is_none(), "told once");
             let partition = kafka_core::TopicPartition::new("t", 0);
-            let start = kafka_core::Start::At { offset: 10, leader_epoch: -1 };
+            let start = kafka_core::Start::at(10);
             reader.seek(&partition, start).unwrap();
             assert_eq!(messages(&mut reader, 10).await.iter().map(number).next(), Some(100));
         });

@@ -108,7 +108,7 @@ fn scenario_n13_commits_end_at_their_deadline() {
         black_hole(&sim);
         ends(&sim, secs(5), "commit", reader.commit([&message])).await;
         let begun = sim.elapsed();
-        reader.close(secs(2)).await.unwrap_err();
+        reader.close(secs(2)).await.into_result().unwrap_err();
         assert_eq!(sim.elapsed() - begun, secs(2));
     });
 }

@@ -106,7 +106,7 @@ fn scenario_l2_closing_a_part_is_not_closing_the_whole() {
         }
         let open: usize = (0..3).map(|node| sim.connections(node).len()).sum();
         writers[0].close(secs(1)).await;
-        readers[0].close(secs(1)).await.unwrap();
+        readers[0].close(secs(1)).await.into_result().unwrap();
         assert!((0..3).map(|node| sim.connections(node).len()).sum::<usize>() <= open);
         writers[1].write_all([to(0, "y")]).await.unwrap();
         assert_eq!(client.stats().connection_failures, 0);
@@ -123,7 +123,7 @@ fn scenario_l3_close_twice_and_before_connect() {
             (client.writer("t").build().unwrap(), client.reader("t").group("g").build().unwrap());
         for _ in 0..2 {
             assert!(writer.close(secs(5)).await.is_clean());
-            reader.close(secs(5)).await.unwrap();
+            reader.close(secs(5)).await.into_result().unwrap();
         }
         for _ in 0..2 {
             client.close(secs(5)).await;
@@ -159,7 +159,7 @@ fn scenario_l3_leaving_a_group_without_a_coordinator() {
         let mut reader = client.reader("t").group("g").build().unwrap();
         sim.sleep(secs(3)).await;
         let begun = sim.elapsed();
-        sim.within(secs(6), reader.close(secs(5))).await.expect("it hangs").unwrap();
+        sim.within(secs(6), reader.close(secs(5))).await.expect("it hangs").into_result().unwrap();
         assert!(sim.elapsed() - begun <= secs(5));
         drop((client, reader));
         sim.sleep(secs(1)).await;
@@ -203,14 +203,14 @@ fn scenario_l3_handles_outlive_their_runtime() {
 struct CallsBack(Mutex<Option<Writer>>);
 
 impl Balancer for CallsBack {
-    fn balance(&self, message: &Message, _: &Partitions<'_>) -> i32 {
+    fn balance(&self, message: &Message, _: &Partitions<'_>) -> Option<i32> {
         let writer = self.0.lock().unwrap().take();
         if let Some(writer) = writer {
             drop(writer.try_send(Message::new("from within")));
             assert!(writer.buffered_bytes() < 1000);
             *self.0.lock().unwrap() = Some(writer);
         }
-        i32::from(message.key.is_some())
+        Some(i32::from(message.key.is_some()))
     }
 }
 
@@ -223,7 +223,7 @@ fn scenario_l5_a_balancer_that_writes() {
         #[derive(Debug)]
         struct Shared(Arc<CallsBack>);
         impl Balancer for Shared {
-            fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> i32 {
+            fn balance(&self, message: &Message, partitions: &Partitions<'_>) -> Option<i32> {
                 self.0.balance(message, partitions)
             }
         }
@@ -255,14 +255,14 @@ fn scenario_l5_commits_in_and_after_a_revocation() {
         let first = reader.fetch().await.unwrap().unwrap();
         let second = member();
         loop {
-            if let Some(Event::Revoking(_)) = reader.next_event().await.unwrap() {
+            if let Some(Event::Revoking { .. }) = reader.next_event().await.unwrap() {
                 break;
             }
         }
         reader.commit([&first]).await.unwrap();
         let committed = sim.with(|cluster, _| cluster.committed("g", "t", first.partition));
         assert_eq!(committed, Some(1));
-        while !matches!(reader.next_event().await.unwrap(), Some(Event::Assigned(_))) {}
+        while !matches!(reader.next_event().await.unwrap(), Some(Event::Assigned { .. })) {}
         is_stale(reader.commit([&first]).await);
         is_stale(reader.mark([&first]));
         is_stale(second.commit([&first]).await);
@@ -380,7 +380,7 @@ fn case_u2_closing_the_client_commits_and_leaves() {
         assert!(report.is_clean(), "{report:?}");
         assert!(sim.elapsed() < secs(6));
         assert!(reader.next_event().await.unwrap().is_none(), "its readers are closed");
-        reader.close(secs(1)).await.unwrap();
+        reader.close(secs(1)).await.into_result().unwrap();
         drop((client, reader));
         goes_on_at(&sim, 7).await;
     });

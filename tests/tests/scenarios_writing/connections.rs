@@ -42,7 +42,7 @@ fn promise_20_heartbeats_do_not_wait_behind_a_large_answer() {
         let reader = client.reader("t").group("g").reset(Reset::First).request_timeout(secs(120));
         let reader = reader.session_timeout(secs(6)).heartbeat_interval(secs(1));
         let mut reader = reader.build().unwrap();
-        assert!(matches!(reader.next_event().await.unwrap(), Some(Event::Assigned(_))));
+        assert!(matches!(reader.next_event().await.unwrap(), Some(Event::Assigned { .. })));
         let (begun, beats) = (sim.elapsed(), sim.requests(ApiKey::Heartbeat));
         let message = reader.fetch().await.unwrap().unwrap();
         let took = sim.elapsed() - begun;

@@ -113,7 +113,7 @@ enum End {
 impl End {
     fn of(result: Result<kafka_core::Delivered, SendError>) -> End {
         match result {
-            Ok(delivered) => End::Acked(delivered.offset),
+            Ok(delivered) => End::Acked(delivered.offset.unwrap()),
             Err(error) if error.fate == Fate::NotWritten => End::NotWritten,
             Err(_) => End::PossiblyWritten,
         }
@@ -170,7 +170,7 @@ fn run(trouble: Trouble, idempotence: Idempotence, seed: u64) -> Ended {
         let mut is_broken = None;
         for number in RECORDS..RECORDS + 10 {
             match writer.send(to(0, number.to_string())).await.unwrap().await {
-                Ok(delivered) => ends.push(End::Acked(delivered.offset)),
+                Ok(delivered) => ends.push(End::Acked(delivered.offset.unwrap())),
                 Err(error) => {
                     ends.push(End::PossiblyWritten);
                     is_broken = Some(error);

@@ -365,7 +365,11 @@ fn scenario_l1_close_of_a_reader() {
         let member = || client.reader("t").group("g").reset(Reset::First).build().unwrap();
         let mut reader = member();
         reader.fetch().await.unwrap().unwrap();
-        let done = sim.polled(polls, reader.close(secs(5))).await.transpose().unwrap().is_some();
+        let done = sim
+            .polled(polls, reader.close(secs(5)))
+            .await
+            .map(|report| report.into_result().unwrap())
+            .is_some();
         drop(reader);
         let mut next = member();
         let got = sim.within(secs(5), next.fetch()).await.expect("the group was not left");

@@ -54,7 +54,7 @@ pub(crate) fn written(sim: &Simulation) -> Vec<Written> {
 pub(crate) async fn acked(deliveries: Vec<Delivery>) -> Vec<i64> {
     let mut offsets = Vec::new();
     for delivery in deliveries {
-        offsets.push(delivery.await.unwrap().offset);
+        offsets.push(delivery.await.unwrap().offset.unwrap());
     }
     offsets
 }

@@ -45,12 +45,12 @@ impl Client {
 
     /// Closes the client and all its writers and readers: delivers what the writers took, commits what was marked or came
     /// back from [`read`](crate::Reader::read), leaves the groups, and ends everything at the latest when
-    /// `deadline` has passed. Returns what could not be done by then. Other handles find the client closed.
+    /// `timeout` has passed. Returns what could not be done by then. Other handles find the client closed.
     ///
     /// The message that `read` gave out last is not committed: only [`Reader::close`](crate::Reader::close) counts
     /// it as handled.
-    pub fn close(&self, deadline: Duration) -> ClientCloseReport {
-        block_on(self.0.close(deadline))
+    pub fn close(&self, timeout: Duration) -> ClientCloseReport {
+        block_on(self.0.close(timeout))
     }
 
     /// Creates topics, and waits until brokers know them. One that exists already is an error of its own. What may pass is

@@ -2,7 +2,7 @@
 
 use crate::handles::{Reader, within};
 use crate::park::block_on;
-use kafka_core::{Batch, Event, Record, Result, Start, TopicPartition};
+use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, TopicPartition};
 use std::time::Duration;
 
 impl Reader {
@@ -109,50 +109,74 @@ impl Reader {
         self.0.mark(records)
     }
 
-    /// Moves a partition's position; what was fetched from the old one is not delivered any more.
+    /// Moves the position of these partitions, of one or many; what was fetched from the old one is not delivered any more.
     ///
     /// ```
     /// # use kafka_blocking::{Reader, Result};
     /// use kafka_blocking::{Start, TopicPartition};
     ///
     /// # fn example(reader: &mut Reader) -> Result<()> {
-    /// reader.seek(&TopicPartition::new("orders", 0), Start::First)
+    /// reader.seek(&TopicPartition::new("orders", 0), Start::at(42))?;
+    /// let all = reader.assignment();
+    /// reader.seek(&all, Start::First)
     /// # }
     /// ```
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
-        self.0.seek(partition, start)
+    /// A partition is not this reader's, or `start` is no place to begin at. Nothing is moved then.
+    pub fn seek<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        start: Start,
+    ) -> Result<()> {
+        self.0.seek(partitions, start)
     }
 
-    /// Delivers nothing of a partition until [`resume`](Self::resume); what is in hand of it comes later.
+    /// Delivers nothing of these partitions, of one or many, until [`resume`](Self::resume); what is in hand of them comes later.
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
-        self.0.pause(partition)
+    /// A partition is not this reader's. Nothing is paused then.
+    pub fn pause<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
+        self.0.pause(partitions)
     }
 
-    /// Ends a pause; one that is not paused stays as it is.
+    /// Ends the pause of these partitions, of one or many; one that is not paused stays as it is.
     ///
     /// # Errors
-    /// The partition is not this reader's.
-    pub fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
-        self.0.resume(partition)
+    /// A partition is not this reader's. Nothing is resumed then.
+    pub fn resume<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
+        self.0.resume(partitions)
     }
 
-    /// The end of a partition's log that replicas agree on, as far as it was told; lag is this less the position.
+    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.0.assignment()
+    }
+
+    /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.
+    pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
+        self.0.position(partition)
+    }
+
+    /// Returns how many offsets of a partition are left to read, as of the last answer: up to the high watermark, or with
+    /// read-committed isolation up to the first open transaction. `None` while it is not known.
+    pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
+        self.0.lag(partition)
+    }
+
+    /// Returns the end of a partition's log that replicas agree on, as of the last answer.
     pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
         self.0.high_watermark(partition)
     }
 
+    /// Returns the first offset of a partition's log, as of the last answer (0.11+).
+    pub fn log_start(&self, partition: &TopicPartition) -> Option<i64> {
+        self.0.log_start(partition)
+    }
+
     /// Commits what `read` has handed out and the application came back from, leaves the group and ends; waits for that
-    /// until the deadline.
-    ///
-    /// # Errors
-    /// The group was not left by then. It goes on being left in the background, while the client lives.
-    pub fn close(&mut self, deadline: Duration) -> Result<()> {
-        block_on(self.0.close(deadline))
+    /// until `timeout` has passed, and returns what could not be done by then.
+    pub fn close(&mut self, timeout: Duration) -> ReaderCloseReport {
+        block_on(self.0.close(timeout))
     }
 }

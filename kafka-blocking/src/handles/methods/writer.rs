@@ -65,8 +65,8 @@ impl Writer {
     }
 
     /// Takes no more messages, delivers what was taken, and gives up what is not delivered by then. All clones are closed.
-    pub fn close(&self, deadline: Duration) -> CloseReport {
-        block_on(self.0.close(deadline))
+    pub fn close(&self, timeout: Duration) -> CloseReport {
+        block_on(self.0.close(timeout))
     }
 
     /// Counters since the writer was made; the final ones once it is closed.

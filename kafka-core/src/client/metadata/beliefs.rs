@@ -125,11 +125,11 @@ impl Beliefs {
         let subject = Subject::Leader(name.clone(), told.partition_index);
         let mut told = partition(told);
         let Some(known) = known else { return (told, false) };
-        if told.leader_epoch < 0 && told.leader.is_none() {
+        if told.leader_epoch.is_none() && told.leader.is_none() {
             // The broker knows of no leader, which is no older one.
             told.leader_epoch = known.leader_epoch;
         }
-        if (0..known.leader_epoch).contains(&told.leader_epoch) {
+        if told.leader_epoch.is_some() && told.leader_epoch < known.leader_epoch {
             let claim = Claim::Leader(told.leader, told.leader_epoch);
             let is_agreed = self.overturns(&subject, &claim, by);
             if !is_agreed {
@@ -193,7 +193,7 @@ impl Beliefs {
 fn partition(told: &MetadataResponsePartition) -> Partition {
     Partition {
         leader: (told.leader_id >= 0).then_some(told.leader_id),
-        leader_epoch: told.leader_epoch,
+        leader_epoch: Some(told.leader_epoch).filter(|epoch| *epoch >= 0),
         replicas: told.replica_nodes.to_vec(),
         isr: told.isr_nodes.to_vec(),
         offline: told.offline_replicas.to_vec(),

@@ -37,7 +37,7 @@ pub(crate) enum Claim {
     Missing(ErrorCode),
     Id(Uuid),
     Partitions(usize),
-    Leader(Option<i32>, i32),
+    Leader(Option<i32>, Option<i32>),
     Address(Address),
 }
 

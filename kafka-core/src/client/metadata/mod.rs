@@ -268,10 +268,10 @@ impl Metadata {
         }
         let Some(old) = self.cluster.topics.get_mut(topic) else { return false };
         let index = usize::try_from(partition).unwrap_or(usize::MAX);
-        let newer = old.partitions.get(index).is_some_and(|p| leader_epoch > p.leader_epoch);
+        let newer = old.partitions.get(index).is_some_and(|p| Some(leader_epoch) > p.leader_epoch);
         if newer {
             let partition = &mut Arc::make_mut(old).partitions[index];
-            (partition.leader, partition.leader_epoch) = (Some(leader), leader_epoch);
+            (partition.leader, partition.leader_epoch) = (Some(leader), Some(leader_epoch));
             let (topic, partition) = (old.name.clone(), index as i32);
             self.beliefs.leader_named(&topic, partition);
             self.traces.push(|| Told::LeaderMoved { topic, partition, leader, leader_epoch });
@@ -560,5 +560,5 @@ fn by_number(mut told: Vec<MetadataResponsePartition>) -> Vec<Option<MetadataRes
 
 /// A partition that an answer leaves out, and of which nothing is known.
 fn not_told() -> Partition {
-    Partition { leader: None, leader_epoch: -1, replicas: Vec::new(), isr: Vec::new(), offline: Vec::new() }
+    Partition { leader: None, leader_epoch: None, replicas: Vec::new(), isr: Vec::new(), offline: Vec::new() }
 }

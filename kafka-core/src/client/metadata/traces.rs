@@ -18,7 +18,7 @@ impl Traces {
                     topic: new.name.clone(),
                     partition: index as i32,
                     leader: partition.leader.unwrap_or(-1),
-                    leader_epoch: partition.leader_epoch,
+                    leader_epoch: partition.leader_epoch.unwrap_or(-1),
                 });
             }
         }

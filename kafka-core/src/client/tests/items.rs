@@ -441,7 +441,7 @@ fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
     ] {
         let mut net = Net::connected();
         net.topics = vec![MetadataResponseTopic { error_code: code.code(), ..numbered(&[]) }];
-        let start = Start::At { offset: 0, leader_epoch: -1 };
+        let start = Start::at(0);
         let partitions = (0..2).map(|p| (TopicPartition::new("t", p), start)).collect();
         let subscription = Subscription::Partitions(partitions);
         let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), subscription };

@@ -102,7 +102,7 @@ fn a_lone_reader_is_told_that_what_answers_is_silent_or_no_broker() {
 
 #[test]
 fn a_lone_reader_of_a_partition_is_told_of_the_brokers_and_of_no_unknown_topic() {
-    for start in [Start::First, Start::Last, Start::At { offset: 5, leader_epoch: -1 }] {
+    for start in [Start::First, Start::Last, Start::at(5)] {
         for mut net in without_brokers() {
             let id = net.lone_reader(partition(start));
             assert!(net.told(id, 4).is_empty(), "it may pass");
@@ -130,7 +130,7 @@ fn a_topic_that_brokers_do_not_have_when_they_come_is_told_after_its_grace() {
 /// What is worse than what was told is told again: no waiting helps against another cluster.
 #[test]
 fn another_cluster_is_told_though_another_trouble_was() {
-    let at = Start::At { offset: 5, leader_epoch: -1 };
+    let at = Start::at(5);
     let group = Subscription::Group(Arc::new(GroupConfig::new("g")), vec!["t".into()], Start::First);
     for subscription in [whole_topic(), partition(Start::First), partition(at), group] {
         for knows_topic in [false, true] {
@@ -153,7 +153,7 @@ fn another_cluster_is_told_though_another_trouble_was() {
 /// Metadata names a leader, and not where it is to be found.
 #[test]
 fn a_reader_is_told_that_nobody_knows_where_its_leader_is() {
-    for start in [Start::First, Start::At { offset: 5, leader_epoch: -1 }] {
+    for start in [Start::First, Start::at(5)] {
         let mut net = Net::new();
         net.untold.insert(2);
         net.topics = vec![topic("t", 2, 0)];

@@ -56,8 +56,13 @@ fn the_cluster_tells_partitions_and_racks() {
         let node = Node { id, host: "h".into(), port: 1, rack: rack.map(Str::from) };
         cluster.nodes.insert(id, node);
     }
-    let partition =
-        Partition { leader: Some(1), leader_epoch: 0, replicas: vec![1, 2], isr: vec![], offline: vec![] };
+    let partition = Partition {
+        leader: Some(1),
+        leader_epoch: Some(0),
+        replicas: vec![1, 2],
+        isr: vec![],
+        offline: vec![],
+    };
     let topic =
         Topic { name: "t".into(), id: Default::default(), is_internal: false, partitions: vec![partition] };
     cluster.topics.insert("t".into(), std::sync::Arc::new(topic));

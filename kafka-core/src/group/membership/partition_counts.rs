@@ -59,8 +59,13 @@ mod tests {
 
     /// A cluster whose topic `t` has this many partitions.
     fn cluster(partitions: usize) -> Cluster {
-        let partition =
-            Partition { leader: Some(1), leader_epoch: 0, replicas: vec![], isr: vec![], offline: vec![] };
+        let partition = Partition {
+            leader: Some(1),
+            leader_epoch: Some(0),
+            replicas: vec![],
+            isr: vec![],
+            offline: vec![],
+        };
         let (name, partitions) = (Str::from("t"), vec![partition; partitions]);
         let topic = Topic { name: name.clone(), id: Default::default(), is_internal: false, partitions };
         let mut cluster = Cluster::default();

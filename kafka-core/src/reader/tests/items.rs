@@ -84,7 +84,7 @@ impl World {
         for (number, name) in TOPICS.iter().enumerate() {
             let leaders = places.iter().filter(|p| *p.tp.topic == **name).map(|p| Partition {
                 leader: Some(p.broker),
-                leader_epoch: 5,
+                leader_epoch: Some(5),
                 replicas: vec![],
                 isr: vec![],
                 offline: vec![],
@@ -98,7 +98,7 @@ impl World {
         let start = match of {
             Of::Records => at(0),
             Of::Offsets => Start::First,
-            Of::Epochs => Start::At { offset: 2, leader_epoch: 4 },
+            Of::Epochs => Start::At { offset: 2, leader_epoch: Some(4) },
         };
         let assigned = places.iter().map(|p| (p.tp.clone(), start)).collect();
         rig.machine.assign(1, assigned);

@@ -238,7 +238,7 @@ fn validating(reset: Reset) -> (Rig, u64) {
     let mut rig = Rig::with(|config| config.reset = reset);
     rig.version = 11;
     rig.topic(&[(1, 5)]);
-    rig.assign([Start::At { offset: 40, leader_epoch: 3 }]);
+    rig.assign([Start::At { offset: 40, leader_epoch: Some(3) }]);
     assert!(rig.machine.poll_fetch(rig.now, 1, MAIN, 11).is_none());
     assert!(
         rig.machine.poll_timeout().is_some_and(|at| at <= rig.now.time),

@@ -68,7 +68,7 @@ impl Rig {
     fn topic_with_id(&mut self, id: Uuid, leaders: &[(i32, i32)]) {
         let partition = |(leader, leader_epoch): &(i32, i32)| Partition {
             leader: (*leader >= 0).then_some(*leader),
-            leader_epoch: *leader_epoch,
+            leader_epoch: Some(*leader_epoch).filter(|epoch| *epoch >= 0),
             replicas: vec![1, 2, 3],
             isr: vec![1, 2, 3],
             offline: vec![],
@@ -256,7 +256,7 @@ fn tp(partition: i32) -> TopicPartition {
 }
 
 fn at(offset: i64) -> Start {
-    Start::At { offset, leader_epoch: -1 }
+    Start::at(offset)
 }
 
 fn offsets(walk: &mut Walk) -> Vec<i64> {

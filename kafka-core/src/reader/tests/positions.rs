@@ -80,7 +80,7 @@ fn where_only_committed_offsets_will_do_a_partition_without_one_is_an_error_of_i
     for reset in [Reset::Error, Reset::First] {
         let mut rig = Rig::with(|config| config.reset = reset);
         rig.topic(&[(1, 5), (1, 5)]);
-        rig.assign([Start::At { offset: 40, leader_epoch: 3 }, Start::Committed]);
+        rig.assign([Start::At { offset: 40, leader_epoch: Some(3) }, Start::Committed]);
         assert_eq!(listed(&rig.fetch(1)), [(0, 40)]);
         let error = rig.take_error();
         assert_eq!((error.kind(), error.context().partition), (&ErrorKind::NoOffset, Some(1)));
@@ -276,7 +276,7 @@ fn case_d5_a_time_before_1970_is_never_asked_for() {
         assert!(rig.ask().is_none());
         assert_eq!(listed(&rig.fetch(1)), [(0, 3)]);
     }
-    let epoch = Start::At { offset: 5, leader_epoch: -2 };
+    let epoch = Start::At { offset: 5, leader_epoch: Some(-1) };
     assert!(epoch.validate().is_err());
     for start in [Start::Time(0), at(0), at(i64::MAX), Start::Committed, Start::First, Start::Last] {
         assert!(start.validate().is_ok());

@@ -32,7 +32,7 @@ fn a_session_says_only_what_changed() {
 fn what_a_request_says_of_a_partition() {
     let mut rig = Rig::with(|config| config.rack = Str::from_static("r1"));
     rig.topic(&[(1, 5)]);
-    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    rig.assign([Start::At { offset: 9, leader_epoch: Some(4) }]);
     let plan = rig.fetch(1);
     let partition = &plan.request.topics[0].partitions[0];
     assert_eq!((partition.current_leader_epoch, partition.last_fetched_epoch), (5, 4));

@@ -398,7 +398,7 @@ fn diverging(epoch: i32, end_offset: i64) -> PartitionData {
 fn a_truncation_to_the_position_is_told_once_and_then_not_asked_for() {
     let mut rig = Rig::with(|config| config.reset = Reset::Last);
     rig.topic(&[(1, 5)]);
-    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    rig.assign([Start::At { offset: 9, leader_epoch: Some(4) }]);
     let mut told = 0;
     for _ in 0..10 {
         while !rig.machine.lanes().contains(&LaneKey::node(1, MAIN)) {
@@ -423,7 +423,7 @@ fn a_truncation_to_the_position_is_told_once_and_then_not_asked_for() {
 fn a_truncation_without_an_end_is_a_reset() {
     let mut rig = Rig::with(|config| config.reset = Reset::Last);
     rig.topic(&[(1, 5)]);
-    rig.assign([Start::At { offset: 9, leader_epoch: 4 }]);
+    rig.assign([Start::At { offset: 9, leader_epoch: Some(4) }]);
     rig.fetch(1);
     rig.brought(1, vec![diverging(3, -1)]);
     let Some(Item::Notice(error)) = rig.take() else { panic!("silence") };

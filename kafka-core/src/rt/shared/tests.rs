@@ -197,7 +197,7 @@ impl Reading {
             partition_max_bytes: LIMIT / 2,
             ..ReaderConfig::default()
         };
-        let places = (0..2).map(|p| (tp(p), Start::At { offset: 0, leader_epoch: -1 })).collect();
+        let places = (0..2).map(|p| (tp(p), Start::at(0))).collect();
         let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
         let now = shared.now();
         let of_reader = ReaderShared::new(&spec.config);
@@ -316,8 +316,8 @@ fn case_f4_a_seek_frees_chunks_outside_the_lock() {
     let mut reading = Reading::new();
     reading.fill();
     let (shared, id) = (reading.shared.clone(), reading.id);
-    let start = Start::At { offset: 50, leader_epoch: -1 };
-    shared.command(id, reading::Seek { partition: tp(0), start }).unwrap().unwrap();
+    let start = Start::at(50);
+    shared.command(id, reading::Seek { partitions: vec![tp(0)], start }).unwrap().unwrap();
     saw(&reading.seen, &["called"]);
     assert!(reading.used() < LIMIT / 2, "{}", reading.used());
 }
@@ -337,7 +337,7 @@ fn case_f4_a_paused_partition_frees_chunks_outside_the_lock() {
     let mut reading = Reading::new();
     reading.fill();
     let (shared, id) = (reading.shared.clone(), reading.id);
-    shared.command(id, reading::Pause(tp(0))).unwrap().unwrap();
+    shared.command(id, reading::Pause(vec![tp(0)])).unwrap().unwrap();
     shared.input(Input::RoomAgain(id));
     assert!(reading.next_fetch().is_none());
     saw(&reading.seen, &["called"]);
@@ -364,9 +364,9 @@ fn case_f4_an_answer_to_what_was_sought_since_is_freed_outside_the_lock() {
     outbound.queue(transmit).unwrap();
 
     let (shared, id) = (reading.shared.clone(), reading.id);
-    let start = Start::At { offset: 50, leader_epoch: -1 };
+    let start = Start::at(50);
     for partition in 0..2 {
-        shared.command(id, reading::Seek { partition: tp(partition), start }).unwrap().unwrap();
+        shared.command(id, reading::Seek { partitions: vec![tp(partition)], start }).unwrap().unwrap();
     }
     let budget = reading.budget.clone();
     assert!(budget.reserve(LIMIT).is_none(), "whoever gives memory back calls the waker");

@@ -133,14 +133,14 @@ impl World {
             let result = place.delivery.try_get().expect("done");
             assert!(place.sent <= 20, "{name}: sent {} times", place.sent);
             let Some(bad) = place.course.bad else {
-                assert_eq!(result.unwrap().offset, 50, "{name}");
+                assert_eq!(result.unwrap().offset, Some(50), "{name}");
                 assert!(done <= LINGER, "{name}: waited for {done:?}");
                 continue;
             };
             match means(bad, self.is_idempotent) {
                 Means::Acked => assert!(result.is_ok() && done <= LINGER, "{name}: {result:?}"),
                 Means::Again if !bad.is_lasting() => {
-                    assert_eq!(result.unwrap().offset, 50, "{name}");
+                    assert_eq!(result.unwrap().offset, Some(50), "{name}");
                     assert!(done <= LINGER + LONGEST * bad.answers, "{name}: after {done:?}");
                 }
                 Means::Again => {

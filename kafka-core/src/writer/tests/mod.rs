@@ -234,7 +234,7 @@ impl Harness {
 
 pub(super) fn topic(partitions: i32, leader: Option<i32>) -> Topic {
     let partition =
-        |_| Partition { leader, leader_epoch: 0, replicas: vec![1], isr: vec![1], offline: Vec::new() };
+        |_| Partition { leader, leader_epoch: Some(0), replicas: vec![1], isr: vec![1], offline: Vec::new() };
     Topic {
         name: Str::from("t"),
         id: Uuid::ZERO,
@@ -245,7 +245,7 @@ pub(super) fn topic(partitions: i32, leader: Option<i32>) -> Topic {
 
 pub(super) fn acked(delivery: &Delivery) -> i64 {
     match delivery.try_get() {
-        Some(Ok(Delivered { offset, .. })) => offset,
+        Some(Ok(Delivered { offset, .. })) => offset.unwrap_or(-1),
         other => panic!("not acknowledged: {other:?}"),
     }
 }

@@ -24,7 +24,7 @@ fn all_calls(cluster: &Cluster) {
     let mut reader = client.reader("t").group("g").reset(Reset::First).build().unwrap();
     let messages: Vec<Record> = reader.records().take(2).collect::<Result<_, _>>().unwrap();
     reader.commit(&messages).unwrap();
-    reader.close(LONG).unwrap();
+    reader.close(LONG).into_result().unwrap();
     assert!(writer.close(LONG).is_clean());
     // One client is closed, another dropped with all that belongs to it.
     client.close(LONG);
@@ -67,12 +67,12 @@ pub(crate) fn in_an_async_std_task() {
 struct Asking(Client, AtomicI32);
 
 impl Balancer for Asking {
-    fn balance(&self, _: &Message, partitions: &Partitions<'_>) -> i32 {
+    fn balance(&self, _: &Message, partitions: &Partitions<'_>) -> Option<i32> {
         let name = format!("made-{}", self.1.fetch_add(1, Ordering::SeqCst));
         self.0.create_topic(NewTopic::new(name.as_str(), 1)).unwrap();
         self.0.topic(name).unwrap();
         self.0.stats();
-        self.0.topic(partitions.topic.clone()).unwrap().partitions.len() as i32 - 1
+        Some(self.0.topic(partitions.topic.clone()).unwrap().partitions.len() as i32 - 1)
     }
 }
 
@@ -114,6 +114,6 @@ pub(crate) fn in_an_assignor() {
     let mut reader = reader.assignors(vec![Arc::new(AskingFirst(client.clone()))]).build().unwrap();
     let message = reader.fetch_within(LONG).unwrap().unwrap();
     reader.commit([&message]).unwrap();
-    reader.close(LONG).unwrap();
+    reader.close(LONG).into_result().unwrap();
     client.close(LONG);
 }

@@ -87,7 +87,7 @@ fn id_of(topic: usize) -> Uuid {
 
 fn add(cluster: &mut Cluster, number: usize, partitions: usize, has_ids: bool) {
     let partition =
-        Partition { leader: Some(1), leader_epoch: 3, replicas: vec![], isr: vec![], offline: vec![] };
+        Partition { leader: Some(1), leader_epoch: Some(3), replicas: vec![], isr: vec![], offline: vec![] };
     let (name, id) = (Str::from(TOPICS[number]), if has_ids { id_of(number) } else { Uuid::ZERO });
     let partitions = vec![partition; partitions];
     let topic = Topic { name: name.clone(), id, is_internal: false, partitions };

@@ -208,8 +208,13 @@ impl Rig {
 }
 
 pub(super) fn add_topic(cluster: &mut Cluster, name: &str, partitions: usize) {
-    let partition =
-        Partition { leader: Some(1), leader_epoch: 3, replicas: vec![1], isr: vec![1], offline: vec![] };
+    let partition = Partition {
+        leader: Some(1),
+        leader_epoch: Some(3),
+        replicas: vec![1],
+        isr: vec![1],
+        offline: vec![],
+    };
     let topic = Topic {
         name: name.into(),
         id: Default::default(),

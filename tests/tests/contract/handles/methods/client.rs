@@ -48,10 +48,10 @@ impl Client {
         }
     }
 
-    pub(crate) async fn close(&self, deadline: Duration) -> ClientCloseReport {
+    pub(crate) async fn close(&self, timeout: Duration) -> ClientCloseReport {
         match self {
-            Self::Async(it) => it.close(deadline).await,
-            Self::Blocking(it) => it.close(deadline),
+            Self::Async(it) => it.close(timeout).await,
+            Self::Blocking(it) => it.close(timeout),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::adapter::Adapter;
 use crate::handles::Reader;
 use crate::tools::{in_time, or_late};
-use kafka_core::{Batch, Event, Record, Result, Start, TopicPartition};
+use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, TopicPartition};
 use std::time::Duration;
 
 impl Reader {
@@ -89,24 +89,55 @@ impl Reader {
         }
     }
 
-    pub(crate) fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<()> {
+    pub(crate) fn seek<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        start: Start,
+    ) -> Result<()> {
         match self {
-            Self::Async(it) => it.seek(partition, start),
-            Self::Blocking(it) => it.seek(partition, start),
+            Self::Async(it) => it.seek(partitions, start),
+            Self::Blocking(it) => it.seek(partitions, start),
         }
     }
 
-    pub(crate) fn pause(&mut self, partition: &TopicPartition) -> Result<()> {
+    pub(crate) fn pause<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<()> {
         match self {
-            Self::Async(it) => it.pause(partition),
-            Self::Blocking(it) => it.pause(partition),
+            Self::Async(it) => it.pause(partitions),
+            Self::Blocking(it) => it.pause(partitions),
         }
     }
 
-    pub(crate) fn resume(&mut self, partition: &TopicPartition) -> Result<()> {
+    pub(crate) fn resume<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<()> {
         match self {
-            Self::Async(it) => it.resume(partition),
-            Self::Blocking(it) => it.resume(partition),
+            Self::Async(it) => it.resume(partitions),
+            Self::Blocking(it) => it.resume(partitions),
+        }
+    }
+
+    pub(crate) fn assignment(&self) -> Vec<TopicPartition> {
+        match self {
+            Self::Async(it) => it.assignment(),
+            Self::Blocking(it) => it.assignment(),
+        }
+    }
+
+    pub(crate) fn position(&self, partition: &TopicPartition) -> Option<i64> {
+        match self {
+            Self::Async(it) => it.position(partition),
+            Self::Blocking(it) => it.position(partition),
+        }
+    }
+
+    pub(crate) fn lag(&self, partition: &TopicPartition) -> Option<i64> {
+        match self {
+            Self::Async(it) => it.lag(partition),
+            Self::Blocking(it) => it.lag(partition),
         }
     }
 
@@ -117,10 +148,17 @@ impl Reader {
         }
     }
 
-    pub(crate) async fn close(&mut self, deadline: Duration) -> Result<()> {
+    pub(crate) fn log_start(&self, partition: &TopicPartition) -> Option<i64> {
         match self {
-            Self::Async(it) => it.close(deadline).await,
-            Self::Blocking(it) => it.close(deadline),
+            Self::Async(it) => it.log_start(partition),
+            Self::Blocking(it) => it.log_start(partition),
+        }
+    }
+
+    pub(crate) async fn close(&mut self, timeout: Duration) -> ReaderCloseReport {
+        match self {
+            Self::Async(it) => it.close(timeout).await,
+            Self::Blocking(it) => it.close(timeout),
         }
     }
 }

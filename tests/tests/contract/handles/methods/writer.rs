@@ -67,10 +67,10 @@ impl Writer {
         }
     }
 
-    pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
+    pub(crate) async fn close(&self, timeout: Duration) -> CloseReport {
         match self {
-            Self::Async(it) => it.close(deadline).await,
-            Self::Blocking(it) => it.close(deadline),
+            Self::Async(it) => it.close(timeout).await,
+            Self::Blocking(it) => it.close(timeout),
         }
     }
 
