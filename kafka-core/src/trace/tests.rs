@@ -101,7 +101,7 @@ fn row(told: &Told) -> Row {
 fn topic(leaders: &[(i32, i32)]) -> Topic {
     let partition = |&(leader, leader_epoch): &(i32, i32)| Partition {
         leader: (leader >= 0).then_some(leader),
-        leader_epoch,
+        leader_epoch: Some(leader_epoch),
         replicas: Vec::new(),
         isr: Vec::new(),
         offline: Vec::new(),
