@@ -31,9 +31,11 @@ const VALUE: usize = 100;
 
 fn main() -> Result<()> {
     println!(
-        "| records a batch | 1 writer, µs a batch | {TOPICS} writers, µs a batch | ratio |\n|---|---|---|---|"
+        "| records a batch | 1 writer, µs a batch | {TOPICS} writers, µs a batch | ratio | requests a round |\n|---|---|---|---|---|"
     );
-    for records in [1, 10, 100] {
+    let chosen: Vec<usize> =
+        std::env::args().skip(1).map(|n| n.parse()).collect::<std::result::Result<_, _>>()?;
+    for records in if chosen.is_empty() { vec![1, 10, 100] } else { chosen } {
         let (one, many) = (World::new(1)?, World::new(TOPICS)?);
         let mut worlds = [one, many];
         let mut times = [Vec::new(), Vec::new()];
@@ -47,7 +49,13 @@ fn main() -> Result<()> {
             }
         }
         let [one, many] = times.map(median);
-        println!("| {records} | {one:.2} | {many:.2} | {:.2} |", many / one);
+        let requests = worlds.map(|world| world.client.stats().requests / (ROUNDS as u64 + 2));
+        println!(
+            "| {records} | {one:.2} | {many:.2} | {:.2} | {} and {} |",
+            many / one,
+            requests[0],
+            requests[1]
+        );
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::requests::Owner;
 use super::timers::Timer;
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, RequestId};
-use crate::machine::{Answer, Failure, LaneKey, MachineInput, Now, Peer, Target, Time};
+use crate::machine::{Answer, Failure, LaneKey, MachineInput, Now, Peer, Shares, Target, Time, response};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, ResponseKind};
@@ -45,6 +45,7 @@ impl Client {
             (Owner::Built(machine), response) => {
                 self.give(now, machine, MachineInput::Exchanged { id, key, result: Ok(response) });
             }
+            (Owner::Shared(shares), response) => self.answered_in_parts(now, id, key, &shares, response),
             (owner, Answered::Plain(response)) => {
                 if request.target == Target::Any {
                     self.note_refusal(now.time, key, refuses(&response));
@@ -56,6 +57,33 @@ impl Client {
                 let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result: Err(error) }));
             }
+        }
+    }
+
+    /// Each of the machines that built a request together gets its part of the answer.
+    fn answered_in_parts(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        key: LaneKey,
+        shares: &Shares,
+        answer: Answered,
+    ) {
+        let produced = match answer {
+            Answered::Plain(answer) => response(*answer),
+            Answered::Fetched(_) => {
+                Err(Error::new(ErrorKind::Decode("a fetch response to another request".into())))
+            }
+        };
+        match produced {
+            Ok(produced) => shares.split(produced).for_each(|(machine, part)| {
+                let result = Ok(Answered::Plain(Box::new(part.into())));
+                self.give_and_pump(now, machine, MachineInput::Exchanged { id, key, result });
+            }),
+            Err(error) => shares.machines().for_each(|machine| {
+                let result = Err(Failure { error: error.clone(), is_taken: true });
+                self.give(now, machine, MachineInput::Exchanged { id, key, result });
+            }),
         }
     }
 
@@ -119,7 +147,7 @@ impl Client {
             self.timers.stop(&Timer::Conn(conn));
         }
         let Some(request) = self.requests.remove(id) else { return };
-        if let Owner::Built(machine) = request.owner {
+        for machine in request.owner.builders() {
             self.give(now, machine, MachineInput::Sent(id));
         }
         self.after_response(now, key);
@@ -151,13 +179,14 @@ impl Client {
 
     fn fail_request(&mut self, now: Now, id: RequestId, error: Error, taken: bool) {
         let Some(request) = self.requests.get(id) else { return };
-        match (&request.owner, request.key) {
-            (Owner::Built(machine), Some(key)) => {
-                let (machine, result) = (*machine, Err(Failure { error, is_taken: taken }));
-                self.requests.remove(id);
-                self.give(now, machine, MachineInput::Exchanged { id, key, result });
-            }
-            (_, key) => self.finish(id, key.map(|key| key.peer), Err(error)),
+        let (builders, key) = (request.owner.builders(), request.key);
+        let Some(key) = key.filter(|_| !builders.is_empty()) else {
+            return self.finish(id, key.map(|key| key.peer), Err(error));
+        };
+        self.requests.remove(id);
+        for machine in builders {
+            let result = Err(Failure { error: error.clone(), is_taken: taken });
+            self.give(now, machine, MachineInput::Exchanged { id, key, result });
         }
     }
 

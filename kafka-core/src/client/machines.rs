@@ -14,9 +14,10 @@ use super::timers::Timer;
 use super::{Action, Client, Event, Garbage, Job, JobDone, Key, Notify};
 use crate::config::ClientConfig;
 use crate::error::Error;
-use crate::link::{ConnId, RequestId, Transmit};
+use crate::link::{ConnId, Produce, RequestId, Transmit};
 use crate::machine::{
-    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Pace, Promise, World,
+    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Pace, Promise, Shares,
+    Time, World,
 };
 use crate::snapshot::TopicState;
 use kafka_proto::{ApiKey, Str};
@@ -25,13 +26,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Debug, Default)]
 pub(super) struct Machines {
-    all: BTreeMap<MachineId, Box<dyn Machine>>,
-    /// Those that may want something.
-    dirty: BTreeSet<MachineId>,
+    all: BTreeMap<MachineId, Entry>,
+    /// Those that may want something, each once.
+    dirty: VecDeque<MachineId>,
     pulls: BTreeMap<LaneKey, Pulls>,
     /// Who wants a topic, and how often.
     wanted: BTreeMap<Str, BTreeMap<MachineId, usize>>,
     last: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    machine: Box<dyn Machine>,
+    is_dirty: bool,
+    /// What its timer is set to.
+    timeout: Option<Time>,
 }
 
 /// Machines with something to build for a lane: each in its turn.
@@ -96,17 +105,49 @@ impl Machines {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (MachineId, &dyn Machine)> {
-        self.all.iter().map(|(id, machine)| (*id, machine.as_ref()))
+        self.all.iter().map(|(id, entry)| (*id, entry.machine.as_ref()))
     }
 
     pub(super) fn pop_dirty(&mut self) -> Option<MachineId> {
-        self.dirty.pop_first()
+        let id = self.dirty.pop_front()?;
+        if let Some(entry) = self.all.get_mut(&id) {
+            entry.is_dirty = false;
+        }
+        Some(id)
+    }
+
+    /// Takes in a machine that may want something.
+    fn insert(&mut self, id: MachineId, machine: Box<dyn Machine>) {
+        self.all.insert(id, Entry { machine, is_dirty: true, timeout: None });
+        self.dirty.push_back(id);
+    }
+
+    /// Something is about to happen to a machine.
+    fn touch(&mut self, id: MachineId) {
+        if let Some(entry) = self.all.get_mut(&id).filter(|entry| !entry.is_dirty) {
+            entry.is_dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// When a machine wants to be called, if that is news.
+    fn news_of_timeout(&mut self, id: MachineId) -> Option<Option<Time>> {
+        let entry = self.all.get_mut(&id)?;
+        let timeout = entry.machine.poll_timeout();
+        (std::mem::replace(&mut entry.timeout, timeout) != timeout).then_some(timeout)
+    }
+
+    /// The timer of a machine has rung.
+    fn rung(&mut self, id: MachineId) {
+        if let Some(entry) = self.all.get_mut(&id) {
+            entry.timeout = None;
+        }
     }
 
     /// Whether a lane has something that is built when it is handed out.
     pub(super) fn want_lane(&self, key: LaneKey) -> bool {
         let queue = self.pulls.get(&key).map(|pulls| pulls.queue.iter()).into_iter().flatten();
-        queue.filter_map(|id| self.all.get(id)).any(|machine| machine.wants(key))
+        queue.filter_map(|id| self.all.get(id)).any(|entry| entry.machine.wants(key))
     }
 
     fn ids_of<M: Machine>(&self) -> Vec<MachineId> {
@@ -136,8 +177,10 @@ impl Machines {
 
     /// The machine is gone: it, and the topics that it wanted.
     fn remove(&mut self, id: MachineId) -> Option<(Box<dyn Machine>, Vec<Str>)> {
-        let machine = self.all.remove(&id)?;
-        self.dirty.remove(&id);
+        let Entry { machine, is_dirty, .. } = self.all.remove(&id)?;
+        if is_dirty {
+            self.dirty.retain(|dirty| *dirty != id);
+        }
         for pulls in self.pulls.values_mut().filter(|pulls| pulls.queued.contains(&id)) {
             pulls.queued.remove(&id);
             pulls.queue.retain(|queued| *queued != id);
@@ -167,8 +210,7 @@ impl Client {
             retry_backoff_max: self.config.retry_backoff_max,
         };
         let machine = make(now, id, pace, self.random.next());
-        self.machines.all.insert(id, Box::new(machine));
-        self.machines.dirty.insert(id);
+        self.machines.insert(id, Box::new(machine));
         self.settle(now);
         id
     }
@@ -199,7 +241,7 @@ impl Client {
         id: MachineId,
         f: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> T,
     ) -> Option<T> {
-        self.machines.dirty.insert(id);
+        self.machines.touch(id);
         self.look_at(now, id, f)
     }
 
@@ -210,7 +252,7 @@ impl Client {
         f: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> T,
     ) -> Option<T> {
         let Self { machines, metadata, lanes, config, committed, last_id, .. } = self;
-        let machine = machines.all.get_mut(&id)?;
+        let Entry { machine, .. } = machines.all.get_mut(&id)?;
         let world = View { metadata, lanes, config };
         let mut promises = NewPromises { kept: committed, last_id };
         let mut cx = Cx { now, cluster: metadata.cluster(), world: &world, promises: &mut promises };
@@ -221,6 +263,12 @@ impl Client {
 
     pub(super) fn give(&mut self, now: Now, id: MachineId, input: MachineInput) {
         let _ = self.with_machine(now, id, |machine, cx| machine.handle(cx, input));
+    }
+
+    /// As [`give`](Self::give), and carries out at once what the machine wants: of many, each is looked at once.
+    pub(super) fn give_and_pump(&mut self, now: Now, id: MachineId, input: MachineInput) {
+        let _ = self.look_at(now, id, |machine, cx| machine.handle(cx, input));
+        self.pump(now, id);
     }
 
     /// To each machine that it may concern.
@@ -241,6 +289,12 @@ impl Client {
         }
     }
 
+    /// The time has come that a machine waited for.
+    pub(super) fn machine_timeout(&mut self, now: Now, id: MachineId) {
+        self.machines.rung(id);
+        self.give(now, id, MachineInput::Timeout);
+    }
+
     pub(super) fn job_done(&mut self, now: Now, done: JobDone) {
         self.give(now, done.machine, MachineInput::WorkDone(done.done));
     }
@@ -252,8 +306,9 @@ impl Client {
         while let Some(out) = self.look_at(now, id, |machine, cx| machine.poll(cx)).flatten() {
             self.carry_out(now, id, out);
         }
-        let timeout = self.machines.all.get(&id).and_then(|machine| machine.poll_timeout());
-        self.timers.set_option(Timer::Machine(id), timeout);
+        if let Some(timeout) = self.machines.news_of_timeout(id) {
+            self.timers.set_option(Timer::Machine(id), timeout);
+        }
     }
 
     fn carry_out(&mut self, now: Now, id: MachineId, out: Out) {
@@ -295,26 +350,66 @@ impl Client {
         self.announce(Event::Wake(Key::AnyMachine));
     }
 
-    /// The next request that is built for a lane.
+    /// The next request that is built for a lane: by the machine whose turn it is, and by those behind it that can join.
     pub(super) fn next_built(&mut self, now: Now, key: LaneKey, conn: ConnId) -> Option<Transmit> {
         let versions = self.lanes.get(key)?.versions()?.clone();
         let turns = self.machines.pulls.get(&key)?.queue.len();
-        for _ in 0..turns {
+        for turns in (0..turns).rev() {
             let machine = self.machines.pulls.get_mut(&key)?.pop()?;
             let id = RequestId(self.next_id());
-            let built = self.with_machine(now, machine, |machine, cx| {
-                let exchange = machine.build(cx, id, key, &versions);
-                (exchange, machine.wants(key))
-            });
-            let Some((exchange, wants_more)) = built else { continue };
-            if wants_more {
-                self.machines.pulls.entry(key).or_default().push(machine);
-            }
-            if let Some(Exchange { api, version, payload, timeout }) = exchange {
-                self.book(now.time, id, Owner::Built(machine), key, conn, api, timeout);
-                return Some(Transmit { id, version, payload });
-            }
+            let built =
+                self.take_turn(now, key, machine, |machine, cx| machine.build(cx, id, key, &versions));
+            let Some(mut exchange) = built.flatten() else { continue };
+            let owner = self.let_others_join(now, id, key, machine, turns, &mut exchange);
+            let Exchange { api, version, payload, timeout } = exchange;
+            self.book(now.time, id, owner, key, conn, api, timeout);
+            return Some(Transmit { id, version, payload });
         }
         None
+    }
+
+    /// Machines that wait behind the one that has built a request add to it what they have.
+    fn let_others_join(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        key: LaneKey,
+        first: MachineId,
+        turns: usize,
+        exchange: &mut Exchange,
+    ) -> Owner {
+        let Some(produce) = exchange.produce().filter(|_| turns > 0) else { return Owner::Built(first) };
+        let mut shares = Shares::new(exchange.version, first, produce, turns);
+        for _ in 0..turns {
+            if !exchange.produce().is_some_and(Produce::has_room) {
+                break;
+            }
+            let Some(machine) = self.machines.pulls.get_mut(&key).and_then(Pulls::pop) else { break };
+            self.take_turn(now, key, machine, |machine, cx| machine.join(cx, id, key, exchange, &mut shares));
+            exchange.produce().into_iter().for_each(|produce| shares.may_have_joined(machine, produce));
+        }
+        match exchange.produce() {
+            Some(produce) if shares.finish(produce) => Owner::Shared(Box::new(shares)),
+            _ => Owner::Built(first),
+        }
+    }
+
+    /// It is a machine's turn at a lane; behind the others again where it has more.
+    fn take_turn<T>(
+        &mut self,
+        now: Now,
+        key: LaneKey,
+        id: MachineId,
+        turn: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let (result, wants_more) = self.look_at(now, id, |machine, cx| {
+            let result = turn(machine, cx);
+            (result, machine.wants(key))
+        })?;
+        if wants_more {
+            self.machines.pulls.entry(key).or_default().push(id);
+        }
+        self.pump(now, id);
+        Some(result)
     }
 }

@@ -165,7 +165,7 @@ impl Client {
                 Timer::CallRetry(id) => self.call_attempt(now, id),
                 Timer::CallDeadline(id) => self.call_deadline(id),
                 Timer::Alarm(id) => self.ring(id),
-                Timer::Machine(id) => self.give(now, id, MachineInput::Timeout),
+                Timer::Machine(id) => self.machine_timeout(now, id),
                 Timer::Retire => self.end(now),
             }
         }
@@ -204,7 +204,7 @@ impl Client {
                 answer.tag = tag;
                 self.give(now, id, MachineInput::Answer(Box::new(answer)));
             }
-            Owner::Built(_) | Owner::Proof | Owner::Nobody => {}
+            Owner::Built(_) | Owner::Shared(_) | Owner::Proof | Owner::Nobody => {}
         }
     }
 

@@ -6,12 +6,12 @@
 //! * Only the way of a request changes after it was made: its lane, and that its body was handed out.
 
 use crate::link::RequestId;
-use crate::machine::{CoordinatorKind, Lane, LaneKey, MachineId, OpId, Target, Time};
+use crate::machine::{CoordinatorKind, Lane, LaneKey, MachineId, OpId, Shares, Target, Time};
 use kafka_proto::{ApiKey, RequestKind, Str};
 use std::collections::BTreeMap;
 
 /// Who gets the answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Owner {
     Metadata,
     Coordinator(CoordinatorKind, Str),
@@ -20,6 +20,8 @@ pub(super) enum Owner {
     Ask(MachineId, u64),
     /// The machine that built it when it was handed out.
     Built(MachineId),
+    /// Several that did.
+    Shared(Box<Shares>),
     /// The lane itself: which cluster its connection leads to.
     Proof,
     /// Nobody: a broker is told that something of ours is over.
@@ -38,6 +40,17 @@ pub(super) struct Request {
     pub(super) body: Option<RequestKind>,
     pub(super) asked: Time,
     pub(super) deadline: Time,
+}
+
+impl Owner {
+    /// The machines that built the request.
+    pub(super) fn builders(&self) -> Vec<MachineId> {
+        match self {
+            Self::Built(machine) => vec![*machine],
+            Self::Shared(shares) => shares.machines().collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Request {

@@ -74,12 +74,24 @@ pub struct Produce {
     pub timeout_ms: i32,
     /// One batch a partition.
     pub batches: Vec<ProduceBatch>,
+    /// The batches before compression.
+    pub bytes: usize,
+    /// No further batch is added that makes it larger.
+    pub most_bytes: usize,
 }
 
 impl Produce {
+    /// The first version that names topics by their ids (KIP-516).
+    pub(crate) const IDS_SINCE: i16 = 13;
+
     /// Whether a topic's id is not known, so that the request has to name it.
     pub(crate) fn needs_names(&self) -> bool {
         self.batches.iter().any(ProduceBatch::needs_name)
+    }
+
+    /// Whether another batch may find room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < self.most_bytes
     }
 }
 

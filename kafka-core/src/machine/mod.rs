@@ -12,16 +12,18 @@
 
 mod ask;
 mod ids;
+mod shares;
 mod time;
 
 pub(crate) use ask::{Answer, Ask, Hint, response};
 pub use ask::{CoordinatorKind, Target};
 pub(crate) use ids::{Lane, LaneKey};
 pub use ids::{MachineId, OpId, Peer};
+pub(crate) use shares::{SHARED_SINCE, Shares};
 pub use time::{Now, Time};
 
 use crate::error::Error;
-use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::link::{Answered, BrokerVersions, Payload, Produce, RequestId};
 use crate::snapshot::{Cluster, TopicState};
 use crate::trace::Trace;
 use kafka_proto::{ApiKey, Str};
@@ -90,6 +92,17 @@ pub(crate) trait Machine: Any + Debug + Send {
         to: &BrokerVersions,
     ) -> Option<Exchange>;
 
+    /// Adds what it has for a lane to a request that another machine has built for it, as far as both can be in one.
+    fn join(
+        &mut self,
+        _cx: &mut Cx<'_>,
+        _id: RequestId,
+        _key: LaneKey,
+        _exchange: &mut Exchange,
+        _shares: &mut Shares,
+    ) {
+    }
+
     /// Whether a client that nobody holds any more has to wait for it.
     fn is_leaving(&self) -> bool {
         false
@@ -121,7 +134,7 @@ pub(crate) struct Stuck {
 pub(crate) enum MachineInput {
     /// What became of an [`Ask`].
     Answer(Box<Answer>),
-    /// What became of a request that was [built](Machine::build).
+    /// What became of a request that was [built](Machine::build), or of its part in one that it [joined](Machine::join).
     Exchanged { id: RequestId, key: LaneKey, result: Result<Answered, Failure> },
     /// The socket took a request that is not answered.
     Sent(RequestId),
@@ -159,6 +172,16 @@ pub(crate) struct Exchange {
     pub(crate) payload: Payload,
     /// From now to its answer.
     pub(crate) timeout: Duration,
+}
+
+impl Exchange {
+    /// The Produce request, if it is one.
+    pub(crate) fn produce(&self) -> Option<&Produce> {
+        match &self.payload {
+            Payload::Produce(produce) => Some(produce),
+            _ => None,
+        }
+    }
 }
 
 /// What a machine wants.

@@ -1,7 +1,7 @@
-//! What the producer's changes ask of the client, collected until the machine is polled.
+//! What the producer's changes ask of the client, in the order in which it came up.
 //!
 //! Invariants
-//! * A broker's produce lane is pulled once per poll, however many partitions became ready for it.
+//! * A broker's produce lane is pulled once until all has been handed over, however many partitions became ready for it.
 //! * Callers that wait for memory are alerted after batches were resolved, and once more when the writer ends.
 //! * A writer that has ended reports what happened and asks for nothing.
 
@@ -9,91 +9,98 @@ use super::accumulator::Accumulator;
 use super::batch::Tickets;
 use super::work::{Job, Work};
 use crate::error::Error;
-use crate::machine::{Ask, Hint, Lane, LaneKey, Out};
+use crate::machine::{Hint, Lane, LaneKey, Out};
 use crate::trace::{Told, Traces};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// Brokers whose produce lane has something to send.
-    pulls: BTreeSet<i32>,
-    resolved: Vec<Arc<Tickets>>,
-    hints: Vec<Hint>,
-    jobs: Vec<Job>,
-    degraded: Option<Error>,
+    outs: VecDeque<Out>,
+    /// Brokers whose produce lane was pulled since all was handed over.
+    pulled: Vec<i32>,
+    /// Memory was given back that callers may wait for.
+    has_room: bool,
     traces: Traces,
-    has_ended: bool,
 }
 
 impl Effects {
     /// Something is ready for this broker.
     pub(super) fn pull(&mut self, broker: i32) {
-        self.pulls.insert(broker);
+        if !self.pulled.contains(&broker) {
+            self.pulled.push(broker);
+            self.push(Out::Pull(LaneKey::node(broker, Lane::Produce)));
+        }
     }
 
     /// Callers that wait for this batch are woken.
     pub(super) fn resolved(&mut self, tickets: Arc<Tickets>) {
-        self.resolved.push(tickets);
+        self.has_room = true;
+        self.push(Out::Alert(tickets));
     }
 
     pub(super) fn hint(&mut self, hint: Hint) {
-        self.hints.push(hint);
+        self.push(Out::Hint(hint));
     }
 
     /// Work on a partition's oldest batch.
     pub(super) fn work(&mut self, partition: usize, work: Work) {
-        self.jobs.push(Job { partition, work });
+        self.push(Out::Work(Box::new(Job { partition, work })));
     }
 
     /// The writer goes on without idempotence, for this reason.
     pub(super) fn degraded(&mut self, reason: Error) {
-        self.degraded = Some(reason);
+        if !self.outs.iter().any(|out| matches!(out, Out::Degraded(_))) {
+            self.push(Out::Degraded(reason));
+        }
     }
 
     pub(super) fn trace(&mut self, told: impl FnOnce() -> Told) {
         self.traces.push(told);
     }
 
-    /// The writer ends: whatever it asked for is not needed any more.
-    pub(super) fn end(&mut self) {
-        let Self { resolved, traces, .. } = std::mem::take(self);
-        *self = Self { resolved, traces, has_ended: true, ..Self::default() };
+    fn push(&mut self, out: Out) {
+        self.outs.push_back(out);
     }
 
-    /// Hands everything over to the client, the request `ask` as well.
-    pub(super) fn drain(
-        &mut self,
-        ask: Option<Ask>,
-        accumulator: &Arc<Accumulator>,
-        outs: &mut VecDeque<Out>,
-    ) {
-        let Self { pulls, resolved, hints, jobs, degraded, mut traces, has_ended } = std::mem::take(self);
-        outs.extend(std::iter::from_fn(|| traces.pop()).map(Out::Trace));
-        outs.extend(jobs.into_iter().map(|job| Out::Work(Box::new(job))));
-        let may_have_room = has_ended || !resolved.is_empty();
-        outs.extend(resolved.into_iter().map(|batch| Out::Alert(batch)));
-        outs.extend(may_have_room.then(|| Out::Alert(accumulator.clone())));
-        outs.extend(degraded.map(Out::Degraded));
-        outs.extend(ask.map(Out::Ask));
-        let pulls = pulls.into_iter();
-        outs.extend(pulls.map(|broker| Out::Pull(LaneKey::node(broker, Lane::Produce))));
-        outs.extend(hints.into_iter().map(Out::Hint));
+    /// The writer ends: whatever it asked for is not needed any more.
+    pub(super) fn end(&mut self) {
+        self.outs.retain(|out| matches!(out, Out::Alert(_)));
+        self.has_room = true;
+    }
+
+    /// Hands over the next of it.
+    pub(super) fn pop(&mut self, accumulator: &Arc<Accumulator>) -> Option<Out> {
+        if let Some(out) = self.outs.pop_front() {
+            return Some(out);
+        }
+        self.pulled.clear();
+        if std::mem::take(&mut self.has_room) {
+            return Some(Out::Alert(accumulator.clone()));
+        }
+        self.traces.pop().map(Out::Trace)
     }
 }
 
 #[cfg(test)]
 impl Effects {
-    pub(super) fn pop_work(&mut self) -> Option<(usize, Work)> {
-        self.jobs.pop().map(|job| (job.partition, job.work))
+    /// Takes the first of a kind out of what is to be handed over.
+    pub(super) fn take(&mut self, is_it: impl Fn(&Out) -> bool) -> Option<Out> {
+        let at = self.outs.iter().position(is_it)?;
+        self.outs.remove(at)
     }
 
     pub(super) fn take_degraded(&mut self) -> Option<Error> {
-        self.degraded.take()
+        match self.take(|out| matches!(out, Out::Degraded(_)))? {
+            Out::Degraded(error) => Some(error),
+            _ => None,
+        }
     }
 
     pub(super) fn take_hints(&mut self) -> Vec<Hint> {
-        std::mem::take(&mut self.hints)
+        let hint = |out| if let Out::Hint(hint) = out { Some(hint) } else { None };
+        let next = || self.take(|out| matches!(out, Out::Hint(_)));
+        std::iter::from_fn(next).filter_map(hint).collect()
     }
 }
 
@@ -104,9 +111,8 @@ mod tests {
     use crate::writer::WriterConfig;
 
     fn drain(effects: &mut Effects) -> Vec<Out> {
-        let (accumulator, mut outs) = (Arc::new(Accumulator::new(WriterConfig::default())), VecDeque::new());
-        effects.drain(None, &accumulator, &mut outs);
-        outs.into()
+        let accumulator = Arc::new(Accumulator::new(WriterConfig::default()));
+        std::iter::from_fn(|| effects.pop(&accumulator)).collect()
     }
 
     fn asked() -> Effects {
@@ -123,15 +129,18 @@ mod tests {
         effects.resolved(Arc::new(Tickets::new(0)));
         let outs = drain(&mut effects);
         use Out::{Alert, Degraded, Hint, Pull};
-        let is_whole = matches!(&outs[..], [Alert(_), Alert(_), Degraded(_), Pull(_), Pull(_), Hint(_)]);
+        let is_whole = matches!(&outs[..], [Pull(_), Pull(_), Degraded(_), Hint(_), Alert(_), Alert(_)]);
         assert!(is_whole, "{outs:?}");
         assert!(drain(&mut effects).is_empty());
+        effects.pull(2);
+        assert!(matches!(&drain(&mut effects)[..], [Pull(_)]), "what was handed over may be over");
     }
 
     #[test]
     fn a_writer_that_has_ended_wakes_who_waits_and_asks_for_nothing() {
         let mut effects = asked();
+        effects.resolved(Arc::new(Tickets::new(0)));
         effects.end();
-        assert!(matches!(&drain(&mut effects)[..], [Out::Alert(_)]), "who waits for room");
+        assert!(matches!(&drain(&mut effects)[..], [Out::Alert(_), Out::Alert(_)]), "and who waits for room");
     }
 }

@@ -7,11 +7,9 @@ use crate::link::Produce;
 use kafka_proto::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_proto::records::{BatchBody, Compression, ProducerStamp};
 use kafka_proto::wire::Records;
-use kafka_proto::{ApiKey, Uuid};
+use kafka_proto::{ApiKey, Str, Uuid};
 use std::sync::Arc;
 
-/// From this version on a request names topics by id (KIP-516).
-const TOPIC_IDS: i16 = 13;
 /// Before this version records are message sets, which have no headers, producer ids and sequences (0.11).
 pub(crate) const BATCHES: i16 = 3;
 /// Zstandard needs this version (KIP-110).
@@ -41,6 +39,18 @@ impl ProduceBatch {
     pub(crate) fn needs_name(&self) -> bool {
         self.topic_id.is_zero()
     }
+
+    pub(crate) fn topic(&self) -> &Str {
+        &self.batch.topic
+    }
+
+    pub(crate) fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.batch.partition
+    }
 }
 
 /// Compresses a batch's records, if they are to be; kept for retries.
@@ -62,7 +72,7 @@ pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceR
     let mut topics: Vec<TopicProduceData> = Vec::new();
     let mut batches = produce.batches;
     // Mostly of one topic, and in order already.
-    batches.sort_by(|a, b| a.batch.topic.cmp(&b.batch.topic));
+    batches.sort_by(|a, b| (a.topic(), a.topic_id).cmp(&(b.topic(), b.topic_id)));
     for batch in batches {
         let records = records(&batch, version)?;
         let data = PartitionProduceData {
@@ -70,7 +80,8 @@ pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceR
             records: Some(records),
             ..Default::default()
         };
-        match topics.last_mut().filter(|t| t.name == batch.batch.topic) {
+        let is_same = |t: &&mut TopicProduceData| t.name == *batch.topic() && t.topic_id == batch.topic_id;
+        match topics.last_mut().filter(is_same) {
             Some(topic) => topic.partition_data.push(data),
             None => topics.push(TopicProduceData {
                 name: batch.batch.topic.clone(),
@@ -80,7 +91,7 @@ pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceR
             }),
         }
     }
-    if version < TOPIC_IDS {
+    if version < Produce::IDS_SINCE {
         topics.iter_mut().for_each(|t| t.topic_id = Uuid::ZERO);
     }
     let (acks, timeout_ms) = (produce.acks, produce.timeout_ms);

@@ -8,28 +8,25 @@ use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::Tickets;
 use super::encode::BATCHES;
 use super::producer::{Producer, ProducerStats};
+use super::tried::Tried;
 use super::work::JobDone;
 use crate::error::{Error, ErrorKind};
-use crate::link::{Answered, BrokerVersions, Payload, RequestId};
+use crate::link::{Answered, BrokerVersions, Payload, Produce, RequestId};
 use crate::machine::{
-    Alert, Cx, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Now, Out, Pace, Stuck, Time, response,
+    Alert, Cx, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Now, Out, Pace, SHARED_SINCE, Shares,
+    Stuck, Time, response,
 };
 use kafka_proto::{ApiKey, Str};
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long metadata of a topic stays wanted that a writer looked for and did not find.
-const LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Writing {
     producer: Option<Producer>,
     /// The counters of a writer that is closed.
     final_stats: ProducerStats,
-    /// Topics that it looked for and has not found, and until when they stay asked for.
-    tried: BTreeMap<Str, Time>,
+    tried: Tried,
     is_orphan: bool,
     /// Something happened since it was asked what it wants.
     pub(super) has_news: bool,
@@ -55,19 +52,17 @@ impl Writing {
         Self {
             producer: Some(Producer::new(accumulator, pace, seed)),
             final_stats: ProducerStats::default(),
-            tried: BTreeMap::new(),
+            tried: Tried::default(),
             is_orphan: false,
             has_news: false,
             outs: VecDeque::new(),
         }
     }
 
-    // ---- what comes out ----
-
-    fn gather(&mut self) {
+    /// What follows from whatever has happened.
+    fn look_around(&mut self) {
         let Some(producer) = &mut self.producer else { return };
-        let ask = producer.poll_ask();
-        producer.effects.drain(ask, &producer.accumulator, &mut self.outs);
+        self.outs.extend(producer.poll_ask().map(Out::Ask));
         if self.is_orphan && producer.is_quiescent() {
             self.close(&Error::new(ErrorKind::Closed));
         }
@@ -77,19 +72,9 @@ impl Writing {
 
     /// The topic stays asked for, for a while, so that the next look finds it.
     pub(super) fn look_for(&mut self, now: Time, topic: Str) {
-        if self.producer.is_some() && self.tried.insert(topic.clone(), now + LOOK).is_none() {
+        if self.producer.is_some() && self.tried.insert(now, topic.clone()) {
             self.outs.push_back(Out::Want(topic));
         }
-    }
-
-    fn forget_tried(&mut self, now: Time) {
-        self.tried.retain(|topic, until| {
-            let is_kept = *until > now;
-            if !is_kept {
-                self.outs.push_back(Out::Unwant(topic.clone()));
-            }
-            is_kept
-        });
     }
 
     pub(super) fn slots(&mut self, cx: &Cx<'_>, topic: &Str) -> Option<Arc<TopicSlots>> {
@@ -98,8 +83,9 @@ impl Writing {
         if !producer.uses(topic) {
             self.outs.push_back(Out::Want(topic.clone()));
         }
-        let tried = self.tried.remove(topic);
-        self.outs.extend(tried.map(|_| Out::Unwant(topic.clone())));
+        if self.tried.remove(topic) {
+            self.outs.push_back(Out::Unwant(topic.clone()));
+        }
         Some(producer.update_topic(cx.now, snapshot, takes_headers(cx)))
     }
 
@@ -143,8 +129,8 @@ impl Writing {
         if let Some(mut producer) = self.producer.take() {
             producer.abort(error);
             producer.effects.end();
-            producer.effects.drain(None, &producer.accumulator, &mut self.outs);
-            let tried = std::mem::take(&mut self.tried).into_keys();
+            self.outs.extend(std::iter::from_fn(|| producer.effects.pop(&producer.accumulator)));
+            let tried = std::mem::take(&mut self.tried).into_topics();
             self.outs.extend(tried.chain(producer.topics().cloned()).map(Out::Unwant));
             self.final_stats = producer.stats.clone();
             self.outs.push_back(Out::Garbage(Box::new(producer)));
@@ -180,7 +166,7 @@ impl Machine for Writing {
     fn handle(&mut self, cx: &mut Cx<'_>, input: MachineInput) {
         self.has_news = true;
         if matches!(input, MachineInput::Timeout) {
-            self.forget_tried(cx.now.time);
+            self.outs.extend(self.tried.over(cx.now.time).map(Out::Unwant));
         }
         let Some(producer) = &mut self.producer else { return };
         match input {
@@ -205,15 +191,18 @@ impl Machine for Writing {
     }
 
     fn poll(&mut self, _: &mut Cx<'_>) -> Option<Out> {
-        if self.outs.is_empty() && std::mem::take(&mut self.has_news) {
-            self.gather();
+        if std::mem::take(&mut self.has_news) {
+            self.look_around();
         }
-        self.outs.pop_front()
+        let producer = &mut self.producer;
+        self.outs.pop_front().or_else(|| {
+            let producer = producer.as_mut()?;
+            producer.effects.pop(&producer.accumulator)
+        })
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        let tried = self.tried.values().min().copied();
-        [self.producer.as_ref()?.poll_timeout(), tried].into_iter().flatten().min()
+        [self.producer.as_ref()?.poll_timeout(), self.tried.next()].into_iter().flatten().min()
     }
 
     fn wants(&self, key: LaneKey) -> bool {
@@ -233,9 +222,26 @@ impl Machine for Writing {
         let producer = self.producer.as_mut()?;
         let version = to.version(ApiKey::Produce)?;
         let produce = producer.poll_produce(cx.now, id, key.peer.node()?, version)?;
-        let version = if produce.needs_names() { version.min(12) } else { version };
+        let version = if produce.needs_names() { version.min(Produce::IDS_SINCE - 1) } else { version };
         let (payload, timeout) = (Payload::Produce(produce), producer.request_timeout());
         Some(Exchange { api: ApiKey::Produce, version, payload, timeout })
+    }
+
+    fn join(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: RequestId,
+        key: LaneKey,
+        exchange: &mut Exchange,
+        shares: &mut Shares,
+    ) {
+        self.has_news = true;
+        let (Some(producer), Some(broker)) = (&mut self.producer, key.peer.node()) else { return };
+        let Payload::Produce(produce) = &mut exchange.payload else { return };
+        if exchange.version < SHARED_SINCE || exchange.timeout != producer.request_timeout() {
+            return;
+        }
+        producer.join_produce(cx.now, id, broker, produce, shares);
     }
 
     fn is_quiescent(&self) -> bool {

@@ -30,6 +30,7 @@ mod table;
 mod timers;
 mod timing;
 mod topics;
+mod tried;
 mod verdict;
 mod work;
 

@@ -24,7 +24,7 @@ use super::work::{Work, Worked};
 use crate::declare::checks::millis;
 use crate::error::{Error, Fate};
 use crate::link::{Produce, RequestId};
-use crate::machine::{Lane, LaneKey, Now, Pace, Time};
+use crate::machine::{Lane, LaneKey, Now, Pace, Shares, Time};
 use crate::random::Random;
 use crate::snapshot::{Cluster, Topic};
 use kafka_proto::error_code::ErrorCode;
@@ -305,29 +305,79 @@ impl Producer {
         if version < BATCHES && !self.do_without_sequences(broker) {
             return None;
         }
-        let mut request = SentRequest { broker, bytes: 0, batches: Vec::new() };
-        let mut batches = Vec::new();
+        let mut produce = Produce {
+            acks: self.accumulator.config.acks.code(),
+            timeout_ms: millis(self.pace.request_timeout),
+            batches: Vec::new(),
+            bytes: 0,
+            most_bytes: self.most_bytes(broker),
+        };
+        self.fill(now, id, broker, &mut produce, None);
+        (!produce.batches.is_empty()).then_some(produce)
+    }
+
+    /// Adds to another writer's Produce request for a broker what would be in this one's next, as far as it has room.
+    pub(crate) fn join_produce(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        broker: i32,
+        produce: &mut Produce,
+        shares: &mut Shares,
+    ) {
+        let most = produce.most_bytes.min(self.most_bytes(broker));
+        let is_alike = produce.acks == self.accumulator.config.acks.code();
+        if !is_alike || produce.bytes >= most {
+            return;
+        }
+        let (before, most_before) = (produce.bytes, std::mem::replace(&mut produce.most_bytes, most));
+        self.fill(now, id, broker, produce, Some(shares));
+        if produce.bytes == before {
+            produce.most_bytes = most_before;
+        }
+    }
+
+    fn most_bytes(&self, broker: i32) -> usize {
         let most = self.brokers.request_limit(broker).unwrap_or(usize::MAX);
-        let most = most.min(self.accumulator.config.request_bytes);
-        while request.bytes < most {
+        most.min(self.accumulator.config.request_bytes)
+    }
+
+    fn fill(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        broker: i32,
+        produce: &mut Produce,
+        mut shares: Option<&mut Shares>,
+    ) {
+        let is_shared = shares.is_some();
+        let mut request = SentRequest { broker, bytes: 0, is_shared, batches: Vec::new() };
+        while produce.has_room() {
             let Some(index) = self.pop_ready(now.time, broker) else { break };
             let Some(pending) = self.partitions[index].queue.next() else { continue };
-            let bytes = request.bytes + pending.batch().body().len();
-            if bytes > most && !batches.is_empty() {
+            let bytes = produce.bytes + pending.batch().body().len();
+            let is_full = bytes > produce.most_bytes && !produce.batches.is_empty();
+            let (name, partition) = (&pending.batch().topic, pending.batch().partition);
+            let topic_id = self.topic_id(name);
+            let is_taken = |shares: &mut &mut Shares| !shares.takes(produce, name, topic_id, partition);
+            if is_full || shares.as_mut().is_some_and(is_taken) {
                 self.keep_first(index, pending);
                 break;
             }
-            request.bytes = bytes;
-            batches.push(self.hand_out(id, index, pending, &mut request.batches));
+            produce.bytes = bytes;
+            produce.batches.push(self.hand_out(id, index, topic_id, pending, &mut request.batches));
         }
-        if batches.is_empty() {
-            return None;
+        if request.batches.is_empty() {
+            return;
         }
+        request.bytes = produce.bytes;
         request.batches.iter().for_each(|batch| self.schedule(now.time, batch.index));
         self.requests.insert(id, request);
         self.brokers.request_sent(broker);
-        let timeout_ms = millis(self.pace.request_timeout);
-        Some(Produce { acks: self.accumulator.config.acks.code(), timeout_ms, batches })
+    }
+
+    fn topic_id(&self, name: &Str) -> Uuid {
+        self.topics.get(name).map_or(Uuid::ZERO, TopicEntry::id)
     }
 
     /// Takes the first partition out of the broker's ready queue that may still send.
@@ -352,6 +402,7 @@ impl Producer {
         &mut self,
         id: RequestId,
         index: usize,
+        topic_id: Uuid,
         mut pending: Pending,
         sent: &mut Vec<SentBatch>,
     ) -> ProduceBatch {
@@ -361,7 +412,6 @@ impl Producer {
         self.stats.batches_sent += 1;
         let (batch, stamp) = (pending.batch().clone(), Stamp::header(pending.stamp()));
         partition.queue.sent(id, pending);
-        let topic_id = self.topics.get(&batch.topic).map_or(Uuid::ZERO, TopicEntry::id);
         sent.push(SentBatch { topic: batch.topic.clone(), topic_id, partition: batch.partition, index });
         ProduceBatch::new(&self.accumulator, batch, topic_id, stamp)
     }

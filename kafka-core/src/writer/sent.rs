@@ -5,8 +5,10 @@ use kafka_proto::{Str, Uuid};
 #[derive(Debug)]
 pub(super) struct SentRequest {
     pub(super) broker: i32,
-    /// The batches before compression.
+    /// The batches before compression, with those of others that were in it before.
     pub(super) bytes: usize,
+    /// Other writers' batches were in it before.
+    pub(super) is_shared: bool,
     pub(super) batches: Vec<SentBatch>,
 }
 
@@ -28,6 +30,11 @@ impl SentBatch {
 }
 
 impl SentRequest {
+    /// Returns whether it could have been smaller.
+    pub(super) fn has_several(&self) -> bool {
+        self.is_shared || self.batches.len() > 1
+    }
+
     /// Returns where the batch of a partition stands; searches from `at` on first, as answers mostly stand in the order of the
     /// request.
     pub(super) fn find(&self, at: usize, name: &Str, id: Uuid, partition: i32) -> Option<usize> {
@@ -44,7 +51,7 @@ mod tests {
     fn request(partitions: &[i32], topic_id: Uuid) -> SentRequest {
         let batch =
             |partition: &i32| SentBatch { topic: "t".into(), topic_id, partition: *partition, index: 0 };
-        SentRequest { broker: 1, bytes: 0, batches: partitions.iter().map(batch).collect() }
+        SentRequest { broker: 1, bytes: 0, is_shared: false, batches: partitions.iter().map(batch).collect() }
     }
 
     #[test]

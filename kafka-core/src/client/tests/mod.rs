@@ -5,6 +5,7 @@ mod handles;
 mod holes;
 mod items;
 mod marks;
+mod sharing;
 mod silence;
 
 use super::{Action, CallSpec, Client, Input, no_code};
@@ -17,7 +18,7 @@ use crate::machine::{Lane, LaneKey, MachineId, Now, OpId, Target, Time};
 use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
 use crate::snapshot::TopicState;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
+use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse, FinalizedFeatureKey};
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 use kafka_proto::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -51,6 +52,8 @@ struct Net {
     /// Requests as they came: port, API.
     log: Vec<(u16, ApiKey)>,
     topics: Vec<MetadataResponseTopic>,
+    /// The finalized level of `transaction.version`, with which Produce names topics by id.
+    transaction_version: i16,
     /// The API that nobody offers.
     lacking: Option<ApiKey>,
     /// What the broker at a port says instead.
@@ -103,6 +106,7 @@ impl Net {
             is_mute: false,
             metadata_error: 0,
             coordinator: coordinator(ErrorCode::CoordinatorNotAvailable),
+            transaction_version: 0,
             lacking: None,
             untold: BTreeSet::new(),
             unanswered: BTreeMap::new(),
@@ -149,7 +153,8 @@ impl Net {
         }
         self.conns.insert(conn, port);
         // Who closes tells of the broker behind it.
-        let versions = versions(if closes { i16::MAX } else { newest }, self.lacking);
+        let versions =
+            versions(if closes { i16::MAX } else { newest }, self.lacking, self.transaction_version);
         self.input(Input::Connected { conn, versions });
     }
 
@@ -359,7 +364,7 @@ fn start() -> Time {
 }
 
 /// Everything, and ApiVersions up to this one.
-fn versions(newest: i16, lacking: Option<ApiKey>) -> Arc<BrokerVersions> {
+fn versions(newest: i16, lacking: Option<ApiKey>, transaction_version: i16) -> Arc<BrokerVersions> {
     let range = |api: &ApiKey| ApiVersion {
         api_key: api.code(),
         min_version: 0,
@@ -367,8 +372,16 @@ fn versions(newest: i16, lacking: Option<ApiKey>) -> Arc<BrokerVersions> {
         ..ApiVersion::default()
     };
     let api_keys = ApiKey::ALL.iter().filter(|api| Some(**api) != lacking).map(range).collect();
+    let transactions = FinalizedFeatureKey {
+        name: "transaction.version".into(),
+        max_version_level: transaction_version,
+        min_version_level: transaction_version,
+        ..FinalizedFeatureKey::default()
+    };
     Arc::new(BrokerVersions::from_response(&ApiVersionsResponse {
         api_keys,
+        finalized_features_epoch: 1,
+        finalized_features: vec![transactions],
         ..ApiVersionsResponse::default()
     }))
 }

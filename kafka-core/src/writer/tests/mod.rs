@@ -14,9 +14,10 @@ use super::accumulator::{Accumulator, Clock, TopicSlots, Waited};
 use super::batch::{Delivered, Delivery, SendError};
 use super::config::WriterConfig;
 use super::producer::Producer;
+use super::work::JobDone;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Produce, RequestId};
-use crate::machine::{Answer, Now, Pace, Peer, Time};
+use crate::machine::{Answer, Now, Out, Pace, Peer, Time};
 use crate::message::Message;
 use crate::snapshot::{Partition, Topic};
 use kafka_proto::error_code::ErrorCode;
@@ -24,6 +25,7 @@ use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_proto::records::{Batch, batches};
 use kafka_proto::{Str, Uuid};
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,8 +174,9 @@ impl Harness {
     /// Does what is to be done outside of the lock; how much there was.
     pub(super) fn work(&mut self) -> usize {
         let mut done = 0;
-        while let Some((index, work)) = self.producer.effects.pop_work() {
-            self.producer.work_done(self.now, index, work.run());
+        while let Some(Out::Work(work)) = self.producer.effects.take(|out| matches!(out, Out::Work(_))) {
+            let job = (work.run() as Box<dyn Any>).downcast::<JobDone>().expect("a writer's work");
+            self.producer.work_done(self.now, job.partition, job.worked);
             done += 1;
         }
         done
