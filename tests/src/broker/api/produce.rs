@@ -1,13 +1,13 @@
 //! Produce: appends batches to the logs this node leads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_proto::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
-use kafka_proto::{ErrorCode, Str};
+use kafka_proto::{ErrorCode, Str, Uuid};
 
 use super::{Call, ClusterState, NodeId, Reply};
 use crate::broker::state::batch::Incoming;
@@ -52,13 +52,17 @@ pub(crate) fn handle(
     if !matches!(request.acks, -1..=1) {
         return refuse(&request, call.version, ErrorCode::InvalidRequiredAcks).into();
     }
-    let mut records = records.into_iter();
+    let last = last_of_each(&request);
+    let mut records = records.into_iter().enumerate();
     let (mut responses, mut pending, mut failed) = (Vec::new(), Vec::new(), false);
     for topic in &request.topic_data {
         let name = cluster.topic_name(&topic.name, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for partition in &topic.partition_data {
-            let checked = records.next().unwrap_or_else(|| Ok(Vec::new()));
+            let (at, checked) = records.next().unwrap_or_else(|| (usize::MAX, Ok(Vec::new())));
+            if last.get(&(topic.name.clone(), topic.topic_id, partition.index)) != Some(&at) {
+                continue;
+            }
             let appended = match &name {
                 Ok(name) => append(cluster, call, name, partition.index, request.acks, checked),
                 Err(error) => Err((*error).into()),
@@ -86,6 +90,14 @@ pub(crate) fn handle(
         -1 => answer_when_replicated(cluster, call, response, pending, request.timeout_ms),
         _ => response.into(),
     }
+}
+
+/// Of what a request has of one partition Kafka appends, and answers, the last; the place of it in the request.
+fn last_of_each(request: &ProduceRequest) -> BTreeMap<(Str, Uuid, i32), usize> {
+    let partitions = request.topic_data.iter().flat_map(|topic| {
+        topic.partition_data.iter().map(|partition| (topic.name.clone(), topic.topic_id, partition.index))
+    });
+    partitions.zip(0..).collect()
 }
 
 pub(crate) fn refuse(request: &ProduceRequest, version: i16, error: ErrorCode) -> ProduceResponse {

@@ -53,6 +53,19 @@ fn only_the_leader_takes_records_and_says_who_it_is() {
     assert_eq!(error(unknown.error_code), ErrorCode::UnknownTopicOrPartition);
 }
 
+/// Kafka puts the partitions of a request into a map.
+#[test]
+fn of_two_batches_of_a_partition_the_last_is_taken() {
+    let mut rig = Rig::new(1);
+    let mut request = produce("t", 1, one("a"));
+    request.topic_data.extend(produce("t", 1, one("b")).topic_data);
+    let response = rig.call(0, 9, request);
+    let answered: usize = response.responses.iter().map(|topic| topic.partition_responses.len()).sum();
+    assert_eq!(answered, 1);
+    let log = rig.cluster.log("t", 0);
+    assert_eq!(log.iter().map(|r| r.value.as_deref()).collect::<Vec<_>>(), [Some(&b"b"[..])]);
+}
+
 #[test]
 fn topic_ids_take_the_place_of_names() {
     let mut rig = Rig::new(1);

@@ -516,4 +516,25 @@ pub(super) const BUGS: &[Bug] = &[
             planted: r#"if let Some(op) = waiting.filter(|_| !crate::mutants::is_planted("commit_not_woken")) {"#,
         }],
     },
+    Bug {
+        name: "part_of_a_lost_request_forgotten",
+        does: "of the writers that share a request only the first hears that it failed",
+        changes: &[Change {
+            file: "client/answers.rs",
+            lines: r#"        for machine in builders {"#,
+            planted: r#"        let only = if crate::mutants::is_planted("part_of_a_lost_request_forgotten") { 1 } else { usize::MAX };
+        for machine in builders.into_iter().take(only) {"#,
+        }],
+    },
+    Bug {
+        name: "part_of_a_request_not_taken",
+        does: "what a lost request of several writers had counts as not written, though the socket took it",
+        changes: &[Change {
+            file: "client/answers.rs",
+            lines: r#"        let (builders, key) = (request.owner.builders(), request.key);"#,
+            planted: r#"        let (builders, key) = (request.owner.builders(), request.key);
+        let is_shared = builders.len() > 1;
+        let taken = taken && !(is_shared && crate::mutants::is_planted("part_of_a_request_not_taken"));"#,
+        }],
+    },
 ];
