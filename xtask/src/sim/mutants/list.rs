@@ -333,10 +333,8 @@ pub(super) const BUGS: &[Bug] = &[
         does: "a connection is not told that a batch is ready for it",
         changes: &[Change {
             file: "writer/effects.rs",
-            lines: r#"        let pulls = pulls.into_iter();
-"#,
-            planted: r#"        let pulls = pulls.into_iter().filter(|_| !crate::mutants::is_planted("lane_not_kicked"));
-"#,
+            lines: r#"        if !self.pulled.contains(&broker) {"#,
+            planted: r#"        if !self.pulled.contains(&broker) && !crate::mutants::is_planted("lane_not_kicked") {"#,
         }],
     },
     Bug {
