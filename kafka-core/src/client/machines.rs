@@ -330,7 +330,7 @@ impl Client {
             }
             Out::Work(work) => self.outputs.order(Action::Run(Job { machine: id, work })),
             Out::Wake => self.announce(Event::Wake(Key::Machine(id))),
-            Out::Alert(alert) => self.announce(Event::Notify(Notify(alert))),
+            Out::Alert(alert) => self.outputs.notify(Notify(alert)),
             Out::Done(op, result) => self.keep(op, result),
             Out::Trace(trace) => self.announce(Event::Trace(trace)),
             Out::Degraded(error) => self.announce_degraded(error),

@@ -221,6 +221,11 @@ impl Client {
         self.outputs.has_actions()
     }
 
+    /// Moves all that [`poll_event`](Self::poll_event) has to notify.
+    pub(crate) fn take_notices(&mut self, into: &mut Vec<Notify>) {
+        self.outputs.take_notices(into);
+    }
+
     /// The next hint.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {

@@ -276,6 +276,7 @@ impl Wake for RoomWaker {
 impl State {
     fn collect(&mut self) {
         let outbox = &mut self.outbox;
+        self.core.take_notices(&mut outbox.notify);
         while let Some(event) = self.core.poll_event() {
             match event {
                 Event::Wake(key) => self.waits.take(&key, &mut outbox.wakers),
