@@ -72,6 +72,8 @@ pub struct Produce {
     pub acks: i16,
     /// How long the broker may wait for the replicas, in ms.
     pub timeout_ms: i32,
+    /// Its batches have sequences, for which brokers before 2.8 look for a right of its own.
+    pub is_idempotent: bool,
     /// One batch a partition.
     pub batches: Vec<ProduceBatch>,
     /// The batches before compression.

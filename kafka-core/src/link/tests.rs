@@ -71,7 +71,8 @@ fn heartbeat(id: u64) -> Transmit {
 
 /// A Produce request without batches; with acks of none no answer is asked for.
 fn produce(id: u64, acks: i16) -> Transmit {
-    let produce = Produce { acks, timeout_ms: 1000, batches: Vec::new(), bytes: 0, most_bytes: 0 };
+    let produce =
+        Produce { acks, timeout_ms: 1000, is_idempotent: true, batches: Vec::new(), bytes: 0, most_bytes: 0 };
     Transmit { id: RequestId(id), version: 9, payload: Payload::Produce(produce) }
 }
 

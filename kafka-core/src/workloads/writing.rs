@@ -81,7 +81,8 @@ pub(super) fn seal() -> Box<dyn FnMut()> {
         let batch =
             |batch: &Arc<Batch>| ProduceBatch::new(&rig.accumulator, batch.clone(), Uuid([7; 16]), stamp);
         let batches = batches.iter().map(batch).collect();
-        let produce = Produce { acks: -1, timeout_ms: 30_000, batches, bytes: 0, most_bytes: 0 };
+        let produce =
+            Produce { acks: -1, timeout_ms: 30_000, is_idempotent: true, batches, bytes: 0, most_bytes: 0 };
         let request = RequestKind::Produce(sound(produce_request(produce, VERSION)));
         black_box(sound(frame::encode_request(1, Some("workload"), VERSION, &request)));
     })

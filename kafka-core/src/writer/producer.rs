@@ -308,6 +308,7 @@ impl Producer {
         let mut produce = Produce {
             acks: self.accumulator.config.acks.code(),
             timeout_ms: millis(self.pace.request_timeout),
+            is_idempotent: !self.producer_id.is_off(),
             batches: Vec::new(),
             bytes: 0,
             most_bytes: self.most_bytes(broker),
@@ -326,7 +327,9 @@ impl Producer {
         shares: &mut Shares,
     ) {
         let most = produce.most_bytes.min(self.most_bytes(broker));
-        let is_alike = produce.acks == self.accumulator.config.acks.code();
+        // What one is refused the right to must not fail the other.
+        let is_alike = produce.acks == self.accumulator.config.acks.code()
+            && produce.is_idempotent != self.producer_id.is_off();
         if !is_alike || produce.bytes >= most {
             return;
         }

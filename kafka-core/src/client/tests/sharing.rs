@@ -1,10 +1,12 @@
 //! Writers whose batches for a broker leave in one request.
 
 use super::*;
+use crate::link::RequestId;
 use crate::message::Message;
 use crate::sans_io::Writer;
 use crate::writer::{self, Acks, Delivery, Idempotence, WriterConfig};
 use kafka_proto::Bytes;
+use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use kafka_proto::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
@@ -12,7 +14,7 @@ use kafka_proto::messages::produce::{
 /// A request as the broker sees it.
 struct Produced {
     conn: ConnId,
-    id: crate::link::RequestId,
+    id: RequestId,
     request: ProduceRequest,
 }
 
@@ -93,15 +95,23 @@ fn produced(net: &mut Net) -> Vec<Produced> {
         let conns: Vec<ConnId> = net.conns.keys().copied().collect();
         let next = |conn: &ConnId| net.client.poll_transmit(net.now, *conn).map(|t| (*conn, t));
         let Some((conn, transmit)) = conns.iter().find_map(next) else { return found };
-        let Payload::Produce(produce) = transmit.payload else { panic!("{transmit:?}") };
+        let produce = match transmit.payload {
+            Payload::Produce(produce) => produce,
+            Payload::Plain(request) if matches!(*request, RequestKind::InitProducerId(_)) => {
+                let response = InitProducerIdResponse { producer_id: 7, ..Default::default() };
+                answer(net, conn, transmit.id, response);
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
         let request = writer::produce_request(produce, transmit.version).unwrap();
         found.push(Produced { conn, id: transmit.id, request });
     }
 }
 
-fn answer(net: &mut Net, to: &Produced, response: ProduceResponse) {
+fn answer(net: &mut Net, conn: ConnId, id: RequestId, response: impl Into<ResponseKind>) {
     let response = Answered::Plain(Box::new(response.into()));
-    net.input(Input::Response { conn: to.conn, id: to.id, response, throttle: Duration::ZERO });
+    net.input(Input::Response { conn, id, response, throttle: Duration::ZERO });
 }
 
 #[test]
@@ -128,7 +138,7 @@ fn share(net: Net) {
         "b" => Some(ErrorCode::InvalidRecord),
         _ => None,
     };
-    answer(&mut net, request, request.answer(code));
+    answer(&mut net, request.conn, request.id, request.answer(code));
     assert_eq!(deliveries[0].try_get().unwrap().unwrap().offset, Some(100));
     let failed = deliveries[1].try_get().unwrap().unwrap_err();
     assert_eq!(failed.error.code(), Some(ErrorCode::InvalidRecord));
@@ -137,7 +147,7 @@ fn share(net: Net) {
     net.input(Input::Timeout);
     let again = produced(&mut net);
     assert_eq!(again[0].partitions(), [("c", 0)]);
-    answer(&mut net, &again[0], again[0].answer(|_| Some(ErrorCode::None)));
+    answer(&mut net, again[0].conn, again[0].id, again[0].answer(|_| Some(ErrorCode::None)));
     assert!(deliveries[2].try_get().unwrap().is_ok() && net.client.is_quiescent());
 }
 
@@ -150,7 +160,7 @@ fn a_partition_stands_in_a_request_once() {
     let partitions: Vec<_> = requests.iter().map(Produced::partitions).collect();
     assert_eq!(partitions, [vec![("a", 0), ("b", 0)], vec![("a", 0)]]);
     for request in &requests {
-        answer(&mut net, request, request.answer(|_| Some(ErrorCode::None)));
+        answer(&mut net, request.conn, request.id, request.answer(|_| Some(ErrorCode::None)));
     }
     assert!(deliveries.iter().all(|delivery| delivery.try_get().unwrap().is_ok()));
 }
@@ -164,6 +174,23 @@ fn what_is_not_alike_is_not_in_one_request() {
     let _deliveries = [send(&mut net, &leader, "x"), send(&mut net, &all, "x")];
     let acks: Vec<_> = produced(&mut net).iter().map(|produced| produced.request.acks).collect();
     assert_eq!(acks, [1, -1]);
+}
+
+/// A broker that refuses the right to write idempotently refuses the request as a whole (before 2.8).
+#[test]
+fn what_has_sequences_is_in_no_request_with_what_has_none() {
+    let mut net = net(&["a", "b", "c"]);
+    let idempotent = WriterConfig { idempotence: Idempotence::Required, ..config("b") };
+    let configs = [config("a"), idempotent, config("c")];
+    let writers = configs.map(|config| Writer::new(net.client.at(net.now), config).unwrap());
+    // Its producer id is known from now on.
+    let _first = send(&mut net, &writers[1], "x");
+    let first = produced(&mut net).remove(0);
+    answer(&mut net, first.conn, first.id, first.answer(|_| Some(ErrorCode::None)));
+    let _deliveries = writers.each_ref().map(|writer| send(&mut net, writer, "x"));
+    let requests = produced(&mut net);
+    let partitions: Vec<_> = requests.iter().map(Produced::partitions).collect();
+    assert_eq!(partitions, [vec![("a", 0), ("c", 0)], vec![("b", 0)]]);
 }
 
 #[test]
@@ -207,7 +234,7 @@ fn a_writer_that_ends_leaves_its_part_to_nobody() {
     let (writers, deliveries) = written(&mut net, &["a", "b"]);
     let requests = produced(&mut net);
     writers[0].abort(net.client.at(net.now));
-    answer(&mut net, &requests[0], requests[0].answer(|_| Some(ErrorCode::None)));
+    answer(&mut net, requests[0].conn, requests[0].id, requests[0].answer(|_| Some(ErrorCode::None)));
     assert!(deliveries[0].try_get().unwrap().is_err());
     assert!(deliveries[1].try_get().unwrap().is_ok());
     assert!(net.client.is_quiescent());
