@@ -48,6 +48,11 @@ impl Trouble {
         is_news
     }
 
+    /// Returns whether it was told.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
     pub(crate) fn is_over(&mut self) {
         *self = Self::default();
     }

@@ -117,9 +117,9 @@ fn member_of(
     let (reader, group) = net.client.reader_defaults();
     let spec = ReaderSpec {
         config: Arc::new(reader),
-        subscription: Subscription::Group(
+        from: ReadFrom::Group(
             Arc::new(GroupConfig { group_id: "g".into(), ..group }),
-            names,
+            names.into(),
             crate::reader::Start::First,
         ),
     };

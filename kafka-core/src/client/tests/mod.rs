@@ -14,7 +14,7 @@ use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
 use crate::machine::{Lane, LaneKey, MachineId, Now, OpId, Target, Time};
-use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+use crate::reading::{Marks, ReadFrom, ReaderItem, ReaderSpec};
 use crate::snapshot::TopicState;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
@@ -782,14 +782,10 @@ fn closing_leaves_nothing_open() {
 
 /// Errors and notices that a member of a group is told, reading these topics for so many seconds.
 fn told_in_group(net: &mut Net, topics: &[&str], seconds: &[u64]) -> Vec<Vec<ReaderItem>> {
-    let topics = topics.iter().map(|t| Str::from(*t)).collect();
+    let topics: Vec<Str> = topics.iter().map(|t| Str::from(*t)).collect();
     let spec = ReaderSpec {
         config: Arc::new(net.client.reader_defaults().0),
-        subscription: Subscription::Group(
-            Arc::new(GroupConfig::new("g")),
-            topics,
-            crate::reader::Start::First,
-        ),
+        from: ReadFrom::Group(Arc::new(GroupConfig::new("g")), topics.into(), crate::reader::Start::First),
     };
     let id = net.client.add_reader(net.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
     net.settle();
