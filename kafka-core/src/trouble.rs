@@ -48,9 +48,9 @@ impl Trouble {
         is_news
     }
 
-    /// Returns whether it was told.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told.is_some()
+    /// Returns whether it was told as one that stays.
+    pub(crate) fn is_told_to_stay(&self) -> bool {
+        self.told == Some(Gravity::Stays)
     }
 
     pub(crate) fn is_over(&mut self) {

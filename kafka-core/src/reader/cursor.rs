@@ -488,9 +488,9 @@ impl Cursor {
         }
     }
 
-    /// Returns whether it stands still, or has reported the trouble that it is in.
+    /// Returns whether it stands still, or has reported that it is in a trouble which does not pass.
     pub(super) fn has_reported(&self) -> bool {
-        self.stage == Stage::Halted || self.trouble.is_told()
+        self.stage == Stage::Halted || self.trouble.is_told_to_stay()
     }
 
     /// Notes a trouble that should pass. If it lasts for longer than `grace`, it is reported: an unknown topic or partition as an error,

@@ -303,7 +303,7 @@ impl ReaderMachine {
         self.partitions.of_topic(topic).next().is_some()
     }
 
-    /// Returns whether something of a topic is still to be taken, or a partition in trouble has not reported it.
+    /// Returns whether something of a topic is still to be taken, or a partition has not reported that it cannot be read.
     pub fn is_owed(&self, topic: &str) -> bool {
         let cursors = self.partitions.of_topic(topic).filter_map(|id| self.partitions.get(id));
         let mut owed = cursors.map(|cursor| cursor.has_items() || !cursor.has_reported());

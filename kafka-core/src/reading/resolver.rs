@@ -227,3 +227,141 @@ fn is_there(topic: &MetadataResponseTopic) -> bool {
     };
     is_listed && !topic.is_internal
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Peer;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MAX_AGE: Duration = Duration::from_secs(300);
+    const PACE: Pace = Pace {
+        request_timeout: Duration::from_secs(30),
+        retry_backoff: Duration::from_millis(100),
+        retry_backoff_max: SECOND,
+        metadata_max_age: MAX_AGE,
+    };
+
+    fn resolver(pattern: &'static str) -> Resolver {
+        let mut resolver = Resolver::new(PACE, SECOND * 5, 1);
+        resolver.begin(Time::START, Pattern::new(pattern).unwrap());
+        resolver
+    }
+
+    fn ask(resolver: &mut Resolver, now: Time) -> u64 {
+        let ask = resolver.poll_ask(now).expect("a question");
+        assert!(resolver.poll_ask(now).is_none() && resolver.poll_timeout().is_none(), "one at a time");
+        let ResponseKind::Metadata(_) = answer(&[]) else { panic!() };
+        let kafka_proto::RequestKind::Metadata(request) = ask.request else { panic!() };
+        assert_eq!((request.topics, request.allow_auto_topic_creation), (None, false));
+        ask.tag
+    }
+
+    /// Names, whether they are internal, and error codes.
+    fn answer(topics: &[(&str, bool, ErrorCode)]) -> ResponseKind {
+        let topic = |(name, is_internal, code): &(&str, bool, ErrorCode)| MetadataResponseTopic {
+            name: Some(Str::from(*name)),
+            is_internal: *is_internal,
+            error_code: code.code(),
+            ..Default::default()
+        };
+        MetadataResponse { topics: topics.iter().map(topic).collect(), ..Default::default() }.into()
+    }
+
+    fn take(resolver: &mut Resolver, now: Time, tag: u64, result: Result<ResponseKind, Error>) -> Listed {
+        resolver.answered(now, Answer { tag, peer: Some(Peer::Node(1)), result })
+    }
+
+    fn matched(listed: Listed) -> Matched {
+        let Listed::Work(work) = listed else { panic!("{listed:?}") };
+        let done: Box<dyn std::any::Any> = (work as Box<dyn Work>).run();
+        *done.downcast().unwrap()
+    }
+
+    fn names(found: &Found) -> Vec<&str> {
+        found.topics.iter().map(|name| &**name).collect()
+    }
+
+    #[test]
+    fn what_is_there_and_not_internal_matches() {
+        let mut resolver = resolver("_*[ab].*");
+        let tag = ask(&mut resolver, Time::START);
+        let fine = ErrorCode::None;
+        let topics = answer(&[
+            ("b", false, fine),
+            ("cb", false, fine),
+            ("__all", true, fine),
+            ("a-new", false, ErrorCode::LeaderNotAvailable),
+            ("a-gone", false, ErrorCode::UnknownTopicOrPartition),
+            ("a-secret", false, ErrorCode::TopicAuthorizationFailed),
+        ]);
+        let matched = matched(take(&mut resolver, Time::START, tag, Ok(topics)));
+        let found = resolver.matched(Time::START, matched).unwrap();
+        assert_eq!((names(&found), found.is_first), (vec!["a-new", "b"], true));
+    }
+
+    #[test]
+    fn it_is_asked_again_when_metadata_comes_of_age() {
+        let mut resolver = resolver("a.*");
+        for round in 0..3 {
+            let now = Time::START + MAX_AGE * round;
+            assert_eq!(resolver.poll_timeout(), Some(now));
+            let tag = ask(&mut resolver, now);
+            let matched = matched(take(&mut resolver, now, tag, Ok(answer(&[]))));
+            assert_eq!(resolver.matched(now, matched).unwrap().is_first, round == 0);
+            assert!(resolver.poll_ask(now).is_none());
+        }
+        resolver.end();
+        assert_eq!(resolver.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_is_of_an_earlier_pattern_counts_no_more() {
+        let mut resolver = resolver("a.*");
+        let first = ask(&mut resolver, Time::START);
+        resolver.begin(Time::START, Pattern::new("b.*").unwrap());
+        let second = ask(&mut resolver, Time::START);
+        let old = take(&mut resolver, Time::START, first, Ok(answer(&[])));
+        assert!(matches!(old, Listed::Nothing(Some(_))), "dropped outside the lock: {old:?}");
+        let old = matched(take(&mut resolver, Time::START, second, Ok(answer(&[]))));
+        resolver.begin(Time::START, Pattern::new("c.*").unwrap());
+        assert!(resolver.matched(Time::START, old).is_none());
+        assert_eq!(resolver.poll_timeout(), Some(Time::START), "the new one is still to be asked");
+    }
+
+    #[test]
+    fn failures_wait_and_are_told_once_they_last() {
+        let mut resolver = resolver("a.*");
+        let mut now = Time::START;
+        let refused = || Err(Error::from(crate::error::ConnectionError::Refused));
+        let (mut waits, mut told) = (Vec::new(), Vec::new());
+        while now < Time::START + SECOND * 20 {
+            let tag = ask(&mut resolver, now);
+            match take(&mut resolver, now, tag, refused()) {
+                Listed::Trouble(error) => told.push((now, error)),
+                Listed::Nothing(None) => {}
+                other => panic!("{other:?}"),
+            }
+            let next = resolver.poll_timeout().expect("it is tried again");
+            waits.push(next.duration_since(now));
+            now = next;
+        }
+        assert!(waits[0] < SECOND / 5 && waits[8] > SECOND / 2 && waits.len() < 50, "{waits:?}");
+        let [(at, error)] = &told[..] else { panic!("{told:?}") };
+        assert!(*at >= Time::START + SECOND * 5 && error.to_string().contains("`a.*`"), "{error}");
+
+        // An answer ends it, and an error of the answer as a whole begins it anew.
+        let tag = ask(&mut resolver, now);
+        let matched = matched(take(&mut resolver, now, tag, Ok(answer(&[]))));
+        resolver.matched(now, matched).unwrap();
+        now += MAX_AGE;
+        let tag = ask(&mut resolver, now);
+        let error_code = ErrorCode::RebootstrapRequired.code();
+        let failed = MetadataResponse { error_code, ..Default::default() };
+        assert!(matches!(
+            take(&mut resolver, now, tag, Ok(failed.into())),
+            Listed::Nothing(None) | Listed::Trouble(_)
+        ));
+        assert!(resolver.poll_timeout().unwrap() < now + SECOND / 5, "the waits begin anew");
+    }
+}

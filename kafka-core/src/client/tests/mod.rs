@@ -6,6 +6,7 @@ mod holes;
 mod items;
 mod marks;
 mod silence;
+mod subscriptions;
 
 use super::{Action, CallSpec, Client, Input, no_code};
 use crate::address::Address;
@@ -58,6 +59,8 @@ struct Net {
     /// The ports that brokers have moved to, according to all but those at `lagging`.
     moved: BTreeMap<i32, u16>,
     lagging: BTreeSet<u16>,
+    /// Topics that are not among all, and are there for who asks for them.
+    unlisted: BTreeSet<Str>,
     /// Metadata names no topics, whatever it was asked for.
     is_mute: bool,
     /// The error of Metadata as a whole.
@@ -100,6 +103,7 @@ impl Net {
             told_by: BTreeMap::new(),
             moved: BTreeMap::new(),
             lagging: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             is_mute: false,
             metadata_error: 0,
             coordinator: coordinator(ErrorCode::CoordinatorNotAvailable),
@@ -231,8 +235,12 @@ impl Net {
             port: i32::from(self.port_of(id, port)),
             ..MetadataResponseBroker::default()
         };
-        let asked = request.topics.iter().flatten().filter_map(|t| t.name.clone());
         let topics = self.told_by.get(&port).unwrap_or(&self.topics);
+        let all = topics.iter().filter_map(|t| t.name.clone()).filter(|name| !self.unlisted.contains(name));
+        let asked: Vec<Str> = match &request.topics {
+            Some(topics) => topics.iter().filter_map(|t| t.name.clone()).collect(),
+            None => all.collect(),
+        };
         let told = |name: Str| match topics.iter().find(|t| t.name.as_ref() == Some(&name)) {
             Some(topic) => topic.clone(),
             None => MetadataResponseTopic {
@@ -242,7 +250,8 @@ impl Net {
             },
         };
         let told_of = (1..=3).filter(|id| !self.untold.contains(id));
-        let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).filter(|_| !self.is_mute));
+        let (brokers, topics) =
+            (told_of.map(broker).collect(), asked.into_iter().map(told).filter(|_| !self.is_mute));
         let cluster_id = Some(Str::from(if self.foreign.contains(&port) { "another" } else { "c" }));
         let (topics, error_code) = (topics.collect(), self.metadata_error);
         MetadataResponse { brokers, topics, cluster_id, error_code, ..MetadataResponse::default() }.into()

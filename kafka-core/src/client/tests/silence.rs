@@ -8,7 +8,7 @@ use crate::snapshot::TopicPartition;
 const ALL: [u16; 4] = [BOOTSTRAP, 9001, 9002, 9003];
 
 impl Net {
-    fn lone_reader(&mut self, from: ReadFrom) -> MachineId {
+    pub(super) fn lone_reader(&mut self, from: ReadFrom) -> MachineId {
         let spec = ReaderSpec { config: Arc::new(self.client.reader_defaults().0), from };
         let id = self.client.add_reader(self.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
         self.settle();
@@ -16,7 +16,7 @@ impl Net {
     }
 
     /// What a reader is told within so many seconds: whether as an error, and what.
-    fn told(&mut self, id: MachineId, seconds: u64) -> Vec<(bool, Error)> {
+    pub(super) fn told(&mut self, id: MachineId, seconds: u64) -> Vec<(bool, Error)> {
         self.run_for(Duration::from_secs(seconds));
         let now = self.now;
         let items = std::iter::from_fn(|| self.client.reader_take(now, id));
@@ -29,7 +29,7 @@ impl Net {
     }
 
     /// All connections end, and nobody answers any more.
-    fn all_gone(&mut self) {
+    pub(super) fn all_gone(&mut self) {
         self.dead.extend(ALL);
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();
         conns.into_iter().for_each(|conn| self.end(conn, ConnectionError::Lost("reset".into())));
