@@ -53,7 +53,9 @@ fn what_was_asked_of_it_before_counts_no_more() {
     assert_eq!(rig.read_everything(), [0, 1, 2], "of partition 1");
     assert_eq!(rig.machine.position(&tp(0)), Some(40));
     assert!(rig.ask().is_none(), "it is led as before");
-    assert!(listed(&rig.fetch(1)).contains(&(0, 40)));
+    let plan = rig.fetch(1);
+    assert!(listed(&plan).contains(&(0, 40)), "{:?}", listed(&plan));
+    assert_eq!(forgotten(&plan), [], "a broker would take it back after it was named");
 
     // The same of a question about its position.
     rig.machine.unassign(&[tp(1)]);
