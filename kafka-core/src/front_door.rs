@@ -10,10 +10,10 @@ macro_rules! names {
             Acks, ApiKey, Assignor, Balancer, Batch, Bytes, Cause, ClientCloseReport, CloseReport,
             ClusterDescription, Compression, ConnectionError, Delivered, Error, ErrorCode, ErrorKind, Event,
             Fate, Fault, GroupConfig, Header, Histogram, Idempotence, Isolation, JavaDefault, Manual,
-            Message, NewTopic, Node, Partition, Partitions, ProducerStats, ReaderBuilder, ReaderCloseReport,
-            ReaderConfig, Record, RecordView, Reset, Result, RoundRobin, SendError, Start, Stats, Str, Topic,
-            TopicPartition, TrySendError, TrySendReason, Uuid, WriteErrors, WriterBuilder, WriterConfig,
-            assignor, parse_properties, sans_io, settings, trace,
+            Message, NewTopic, Node, Partition, Partitions, Pattern, ProducerStats, ReaderBuilder,
+            ReaderCloseReport, ReaderConfig, Record, RecordView, Reset, Result, RoundRobin, SendError, Start,
+            Stats, Str, Subscription, Topic, TopicPartition, TrySendError, TrySendReason, Uuid, WriteErrors,
+            WriterBuilder, WriterConfig, assignor, parse_properties, sans_io, settings, trace,
         };
     };
 }

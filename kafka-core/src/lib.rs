@@ -59,6 +59,7 @@ pub use kafka_proto::records::{Compression, Header};
 pub use kafka_proto::{ApiKey, Bytes, Str, Uuid};
 pub use message::{Message, Record};
 pub use reader::{Isolation, ReaderConfig, RecordView, Reset, Start};
+pub use reading::{Pattern, Subscription};
 pub use rt::{
     Batch, Client, ClientBuilder, ClientCloseReport, CloseReport, ClusterDescription, Event, NewTopic,
     Reader, ReaderBuilder, ReaderCloseReport, TrySendError, TrySendReason, WriteErrors, Writer,

@@ -48,6 +48,11 @@ impl Trouble {
         is_news
     }
 
+    /// Returns whether it was told as one that stays.
+    pub(crate) fn is_told_to_stay(&self) -> bool {
+        self.told == Some(Gravity::Stays)
+    }
+
     pub(crate) fn is_over(&mut self) {
         *self = Self::default();
     }

@@ -10,7 +10,7 @@
 
 mod program;
 
-use kafka_core::sans_io::{Reader, ReaderEvent, Subscription, Target, TrySendError, TrySendReason, Writer};
+use kafka_core::sans_io::{ReadFrom, Reader, ReaderEvent, Target, TrySendError, TrySendReason, Writer};
 use kafka_core::{ErrorCode, GroupConfig, Message, ReaderConfig, Record, Start, WriterConfig};
 use kafka_proto::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use program::Program;
@@ -91,8 +91,8 @@ fn write(program: &mut Program) -> Result<()> {
 fn read(program: &mut Program) -> Result<Vec<Record>> {
     let now = program.now();
     let group = Arc::new(GroupConfig::new(GROUP));
-    let subscription = Subscription::Group(group, vec![TOPIC.into()], Start::First);
-    let mut reader = Reader::new(program.client.at(now), ReaderConfig::default(), subscription)?;
+    let from = ReadFrom::Group(group, TOPIC.into(), Start::First);
+    let mut reader = Reader::new(program.client.at(now), ReaderConfig::default(), from)?;
     let mut records = Vec::new();
     while records.len() < MESSAGES {
         match program.until(|client, now| reader.next(client.at(now)))? {

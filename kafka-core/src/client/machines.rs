@@ -208,6 +208,7 @@ impl Client {
             request_timeout: self.config.request_timeout,
             retry_backoff: self.config.retry_backoff,
             retry_backoff_max: self.config.retry_backoff_max,
+            metadata_max_age: self.config.metadata_max_age,
         };
         let machine = make(now, id, pace, self.random.next());
         self.machines.insert(id, Box::new(machine));

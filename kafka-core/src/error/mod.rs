@@ -116,6 +116,14 @@ pub enum ErrorKind {
     /// The balancer panicked or answered with a partition that does not exist.
     #[error("the balancer {0}")]
     Balancer(String),
+    /// A [`Pattern`](crate::Pattern) cannot be parsed, or would become too large.
+    #[error("pattern `{pattern}`: {problem}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The assignor of a group panicked or made an assignment that cannot be.
     #[error("the assignor {0}")]
     Assignor(String),
@@ -267,7 +275,7 @@ impl Error {
             Balancer(_) | Assignor(_) | StaleCommit | Closed | Misuse(_) | Encode(_) | NoOffset => {
                 Fault::Caller
             }
-            BufferKept { .. } => Fault::Caller,
+            BufferKept { .. } | Pattern { .. } => Fault::Caller,
             Connection(error) => error.fault(),
             Broker(code) => code_fault(*code),
             TimedOut { last, .. } => last.as_ref().map_or(Fault::Environment, Error::fault),

@@ -56,6 +56,7 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::MessageTooLarge { size: 2_000_000, limit: 1_000_000 },
         ErrorKind::InvalidMessage("both the writer and the message name a topic"),
         ErrorKind::Balancer("panicked".to_owned()),
+        ErrorKind::Pattern { pattern: "orders-(".to_owned(), problem: "unclosed group".to_owned() },
         ErrorKind::Assignor("`range` panicked".to_owned()),
         ErrorKind::Corrupt { offset: 7, next: Some(9), problem: text() },
         ErrorKind::OffsetOutOfRange { offset: 7 },
@@ -77,7 +78,7 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::Assignor(_) | ErrorKind::Corrupt { .. } | ErrorKind::OffsetOutOfRange { .. } => {}
         ErrorKind::NoOffset | ErrorKind::Truncated { .. } | ErrorKind::TopicRecreated { .. } => {}
         ErrorKind::BufferKept { .. } | ErrorKind::StaleCommit | ErrorKind::Closed => {}
-        ErrorKind::Misuse(_) | ErrorKind::Decode(_) | ErrorKind::Encode(_) => {}
+        ErrorKind::Misuse(_) | ErrorKind::Decode(_) | ErrorKind::Encode(_) | ErrorKind::Pattern { .. } => {}
     });
     kinds
 }

@@ -41,6 +41,8 @@ pub(crate) struct Pace {
     pub(crate) retry_backoff: Duration,
     /// The longest one.
     pub(crate) retry_backoff_max: Duration,
+    /// After which what is known of the cluster is asked for again.
+    pub(crate) metadata_max_age: Duration,
 }
 
 /// What a machine may know of the world beside what it is told.

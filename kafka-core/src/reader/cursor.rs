@@ -218,6 +218,15 @@ impl Cursor {
         self.queue.take()
     }
 
+    /// It is taken away: nothing is wanted of it any more, and nobody serves it.
+    #[must_use = "chunks are not dropped under the lock"]
+    pub(super) fn withdraw(&mut self) -> VecDeque<Item> {
+        self.stage = Stage::Halted;
+        self.inquiry.forget();
+        self.source = Source::default();
+        self.queue.take()
+    }
+
     /// There is a proven cause for not having a position. Goes where the policy says, or nowhere.
     pub(super) fn reset(&mut self, want: Option<Want>, cause: Error) {
         match want {
@@ -477,6 +486,11 @@ impl Cursor {
         if self.trouble.tell(Gravity::Stays) {
             self.report(error);
         }
+    }
+
+    /// Returns whether it stands still, or has reported that it is in a trouble which does not pass.
+    pub(super) fn has_reported(&self) -> bool {
+        self.stage == Stage::Halted || self.trouble.is_told_to_stay()
     }
 
     /// Notes a trouble that should pass. If it lasts for longer than `grace`, it is reported: an unknown topic or partition as an error,

@@ -145,6 +145,11 @@ impl Deliveries {
         self.taken.is_some()
     }
 
+    /// Returns whether a walk of such a partition has more to return.
+    pub(super) fn has_walk_of(&self, is_one: impl Fn(CursorId) -> bool) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.is_left() && is_one(taken.cursor))
+    }
+
     /// Returns where the walk of this partition is, if there is one that has more to return.
     pub(super) fn walked_to(&self, id: CursorId) -> Option<i64> {
         self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left()).map(|t| t.ticket.position())

@@ -71,8 +71,7 @@ impl ReaderMachine {
         request.topics = topics(named.iter().map(|(_, member)| member), version);
 
         let Some(broker) = self.brokers.get_mut(id) else { return request };
-        request.forgotten_topics_data = forgotten(broker.take_forgotten(), by_id);
-        broker.name(named);
+        request.forgotten_topics_data = forgotten(broker.name(named).into_iter(), by_id);
         let may_park = broker.may_park();
         let wait = broker.main_wait(&self.config, may_park);
         (request.session_id, request.session_epoch) = (heading.session_id, heading.session_epoch);

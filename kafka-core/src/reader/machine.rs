@@ -31,6 +31,7 @@ use crate::snapshot::TopicPartition;
 use crate::trace::Traces;
 use kafka_proto::Uuid;
 use kafka_proto::messages::fetch::FetchRequest;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +143,26 @@ impl ReaderMachine {
                 self.begin(id, start);
             }
         }
+    }
+
+    /// Takes partitions away: from now on nothing of them is delivered, not even by a [`Walk`](super::Walk) under way. The others stay
+    /// as they are.
+    pub fn unassign<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        let found = partitions.into_iter().filter_map(|tp| self.partitions.id_of(tp));
+        let ids: BTreeSet<CursorId> = found.collect();
+        ids.iter().for_each(|id| self.withdraw(*id));
+        self.partitions.remove(&ids);
+    }
+
+    /// Has each part forget a partition.
+    fn withdraw(&mut self, id: CursorId) {
+        self.deliveries.give_up_walk(id);
+        self.clear_retry(id);
+        self.leave_replica(id);
+        if let Some(cursor) = self.partitions.get_mut(id) {
+            self.deliveries.give_up(cursor.withdraw());
+        }
+        self.update(id);
     }
 
     /// Takes everything away: from now on nothing of it is delivered, not even by a [`Walk`](super::Walk) under way.
@@ -275,6 +296,22 @@ impl ReaderMachine {
     /// [`ErrorKind::Misuse`] if it is not.
     pub fn check_assigned(&self, tp: &TopicPartition) -> Result<(), Error> {
         self.assigned(tp).map(drop)
+    }
+
+    /// Returns whether partitions of a topic are assigned.
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.partitions.of_topic(topic).next().is_some()
+    }
+
+    /// Returns whether something of a topic is still to be taken, or a partition has not reported that it cannot be read.
+    pub fn is_owed(&self, topic: &str) -> bool {
+        let cursors = self.partitions.of_topic(topic).filter_map(|id| self.partitions.get(id));
+        let mut owed = cursors.map(|cursor| cursor.has_items() || !cursor.has_reported());
+        owed.any(|is_owed| is_owed) || self.deliveries.has_walk_of(|id| self.is_of(id, topic))
+    }
+
+    fn is_of(&self, id: CursorId, topic: &str) -> bool {
+        self.partitions.get(id).is_some_and(|cursor| cursor.topic() == topic)
     }
 
     /// What is assigned.

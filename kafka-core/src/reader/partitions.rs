@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
-    /// The number of the first of `cursors`.
-    first: CursorId,
-    cursors: Vec<Cursor>,
+    /// In the order of their numbers.
+    cursors: Vec<(CursorId, Cursor)>,
+    /// The number of the next one.
+    next: CursorId,
     topics: BTreeMap<Str, TopicEntry>,
     names: BTreeMap<Uuid, Str>,
     /// How many of the topics have no id, as far as is known.
@@ -47,7 +48,7 @@ pub(super) struct Recreated {
 impl Partitions {
     /// Adds a partition, unless it is there, and returns its number.
     pub(super) fn add(&mut self, tp: TopicPartition, limit: usize) -> Option<CursorId> {
-        let id = self.first + self.cursors.len() as CursorId;
+        let id = self.next;
         let entry = self.topics.entry(tp.topic.clone()).or_insert_with(|| {
             self.without_id += 1;
             TopicEntry::default()
@@ -56,27 +57,53 @@ impl Partitions {
             return None; // the first one counts
         }
         entry.partitions.insert(tp.partition, id);
-        self.cursors.push(Cursor::new(tp, limit));
+        self.cursors.push((id, Cursor::new(tp, limit)));
+        self.next += 1;
         Some(id)
+    }
+
+    /// Removes partitions of which no other part has noted anything any more.
+    pub(super) fn remove(&mut self, ids: &BTreeSet<CursorId>) {
+        for (id, cursor) in self.cursors.extract_if(.., |(id, _)| ids.contains(id)) {
+            self.leaderless.remove(&id);
+            let Some(entry) = self.topics.get_mut(cursor.topic()) else { continue };
+            entry.partitions.remove(&cursor.partition());
+            if entry.partitions.is_empty() {
+                self.names.remove(&entry.id);
+                self.without_id -= usize::from(entry.id.is_zero());
+                self.topics.remove(cursor.topic());
+            }
+        }
     }
 
     /// Removes all partitions, and returns what was queued of them.
     #[must_use = "chunks are not dropped under the lock"]
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Item> {
-        self.first += self.cursors.len() as CursorId;
         self.topics.clear();
         self.names.clear();
         self.without_id = 0;
         self.leaderless.clear();
-        self.cursors.drain(..).flat_map(Cursor::into_items)
+        self.cursors.drain(..).flat_map(|(_, cursor)| cursor.into_items())
     }
 
     pub(super) fn get(&self, id: CursorId) -> Option<&Cursor> {
-        self.cursors.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+        self.cursors.get(self.index(id)?).map(|(_, cursor)| cursor)
     }
 
     pub(super) fn get_mut(&mut self, id: CursorId) -> Option<&mut Cursor> {
-        self.cursors.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+        let index = self.index(id)?;
+        self.cursors.get_mut(index).map(|(_, cursor)| cursor)
+    }
+
+    /// Returns where the cursor of this number is: as far from the first one as its number, less those removed in between.
+    fn index(&self, id: CursorId) -> Option<usize> {
+        let (first, _) = self.cursors.first()?;
+        let most = usize::try_from(id.checked_sub(*first)?).ok()?;
+        if self.cursors.get(most).is_some_and(|(at, _)| *at == id) {
+            return Some(most);
+        }
+        let before = &self.cursors[..most.min(self.cursors.len())];
+        before.binary_search_by_key(&id, |(at, _)| *at).ok()
     }
 
     /// The same, counted.
@@ -109,6 +136,11 @@ impl Partitions {
         self.topics.get(topic)?.partitions.get(&partition).copied()
     }
 
+    /// Returns the partitions of a topic.
+    pub(super) fn of_topic(&self, topic: &str) -> impl Iterator<Item = CursorId> {
+        self.topics.get(topic).into_iter().flat_map(|entry| entry.partitions.values().copied())
+    }
+
     pub(super) fn id_of(&self, tp: &TopicPartition) -> Option<CursorId> {
         self.lookup(&tp.topic, tp.partition)
     }
@@ -118,7 +150,7 @@ impl Partitions {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (CursorId, &Cursor)> {
-        (self.first..).zip(&self.cursors)
+        self.cursors.iter().map(|(id, cursor)| (*id, cursor))
     }
 
     #[cfg(test)]
@@ -202,6 +234,26 @@ mod tests {
         assert_eq!((partitions.get(0).is_some(), partitions.lookup("t", 0)), (false, None));
         assert_eq!(partitions.add(tp("t", 1), 1), Some(2));
         assert_eq!(partitions.find(&tp("t", 1)).map(Cursor::partition), Some(1));
+    }
+
+    #[test]
+    fn some_are_removed_and_the_others_are_found() {
+        let mut partitions = Partitions::default();
+        let ids =
+            [("a", 0), ("b", 0), ("b", 1), ("c", 0), ("c", 1)].map(|(t, p)| partitions.add(tp(t, p), 1));
+        let ids = ids.map(Option::unwrap);
+        [topic("a", 1), topic("b", 2)].iter().for_each(|topic| _ = partitions.note_topic_id(topic));
+        partitions.remove(&BTreeSet::from([ids[0], ids[2], ids[3]]));
+        let left = |partitions: &Partitions| ids.map(|id| partitions.get(id).map(|c| c.tp().clone()));
+        assert_eq!(left(&partitions), [None, Some(tp("b", 0)), None, None, Some(tp("c", 1))]);
+        assert_eq!((partitions.topic_id("a"), partitions.topic_with_id(topic("a", 1).id)), (None, None));
+        assert!(!partitions.have_ids(), "c has none");
+        partitions.remove(&BTreeSet::from([ids[4]]));
+        assert!(partitions.have_ids());
+        assert_eq!(partitions.add(tp("c", 1), 1), Some(5), "numbers are not used again");
+        assert_eq!(partitions.iter().map(|(id, _)| id).collect::<Vec<_>>(), [1, 5]);
+        partitions.remove(&BTreeSet::from([ids[1], 5]));
+        assert_eq!(left(&partitions), [const { None }; 5]);
     }
 
     #[test]

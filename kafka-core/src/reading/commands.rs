@@ -38,6 +38,25 @@ pub(crate) struct Resume(pub(crate) Vec<TopicPartition>);
 #[derive(Clone, Debug)]
 pub(crate) struct GetAssignment;
 
+/// Reads other topics; of a pattern at first those that it has and that are `kept`. Returns the partitions that went at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribe {
+    pub(crate) subscription: Subscription,
+    pub(crate) kept: Vec<Str>,
+}
+
+/// Reads other partitions; those that stay go on where they are. Returns those that went.
+#[derive(Clone, Debug)]
+pub(crate) struct Assign(pub(crate) Vec<(TopicPartition, Start)>);
+
+/// What is subscribed to; `None` where partitions were chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct GetSubscription;
+
+/// The topics that the subscription means at present.
+#[derive(Clone, Debug)]
+pub(crate) struct GetTopics;
+
 /// What is known of the offsets of a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct GetOffsets(pub(crate) TopicPartition);
@@ -98,6 +117,12 @@ commands! {
     Resume -> Result<(), Error>: |command, reading, _cx| {
         reading.each(command.0, |fetcher, partition| fetcher.resume(partition)).map(drop)
     };
+    Subscribe -> Result<Vec<TopicPartition>, Error>: |command, reading, cx| {
+        reading.subscribe(cx, command.subscription, command.kept)
+    };
+    Assign -> Result<Vec<TopicPartition>, Error>: |command, reading, _cx| reading.assign(command.0);
+    GetSubscription -> Option<Subscription>: |_command, reading, _cx| reading.from.subscription().cloned();
+    GetTopics -> Vec<Str>: |_command, reading, _cx| reading.topics.subscribed().cloned().collect();
     GetAssignment -> Vec<TopicPartition>: |_command, reading, _cx| reading.fetcher.assignment().cloned().collect();
     GetOffsets -> KnownOffsets: |command, reading, _cx| reading.offsets(&command.0);
     Commit -> Result<OpId, Error>: |command, reading, cx| {
@@ -162,10 +187,7 @@ impl Reading {
     }
 
     fn leave(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
-        let group = match &self.subscription {
-            Subscription::Group(config, ..) => Some(config.group_id.clone()),
-            _ => None,
-        };
+        let group = self.from.group().map(|group| group.group_id.clone());
         self.commit_marks(cx);
         let open = self.marks_under_way().into_iter();
         let commits = open.map(|commit| self.expect_commit(cx, commit)).collect();

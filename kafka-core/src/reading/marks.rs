@@ -8,7 +8,7 @@
 //! * That the group refuses to take them is told, once until it takes some.
 //! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
 
-use super::{ReaderItem, Reading, Subscription};
+use super::{ReaderItem, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
 use crate::machine::{Cx, OpId, Out, Time};
@@ -175,7 +175,7 @@ impl Reading {
     pub(super) fn commit_marks(&mut self, cx: &Cx<'_>) {
         self.marks_due = None;
         let Some((assignment, offsets)) = self.marks.take() else { return };
-        let Subscription::Group(config, ..) = &self.subscription else { return };
+        let Some(config) = self.from.group() else { return };
         let deadline = cx.now.time + config.commit_timeout;
         let Some(member) = &mut self.member else { return };
         let commit = member.commit(cx.now, assignment, offsets.clone(), deadline, cx.cluster);

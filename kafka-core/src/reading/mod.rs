@@ -3,86 +3,55 @@
 //! Invariants
 //! * What a group tells stands in the same queue as errors and before any further record.
 //! * What keeps a reader from its records for longer than a grace is told, once: a topic that cannot be had, with a group or
-//!   without; a coordinator that cannot be found or reached; no broker that could be asked for a topic.
+//!   without; topics that cannot be listed for a pattern; a coordinator that cannot be found or reached; no broker that could be asked
+//!   for a topic.
 //! * Once `Revoking` was answered nothing of that assignment is delivered, and commits of it are refused.
+//! * Of a topic or partition that is not subscribed to any more nothing is delivered: without a group from the change on, in one from
+//!   the answer to `Revoking` on.
 //! * It ends once: without a group when it is closed, in one when it has left.
 
+mod changes;
 mod commands;
+mod item;
 mod marks;
+mod member;
+mod pattern;
+mod resolver;
+mod subscription;
+mod tag;
 mod topics;
 mod traces;
 
 pub(crate) use commands::{
-    Close, Commit, GetAssignment, GetOffsets, KnownOffsets, Leave, Leaving, Marked, Pause, Resume, Revoked,
-    Seek, TakeItem,
+    Assign, Close, Commit, GetAssignment, GetOffsets, GetSubscription, GetTopics, KnownOffsets, Leave,
+    Leaving, Marked, Pause, Resume, Revoked, Seek, Subscribe, TakeItem,
 };
 #[cfg(test)]
 pub(crate) use commands::{CountAssigned, Remove};
+pub(crate) use item::{ReaderItem, ReaderShared};
 pub(crate) use marks::{Mark, Marks};
+pub use pattern::Pattern;
+pub use subscription::{ReadFrom, Subscription};
 
 use crate::error::{Error, ErrorKind};
-use crate::group::{AssignorAnswer, AssignorCall, CommittedOffset, GroupConfig, GroupEvent, Membership};
+use crate::group::{AssignorAnswer, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
     Answer, Ask, CoordinatorKind, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineId,
-    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Time, Work,
+    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Time,
 };
 use crate::random::Random;
-use crate::reader::{Budget, Chunk, Fetched, ReaderConfig, ReaderMachine, Start};
-use crate::snapshot::TopicPartition;
+use crate::reader::{Fetched, ReaderConfig, ReaderMachine};
 use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
+use resolver::{Matched, Resolver};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tag::Tag;
 use topics::Topics;
-
-/// What a reader reads.
-#[derive(Clone, Debug)]
-pub enum Subscription {
-    /// All partitions of a topic, from this place.
-    Topic(Str, Start),
-    /// These partitions, each from its place.
-    Partitions(Vec<(TopicPartition, Start)>),
-    /// What the group assigns to this member of these topics: from what it has committed, else from this place.
-    Group(Arc<GroupConfig>, Vec<Str>, Start),
-}
-
-impl Subscription {
-    /// Returns whether it can be read.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for a topic without a name or a partition below zero, and for a setting of the group that is out of its
-    /// range; what [`Start::validate`] says of a place.
-    pub fn validate(&self) -> Result<(), Error> {
-        let named = |topic: &Str| match topic.is_empty() {
-            true => Err(Error::config("topic", "must not be empty")),
-            false => Ok(()),
-        };
-        match self {
-            Self::Topic(topic, start) => named(topic).and(start.validate()),
-            Self::Partitions(partitions) => partitions.iter().try_for_each(|(of, start)| {
-                if of.partition < 0 {
-                    return Err(Error::config("partition", "must not be negative"));
-                }
-                named(&of.topic).and(start.validate())
-            }),
-            Self::Group(group, topics, start) => {
-                topics.iter().try_for_each(named).and(group.validate()).and(start.validate())
-            }
-        }
-    }
-
-    /// Where a partition begins of which nothing else is known.
-    fn start(&self) -> Start {
-        match self {
-            Self::Topic(_, start) | Self::Group(.., start) => *start,
-            Self::Partitions(_) => Start::First,
-        }
-    }
-}
 
 /// A reader before it is made.
 #[derive(Clone, Debug)]
@@ -90,72 +59,16 @@ pub(crate) struct ReaderSpec {
     /// How it fetches.
     pub config: Arc<ReaderConfig>,
     /// What it reads.
-    pub subscription: Subscription,
-}
-
-/// The next thing for a reader's application.
-#[derive(Debug)]
-pub(crate) enum ReaderItem {
-    /// Records of one partition.
-    Chunk(Chunk),
-    /// Partitions were given to this member; with the number of the last assignment, in addition.
-    Assigned {
-        /// The number of the assignment.
-        assignment: u32,
-        /// The partitions.
-        partitions: Vec<TopicPartition>,
-    },
-    /// All partitions are to be given up; answer with `Revoked`.
-    Revoking {
-        /// The number of the assignment.
-        assignment: u32,
-        /// The partitions.
-        partitions: Vec<TopicPartition>,
-        /// By then they are lost.
-        deadline: Time,
-    },
-    /// All partitions were lost.
-    Lost {
-        /// The number of the assignment.
-        assignment: u32,
-        /// The partitions.
-        partitions: Vec<TopicPartition>,
-        /// Why.
-        error: Error,
-    },
-    /// Something that the application has to know.
-    Error(Error),
-    /// Something that it may want to know, and that was dealt with.
-    Notice(Error),
-}
-
-/// What a reader shares with its handle, so that a record costs no lock of the client.
-#[derive(Clone, Debug)]
-pub(crate) struct ReaderShared {
-    /// Something goes before the records in hand.
-    pub(crate) urgent: Arc<AtomicBool>,
-    /// What the application has handled.
-    pub(crate) marks: Arc<Marks>,
-    /// The bytes that it may hold.
-    pub(crate) budget: Arc<Budget>,
-}
-
-impl ReaderShared {
-    pub(crate) fn new(config: &ReaderConfig) -> Self {
-        Self {
-            urgent: Arc::default(),
-            marks: Arc::new(Marks::new(config.auto_commit_interval)),
-            budget: Budget::new(config.buffer),
-        }
-    }
+    pub from: ReadFrom,
 }
 
 #[derive(Debug)]
 pub(crate) struct Reading {
     fetcher: ReaderMachine,
     member: Option<Membership>,
-    subscription: Subscription,
+    from: ReadFrom,
     topics: Topics,
+    resolver: Resolver,
     /// What goes before records.
     items: VecDeque<ReaderItem>,
     urgent: Arc<AtomicBool>,
@@ -176,15 +89,6 @@ pub(crate) struct Reading {
     traces: Traces,
 }
 
-/// A question to the application's assignors.
-impl Work for AssignorCall {
-    fn run(self: Box<Self>) -> Box<dyn Done> {
-        Box::new((*self).run())
-    }
-}
-
-impl Done for AssignorAnswer {}
-
 impl Reading {
     pub(crate) fn new(
         now: Now,
@@ -196,11 +100,15 @@ impl Reading {
     ) -> Self {
         let mut random = Random::new(seed);
         let ReaderShared { urgent, marks, budget } = shared;
+        let grace = spec.config.unknown_topic_grace;
+        let fetcher = ReaderMachine::new(id, spec.config, budget, random.next());
+        let member = spec.from.group().map(|group| Membership::new(id, group.clone(), random.next()));
         let mut reading = Self {
-            fetcher: ReaderMachine::new(id, spec.config, budget, random.next()),
-            member: None,
-            subscription: spec.subscription.clone(),
+            fetcher,
+            member,
+            from: spec.from,
             topics: Topics::new(now.time),
+            resolver: Resolver::new(pace, grace, random.next()),
             items: VecDeque::new(),
             urgent,
             marks,
@@ -215,21 +123,7 @@ impl Reading {
             outs: VecDeque::new(),
             traces: Traces::default(),
         };
-        match spec.subscription {
-            Subscription::Topic(topic, _) => reading.want(vec![topic]),
-            Subscription::Partitions(partitions) => {
-                let mut topics: Vec<Str> = partitions.iter().map(|(tp, _)| tp.topic.clone()).collect();
-                topics.sort();
-                topics.dedup();
-                reading.want(topics);
-                reading.fetcher.assign(0, partitions);
-            }
-            Subscription::Group(config, topics, _) => {
-                let mut member = Membership::new(id, config, random.next());
-                member.subscribe(now, topics);
-                reading.member = Some(member);
-            }
-        }
+        reading.begin(now);
         reading
     }
 
@@ -237,6 +131,7 @@ impl Reading {
     fn close(&mut self, cx: &Cx<'_>) {
         self.commit_marks(cx);
         self.is_closing = true;
+        self.resolver.end();
         self.fetcher.unassign_all();
         match &mut self.member {
             Some(member) => member.leave(cx.now),
@@ -250,6 +145,7 @@ impl Reading {
             return;
         }
         self.member = None;
+        self.resolver.end();
         self.fetcher.end();
         self.tell_ended_sessions();
         for op in std::mem::take(&mut self.commits).into_values() {
@@ -261,22 +157,12 @@ impl Reading {
     // ---- what comes out ----
 
     fn pump(&mut self, cx: &mut Cx<'_>) {
+        self.take_in_metadata(cx);
+        self.pump_resolver(cx);
         self.pump_member(cx);
-        self.assign_topic(cx);
-        self.report_missing(cx);
+        self.look_at_topics(cx);
         self.want_topics();
         self.pump_fetcher(cx);
-    }
-
-    fn pump_member(&mut self, cx: &mut Cx<'_>) {
-        let Some(member) = &mut self.member else { return };
-        let asks = std::iter::from_fn(|| member.poll_ask(cx.now, cx.cluster));
-        self.outs.extend(asks.map(|ask| Out::Ask(Ask { tag: Tag::Member(ask.tag).into(), ..ask })));
-        let events: Vec<GroupEvent> = std::iter::from_fn(|| member.poll_event()).collect();
-        self.outs.extend(std::iter::from_fn(|| member.poll_hint()).map(Out::Hint));
-        let call = member.poll_call(cx.now, cx.cluster);
-        self.outs.extend(call.map(|call| Out::Work(Box::new(call))));
-        events.into_iter().for_each(|event| self.group_event(cx, event));
     }
 
     fn pump_fetcher(&mut self, cx: &mut Cx<'_>) {
@@ -308,39 +194,6 @@ impl Reading {
         }));
     }
 
-    fn group_event(&mut self, cx: &mut Cx<'_>, event: GroupEvent) {
-        let without = self.subscription.start();
-        if let Subscription::Group(group, ..) = &self.subscription {
-            self.traces.group(&group.group_id, &event);
-        }
-        let item = match event {
-            GroupEvent::Assigned { assignment, partitions, .. } => {
-                let (names, starts) = starts(partitions, without);
-                self.fetcher.assign(assignment, starts);
-                ReaderItem::Assigned { assignment, partitions: names }
-            }
-            GroupEvent::AssignedMore { assignment, partitions } => {
-                let (names, starts) = starts(partitions, without);
-                self.fetcher.assign_more(starts);
-                ReaderItem::Assigned { assignment, partitions: names }
-            }
-            GroupEvent::Revoking { assignment, deadline } => {
-                let partitions = self.fetcher.assignment().cloned().collect();
-                ReaderItem::Revoking { assignment, partitions, deadline }
-            }
-            GroupEvent::Lost { assignment, error } => {
-                let partitions = self.fetcher.assignment().cloned().collect();
-                self.fetcher.unassign_all();
-                ReaderItem::Lost { assignment, partitions, error }
-            }
-            GroupEvent::Committed { id, result } => return self.committed(cx, id, result),
-            GroupEvent::Failed(error) => ReaderItem::Error(error),
-            GroupEvent::Notice(error) => ReaderItem::Notice(error),
-            GroupEvent::Left => return self.end(),
-        };
-        self.push_item(item);
-    }
-
     fn push_item(&mut self, item: ReaderItem) {
         if self.is_closing {
             // Nobody will answer: what is to be given up is given up.
@@ -357,6 +210,12 @@ impl Reading {
         self.outs.push_back(Out::Wake);
     }
 
+    /// Something is in the way that should pass by itself, or not.
+    fn push_trouble(&mut self, error: Error) {
+        let passes = error.is_retriable();
+        self.push_item(if passes { ReaderItem::Notice(error) } else { ReaderItem::Error(error) });
+    }
+
     // ---- what goes in ----
 
     fn answered(&mut self, cx: &Cx<'_>, answer: Answer) {
@@ -365,6 +224,7 @@ impl Reading {
         match (tag, &mut self.member) {
             (Tag::Member(_), Some(member)) => member.handle_answer(cx.now, cx.cluster, answer),
             (Tag::Member(_), None) => {}
+            (Tag::Resolver(_), _) => self.listed(cx, answer),
             (Tag::Fetcher(_), member) => {
                 self.fetcher.handle_answer(cx.now, cx.cluster, answer);
                 if let Some(member) = member.as_mut().filter(|_| self.fetcher.is_quiet()) {
@@ -404,6 +264,21 @@ impl Reading {
             _ => {}
         }
     }
+
+    fn work_done(&mut self, cx: &Cx<'_>, done: Box<dyn Done>) {
+        match (done as Box<dyn Any>).downcast::<AssignorAnswer>() {
+            Ok(answer) => {
+                if let Some(member) = &mut self.member {
+                    member.handle_called(cx.now, *answer);
+                }
+            }
+            Err(done) => {
+                if let Ok(matched) = done.downcast::<Matched>() {
+                    self.matched(cx, *matched);
+                }
+            }
+        }
+    }
 }
 
 impl Machine for Reading {
@@ -413,7 +288,7 @@ impl Machine for Reading {
             MachineInput::Answer(answer) => self.answered(cx, *answer),
             MachineInput::Exchanged { key, result, .. } => self.fetched(cx, key, result),
             MachineInput::Timeout => self.timeout(cx),
-            MachineInput::TopicChanged(_) => self.topic_changed(cx),
+            MachineInput::TopicChanged(topic) => self.topics.changed(&topic),
             MachineInput::LaneDown(key, error) => self.lane_down(cx, key, error),
             MachineInput::NoCoordinator(error) => {
                 if let Some(member) = &mut self.member {
@@ -421,12 +296,7 @@ impl Machine for Reading {
                 }
             }
             MachineInput::NoMetadata { since, error } => self.no_metadata(cx, since, &error),
-            MachineInput::WorkDone(done) => {
-                let answer = (done as Box<dyn Any>).downcast::<AssignorAnswer>();
-                if let (Some(member), Ok(answer)) = (&mut self.member, answer) {
-                    member.handle_called(cx.now, *answer);
-                }
-            }
+            MachineInput::WorkDone(done) => self.work_done(cx, done),
             MachineInput::RoomAgain => self.fetcher.budget_freed(),
             MachineInput::Sent(_) | MachineInput::ClientClosed => {}
         }
@@ -441,7 +311,8 @@ impl Machine for Reading {
 
     fn poll_timeout(&self) -> Option<Time> {
         let member = self.member.as_ref().and_then(Membership::poll_timeout);
-        [self.fetcher.poll_timeout(), member, self.marks_due].into_iter().flatten().min()
+        let all = [self.fetcher.poll_timeout(), member, self.marks_due, self.resolver.poll_timeout()];
+        all.into_iter().flatten().min()
     }
 
     fn wants(&self, key: LaneKey) -> bool {
@@ -476,50 +347,11 @@ impl Machine for Reading {
     }
 
     fn stuck(&self, _: Time) -> Stuck {
+        let fetcher = self.fetcher.stuck().chain(self.fetcher.over_budget());
         Stuck {
-            found: self.fetcher.stuck().chain(self.fetcher.over_budget()).collect(),
+            found: fetcher.chain(self.stuck_subscription()).collect(),
             lanes: self.fetcher.lanes().iter().copied().collect(),
             needs_metadata: self.fetcher.waits_for_a_leader(),
         }
     }
-}
-
-/// Who of the two has asked.
-#[derive(Clone, Copy)]
-enum Tag {
-    Fetcher(u64),
-    Member(u64),
-}
-
-impl Tag {
-    fn number(self) -> u64 {
-        match self {
-            Self::Fetcher(number) | Self::Member(number) => number,
-        }
-    }
-}
-
-impl From<Tag> for u64 {
-    fn from(tag: Tag) -> Self {
-        tag.number() << 1 | Self::from(matches!(tag, Tag::Member(_)))
-    }
-}
-
-impl From<u64> for Tag {
-    fn from(tag: u64) -> Self {
-        if tag & 1 == 0 { Self::Fetcher(tag >> 1) } else { Self::Member(tag >> 1) }
-    }
-}
-
-/// Partitions, and where reading of each begins.
-fn starts(
-    restored: Vec<(TopicPartition, Option<CommittedOffset>)>,
-    without: Start,
-) -> (Vec<TopicPartition>, Vec<(TopicPartition, Start)>) {
-    let at = |c: CommittedOffset| Start::At {
-        offset: c.offset,
-        leader_epoch: Some(c.leader_epoch).filter(|epoch| *epoch >= 0),
-    };
-    let names = restored.iter().map(|(tp, _)| tp.clone()).collect();
-    (names, restored.into_iter().map(|(tp, committed)| (tp, committed.map_or(without, at))).collect())
 }

@@ -1,21 +1,28 @@
 //! The topics of a reader: which it needs, what is in the way of them, and what the application was told of that.
+//!
+//! Invariants
+//! * What changed of a topic is looked at once, and of the others nothing is.
+//! * Without a group the partitions `0..assigned` of each topic that is subscribed to are the fetcher's.
 
-use super::{ReaderItem, Reading, Subscription};
+use super::{ReaderItem, Reading};
 use crate::error::Error;
 use crate::machine::{Cx, Out, Time};
 use crate::reader::Start;
-use crate::snapshot::{TopicPartition, TopicState};
+use crate::snapshot::{Topic, TopicPartition, TopicState};
 use crate::trouble::{Gravity, Trouble};
 use kafka_proto::Str;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
 pub(super) struct Topics {
-    wanted: Vec<Str>,
-    /// Their metadata may have changed since it was looked at.
-    grows: bool,
-    /// How many partitions of [`Subscription::Topic`] were assigned.
-    assigned: usize,
+    /// Those whose metadata the client keeps.
+    wanted: BTreeSet<Str>,
+    /// Those that the application subscribes to, by name or by its pattern.
+    subscribed: BTreeMap<Str, Progress>,
+    /// Those of them whose metadata may have changed since it was looked at.
+    changed: BTreeSet<Str>,
+    /// The metadata of any may have.
+    is_any_changed: bool,
     /// Topics of which the application was told that they cannot be had, or (`true`) cannot for the moment, which lasts.
     told: BTreeSet<(Str, bool)>,
     begun: Time,
@@ -25,69 +32,130 @@ pub(super) struct Topics {
     silent_since: Option<Time>,
 }
 
+/// How far the partitions of a topic are assigned.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// Where its first ones begin.
+    start: Start,
+    assigned: usize,
+}
+
+/// Since when a topic is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Since the application said so: it begins where the application said.
+    Subscribed,
+    /// Since it turned up and matches the pattern: it begins with its first record.
+    Later,
+}
+
 impl Topics {
     pub(super) fn new(now: Time) -> Self {
         Self {
-            wanted: Vec::new(),
-            grows: true,
-            assigned: 0,
+            wanted: BTreeSet::new(),
+            subscribed: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            is_any_changed: true,
             told: BTreeSet::new(),
             begun: now,
             cut_off: Trouble::default(),
             silent_since: None,
         }
     }
+
+    /// Subscribes to these topics, and no others. Returns those that go.
+    pub(super) fn subscribe(&mut self, topics: &[Str], start: Start, origin: Origin) -> BTreeSet<Str> {
+        let mut before = std::mem::take(&mut self.subscribed);
+        let start = if origin == Origin::Later { Start::First } else { start };
+        for topic in topics {
+            let kept = before.remove(topic);
+            if kept.is_none() {
+                self.changed.insert(topic.clone());
+            }
+            self.subscribed.entry(topic.clone()).or_insert(kept.unwrap_or(Progress { start, assigned: 0 }));
+        }
+        self.told.retain(|(topic, _)| self.subscribed.contains_key(topic));
+        self.changed.retain(|topic| self.subscribed.contains_key(topic));
+        before.into_keys().collect()
+    }
+
+    /// Returns what is subscribed to.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = &Str> {
+        self.subscribed.keys()
+    }
+
+    /// The metadata of a topic may have changed.
+    pub(super) fn changed(&mut self, topic: &Str) {
+        self.is_any_changed = true;
+        if self.subscribed.contains_key(topic) {
+            self.changed.insert(topic.clone());
+        }
+    }
+
+    /// Returns the partitions of a topic that are not assigned, and where they begin. They count as assigned from now on.
+    fn grow(&mut self, topic: &Topic) -> Vec<(TopicPartition, Start)> {
+        let Some(progress) = self.subscribed.get_mut(&topic.name) else { return Vec::new() };
+        // What a partition has that is new to the reader came after the reader began.
+        let start = if progress.assigned > 0 { Start::First } else { progress.start };
+        let count = topic.partitions.len();
+        let new = progress.assigned as i32..count as i32;
+        progress.assigned = count.max(progress.assigned);
+        new.map(|partition| (TopicPartition::new(topic.name.clone(), partition), start)).collect()
+    }
 }
 
 impl Reading {
     /// Keeps the metadata of these topics, and of no others.
-    pub(super) fn want(&mut self, topics: Vec<Str>) {
-        let wanted = topics.iter().cloned().map(Out::Want).collect::<Vec<_>>();
+    pub(super) fn want(&mut self, topics: BTreeSet<Str>) {
         let old = std::mem::replace(&mut self.topics.wanted, topics);
-        self.outs.extend(wanted.into_iter().chain(old.into_iter().map(Out::Unwant)));
+        let new = &self.topics.wanted;
+        self.outs.extend(new.difference(&old).cloned().map(Out::Want));
+        self.outs.extend(old.difference(new).cloned().map(Out::Unwant));
     }
 
     /// A group needs the topics of its members.
     pub(super) fn want_topics(&mut self) {
         let Some(member) = &self.member else { return };
-        if self.topics.wanted != member.topics() {
-            self.want(member.topics().to_vec());
+        let (wanted, topics) = (&self.topics.wanted, member.topics());
+        if wanted.len() != topics.len() || topics.iter().any(|topic| !wanted.contains(topic)) {
+            self.want(topics.iter().cloned().collect());
         }
     }
 
-    pub(super) fn topic_changed(&mut self, cx: &Cx<'_>) {
-        self.topics.grows = true;
+    /// Passes on that the metadata has changed: once, however many topics there are.
+    pub(super) fn take_in_metadata(&mut self, cx: &Cx<'_>) {
+        if !std::mem::take(&mut self.topics.is_any_changed) {
+            return;
+        }
         self.fetcher.metadata_changed(cx.now, cx.cluster);
         if let Some(member) = &mut self.member {
             member.metadata_changed(cx.now, cx.cluster);
         }
     }
 
-    /// A reader of a whole topic gets its partitions once they are known, and later those that it grows by.
-    pub(super) fn assign_topic(&mut self, cx: &Cx<'_>) {
-        let Subscription::Topic(name, start) = &self.subscription else { return };
-        if !self.topics.grows || self.is_closing {
+    /// Looks at the topics whose metadata has changed: assigns their partitions where there is no group, and tells what is in the
+    /// way. While partitions of a topic are assigned, they tell.
+    pub(super) fn look_at_topics(&mut self, cx: &Cx<'_>) {
+        if self.is_closing {
             return;
         }
-        let (name, start) = (name.clone(), *start);
-        match cx.world.topic(&name) {
-            TopicState::Known(topic) => {
-                // What a partition has that is new to the reader came after the reader began.
-                let start = if self.topics.assigned > 0 { Start::First } else { start };
-                let count = topic.partitions.len();
-                let new = self.topics.assigned as i32..count as i32;
-                let new = new.map(|p| (TopicPartition::new(name.clone(), p), start)).collect();
-                self.fetcher.assign_more(new);
-                (self.topics.assigned, self.topics.grows) = (count.max(self.topics.assigned), false);
-            }
-            // It may be created, or the right be granted, yet.
-            TopicState::Failed(_) if self.topics.assigned > 0 => {}
-            TopicState::Failed(error) => {
-                if self.topics.told.insert((name, false)) {
-                    self.push_item(ReaderItem::Error(error));
+        for name in std::mem::take(&mut self.topics.changed) {
+            match cx.world.topic(&name) {
+                TopicState::Known(topic) => {
+                    self.topics.told.retain(|(told, _)| *told != name);
+                    if self.member.is_none() {
+                        let new = self.topics.grow(&topic);
+                        self.fetcher.assign_more(new);
+                    }
                 }
+                // It may be created, or the right be granted, yet.
+                TopicState::Failed(error) => {
+                    if !self.fetcher.has_topic(&name) && self.topics.told.insert((name, false)) {
+                        self.push_item(ReaderItem::Error(error));
+                    }
+                }
+                TopicState::Pending => self.report_pending(cx, &name),
             }
-            TopicState::Pending => self.report_pending(cx, &name),
         }
     }
 
@@ -96,26 +164,6 @@ impl Reading {
             && self.topics.told.insert((name.clone(), true))
         {
             self.push_item(ReaderItem::Notice(error));
-        }
-    }
-
-    /// Tells a member of topics that cannot be had, once until they can. While partitions of a topic are assigned, they tell.
-    pub(super) fn report_missing(&mut self, cx: &Cx<'_>) {
-        let Subscription::Group(_, topics, _) = &self.subscription else { return };
-        if self.is_closing || !std::mem::replace(&mut self.topics.grows, false) {
-            return;
-        }
-        for name in topics.clone() {
-            match cx.world.topic(&name) {
-                TopicState::Known(_) => self.topics.told.retain(|(told, _)| *told != name),
-                TopicState::Failed(error) => {
-                    let is_assigned = self.fetcher.assignment().any(|tp| tp.topic == name);
-                    if !is_assigned && self.topics.told.insert((name, false)) {
-                        self.push_item(ReaderItem::Error(error));
-                    }
-                }
-                TopicState::Pending => self.report_pending(cx, &name),
-            }
         }
     }
 
@@ -131,10 +179,8 @@ impl Reading {
         let unknown = self.topics.wanted.iter().find(|topic| cx.cluster.topic(topic).is_none());
         let Some(topic) = unknown.cloned() else { return };
         let (since, grace) = (since.max(self.topics.begun), self.fetcher.grace());
-        let passes = error.is_retriable();
-        if self.topics.cut_off.lasts(cx.now.time, since, grace, Gravity::of(passes)) {
-            let error = error.clone().with_topic(&topic);
-            self.push_item(if passes { ReaderItem::Notice(error) } else { ReaderItem::Error(error) });
+        if self.topics.cut_off.lasts(cx.now.time, since, grace, Gravity::of(error.is_retriable())) {
+            self.push_trouble(error.clone().with_topic(&topic));
         }
     }
 }

@@ -6,6 +6,7 @@ use super::shared::{DriverWaker, Handle};
 use super::wait::{EndWait, Settled, TopicWait, after, call, until};
 use crate::error::Result;
 use crate::machine::{MachineId, Target};
+use crate::reading::Subscription;
 use crate::sans_io::{ClientCloseReport, Closing};
 use crate::settings::draft::Defaults;
 use crate::snapshot::Topic;
@@ -48,9 +49,20 @@ impl Client {
         WriterBuilder::new(self.handle.clone(), self.defaults.writer.clone(), None)
     }
 
-    /// A reader of a topic, by itself or in a group.
-    pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder {
-        ReaderBuilder::new(self.handle.clone(), self.budget.clone(), &self.defaults, topic.into())
+    /// A reader of topics, by itself or in a group: of one, of several, or of all that a [`Pattern`](crate::Pattern) matches.
+    ///
+    /// ```
+    /// # use kafka_core::{Client, Result};
+    /// use kafka_core::Pattern;
+    ///
+    /// # fn example(client: &Client) -> Result<()> {
+    /// let one = client.reader("orders").build()?;
+    /// let several = client.reader(["orders", "payments"]).group("billing").build()?;
+    /// let pattern = client.reader(Pattern::new("orders-.*")?).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reader(&self, topics: impl Into<Subscription>) -> ReaderBuilder {
+        ReaderBuilder::new(self.handle.clone(), self.budget.clone(), &self.defaults, topics.into())
     }
 
     /// The partitions of a topic, with their leaders and replicas.

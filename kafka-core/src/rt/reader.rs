@@ -7,7 +7,7 @@ use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::message::Record;
 use crate::reader::Start;
-use crate::reading::{ReaderItem, ReaderSpec};
+use crate::reading::{ReaderItem, ReaderSpec, Subscription};
 use crate::sans_io::{self, Batch, ReaderCloseReport, ReaderEvent, not_left};
 use crate::snapshot::TopicPartition;
 use std::fmt;
@@ -17,7 +17,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::time::Instant;
 
-/// Reads records: of partitions it was told, or of those that its group gives it.
+/// Reads records: of topics, of chosen partitions, or of those that its group gives it.
+///
+/// Topics are named, or matched by a [`Pattern`](crate::Pattern), whose topics are looked for at the beginning and again whenever
+/// metadata comes of age (`metadata_max_age`; Java: `metadata.max.age.ms`). A topic that turns up later is read from its first record,
+/// as are partitions that a topic grows by. One that is deleted is told as an error, and leaves the pattern. In a group the member
+/// subscribes to the names that match, and rejoins when they change; while none matches it is a member without partitions, as in Java,
+/// and without a group the reader waits. That is no error. [`subscribe`](Self::subscribe) changes what is read.
 ///
 /// Rebalances are values in the stream ([`next_event`](Self::next_event)); [`fetch`](Self::fetch) and
 /// [`read`](Self::read) answer them by themselves. Heartbeats do not depend on any call.
@@ -252,6 +258,72 @@ impl Reader {
         self.hand.mark(&*self.handle, records)
     }
 
+    // ---- what is read ----
+
+    /// Reads these topics from now on, in the place of those before: one, several, or all that a [`Pattern`](crate::Pattern) matches.
+    ///
+    /// Without a group, partitions that stay keep their position, their pause and what was fetched of them; of the others nothing is
+    /// delivered any more. New topics begin where the reader was told to begin.
+    ///
+    /// In a group the member rejoins with the new topics. It gives up all its partitions first: they are
+    /// [revoked](Event::Revoking), and what was handled of them is committed as in any rebalance.
+    ///
+    /// ```
+    /// # use kafka_core::{Reader, Result};
+    /// use kafka_core::Pattern;
+    ///
+    /// # fn example(reader: &mut Reader) -> Result<()> {
+    /// reader.subscribe(["orders", "payments"])?;
+    /// reader.subscribe(Pattern::new("orders-.*")?)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] for a reader of chosen partitions, whose are [assigned](Self::assign); [`ErrorKind::Config`] where no topic is
+    /// named, or one without a name; [`ErrorKind::Closed`] after the end. Nothing changes then.
+    ///
+    /// # Cancel safety
+    /// It waits for nothing: once it returns, the change is made, and a group hears of it by itself.
+    pub fn subscribe(&mut self, topics: impl Into<Subscription>) -> Result<()> {
+        self.hand.subscribe(&*self.handle, topics)
+    }
+
+    /// Reads these partitions from now on, in the place of those before. Those that stay keep their position, whatever is said here, their
+    /// pause and what was fetched of them; of those that go nothing is delivered any more. Without any, nothing is read until
+    /// others are assigned.
+    ///
+    /// ```
+    /// # use kafka_core::{Reader, Result};
+    /// use kafka_core::{Start, TopicPartition};
+    ///
+    /// # fn example(reader: &mut Reader) -> Result<()> {
+    /// let partitions = [0, 3].map(|partition| TopicPartition::new("orders", partition));
+    /// reader.assign(partitions.map(|partition| (partition, Start::Last)))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] for a reader of topics, which [subscribes](Self::subscribe), and for a negative offset or time;
+    /// [`ErrorKind::Config`] for a partition that cannot be; [`ErrorKind::Closed`] after the end. Nothing changes then.
+    ///
+    /// # Cancel safety
+    /// It waits for nothing: once it returns, the change is made.
+    pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Start)>) -> Result<()> {
+        self.hand.assign(&*self.handle, partitions)
+    }
+
+    /// Returns the topics or the pattern that the reader was told, by [`subscribe`](Self::subscribe) last; `None` for a reader of chosen
+    /// partitions, and once it has ended.
+    pub fn subscription(&self) -> Option<Subscription> {
+        self.hand.subscription(&*self.handle)
+    }
+
+    /// Returns the partitions that are read: all of the topics, those chosen, or those that the group assigned. Without a group it
+    /// follows a change at once, as far as the topics are known.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.hand.assignment(&*self.handle)
+    }
+
     // ---- positions ----
 
     /// Moves the position of these partitions, of one or many; what was fetched from the old one is not delivered any more.
@@ -291,11 +363,6 @@ impl Reader {
     /// A partition is not this reader's. Nothing is resumed then.
     pub fn resume<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
         self.hand.resume(&*self.handle, partitions)
-    }
-
-    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
-    pub fn assignment(&self) -> Vec<TopicPartition> {
-        self.hand.assignment(&*self.handle)
     }
 
     /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.

@@ -168,7 +168,7 @@ pub use crate::link::{
     RequestId, Transmit, Unanswered, link,
 };
 pub use crate::machine::{CoordinatorKind, MachineId, Now, OpId, Peer, Target, Time};
-pub use crate::reading::Subscription;
+pub use crate::reading::ReadFrom;
 pub use crate::snapshot::{Cluster, TopicState};
 pub use crate::trace::Trace;
 pub use access::{Access, At};

@@ -17,8 +17,8 @@ fn writer(client: &mut Client) -> Writer {
     Writer::new(client.at(NOW), config).unwrap()
 }
 
-fn reader(client: &mut Client, subscription: Subscription) -> crate::Result<Reader> {
-    Reader::new(client.at(NOW), ReaderConfig::default(), subscription)
+fn reader(client: &mut Client, from: ReadFrom) -> crate::Result<Reader> {
+    Reader::new(client.at(NOW), ReaderConfig::default(), from)
 }
 
 fn is_closed<T: std::fmt::Debug>(result: crate::Result<T>) -> bool {
@@ -56,7 +56,7 @@ fn what_has_nothing_to_wait_for_is_done_at_once() {
     let mut flushing = writer.flush(client.at(NOW));
     assert!(flushing.report().unwrap().is_clean());
     let partition = (TopicPartition::new("t", 0), Start::First);
-    let reader = reader(&mut client, Subscription::Partitions(vec![partition])).unwrap();
+    let reader = reader(&mut client, ReadFrom::Partitions(vec![partition])).unwrap();
     assert!(reader.commit(client.at(NOW), []).unwrap().is_none());
     let mut closing = client.begin_close(NOW);
     assert!(closing.is_done(&client) && reader.has_ended(&client));
@@ -67,16 +67,16 @@ fn what_has_nothing_to_wait_for_is_done_at_once() {
 fn a_subscription_that_cannot_be_is_refused() {
     let mut client = client();
     let one = |topic: &str, partition, start| {
-        Subscription::Partitions(vec![(TopicPartition::new(topic, partition), start)])
+        ReadFrom::Partitions(vec![(TopicPartition::new(topic, partition), start)])
     };
     let wrong = [
-        Subscription::Topic("".into(), Start::First),
-        Subscription::Topic("t".into(), Start::Time(-1)),
+        ReadFrom::Topics("".into(), Start::First),
+        ReadFrom::Topics("t".into(), Start::Time(-1)),
         one("", 0, Start::First),
         one("t", -1, Start::First),
     ];
-    for subscription in wrong {
-        assert!(reader(&mut client, subscription.clone()).is_err(), "{subscription:?}");
+    for from in wrong {
+        assert!(reader(&mut client, from.clone()).is_err(), "{from:?}");
     }
     assert!(client.is_quiescent() && client.poll_action().is_none(), "no reader was made");
 }

@@ -47,6 +47,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(300),
         };
         let (mut failures, mut random) = (Failures::default(), Random::new(1));
         let mut about = |full: u128, failures: &mut Failures| {

@@ -9,7 +9,7 @@
 
 mod world;
 
-use kafka_core::sans_io::{Reader, ReaderEvent, Subscription, Target, TrySendError, TrySendReason, Writer};
+use kafka_core::sans_io::{ReadFrom, Reader, ReaderEvent, Target, TrySendError, TrySendReason, Writer};
 use kafka_core::{GroupConfig, Message, ReaderConfig, Start, WriterConfig};
 use kafka_proto::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use std::sync::Arc;
@@ -55,10 +55,9 @@ pub(crate) fn run() -> Result<(Vec<String>, Duration)> {
         world.until(|_, _| delivery.try_get())?;
     }
 
-    let subscription =
-        Subscription::Group(Arc::new(GroupConfig::new("billing")), vec!["orders".into()], Start::First);
+    let from = ReadFrom::Group(Arc::new(GroupConfig::new("billing")), "orders".into(), Start::First);
     let now = world.now();
-    let mut reader = Reader::new(world.client.at(now), ReaderConfig::default(), subscription)?;
+    let mut reader = Reader::new(world.client.at(now), ReaderConfig::default(), from)?;
     let mut values = Vec::new();
     while values.len() < 5 {
         let event = world.until(|client, now| reader.next(client.at(now)))?;

@@ -7,6 +7,7 @@ use kafka_core::{Error, ErrorKind, Fate, Stats};
 
 use super::network::Commit;
 use super::remaking::Remade;
+use super::subscribing::Subscribed;
 use crate::broker::ClusterState;
 
 /// Once all has healed nothing takes longer: what still waits for something that was lost does.
@@ -81,6 +82,7 @@ pub(crate) struct History {
     pub(crate) errors: BTreeMap<String, u64>,
     reactions: BTreeMap<&'static str, u64>,
     pub(crate) remade: Remade,
+    pub(crate) subscribed: Subscribed,
 }
 
 pub(crate) fn value_of((task, at): MessageId) -> String {

@@ -38,6 +38,7 @@ mod runtime;
 mod script;
 mod simulation;
 mod stage;
+mod subscribing;
 mod task;
 mod trace;
 mod watch;

@@ -18,7 +18,7 @@ pub enum Plan {
     Flaky,
     /// Nodes stop and come back, leaders move.
     RollingRestart,
-    /// Members of two groups come and go, coordinators move.
+    /// Members of two groups come and go, coordinators move; others change what they read.
     Rebalance,
     /// Handlers and disks are slow, buffers small, wires narrow.
     SlowConsumer,
@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) remade: bool,
     /// Of a group that reads it. None, as long as commits do not keep the id of their topic.
     pub(crate) remade_members: u32,
+    /// There are topics that come one after the other, and applications that change what they read of them.
+    pub(crate) subscribing: bool,
     /// How old metadata may be at most, where it is not asked for before.
     pub(crate) freshness: Duration,
     /// So long nothing is written, in the middle.
@@ -311,6 +313,7 @@ impl Plan {
             keeping: 0,
             remade: false,
             remade_members: 0,
+            subscribing: false,
             freshness: Duration::from_secs(300),
             quiet: Duration::ZERO,
             release: Release::NEWEST,
@@ -337,6 +340,7 @@ impl Plan {
                 groups: 2,
                 members: 3,
                 churn: 25,
+                subscribing: true,
                 ..calm
             },
             Plan::SlowConsumer => Settings {
@@ -371,7 +375,15 @@ impl Plan {
             }
             Plan::OldBrokers => {
                 let release = any_release(chance);
-                Settings { faults: MIXED, healing: secs(20), churn: 5, release, newer: release, ..calm }
+                Settings {
+                    faults: MIXED,
+                    healing: secs(20),
+                    churn: 5,
+                    subscribing: true,
+                    release,
+                    newer: release,
+                    ..calm
+                }
             }
             Plan::Upgrade => {
                 let (one, other) = (any_release(chance), any_release(chance));

@@ -22,6 +22,7 @@ use super::remaking::{REMADE, read_remade, write_remade};
 use super::report::{Failure, Report};
 use super::runtime::{SimRuntime, TOLD_PORT};
 use super::stage::Stage;
+use super::subscribing::{choose, follow, make_topic, subscribe, write_subscribed};
 use super::trace::Trace;
 use super::writing::write;
 use crate::broker::{ClusterConfig, ClusterState, NodeAddress, NodeId};
@@ -124,8 +125,8 @@ impl Run {
             Ok(()) => self.end(),
             Err(Stop::Time) => {
                 let mut history = self.stage.history();
-                let open = history.groups_open();
-                history.violation(format!("I8: the applications do not come to an end: {open:?}"));
+                let open = format!("{:?}, {:?}", history.groups_open(), history.subscribed.open());
+                history.violation(format!("I8: the applications do not come to an end: {open}"));
             }
             Err(Stop::Steps) => self.stage.history().violation("I14: there is no end of steps".to_owned()),
         }
@@ -233,6 +234,10 @@ fn check_commits(stage: &Stage) {
         history.check_commits(&world.net.cluster, counts, commit);
         let wrong = history.remade.check_commits(&world.net.cluster);
         wrong.into_iter().for_each(|what| history.violation(what));
+        if stage.settings.subscribing {
+            let wrong = history.subscribed.check_commits(&world.net.cluster);
+            wrong.into_iter().for_each(|what| history.violation(what));
+        }
     }
 }
 
@@ -249,6 +254,15 @@ async fn play(stage: Stage, most: u64, mut chance: Chance) -> Done {
         for _ in 0..stage.settings.remade_members {
             reading.push(stage.spawn(read_remade(stage.clone(), chance.fork())));
         }
+    }
+    if stage.settings.subscribing {
+        make_topic(&stage, &mut chance);
+        writing.push(stage.spawn(write_subscribed(stage.clone(), chance.fork())));
+        for _ in 0..2 {
+            reading.push(stage.spawn(subscribe(stage.clone(), chance.fork())));
+            reading.push(stage.spawn(follow(stage.clone(), chance.fork())));
+        }
+        reading.push(stage.spawn(choose(stage.clone(), chance.fork())));
     }
     for _ in 0..stage.settings.readers {
         reading.push(stage.spawn(read(stage.clone(), client.clone(), chance.fork())));

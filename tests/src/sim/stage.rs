@@ -40,6 +40,12 @@ impl Stage {
         Stage { runtime: self.runtime.on(machine), ..self.clone() }
     }
 
+    /// The same, for who may not have older metadata than this.
+    pub(crate) fn keeping_fresh(&self, most: Duration) -> Stage {
+        let freshness = self.settings.freshness.min(most);
+        Stage { settings: Settings { freshness, ..self.settings }, ..self.clone() }
+    }
+
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }

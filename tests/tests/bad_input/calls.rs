@@ -398,7 +398,10 @@ pub(crate) async fn reader_settings<R: Runtime>() {
         setting(name, change(client.reader("t")).build());
     };
     setting("topic", client.reader("").build());
-    refused("topic", |r| r.topic("another without a group"));
+    refused("partition", |r| r.topic("another").partition(0));
+    setting("topic", client.reader(Vec::<String>::new()).build());
+    setting("topic", client.reader(kafka_core::Pattern::new("t.*").unwrap()).topic("another").build());
+    setting("partition", client.reader(kafka_core::Pattern::new("t.*").unwrap()).partition(0).build());
     refused("partition", |r| r.partition(-1));
     refused("partition", |r| r.group("g").partition(0));
     refused("min_bytes", |r| r.min_bytes(0));

@@ -14,6 +14,7 @@ mod handles;
 mod oddities;
 mod reading;
 mod round_trip;
+mod subscribing;
 mod target;
 mod tools;
 mod vendors;
@@ -141,6 +142,14 @@ macro_rules! suite {
                     Any pauses_and_resumes,
                     Any lends_batches,
                     Any one_partition_of_several;
+                subscribing:
+                    Any several_topics_without_a_group,
+                    Any a_pattern_finds_a_topic_that_comes_later,
+                    Any a_change_of_topics_keeps_what_stays,
+                    Any chosen_partitions_are_replaced,
+                    Any a_group_of_two_changes_its_topics,
+                    Any a_member_waits_for_a_topic_that_matches,
+                    Any each_kind_of_reader_refuses_the_other_change;
                 groups:
                     Any members_come_and_go,
                     Any commits_and_resumes,

@@ -4,7 +4,7 @@
 //! Otherwise `KAFKA_VERSION` may tell the release; without it the newest is assumed.
 
 use crate::adapter::Adapter;
-use crate::handles::Client;
+use crate::handles::{Client, ClientBuilder};
 use kafka_core::NewTopic;
 use kafka_testkit::broker::Profile;
 use kafka_testkit::real::{Cache, LaunchError, RealCluster, Version};
@@ -108,9 +108,17 @@ impl Target {
 
     /// A client that finds a new topic, and gives up, sooner than by default.
     pub(crate) async fn client<A: Adapter>(&self) -> Client {
-        let builder =
-            A::client(&self.bootstrap()).allow_auto_topic_creation(!self.has(Feature::CreateTopics));
+        self.builder::<A>().connect().await.expect("connect")
+    }
+
+    /// A client that soon looks for what is new.
+    pub(crate) async fn curious_client<A: Adapter>(&self) -> Client {
+        let builder = self.builder::<A>().metadata_max_age(Duration::from_millis(300));
         builder.connect().await.expect("connect")
+    }
+
+    fn builder<A: Adapter>(&self) -> ClientBuilder<A::Runtime> {
+        A::client(&self.bootstrap()).allow_auto_topic_creation(!self.has(Feature::CreateTopics))
     }
 
     /// Makes a topic of its own for a test.

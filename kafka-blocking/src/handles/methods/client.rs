@@ -3,8 +3,8 @@
 use crate::handles::{Client, Reader, Writer};
 use crate::park::block_on;
 use kafka_core::{
-    ClientCloseReport, ClusterDescription, Error, NewTopic, ReaderBuilder, Result, Start, Stats, Str, Topic,
-    WriterBuilder,
+    ClientCloseReport, ClusterDescription, Error, NewTopic, ReaderBuilder, Result, Start, Stats, Str,
+    Subscription, Topic, WriterBuilder,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,20 @@ impl Client {
         WriterBuilder::making(self.0.writer_to_any())
     }
 
-    /// A reader of a topic, by itself or in a group.
-    pub fn reader(&self, topic: impl Into<Str>) -> ReaderBuilder<Reader> {
-        ReaderBuilder::making(self.0.reader(topic))
+    /// A reader of topics, by itself or in a group: of one, of several, or of all that a [`Pattern`](crate::Pattern) matches.
+    ///
+    /// ```
+    /// # use kafka_blocking::{Client, Result};
+    /// use kafka_blocking::Pattern;
+    ///
+    /// # fn example(client: &Client) -> Result<()> {
+    /// let one = client.reader("orders").build()?;
+    /// let several = client.reader(["orders", "payments"]).group("billing").build()?;
+    /// let pattern = client.reader(Pattern::new("orders-.*")?).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reader(&self, topics: impl Into<Subscription>) -> ReaderBuilder<Reader> {
+        ReaderBuilder::making(self.0.reader(topics))
     }
 
     /// The partitions of a topic, with their leaders and replicas.

@@ -2,7 +2,7 @@
 
 use crate::handles::{Reader, within};
 use crate::park::block_on;
-use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, TopicPartition};
+use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, Subscription, TopicPartition};
 use std::time::Duration;
 
 impl Reader {
@@ -109,6 +109,64 @@ impl Reader {
         self.0.mark(records)
     }
 
+    /// Reads these topics from now on, in the place of those before: one, several, or all that a [`Pattern`](crate::Pattern) matches.
+    ///
+    /// Without a group, partitions that stay keep their position, their pause and what was fetched of them; of the others nothing is
+    /// delivered any more. New topics begin where the reader was told to begin.
+    ///
+    /// In a group the member rejoins with the new topics. It gives up all its partitions first: they are
+    /// [revoked](crate::Event::Revoking), and what was handled of them is committed as in any rebalance.
+    ///
+    /// ```
+    /// # use kafka_blocking::{Reader, Result};
+    /// use kafka_blocking::Pattern;
+    ///
+    /// # fn example(reader: &mut Reader) -> Result<()> {
+    /// reader.subscribe(["orders", "payments"])?;
+    /// reader.subscribe(Pattern::new("orders-.*")?)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a reader of chosen partitions, whose are [assigned](Self::assign); [`ErrorKind::Config`](crate::ErrorKind::Config) where no topic is
+    /// named, or one without a name; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
+    pub fn subscribe(&mut self, topics: impl Into<Subscription>) -> Result<()> {
+        self.0.subscribe(topics)
+    }
+
+    /// Reads these partitions from now on, in the place of those before. Those that stay keep their position, whatever is said here, their
+    /// pause and what was fetched of them; of those that go nothing is delivered any more. Without any, nothing is read until
+    /// others are assigned.
+    ///
+    /// ```
+    /// # use kafka_blocking::{Reader, Result};
+    /// use kafka_blocking::{Start, TopicPartition};
+    ///
+    /// # fn example(reader: &mut Reader) -> Result<()> {
+    /// let partitions = [0, 3].map(|partition| TopicPartition::new("orders", partition));
+    /// reader.assign(partitions.map(|partition| (partition, Start::Last)))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a reader of topics, which [subscribes](Self::subscribe), and for a negative offset or time;
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a partition that cannot be; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
+    pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Start)>) -> Result<()> {
+        self.0.assign(partitions)
+    }
+
+    /// Returns the topics or the pattern that the reader was told, by [`subscribe`](Self::subscribe) last; `None` for a reader of chosen
+    /// partitions, and once it has ended.
+    pub fn subscription(&self) -> Option<Subscription> {
+        self.0.subscription()
+    }
+
+    /// Returns the partitions that are read: all of the topics, those chosen, or those that the group assigned. Without a group it
+    /// follows a change at once, as far as the topics are known.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.0.assignment()
+    }
+
     /// Moves the position of these partitions, of one or many; what was fetched from the old one is not delivered any more.
     ///
     /// ```
@@ -146,11 +204,6 @@ impl Reader {
     /// A partition is not this reader's. Nothing is resumed then.
     pub fn resume<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<()> {
         self.0.resume(partitions)
-    }
-
-    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
-    pub fn assignment(&self) -> Vec<TopicPartition> {
-        self.0.assignment()
     }
 
     /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.

@@ -374,7 +374,7 @@ fn case_m5_nothing_is_kept_of_a_topic_that_nobody_needs() {
 #[test]
 fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
     use crate::reader::{ReaderConfig, Start};
-    use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+    use crate::reading::{Marks, ReadFrom, ReaderItem, ReaderSpec};
     use std::sync::Arc;
     let storage = ErrorCode::KafkaStorageError;
     let in_trouble = MetadataResponseTopic { error_code: storage.code(), ..numbered(&[]) };
@@ -387,8 +387,8 @@ fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
     for (topics, metadata_error, code) in of_the_topic.into_iter().chain(of_all) {
         let mut net = Net::connected();
         (net.is_mute, net.topics, net.metadata_error) = (topics.is_empty(), topics, metadata_error.code());
-        let subscription = Subscription::Topic("t".into(), Start::First);
-        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), subscription };
+        let from = ReadFrom::Topics("t".into(), Start::First);
+        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), from };
         let marks = Arc::new(Marks::new(Duration::from_secs(5)));
         let id = net.client.add_reader(net.now, spec, Arc::default(), marks);
         net.settle();
@@ -428,7 +428,7 @@ fn case_m5_a_broker_that_can_be_none_costs_the_others_nothing() {
 #[test]
 fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
     use crate::reader::{ReaderConfig, Start};
-    use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+    use crate::reading::{Marks, ReadFrom, ReaderItem, ReaderSpec};
     use crate::snapshot::TopicPartition;
     use std::sync::Arc;
     for (code, is_error) in [
@@ -443,8 +443,8 @@ fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
         net.topics = vec![MetadataResponseTopic { error_code: code.code(), ..numbered(&[]) }];
         let start = Start::at(0);
         let partitions = (0..2).map(|p| (TopicPartition::new("t", p), start)).collect();
-        let subscription = Subscription::Partitions(partitions);
-        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), subscription };
+        let from = ReadFrom::Partitions(partitions);
+        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), from };
         let marks = Arc::new(Marks::new(Duration::from_secs(5)));
         let id = net.client.add_reader(net.now, spec, Arc::default(), marks);
         net.settle();

@@ -5,7 +5,7 @@ use crate::client::lane::LinkState;
 use crate::error::Error;
 use crate::group::CommitOffset;
 use crate::machine::CoordinatorKind;
-use crate::reading;
+use crate::reading::{self, Subscription};
 use crate::snapshot::TopicPartition;
 use kafka_proto::messages::heartbeat::HeartbeatResponse;
 use kafka_proto::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
@@ -21,7 +21,9 @@ use kafka_proto::messages::sync_group::SyncGroupResponse;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-type Log = Rc<RefCell<Vec<(Duration, i64)>>>;
+pub(super) type Log = Rc<RefCell<Vec<(Duration, i64)>>>;
+/// The topics of each JoinGroup.
+pub(super) type Joins = Rc<RefCell<Vec<Vec<Str>>>>;
 
 /// A member of group g that has t-0; commits answered with what `code` says at a time.
 fn member(code: impl Fn(Duration) -> ErrorCode + 'static) -> (Net, MachineId, Arc<Marks>, Log) {
@@ -33,8 +35,31 @@ fn member_of(
     topics: &Rc<RefCell<Vec<MetadataResponseTopic>>>,
     code: impl Fn(Duration, Uuid) -> ErrorCode + 'static,
 ) -> (Net, MachineId, Arc<Marks>, Log) {
-    let mut net = Net::connected();
     let names: Vec<Str> = topics.borrow().iter().filter_map(|topic| topic.name.clone()).collect();
+    let (mut net, id, marks, log, _) = in_group(topics, names.into(), code);
+    let mut given = false;
+    while let Some(item) = net.client.reader_take(net.now, id) {
+        given |= matches!(item, ReaderItem::Assigned { .. });
+    }
+    assert!(given);
+    marks.begin(1);
+    (net, id, marks, log)
+}
+
+/// The topics of each JoinGroup, in words.
+pub(super) fn joined_with(joins: &Joins) -> Vec<String> {
+    joins.borrow().iter().map(|topics| topics.join(" ")).collect()
+}
+
+/// A member that subscribes to this, after 5 s, and what it joined with.
+pub(super) fn in_group(
+    topics: &Rc<RefCell<Vec<MetadataResponseTopic>>>,
+    subscription: Subscription,
+    code: impl Fn(Duration, Uuid) -> ErrorCode + 'static,
+) -> (Net, MachineId, Arc<Marks>, Log, Joins) {
+    let mut net = Net::connected();
+    let joins = Joins::default();
+    let joined = joins.clone();
     let topics = topics.clone();
     let begin = net.now.time;
     let log = Log::default();
@@ -58,6 +83,8 @@ fn member_of(
             found.into()
         }
         RequestKind::JoinGroup(r) => {
+            let subscription = crate::group::subscription::Subscription::decode(&r.protocols[0].metadata);
+            joined.borrow_mut().push(subscription.unwrap().topics);
             let own = JoinGroupResponseMember {
                 member_id: "m".into(),
                 metadata: r.protocols[0].metadata.clone(),
@@ -117,9 +144,9 @@ fn member_of(
     let (reader, group) = net.client.reader_defaults();
     let spec = ReaderSpec {
         config: Arc::new(reader),
-        subscription: Subscription::Group(
+        from: ReadFrom::Group(
             Arc::new(GroupConfig { group_id: "g".into(), ..group }),
-            names,
+            subscription,
             crate::reader::Start::First,
         ),
     };
@@ -127,13 +154,7 @@ fn member_of(
     let id = net.client.add_reader(net.now, spec, Arc::default(), marks.clone());
     net.settle();
     net.run_for(Duration::from_secs(5));
-    let mut given = false;
-    while let Some(item) = net.client.reader_take(net.now, id) {
-        given |= matches!(item, ReaderItem::Assigned { .. });
-    }
-    assert!(given);
-    marks.begin(1);
-    (net, id, marks, log)
+    (net, id, marks, log, joins)
 }
 
 fn mark(net: &mut Net, id: MachineId, marks: &Marks, offset: i64) {

@@ -7,6 +7,7 @@ mod items;
 mod marks;
 mod sharing;
 mod silence;
+mod subscriptions;
 
 use super::{Action, CallSpec, Client, Input, no_code};
 use crate::address::Address;
@@ -15,7 +16,7 @@ use crate::error::{ConnectionError, ErrorKind};
 use crate::group::GroupConfig;
 use crate::link::{Answered, BrokerVersions, ConnId, Payload, Transmit, Unanswered};
 use crate::machine::{Lane, LaneKey, MachineId, Now, OpId, Target, Time};
-use crate::reading::{Marks, ReaderItem, ReaderSpec, Subscription};
+use crate::reading::{Marks, ReadFrom, ReaderItem, ReaderSpec};
 use crate::snapshot::TopicState;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse, FinalizedFeatureKey};
@@ -61,6 +62,8 @@ struct Net {
     /// The ports that brokers have moved to, according to all but those at `lagging`.
     moved: BTreeMap<i32, u16>,
     lagging: BTreeSet<u16>,
+    /// Topics that are not among all, and are there for who asks for them.
+    unlisted: BTreeSet<Str>,
     /// Metadata names no topics, whatever it was asked for.
     is_mute: bool,
     /// The error of Metadata as a whole.
@@ -103,6 +106,7 @@ impl Net {
             told_by: BTreeMap::new(),
             moved: BTreeMap::new(),
             lagging: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             is_mute: false,
             metadata_error: 0,
             coordinator: coordinator(ErrorCode::CoordinatorNotAvailable),
@@ -236,8 +240,12 @@ impl Net {
             port: i32::from(self.port_of(id, port)),
             ..MetadataResponseBroker::default()
         };
-        let asked = request.topics.iter().flatten().filter_map(|t| t.name.clone());
         let topics = self.told_by.get(&port).unwrap_or(&self.topics);
+        let all = topics.iter().filter_map(|t| t.name.clone()).filter(|name| !self.unlisted.contains(name));
+        let asked: Vec<Str> = match &request.topics {
+            Some(topics) => topics.iter().filter_map(|t| t.name.clone()).collect(),
+            None => all.collect(),
+        };
         let told = |name: Str| match topics.iter().find(|t| t.name.as_ref() == Some(&name)) {
             Some(topic) => topic.clone(),
             None => MetadataResponseTopic {
@@ -247,7 +255,8 @@ impl Net {
             },
         };
         let told_of = (1..=3).filter(|id| !self.untold.contains(id));
-        let (brokers, topics) = (told_of.map(broker).collect(), asked.map(told).filter(|_| !self.is_mute));
+        let (brokers, topics) =
+            (told_of.map(broker).collect(), asked.into_iter().map(told).filter(|_| !self.is_mute));
         let cluster_id = Some(Str::from(if self.foreign.contains(&port) { "another" } else { "c" }));
         let (topics, error_code) = (topics.collect(), self.metadata_error);
         MetadataResponse { brokers, topics, cluster_id, error_code, ..MetadataResponse::default() }.into()
@@ -795,14 +804,10 @@ fn closing_leaves_nothing_open() {
 
 /// Errors and notices that a member of a group is told, reading these topics for so many seconds.
 fn told_in_group(net: &mut Net, topics: &[&str], seconds: &[u64]) -> Vec<Vec<ReaderItem>> {
-    let topics = topics.iter().map(|t| Str::from(*t)).collect();
+    let topics: Vec<Str> = topics.iter().map(|t| Str::from(*t)).collect();
     let spec = ReaderSpec {
         config: Arc::new(net.client.reader_defaults().0),
-        subscription: Subscription::Group(
-            Arc::new(GroupConfig::new("g")),
-            topics,
-            crate::reader::Start::First,
-        ),
+        from: ReadFrom::Group(Arc::new(GroupConfig::new("g")), topics.into(), crate::reader::Start::First),
     };
     let id = net.client.add_reader(net.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
     net.settle();

@@ -8,15 +8,15 @@ use crate::snapshot::TopicPartition;
 const ALL: [u16; 4] = [BOOTSTRAP, 9001, 9002, 9003];
 
 impl Net {
-    fn lone_reader(&mut self, subscription: Subscription) -> MachineId {
-        let spec = ReaderSpec { config: Arc::new(self.client.reader_defaults().0), subscription };
+    pub(super) fn lone_reader(&mut self, from: ReadFrom) -> MachineId {
+        let spec = ReaderSpec { config: Arc::new(self.client.reader_defaults().0), from };
         let id = self.client.add_reader(self.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
         self.settle();
         id
     }
 
     /// What a reader is told within so many seconds: whether as an error, and what.
-    fn told(&mut self, id: MachineId, seconds: u64) -> Vec<(bool, Error)> {
+    pub(super) fn told(&mut self, id: MachineId, seconds: u64) -> Vec<(bool, Error)> {
         self.run_for(Duration::from_secs(seconds));
         let now = self.now;
         let items = std::iter::from_fn(|| self.client.reader_take(now, id));
@@ -29,7 +29,7 @@ impl Net {
     }
 
     /// All connections end, and nobody answers any more.
-    fn all_gone(&mut self) {
+    pub(super) fn all_gone(&mut self) {
         self.dead.extend(ALL);
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();
         conns.into_iter().for_each(|conn| self.end(conn, ConnectionError::Lost("reset".into())));
@@ -41,12 +41,12 @@ impl Net {
     }
 }
 
-fn whole_topic() -> Subscription {
-    Subscription::Topic("t".into(), Start::Last)
+fn whole_topic() -> ReadFrom {
+    ReadFrom::Topics("t".into(), Start::Last)
 }
 
-fn partition(start: Start) -> Subscription {
-    Subscription::Partitions(vec![(TopicPartition::new("t", 0), start)])
+fn partition(start: Start) -> ReadFrom {
+    ReadFrom::Partitions(vec![(TopicPartition::new("t", 0), start)])
 }
 
 /// Clients whose brokers cannot be reached: that never could, that did, and that know the topic.
@@ -131,17 +131,17 @@ fn a_topic_that_brokers_do_not_have_when_they_come_is_told_after_its_grace() {
 #[test]
 fn another_cluster_is_told_though_another_trouble_was() {
     let at = Start::at(5);
-    let group = Subscription::Group(Arc::new(GroupConfig::new("g")), vec!["t".into()], Start::First);
-    for subscription in [whole_topic(), partition(Start::First), partition(at), group] {
+    let group = ReadFrom::Group(Arc::new(GroupConfig::new("g")), "t".into(), Start::First);
+    for from in [whole_topic(), partition(Start::First), partition(at), group] {
         for knows_topic in [false, true] {
             let mut net = if knows_topic { Net::knowing(topic("t", 1, 0)) } else { Net::connected() };
             net.all_gone();
-            let id = net.lone_reader(subscription.clone());
-            assert!(matches!(net.told(id, 30)[..], [(false, _)]), "{subscription:?}");
+            let id = net.lone_reader(from.clone());
+            assert!(matches!(net.told(id, 30)[..], [(false, _)]), "{from:?}");
             net.dead.clear();
             net.foreign.extend(ALL);
             let told = net.told(id, 60);
-            let [(true, error)] = &told[..] else { panic!("{subscription:?} {knows_topic}: {told:?}") };
+            let [(true, error)] = &told[..] else { panic!("{from:?} {knows_topic}: {told:?}") };
             let is_other =
                 matches!(error.kind(), ErrorKind::Connection(ConnectionError::OtherCluster { .. }));
             assert!(is_other && error.fault() == Fault::Caller, "{error}");

@@ -102,7 +102,7 @@ impl Membership {
         self.topics.follow();
         self.report_outcomes();
         self.reports.push(GroupEvent::Left);
-        if !self.topics.is_empty() {
+        if self.topics.is_subscribed() {
             self.rejoin(now);
         }
     }

@@ -143,19 +143,22 @@ impl Membership {
         }
     }
 
-    /// Joins the group for these topics, or changes them, which makes the group rebalance. No topics: as [`leave`](Self::leave).
+    /// Joins the group for these topics, or changes them, which makes the group rebalance. Without topics it is a member that gets no
+    /// partitions.
     pub fn subscribe(&mut self, now: Now, topics: Vec<Str>) {
         let is_leader = self.partition_counts.is_noted() || matches!(self.state, State::Assigning { .. });
         self.topics.subscribe(topics, is_leader);
-        if self.topics.is_empty() {
-            return self.leave(now);
-        }
         match self.state {
             State::Idle => self.rejoin(now.time),
             State::Restoring if !self.topics.is_current() => self.rejoin(now.time),
             State::Stable if !self.topics.is_current() => self.revoke(now.time, now.time),
             _ => {}
         }
+    }
+
+    /// Returns whether it has stopped for good, since its instance id belongs to another member, until it subscribes anew.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.topics.is_subscribed() && matches!(self.state, State::Idle)
     }
 
     /// Returns the id of the group.

@@ -1,6 +1,7 @@
 //! The topics of the member and, where it leads, of its group.
 //!
 //! Invariants:
+//! * A member that subscribes may have no topics: those of a pattern that matches none.
 //! * `group` has the member's own topics, and as leader those of all members.
 //! * `joined` are the topics of the last JoinGroup. Where the own ones differ, the group has to rebalance.
 //! * Topics whose metadata was waited for once are not waited for again while they stay missing: they do not exist.
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 
 #[derive(Debug, Default)]
 pub(super) struct SubscribedTopics {
+    is_subscribed: bool,
     own: Vec<Str>,
     /// Those whose metadata the client keeps.
     group: Vec<Str>,
@@ -23,13 +25,14 @@ pub(super) struct SubscribedTopics {
 impl SubscribedTopics {
     /// Subscribes to these topics, each once. Those of a leader's group stay.
     pub(super) fn subscribe(&mut self, topics: Vec<Str>, is_leader: bool) {
+        self.is_subscribed = true;
         let mut seen = BTreeSet::new();
         self.own = topics.into_iter().filter(|topic| seen.insert(topic.clone())).collect();
         if is_leader {
             let new: Vec<Str> =
                 self.own.iter().filter(|topic| !self.group.contains(topic)).cloned().collect();
             self.group.extend(new);
-        } else if !self.own.is_empty() {
+        } else {
             self.follow();
         }
     }
@@ -37,11 +40,12 @@ impl SubscribedTopics {
     /// Subscribes to nothing; metadata is kept until the member has left.
     pub(super) fn unsubscribe(&mut self) {
         self.own.clear();
+        self.is_subscribed = false;
     }
 
-    /// Returns whether the member subscribes to nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.own.is_empty()
+    /// Returns whether the member subscribes, if only to no topics.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.is_subscribed
     }
 
     /// Returns the topics whose metadata the client must keep.
@@ -126,9 +130,19 @@ mod tests {
         topics.subscribe(names(&["d", "a"]), true);
         assert_eq!(topics.group(), names(&["a", "b", "c", "d"]));
         topics.unsubscribe();
-        assert!(topics.is_empty() && topics.group().len() == 4);
+        assert!(!topics.is_subscribed() && topics.group().len() == 4);
         topics.follow();
         assert_eq!(topics.group(), names(&[]));
+    }
+
+    #[test]
+    fn a_member_may_subscribe_to_no_topics() {
+        let mut topics = subscribed(&["a"]);
+        topics.join();
+        topics.subscribe(Vec::new(), false);
+        assert!(topics.is_subscribed() && !topics.is_current() && topics.group().is_empty());
+        topics.join();
+        assert!(topics.is_current());
     }
 
     #[test]

@@ -222,14 +222,11 @@ impl Broker {
         heading
     }
 
-    /// Takes the partitions that it has and that are not wanted any more.
-    pub(in crate::reader) fn take_forgotten(&mut self) -> impl Iterator<Item = Member> {
-        self.session.take_forgotten()
-    }
-
-    /// The next request of the session names these.
-    pub(in crate::reader) fn name(&mut self, named: Vec<(CursorId, Member)>) {
-        self.session.name(named);
+    /// The next request of the session names these. Returns the partitions that it has and that are not wanted any more, to be taken
+    /// back.
+    #[must_use = "the broker goes on with them"]
+    pub(in crate::reader) fn name(&mut self, named: Vec<(CursorId, Member)>) -> Vec<Member> {
+        self.session.name(named)
     }
 
     /// Returns how many partitions the session has.

@@ -348,7 +348,8 @@ mod tests {
         let broker = brokers.get_mut(1).unwrap();
         let heading = broker.begin_main(12, false);
         let (topic, partition) = (cursor.topic().clone(), cursor.partition());
-        broker.name(vec![(ID, Member { topic, topic_id: Uuid::ZERO, partition, asked: Asked::of(cursor) })]);
+        let _ = broker
+            .name(vec![(ID, Member { topic, topic_id: Uuid::ZERO, partition, asked: Asked::of(cursor) })]);
         let (sent_at, wait) = (Time::START, Duration::from_millis(500));
         brokers.send_main(1, MainFetch { heading, sent_at, wait, may_park: true, reserved: 10 });
         heading

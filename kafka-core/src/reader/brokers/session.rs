@@ -39,6 +39,13 @@ pub(in crate::reader) struct Member {
     pub(in crate::reader) asked: Asked,
 }
 
+impl Member {
+    /// What a broker knows it by.
+    fn place(&self) -> (&Str, Uuid, i32) {
+        (&self.topic, self.topic_id, self.partition)
+    }
+}
+
 /// What is asked of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::reader) struct Asked {
@@ -111,18 +118,20 @@ impl Session {
         self.add = wanted;
     }
 
-    /// The next request names these.
-    pub(super) fn name(&mut self, named: Vec<(CursorId, Member)>) {
+    /// The next request names these. Returns what it has to take back: not what was taken away and assigned anew meanwhile, since a
+    /// broker takes back last.
+    pub(super) fn name(&mut self, named: Vec<(CursorId, Member)>) -> Vec<Member> {
+        let forget = std::mem::take(&mut self.forget);
+        let mut forgotten: Vec<Member> = forget.iter().filter_map(|id| self.members.remove(id)).collect();
+        if !forgotten.is_empty() {
+            let named: BTreeSet<_> = named.iter().map(|(_, member)| member.place()).collect();
+            forgotten.retain(|member| !named.contains(&member.place()));
+        }
         for (id, member) in named {
             self.add.remove(&id);
             self.members.insert(id, member);
         }
-    }
-
-    /// Takes what the next request has to take back.
-    pub(super) fn take_forgotten(&mut self) -> impl Iterator<Item = Member> {
-        let forget = std::mem::take(&mut self.forget);
-        forget.into_iter().filter_map(|id| self.members.remove(&id))
+        forgotten
     }
 
     /// Returns whether this partition was reported to the broker.

@@ -12,6 +12,7 @@ mod scale;
 mod sessions;
 mod simulation;
 mod troubles;
+mod unassign;
 
 use super::*;
 use crate::error::{Error, ErrorKind};

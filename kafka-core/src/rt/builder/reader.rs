@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::group::{Assignor, GroupConfig};
 use crate::reader::{Isolation, ReaderConfig, Reset, Start};
-use crate::reading::{ReaderSpec, Subscription};
+use crate::reading::{ReadFrom, ReaderSpec, Subscription};
 use crate::rt::reader::Reader;
 use crate::rt::shared::{DriverWaker, Handle};
 use crate::settings::draft::{Defaults, Draft};
@@ -20,7 +20,9 @@ use std::time::Duration;
 pub struct ReaderBuilder<R = Reader> {
     handle: Handle,
     budget: DriverWaker,
-    topics: Vec<Str>,
+    subscription: Subscription,
+    /// Topics that were added.
+    more: Vec<Str>,
     partitions: Vec<i32>,
     start: Option<Start>,
     /// Where it begins if nothing is said: without a group, and in one.
@@ -32,11 +34,17 @@ pub struct ReaderBuilder<R = Reader> {
 }
 
 impl<R: From<Reader>> ReaderBuilder<R> {
-    pub(in crate::rt) fn new(handle: Handle, budget: DriverWaker, defaults: &Defaults, topic: Str) -> Self {
+    pub(in crate::rt) fn new(
+        handle: Handle,
+        budget: DriverWaker,
+        defaults: &Defaults,
+        subscription: Subscription,
+    ) -> Self {
         Self {
             handle,
             budget,
-            topics: vec![topic],
+            subscription,
+            more: Vec::new(),
             partitions: Vec::new(),
             start: None,
             starts: defaults.start.unwrap_or((Start::First, Start::First)),
@@ -52,7 +60,8 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         ReaderBuilder {
             handle: self.handle,
             budget: self.budget,
-            topics: self.topics,
+            subscription: self.subscription,
+            more: self.more,
             partitions: self.partitions,
             start: self.start,
             starts: self.starts,
@@ -63,15 +72,15 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         }
     }
 
-    /// Reads this partition only; may be called several times. Default all. Not with a group.
+    /// Reads this partition only; may be called several times. Default all. It needs exactly one topic and no group.
     pub fn partition(mut self, partition: i32) -> Self {
         self.partitions.push(partition);
         self
     }
 
-    /// Reads another topic as well. Only with a group.
+    /// Reads another topic as well. Not with a pattern.
     pub fn topic(mut self, topic: impl Into<Str>) -> Self {
-        self.topics.push(topic.into());
+        self.more.push(topic.into());
         self
     }
 
@@ -104,52 +113,58 @@ impl<R: From<Reader>> ReaderBuilder<R> {
     /// # Errors
     /// A setting out of its range, or two that contradict each other, by name.
     pub fn build(self) -> Result<R> {
-        let subscription = self.subscription()?;
+        let from = self.from()?;
         let max_response = self.handle.with(|state| state.core.config().max_response_bytes);
         let config = self.reader.finish(|draft| pairs::reader(draft, max_response))?;
-        let spec = ReaderSpec { config: Arc::new(config), subscription };
+        let spec = ReaderSpec { config: Arc::new(config), from };
         Ok(Reader::new(self.handle, &self.budget, spec).into())
     }
 
-    fn subscription(&self) -> Result<Subscription> {
-        if self.topics.iter().any(|t| t.is_empty()) {
-            return Err(Error::config("topic", "must not be empty"));
-        }
+    fn from(&self) -> Result<ReadFrom> {
+        let subscription = self.subscription()?;
         // A group that is only the client's default gives way to partitions that are named.
         let joins = self.in_group || (self.partitions.is_empty() && self.group.said.has("group_id"));
         let start = self.start.unwrap_or(if joins { self.starts.1 } else { self.starts.0 });
         start.validate().map_err(|error| Error::config("start", error.kind().to_string()))?;
         match joins {
-            true => self.members(start),
-            false => self.alone(start),
+            true => self.member(subscription, start),
+            false => self.alone(subscription, start),
         }
     }
 
-    fn members(&self, start: Start) -> Result<Subscription> {
+    fn subscription(&self) -> Result<Subscription> {
+        let mut subscription = self.subscription.clone();
+        match &mut subscription {
+            Subscription::Topics(topics) => topics.extend(self.more.iter().cloned()),
+            Subscription::Pattern(_) if self.more.is_empty() => {}
+            Subscription::Pattern(_) => {
+                return Err(Error::config("topic", "cannot be added to a pattern, which has to match it"));
+            }
+        }
+        subscription.validate().map(|()| subscription)
+    }
+
+    fn member(&self, subscription: Subscription, start: Start) -> Result<ReadFrom> {
         if !self.partitions.is_empty() {
             return Err(Error::config("partition", "is the group's to choose, as `group_id` is given"));
         }
         let group = self.group.clone().finish(pairs::group)?;
-        Ok(Subscription::Group(Arc::new(group), self.topics.clone(), start))
+        Ok(ReadFrom::Group(Arc::new(group), subscription, start))
     }
 
-    fn alone(&self, start: Start) -> Result<Subscription> {
+    fn alone(&self, subscription: Subscription, start: Start) -> Result<ReadFrom> {
         if let Some(setting) = self.group.said.first_by_method() {
             return Err(Error::config(setting, "means nothing without a group, as `group_id` is not given"));
         }
-        let [topic] = &self.topics[..] else {
-            return Err(Error::config("topic", "several topics need a group"));
+        let from = match &subscription {
+            _ if self.partitions.is_empty() => ReadFrom::Topics(subscription, start),
+            Subscription::Topics(topics) if topics.len() == 1 => {
+                let of = |topic: &Str, p| (TopicPartition::new(topic.clone(), p), start);
+                let each = topics.iter().flat_map(|topic| self.partitions.iter().map(move |p| of(topic, *p)));
+                ReadFrom::Partitions(each.collect())
+            }
+            _ => return Err(Error::config("partition", "needs exactly one topic")),
         };
-        if start == Start::Committed {
-            return Err(Error::config("start", "at what was committed means nothing without a group"));
-        }
-        if self.partitions.iter().any(|p| *p < 0) {
-            return Err(Error::config("partition", "must not be negative"));
-        }
-        if self.partitions.is_empty() {
-            return Ok(Subscription::Topic(topic.clone(), start));
-        }
-        let one = |p: &i32| (TopicPartition::new(topic.clone(), *p), start);
-        Ok(Subscription::Partitions(self.partitions.iter().map(one).collect()))
+        from.validate().map(|()| from)
     }
 }

@@ -11,7 +11,7 @@ use crate::client::Action;
 use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
 use crate::machine::OpId;
 use crate::reader::{Budget, ReaderConfig, Reservation, Start, digest};
-use crate::reading::{self, ReaderShared, ReaderSpec, Subscription};
+use crate::reading::{self, ReadFrom, ReaderShared, ReaderSpec};
 use crate::snapshot::TopicPartition;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -198,7 +198,7 @@ impl Reading {
             ..ReaderConfig::default()
         };
         let places = (0..2).map(|p| (tp(p), Start::at(0))).collect();
-        let spec = ReaderSpec { config: Arc::new(config), subscription: Subscription::Partitions(places) };
+        let spec = ReaderSpec { config: Arc::new(config), from: ReadFrom::Partitions(places) };
         let now = shared.now();
         let of_reader = ReaderShared::new(&spec.config);
         let budget = of_reader.budget.clone();

@@ -34,6 +34,7 @@ const PACE: Pace = Pace {
     request_timeout: Duration::from_secs(30),
     retry_backoff: Duration::from_millis(100),
     retry_backoff_max: Duration::from_secs(1),
+    metadata_max_age: Duration::from_secs(300),
 };
 
 pub(super) struct Harness {

@@ -535,4 +535,53 @@ pub(super) const BUGS: &[Bug] = &[
         let taken = taken && !(is_shared && crate::mutants::is_planted("part_of_a_request_not_taken"));"#,
         }],
     },
+    Bug {
+        name: "pattern_not_resolved_again",
+        does: "the topics that match a pattern are looked for at the beginning only",
+        changes: &[Change {
+            file: "reading/resolver.rs",
+            lines: r#"        resolution.step = Step::Due(now + self.pace.metadata_max_age);
+"#,
+            planted: r#"        let is_planted = crate::mutants::is_planted("pattern_not_resolved_again");
+        let age = if is_planted { Duration::from_secs(1 << 20) } else { self.pace.metadata_max_age };
+        resolution.step = Step::Due(now + age);
+"#,
+        }],
+    },
+    Bug {
+        name: "dropped_topic_stays_assigned",
+        does: "a topic that is not subscribed to any more is read on",
+        changes: &[Change {
+            file: "reading/changes.rs",
+            lines: r#"                self.fetcher.unassign(&partitions);
+"#,
+            planted: r#"                if !crate::mutants::is_planted("dropped_topic_stays_assigned") {
+                    self.fetcher.unassign(&partitions);
+                }
+"#,
+        }],
+    },
+    Bug {
+        name: "member_keeps_its_topics",
+        does: "a member that has partitions does not rejoin with other topics",
+        changes: &[Change {
+            file: "group/membership/mod.rs",
+            lines: r#"            State::Stable if !self.topics.is_current() => self.revoke(now.time, now.time),
+"#,
+            planted: r#"            State::Stable if crate::mutants::is_planted("member_keeps_its_topics") => {}
+            State::Stable if !self.topics.is_current() => self.revoke(now.time, now.time),
+"#,
+        }],
+    },
+    Bug {
+        name: "taken_back_after_it_was_named",
+        does: "a partition that is assigned anew is named to its fetch session and taken back at once",
+        changes: &[Change {
+            file: "reader/brokers/session.rs",
+            lines: r#"        if !forgotten.is_empty() {
+"#,
+            planted: r#"        if !forgotten.is_empty() && !crate::mutants::is_planted("taken_back_after_it_was_named") {
+"#,
+        }],
+    },
 ];

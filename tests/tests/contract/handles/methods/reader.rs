@@ -3,7 +3,7 @@
 use crate::adapter::Adapter;
 use crate::handles::Reader;
 use crate::tools::{in_time, or_late};
-use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, TopicPartition};
+use kafka_core::{Batch, Event, ReaderCloseReport, Record, Result, Start, Subscription, TopicPartition};
 use std::time::Duration;
 
 impl Reader {
@@ -89,6 +89,37 @@ impl Reader {
         }
     }
 
+    pub(crate) fn subscribe(&mut self, topics: impl Into<Subscription>) -> Result<()> {
+        match self {
+            Self::Async(it) => it.subscribe(topics),
+            Self::Blocking(it) => it.subscribe(topics),
+        }
+    }
+
+    pub(crate) fn assign(
+        &mut self,
+        partitions: impl IntoIterator<Item = (TopicPartition, Start)>,
+    ) -> Result<()> {
+        match self {
+            Self::Async(it) => it.assign(partitions),
+            Self::Blocking(it) => it.assign(partitions),
+        }
+    }
+
+    pub(crate) fn subscription(&self) -> Option<Subscription> {
+        match self {
+            Self::Async(it) => it.subscription(),
+            Self::Blocking(it) => it.subscription(),
+        }
+    }
+
+    pub(crate) fn assignment(&self) -> Vec<TopicPartition> {
+        match self {
+            Self::Async(it) => it.assignment(),
+            Self::Blocking(it) => it.assignment(),
+        }
+    }
+
     pub(crate) fn seek<'a>(
         &mut self,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
@@ -117,13 +148,6 @@ impl Reader {
         match self {
             Self::Async(it) => it.resume(partitions),
             Self::Blocking(it) => it.resume(partitions),
-        }
-    }
-
-    pub(crate) fn assignment(&self) -> Vec<TopicPartition> {
-        match self {
-            Self::Async(it) => it.assignment(),
-            Self::Blocking(it) => it.assignment(),
         }
     }
 

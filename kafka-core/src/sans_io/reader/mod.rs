@@ -5,27 +5,25 @@
 //! * Nothing that was fetched is dropped while the client is held: what is not read on is [put down](Reader::put_down) before.
 //! * A revocation is answered by the call after the one that gave it out.
 
+mod commits;
+mod positions;
+mod subscription;
+
 use super::access::{Access, command};
 use super::batch::Batch;
-use super::calls::Commit;
-use super::closed;
 use crate::client::{Client, Input, Key};
-use crate::error::{Error, ErrorKind, Result};
-use crate::group::CommitOffset;
+use crate::error::{Error, Result};
 use crate::machine::{MachineId, Now, Time};
 use crate::message::Record;
-use crate::reader::{Budget, Chunk, ReaderConfig, Start, Walk};
-use crate::reading::{
-    self, KnownOffsets, Leaving, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription,
-};
+use crate::reader::{Budget, Chunk, ReaderConfig, Walk};
+use crate::reading::{self, Leaving, Mark, Marks, ReadFrom, ReaderItem, ReaderShared, ReaderSpec, Reading};
 use crate::snapshot::TopicPartition;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-/// Reads records: of given partitions, or of those that its group assigns to it.
+/// Reads records: of topics, of chosen partitions, or of those that its group assigns to it.
 ///
 /// [`next`](Self::next) returns what there is and never waits. Heartbeats and fetches are the client's and need the program's loop
 /// only. A reader that is dropped goes on in its client, and keeps its partitions: [`close`](Self::close) ends it.
@@ -99,17 +97,17 @@ impl Reader {
     /// Creates a reader, which begins to read, or to join its group, at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], naming a setting that is out of its range or the part of the subscription that cannot be.
-    pub fn new(client: impl Access, config: ReaderConfig, subscription: Subscription) -> Result<Self> {
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming a setting that is out of its range or what cannot be read.
+    pub fn new(client: impl Access, config: ReaderConfig, from: ReadFrom) -> Result<Self> {
         config.validate()?;
-        subscription.validate()?;
-        Ok(Self::of(client, ReaderSpec { config: Arc::new(config), subscription }))
+        from.validate()?;
+        Ok(Self::of(client, ReaderSpec { config: Arc::new(config), from }))
     }
 
     pub(crate) fn of(mut client: impl Access, spec: ReaderSpec) -> Self {
         let (now, config) = (client.now(), spec.config.clone());
-        let (in_group, commit_timeout) = match &spec.subscription {
-            Subscription::Group(group, ..) => (true, group.commit_timeout),
+        let (in_group, commit_timeout) = match &spec.from {
+            ReadFrom::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
         let shared = ReaderShared::new(&config);
@@ -292,183 +290,6 @@ impl Reader {
         self.walk = Some(Walk::new(chunk, &self.config));
     }
 
-    // ---- commits ----
-
-    /// Begins to commit the positions after these records, the highest of each partition; `None` where there are no records.
-    ///
-    /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended: nothing is sent then.
-    /// [`ErrorKind::Misuse`] without a group.
-    pub fn commit<'a>(
-        &self,
-        mut client: impl Access,
-        records: impl IntoIterator<Item = &'a Record>,
-    ) -> Result<Option<Commit>> {
-        let Some((assignment, offsets)) = self.offsets_of(records)? else { return Ok(None) };
-        let deadline = client.now().time + self.commit_timeout;
-        let commit = reading::Commit { assignment, offsets, deadline };
-        let id = command(&mut client, self.id, commit).ok_or_else(closed)??;
-        Ok(Some(Commit { id }))
-    }
-
-    /// Marks these records and all before them in their partitions as handled: they are committed within the auto-commit interval,
-    /// when partitions are given up, and when the reader or the client is closed. Marks of a topic that is deleted and made again
-    /// meanwhile are dropped.
-    ///
-    /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended;
-    /// [`ErrorKind::Misuse`] without a group. Nothing is marked then.
-    pub fn mark<'a>(
-        &mut self,
-        mut client: impl Access,
-        records: impl IntoIterator<Item = &'a Record>,
-    ) -> Result<()> {
-        if !self.in_group {
-            return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
-        }
-        let Some((assignment, offsets)) = self.offsets_of(records)? else { return Ok(()) };
-        if !self.marks.is_of(assignment) {
-            return Err(Error::new(ErrorKind::StaleCommit));
-        }
-        for CommitOffset { partition, offset, leader_epoch, topic_id, .. } in offsets {
-            self.set_mark(&mut client, self.marks.place(partition), (offset, leader_epoch, topic_id));
-        }
-        Ok(())
-    }
-
-    fn offsets_of<'a>(
-        &self,
-        records: impl IntoIterator<Item = &'a Record>,
-    ) -> Result<Option<(u32, Vec<CommitOffset>)>> {
-        let mut highest: BTreeMap<TopicPartition, Mark> = BTreeMap::new();
-        let mut assignment = None;
-        for record in records {
-            let stale = || Err(Error::new(ErrorKind::StaleCommit));
-            let Record { topic, partition, offset, origin, .. } = record;
-            let is_ours = origin.reader == self.id;
-            if !is_ours || *assignment.get_or_insert(origin.assignment) != origin.assignment {
-                return stale();
-            }
-            let position = (offset.saturating_add(1), origin.leader_epoch, origin.topic_id);
-            let mark = highest.entry(TopicPartition::new(topic.clone(), *partition)).or_insert(position);
-            // Offsets of a topic and of the one that was made in its place cannot be compared.
-            *mark = if mark.2 == position.2 { (*mark).max(position) } else { position };
-        }
-        Ok(assignment.map(|assignment| (assignment, highest.into_iter().map(commit_offset).collect())))
-    }
-
-    /// The record that was read last counts as handled.
-    pub(crate) fn handled(&mut self, client: &mut impl Access) {
-        if let Some((place, mark)) = self.last.take() {
-            self.set_mark(client, place, mark);
-        }
-    }
-
-    /// The client is needed once in an auto-commit interval, not for each mark.
-    fn set_mark(&self, client: &mut impl Access, place: usize, mark: Mark) {
-        if self.marks.set(place, mark) {
-            command(client, self.id, reading::Marked);
-        }
-    }
-
-    /// The application has the record in its hands, until it asks for the one after it.
-    pub(crate) fn hand_over(&mut self, record: &Record) {
-        if !self.in_group {
-            return;
-        }
-        let Record { topic, partition, offset, origin, .. } = record;
-        let partition = || TopicPartition::new(topic.clone(), *partition);
-        let place = *self.place.get_or_insert_with(|| self.marks.place(partition()));
-        self.last = Some((place, (offset.saturating_add(1), origin.leader_epoch, origin.topic_id)));
-    }
-
-    /// The assignment is over.
-    fn forget_marks(&mut self) {
-        self.marks.forget();
-        (self.place, self.last) = (None, None);
-    }
-
-    // ---- positions ----
-
-    /// Moves the position of these partitions, of one or many. What was fetched from the old position is not delivered any more.
-    ///
-    /// # Errors
-    /// A partition is not this reader's, or `start` is no place to begin at. Nothing is moved then.
-    pub fn seek<'a>(
-        &mut self,
-        mut client: impl Access,
-        partitions: impl IntoIterator<Item = &'a TopicPartition>,
-        start: Start,
-    ) -> Result<()> {
-        let seek = reading::Seek { partitions: owned(partitions), start };
-        let moved = command(&mut client, self.id, seek).ok_or_else(closed)??;
-        self.drop_walk_of(&moved);
-        Ok(())
-    }
-
-    /// Delivers nothing of these partitions, of one or many, until [`resume`](Self::resume). What is in hand of them comes later.
-    ///
-    /// # Errors
-    /// A partition is not this reader's. Nothing is paused then.
-    pub fn pause<'a>(
-        &mut self,
-        mut client: impl Access,
-        partitions: impl IntoIterator<Item = &'a TopicPartition>,
-    ) -> Result<()> {
-        let paused =
-            command(&mut client, self.id, reading::Pause(owned(partitions))).ok_or_else(closed)??;
-        self.drop_walk_of(&paused);
-        Ok(())
-    }
-
-    /// Ends the pause of these partitions, of one or many; one that is not paused stays as it is.
-    ///
-    /// # Errors
-    /// A partition is not this reader's. Nothing is resumed then.
-    pub fn resume<'a>(
-        &mut self,
-        mut client: impl Access,
-        partitions: impl IntoIterator<Item = &'a TopicPartition>,
-    ) -> Result<()> {
-        command(&mut client, self.id, reading::Resume(owned(partitions))).ok_or_else(closed)?
-    }
-
-    /// Returns the partitions that are read: all of the topic, those named, or those that the group assigned.
-    pub fn assignment(&self, mut client: impl Access) -> Vec<TopicPartition> {
-        command(&mut client, self.id, reading::GetAssignment).unwrap_or_default()
-    }
-
-    /// Returns the offset after the last record that was returned of a partition; `None` while it is not known.
-    pub fn position(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
-        self.offsets_known(client, partition)?.position
-    }
-
-    /// Returns how many offsets of a partition are left to read, as of the last answer: up to the high watermark, or with
-    /// read-committed isolation up to the first open transaction.
-    pub fn lag(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
-        self.offsets_known(client, partition)?.lag
-    }
-
-    /// Returns the end of a partition's log that replicas agree on, as of the last answer.
-    pub fn high_watermark(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
-        self.offsets_known(client, partition)?.high_watermark
-    }
-
-    /// Returns the first offset of a partition's log, as of the last answer (0.11+).
-    pub fn log_start(&self, client: impl Access, partition: &TopicPartition) -> Option<i64> {
-        self.offsets_known(client, partition)?.log_start
-    }
-
-    fn offsets_known(&self, mut client: impl Access, partition: &TopicPartition) -> Option<KnownOffsets> {
-        command(&mut client, self.id, reading::GetOffsets(partition.clone()))
-    }
-
-    fn drop_walk_of(&mut self, partitions: &[TopicPartition]) {
-        self.walk.take_if(|walk| {
-            partitions.iter().any(|tp| tp.partition == walk.partition() && tp.topic == *walk.topic())
-        });
-    }
-
     // ---- the end ----
 
     /// Commits what is marked and what [`read`](Self::read) handed out, leaves the group and ends, while the loop goes on;
@@ -505,12 +326,4 @@ impl Reader {
     pub fn has_ended(&self, client: &Client) -> bool {
         !client.has(self.id)
     }
-}
-
-fn commit_offset((partition, (offset, leader_epoch, topic_id)): (TopicPartition, Mark)) -> CommitOffset {
-    CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None }
-}
-
-fn owned<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Vec<TopicPartition> {
-    partitions.into_iter().cloned().collect()
 }
