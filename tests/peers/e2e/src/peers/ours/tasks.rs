@@ -120,7 +120,7 @@ pub(super) async fn consume<R: Runtime>(c: &Cfg, api: Api, m: &Arc<Meter>) -> Re
         _ => reads(c, api, &mut reader, m).await?,
     }
     m.stop();
-    reader.close(CLOSE).await?;
+    reader.close(CLOSE).await.into_result()?;
     Ok(())
 }
 
@@ -210,6 +210,6 @@ impl Tail for End {
     where
         Self: 'a,
     {
-        Box::pin(async move { Ok(self.0.close(CLOSE).await?) })
+        Box::pin(async move { Ok(self.0.close(CLOSE).await.into_result()?) })
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn consume(c: &Cfg, api: Api, m: &Arc<Meter>) -> Result<()> {
         _ => reads(c, api, &mut reader, m)?,
     }
     m.stop();
-    reader.close(CLOSE)?;
+    reader.close(CLOSE).into_result()?;
     Ok(())
 }
 
