@@ -82,6 +82,7 @@ impl Reading {
             self.fetcher.assignment().filter(|tp| !stays.contains(tp)).cloned().collect();
         self.fetcher.unassign(&gone);
         self.want(partitions.iter().map(|(tp, _)| tp.topic.clone()).collect());
+        self.from = ReadFrom::Partitions(partitions.clone());
         self.fetcher.assign_more(partitions);
         Ok(gone)
     }
