@@ -11,16 +11,19 @@ use std::sync::atomic::Ordering;
 
 /// Takes the next item.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct TakeItem;
 
 /// Answers a `Revoking`. What was handled is committed first.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Revoked {
     pub(crate) assignment: u32,
 }
 
 /// Moves the position of partitions, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Seek {
     pub(crate) partitions: Vec<TopicPartition>,
     pub(crate) start: Start,
@@ -28,18 +31,22 @@ pub(crate) struct Seek {
 
 /// Delivers nothing of partitions until they are resumed, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pause(pub(crate) Vec<TopicPartition>);
 
 /// Ends pauses, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Resume(pub(crate) Vec<TopicPartition>);
 
 /// What is assigned.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetAssignment;
 
 /// What is known of the offsets of a partition.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetOffsets(pub(crate) TopicPartition);
 
 /// Offsets of one partition, each as far as it is known.
@@ -53,6 +60,7 @@ pub(crate) struct KnownOffsets {
 
 /// Commits offsets.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Commit {
     pub(crate) assignment: u32,
     pub(crate) offsets: Vec<CommitOffset>,
@@ -61,19 +69,23 @@ pub(crate) struct Commit {
 
 /// There is a first mark since the last commit.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Marked;
 
 /// Stops reading; in a group, commits what was handled and leaves it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Close;
 
 /// The same, of which the application wants to know how it ends.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Leave;
 
 /// Ends at once, whatever is under way.
 #[cfg(test)]
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Remove;
 
 /// A reader on its way out of its group.
@@ -85,7 +97,7 @@ pub(crate) struct Leaving {
 }
 
 commands! {
-    Reading;
+    Reading, all as COMMANDS;
     TakeItem -> Option<ReaderItem>: |_command, reading, _cx| reading.take_item();
     Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
     Seek -> Result<Vec<TopicPartition>, Error>: |command, reading, _cx| {
@@ -110,6 +122,7 @@ commands! {
 
 /// How many partitions are assigned.
 #[cfg(test)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct CountAssigned;
 
 #[cfg(test)]

@@ -9,9 +9,13 @@
 
 mod commands;
 mod marks;
+#[cfg(feature = "record")]
+mod recorded;
 mod topics;
 mod traces;
 
+#[cfg(feature = "record")]
+pub(crate) use commands::COMMANDS;
 pub(crate) use commands::{
     Close, Commit, GetAssignment, GetOffsets, KnownOffsets, Leave, Leaving, Marked, Pause, Resume, Revoked,
     Seek, TakeItem,
@@ -30,6 +34,7 @@ use crate::machine::{
 use crate::random::Random;
 use crate::reader::{Budget, Chunk, Fetched, ReaderConfig, ReaderMachine, Start};
 use crate::snapshot::TopicPartition;
+use crate::tape::Tape;
 use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
 use std::any::Any;
@@ -138,14 +143,17 @@ pub(crate) struct ReaderShared {
     pub(crate) marks: Arc<Marks>,
     /// The bytes that it may hold.
     pub(crate) budget: Arc<Budget>,
+    /// Through it the reader in the client sees what its handle does.
+    pub(crate) tape: Tape,
 }
 
 impl ReaderShared {
-    pub(crate) fn new(config: &ReaderConfig) -> Self {
+    pub(crate) fn new(config: &ReaderConfig, tape: Tape) -> Self {
         Self {
             urgent: Arc::default(),
             marks: Arc::new(Marks::new(config.auto_commit_interval)),
             budget: Budget::new(config.buffer),
+            tape,
         }
     }
 }
@@ -160,6 +168,8 @@ pub(crate) struct Reading {
     items: VecDeque<ReaderItem>,
     urgent: Arc<AtomicBool>,
     marks: Arc<Marks>,
+    /// Through it the marks are seen.
+    tape: Tape,
     /// When what is marked is committed.
     marks_due: Option<Time>,
     /// The application was told that its marks are refused.
@@ -181,9 +191,19 @@ impl Work for AssignorCall {
     fn run(self: Box<Self>) -> Box<dyn Done> {
         Box::new((*self).run())
     }
+
+    #[cfg(feature = "record")]
+    fn redo(self: Box<Self>, note: &[u8]) -> Option<Box<dyn Done>> {
+        AssignorAnswer::of_note(note).map(|answer| Box::new(answer) as _)
+    }
 }
 
-impl Done for AssignorAnswer {}
+impl Done for AssignorAnswer {
+    #[cfg(feature = "record")]
+    fn note(&self) -> Vec<u8> {
+        AssignorAnswer::note(self)
+    }
+}
 
 impl Reading {
     pub(crate) fn new(
@@ -195,15 +215,16 @@ impl Reading {
         seed: u64,
     ) -> Self {
         let mut random = Random::new(seed);
-        let ReaderShared { urgent, marks, budget } = shared;
+        let ReaderShared { urgent, marks, budget, tape } = shared;
         let mut reading = Self {
-            fetcher: ReaderMachine::new(id, spec.config, budget, random.next()),
+            fetcher: ReaderMachine::new(id, spec.config, budget, tape.clone(), random.next()),
             member: None,
             subscription: spec.subscription.clone(),
             topics: Topics::new(now.time),
             items: VecDeque::new(),
             urgent,
             marks,
+            tape,
             marks_due: None,
             told_refusal: false,
             commits: BTreeMap::new(),

@@ -6,6 +6,7 @@
 //! * A revocation is answered by the call after the one that gave it out.
 
 use super::access::{Access, command};
+use super::adding::add_reader;
 use super::batch::Batch;
 use super::calls::Commit;
 use super::closed;
@@ -16,7 +17,7 @@ use crate::machine::{MachineId, Now, Time};
 use crate::message::Record;
 use crate::reader::{Budget, Chunk, ReaderConfig, Start, Walk};
 use crate::reading::{
-    self, KnownOffsets, Leaving, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading, Subscription,
+    self, KnownOffsets, Leaving, Mark, Marks, ReaderItem, ReaderShared, ReaderSpec, Subscription,
 };
 use crate::snapshot::TopicPartition;
 use std::collections::BTreeMap;
@@ -112,12 +113,8 @@ impl Reader {
             Subscription::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let shared = ReaderShared::new(&config);
-        let ReaderShared { urgent, marks, budget } = shared.clone();
-        let id = client.with(|client| {
-            let reading = |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed);
-            client.add(now, reading)
-        });
+        let (id, shared) = client.with(|client| add_reader(client, now, spec));
+        let ReaderShared { urgent, marks, budget, .. } = shared;
         let room = Arc::new(Room::default());
         budget.register(Waker::from(room.clone()));
         Self {
