@@ -7,6 +7,7 @@ use std::net::Ipv6Addr;
 
 /// Where a broker may be found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Address {
     /// A name, an IPv4 or an IPv6 literal (without brackets).
     pub host: Str,

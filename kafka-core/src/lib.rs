@@ -37,6 +37,11 @@ pub(crate) mod random;
 #[allow(unreachable_pub)] // what is `pub` in it is so within the crate
 mod reader;
 pub(crate) mod reading;
+#[cfg(feature = "record")]
+mod record;
+#[cfg(feature = "record")]
+#[allow(unreachable_pub)] // what is `pub` in it is so for tools of this repository
+mod replay;
 mod rt;
 pub mod runtime;
 pub mod sans_io;
@@ -45,6 +50,7 @@ pub mod settings;
 mod snapshot;
 mod stats;
 mod sync;
+pub(crate) mod tape;
 pub mod trace;
 mod trouble;
 #[cfg(feature = "workloads")]
@@ -78,6 +84,8 @@ pub use writer::{
 pub mod internal {
     pub use crate::group::subscription;
     pub use crate::reader::{Chunk, Walk};
+    #[cfg(feature = "record")]
+    pub use crate::replay::{Difference, Replay, Step, Stop, Unreadable};
     pub use crate::rt::Probe;
     #[cfg(feature = "scram")]
     pub use crate::sasl::scram;

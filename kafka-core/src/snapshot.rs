@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// A broker as Metadata tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Node {
     /// The node id.
     pub id: i32,
@@ -61,6 +62,7 @@ pub struct Partition {
 
 /// A partition of a topic, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct TopicPartition {
     /// The topic.
     pub topic: Str,

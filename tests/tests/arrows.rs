@@ -9,8 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const STOREYS: [&[&str]; 13] = [
+const STOREYS: [&[&str]; 15] = [
     &["sync", "stats", "random"],
+    &["tape"],
     &["error"],
     &["trace", "address", "declare", "snapshot"],
     &["link"],

@@ -44,6 +44,18 @@ impl ClientBuilder {
         self.0.unused_properties()
     }
 
+    /// See [`rt::ClientBuilder::record`].
+    #[cfg(feature = "record")]
+    pub fn record(self, path: impl Into<std::path::PathBuf>) -> Self {
+        Self(self.0.record(path))
+    }
+
+    /// See [`rt::ClientBuilder::record_payloads`].
+    #[cfg(feature = "record")]
+    pub fn record_payloads(self, yes: bool) -> Self {
+        Self(self.0.record_payloads(yes))
+    }
+
     /// Makes the client without waiting for any broker.
     ///
     /// # Errors

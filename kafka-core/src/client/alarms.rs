@@ -1,6 +1,8 @@
 //! Deadlines of the handles: a future that must end at a time, whatever else happens.
 
 use super::Client;
+#[cfg(feature = "record")]
+use super::door::{What, enter, leave};
 use super::promises::{Outcome, Promises};
 use super::timers::Timer;
 use crate::machine::{OpId, Time};
@@ -14,18 +16,31 @@ impl Outcome for Rung {
         &mut client.alarms
     }
 
+    #[cfg(feature = "record")]
+    fn told(&self) -> String {
+        "rung".into()
+    }
+
     fn give_up(client: &mut Client, id: OpId) {
+        #[cfg(feature = "record")]
+        enter!(client, None, What::Forget(id));
         client.alarms.forget(id);
         client.timers.stop(&Timer::Alarm(id));
+        #[cfg(feature = "record")]
+        leave!(client, &());
     }
 }
 
 impl Client {
     /// Promises to tell when the time has come.
     pub(crate) fn set_alarm(&mut self, at: Time) -> OpId {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::Alarm(at));
         let id = self.next_op();
         self.alarms.make(id);
         self.timers.set(Timer::Alarm(id), at);
+        #[cfg(feature = "record")]
+        leave!(self, &id);
         id
     }
 

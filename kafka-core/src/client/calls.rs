@@ -1,6 +1,8 @@
 //! Calls of the application that are one request, retried until it is answered for good or the call's deadline.
 
 use super::Client;
+#[cfg(feature = "record")]
+use super::door::{What, enter, leave};
 use super::promises::{Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
@@ -38,6 +40,15 @@ impl Outcome for Result<ResponseKind, Error> {
         &mut client.responses
     }
 
+    /// Without its content, which came in as an input.
+    #[cfg(feature = "record")]
+    fn told(&self) -> String {
+        match self {
+            Ok(response) => response.api_key().name().to_owned(),
+            Err(error) => format!("{error:?}"),
+        }
+    }
+
     fn give_up(client: &mut Client, id: OpId) {
         client.cancel_call(id);
     }
@@ -46,6 +57,11 @@ impl Outcome for Result<ResponseKind, Error> {
 impl Client {
     /// Makes a call; [`Key::Op`](super::Key::Op) tells when its result can be taken.
     pub(crate) fn begin_call(&mut self, now: Now, spec: CallSpec) -> OpId {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), {
+            let CallSpec { target, request, timeout, .. } = spec.clone();
+            What::Call { target, request, timeout }
+        });
         let id = self.next_op();
         self.responses.make(id);
         let deadline = now.time + spec.timeout.unwrap_or(self.config.call_timeout);
@@ -54,6 +70,8 @@ impl Client {
         self.timers.set(Timer::CallDeadline(id), deadline);
         self.call_attempt(now, id);
         self.settle(now);
+        #[cfg(feature = "record")]
+        leave!(self, &id);
         id
     }
 
@@ -65,17 +83,26 @@ impl Client {
 
     /// Nobody waits for the call any more. What was not sent yet is not sent.
     pub(crate) fn cancel_call(&mut self, id: OpId) {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::CancelCall(id));
         self.responses.forget(id);
         if self.calls.contains_key(&id) {
             self.end_call(id);
             self.cancel_requests(|owner| *owner == Owner::Call(id));
         }
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// The wait before attempt `attempt` of something, 0 being the first retry.
     pub(crate) fn backoff(&mut self, attempt: u32) -> Duration {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::Backoff(attempt));
         self.stats.retries += 1;
-        self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max)
+        let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
+        #[cfg(feature = "record")]
+        leave!(self, &wait);
+        wait
     }
 
     pub(super) fn call_attempt(&mut self, now: Now, id: OpId) {

@@ -92,22 +92,26 @@ pub enum Action {
 /// Something that a machine wants to be done outside the lock.
 #[derive(Debug)]
 pub struct Job {
-    pub(super) machine: MachineId,
-    pub(super) work: Box<dyn Work>,
+    pub(crate) machine: MachineId,
+    /// In the order of being ordered.
+    pub(crate) number: u64,
+    pub(crate) work: Box<dyn Work>,
 }
 
 /// A job that was run.
 #[derive(Debug)]
 pub struct JobDone {
-    pub(super) machine: MachineId,
-    pub(super) done: Box<dyn Done>,
+    pub(crate) machine: MachineId,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only a recording needs it"))]
+    pub(crate) number: u64,
+    pub(crate) done: Box<dyn Done>,
 }
 
 impl Job {
     /// Runs the job.
     pub fn run(self) -> JobDone {
-        let Self { machine, work } = self;
-        JobDone { machine, done: work.run() }
+        let Self { machine, number, work } = self;
+        JobDone { machine, number, done: work.run() }
     }
 }
 

@@ -6,6 +6,8 @@
 //!   and trouble that may concern any of them.
 //! * Of a machine that has ended nothing is left: no timer, no request that was not sent, no lane, no topic.
 
+#[cfg(feature = "record")]
+use super::door::{What, enter, leave};
 use super::lanes::Lanes;
 use super::metadata::Metadata;
 use super::promises::Promises;
@@ -228,10 +230,27 @@ impl Client {
 
     /// Does to a machine what its application wants; `None` where it has ended.
     pub(crate) fn command<C: Command>(&mut self, now: Now, id: MachineId, command: C) -> Option<C::Reply> {
-        let reply = self.with_machine(now, id, |machine, cx| {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), {
+            What::Command { machine: id, name: C::NAME.into(), args: command.args().into() }
+        });
+        let reply = self.run(now, id, |machine, cx| {
             let machine = (machine as &mut dyn Any).downcast_mut::<C::Machine>()?;
             Some(command.run(machine, cx))
-        })?;
+        });
+        #[cfg(feature = "record")]
+        leave!(self, &reply);
+        reply
+    }
+
+    /// Runs `act` on a machine, and carries out what it wants because of it.
+    pub(super) fn run<T>(
+        &mut self,
+        now: Now,
+        id: MachineId,
+        act: impl FnOnce(&mut dyn Machine, &mut Cx<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let reply = self.with_machine(now, id, act)?;
         self.settle(now);
         reply
     }
@@ -329,9 +348,12 @@ impl Client {
                 self.metadata.unwant(&topic);
                 self.machines.unwant(id, &topic);
             }
-            Out::Work(work) => self.outputs.order(Action::Run(Job { machine: id, work })),
+            Out::Work(work) => {
+                self.jobs += 1;
+                self.outputs.order(Action::Run(Job { machine: id, number: self.jobs, work }));
+            }
             Out::Wake => self.announce(Event::Wake(Key::Machine(id))),
-            Out::Alert(alert) => self.outputs.notify(Notify(alert)),
+            Out::Alert(alert) => self.announce(Event::Notify(Notify(alert))),
             Out::Done(op, result) => self.keep(op, result),
             Out::Trace(trace) => self.announce(Event::Trace(trace)),
             Out::Degraded(error) => self.announce_degraded(error),

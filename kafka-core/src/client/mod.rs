@@ -14,6 +14,8 @@ mod check;
 mod closing;
 mod connections;
 mod coordinators;
+#[cfg(feature = "record")]
+pub(crate) mod door;
 mod io;
 mod lane;
 mod lanes;
@@ -39,8 +41,11 @@ use crate::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, MachineInput, 
 use crate::random::Random;
 use crate::snapshot::{Cluster, TopicPartition, TopicState};
 use crate::stats::Stats;
+use crate::tape::Tape;
 use calls::Call;
 use coordinators::Coordinators;
+#[cfg(feature = "record")]
+use door::{Door, What, enter, leave};
 use kafka_proto::{ResponseKind, Str, Uuid};
 use lanes::Lanes;
 use machines::Machines;
@@ -75,6 +80,12 @@ pub struct Client {
     unaddressed: BTreeSet<LaneKey>,
     outputs: Outputs,
     last_id: u64,
+    /// The jobs that were ordered so far.
+    jobs: u64,
+    /// Through it machines see what is not under the client's lock.
+    tape: Tape,
+    #[cfg(feature = "record")]
+    door: Option<Box<Door>>,
     /// Nobody holds the client any more.
     is_retiring: bool,
     closed: bool,
@@ -101,10 +112,19 @@ impl Client {
             unaddressed: BTreeSet::new(),
             outputs: Outputs::default(),
             last_id: 0,
+            jobs: 0,
+            tape: Tape::default(),
+            #[cfg(feature = "record")]
+            door: None,
             is_retiring: false,
             closed: false,
             stats: Stats::default(),
         }
+    }
+
+    /// What machines see through.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// The settings.
@@ -133,6 +153,8 @@ impl Client {
 
     /// Takes what happened. `now` must not go backwards.
     pub fn handle_input(&mut self, now: Now, input: Input) {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::input(&input));
         match input {
             Input::Accepted(conn) => self.accepted(conn),
             Input::Connected { conn, versions } => self.connected(now, conn, versions),
@@ -147,6 +169,8 @@ impl Client {
             Input::RoomAgain(machine) => self.give(now, machine, MachineInput::RoomAgain),
         }
         self.settle(now);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// Rings no more timers than are due on entry: handlers that set timers to what is past must not keep each other
@@ -213,7 +237,10 @@ impl Client {
     /// The next order to the driver.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.outputs.next_action()
+        let action = self.outputs.next_action();
+        #[cfg(feature = "record")]
+        self.tell_action(action.as_ref());
+        action
     }
 
     /// Whether [`poll_action`](Self::poll_action) has something.
@@ -221,15 +248,13 @@ impl Client {
         self.outputs.has_actions()
     }
 
-    /// Moves all that [`poll_event`](Self::poll_event) has to notify.
-    pub(crate) fn take_notices(&mut self, into: &mut Vec<Notify>) {
-        self.outputs.take_notices(into);
-    }
-
     /// The next hint.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.outputs.next_event().or_else(|| self.metadata.pop_trace().map(Event::Trace))
+        let event = self.outputs.next_event().or_else(|| self.metadata.pop_trace().map(Event::Trace));
+        #[cfg(feature = "record")]
+        self.tell_event(event.as_ref());
+        event
     }
 
     /// When [`Input::Timeout`] is due; may change with each input and call.
@@ -252,45 +277,73 @@ impl Client {
 
     /// Somebody needs the topic from now on.
     pub fn want_topic(&mut self, now: Now, name: &Str) {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::WantTopic(name.clone()));
         self.metadata.want(name);
         self.settle(now);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// The controller has made the topic: under this id (zero where it tells none). `None` where it exists already.
     pub(crate) fn topic_made(&mut self, now: Now, name: &Str, id: Option<Uuid>) {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::topic_made(name, id));
         if id.is_some_and(|id| self.metadata.made(name, id)) {
             self.topic_changed(now, name);
         }
         self.metadata.expect(name);
         self.settle(now);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// The controller has deleted the topic that had this id (zero where it tells none).
     pub(crate) fn topic_deleted(&mut self, now: Now, name: &Str, id: Uuid) {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::TopicDeleted { name: name.clone(), id: id.0 });
         if self.metadata.deleted(name, id) {
             self.topic_changed(now, name);
             self.settle(now);
         }
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// Nobody needs the topic for this reason any more.
     pub fn unwant_topic(&mut self, name: &str) {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::UnwantTopic(name.into()));
         self.metadata.unwant(name);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// Somebody waits for a partition that its topic is not known to have; [`Key::Topic`] tells when it may be there.
     pub(crate) fn want_partition(&mut self, now: Now, partition: &TopicPartition) {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::WantPartition(partition.clone()));
         self.metadata.want_partition(partition.clone());
         self.settle(now);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     pub(crate) fn unwant_partition(&mut self, partition: &TopicPartition) {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::UnwantPartition(partition.clone()));
         self.metadata.unwant_partition(partition);
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// What is known of topics seems to be out of date.
     pub(crate) fn refresh_metadata(&mut self) {
+        #[cfg(feature = "record")]
+        enter!(self, None, What::RefreshMetadata);
         self.metadata.hint_stale();
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// A broker cannot be reached.
@@ -341,12 +394,16 @@ impl Client {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::Close);
         self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
         self.lanes
             .conns()
             .into_iter()
             .for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
+        #[cfg(feature = "record")]
+        leave!(self, &());
     }
 
     /// Whether [`close`](Self::close) was called.

@@ -1,6 +1,6 @@
 //! What leaves the client state machine and was not taken yet.
 
-use super::io::{Action, Event, Notify};
+use super::io::{Action, Event};
 use crate::error::Error;
 use crate::trace::{Told, Traces};
 use std::collections::VecDeque;
@@ -9,8 +9,6 @@ use std::collections::VecDeque;
 pub(super) struct Outputs {
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
-    /// Those to be told of what they wait for: the most frequent, and taken together.
-    notices: VecDeque<Notify>,
     traces: Traces,
     degraded: Vec<Error>,
 }
@@ -23,15 +21,6 @@ impl Outputs {
 
     pub(super) fn announce(&mut self, event: Event) {
         self.events.push_back(event);
-    }
-
-    pub(super) fn notify(&mut self, notice: Notify) {
-        self.notices.push_back(notice);
-    }
-
-    /// Moves all that are to be told.
-    pub(super) fn take_notices(&mut self, into: &mut Vec<Notify>) {
-        into.extend(self.notices.drain(..));
     }
 
     pub(super) fn trace(&mut self, told: impl FnOnce() -> Told) {
@@ -60,7 +49,6 @@ impl Outputs {
 
     /// Returns the next event; traces come after all others.
     pub(super) fn next_event(&mut self) -> Option<Event> {
-        let event = self.notices.pop_front().map(Event::Notify).or_else(|| self.events.pop_front());
-        event.or_else(|| self.traces.pop().map(Event::Trace))
+        self.events.pop_front().or_else(|| self.traces.pop().map(Event::Trace))
     }
 }

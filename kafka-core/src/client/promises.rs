@@ -4,6 +4,8 @@
 //! * A promise is kept once at most, and its outcome is taken once.
 //! * Who gives a promise up, by dropping the future that waits for it, leaves nothing behind.
 
+#[cfg(feature = "record")]
+use super::door::{What, enter, leave};
 use super::{Client, Event, Key};
 use crate::error::Error;
 use crate::machine::OpId;
@@ -20,6 +22,10 @@ pub(crate) struct Promises<T> {
 pub(crate) trait Outcome: Sized {
     /// Where it is kept.
     fn promises(client: &mut Client) -> &mut Promises<Self>;
+
+    /// What a recording tells of it.
+    #[cfg(feature = "record")]
+    fn told(&self) -> String;
 
     /// Nobody waits for it any more: what was begun for its sake ends, as far as that is possible.
     fn give_up(client: &mut Client, id: OpId);
@@ -67,7 +73,13 @@ impl Client {
 
     /// An outcome, once.
     pub(crate) fn take<T: Outcome>(&mut self, id: OpId) -> Option<T> {
-        T::promises(self).take(id)
+        let outcome = T::promises(self).take(id);
+        #[cfg(feature = "record")]
+        if let Some(outcome) = &outcome {
+            enter!(self, None, What::Take(id));
+            leave!(self, &outcome.told());
+        }
+        outcome
     }
 
     pub(super) fn next_op(&mut self) -> OpId {
@@ -81,8 +93,17 @@ impl Outcome for Result<(), Error> {
         &mut client.committed
     }
 
+    #[cfg(feature = "record")]
+    fn told(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn give_up(client: &mut Client, id: OpId) {
+        #[cfg(feature = "record")]
+        enter!(client, None, What::Forget(id));
         client.committed.forget(id);
+        #[cfg(feature = "record")]
+        leave!(client, &());
     }
 }
 

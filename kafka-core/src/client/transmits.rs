@@ -1,6 +1,8 @@
 //! Handing requests out to connections that have room.
 
 use super::Client;
+#[cfg(feature = "record")]
+use super::door::{Outcome, What, enter};
 use super::lane::Proof;
 use super::requests::{Owner, Request};
 use super::timers::Timer;
@@ -18,6 +20,8 @@ impl Client {
     /// Returns the next request for a connection; `None` where there is none for now, until an
     /// [`Event::Wake`](super::Event::Wake) of [`Key::Conn`](super::Key::Conn). It must be handed to the connection's link.
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
+        #[cfg(feature = "record")]
+        enter!(self, Some(now), What::Transmit(conn));
         let transmit = self.next_transmit(now, conn);
         if transmit.is_none()
             && let Some((_, lane)) = self.lanes.by_conn(conn)
@@ -25,6 +29,8 @@ impl Client {
             lane.found_nothing();
         }
         self.settle(now);
+        #[cfg(feature = "record")]
+        self.leave_with(|| Outcome::of_transmit(transmit.as_ref()));
         transmit
     }
 

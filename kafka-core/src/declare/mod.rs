@@ -87,6 +87,25 @@ macro_rules! declare {
                 )?)+)+
             }
 
+            #[cfg(feature = "record")]
+            fn keep(&self) -> $crate::settings::recorded::Settings {
+                let kept = [$($( (stringify!($field), $crate::settings::recorded::Kept::keep(&self.$field)), )+)+];
+                kept.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
+            }
+
+            #[cfg(feature = "record")]
+            fn kept(settings: &$crate::settings::recorded::Settings) -> Option<Self> {
+                let mut config = Self::default();
+                for (name, value) in settings {
+                    match &**name {
+                        $($( stringify!($field) => config.$field = $crate::settings::recorded::Kept::kept(value)?, )+)+
+                        // Of another version.
+                        _ => {}
+                    }
+                }
+                Some(config)
+            }
+
             fn read(draft: &mut $crate::settings::draft::Draft<Self>, property: &str, text: &str) -> $crate::error::Result<bool> {
                 let mut is_used = false;
                 $($(

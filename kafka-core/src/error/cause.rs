@@ -25,6 +25,21 @@ impl Cause {
     }
 }
 
+/// As its text.
+#[cfg(feature = "record")]
+impl serde::Serialize for Cause {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(to)
+    }
+}
+
+#[cfg(feature = "record")]
+impl<'de> serde::Deserialize<'de> for Cause {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        serde::Deserialize::deserialize(from).map(|text| Self { text, io: None })
+    }
+}
+
 impl From<&str> for Cause {
     fn from(text: &str) -> Self {
         Self { text: text.into(), io: None }

@@ -7,6 +7,7 @@ use std::fmt;
 /// Why a connection could not be made, or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum ConnectionError {
     /// The name has no address.
     Resolve(Cause),

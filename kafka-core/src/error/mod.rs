@@ -6,6 +6,8 @@ mod advice;
 mod cause;
 mod connection;
 mod io;
+#[cfg(feature = "record")]
+mod recorded;
 
 pub use cause::Cause;
 pub use connection::ConnectionError;
@@ -17,6 +19,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// `str` by a name that serde's macros take for no text of the bytes that are read.
+type Text = str;
+
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,6 +30,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(Arc<Inner>);
 
 #[derive(Clone, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 struct Inner {
     kind: ErrorKind,
     context: Context,
@@ -33,8 +39,10 @@ struct Inner {
 /// Where an error happened; every part is there only where it applies.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Context {
     /// The API of the request.
+    #[cfg_attr(feature = "record", serde(with = "crate::tape::with::api"))]
     pub api: Option<ApiKey>,
     /// The broker: its id where known, and `host:port`.
     pub broker: Option<Str>,
@@ -63,12 +71,14 @@ pub enum Fault {
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum ErrorKind {
     /// A setting is out of its range or contradicts another.
     #[error("setting `{setting}`: {problem}")]
     Config {
         /// The name of the setting.
-        setting: &'static str,
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))]
+        setting: &'static Text,
         /// What is wrong with it, and what is allowed.
         problem: String,
     },
@@ -78,14 +88,15 @@ pub enum ErrorKind {
         /// The address as given.
         address: String,
         /// What is wrong with it.
-        problem: &'static str,
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))]
+        problem: &'static Text,
     },
     /// A connection could not be made or broke.
     #[error("connection: {0}")]
     Connection(#[from] ConnectionError),
     /// The broker answered with an error code.
     #[error("broker answered {0}")]
-    Broker(ErrorCode),
+    Broker(#[cfg_attr(feature = "record", serde(with = "crate::tape::with::code"))] ErrorCode),
     /// The deadline of a call passed; `last` says what stood in its way.
     #[error("timed out after {:?}{}", to_ms(*.after), last_error(.last))]
     TimedOut {
@@ -98,9 +109,11 @@ pub enum ErrorKind {
     #[error("the broker does not support {feature}, which needs {needs}")]
     Unsupported {
         /// The feature, such as "record headers".
-        feature: &'static str,
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))]
+        feature: &'static Text,
         /// What it needs, such as "Kafka 0.11".
-        needs: &'static str,
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))]
+        needs: &'static Text,
     },
     /// A record is larger than a setting or the broker allows.
     #[error("message of {size} bytes is too large, the limit is {limit}")]
@@ -112,7 +125,7 @@ pub enum ErrorKind {
     },
     /// Neither or both of writer and message name a topic, or the balancer chose no partition there is.
     #[error("{0}")]
-    InvalidMessage(&'static str),
+    InvalidMessage(#[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))] &'static Text),
     /// The balancer panicked or answered with a partition that does not exist.
     #[error("the balancer {0}")]
     Balancer(String),
@@ -156,8 +169,10 @@ pub enum ErrorKind {
     #[error("{}", made_again(*.old, *.new))]
     TopicRecreated {
         /// The id of the topic that was read.
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::uuid"))]
         old: Uuid,
         /// The id of the topic that has its name now.
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::uuid"))]
         new: Uuid,
     },
     /// What the application keeps of a reader's messages takes up the buffer, so that the reader fetches little at a time. A
@@ -179,7 +194,7 @@ pub enum ErrorKind {
     Closed,
     /// The call makes no sense here.
     #[error("misuse: {0}")]
-    Misuse(&'static str),
+    Misuse(#[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))] &'static Text),
     /// The bytes of a response could not be understood.
     #[error("the response could not be decoded: {0}")]
     Decode(String),
@@ -190,6 +205,7 @@ pub enum ErrorKind {
 
 /// What is known of a record that was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Fate {
     /// It is not in the log and never will be.
     NotWritten,

@@ -7,6 +7,7 @@ use kafka_proto::{Str, Uuid};
 
 /// An offset to commit: the position from which the group goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct CommitOffset {
     /// The partition; it must be one of the assignment's.
     pub partition: TopicPartition,
@@ -16,6 +17,7 @@ pub struct CommitOffset {
     pub leader_epoch: i32,
     /// The id of the topic when the message was read; zero where unknown (brokers before 2.8). Where the topic has another
     /// id by now, it was deleted and made again, and the offset means nothing in it: it is not committed.
+    #[cfg_attr(feature = "record", serde(with = "crate::tape::with::uuid"))]
     pub topic_id: Uuid,
     /// A note that is kept beside the offset, at most 4 KiB unless the broker is configured otherwise.
     pub metadata: Option<Str>,

@@ -35,10 +35,12 @@ pub(crate) const SOFTWARE: &str = "kafka-core";
 
 /// A connection of a client, numbered in the order of being asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConnId(pub u64);
 
 /// A request of a client, numbered in the order of being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestId(pub u64);
 
 /// One request, handed out to a connection.
@@ -120,6 +122,7 @@ pub struct LinkConfig {
 
 /// A request that was handed out and not answered, when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Unanswered {
     /// The request.
     pub id: RequestId,

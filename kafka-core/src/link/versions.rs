@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// What a broker said it speaks.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct BrokerVersions {
     ranges: BTreeMap<i16, (i16, i16)>,
     features: BTreeMap<Str, i16>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Target {
     /// Any broker that can be reached.
     Any,
@@ -30,6 +31,7 @@ impl Target {
 
 /// What a coordinator coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum CoordinatorKind {
     /// A consumer group (key type 0).
     Group,

@@ -219,10 +219,18 @@ pub(crate) enum Out {
 /// Something heavy, or of the application, that is run outside the lock.
 pub(crate) trait Work: Debug + Send {
     fn run(self: Box<Self>) -> Box<dyn Done>;
+
+    /// Returns what came of it in a run that was recorded, out of its [note](Done::note); `None` where that is none.
+    #[cfg(feature = "record")]
+    fn redo(self: Box<Self>, note: &[u8]) -> Option<Box<dyn Done>>;
 }
 
 /// What came of a [`Work`].
-pub(crate) trait Done: Any + Debug + Send {}
+pub(crate) trait Done: Any + Debug + Send {
+    /// What a recording keeps of it. It holds no records.
+    #[cfg(feature = "record")]
+    fn note(&self) -> Vec<u8>;
+}
 
 /// Somebody who is told outside the lock that something he waits for has happened.
 pub(crate) trait Alert: Debug + Send + Sync {
@@ -232,22 +240,66 @@ pub(crate) trait Alert: Debug + Send + Sync {
 /// What an application does to a machine.
 pub(crate) trait Command {
     type Machine: Machine;
-    type Reply;
+    type Reply: Debug;
+
+    /// Its name in a recording.
+    #[cfg(feature = "record")]
+    const NAME: &'static str;
 
     fn run(self, machine: &mut Self::Machine, cx: &mut Cx<'_>) -> Self::Reply;
+
+    /// What a recording keeps of it beside its name.
+    #[cfg(feature = "record")]
+    fn args(&self) -> Vec<u8>;
 }
 
-/// Implements [`Command`] for the commands of a machine, which looks at its `has_news` before it says that it wants nothing.
+/// Runs a command that was kept by its arguments, and returns the reply; `None` where they are none of it, and `Some(None)` where the
+/// machine is another one.
+#[cfg(feature = "record")]
+pub(crate) type Replayed = fn(&mut dyn Machine, &mut Cx<'_>, &[u8]) -> Option<Option<Box<dyn Debug>>>;
+
+#[cfg(feature = "record")]
+pub(crate) fn replayed<C>(
+    machine: &mut dyn Machine,
+    cx: &mut Cx<'_>,
+    args: &[u8],
+) -> Option<Option<Box<dyn Debug>>>
+where
+    C: Command<Reply: 'static> + serde::de::DeserializeOwned,
+{
+    let command: C = crate::tape::read(args)?;
+    let machine = (machine as &mut dyn Any).downcast_mut::<C::Machine>();
+    Some(machine.map(|machine| Box::new(command.run(machine, cx)) as Box<dyn Debug>))
+}
+
+/// Implements [`Command`] for the commands of a machine, which looks at its `has_news` before it says that it wants nothing; with
+/// `all as`, lists them for a replay.
 macro_rules! commands {
+    ($of:ty, all as $all:ident; $($command:ident -> $reply:ty: |$self:ident, $machine:ident, $cx:ident| $run:expr;)*) => {
+        /// All commands, by name.
+        #[cfg(feature = "record")]
+        pub(crate) const $all: &[(&str, $crate::machine::Replayed)] =
+            &[$((concat!(stringify!($of), "::", stringify!($command)), $crate::machine::replayed::<$command>)),*];
+
+        $crate::machine::commands! { $of; $($command -> $reply: |$self, $machine, $cx| $run;)* }
+    };
     ($of:ty; $($command:ident -> $reply:ty: |$self:ident, $machine:ident, $cx:ident| $run:expr;)*) => {$(
         impl $crate::machine::Command for $command {
             type Machine = $of;
             type Reply = $reply;
 
+            #[cfg(feature = "record")]
+            const NAME: &'static str = concat!(stringify!($of), "::", stringify!($command));
+
             fn run(self, $machine: &mut $of, $cx: &mut $crate::machine::Cx<'_>) -> $reply {
                 let $self = self;
                 $machine.has_news = true;
                 $run
+            }
+
+            #[cfg(feature = "record")]
+            fn args(&self) -> Vec<u8> {
+                $crate::tape::write(self)
             }
         }
     )*};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// A moment, counted from the client's start. Nothing is before that, and sums end at the last moment that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Time(Duration);
 
 impl Time {
@@ -59,6 +60,7 @@ impl Sub for Time {
 
 /// The time at which something happens, given from outside: the core reads no clock.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Now {
     /// Never goes backwards.
     pub time: Time,

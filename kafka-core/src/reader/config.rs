@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// Which records of transactions are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Isolation {
     /// All, those of open and aborted transactions too (Kafka's default).
     #[default]
@@ -20,6 +21,7 @@ pub enum Isolation {
 ///
 /// A reset happens for a proven cause only, and is told: see [`Event::Notice`](crate::Event::Notice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reset {
     /// The partition stops with an error until it is sought.
     #[default]

@@ -12,6 +12,7 @@ use super::chunk::Ticket;
 use super::cursor::{Cursor, CursorId, set};
 use super::machine::Item;
 use super::position::OffsetAndEpoch;
+use crate::tape::Tape;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -26,8 +27,10 @@ impl Turn {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deliveries {
+    /// Through it the walk is seen.
+    tape: Tape,
     /// What goes before records.
     notices: VecDeque<Item>,
     /// Partitions with something to take, by turn.
@@ -50,9 +53,13 @@ struct Taken {
 }
 
 impl Taken {
+    fn position(&self, tape: &Tape) -> i64 {
+        tape.see(|| self.ticket.position())
+    }
+
     /// Returns whether the walk has more to return.
-    fn is_left(&self) -> bool {
-        self.ticket.position() < self.end
+    fn is_left(&self, tape: &Tape) -> bool {
+        self.position(tape) < self.end
     }
 }
 
@@ -79,6 +86,19 @@ pub(super) enum Next {
 }
 
 impl Deliveries {
+    pub(super) fn new(tape: Tape) -> Self {
+        Self {
+            tape,
+            notices: VecDeque::new(),
+            ready: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            last_turn: 0,
+            taken: None,
+            is_awaited: false,
+            dropped: Vec::new(),
+        }
+    }
+
     /// Notes, after a change of a partition, whether it has something to take. Returns whether it had and has no more.
     pub(super) fn update(&mut self, id: CursorId, cursor: &mut Cursor) -> bool {
         let has_items = cursor.has_items();
@@ -147,21 +167,23 @@ impl Deliveries {
 
     /// Returns whether a walk of such a partition has more to return.
     pub(super) fn has_walk_of(&self, is_one: impl Fn(CursorId) -> bool) -> bool {
-        self.taken.as_ref().is_some_and(|taken| taken.is_left() && is_one(taken.cursor))
+        self.taken.as_ref().is_some_and(|taken| is_one(taken.cursor) && taken.is_left(&self.tape))
     }
 
     /// Returns where the walk of this partition is, if there is one that has more to return.
     pub(super) fn walked_to(&self, id: CursorId) -> Option<i64> {
-        self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left()).map(|t| t.ticket.position())
+        let walk = self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left(&self.tape));
+        walk.map(|taken| taken.position(&self.tape))
     }
 
     /// Ends the walk, and returns how far it has come.
     pub(super) fn end_walk(&mut self) -> Option<Walked> {
         let taken = self.taken.take()?;
         taken.ticket.revoke();
-        let has_failed = taken.ticket.has_failed();
-        let is_left = has_failed || taken.is_left();
-        let place = OffsetAndEpoch { offset: taken.ticket.position(), epoch: taken.ticket.epoch() };
+        let has_failed = self.tape.see(|| taken.ticket.has_failed());
+        let is_left = has_failed || taken.is_left(&self.tape);
+        let epoch = self.tape.see(|| taken.ticket.epoch());
+        let place = OffsetAndEpoch { offset: taken.position(&self.tape), epoch };
         Some(Walked { cursor: taken.cursor, place, has_failed, is_left })
     }
 
@@ -175,7 +197,7 @@ impl Deliveries {
     /// Ends the walk of this partition if it has more to return. Returns whether it has. How far it has come is known when it is
     /// [ended](Self::end_walk).
     pub(super) fn interrupt_walk(&mut self, id: CursorId) -> bool {
-        let walk = self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left());
+        let walk = self.taken.as_ref().filter(|taken| taken.cursor == id && taken.is_left(&self.tape));
         walk.inspect(|taken| taken.ticket.revoke()).is_some()
     }
 
@@ -241,7 +263,7 @@ mod tests {
 
     #[test]
     fn partitions_take_turns() {
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = Deliveries::new(Tape::default());
         let mut cursors = [2, 1].map(cursor);
         for (id, cursor) in (0..).zip(&mut cursors) {
             assert!(!deliveries.update(id, cursor));
@@ -260,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_paused_partition_has_no_turn() {
-        let (mut deliveries, mut cursor) = (Deliveries::default(), cursor(1));
+        let (mut deliveries, mut cursor) = (Deliveries::new(Tape::default()), cursor(1));
         deliveries.update(7, &mut cursor);
         cursor.pause(false);
         assert!(deliveries.update(7, &mut cursor), "nothing is left to take");
@@ -273,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_awaited_is_so_until_something_is_to_be_taken() {
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = Deliveries::new(Tape::default());
         assert!(matches!(deliveries.next(), Next::Nothing));
         deliveries.notify(notice());
         assert!(deliveries.is_readable() && !deliveries.is_awaited());
@@ -287,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_walk_is_ended_once() {
-        let (mut deliveries, mut cursor) = (Deliveries::default(), cursor(0));
+        let (mut deliveries, mut cursor) = (Deliveries::new(Tape::default()), cursor(0));
         let data = Data { next_offset: Some(9), ..Data::default() };
         let origin = Origin { reader: MachineId(1), assignment: 1, topic_id: Uuid::ZERO, leader_epoch: -1 };
         assert!(cursor.accept(data, origin));

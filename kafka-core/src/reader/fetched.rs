@@ -9,15 +9,18 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
 use kafka_proto::wire::Records;
 use kafka_proto::{Bytes, Str, Uuid, records};
+use std::fmt;
 
 /// A fetch response, digested.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fetched {
     pub(super) error: i16,
     pub(super) session_id: i32,
     pub(super) topics: Vec<FetchedTopic>,
     pub(super) nodes: Vec<Node>,
     /// What all of it is a part of.
+    #[cfg_attr(feature = "record", serde(skip))]
     frame: Bytes,
 }
 
@@ -36,14 +39,17 @@ impl Fetched {
 }
 
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct FetchedTopic {
     /// Empty from version 13 on, where the id says which it is.
     pub(super) name: Str,
+    #[cfg_attr(feature = "record", serde(with = "crate::tape::with::uuid"))]
     pub(super) id: Uuid,
     pub(super) partitions: Vec<FetchedPartition>,
 }
 
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct FetchedPartition {
     pub(super) partition: i32,
     pub(super) error: i16,
@@ -61,13 +67,30 @@ pub(super) struct FetchedPartition {
 
 /// A leader of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct LeaderAndEpoch {
     pub(super) id: i32,
     pub(super) epoch: i32,
 }
 
+/// Without its bytes.
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, next_offset, leader_epoch, aborted, log_end, broken } = self;
+        f.debug_struct("Data")
+            .field("bytes", &bytes.len())
+            .field("next_offset", next_offset)
+            .field("leader_epoch", leader_epoch)
+            .field("aborted", &aborted.len())
+            .field("log_end", log_end)
+            .field("broken", broken)
+            .finish()
+    }
+}
+
 /// The ends of a partition's log; -1 where not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Watermarks {
     pub(super) high: i64,
     pub(super) stable: i64,
@@ -81,7 +104,8 @@ impl Default for Watermarks {
 }
 
 /// What is there to deliver of one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Data {
     pub(super) bytes: Bytes,
     /// The offset after the whole batches; `None` if something is wrong with the very first.
@@ -97,6 +121,16 @@ pub(super) struct Data {
 }
 
 impl Fetched {
+    /// Makes of all records what `change` makes of them, if it can.
+    #[cfg(feature = "record")]
+    pub(crate) fn change_records(&mut self, mut change: impl FnMut(&Bytes) -> Option<Bytes>) -> Option<()> {
+        let partitions = self.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        partitions.flat_map(|partition| &mut partition.data).try_for_each(|data| {
+            data.bytes = change(&data.bytes)?;
+            Some(())
+        })
+    }
+
     pub(super) fn has_records(&self) -> bool {
         self.topics.iter().flat_map(|topic| &topic.partitions).any(|partition| partition.data.is_some())
     }

@@ -28,6 +28,7 @@ use crate::error::{Error, ErrorKind};
 use crate::machine::{Hint, MachineId};
 use crate::message::Origin;
 use crate::snapshot::TopicPartition;
+use crate::tape::Tape;
 use crate::trace::Traces;
 use kafka_proto::Uuid;
 use kafka_proto::messages::fetch::FetchRequest;
@@ -38,6 +39,7 @@ use std::time::Duration;
 /// Where reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Start {
     /// At the first offset that the log has.
     First,
@@ -112,8 +114,9 @@ pub struct ReaderMachine {
 }
 
 impl ReaderMachine {
-    /// A reader with nothing assigned. `id` distinguishes its lanes from those of other readers of the client.
-    pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, seed: u64) -> Self {
+    /// A reader with nothing assigned. `id` distinguishes its lanes from those of other readers of the client. Through `tape` it sees
+    /// its budget, and how far walks have come.
+    pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, tape: Tape, seed: u64) -> Self {
         Self {
             id,
             timers: Timers::new(&config, seed),
@@ -123,8 +126,8 @@ impl ReaderMachine {
             brokers: Brokers::new(id),
             questions: Questions::default(),
             hints: Hints::default(),
-            deliveries: Deliveries::default(),
-            room: Room::new(budget),
+            deliveries: Deliveries::new(tape.clone()),
+            room: Room::new(budget, tape),
             traces: Traces::default(),
         }
     }

@@ -4,6 +4,7 @@ use super::config::Reset;
 
 /// A place in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct OffsetAndEpoch {
     pub(super) offset: i64,
     /// The leader epoch of what is right before the offset; -1 if unknown.

@@ -5,20 +5,22 @@
 use super::budget::{Budget, Reservation};
 use crate::error::{Error, ErrorKind};
 use crate::machine::Time;
+use crate::tape::Tape;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Room {
     budget: Arc<Budget>,
+    tape: Tape,
     /// Since when the budget was overdrawn while the application kept half of it.
     kept_since: Option<Time>,
     is_reported: bool,
 }
 
 impl Room {
-    pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, kept_since: None, is_reported: false }
+    pub(super) fn new(budget: Arc<Budget>, tape: Tape) -> Self {
+        Self { budget, tape, kept_since: None, is_reported: false }
     }
 
     /// Returns how many bytes may be held.
@@ -28,12 +30,18 @@ impl Room {
 
     /// Returns how many bytes are held or reserved.
     pub(super) fn used(&self) -> usize {
-        self.budget.used()
+        self.tape.see(|| self.budget.used())
     }
 
     /// Reserves as much as is left, at least `least` and at most `most` bytes, or nothing.
     pub(super) fn reserve(&mut self, least: usize, most: usize) -> Option<Reservation> {
-        let reservation = self.budget.reserve_between(least, most)?;
+        let mut reserved = None;
+        let bytes = self.tape.see(|| {
+            reserved = self.budget.reserve_between(least, most);
+            reserved.as_ref().map(Reservation::bytes)
+        })?;
+        // Where nothing was asked of the budget, as its answer is known.
+        let reservation = reserved.unwrap_or_else(|| self.budget.overdraw(bytes));
         if self.used() <= self.limit() / 2 {
             (self.kept_since, self.is_reported) = (None, false);
         }
@@ -69,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_reported_once_it_has_lasted() {
-        let mut room = Room::new(Budget::new(100));
+        let mut room = Room::new(Budget::new(100), Tape::default());
         let kept = room.reserve(60, 60).unwrap();
         let mut at = Time::START;
         assert!(room.note_kept(at, 0, GRACE).is_none());

@@ -11,16 +11,19 @@ use std::sync::atomic::Ordering;
 
 /// Takes the next item.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct TakeItem;
 
 /// Answers a `Revoking`. What was handled is committed first.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Revoked {
     pub(crate) assignment: u32,
 }
 
 /// Moves the position of partitions, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Seek {
     pub(crate) partitions: Vec<TopicPartition>,
     pub(crate) start: Start,
@@ -28,18 +31,22 @@ pub(crate) struct Seek {
 
 /// Delivers nothing of partitions until they are resumed, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pause(pub(crate) Vec<TopicPartition>);
 
 /// Ends pauses, all or none.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Resume(pub(crate) Vec<TopicPartition>);
 
 /// What is assigned.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetAssignment;
 
 /// Reads other topics; of a pattern at first those that it has and that are `kept`. Returns the partitions that went at once.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Subscribe {
     pub(crate) subscription: Subscription,
     pub(crate) kept: Vec<Str>,
@@ -47,18 +54,22 @@ pub(crate) struct Subscribe {
 
 /// Reads other partitions; those that stay go on where they are. Returns those that went.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Assign(pub(crate) Vec<(TopicPartition, Start)>);
 
 /// What is subscribed to; `None` where partitions were chosen.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetSubscription;
 
 /// The topics that the subscription means at present.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetTopics;
 
 /// What is known of the offsets of a partition.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GetOffsets(pub(crate) TopicPartition);
 
 /// Offsets of one partition, each as far as it is known.
@@ -72,6 +83,7 @@ pub(crate) struct KnownOffsets {
 
 /// Commits offsets.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Commit {
     pub(crate) assignment: u32,
     pub(crate) offsets: Vec<CommitOffset>,
@@ -80,19 +92,23 @@ pub(crate) struct Commit {
 
 /// There is a first mark since the last commit.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Marked;
 
 /// Stops reading; in a group, commits what was handled and leaves it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Close;
 
 /// The same, of which the application wants to know how it ends.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Leave;
 
 /// Ends at once, whatever is under way.
 #[cfg(test)]
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Remove;
 
 /// A reader on its way out of its group.
@@ -104,7 +120,7 @@ pub(crate) struct Leaving {
 }
 
 commands! {
-    Reading;
+    Reading, all as COMMANDS;
     TakeItem -> Option<ReaderItem>: |_command, reading, _cx| reading.take_item();
     Revoked -> (): |command, reading, cx| reading.revoked(cx, command.assignment);
     Seek -> Result<Vec<TopicPartition>, Error>: |command, reading, _cx| {
@@ -135,6 +151,7 @@ commands! {
 
 /// How many partitions are assigned.
 #[cfg(test)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct CountAssigned;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::machine::Time;
 use crate::reader::{Budget, Chunk, ReaderConfig};
 use crate::snapshot::TopicPartition;
+use crate::tape::Tape;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -53,14 +54,17 @@ pub(crate) struct ReaderShared {
     pub(crate) marks: Arc<Marks>,
     /// The bytes that it may hold.
     pub(crate) budget: Arc<Budget>,
+    /// Through it the reader in the client sees what its handle does.
+    pub(crate) tape: Tape,
 }
 
 impl ReaderShared {
-    pub(crate) fn new(config: &ReaderConfig) -> Self {
+    pub(crate) fn new(config: &ReaderConfig, tape: Tape) -> Self {
         Self {
             urgent: Arc::default(),
             marks: Arc::new(Marks::new(config.auto_commit_interval)),
             budget: Budget::new(config.buffer),
+            tape,
         }
     }
 }

@@ -174,7 +174,7 @@ impl Reading {
     /// Commits what the application has handled. The outcome is not waited for.
     pub(super) fn commit_marks(&mut self, cx: &Cx<'_>) {
         self.marks_due = None;
-        let Some((assignment, offsets)) = self.marks.take() else { return };
+        let Some((assignment, offsets)) = self.tape.see(|| self.marks.take()) else { return };
         let Some(config) = self.from.group() else { return };
         let deadline = cx.now.time + config.commit_timeout;
         let Some(member) = &mut self.member else { return };
@@ -184,7 +184,7 @@ impl Reading {
 
     /// The commits of marks that have not ended, and nobody waits for.
     pub(super) fn marks_under_way(&self) -> Vec<u64> {
-        let open = self.marks.under_way().into_iter();
+        let open = self.tape.see(|| self.marks.under_way()).into_iter();
         open.filter(|commit| !self.commits.contains_key(commit)).collect()
     }
 
@@ -202,7 +202,7 @@ impl Reading {
         let Some(member) = &mut self.member else {
             return Err(Error::new(ErrorKind::Misuse("a reader without a group has nowhere to commit to")));
         };
-        let superseded = self.marks.supersede(&offsets);
+        let superseded = self.tape.see(|| self.marks.supersede(&offsets));
         let commit = member.commit(cx.now, assignment, offsets, deadline, cx.cluster);
         if !superseded.is_empty() {
             self.marks.sent(commit, assignment, superseded);
@@ -231,7 +231,7 @@ impl Reading {
         // What an assignment that is over, or a deleted topic, has left can never be committed.
         let is_over = |error: &Error| matches!(error.kind(), ErrorKind::StaleCommit | ErrorKind::Closed);
         let is_done = result.as_ref().map_or_else(is_over, |()| true);
-        let Some(is_to_be_set) = self.marks.ended(commit, is_done) else { return };
+        let Some(is_to_be_set) = self.tape.see(|| self.marks.ended(commit, is_done)) else { return };
         if is_to_be_set {
             let wait = self.marks.interval.max(self.retry_backoff_max);
             self.marks_due = Some(cx.now.time + wait);

@@ -13,9 +13,19 @@ impl Work for AssignorCall {
     fn run(self: Box<Self>) -> Box<dyn Done> {
         Box::new((*self).run())
     }
+
+    #[cfg(feature = "record")]
+    fn redo(self: Box<Self>, note: &[u8]) -> Option<Box<dyn Done>> {
+        AssignorAnswer::of_note(note).map(|answer| Box::new(answer) as _)
+    }
 }
 
-impl Done for AssignorAnswer {}
+impl Done for AssignorAnswer {
+    #[cfg(feature = "record")]
+    fn note(&self) -> Vec<u8> {
+        AssignorAnswer::note(self)
+    }
+}
 
 impl Reading {
     pub(super) fn pump_member(&mut self, cx: &mut Cx<'_>) {

@@ -16,12 +16,16 @@ mod item;
 mod marks;
 mod member;
 mod pattern;
+#[cfg(feature = "record")]
+mod recorded;
 mod resolver;
 mod subscription;
 mod tag;
 mod topics;
 mod traces;
 
+#[cfg(feature = "record")]
+pub(crate) use commands::COMMANDS;
 pub(crate) use commands::{
     Assign, Close, Commit, GetAssignment, GetOffsets, GetSubscription, GetTopics, KnownOffsets, Leave,
     Leaving, Marked, Pause, Resume, Revoked, Seek, Subscribe, TakeItem,
@@ -42,6 +46,7 @@ use crate::machine::{
 };
 use crate::random::Random;
 use crate::reader::{Fetched, ReaderConfig, ReaderMachine};
+use crate::tape::Tape;
 use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
 use resolver::{Matched, Resolver};
@@ -73,6 +78,8 @@ pub(crate) struct Reading {
     items: VecDeque<ReaderItem>,
     urgent: Arc<AtomicBool>,
     marks: Arc<Marks>,
+    /// Through it the marks are seen.
+    tape: Tape,
     /// When what is marked is committed.
     marks_due: Option<Time>,
     /// The application was told that its marks are refused.
@@ -99,9 +106,9 @@ impl Reading {
         seed: u64,
     ) -> Self {
         let mut random = Random::new(seed);
-        let ReaderShared { urgent, marks, budget } = shared;
+        let ReaderShared { urgent, marks, budget, tape } = shared;
         let grace = spec.config.unknown_topic_grace;
-        let fetcher = ReaderMachine::new(id, spec.config, budget, random.next());
+        let fetcher = ReaderMachine::new(id, spec.config, budget, tape.clone(), random.next());
         let member = spec.from.group().map(|group| Membership::new(id, group.clone(), random.next()));
         let mut reading = Self {
             fetcher,
@@ -112,6 +119,7 @@ impl Reading {
             items: VecDeque::new(),
             urgent,
             marks,
+            tape,
             marks_due: None,
             told_refusal: false,
             commits: BTreeMap::new(),

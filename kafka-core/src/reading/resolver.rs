@@ -214,9 +214,20 @@ impl Work for Matching {
         let topics = there.filter(|name| pattern.matches(name)).collect();
         Box::new(Matched { number, topics })
     }
+
+    #[cfg(feature = "record")]
+    fn redo(self: Box<Self>, note: &[u8]) -> Option<Box<dyn Done>> {
+        let (number, topics) = crate::tape::read(note)?;
+        Some(Box::new(Matched { number, topics }))
+    }
 }
 
-impl Done for Matched {}
+impl Done for Matched {
+    #[cfg(feature = "record")]
+    fn note(&self) -> Vec<u8> {
+        crate::tape::write(&(self.number, &self.topics))
+    }
+}
 
 /// What has an error that passes is there, though it has no leader for the moment.
 fn is_there(topic: &MetadataResponseTopic) -> bool {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 /// # Ok::<(), kafka_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Subscription {
     /// These topics; each counts once.

@@ -15,6 +15,8 @@ use crate::client::{Client, Event, Input, Key};
 use crate::config::ClientConfig;
 use crate::link::ConnId;
 use crate::machine::{MachineId, Now, Time};
+#[cfg(feature = "record")]
+use crate::record::Recorder;
 use crate::sans_io::Access;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     wall_clock: Box<dyn Fn() -> i64 + Send + Sync>,
     start: Instant,
     handles: AtomicUsize,
+    #[cfg(feature = "record")]
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// What lies under the lock.
@@ -65,6 +69,31 @@ impl Shared {
         clock: impl Fn() -> Time + Send + Sync + 'static,
         wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Arc<Self> {
+        Arc::new(Self::of(config, start, clock, wall_clock))
+    }
+
+    /// One whose client is recorded.
+    #[cfg(feature = "record")]
+    pub(crate) fn recorded(
+        config: ClientConfig,
+        start: Instant,
+        clock: impl Fn() -> Time + Send + Sync + 'static,
+        wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
+        recorder: Arc<Recorder>,
+    ) -> Arc<Self> {
+        let mut shared = Self::of(config, start, clock, wall_clock);
+        let state = shared.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.core.observe(recorder.clone());
+        shared.recorder = Some(recorder);
+        Arc::new(shared)
+    }
+
+    fn of(
+        config: ClientConfig,
+        start: Instant,
+        clock: impl Fn() -> Time + Send + Sync + 'static,
+        wall_clock: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Self {
         let state = State {
             core: Client::new(config),
             driver: Slot::default(),
@@ -75,13 +104,15 @@ impl Shared {
             shut_down: false,
             outbox: Outbox::default(),
         };
-        Arc::new(Self {
+        Self {
             state: Mutex::new(state),
             start,
             clock: Box::new(clock),
             wall_clock: Box::new(wall_clock),
             handles: AtomicUsize::new(0),
-        })
+            #[cfg(feature = "record")]
+            recorder: None,
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -110,6 +141,10 @@ impl Shared {
             state.collect();
             (result, std::mem::take(&mut state.outbox))
         };
+        #[cfg(feature = "record")]
+        if let Some(recorder) = &self.recorder {
+            recorder.write_out();
+        }
         outbox.send();
         result
     }
@@ -276,7 +311,6 @@ impl Wake for RoomWaker {
 impl State {
     fn collect(&mut self) {
         let outbox = &mut self.outbox;
-        self.core.take_notices(&mut outbox.notify);
         while let Some(event) = self.core.poll_event() {
             match event {
                 Event::Wake(key) => self.waits.take(&key, &mut outbox.wakers),

@@ -150,6 +150,7 @@
 //! the connections closed. Handles that are dropped go on in their client: [`Writer::end`] and [`Reader::close`] end one.
 
 mod access;
+mod adding;
 mod batch;
 mod calls;
 mod closing;
@@ -181,6 +182,8 @@ pub use reader::{Reader, ReaderEvent};
 pub use writer::{TrySendError, TrySendReason, Writer};
 
 pub(crate) use access::ClockOf;
+#[cfg(feature = "record")]
+pub(crate) use adding::{READER, WRITER, add_reader, add_writer};
 pub(crate) use writer::{Known, Slots};
 
 use crate::error::{Error, ErrorKind};

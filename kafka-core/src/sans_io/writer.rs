@@ -5,6 +5,7 @@
 //! * The client is needed only where a batch was begun or filled, and where a topic is not known yet.
 
 use super::access::{Access, ClockOf, command};
+use super::adding::add_writer;
 use super::closed;
 use super::flushing::Flushing;
 use crate::client::Key;
@@ -14,7 +15,7 @@ use crate::message::Message;
 use crate::snapshot::TopicState;
 use crate::writer::{
     self, Accumulator, Clock, Delivery, Placed, ProducerStats, Refused, SendError, Slot, TopicSlots,
-    WriterConfig, Writing,
+    WriterConfig,
 };
 use kafka_proto::Str;
 use std::fmt;
@@ -68,12 +69,8 @@ impl Writer {
     }
 
     pub(crate) fn of(mut client: impl Access, config: WriterConfig) -> Self {
-        let accumulator = Arc::new(Accumulator::new(config));
         let now = client.now();
-        let id = client.with(|client| {
-            let accumulator = accumulator.clone();
-            client.add(now, |_, _, pace, seed| Writing::new(accumulator, pace, seed))
-        });
+        let (id, accumulator) = client.with(|client| add_writer(client, now, config));
         Self { id, accumulator, topic: OnceLock::new() }
     }
 

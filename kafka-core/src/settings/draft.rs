@@ -17,6 +17,12 @@ pub(crate) trait Declared: Clone + Default {
     fn check(&self) -> Result<()>;
     /// Takes over what the client has and nobody said here.
     fn inherit(&mut self, client: &ClientConfig, said: &Said);
+    /// What a recording keeps of the settings.
+    #[cfg(feature = "record")]
+    fn keep(&self) -> super::recorded::Settings;
+    /// The settings that were kept; what was not is at its default. `None` where a value is none.
+    #[cfg(feature = "record")]
+    fn kept(settings: &super::recorded::Settings) -> Option<Self>;
     /// Takes the value of a property of Java's clients; returns whether the part has such a setting.
     fn read(draft: &mut Draft<Self>, property: &str, text: &str) -> Result<bool>;
 }

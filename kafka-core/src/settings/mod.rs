@@ -12,6 +12,8 @@ pub(crate) mod draft;
 mod java;
 pub(crate) mod pairs;
 pub(crate) mod properties;
+#[cfg(feature = "record")]
+pub(crate) mod recorded;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -14,9 +14,11 @@ use crate::random::Random;
 use crate::snapshot::Topic;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, RwLock};
+use crate::tape::Tape;
 use kafka_proto::Str;
 use kafka_proto::records::{BatchBuilder, ChunkPool};
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -32,6 +34,8 @@ const RECORD_OVERHEAD: usize = 8;
 pub(crate) struct Accumulator {
     pub(crate) config: WriterConfig,
     pub(crate) memory: Memory,
+    /// Through it the producer sees what callers do.
+    pub(crate) tape: Tape,
     chunks: ChunkPool,
     // Hashed without a random seed; names of topics are the user's own.
     topics: RwLock<HashMap<Str, Arc<TopicSlots>, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>>,
@@ -39,7 +43,6 @@ pub(crate) struct Accumulator {
 }
 
 /// A topic as a writer uses it.
-#[derive(Debug)]
 pub(crate) struct TopicSlots {
     pub(crate) name: Str,
     view: RwLock<Arc<View>>,
@@ -71,6 +74,8 @@ pub(crate) struct Slot {
     /// The partition's place in the producer's table.
     pub(crate) index: usize,
     queue: Mutex<Queue>,
+    /// Through it the producer sees the batches.
+    tape: Tape,
 }
 
 #[derive(Debug, Default)]
@@ -171,10 +176,16 @@ pub(crate) enum Refused {
 }
 
 impl Accumulator {
+    #[cfg(any(test, feature = "workloads"))]
     pub(crate) fn new(config: WriterConfig) -> Self {
+        Self::taped(config, Tape::default())
+    }
+
+    /// One that its producer sees through this tape.
+    pub(crate) fn taped(config: WriterConfig, tape: Tape) -> Self {
         let memory = Memory::new(config.buffer_bytes);
         let chunks = ChunkPool::new(config.buffer_bytes / KEPT);
-        Self { config, memory, chunks, topics: RwLock::default(), closed: AtomicBool::new(false) }
+        Self { config, memory, tape, chunks, topics: RwLock::default(), closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<TopicSlots>> {
@@ -197,7 +208,8 @@ impl Accumulator {
         view.slots.truncate(topic.partitions.len());
         for partition in view.slots.len()..topic.partitions.len() {
             let partition = partition as i32;
-            view.slots.push(Arc::new(Slot::new(&topic.name, partition, index(partition))));
+            let slot = Slot::new(&topic.name, partition, index(partition), self.tape.clone());
+            view.slots.push(Arc::new(slot));
             self.memory.add_partition();
         }
         let led = (0..).zip(&topic.partitions).filter(|(_, p)| p.leader.is_some()).map(|(i, _)| i);
@@ -363,6 +375,12 @@ impl Drop for Granted<'_> {
     }
 }
 
+impl fmt::Debug for TopicSlots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TopicSlots({})", self.name)
+    }
+}
+
 impl TopicSlots {
     fn new(name: &Str, seed: u64) -> Self {
         let sticky = Sticky { partition: -1, bytes: 0, random: Random::new(seed) };
@@ -412,8 +430,8 @@ impl Sticky {
 }
 
 impl Slot {
-    fn new(topic: &Str, partition: i32, index: usize) -> Self {
-        Self { topic: topic.clone(), partition, index, queue: Mutex::default() }
+    fn new(topic: &Str, partition: i32, index: usize, tape: Tape) -> Self {
+        Self { topic: topic.clone(), partition, index, queue: Mutex::default(), tape }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -422,11 +440,13 @@ impl Slot {
 
     /// The oldest sealed batch; with `open` also the open one, sealed by this.
     pub(crate) fn take(&self, open: bool) -> Option<Arc<Batch>> {
-        let mut queue = self.lock();
-        if queue.sealed.is_empty() && open {
-            queue.seal_open(&self.topic);
-        }
-        queue.sealed.pop_front()
+        self.tape.see(|| {
+            let mut queue = self.lock();
+            if queue.sealed.is_empty() && open {
+                queue.seal_open(&self.topic);
+            }
+            queue.sealed.pop_front()
+        })
     }
 
     /// Batches are filled up to this size from now on; `None` where nothing smaller than the setting is known to be needed.
@@ -436,30 +456,34 @@ impl Slot {
 
     /// What the batches that were not taken wait for, sealed and open.
     pub(crate) fn tickets(&self) -> Vec<Arc<Tickets>> {
-        let queue = self.lock();
-        let open = queue.open.as_ref().map(|o| o.tickets.clone());
-        queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
+        self.tape.see(|| {
+            let queue = self.lock();
+            let open = queue.open.as_ref().map(|o| o.tickets.clone());
+            queue.sealed.iter().map(|b| b.tickets.clone()).chain(open).collect()
+        })
     }
 
     /// When the oldest record that was not taken was sent. One that waited may be older than those before it.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        let queue = self.lock();
-        let open = queue.open.as_ref().map(|o| o.created);
-        queue.sealed.iter().map(|b| b.created).chain(open).min()
+        self.tape.see(|| {
+            let queue = self.lock();
+            let open = queue.open.as_ref().map(|o| o.created);
+            queue.sealed.iter().map(|b| b.created).chain(open).min()
+        })
     }
 
     /// When the oldest record of the open batch was sent.
     pub(crate) fn open_since(&self) -> Option<Time> {
-        self.lock().open.as_ref().map(|o| o.created)
+        self.tape.see(|| self.lock().open.as_ref().map(|o| o.created))
     }
 
     pub(crate) fn has_sealed(&self) -> bool {
-        !self.lock().sealed.is_empty()
+        self.tape.see(|| !self.lock().sealed.is_empty())
     }
 
     /// The number of the open batch, if there is one.
     pub(crate) fn open_number(&self) -> Option<u64> {
-        self.lock().open.as_ref().map(|o| o.number)
+        self.tape.see(|| self.lock().open.as_ref().map(|o| o.number))
     }
 }
 

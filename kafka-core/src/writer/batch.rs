@@ -88,7 +88,6 @@ pub(super) struct BatchHead {
 }
 
 /// A batch that takes no more records.
-#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) topic: Str,
     pub(crate) partition: i32,
@@ -126,6 +125,23 @@ impl Batch {
 
     pub(crate) fn is_packed(&self) -> bool {
         self.packed.get().is_some()
+    }
+}
+
+/// Without its records.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, number, span, created, charged, body, .. } = self;
+        f.debug_struct("Batch")
+            .field("topic", topic)
+            .field("partition", partition)
+            .field("number", number)
+            .field("span", span)
+            .field("created", created)
+            .field("charged", &charged.bytes)
+            .field("records", &body.count())
+            .field("bytes", &body.len())
+            .finish()
     }
 }
 

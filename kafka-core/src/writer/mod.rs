@@ -23,6 +23,8 @@ mod placement;
 mod producer;
 mod producer_id;
 mod queue;
+#[cfg(feature = "record")]
+mod recorded;
 mod sent;
 mod sequences;
 mod split;
@@ -45,6 +47,8 @@ pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlo
 #[cfg(any(all(test, shuttle), feature = "workloads"))]
 pub(crate) use batch::Batch;
 pub(crate) use batch::{Outcome, Tickets};
+#[cfg(feature = "record")]
+pub(crate) use commands::COMMANDS;
 pub(crate) use commands::{Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots};
 pub(crate) use encode::produce_request;
 pub(crate) use machine::Writing;

@@ -179,7 +179,10 @@ impl Producer {
         let Some(number) = partition.queue.open_number() else { return };
         let linger = self.accumulator.config.linger;
         let is_idle = partition.placement.leader().is_none_or(|leader| self.brokers.is_idle(leader));
-        if is_idle || linger.is_zero() || self.accumulator.memory.is_pressed(index) {
+        if is_idle
+            || linger.is_zero()
+            || self.accumulator.tape.see(|| self.accumulator.memory.is_pressed(index))
+        {
             return partition.queue.make_due(number);
         }
         self.timers.lingering.push(now + linger, OpenBatch { index, number });
@@ -259,7 +262,7 @@ impl Producer {
         }
         let queue = &mut self.partitions[index].queue;
         let Some(batch) = queue.peek() else { return false };
-        if batch.body().len() <= PACK_INLINE || batch.is_packed() {
+        if batch.body().len() <= PACK_INLINE || self.accumulator.tape.see(|| batch.is_packed()) {
             return true;
         }
         let batch = batch.clone();

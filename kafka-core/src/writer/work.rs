@@ -5,6 +5,8 @@
 
 use super::batch::Batch;
 use super::encode::pack;
+#[cfg(feature = "record")]
+use super::recorded;
 use super::split::{Halves, split};
 use crate::machine::{self, Done};
 use kafka_proto::records::Compression;
@@ -27,9 +29,20 @@ impl machine::Work for Job {
     fn run(self: Box<Self>) -> Box<dyn Done> {
         Box::new(JobDone { partition: self.partition, worked: self.work.run() })
     }
+
+    #[cfg(feature = "record")]
+    fn redo(self: Box<Self>, note: &[u8]) -> Option<Box<dyn Done>> {
+        let worked = recorded::redo(self.work, note)?;
+        Some(Box::new(JobDone { partition: self.partition, worked }))
+    }
 }
 
-impl Done for JobDone {}
+impl Done for JobDone {
+    #[cfg(feature = "record")]
+    fn note(&self) -> Vec<u8> {
+        recorded::note(&self.worked)
+    }
+}
 
 /// One piece of work.
 #[derive(Debug)]

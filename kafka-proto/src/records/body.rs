@@ -49,6 +49,20 @@ impl Default for ProducerStamp {
 }
 
 impl BatchBody {
+    /// A body of records that are encoded as a builder encodes them, and not compressed. Nothing is checked.
+    pub fn of_records(records: Bytes, count: u32, base_timestamp: i64, max_timestamp: i64) -> Self {
+        Self {
+            count,
+            last_offset_delta: i32::try_from(count).unwrap_or(i32::MAX) - 1,
+            base_timestamp,
+            max_timestamp,
+            plain_len: records.len(),
+            compression: Compression::None,
+            level: None,
+            records: records.into(),
+        }
+    }
+
     /// How many records there are.
     pub fn count(&self) -> u32 {
         self.count

@@ -7,6 +7,7 @@ use crate::machine::{MachineId, Now, OpId, Time};
 use crate::reader::{Budget, ReaderConfig};
 use crate::reading::{self, Leaving, Marks, ReaderItem, ReaderShared, ReaderSpec, Reading};
 use crate::settings::draft::Defaults;
+use crate::tape::Tape;
 use crate::writer::{self, Accumulator, TopicSlots, Writing};
 use kafka_proto::Str;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ impl Client {
         urgent: Arc<AtomicBool>,
         marks: Arc<Marks>,
     ) -> MachineId {
-        let shared = ReaderShared { urgent, marks, budget: Budget::new(spec.config.buffer) };
+        let shared =
+            ReaderShared { urgent, marks, budget: Budget::new(spec.config.buffer), tape: Tape::default() };
         self.add(now, |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed))
     }
 

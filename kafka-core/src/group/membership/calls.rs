@@ -58,6 +58,43 @@ enum Outcome {
     Shares(Vec<SyncGroupRequestAssignment>),
 }
 
+/// In a recording: the turn, and offers or shares, each a name or a member with bytes.
+#[cfg(feature = "record")]
+type Kept = (u64, Result<(bool, Vec<(Str, kafka_proto::Bytes)>), Error>);
+
+#[cfg(feature = "record")]
+impl AssignorAnswer {
+    /// Returns what a recording keeps of it.
+    pub(crate) fn note(&self) -> Vec<u8> {
+        let kept = |outcome: &Outcome| match outcome {
+            Outcome::Offers(offers) => {
+                (true, offers.iter().map(|o| (o.name.clone(), o.metadata.clone())).collect())
+            }
+            Outcome::Shares(shares) => {
+                (false, shares.iter().map(|s| (s.member_id.clone(), s.assignment.clone())).collect())
+            }
+        };
+        let kept: Kept = (self.turn, self.result.as_ref().map(kept).map_err(Clone::clone));
+        crate::tape::write(&kept)
+    }
+
+    /// Returns the answer that was kept.
+    pub(crate) fn of_note(note: &[u8]) -> Option<Self> {
+        let (turn, result): Kept = crate::tape::read(note)?;
+        let offer = |(name, metadata)| JoinGroupRequestProtocol { name, metadata, ..Default::default() };
+        let share = |(member_id, assignment)| SyncGroupRequestAssignment {
+            member_id,
+            assignment,
+            ..Default::default()
+        };
+        let result = result.map(|(is_offers, kept)| match is_offers {
+            true => Outcome::Offers(kept.into_iter().map(offer).collect()),
+            false => Outcome::Shares(kept.into_iter().map(share).collect()),
+        });
+        Some(Self { turn, result })
+    }
+}
+
 impl AssignorCall {
     /// Calls the assignors. One that panics is an error of the group.
     #[must_use]

@@ -18,6 +18,7 @@ use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineId, Now, Peer, Time};
 use crate::snapshot::{Cluster, Node, Partition, Topic, TopicPartition};
+use crate::tape::Tape;
 use batches::Batch;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_proto::messages::list_offsets::{
@@ -52,7 +53,8 @@ impl Rig {
         config.validate().unwrap();
         let (config, budget) = (Arc::new(config.clone()), Budget::new(config.buffer));
         let now = Now { time: Time::START, wall_ms: 0 };
-        let machine = ReaderMachine::new(READER, Arc::clone(&config), Arc::clone(&budget), 1);
+        let machine =
+            ReaderMachine::new(READER, Arc::clone(&config), Arc::clone(&budget), Tape::default(), 1);
         let mut rig = Self { machine, cluster: Cluster::default(), now, config, budget, version: 12 };
         for id in 1..=3 {
             let node = Node { id, host: Str::from_static("host"), port: 9092, rack: None };

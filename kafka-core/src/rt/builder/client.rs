@@ -2,8 +2,12 @@
 
 use crate::address::Address;
 use crate::config::ClientConfig;
+#[cfg(feature = "record")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::machine::Time;
+#[cfg(feature = "record")]
+use crate::record::Recorder;
 use crate::rt::client::Client;
 use crate::rt::driver::run;
 use crate::rt::runtime::Runtime;
@@ -11,6 +15,8 @@ use crate::rt::shared::{DriverWaker, Handle, Shared};
 use crate::settings::draft::{Defaults, Draft};
 use crate::settings::{UnusedProperty, pairs, properties};
 use kafka_proto::Str;
+#[cfg(feature = "record")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +31,16 @@ pub struct ClientBuilder<R> {
     defaults: Defaults,
     unused: Vec<UnusedProperty>,
     runtime: Option<R>,
+    #[cfg(feature = "record")]
+    recording: Recording,
+}
+
+/// What is to be recorded.
+#[cfg(feature = "record")]
+#[derive(Debug, Clone, Default)]
+struct Recording {
+    path: Option<PathBuf>,
+    payloads: bool,
 }
 
 impl<R: Runtime> ClientBuilder<R> {
@@ -36,6 +52,8 @@ impl<R: Runtime> ClientBuilder<R> {
             defaults: Defaults::default(),
             unused: Vec::new(),
             runtime: None,
+            #[cfg(feature = "record")]
+            recording: Recording::default(),
         }
     }
 
@@ -55,7 +73,15 @@ impl<R: Runtime> ClientBuilder<R> {
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
         let properties::Outcome { client, defaults, unused } = properties::read(properties)?;
-        Ok(Self { addresses: None, client, defaults, unused, runtime: None })
+        Ok(Self {
+            addresses: None,
+            client,
+            defaults,
+            unused,
+            runtime: None,
+            #[cfg(feature = "record")]
+            recording: Recording::default(),
+        })
     }
 
     /// Returns the properties that had no effect, each with the reason; empty where none were given.
@@ -71,11 +97,30 @@ impl<R: Runtime> ClientBuilder<R> {
 
     crate::client_settings!(crate::declare::methods);
 
+    /// Writes what the client does to a file: all that goes into its state machine and comes out, with times. With the file, a bug
+    /// can be repeated without the program and its cluster.
+    ///
+    /// Keys, values and headers of records are replaced by lengths and hashes. Names (of brokers, topics, groups and members),
+    /// offsets and the texts of errors are written as they are, and credentials never. The file must not exist. What is not
+    /// written yet is never older than about a second, and when the client has closed everything is.
+    #[cfg(feature = "record")]
+    pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
+        self.recording.path = Some(path.into());
+        self
+    }
+
+    /// Whether a [recording](Self::record) has keys, values and headers as they are. Default: no.
+    #[cfg(feature = "record")]
+    pub fn record_payloads(mut self, yes: bool) -> Self {
+        self.recording.payloads = yes;
+        self
+    }
+
     /// Makes the client without waiting for any broker.
     ///
     /// # Errors
     /// An address that cannot be understood, a setting out of its range, two settings that contradict each other, or no runtime
-    /// around the call.
+    /// around the call. With the feature `record`, also a file that cannot be made.
     pub fn build(self) -> Result<Client> {
         let mut draft = self.client;
         if let Some(addresses) = self.addresses {
@@ -95,7 +140,14 @@ impl<R: Runtime> ClientBuilder<R> {
         let defaults = Arc::new(self.defaults.inheriting(&config));
         let (clock, wall, start) = (runtime.clone(), runtime.clone(), runtime.now());
         let clock = move || Time::after_start(clock.now().saturating_duration_since(start));
-        let shared = Shared::new(config, start, clock, move || wall.wall_ms());
+        let wall = move || wall.wall_ms();
+        #[cfg(feature = "record")]
+        let shared = match self.recording.recorder(&config)? {
+            Some(recorder) => Shared::recorded(config, start, clock, wall, recorder),
+            None => Shared::new(config, start, clock, wall),
+        };
+        #[cfg(not(feature = "record"))]
+        let shared = Shared::new(config, start, clock, wall);
         let budget = DriverWaker::default();
         let handle = Handle::new(shared.clone());
         runtime.spawn(run(runtime.clone(), shared, budget.clone()));
@@ -114,5 +166,15 @@ impl<R: Runtime> ClientBuilder<R> {
         let client = self.build()?;
         client.reach(timeout).await?;
         Ok(client)
+    }
+}
+
+#[cfg(feature = "record")]
+impl Recording {
+    fn recorder(self, config: &ClientConfig) -> Result<Option<Arc<Recorder>>> {
+        let Some(path) = self.path else { return Ok(None) };
+        let recorder = Recorder::create(&path, self.payloads, config);
+        let failed = |error| Error::config("record", format!("`{}` cannot be made: {error}", path.display()));
+        recorder.map(|recorder| Some(Arc::new(recorder))).map_err(failed)
     }
 }

@@ -13,6 +13,7 @@ use crate::machine::OpId;
 use crate::reader::{Budget, ReaderConfig, Reservation, Start, digest};
 use crate::reading::{self, ReadFrom, ReaderShared, ReaderSpec};
 use crate::snapshot::TopicPartition;
+use crate::tape::Tape;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_proto::messages::metadata::{
@@ -200,7 +201,7 @@ impl Reading {
         let places = (0..2).map(|p| (tp(p), Start::at(0))).collect();
         let spec = ReaderSpec { config: Arc::new(config), from: ReadFrom::Partitions(places) };
         let now = shared.now();
-        let of_reader = ReaderShared::new(&spec.config);
+        let of_reader = ReaderShared::new(&spec.config, Tape::default());
         let budget = of_reader.budget.clone();
         let id = shared.with(|state| {
             let make = |now, id, pace, seed| reading::Reading::new(now, id, spec, of_reader, pace, seed);

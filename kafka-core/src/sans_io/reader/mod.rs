@@ -10,13 +10,14 @@ mod positions;
 mod subscription;
 
 use super::access::{Access, command};
+use super::adding::add_reader;
 use super::batch::Batch;
 use crate::client::{Client, Input, Key};
 use crate::error::{Error, Result};
 use crate::machine::{MachineId, Now, Time};
 use crate::message::Record;
 use crate::reader::{Budget, Chunk, ReaderConfig, Walk};
-use crate::reading::{self, Leaving, Mark, Marks, ReadFrom, ReaderItem, ReaderShared, ReaderSpec, Reading};
+use crate::reading::{self, Leaving, Mark, Marks, ReadFrom, ReaderItem, ReaderShared, ReaderSpec};
 use crate::snapshot::TopicPartition;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,12 +111,8 @@ impl Reader {
             ReadFrom::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let shared = ReaderShared::new(&config);
-        let ReaderShared { urgent, marks, budget } = shared.clone();
-        let id = client.with(|client| {
-            let reading = |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed);
-            client.add(now, reading)
-        });
+        let (id, shared) = client.with(|client| add_reader(client, now, spec));
+        let ReaderShared { urgent, marks, budget, .. } = shared;
         let room = Arc::new(Room::default());
         budget.register(Waker::from(room.clone()));
         Self {

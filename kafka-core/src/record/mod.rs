@@ -1,0 +1,139 @@
+//! Recordings: what enters a client and what leaves it, written to a file while a program runs.
+//!
+//! Invariants
+//! * Under the client's lock an entry is only put into a queue. It is encoded and written by whoever has released the lock.
+//! * Entries stand in the file in the order in which they entered.
+//! * A file that cannot be written ends the recording and nothing else. What is missing at its end is noticed by who reads it.
+
+pub(crate) mod format;
+
+use crate::client::door::{Entry, Observer, Response, What};
+use crate::config::ClientConfig;
+use crate::machine::{Now, Time};
+use crate::settings::draft::Declared;
+use crate::sync::{Mutex, MutexGuard};
+use crate::tape::{Privacy, write};
+use format::{Blocks, Head, Kept, Since};
+use kafka_proto::Bytes;
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// What is not written is not older than this, as the client's clock counts.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Writes what a client tells.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    queue: Mutex<Vec<Entry>>,
+    sink: Mutex<Sink>,
+}
+
+#[derive(Debug)]
+struct Sink {
+    privacy: Privacy,
+    blocks: Blocks<File>,
+    last: Now,
+    written: Time,
+}
+
+impl Recorder {
+    /// Begins a recording of a client that is to have these settings.
+    ///
+    /// # Errors
+    /// There is such a file, or it cannot be made.
+    pub(crate) fn create(path: &Path, is_whole: bool, config: &ClientConfig) -> io::Result<Self> {
+        let file = File::options().write(true).create_new(true).open(path)?;
+        let head = Head::new(is_whole, config.keep());
+        let sink = Sink {
+            privacy: Privacy::new(is_whole, [secret(), secret()]),
+            blocks: Blocks::begin(file, &head)?,
+            last: START,
+            written: Time::START,
+        };
+        Ok(Self { queue: Mutex::default(), sink: Mutex::new(sink) })
+    }
+
+    /// Writes what was told so far. To be called without the client's lock.
+    pub(crate) fn write_out(&self) {
+        if self.queue().is_empty() {
+            return;
+        }
+        let mut sink = self.sink();
+        let entries = std::mem::take(&mut *self.queue());
+        let done: Vec<What> = entries.into_iter().map(|entry| sink.write(entry)).collect();
+        drop(sink);
+        // Its end gives memory back, which calls wakers.
+        drop(done);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From when times are counted.
+pub(crate) const START: Now = Now { time: Time::START, wall_ms: 0 };
+
+/// A number that nobody can guess. It is no choice of the client's, and written nowhere.
+#[expect(clippy::disallowed_types, reason = "the client does not depend on it")]
+fn secret() -> u64 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+impl Observer for Recorder {
+    fn observe(&self, entry: Entry) {
+        self.queue().push(entry);
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.write_out();
+        self.sink().blocks.end();
+    }
+}
+
+impl Sink {
+    /// Returns what is not needed any more.
+    fn write(&mut self, entry: Entry) -> What {
+        let Entry { now, mut what, seen, outcome, deadline } = entry;
+        let left = self.hide(&mut what);
+        let seen = seen.into_iter().map(|note| note.into_bytes(&self.privacy).into()).collect();
+        let is_last = matches!(what, What::Close);
+        let kept = Kept { now: self.since_last(now), what, seen, outcome, deadline };
+        self.blocks.add(&kept);
+        if is_last || self.last.time.duration_since(self.written) >= FRESH {
+            self.written = self.last.time;
+            self.blocks.flush();
+        }
+        left.unwrap_or(kept.what)
+    }
+
+    /// How long after the entry before it is.
+    fn since_last(&mut self, now: Option<Now>) -> Option<Since> {
+        let now = now?;
+        Some(Since::between(std::mem::replace(&mut self.last, now), now))
+    }
+
+    /// Replaces records that were read by their lengths and hashes.
+    fn hide(&self, what: &mut What) -> Option<What> {
+        let What::Response { conn, id, response: Response::Fetched(fetched), throttle } = what else {
+            return None;
+        };
+        if self.privacy.is_whole() {
+            return None;
+        }
+        let response = Response::Fetched(fetched.clone());
+        let left = What::Response { conn: *conn, id: *id, response, throttle: *throttle };
+        let _ = fetched.change_records(|records| Some(Bytes::from(write(&self.privacy.hide(records)))));
+        Some(left)
+    }
+}
