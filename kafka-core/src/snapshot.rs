@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// A broker as Metadata tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Node {
     /// The node id.
     pub id: i32,
@@ -33,6 +34,7 @@ impl Node {
 
 /// A topic at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Topic {
     /// The name.
     pub name: Str,
@@ -46,6 +48,7 @@ pub struct Topic {
 
 /// A partition at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Partition {
     /// The broker that leads, if any.
     pub leader: Option<i32>,
@@ -104,6 +107,7 @@ pub struct Cluster {
 
 /// What is known of a topic that a call needs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum TopicState {
     /// It exists.
     Known(Arc<Topic>),

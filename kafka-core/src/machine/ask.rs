@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Target {
     /// Any broker that can be reached.
     Any,
@@ -30,6 +31,7 @@ impl Target {
 
 /// What a coordinator coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum CoordinatorKind {
     /// A consumer group (key type 0).
     Group,

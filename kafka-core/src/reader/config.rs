@@ -20,6 +20,7 @@ pub enum Isolation {
 ///
 /// A reset happens for a proven cause only, and is told: see [`Event::Notice`](crate::Event::Notice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reset {
     /// The partition stops with an error until it is sought.
     #[default]

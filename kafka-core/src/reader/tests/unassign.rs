@@ -55,7 +55,7 @@ fn what_was_asked_of_it_before_counts_no_more() {
     assert!(rig.ask().is_none(), "it is led as before");
     let plan = rig.fetch(1);
     assert!(listed(&plan).contains(&(0, 40)), "{:?}", listed(&plan));
-    assert_eq!(forgotten(&plan), [], "a broker would take it back after it was named");
+    assert!(forgotten(&plan).is_empty(), "a broker would take it back after it was named");
 
     // The same of a question about its position.
     rig.machine.unassign(&[tp(1)]);
