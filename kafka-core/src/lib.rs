@@ -24,7 +24,6 @@ mod config;
 pub(crate) mod declare;
 mod error;
 mod front_door;
-#[allow(unreachable_pub)] // what is `pub` in it is so within the crate
 mod group;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -34,7 +33,6 @@ mod link;
 mod machine;
 mod message;
 pub(crate) mod random;
-#[allow(unreachable_pub)] // what is `pub` in it is so within the crate
 mod reader;
 pub(crate) mod reading;
 #[cfg(feature = "record")]
@@ -55,7 +53,6 @@ pub mod trace;
 mod trouble;
 #[cfg(feature = "workloads")]
 mod workloads;
-#[allow(unreachable_pub)] // what is `pub` in it is so within the crate
 mod writer;
 
 pub use error::{Cause, ConnectionError, Context, Error, ErrorKind, Fate, Fault, Result};

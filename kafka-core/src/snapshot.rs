@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// A broker as Metadata tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Node {
     /// The node id.
     pub id: i32,
@@ -34,6 +35,7 @@ impl Node {
 
 /// A topic at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Topic {
     /// The name.
     pub name: Str,
@@ -47,6 +49,7 @@ pub struct Topic {
 
 /// A partition at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Partition {
     /// The broker that leads, if any.
     pub leader: Option<i32>,
@@ -106,6 +109,7 @@ pub struct Cluster {
 
 /// What is known of a topic that a call needs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum TopicState {
     /// It exists.
     Known(Arc<Topic>),

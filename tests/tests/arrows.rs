@@ -21,8 +21,9 @@ const STOREYS: [&[&str]; 15] = [
     &["settings"],
     &["reading"],
     &["client"],
+    &["record"],
     &["sans_io"],
-    &["rt"],
+    &["rt", "replay"],
     &["runtime"],
 ];
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// What the outside world tells the client. Time comes beside it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Input {
     /// The other side has taken the connection; whether it is a broker is not known yet.
     Accepted(ConnId),
@@ -68,6 +69,8 @@ pub enum Input {
 }
 
 /// Low-rate orders to the driver.
+///
+/// It is exhaustive: a loop that passes over one of them does not work.
 #[derive(Debug)]
 pub enum Action {
     /// Look up the name, connect, and run the link; report [`Input::Connected`] or [`Input::Closed`].
@@ -132,6 +135,8 @@ pub enum Key {
 }
 
 /// A hint that something is to be had.
+///
+/// It is exhaustive: a loop that passes over one of them does not work.
 #[derive(Debug)]
 pub enum Event {
     /// Whoever waits for this shall look again.

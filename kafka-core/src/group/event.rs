@@ -8,7 +8,7 @@ use kafka_proto::{Str, Uuid};
 /// An offset to commit: the position from which the group goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-pub struct CommitOffset {
+pub(crate) struct CommitOffset {
     /// The partition; it must be one of the assignment's.
     pub partition: TopicPartition,
     /// The next offset to read, that is one more than that of the last message handled.
@@ -25,7 +25,7 @@ pub struct CommitOffset {
 
 /// An offset that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
+pub(crate) struct CommittedOffset {
     /// The next offset to read.
     pub offset: i64,
     /// The leader epoch that was committed with it; -1 where none was, or the broker is older than 2.1.
@@ -36,7 +36,7 @@ pub struct CommittedOffset {
 
 /// What happened to a membership.
 #[derive(Clone, Debug, PartialEq)]
-pub enum GroupEvent {
+pub(crate) enum GroupEvent {
     /// The member has these partitions from now on. An assignment without partitions ends without further notice.
     Assigned {
         /// This member's own count of its assignments; commits and revocations name it.

@@ -12,7 +12,8 @@ mod membership;
 mod retry;
 pub mod subscription;
 
-pub use assignor::{Assignor, Range, RoundRobin};
+pub use assignor::Assignor;
+pub(crate) use assignor::{Range, RoundRobin};
 pub use config::GroupConfig;
-pub use event::{CommitOffset, CommittedOffset, GroupEvent};
-pub use membership::{AssignorAnswer, AssignorCall, Membership};
+pub(crate) use event::{CommitOffset, CommittedOffset, GroupEvent};
+pub(crate) use membership::{AssignorAnswer, AssignorCall, Membership};

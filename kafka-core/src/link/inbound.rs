@@ -25,6 +25,8 @@ pub struct LinkInbound {
 }
 
 /// What came in.
+///
+/// It is exhaustive: a loop that passes over one of them does not work.
 #[derive(Debug)]
 pub enum Received {
     /// The versions are agreed on: requests may be sent.

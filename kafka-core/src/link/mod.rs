@@ -56,6 +56,7 @@ pub struct Transmit {
 
 /// What a request carries.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Payload {
     /// Any request, in the newest form; it is fitted to the version.
     Plain(Box<RequestKind>),
@@ -101,6 +102,7 @@ impl Produce {
 
 /// A response as the client gets it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Answered {
     /// Any response, lifted to the newest form.
     Plain(Box<ResponseKind>),

@@ -11,6 +11,7 @@ use std::time::Duration;
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Target {
     /// Any broker that can be reached.
     Any,
@@ -32,6 +33,7 @@ impl Target {
 /// What a coordinator coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum CoordinatorKind {
     /// A consumer group (key type 0).
     Group,

@@ -18,7 +18,7 @@ use kafka_proto::{ApiKey, Str};
 
 impl ReaderMachine {
     /// What became of a fetch, which is an error also where the connection was lost or never made.
-    pub fn handle_fetched(
+    pub(crate) fn handle_fetched(
         &mut self,
         now: Now,
         cluster: &Cluster,

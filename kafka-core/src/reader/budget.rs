@@ -15,7 +15,7 @@ use std::task::Waker;
 ///
 /// What is held can exceed the limit in two cases: a batch that is larger than what was asked for comes whole (KIP-74), so by one
 /// batch a request under way; and [`Budget::overdraw`], where the application waits and keeps what it has.
-pub struct Budget {
+pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
     refused: AtomicBool,
@@ -24,37 +24,37 @@ pub struct Budget {
 
 impl Budget {
     /// A budget of `limit` bytes.
-    pub fn new(limit: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
         let (used, refused) = (AtomicUsize::new(0), AtomicBool::new(false));
         Arc::new(Self { limit, used, refused, waker: Mutex::new(None) })
     }
 
     /// How many bytes may be held.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// How many bytes are held or reserved.
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(SeqCst)
     }
 
     /// Whom to wake when bytes are given back after somebody was refused. It may be called while any lock is held, so it must
     /// do no more than schedule.
-    pub fn register(&self, waker: Waker) {
+    pub(crate) fn register(&self, waker: Waker) {
         let stale = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
         drop(stale);
     }
 
     /// Reserves `bytes`, or nothing if there are not as many left; then the waker is called once there are more.
     #[cfg(test)]
-    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         self.reserve_between(bytes, bytes)
     }
 
     /// Reserves as much as is left, at least `least` and at most `most` bytes, or nothing; then the waker is called once
     /// there are more.
-    pub fn reserve_between(self: &Arc<Self>, least: usize, most: usize) -> Option<Reservation> {
+    pub(crate) fn reserve_between(self: &Arc<Self>, least: usize, most: usize) -> Option<Reservation> {
         // Whoever gives back after the flag is set wakes; whoever did so before it is seen by the second look.
         self.try_reserve(least, most).or_else(|| {
             self.refused.store(true, SeqCst);
@@ -63,7 +63,7 @@ impl Budget {
     }
 
     /// Reserves `bytes` whatever is left: the way out where all that is held is held by the application.
-    pub fn overdraw(self: &Arc<Self>, bytes: usize) -> Reservation {
+    pub(crate) fn overdraw(self: &Arc<Self>, bytes: usize) -> Reservation {
         self.used.fetch_add(bytes, SeqCst);
         Reservation { budget: Arc::clone(self), bytes }
     }

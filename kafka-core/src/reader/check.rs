@@ -14,7 +14,7 @@ const PARKED: &str = "it waits behind a fetch that is parked";
 impl ReaderMachine {
     /// The partitions that are stuck, and why: nothing is under way for them, and nothing will happen by itself. There are none,
     /// or it is a bug.
-    pub fn stuck(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn stuck(&self) -> impl Iterator<Item = String> {
         self.partitions.iter().filter_map(|(id, cursor)| {
             let why = self.stuck_cursor(id, cursor)?;
             Some(format!("partition {}: {why}", cursor.partition()))

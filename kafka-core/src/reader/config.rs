@@ -22,6 +22,7 @@ pub enum Isolation {
 /// A reset happens for a proven cause only, and is told: see [`Event::Notice`](crate::Event::Notice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Reset {
     /// The partition stops with an error until it is sought.
     #[default]

@@ -137,7 +137,7 @@ impl Fetched {
 }
 
 /// Walks the headers of a fetch response. Pure; to be called in the connection's task.
-pub fn digest(response: FetchResponse) -> Fetched {
+pub(crate) fn digest(response: FetchResponse) -> Fetched {
     Fetched {
         error: response.error_code,
         session_id: response.session_id,

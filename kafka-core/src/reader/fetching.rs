@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// A fetch to be sent.
 #[derive(Debug)]
-pub struct FetchPlan {
+pub(crate) struct FetchPlan {
     /// The version the request is made for: the one given to [`ReaderMachine::poll_fetch`], or 12 where that is newer and the id
     /// of a topic is not known.
     pub version: i16,
@@ -44,7 +44,13 @@ impl ReaderMachine {
     /// The fetch to be sent to a broker by a lane, with the version that was negotiated for that connection. Gives nothing for
     /// lanes that are not in [`lanes`](Self::lanes), nor where the budget has no room.
     #[must_use]
-    pub fn poll_fetch(&mut self, now: Now, broker: i32, lane: Lane, version: i16) -> Option<FetchPlan> {
+    pub(crate) fn poll_fetch(
+        &mut self,
+        now: Now,
+        broker: i32,
+        lane: Lane,
+        version: i16,
+    ) -> Option<FetchPlan> {
         self.check_positions(now, broker, version);
         let kind = self.brokers.kind_of(lane).filter(|kind| self.brokers.is_wanted(broker, *kind))?;
         let by_id = version >= since::TOPIC_IDS && self.partitions.have_ids();

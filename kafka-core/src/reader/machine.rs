@@ -82,7 +82,7 @@ impl Start {
 
 /// What [`ReaderMachine::take`] gives.
 #[derive(Debug)]
-pub enum Item {
+pub(crate) enum Item {
     /// Records of one partition, to be walked.
     Chunk(Chunk),
     /// Something went wrong, reported once. After [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
@@ -99,7 +99,7 @@ pub enum Item {
 ///
 /// After any call, what the `poll_*` functions, [`lanes`](Self::lanes) and [`is_readable`](Self::is_readable) say may have changed.
 #[derive(Debug)]
-pub struct ReaderMachine {
+pub(crate) struct ReaderMachine {
     id: MachineId,
     pub(super) config: Arc<ReaderConfig>,
     assignment: u32,
@@ -116,7 +116,13 @@ pub struct ReaderMachine {
 impl ReaderMachine {
     /// A reader with nothing assigned. `id` distinguishes its lanes from those of other readers of the client. Through `tape` it sees
     /// its budget, and how far walks have come.
-    pub fn new(id: MachineId, config: Arc<ReaderConfig>, budget: Arc<Budget>, tape: Tape, seed: u64) -> Self {
+    pub(crate) fn new(
+        id: MachineId,
+        config: Arc<ReaderConfig>,
+        budget: Arc<Budget>,
+        tape: Tape,
+        seed: u64,
+    ) -> Self {
         Self {
             id,
             timers: Timers::new(&config, seed),
@@ -133,14 +139,14 @@ impl ReaderMachine {
     }
 
     /// Replaces all that is assigned. `assignment` goes with every message, so that a late commit is known.
-    pub fn assign(&mut self, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
+    pub(crate) fn assign(&mut self, assignment: u32, partitions: Vec<(TopicPartition, Start)>) {
         self.unassign_all();
         self.assignment = assignment;
         self.assign_more(partitions);
     }
 
     /// Assigns further partitions; those that are assigned stay as they are.
-    pub fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
+    pub(crate) fn assign_more(&mut self, partitions: Vec<(TopicPartition, Start)>) {
         for (tp, start) in partitions {
             if let Some(id) = self.partitions.add(tp, self.config.partition_max_bytes) {
                 self.begin(id, start);
@@ -150,7 +156,7 @@ impl ReaderMachine {
 
     /// Takes partitions away: from now on nothing of them is delivered, not even by a [`Walk`](super::Walk) under way. The others stay
     /// as they are.
-    pub fn unassign<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+    pub(crate) fn unassign<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
         let found = partitions.into_iter().filter_map(|tp| self.partitions.id_of(tp));
         let ids: BTreeSet<CursorId> = found.collect();
         ids.iter().for_each(|id| self.withdraw(*id));
@@ -169,7 +175,7 @@ impl ReaderMachine {
     }
 
     /// Takes everything away: from now on nothing of it is delivered, not even by a [`Walk`](super::Walk) under way.
-    pub fn unassign_all(&mut self) {
+    pub(crate) fn unassign_all(&mut self) {
         self.deliveries.clear();
         self.deliveries.give_up(self.partitions.clear());
         self.questions.clear();
@@ -179,7 +185,7 @@ impl ReaderMachine {
     }
 
     /// The reader ends: takes everything away, and ends all fetch sessions, whatever is under way in them.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.unassign_all();
         self.brokers.end_sessions();
     }
@@ -188,7 +194,7 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned, or the offset or time is negative.
-    pub fn seek(&mut self, tp: &TopicPartition, start: Start) -> Result<(), Error> {
+    pub(crate) fn seek(&mut self, tp: &TopicPartition, start: Start) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         let refused = |error: Error| error.with_partition(&tp.topic, tp.partition);
         start.validate().map_err(refused)?;
@@ -209,7 +215,7 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn pause(&mut self, tp: &TopicPartition) -> Result<(), Error> {
+    pub(crate) fn pause(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         let is_interrupted = self.deliveries.interrupt_walk(id);
         if let Some(cursor) = self.partitions.get_mut(id) {
@@ -223,7 +229,7 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if the partition is not assigned.
-    pub fn resume(&mut self, tp: &TopicPartition) -> Result<(), Error> {
+    pub(crate) fn resume(&mut self, tp: &TopicPartition) -> Result<(), Error> {
         let id = self.assigned(tp)?;
         if let Some(cursor) = self.partitions.get_mut(id) {
             cursor.resume();
@@ -234,13 +240,13 @@ impl ReaderMachine {
 
     /// Returns whether the partition is paused.
     #[cfg(test)]
-    pub fn is_paused(&self, tp: &TopicPartition) -> bool {
+    pub(crate) fn is_paused(&self, tp: &TopicPartition) -> bool {
         self.partitions.find(tp).is_some_and(Cursor::is_paused)
     }
 
     /// The next thing for the application. A chunk taken before counts as worked on as far as its walk came: what the walk did not
     /// return comes again.
-    pub fn take(&mut self) -> Option<Item> {
+    pub(crate) fn take(&mut self) -> Option<Item> {
         self.settle();
         match self.deliveries.next() {
             Next::Notice(notice) => Some(notice),
@@ -257,7 +263,7 @@ impl ReaderMachine {
     }
 
     /// Returns whether [`take`](Self::take) has something to give.
-    pub fn is_readable(&self) -> bool {
+    pub(crate) fn is_readable(&self) -> bool {
         self.deliveries.is_readable()
     }
 
@@ -268,7 +274,7 @@ impl ReaderMachine {
 
     /// Returns whether nothing is under way, waits to be taken, or will happen by itself.
     #[cfg(test)]
-    pub fn is_quiescent(&self) -> bool {
+    pub(crate) fn is_quiescent(&self) -> bool {
         self.brokers.are_idle()
             && self.questions.is_empty()
             && !self.partitions.has_leaderless()
@@ -278,7 +284,7 @@ impl ReaderMachine {
     }
 
     /// The budget has room again.
-    pub fn budget_freed(&mut self) {
+    pub(crate) fn budget_freed(&mut self) {
         self.brokers.stop_waiting_for_room();
     }
 
@@ -289,7 +295,7 @@ impl ReaderMachine {
 
     /// The topics of what is assigned; the client keeps their metadata.
     #[cfg(test)]
-    pub fn topics(&self) -> Vec<kafka_proto::Str> {
+    pub(crate) fn topics(&self) -> Vec<kafka_proto::Str> {
         self.partitions.topics().cloned().collect()
     }
 
@@ -297,17 +303,17 @@ impl ReaderMachine {
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] if it is not.
-    pub fn check_assigned(&self, tp: &TopicPartition) -> Result<(), Error> {
+    pub(crate) fn check_assigned(&self, tp: &TopicPartition) -> Result<(), Error> {
         self.assigned(tp).map(drop)
     }
 
     /// Returns whether partitions of a topic are assigned.
-    pub fn has_topic(&self, topic: &str) -> bool {
+    pub(crate) fn has_topic(&self, topic: &str) -> bool {
         self.partitions.of_topic(topic).next().is_some()
     }
 
     /// Returns whether something of a topic is still to be taken, or a partition has not reported that it cannot be read.
-    pub fn is_owed(&self, topic: &str) -> bool {
+    pub(crate) fn is_owed(&self, topic: &str) -> bool {
         let cursors = self.partitions.of_topic(topic).filter_map(|id| self.partitions.get(id));
         let mut owed = cursors.map(|cursor| cursor.has_items() || !cursor.has_reported());
         owed.any(|is_owed| is_owed) || self.deliveries.has_walk_of(|id| self.is_of(id, topic))
@@ -318,36 +324,36 @@ impl ReaderMachine {
     }
 
     /// What is assigned.
-    pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
+    pub(crate) fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.iter().map(|(_, cursor)| cursor.tp())
     }
 
     /// The next offset to fetch; `None` while it is not known.
     #[cfg(test)]
-    pub fn position(&self, tp: &TopicPartition) -> Option<i64> {
+    pub(crate) fn position(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(Cursor::position).filter(|position| *position >= 0)
     }
 
     /// The offset after the last record that was returned to the application; `None` while it is not known.
-    pub fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
+    pub(crate) fn consumed(&self, tp: &TopicPartition) -> Option<i64> {
         let id = self.partitions.id_of(tp)?;
         let undelivered = || self.partitions.get(id).map(Cursor::undelivered);
         self.deliveries.walked_to(id).or_else(|| undelivered().filter(|position| *position >= 0))
     }
 
     /// Returns the end of what is replicated, as of the last answer; with read-committed isolation use [`lag`](Self::lag).
-    pub fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
+    pub(crate) fn high_watermark(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().high).filter(|offset| *offset >= 0)
     }
 
     /// Returns the first offset of the log, as of the last answer (0.11+).
-    pub fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
+    pub(crate) fn log_start(&self, tp: &TopicPartition) -> Option<i64> {
         self.partitions.find(tp).map(|cursor| cursor.marks().log_start).filter(|offset| *offset >= 0)
     }
 
     /// Returns how many offsets are left to read, as of the last answer: up to the high watermark, or with read-committed isolation
     /// up to the first open transaction.
-    pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
+    pub(crate) fn lag(&self, tp: &TopicPartition) -> Option<i64> {
         let end = self.partitions.find(tp)?.end(self.config.isolation);
         let consumed = self.consumed(tp)?;
         (end >= 0).then(|| (end - consumed).max(0))
@@ -360,25 +366,25 @@ impl ReaderMachine {
 
     /// What concerns the client's metadata.
     #[must_use]
-    pub fn poll_hint(&mut self) -> Option<Hint> {
+    pub(crate) fn poll_hint(&mut self) -> Option<Hint> {
         self.hints.pop()
     }
 
     /// Takes a broker that may forget a fetch session of this reader, and the request that says so. Its answer is not waited for.
     #[must_use]
-    pub fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
+    pub(crate) fn poll_ended_session(&mut self) -> Option<(i32, FetchRequest)> {
         self.brokers.pop_ended()
     }
 
     /// Takes what was given up and is to be dropped outside of all locks.
     #[must_use]
-    pub fn take_dropped(&mut self) -> Vec<Item> {
+    pub(crate) fn take_dropped(&mut self) -> Vec<Item> {
         self.deliveries.take_dropped()
     }
 
     /// How often a partition was looked at since the beginning: what its calls cost, for tests.
     #[cfg(test)]
-    pub fn visits(&self) -> u64 {
+    pub(crate) fn visits(&self) -> u64 {
         self.partitions.visits()
     }
 

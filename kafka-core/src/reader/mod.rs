@@ -59,11 +59,14 @@ mod timers;
 mod trouble;
 mod update;
 
-pub use budget::{Budget, Reservation};
+pub(crate) use budget::Budget;
+pub(crate) use budget::Reservation;
 pub use chunk::Chunk;
 pub use config::{Isolation, ReaderConfig, Reset};
 pub use delivery::{RecordView, Walk};
-pub use fetched::{Fetched, digest};
+pub(crate) use fetched::Fetched;
+pub(crate) use fetched::digest;
 #[cfg(test)]
-pub use fetching::FetchPlan;
-pub use machine::{Item, ReaderMachine, Start};
+pub(crate) use fetching::FetchPlan;
+pub use machine::Start;
+pub(crate) use machine::{Item, ReaderMachine};

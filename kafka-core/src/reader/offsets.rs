@@ -35,7 +35,7 @@ const FETCH_WITHOUT_DIVERGING: i16 = 11;
 impl ReaderMachine {
     /// The next question for a broker.
     #[must_use]
-    pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
+    pub(crate) fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
         self.place_all(now, cluster);
         let Asking { tag, broker, question, ids } = self.questions.ask()?;
         let request = match question {
@@ -53,7 +53,7 @@ impl ReaderMachine {
     }
 
     /// What became of a question.
-    pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
+    pub(crate) fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let tag = answer.tag;
         let Some(Asked { question, mut ids }) = self.questions.answered(tag) else { return };
         // What was sought, or moved to another leader, waits for another answer.

@@ -31,7 +31,7 @@ pub(super) struct Known<'a> {
 
 impl ReaderMachine {
     /// The metadata may have changed. Only topics with a new snapshot are looked at.
-    pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
+    pub(crate) fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
         for (topic, ids) in self.partitions.changed_topics(cluster) {
             self.check_topic_id(&topic);
             ids.into_iter().for_each(|id| self.place(now, id, cluster));

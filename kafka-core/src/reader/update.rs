@@ -9,18 +9,18 @@ use std::collections::BTreeSet;
 
 impl ReaderMachine {
     /// Returns the brokers and lanes for which [`poll_fetch`](Self::poll_fetch) would give a request.
-    pub fn lanes(&self) -> &BTreeSet<LaneKey> {
+    pub(crate) fn lanes(&self) -> &BTreeSet<LaneKey> {
         self.brokers.lanes()
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Time> {
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         self.timers.next()
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Now) {
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Ask => {}

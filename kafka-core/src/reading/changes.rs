@@ -107,7 +107,7 @@ impl Reading {
             Listed::Work(work) => self.outs.push_back(Out::Work(work)),
             Listed::Trouble(error) => self.push_trouble(error),
             Listed::Nothing(garbage) => {
-                self.outs.extend(garbage.map(|garbage| Out::Garbage(Box::new(garbage))));
+                self.outs.extend(garbage.map(|garbage| Out::Garbage(garbage)));
             }
         }
     }

@@ -58,7 +58,7 @@ pub(super) enum Listed {
     /// There is none, and that is to be told.
     Trouble(Error),
     /// It is of no use, and is to be dropped outside the lock.
-    Nothing(Option<ResponseKind>),
+    Nothing(Option<Box<ResponseKind>>),
 }
 
 /// The topics that match.
@@ -120,7 +120,7 @@ impl Resolver {
         let Answer { tag, result, .. } = answer;
         let resolution = match &mut self.pending {
             Some(resolution) if resolution.step == Step::Asked(tag) => resolution,
-            _ => return Listed::Nothing(result.ok()),
+            _ => return Listed::Nothing(result.ok().map(Box::new)),
         };
         match result.and_then(list) {
             Ok(response) => {
@@ -169,7 +169,9 @@ impl Resolver {
     /// Takes out topics that were not listed, and of which this is so.
     pub(super) fn take_unlisted(&mut self, is_gone: impl Fn(&Str) -> bool) -> BTreeSet<Str> {
         let Some(resolution) = &mut self.pending else { return BTreeSet::new() };
-        resolution.unlisted.extract_if(.., |topic| is_gone(topic)).collect()
+        let (gone, left) = std::mem::take(&mut resolution.unlisted).into_iter().partition(is_gone);
+        resolution.unlisted = left;
+        gone
     }
 
     /// Returns whether there is a topic that was not listed.

@@ -122,6 +122,7 @@ impl<T: Clone + Into<Str>, const N: usize> From<&[T; N]> for Subscription {
 
 /// What a reader reads, and where it begins.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ReadFrom {
     /// All partitions of topics, each from this place.
     Topics(Subscription, Start),

@@ -36,6 +36,7 @@ struct Inner {
 /// Some messages of a call were not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{} of {} messages failed; the first: {}", failed(.results), .results.len(), first(.results))]
+#[non_exhaustive]
 pub struct WriteErrors {
     /// The outcome of each message, in their order.
     pub results: Vec<Result<Delivered, SendError>>,

@@ -36,6 +36,7 @@ pub struct Writer {
 /// `try_send` did not take the message; here it is again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
+#[non_exhaustive]
 pub struct TrySendError {
     /// The message.
     pub message: Box<Message>,

@@ -30,6 +30,7 @@ use draft::Declared;
 
 /// What a setting belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// [`ClientConfig`], made by [`ClientBuilder`](crate::ClientBuilder).
     Client,

@@ -32,6 +32,7 @@ pub struct Delivered {
 /// A record was not acknowledged: why, and what became of it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}: {error}", match .fate { Fate::NotWritten => "not written", Fate::PossiblyWritten => "possibly written" })]
+#[non_exhaustive]
 pub struct SendError {
     /// Whether the record may be in the log.
     pub fate: Fate,

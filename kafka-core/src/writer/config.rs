@@ -35,6 +35,7 @@ impl Acks {
 /// Whether the broker removes duplicates that retries make (KIP-98).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Idempotence {
     /// Where the broker can (0.11+) and acks is all; on older ones retries may duplicate, which is told once. From the first
     /// leader on that cannot, as in a cluster that is being upgraded, a writer does without.

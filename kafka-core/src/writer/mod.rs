@@ -36,11 +36,11 @@ mod tried;
 mod verdict;
 mod work;
 
-pub use crate::error::Fate;
+pub(crate) use crate::error::Fate;
 pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
 pub use batch::{Delivered, Delivery, SendError};
 pub use config::{Acks, Idempotence, WriterConfig};
-pub use encode::ProduceBatch;
+pub(crate) use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlots, Waited};

@@ -20,6 +20,8 @@ const REACTIONS: &[(&str, u64)] = &[
     ("answers without topic ids", 170),
     ("assignments", 1000),
     ("calls", 2500),
+    ("changes of chosen partitions", 200),
+    ("changes of subscriptions", 700),
     ("commits", 20_000),
     ("connection failures", 1000),
     ("connections that were forgotten", 140),

@@ -1,6 +1,6 @@
 //! Readers of several topics and of patterns, and changes of what they read.
 
-use super::marks::{in_group, joined_with};
+use super::marks::{Joins, in_group, joined_with};
 use super::*;
 use crate::error::Error;
 use crate::reader::Start;
@@ -234,10 +234,7 @@ fn each_refuses_the_wrong_kind_of_reader_and_says_what_to_do() {
 // ---- in a group ----
 
 /// A member, and the topics of each JoinGroup.
-fn member(
-    topics: &[&str],
-    subscription: Subscription,
-) -> (Net, MachineId, Topics, Rc<RefCell<Vec<Vec<Str>>>>) {
+fn member(topics: &[&str], subscription: Subscription) -> (Net, MachineId, Topics, Joins) {
     let topics = Topics(Rc::new(RefCell::new(Vec::new()))).with(topics);
     let (net, id, _, _, joins) = in_group(&topics.0, subscription, |_, _| ErrorCode::None);
     (net, id, topics, joins)

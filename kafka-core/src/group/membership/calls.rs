@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A question to assignors. [Run](Self::run) it without any lock and give the answer to [`Membership::handle_called`].
 #[derive(Debug)]
 #[must_use = "the member waits for the answer"]
-pub struct AssignorCall {
+pub(crate) struct AssignorCall {
     turn: u64,
     question: Question,
 }
@@ -47,7 +47,7 @@ impl Round {
 
 /// The answer of the assignors.
 #[derive(Debug)]
-pub struct AssignorAnswer {
+pub(crate) struct AssignorAnswer {
     turn: u64,
     result: Result<Outcome, Error>,
 }
@@ -98,7 +98,7 @@ impl AssignorAnswer {
 impl AssignorCall {
     /// Calls the assignors. One that panics is an error of the group.
     #[must_use]
-    pub fn run(self) -> AssignorAnswer {
+    pub(crate) fn run(self) -> AssignorAnswer {
         let result = match self.question {
             Question::Offer(assignors, subscription) => {
                 offers(&assignors, &subscription).map(Outcome::Offers)
@@ -111,7 +111,7 @@ impl AssignorCall {
 
 impl Membership {
     /// The next question to assignors, if there is one. May change after any other call and with time.
-    pub fn poll_call(&mut self, now: Now, cluster: &Cluster) -> Option<AssignorCall> {
+    pub(crate) fn poll_call(&mut self, now: Now, cluster: &Cluster) -> Option<AssignorCall> {
         if self.requests.is_calling() {
             return None;
         }
@@ -120,7 +120,7 @@ impl Membership {
     }
 
     /// Takes the answer of the assignors. An answer to a question that is not asked any more is ignored.
-    pub fn handle_called(&mut self, now: Now, answer: AssignorAnswer) {
+    pub(crate) fn handle_called(&mut self, now: Now, answer: AssignorAnswer) {
         if !self.requests.end_call(answer.turn) {
             return;
         }

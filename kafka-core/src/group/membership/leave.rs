@@ -17,7 +17,7 @@ impl Membership {
     /// Gives the membership up: commits that were made are sent, within their deadlines, then LeaveGroup, then
     /// [`GroupEvent::Left`] is reported, at the latest 5 s after the last commit. A static member sends no LeaveGroup,
     /// so that it may come back (KIP-345). A JoinGroup that waits at the coordinator is overtaken on another connection.
-    pub fn leave(&mut self, now: Now) {
+    pub(crate) fn leave(&mut self, now: Now) {
         self.topics.unsubscribe();
         match self.state {
             State::Leaving { .. } => {}

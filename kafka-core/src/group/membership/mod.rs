@@ -43,7 +43,7 @@ mod unrestored;
 #[cfg(test)]
 mod tests;
 
-pub use self::calls::{AssignorAnswer, AssignorCall};
+pub(crate) use self::calls::{AssignorAnswer, AssignorCall};
 
 use self::assignments::Assignments;
 use self::calls::Round;
@@ -78,7 +78,7 @@ use std::sync::Arc;
 ///
 /// Any order of calls is valid. After each call poll calls, asks, hints and events until there are none, then the timeout.
 #[derive(Debug)]
-pub struct Membership {
+pub(crate) struct Membership {
     config: Arc<GroupConfig>,
     state: State,
     topics: SubscribedTopics,
@@ -122,7 +122,7 @@ enum State {
 impl Membership {
     /// Creates a member that does nothing until it [subscribes](Self::subscribe). `id` is its lane, `seed` the source of its
     /// jitter.
-    pub fn new(id: MachineId, config: Arc<GroupConfig>, seed: u64) -> Self {
+    pub(crate) fn new(id: MachineId, config: Arc<GroupConfig>, seed: u64) -> Self {
         let group = || config.group_id.clone();
         Self {
             state: State::Idle,
@@ -145,7 +145,7 @@ impl Membership {
 
     /// Joins the group for these topics, or changes them, which makes the group rebalance. Without topics it is a member that gets no
     /// partitions.
-    pub fn subscribe(&mut self, now: Now, topics: Vec<Str>) {
+    pub(crate) fn subscribe(&mut self, now: Now, topics: Vec<Str>) {
         let is_leader = self.partition_counts.is_noted() || matches!(self.state, State::Assigning { .. });
         self.topics.subscribe(topics, is_leader);
         match self.state {
@@ -167,20 +167,20 @@ impl Membership {
     }
 
     /// Returns the topics whose metadata the client must keep: this member's, and as leader also the other members'.
-    pub fn topics(&self) -> &[Str] {
+    pub(crate) fn topics(&self) -> &[Str] {
         self.topics.group()
     }
 
     /// Takes in that the cluster's metadata changed. A leader whose topics have got another number of partitions makes the
     /// group rebalance.
-    pub fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
+    pub(crate) fn metadata_changed(&mut self, now: Now, cluster: &Cluster) {
         self.partition_counts.metadata_changed();
         self.check_partition_counts(now.time, cluster);
     }
 
     /// Returns the next request, if one is due. May change after any other call and with time.
     #[must_use]
-    pub fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
+    pub(crate) fn poll_ask(&mut self, now: Now, cluster: &Cluster) -> Option<Ask> {
         let at = now.time;
         self.check_partition_counts(at, cluster);
         self.deliver_found(at, cluster);
@@ -193,7 +193,7 @@ impl Membership {
     }
 
     /// Takes the answer to a request. An unknown tag is ignored.
-    pub fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
+    pub(crate) fn handle_answer(&mut self, now: Now, cluster: &Cluster, answer: Answer) {
         let Some((kind, sent)) = self.requests.close(answer.tag) else { return };
         let at = now.time;
         match kind {
@@ -211,7 +211,7 @@ impl Membership {
     }
 
     /// Does what is due by now.
-    pub fn handle_timeout(&mut self, now: Now) {
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
         let at = now.time;
         self.commits.expire(at);
         self.take_outcomes(at);
@@ -223,7 +223,7 @@ impl Membership {
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout) and poll again. May change after any other call.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Time> {
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let step = match &self.state {
             State::Joining { .. } | State::Assigning { .. } if self.requests.is_calling() => None,
             State::Joining { at, .. } if !self.requests.is_open(Kind::Join) => Some(*at),
@@ -239,19 +239,19 @@ impl Membership {
 
     /// Returns the next hint on coordinators and topics. May change after any call.
     #[must_use]
-    pub fn poll_hint(&mut self) -> Option<Hint> {
+    pub(crate) fn poll_hint(&mut self) -> Option<Hint> {
         self.hints.pop()
     }
 
     /// Returns the next event. May change after any call.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<GroupEvent> {
+    pub(crate) fn poll_event(&mut self) -> Option<GroupEvent> {
         self.reports.pop()
     }
 
     /// The application has given up the partitions of this assignment: its answer to [`GroupEvent::Revoking`]. Commits made
     /// before are sent first. At any other time it does nothing.
-    pub fn revoked(&mut self, now: Now, assignment: u32) {
+    pub(crate) fn revoked(&mut self, now: Now, assignment: u32) {
         let ours = self.assignments.is_held(assignment);
         if let State::Revoking { answered, .. } = &mut self.state
             && ours
@@ -266,7 +266,7 @@ impl Membership {
     ///
     /// Commits are sent in order, one request at a time; those that wait go together. Until `deadline` they are tried again
     /// after errors that pass. A commit of an assignment that has ended is refused with [`ErrorKind::StaleCommit`](crate::ErrorKind::StaleCommit) and never sent.
-    pub fn commit(
+    pub(crate) fn commit(
         &mut self,
         now: Now,
         assignment: u32,
@@ -284,7 +284,7 @@ impl Membership {
 
     /// Returns whether nothing is open and nothing will happen by itself: never subscribed, left, or fenced.
     #[cfg(test)]
-    pub fn is_quiescent(&self) -> bool {
+    pub(crate) fn is_quiescent(&self) -> bool {
         matches!(self.state, State::Idle) && self.requests.is_idle()
     }
 
@@ -324,7 +324,7 @@ impl Membership {
     }
 
     /// The coordinator cannot be found or reached for the moment, so that what was asked of it waits.
-    pub fn unreachable(&mut self, now: Now, error: &Error) {
+    pub(crate) fn unreachable(&mut self, now: Now, error: &Error) {
         if !matches!(self.state, State::Idle | State::Stable | State::Leaving { .. }) {
             self.reports.step_failed(now.time, error.clone());
         }
