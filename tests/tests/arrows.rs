@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const STOREYS: [&[&str]; 15] = [
+const STOREYS: [&[&str]; 16] = [
     &["sync", "stats", "random"],
     &["tape"],
     &["error"],
@@ -22,6 +22,8 @@ const STOREYS: [&[&str]; 15] = [
     &["reading"],
     &["client"],
     &["sans_io"],
+    &["record"],
+    &["replay"],
     &["rt"],
     &["runtime"],
 ];

@@ -70,7 +70,9 @@ impl Replay {
     }
 
     fn print(&self, out: &mut impl Write, step: Step) -> io::Result<()> {
-        let Some(line) = step.line.filter(|_| !self.quiet && self.is_wanted(step.time)) else { return Ok(()) };
+        let Some(line) = step.line.filter(|_| !self.quiet && self.is_wanted(step.time)) else {
+            return Ok(());
+        };
         writeln!(out, "{:12.6} {line}", step.time.as_secs_f64())
     }
 
