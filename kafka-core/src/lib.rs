@@ -82,7 +82,7 @@ pub mod internal {
     pub use crate::group::subscription;
     pub use crate::reader::{Chunk, Walk};
     #[cfg(feature = "record")]
-    pub use crate::replay::{Difference, Replay, Step, Stop, Unreadable};
+    pub use crate::replay::{Difference, Replay, Step, Stop, Unreadable, read_all};
     pub use crate::rt::Probe;
     #[cfg(feature = "scram")]
     pub use crate::sasl::scram;

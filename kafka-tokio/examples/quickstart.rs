@@ -20,7 +20,17 @@ fn main() -> ExitCode {
 
 pub(crate) async fn drive(run: Arc<Run>) -> Result<(), Failure> {
     let args = run.args();
-    let client = kafka_tokio::builder(run.brokers()).client_id("quickstart").connect().await?;
+    let builder = kafka_tokio::builder(run.brokers()).client_id("quickstart");
+    #[cfg(feature = "record")]
+    let builder = match &args.record {
+        Some(path) => builder.record(path),
+        None => builder,
+    };
+    #[cfg(not(feature = "record"))]
+    if args.record.is_some() {
+        return Err(std::io::Error::other("to record, the feature `record` is needed").into());
+    }
+    let client = builder.connect().await?;
     let replicas = run.replication_factor(client.describe_cluster().await?.brokers.len());
     let topic = NewTopic::new(args.topic.as_str(), args.partitions).replication_factor(replicas);
     client.create_topic(topic).await?;

@@ -6,7 +6,7 @@ use std::path::Path;
 #[test]
 fn saved_inputs() {
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/saved");
-    for (target, body) in TARGETS {
+    for (target, body) in TARGETS.iter().copied() {
         let inputs = corpus::read(&saved.join(target).with_extension("gz")).unwrap();
         assert!(inputs.len() > 10, "{target}");
         for (at, input) in inputs.iter().enumerate() {

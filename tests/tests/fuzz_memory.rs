@@ -21,7 +21,7 @@ fn reset() -> usize {
 #[test]
 fn memory_is_in_proportion_to_the_input() {
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/saved");
-    for (target, body) in TARGETS {
+    for (target, body) in TARGETS.iter().copied() {
         let inputs = corpus::read(&saved.join(target).with_extension("gz")).unwrap();
         // Tables that are made once are nobody's.
         body(&inputs[inputs.len() / 2]);

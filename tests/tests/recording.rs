@@ -5,6 +5,7 @@ use kafka_core::{Event, Header, Message, Start};
 use kafka_proto::{ApiKey, ErrorCode};
 use kafka_testkit::Cluster;
 use kafka_testkit::broker::{Fault, FaultRule};
+use kafka_testkit::sim::{self, Options, Plan};
 use kafka_tokio::ClientBuilder;
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +16,6 @@ use std::time::Duration;
 const KEY: &str = "key-of-a-customer";
 const VALUE: &str = "value-of-a-customer";
 const HEADER: &str = "header-of-a-customer";
-const PASSWORD: &str = "correct-horse-battery-staple";
 const RECORDS: usize = 3000;
 const LONG: Duration = Duration::from_secs(30);
 
@@ -170,4 +170,26 @@ fn a_recording_that_is_cut_off_is_replayed_up_to_there() {
     };
     assert!(matches!(stop, Stop::Unreadable(Unreadable::CutOff { .. })), "{stop}");
     assert!(entries > 0 && entries < all, "{entries} of {all}");
+}
+
+/// All plans, so that all of the client runs, each with its faults.
+#[test]
+fn runs_of_the_simulator_are_replayed_alike() {
+    let folder = Scratch::new();
+    fs::create_dir(&folder.0).unwrap();
+    let record = Some(&*Box::leak(folder.0.clone().into_boxed_path()));
+    let mut entries = 0;
+    for plan in Plan::ALL {
+        let options = Options { record, ..Options::default() };
+        let recorded = sim::run(plan, 5, options).unwrap_or_else(|failure| panic!("{failure}"));
+        let other = sim::run(plan, 5, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(recorded.hash, other.hash, "{plan}: to record changes nothing");
+        for file in fs::read_dir(&folder.0).unwrap() {
+            let path = file.unwrap().path();
+            entries += replay(&fs::read(&path).unwrap()).0;
+            fs::remove_file(path).unwrap();
+        }
+    }
+    fs::remove_dir(&folder.0).unwrap();
+    assert!(entries > 10_000, "{entries}");
 }

@@ -17,6 +17,8 @@ mod instructions;
 #[cfg(feature = "tools")]
 mod java;
 #[cfg(feature = "tools")]
+mod replay;
+#[cfg(feature = "tools")]
 mod seeds;
 #[cfg(feature = "tools")]
 mod settings;
@@ -59,6 +61,8 @@ enum Tool {
     #[cfg(feature = "tools")]
     Java(java::Java),
     #[cfg(feature = "tools")]
+    Replay(replay::Replay),
+    #[cfg(feature = "tools")]
     Settings(settings::Settings),
     #[cfg(feature = "tools")]
     Sim(sim::Sim),
@@ -100,6 +104,8 @@ fn run(tool: Tool) -> Result<(), Box<dyn Error>> {
         Tool::Instructions(instructions) => instructions.run()?,
         #[cfg(feature = "tools")]
         Tool::Java(java) => java.run()?,
+        #[cfg(feature = "tools")]
+        Tool::Replay(replay) => replay.run()?,
         #[cfg(feature = "tools")]
         Tool::Settings(settings) => settings.run()?,
         #[cfg(feature = "tools")]

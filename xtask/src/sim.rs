@@ -6,6 +6,7 @@ mod summary;
 mod watchdog;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -38,6 +39,9 @@ pub(crate) struct Sim {
     /// Try only the first so many faults of each run
     #[arg(long)]
     faults: Option<u64>,
+    /// Record each client of each run into this folder, for `xtask replay`
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["mutants", "coverage"])]
+    record: Option<PathBuf>,
     /// Plant bugs in the client, one after the other, and see how many seeds it takes to find each
     #[arg(long, conflicts_with_all = ["minutes", "trace", "faults"])]
     mutants: bool,
@@ -135,7 +139,9 @@ impl Sim {
     }
 
     fn one(&self, plan: Plan, seed: u64) -> Result<Report, Box<Failure>> {
-        let options = Options { trace: self.trace, faults: self.faults };
+        // For as long as the program runs.
+        let record = self.record.clone().map(|folder| &*Box::leak(folder.into_boxed_path()));
+        let options = Options { trace: self.trace, faults: self.faults, record };
         watched(plan, seed, options).map_err(|failure| match self.faults {
             None => shorter(failure, options),
             Some(_) => failure,
@@ -149,7 +155,7 @@ fn shorter(failure: Box<Failure>, options: Options) -> Box<Failure> {
     let mut found = failure;
     while too_few < enough {
         let middle = too_few.midpoint(enough);
-        match watched(found.plan, found.seed, Options { faults: Some(middle), ..options }) {
+        match watched(found.plan, found.seed, Options { faults: Some(middle), record: None, ..options }) {
             Ok(_) => too_few = middle + 1,
             Err(failure) => (enough, found) = (middle, failure),
         }

@@ -12,6 +12,8 @@ mod outcome;
 mod what;
 
 pub(crate) use outcome::Outcome;
+#[cfg(test)]
+pub(crate) use outcome::Told;
 pub(crate) use what::{Response, What};
 
 use super::{Action, Client, Event};

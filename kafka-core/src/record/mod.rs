@@ -17,7 +17,7 @@ use format::{Blocks, Head, Kept, Since};
 use kafka_proto::Bytes;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -29,13 +29,14 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Recorder {
     queue: Mutex<Vec<Entry>>,
-    sink: Mutex<Sink>,
+    sink: Mutex<Sink<File>>,
 }
 
+/// Where entries are written to.
 #[derive(Debug)]
-struct Sink {
+pub(crate) struct Sink<W> {
     privacy: Privacy,
-    blocks: Blocks<File>,
+    blocks: Blocks<W>,
     last: Now,
     written: Time,
 }
@@ -47,13 +48,7 @@ impl Recorder {
     /// There is such a file, or it cannot be made.
     pub(crate) fn create(path: &Path, is_whole: bool, config: &ClientConfig) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
-        let head = Head::new(is_whole, config.keep());
-        let sink = Sink {
-            privacy: Privacy::new(is_whole, [secret(), secret()]),
-            blocks: Blocks::begin(file, &head)?,
-            last: START,
-            written: Time::START,
-        };
+        let sink = Sink::begin(file, is_whole, config)?;
         Ok(Self { queue: Mutex::default(), sink: Mutex::new(sink) })
     }
 
@@ -74,7 +69,7 @@ impl Recorder {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sink(&self) -> MutexGuard<'_, Sink> {
+    fn sink(&self) -> MutexGuard<'_, Sink<File>> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,13 +92,23 @@ impl Observer for Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.write_out();
-        self.sink().blocks.end();
+        self.sink().end();
     }
 }
 
-impl Sink {
+impl<W: Write> Sink<W> {
+    pub(crate) fn begin(out: W, is_whole: bool, config: &ClientConfig) -> io::Result<Self> {
+        let head = Head::new(is_whole, config.keep());
+        let privacy = Privacy::new(is_whole, [secret(), secret()]);
+        Ok(Self { privacy, blocks: Blocks::begin(out, &head)?, last: START, written: Time::START })
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.blocks.end();
+    }
+
     /// Returns what is not needed any more.
-    fn write(&mut self, entry: Entry) -> What {
+    pub(crate) fn write(&mut self, entry: Entry) -> What {
         let Entry { now, mut what, seen, outcome, deadline } = entry;
         let left = self.hide(&mut what);
         let seen = seen.into_iter().map(|note| note.into_bytes(&self.privacy).into()).collect();

@@ -95,6 +95,7 @@ impl<R: Read> Replay<R> {
     pub fn new(input: R) -> Result<Self, Unreadable> {
         let (reading, head) = Reading::begin(input)?;
         let settings = ClientConfig::kept(&head.settings).ok_or(Unreadable::Damaged { at: 0 })?;
+        settings.validate().map_err(|_| Unreadable::Damaged { at: 0 })?;
         let mut client = Client::new(settings.clone());
         let tape = Tape::playing();
         client.play(tape.clone());
@@ -169,6 +170,19 @@ impl<R: Read> Replay<R> {
         }
         Ok(Some(Step { number: self.entries, time, line }))
     }
+}
+
+/// Reads a recording to its end, without replaying it. Returns how many entries there are.
+///
+/// # Errors
+/// It is none, or cannot be read to its end.
+pub fn read_all(input: impl Read) -> Result<u64, Unreadable> {
+    let (mut reading, _) = Reading::begin(input)?;
+    let mut entries = 0;
+    while reading.next()?.is_some() {
+        entries += 1;
+    }
+    Ok(entries)
 }
 
 fn deadline_text(deadline: Option<Time>) -> String {

@@ -83,7 +83,9 @@ enum State {
 #[cfg(feature = "record")]
 impl State {
     fn see<T: Visible>(state: &Mutex<Self>, look: impl FnOnce() -> T) -> T {
-        if let Some(shown) = lock(state).show() {
+        // The lock is free again: it is taken once more below.
+        let shown = lock(state).show();
+        if let Some(shown) = shown {
             return shown.unwrap_or_else(|| {
                 lock(state).stray();
                 look()

@@ -121,20 +121,18 @@ message!(response, ResponseKind, hides_response);
 /// Returns whether requests of an API hold credentials, settings that may be some, or records.
 pub(crate) fn hides_request(api: ApiKey) -> bool {
     use ApiKey::*;
-    match api {
-        SaslAuthenticate | AlterUserScramCredentials | RenewDelegationToken | ExpireDelegationToken => true,
-        AlterConfigs | IncrementalAlterConfigs | Envelope => true,
-        Produce | PushTelemetry => true,
-        _ => false,
-    }
+    let has_credentials = matches!(
+        api,
+        SaslAuthenticate | AlterUserScramCredentials | RenewDelegationToken | ExpireDelegationToken
+    );
+    has_credentials
+        || matches!(api, AlterConfigs | IncrementalAlterConfigs | Envelope | Produce | PushTelemetry)
 }
 
 /// The same of responses.
 pub(crate) fn hides_response(api: ApiKey) -> bool {
     use ApiKey::*;
-    match api {
-        SaslAuthenticate | CreateDelegationToken | DescribeDelegationToken | Envelope => true,
-        Fetch | ShareFetch | FetchSnapshot => true,
-        _ => false,
-    }
+    let has_credentials =
+        matches!(api, SaslAuthenticate | CreateDelegationToken | DescribeDelegationToken | Envelope);
+    has_credentials || matches!(api, Fetch | ShareFetch | FetchSnapshot)
 }

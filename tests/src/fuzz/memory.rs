@@ -22,7 +22,12 @@ pub struct Meter {
 /// The most bytes that the body of a target may hold at a time for an input of this length.
 pub fn limit(target: &str, input_len: usize) -> usize {
     // A large frame's buffer may run so far ahead of what has come.
-    let ahead = if target == "link" { 1 << 20 } else { 0 };
+    let ahead = match target {
+        "link" => 1 << 20,
+        // Room for a list is made for as many elements as it says, up to 1 MiB, before they are there; lists hold lists.
+        "recording" => 4 << 20,
+        _ => 0,
+    };
     let unpacked = match target {
         "records" => 4,
         // Plain bytes, compressed again, unpacked again.

@@ -9,6 +9,8 @@ mod frames;
 mod link;
 pub mod memory;
 mod messages;
+#[cfg(feature = "record")]
+mod recording;
 mod records;
 mod stored;
 mod survival;
@@ -16,6 +18,8 @@ mod survival;
 pub use frames::frames;
 pub use link::{link, link_seed};
 pub use messages::{message_seed, request, response};
+#[cfg(feature = "record")]
+pub use recording::{recording, recording_seed};
 pub use records::{decompress, decompress_seed, rebuild, records};
 pub use stored::{STORED_KINDS, consumer_protocol, stored};
 
@@ -23,7 +27,7 @@ pub use stored::{STORED_KINDS, consumer_protocol, stored};
 pub type Body = fn(&[u8]);
 
 /// Every target with its body; the schema's grammar has its own, in xtask.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: &[(&str, Body)] = &[
     ("request", request),
     ("response", response),
     ("frames", frames),
@@ -33,4 +37,6 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("rebuild", rebuild),
     ("decompress", decompress),
     ("link", link),
+    #[cfg(feature = "record")]
+    ("recording", recording),
 ];

@@ -29,6 +29,9 @@ pub struct Args {
     /// Which replicas must have a message before it counts as written
     #[arg(long, value_enum, default_value_t = AcksArg::All)]
     pub acks: AcksArg,
+    /// Record what the client does into this file; on tokio only, with the feature `record`
+    #[arg(long)]
+    pub record: Option<std::path::PathBuf>,
 }
 
 /// A codec.

@@ -43,6 +43,9 @@ pub struct Options {
     pub trace: bool,
     /// Try only the first so many faults.
     pub faults: Option<u64>,
+    /// The folder into which each client is recorded, with its payloads: `PLAN-SEED-CLIENT.rec`. It must be there.
+    #[cfg(feature = "record")]
+    pub record: Option<&'static std::path::Path>,
 }
 
 /// Runs a plan with a seed.
@@ -101,6 +104,8 @@ impl Run {
             executor.order = Order::Arrival;
         }
         let stage = Stage::new(runtime, settings, partitions);
+        #[cfg(feature = "record")]
+        let stage = stage.recorded(options.record.map(|folder| folder.join(format!("{plan}-{seed}"))));
         Run { plan, seed, stage, executor, chance, options, faults: Arc::default() }
     }
 

@@ -28,11 +28,28 @@ pub(crate) struct Stage {
     pub(crate) partitions: i32,
     history: Arc<Mutex<History>>,
     clients: Arc<Mutex<Vec<(SimRuntime, Probe)>>>,
+    /// How the names of recordings begin.
+    #[cfg(feature = "record")]
+    record: Option<std::path::PathBuf>,
 }
 
 impl Stage {
     pub(crate) fn new(runtime: SimRuntime, settings: Settings, partitions: i32) -> Stage {
-        Stage { runtime, settings, partitions, history: Arc::default(), clients: Arc::default() }
+        Stage {
+            runtime,
+            settings,
+            partitions,
+            history: Arc::default(),
+            clients: Arc::default(),
+            #[cfg(feature = "record")]
+            record: None,
+        }
+    }
+
+    /// The same, whose clients are recorded in files with names that begin like this.
+    #[cfg(feature = "record")]
+    pub(crate) fn recorded(self, record: Option<std::path::PathBuf>) -> Stage {
+        Stage { record, ..self }
     }
 
     /// The same, for who runs on this machine.
@@ -61,16 +78,22 @@ impl Stage {
     /// A client of its own.
     pub(crate) fn client(&self, chance: &mut Chance) -> Client {
         let addresses = ["n0:9092,n1:9092,n2:9092", "cluster:9092", "n2:9092,n0:9092"];
-        let runtime = self.runtime.of_client(self.history().new_client());
-        let client = ClientBuilder::<SimRuntime>::new(chance.pick(&addresses).copied().unwrap_or_default())
+        let number = self.history().new_client();
+        let runtime = self.runtime.of_client(number);
+        let builder = ClientBuilder::<SimRuntime>::new(chance.pick(&addresses).copied().unwrap_or_default())
             .runtime(runtime.clone())
             .seed(chance.below(u64::MAX))
             .request_timeout(chance.millis(1000, 6000))
             .connect_timeout(chance.millis(1000, 4000))
             .call_timeout(chance.millis(3000, 20_000))
             .metadata_max_age(chance.between(LEAST_FRESHNESS, self.settings.freshness))
-            .connections_max_idle(chance.millis(3000, 60_000))
-            .build();
+            .connections_max_idle(chance.millis(3000, 60_000));
+        #[cfg(feature = "record")]
+        let builder = match &self.record {
+            Some(path) => builder.record(format!("{}-{number}.rec", path.display())).record_payloads(true),
+            None => builder,
+        };
+        let client = builder.build();
         // The settings above are within their ranges.
         let client = client.unwrap_or_else(|error| panic!("{error}"));
         self.clients().push((runtime, client.probe()));

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// What entered.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "most entries are large")]
 pub(crate) enum What {
     // Inputs.
     Accepted(ConnId),

@@ -1,0 +1,3 @@
+#![no_main]
+
+kafka_fuzz::measured!("recording");
