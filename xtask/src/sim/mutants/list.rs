@@ -525,17 +525,6 @@ pub(super) const BUGS: &[Bug] = &[
         }],
     },
     Bug {
-        name: "part_of_a_request_not_taken",
-        does: "what a lost request of several writers had counts as not written, though the socket took it",
-        changes: &[Change {
-            file: "client/answers.rs",
-            lines: r#"        let (builders, key) = (request.owner.builders(), request.key);"#,
-            planted: r#"        let (builders, key) = (request.owner.builders(), request.key);
-        let is_shared = builders.len() > 1;
-        let taken = taken && !(is_shared && crate::mutants::is_planted("part_of_a_request_not_taken"));"#,
-        }],
-    },
-    Bug {
         name: "pattern_not_resolved_again",
         does: "the topics that match a pattern are looked for at the beginning only",
         changes: &[Change {
