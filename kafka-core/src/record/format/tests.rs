@@ -22,8 +22,9 @@ fn kept(kind: u8, number: u64, bytes: Vec<u8>) -> Kept {
         _ => Outcome::Told(Told::of(&number)),
     };
     let since = Since { nanos: number as i64 - 5, wall_ms: -(number as i64) };
-    let deadline =
-        (number % 2 == 0).then(|| (number % 4 == 0).then(|| Time::START + Duration::from_nanos(number)));
+    let deadline = number
+        .is_multiple_of(2)
+        .then(|| number.is_multiple_of(4).then(|| Time::START + Duration::from_nanos(number)));
     Kept { now: Some(since), what, seen: vec![bytes.into(); kind.into()], outcome, deadline }
 }
 
