@@ -60,7 +60,7 @@ impl Client {
         #[cfg(feature = "record")]
         enter!(self, Some(now), {
             let CallSpec { target, request, timeout, .. } = spec.clone();
-            What::Call { target, request, timeout }
+            What::Call { target, request: Box::new(request), timeout }
         });
         let id = self.next_op();
         self.responses.make(id);

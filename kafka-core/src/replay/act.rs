@@ -53,7 +53,8 @@ impl Stage {
             What::Add { kind, spec } => return self.add(now, &kind, &spec),
             What::Command { machine, name, args } => return self.command(now, machine, &name, &args),
             What::Call { target, request, timeout } => {
-                let id = client.begin_call(now, CallSpec { target, request, timeout, code: no_code });
+                let id =
+                    client.begin_call(now, CallSpec { target, request: *request, timeout, code: no_code });
                 return Ok(Outcome::of(&id));
             }
             What::Alarm(at) => return Ok(Outcome::of(&client.set_alarm(at))),

@@ -121,18 +121,23 @@ message!(response, ResponseKind, hides_response);
 /// Returns whether requests of an API hold credentials, settings that may be some, or records.
 pub(crate) fn hides_request(api: ApiKey) -> bool {
     use ApiKey::*;
-    let has_credentials = matches!(
-        api,
-        SaslAuthenticate | AlterUserScramCredentials | RenewDelegationToken | ExpireDelegationToken
-    );
-    has_credentials
-        || matches!(api, AlterConfigs | IncrementalAlterConfigs | Envelope | Produce | PushTelemetry)
+    let credentials = [
+        SaslAuthenticate,
+        AlterUserScramCredentials,
+        RenewDelegationToken,
+        ExpireDelegationToken,
+        AlterConfigs,
+        IncrementalAlterConfigs,
+        Envelope,
+    ];
+    let records = [Produce, PushTelemetry];
+    credentials.contains(&api) || records.contains(&api)
 }
 
 /// The same of responses.
 pub(crate) fn hides_response(api: ApiKey) -> bool {
     use ApiKey::*;
-    let has_credentials =
-        matches!(api, SaslAuthenticate | CreateDelegationToken | DescribeDelegationToken | Envelope);
-    has_credentials || matches!(api, Fetch | ShareFetch | FetchSnapshot)
+    let credentials = [SaslAuthenticate, CreateDelegationToken, DescribeDelegationToken, Envelope];
+    let records = [Fetch, ShareFetch, FetchSnapshot];
+    credentials.contains(&api) || records.contains(&api)
 }

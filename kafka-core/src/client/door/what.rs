@@ -13,7 +13,6 @@ use std::time::Duration;
 
 /// What entered.
 #[derive(Debug, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "most entries are large")]
 pub(crate) enum What {
     // Inputs.
     Accepted(ConnId),
@@ -60,8 +59,8 @@ pub(crate) enum What {
     },
     Call {
         target: Target,
-        #[serde(with = "crate::tape::with::request")]
-        request: RequestKind,
+        #[serde(with = "boxed::request")]
+        request: Box<RequestKind>,
         timeout: Option<Duration>,
     },
     CancelCall(OpId),
@@ -93,23 +92,34 @@ pub(crate) enum What {
 /// A response, lifted to the newest form.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response {
-    Plain(#[serde(with = "boxed")] Box<ResponseKind>),
+    Plain(#[serde(with = "boxed::response")] Box<ResponseKind>),
     Fetched(Box<Fetched>),
 }
 
+/// Messages in boxes.
 mod boxed {
-    use crate::tape::with::response;
-    use kafka_proto::ResponseKind;
-    use serde::{Deserializer, Serializer};
+    macro_rules! boxed {
+        ($name:ident, $kind:ident) => {
+            pub(in super::super) mod $name {
+                use crate::tape::with::$name;
+                use kafka_proto::$kind;
+                use serde::{Deserializer, Serializer};
 
-    #[expect(clippy::borrowed_box, reason = "it is what serde hands over")]
-    pub(super) fn serialize<S: Serializer>(of: &Box<ResponseKind>, to: S) -> Result<S::Ok, S::Error> {
-        response::serialize(of, to)
+                pub(crate) fn serialize<S: Serializer>(of: &Box<$kind>, to: S) -> Result<S::Ok, S::Error> {
+                    $name::serialize(of, to)
+                }
+
+                pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                    from: D,
+                ) -> Result<Box<$kind>, D::Error> {
+                    $name::deserialize(from).map(Box::new)
+                }
+            }
+        };
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<ResponseKind>, D::Error> {
-        response::deserialize(from).map(Box::new)
-    }
+    boxed!(request, RequestKind);
+    boxed!(response, ResponseKind);
 }
 
 impl Response {
