@@ -2,7 +2,8 @@
 
 use super::Client;
 #[cfg(feature = "record")]
-use super::door::{What, enter, leave};
+use super::door::What;
+use super::entry::{enter, leave};
 use super::promises::{Outcome, Promises};
 use super::timers::Timer;
 use crate::machine::{OpId, Time};
@@ -22,11 +23,9 @@ impl Outcome for Rung {
     }
 
     fn give_up(client: &mut Client, id: OpId) {
-        #[cfg(feature = "record")]
         enter!(client, None, What::Forget(id));
         client.alarms.forget(id);
         client.timers.stop(&Timer::Alarm(id));
-        #[cfg(feature = "record")]
         leave!(client, &());
     }
 }
@@ -34,12 +33,10 @@ impl Outcome for Rung {
 impl Client {
     /// Promises to tell when the time has come.
     pub(crate) fn set_alarm(&mut self, at: Time) -> OpId {
-        #[cfg(feature = "record")]
         enter!(self, None, What::Alarm(at));
         let id = self.next_op();
         self.alarms.make(id);
         self.timers.set(Timer::Alarm(id), at);
-        #[cfg(feature = "record")]
         leave!(self, &id);
         id
     }

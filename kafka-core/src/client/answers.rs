@@ -6,7 +6,9 @@ use super::requests::Owner;
 use super::timers::Timer;
 use crate::error::{ConnectionError, Error, ErrorKind};
 use crate::link::{Answered, ConnId, RequestId};
-use crate::machine::{Answer, Failure, LaneKey, MachineInput, Now, Peer, Shares, Target, Time, response};
+use crate::machine::{
+    Answer, Failure, LaneKey, MachineId, MachineInput, Now, Peer, Shares, Target, Time, response,
+};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{ApiKey, ResponseKind};
@@ -53,9 +55,9 @@ impl Client {
                 let result = self.of_this_cluster(now, key, &owner, *response);
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
             }
-            (owner, Answered::Fetched(_)) => {
-                let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
-                self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result: Err(error) }));
+            (owner, fetched @ Answered::Fetched(_)) => {
+                let result = fetched.plain().map(|response| *response);
+                self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
             }
         }
     }
@@ -69,21 +71,12 @@ impl Client {
         shares: &Shares,
         answer: Answered,
     ) {
-        let produced = match answer {
-            Answered::Plain(answer) => response(*answer),
-            Answered::Fetched(_) => {
-                Err(Error::new(ErrorKind::Decode("a fetch response to another request".into())))
-            }
-        };
-        match produced {
+        match answer.plain().and_then(|answer| response(*answer)) {
             Ok(produced) => shares.split(produced).for_each(|(machine, part)| {
                 let result = Ok(Answered::Plain(Box::new(part.into())));
                 self.give_and_pump(now, machine, MachineInput::Exchanged { id, key, result });
             }),
-            Err(error) => shares.machines().for_each(|machine| {
-                let result = Err(Failure { error: error.clone(), is_taken: true });
-                self.give(now, machine, MachineInput::Exchanged { id, key, result });
-            }),
+            Err(error) => self.fail_built(now, id, key, shares.machines(), &error, true),
         }
     }
 
@@ -179,13 +172,26 @@ impl Client {
 
     fn fail_request(&mut self, now: Now, id: RequestId, error: Error, taken: bool) {
         let Some(request) = self.requests.get(id) else { return };
-        let (builders, key) = (request.owner.builders(), request.key);
-        let Some(key) = key.filter(|_| !builders.is_empty()) else {
-            return self.finish(id, key.map(|key| key.peer), Err(error));
+        let Some(key) = request.key.filter(|_| request.owner.has_built()) else {
+            let peer = request.key.map(|key| key.peer);
+            return self.finish(id, peer, Err(error));
         };
-        self.requests.remove(id);
+        let Some(request) = self.requests.remove(id) else { return };
+        self.fail_built(now, id, key, request.owner.builders(), &error, taken);
+    }
+
+    /// Each of the machines that built a request hears that it failed.
+    fn fail_built(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        key: LaneKey,
+        builders: impl Iterator<Item = MachineId>,
+        error: &Error,
+        is_taken: bool,
+    ) {
         for machine in builders {
-            let result = Err(Failure { error: error.clone(), is_taken: taken });
+            let result = Err(Failure { error: error.clone(), is_taken });
             self.give(now, machine, MachineInput::Exchanged { id, key, result });
         }
     }

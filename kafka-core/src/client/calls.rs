@@ -2,7 +2,8 @@
 
 use super::Client;
 #[cfg(feature = "record")]
-use super::door::{What, enter, leave};
+use super::door::What;
+use super::entry::{enter, leave};
 use super::promises::{Outcome, Promises};
 use super::requests::{Owner, Request};
 use super::timers::Timer;
@@ -57,7 +58,6 @@ impl Outcome for Result<ResponseKind, Error> {
 impl Client {
     /// Makes a call; [`Key::Op`](super::Key::Op) tells when its result can be taken.
     pub(crate) fn begin_call(&mut self, now: Now, spec: CallSpec) -> OpId {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), {
             let CallSpec { target, request, timeout, .. } = spec.clone();
             What::Call { target, request: Box::new(request), timeout }
@@ -70,7 +70,6 @@ impl Client {
         self.timers.set(Timer::CallDeadline(id), deadline);
         self.call_attempt(now, id);
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &id);
         id
     }
@@ -83,24 +82,20 @@ impl Client {
 
     /// Nobody waits for the call any more. What was not sent yet is not sent.
     pub(crate) fn cancel_call(&mut self, id: OpId) {
-        #[cfg(feature = "record")]
         enter!(self, None, What::CancelCall(id));
         self.responses.forget(id);
         if self.calls.contains_key(&id) {
             self.end_call(id);
             self.cancel_requests(|owner| *owner == Owner::Call(id));
         }
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// The wait before attempt `attempt` of something, 0 being the first retry.
     pub(crate) fn backoff(&mut self, attempt: u32) -> Duration {
-        #[cfg(feature = "record")]
         enter!(self, None, What::Backoff(attempt));
         self.stats.retries += 1;
         let wait = self.random.backoff(attempt, self.config.retry_backoff, self.config.retry_backoff_max);
-        #[cfg(feature = "record")]
         leave!(self, &wait);
         wait
     }

@@ -3,7 +3,8 @@
 //! Invariant: it waits for its members to leave their groups, for [`LINGER`] at most.
 
 #[cfg(feature = "record")]
-use super::door::{What, enter, leave};
+use super::door::What;
+use super::entry::{enter, leave};
 use super::timers::Timer;
 use super::{Client, Event};
 use crate::machine::Now;
@@ -15,12 +16,10 @@ const LINGER: Duration = Duration::from_secs(5);
 impl Client {
     /// The last handle is gone. [`Event::Ended`] tells when the groups are left.
     pub(crate) fn retire(&mut self, now: Now) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::Retire);
         self.is_retiring = true;
         self.timers.set(Timer::Retire, now.time + LINGER);
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 

@@ -16,6 +16,7 @@ pub(crate) use outcome::Outcome;
 pub(crate) use outcome::Told;
 pub(crate) use what::{Response, What};
 
+use super::entry::{enter, leave};
 use super::{Action, Client, Event};
 use crate::machine::{MachineId, Now, OpId, Replayed, Time};
 use crate::tape::{Note, Tape};
@@ -82,28 +83,6 @@ impl Drop for Door {
         self.tell(Outcome::Unfinished, deadline);
     }
 }
-
-/// Something enters the client.
-macro_rules! enter {
-    ($client:expr, $now:expr, $what:expr) => {
-        if let Some(door) = &mut $client.door {
-            door.enter($now, || $what);
-        }
-    };
-}
-
-/// What has entered is done; this came of it, for which [`Outcome`] is made.
-macro_rules! leave {
-    ($client:expr, $outcome:expr) => {
-        if let Some(door) = &mut $client.door
-            && door.leave()
-        {
-            let deadline = $client.timers.next();
-            door.tell($crate::client::door::Outcome::of($outcome), deadline);
-        }
-    };
-}
-pub(crate) use {enter, leave};
 
 impl Client {
     /// Tells an observer of all that happens from now on: to be called before anything has.

@@ -7,7 +7,8 @@
 //! * Of a machine that has ended nothing is left: no timer, no request that was not sent, no lane, no topic.
 
 #[cfg(feature = "record")]
-use super::door::{What, enter, leave};
+use super::door::What;
+use super::entry::{enter, leave};
 use super::lanes::Lanes;
 use super::metadata::Metadata;
 use super::promises::Promises;
@@ -230,7 +231,6 @@ impl Client {
 
     /// Does to a machine what its application wants; `None` where it has ended.
     pub(crate) fn command<C: Command>(&mut self, now: Now, id: MachineId, command: C) -> Option<C::Reply> {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), {
             What::Command { machine: id, name: C::NAME.into(), args: command.args().into() }
         });
@@ -238,7 +238,6 @@ impl Client {
             let machine = (machine as &mut dyn Any).downcast_mut::<C::Machine>()?;
             Some(command.run(machine, cx))
         });
-        #[cfg(feature = "record")]
         leave!(self, &reply);
         reply
     }
@@ -402,7 +401,7 @@ impl Client {
         exchange: &mut Exchange,
     ) -> Owner {
         let Some(produce) = exchange.produce().filter(|_| turns > 0) else { return Owner::Built(first) };
-        let mut shares = Shares::new(exchange.version, first, produce, turns);
+        let mut shares = Shares::new(exchange.version, first, produce);
         for _ in 0..turns {
             if !exchange.produce().is_some_and(Produce::has_room) {
                 break;

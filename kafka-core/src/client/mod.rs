@@ -16,6 +16,7 @@ mod connections;
 mod coordinators;
 #[cfg(feature = "record")]
 pub(crate) mod door;
+mod entry;
 mod io;
 mod lane;
 mod lanes;
@@ -45,7 +46,8 @@ use crate::tape::Tape;
 use calls::Call;
 use coordinators::Coordinators;
 #[cfg(feature = "record")]
-use door::{Door, What, enter, leave};
+use door::{Door, What};
+use entry::{enter, leave};
 use kafka_proto::{ResponseKind, Str, Uuid};
 use lanes::Lanes;
 use machines::Machines;
@@ -153,7 +155,6 @@ impl Client {
 
     /// Takes what happened. `now` must not go backwards.
     pub fn handle_input(&mut self, now: Now, input: Input) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::input(&input));
         match input {
             Input::Accepted(conn) => self.accepted(conn),
@@ -169,7 +170,6 @@ impl Client {
             Input::RoomAgain(machine) => self.give(now, machine, MachineInput::RoomAgain),
         }
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
@@ -277,72 +277,58 @@ impl Client {
 
     /// Somebody needs the topic from now on.
     pub fn want_topic(&mut self, now: Now, name: &Str) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::WantTopic(name.clone()));
         self.metadata.want(name);
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// The controller has made the topic: under this id (zero where it tells none). `None` where it exists already.
     pub(crate) fn topic_made(&mut self, now: Now, name: &Str, id: Option<Uuid>) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::topic_made(name, id));
         if id.is_some_and(|id| self.metadata.made(name, id)) {
             self.topic_changed(now, name);
         }
         self.metadata.expect(name);
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// The controller has deleted the topic that had this id (zero where it tells none).
     pub(crate) fn topic_deleted(&mut self, now: Now, name: &Str, id: Uuid) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::TopicDeleted { name: name.clone(), id: id.0 });
         if self.metadata.deleted(name, id) {
             self.topic_changed(now, name);
             self.settle(now);
         }
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// Nobody needs the topic for this reason any more.
     pub fn unwant_topic(&mut self, name: &str) {
-        #[cfg(feature = "record")]
         enter!(self, None, What::UnwantTopic(name.into()));
         self.metadata.unwant(name);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// Somebody waits for a partition that its topic is not known to have; [`Key::Topic`] tells when it may be there.
     pub(crate) fn want_partition(&mut self, now: Now, partition: &TopicPartition) {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::WantPartition(partition.clone()));
         self.metadata.want_partition(partition.clone());
         self.settle(now);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     pub(crate) fn unwant_partition(&mut self, partition: &TopicPartition) {
-        #[cfg(feature = "record")]
         enter!(self, None, What::UnwantPartition(partition.clone()));
         self.metadata.unwant_partition(partition);
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
     /// What is known of topics seems to be out of date.
     pub(crate) fn refresh_metadata(&mut self) {
-        #[cfg(feature = "record")]
         enter!(self, None, What::RefreshMetadata);
         self.metadata.hint_stale();
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 
@@ -394,7 +380,6 @@ impl Client {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::Close);
         self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
@@ -402,7 +387,6 @@ impl Client {
             .conns()
             .into_iter()
             .for_each(|conn| self.close_conn(now, conn, ConnectionError::ClosedByClient));
-        #[cfg(feature = "record")]
         leave!(self, &());
     }
 

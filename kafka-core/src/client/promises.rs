@@ -5,7 +5,8 @@
 //! * Who gives a promise up, by dropping the future that waits for it, leaves nothing behind.
 
 #[cfg(feature = "record")]
-use super::door::{What, enter, leave};
+use super::door::What;
+use super::entry::{enter, leave};
 use super::{Client, Event, Key};
 use crate::error::Error;
 use crate::machine::OpId;
@@ -99,10 +100,8 @@ impl Outcome for Result<(), Error> {
     }
 
     fn give_up(client: &mut Client, id: OpId) {
-        #[cfg(feature = "record")]
         enter!(client, None, What::Forget(id));
         client.committed.forget(id);
-        #[cfg(feature = "record")]
         leave!(client, &());
     }
 }

@@ -44,12 +44,18 @@ pub(super) struct Request {
 
 impl Owner {
     /// The machines that built the request.
-    pub(super) fn builders(&self) -> Vec<MachineId> {
-        match self {
-            Self::Built(machine) => vec![*machine],
-            Self::Shared(shares) => shares.machines().collect(),
-            _ => Vec::new(),
-        }
+    pub(super) fn builders(&self) -> impl Iterator<Item = MachineId> {
+        let (one, several) = match self {
+            Self::Built(machine) => (Some(*machine), None),
+            Self::Shared(shares) => (None, Some(shares)),
+            _ => (None, None),
+        };
+        one.into_iter().chain(several.into_iter().flat_map(|shares| shares.machines()))
+    }
+
+    /// Whether machines built the request.
+    pub(super) fn has_built(&self) -> bool {
+        matches!(self, Self::Built(_) | Self::Shared(_))
     }
 }
 

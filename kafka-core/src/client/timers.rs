@@ -1,9 +1,8 @@
-//! The one table of deadlines of a client. Each timer is set at most once; setting it again moves it.
+//! The one table of deadlines of a client.
 
 use crate::link::{ConnId, RequestId};
-use crate::machine::{CoordinatorKind, LaneKey, MachineId, OpId, Time};
+use crate::machine::{self, CoordinatorKind, LaneKey, MachineId, OpId};
 use kafka_proto::Str;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// What a deadline is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,70 +33,12 @@ pub(crate) enum Timer {
     Retire,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    by_time: BTreeSet<(Time, Timer)>,
-    by_timer: BTreeMap<Timer, Time>,
-}
-
-impl Timers {
-    pub(crate) fn set(&mut self, timer: Timer, at: Time) {
-        if let Some(old) = self.by_timer.insert(timer.clone(), at) {
-            if old == at {
-                return;
-            }
-            self.by_time.remove(&(old, timer.clone()));
-        }
-        self.by_time.insert((at, timer));
-    }
-
-    /// Sets the timer, unless it is to ring before.
-    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Time) {
-        if self.by_timer.get(&timer).is_none_or(|set| at < *set) {
-            self.set(timer, at);
-        }
-    }
-
-    pub(crate) fn set_option(&mut self, timer: Timer, at: Option<Time>) {
-        match at {
-            Some(at) => self.set(timer, at),
-            None => self.stop(&timer),
-        }
-    }
-
-    pub(crate) fn stop(&mut self, timer: &Timer) {
-        if let Some(at) = self.by_timer.remove(timer) {
-            self.by_time.remove(&(at, timer.clone()));
-        }
-    }
-
-    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
-        self.by_timer.contains_key(timer)
-    }
-
-    pub(crate) fn next(&self) -> Option<Time> {
-        self.by_time.first().map(|(at, _)| *at)
-    }
-
-    /// How many timers are due.
-    pub(crate) fn due(&self, now: Time) -> usize {
-        self.by_time.iter().take_while(|(at, _)| *at <= now).count()
-    }
-
-    /// Takes out the earliest timer that is due.
-    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        if self.next()? > now {
-            return None;
-        }
-        let (_, timer) = self.by_time.pop_first()?;
-        self.by_timer.remove(&timer);
-        Some(timer)
-    }
-}
+pub(crate) type Timers = machine::Timers<Timer>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Time;
     use std::time::Duration;
 
     #[test]

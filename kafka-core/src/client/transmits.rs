@@ -2,7 +2,8 @@
 
 use super::Client;
 #[cfg(feature = "record")]
-use super::door::{Outcome, What, enter};
+use super::door::{Outcome, What};
+use super::entry::enter;
 use super::lane::Proof;
 use super::requests::{Owner, Request};
 use super::timers::Timer;
@@ -20,7 +21,6 @@ impl Client {
     /// Returns the next request for a connection; `None` where there is none for now, until an
     /// [`Event::Wake`](super::Event::Wake) of [`Key::Conn`](super::Key::Conn). It must be handed to the connection's link.
     pub fn poll_transmit(&mut self, now: Now, conn: ConnId) -> Option<Transmit> {
-        #[cfg(feature = "record")]
         enter!(self, Some(now), What::Transmit(conn));
         let transmit = self.next_transmit(now, conn);
         if transmit.is_none()

@@ -22,6 +22,7 @@ pub use inbound::{LinkInbound, Received};
 pub use outbound::{LinkOutbound, MAX_SLICES};
 pub use versions::BrokerVersions;
 
+use crate::error::{Error, ErrorKind};
 use crate::reader::{Fetched, Reservation};
 use crate::writer::ProduceBatch;
 use kafka_proto::{ApiKey, Str};
@@ -109,6 +110,21 @@ pub enum Answered {
     #[doc(hidden)]
     /// A fetch response, its batch headers read.
     Fetched(Box<Fetched>),
+}
+
+impl Answered {
+    /// The response to a request that was no fetch.
+    ///
+    /// # Errors
+    /// It is one to a fetch. Which it is is certain, since the link decodes by the request.
+    pub(crate) fn plain(self) -> Result<Box<ResponseKind>, Error> {
+        match self {
+            Self::Plain(response) => Ok(response),
+            Self::Fetched(_) => {
+                Err(Error::new(ErrorKind::Decode("a fetch response to another request".into())))
+            }
+        }
+    }
 }
 
 /// What each link of a client is told.

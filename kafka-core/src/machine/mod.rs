@@ -14,6 +14,7 @@ mod ask;
 mod ids;
 mod shares;
 mod time;
+mod timers;
 
 pub(crate) use ask::{Answer, Ask, Hint, response};
 pub use ask::{CoordinatorKind, Target};
@@ -21,6 +22,7 @@ pub(crate) use ids::{Lane, LaneKey};
 pub use ids::{MachineId, OpId, Peer};
 pub(crate) use shares::{SHARED_SINCE, Shares};
 pub use time::{Now, Time};
+pub(crate) use timers::Timers;
 
 use crate::error::Error;
 use crate::link::{Answered, BrokerVersions, Payload, Produce, RequestId};

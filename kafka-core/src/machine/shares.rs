@@ -33,12 +33,10 @@ enum TopicKey {
 }
 
 impl Shares {
-    /// A request that a machine has built alone, and that so many others may join.
-    pub(crate) fn new(version: i16, first: MachineId, produce: &Produce, others: usize) -> Self {
-        let by_id = version >= Produce::IDS_SINCE;
-        let mut partitions = FxHashMap::default();
-        partitions.reserve(produce.batches.len() + others);
-        Self { by_id, joined: vec![(first, produce.batches.len())], partitions, indexed: 0 }
+    /// A request that a machine has built alone.
+    pub(crate) fn new(version: i16, first: MachineId, produce: &Produce) -> Self {
+        let (by_id, joined) = (version >= Produce::IDS_SINCE, vec![(first, produce.batches.len())]);
+        Self { by_id, joined, partitions: FxHashMap::default(), indexed: 0 }
     }
 
     /// Returns whether a batch can be added: its partition has none yet, and its topic can be named as the others are.

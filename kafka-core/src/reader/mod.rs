@@ -59,13 +59,11 @@ mod timers;
 mod trouble;
 mod update;
 
-pub(crate) use budget::Budget;
-pub(crate) use budget::Reservation;
+pub(crate) use budget::{Budget, Reservation};
 pub use chunk::Chunk;
 pub use config::{Isolation, ReaderConfig, Reset};
 pub use delivery::{RecordView, Walk};
-pub(crate) use fetched::Fetched;
-pub(crate) use fetched::digest;
+pub(crate) use fetched::{Fetched, digest};
 #[cfg(test)]
 pub(crate) use fetching::FetchPlan;
 pub use machine::Start;

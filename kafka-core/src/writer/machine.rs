@@ -144,14 +144,10 @@ impl Writing {
     fn exchanged(&mut self, cx: &Cx<'_>, id: RequestId, result: Result<Answered, Failure>) {
         let Some(producer) = &mut self.producer else { return };
         match result {
-            Ok(Answered::Plain(answer)) => match response(*answer) {
+            Ok(answer) => match answer.plain().and_then(|answer| response(*answer)) {
                 Ok(response) => producer.produced(cx.now, id, response),
                 Err(error) => producer.failed(cx.now, id, &error, true),
             },
-            Ok(Answered::Fetched(_)) => {
-                let error = Error::new(ErrorKind::Decode("a fetch response to another request".into()));
-                producer.failed(cx.now, id, &error, true);
-            }
             Err(Failure { error, is_taken }) => producer.failed(cx.now, id, &error, is_taken),
         }
     }

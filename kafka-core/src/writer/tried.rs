@@ -2,52 +2,41 @@
 //!
 //! Invariant: each is there once, and no look costs a visit of all of them.
 
-use crate::machine::Time;
+use crate::machine::{Time, Timers};
 use kafka_proto::Str;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a topic stays asked for.
 const LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub(super) struct Tried {
-    until: BTreeMap<Str, Time>,
-    order: BTreeSet<(Time, Str)>,
-}
+pub(super) struct Tried(Timers<Str>);
 
 impl Tried {
     /// A topic was looked for. Returns whether it is new.
     pub(super) fn insert(&mut self, now: Time, topic: Str) -> bool {
-        let is_new = !self.remove(&topic);
-        self.until.insert(topic.clone(), now + LOOK);
-        self.order.insert((now + LOOK, topic));
+        let is_new = !self.0.is_set(&topic);
+        self.0.set(topic, now + LOOK);
         is_new
     }
 
     /// Returns whether it was there.
     pub(super) fn remove(&mut self, topic: &Str) -> bool {
-        let until = self.until.remove(topic);
-        until.is_some_and(|until| self.order.remove(&(until, topic.clone())))
+        self.0.stop(topic)
     }
 
     /// Returns when the first of them is over.
     pub(super) fn next(&self) -> Option<Time> {
-        self.order.first().map(|(until, _)| *until)
+        self.0.next()
     }
 
     /// Takes those that are over.
     pub(super) fn over(&mut self, now: Time) -> impl Iterator<Item = Str> {
-        std::iter::from_fn(move || {
-            self.order.first().filter(|(until, _)| *until <= now)?;
-            let (_, topic) = self.order.pop_first()?;
-            self.until.remove(&topic);
-            Some(topic)
-        })
+        std::iter::from_fn(move || self.0.pop_due(now))
     }
 
     pub(super) fn into_topics(self) -> impl Iterator<Item = Str> {
-        self.until.into_keys()
+        self.0.into_keys()
     }
 }
 

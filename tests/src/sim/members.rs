@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_core::{ErrorKind, Event, Reader, Record, Reset, TopicPartition};
+use kafka_core::{ErrorKind, Event, Reader, ReaderBuilder, Record, Reset, TopicPartition};
 
 use super::chance::Chance;
 use super::fault::FaultKind;
@@ -12,7 +12,20 @@ use super::reading::reader_error;
 use super::stage::{Stage, pause};
 
 /// The commit timeout of all members.
-const COMMITS: Duration = Duration::from_secs(30);
+pub(super) const COMMITS: Duration = Duration::from_secs(30);
+
+/// A member whose group notices soon that it is gone.
+pub(super) fn quick_member(reader: ReaderBuilder, chance: &mut Chance) -> Reader {
+    reader
+        .reset(Reset::First)
+        .session_timeout(chance.millis(6000, 9000))
+        .heartbeat_interval(chance.millis(500, 2500))
+        .rebalance_timeout(chance.millis(5000, 9000))
+        .commit_timeout(COMMITS)
+        .max_wait(chance.millis(50, 2000))
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// A member, seen from outside.
 #[derive(Clone)]

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_core::{ErrorKind, Message, Reader, Record, Reset, Start, TopicPartition, Writer};
+use kafka_core::{ErrorKind, Message, Reader, Record, Start, TopicPartition, Writer};
 
 use super::chance::Chance;
 use super::history::{MessageId, id_of, value_of};
+use super::members::{COMMITS, quick_member};
 use super::reading::reader_error;
 use super::stage::{SLACK, Stage, pause};
 use crate::broker::ClusterState;
@@ -17,7 +18,6 @@ pub(crate) const REMADE: &str = "r";
 const GROUP: &str = "of-r";
 /// Messages that are sent once all has healed.
 const AFTER_HEALING: u64 = 10;
-const COMMITS: Duration = Duration::from_secs(30);
 
 /// What the applications saw of the topic.
 #[derive(Debug, Default)]
@@ -164,17 +164,7 @@ async fn send(stage: &Stage, writer: &Writer, ids: &[MessageId]) -> usize {
 pub(crate) async fn read_remade(stage: Stage, mut chance: Chance) {
     while !is_done(&stage) {
         let client = stage.client(&mut chance);
-        let mut reader = client
-            .reader(REMADE)
-            .group(GROUP)
-            .reset(Reset::First)
-            .session_timeout(chance.millis(6000, 9000))
-            .heartbeat_interval(chance.millis(500, 2500))
-            .rebalance_timeout(chance.millis(5000, 9000))
-            .commit_timeout(COMMITS)
-            .max_wait(chance.millis(50, 2000))
-            .build()
-            .unwrap_or_else(|error| panic!("{error}"));
+        let mut reader = quick_member(client.reader(REMADE).group(GROUP), &mut chance);
         live(&stage, &mut reader, &mut chance).await;
         let time = chance.millis(0, 5000);
         let _ = stage.by("the close of a member", time, reader.close(time)).await;

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::{
-    Client, ErrorKind, Event, Message, Pattern, Reader, Record, Reset, Start, Str, Subscription,
-    TopicPartition,
+    Client, ErrorKind, Event, Message, Pattern, Reader, Record, Start, Str, Subscription, TopicPartition,
 };
 
 use super::chance::Chance;
 use super::history::value_of;
+use super::members::{COMMITS, quick_member};
 use super::reading::reader_error;
 use super::run::NODES;
 use super::stage::{SLACK, Stage, pause};
@@ -25,7 +25,6 @@ const TOPICS: [&str; 4] = ["s-a", "s-b", "s-c", "s-d"];
 const ALL: &str = "s-.*";
 /// So many messages are sent to each topic at the end.
 const AT_THE_END: u64 = 5;
-const COMMITS: Duration = Duration::from_secs(30);
 /// How old metadata may be of those who read by patterns, at most.
 const FRESHNESS: Duration = Duration::from_secs(5);
 
@@ -230,17 +229,7 @@ pub(crate) async fn subscribe(stage: Stage, mut chance: Chance) {
     while !stage.history().subscribed.group_is_done() {
         let client = client(&stage, &mut chance);
         let mut told = Told::new(&stage, &mut chance);
-        let mut reader = client
-            .reader(told.subscription.clone())
-            .group(GROUP)
-            .reset(Reset::First)
-            .session_timeout(chance.millis(6000, 9000))
-            .heartbeat_interval(chance.millis(500, 2500))
-            .rebalance_timeout(chance.millis(5000, 9000))
-            .commit_timeout(COMMITS)
-            .max_wait(chance.millis(50, 2000))
-            .build()
-            .unwrap_or_else(|error| panic!("{error}"));
+        let mut reader = quick_member(client.reader(told.subscription.clone()).group(GROUP), &mut chance);
         live(&stage, &mut reader, &mut told, &mut chance).await;
         let time = chance.millis(0, 5000);
         let _ = stage.by("the close of a member", time, reader.close(time)).await;
