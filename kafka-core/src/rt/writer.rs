@@ -76,8 +76,8 @@ impl Writer {
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
-    /// order of the messages. The next message is asked for when the one before it was taken or refused. A topic that does
-    /// not come is waited for once, not for each of its messages.
+    /// order of the messages. The next message is asked for when the one before it was taken or refused, and its delivery
+    /// timeout begins then. A topic that does not come is waited for once, not for each of its messages.
     ///
     /// # Cancel safety
     /// A future that is dropped before it was ready has taken some of the messages: the first ones.
@@ -159,7 +159,7 @@ impl Writer {
         self.send(message).await?.await
     }
 
-    /// Writes messages and waits until each is acknowledged or given up.
+    /// Writes messages and waits until each is acknowledged or given up. They are taken as by [`send_all`](Self::send_all).
     ///
     /// # Errors
     /// [`WriteErrors`] with the outcome of each message, if any failed.

@@ -19,7 +19,7 @@ struct Broker {
     gathering: Vec<usize>,
     in_flight: usize,
     /// Where it closed connections on requests.
-    request_limit: Option<RequestLimit>,
+    request_limit: RequestLimit,
     /// Why its lane is down.
     last_error: Option<Error>,
 }
@@ -77,7 +77,7 @@ impl Brokers {
 
     /// Returns how large a request of several batches may be, where the broker is known to have a limit.
     pub(super) fn request_limit(&self, broker: i32) -> Option<usize> {
-        self.0.get(&broker)?.request_limit.as_ref().map(RequestLimit::bytes)
+        self.0.get(&broker)?.request_limit.bytes()
     }
 
     pub(super) fn request_sent(&mut self, broker: i32) {
@@ -95,20 +95,20 @@ impl Brokers {
     pub(super) fn answered(&mut self, broker: i32, bytes: usize) {
         if let Some(broker) = self.0.get_mut(&broker) {
             broker.last_error = None;
-            RequestLimit::answered(&mut broker.request_limit, bytes);
+            broker.request_limit.took(bytes);
         }
     }
 
     /// A request of so many bytes, which is not answered, was taken by the socket.
     pub(super) fn taken(&mut self, broker: i32, bytes: usize) {
         if let Some(broker) = self.0.get_mut(&broker) {
-            RequestLimit::answered(&mut broker.request_limit, bytes);
+            broker.request_limit.took(bytes);
         }
     }
 
-    /// The broker closed the connection on a request of so many bytes.
-    pub(super) fn closed_on(&mut self, broker: i32, bytes: usize, now: Time) {
-        RequestLimit::lower(&mut self.0.entry(broker).or_default().request_limit, bytes, now);
+    /// The broker closed the connection on a request of so many bytes, of one batch or of several.
+    pub(super) fn closed_on(&mut self, broker: i32, bytes: usize, has_several: bool, now: Time) {
+        self.0.entry(broker).or_default().request_limit.closed_on(bytes, has_several, now);
     }
 
     // ---- lanes ----

@@ -5,48 +5,61 @@
 //! * What was refused halves the limit; a request of one batch cannot be smaller.
 //! * The limit is tried again: doubled after so many answers to what is larger than half of it (where it keeps two batches apart,
 //!   one of them is), four times as many after each time in vain. So a broker that takes no more is rarely asked for it.
-//! * What is taken though it is as large as what was refused ends the limit: the broker merely restarted.
+//! * What is taken though it is as large as what was refused ends the limit: the broker merely restarted. What was refused
+//!   before that stands.
 
 use crate::machine::Time;
 
 /// Answers, or batches, before a limit is doubled for the first time.
 const PATIENCE: u32 = 8;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RequestLimit {
-    limit: Limit,
-    /// When a connection ended last.
-    ended_at: Time,
-    /// What the limit was before.
-    bytes_before: usize,
+    limit: Option<Limit>,
+    /// The limit before the last end of a connection. It holds again where that end had another cause.
+    before: Option<Limit>,
+    last: ConnectionEnd,
+}
+
+/// What was in flight when a connection ended.
+#[derive(Debug, Default)]
+struct ConnectionEnd {
+    at: Time,
+    largest: usize,
+    /// A request of several batches was among it.
+    has_several: bool,
 }
 
 impl RequestLimit {
-    /// The connection ended, at this time, on a request of several batches, perhaps on others too: the largest is the suspect.
-    pub(super) fn lower(limit: &mut Option<Self>, request: usize, now: Time) {
-        match limit {
-            None => {
-                let first = Limit::new(request);
-                *limit = Some(Self { limit: first, ended_at: now, bytes_before: usize::MAX });
-            }
-            Some(known) if known.ended_at == now => known.limit.suspect(request, known.bytes_before),
-            Some(known) => {
-                (known.ended_at, known.bytes_before) = (now, known.bytes());
-                known.limit.lower(request);
-            }
+    /// The connection ended, at this time, on a request, perhaps on others too: the largest is the suspect. One of a single batch
+    /// cannot be smaller, so that it alone tells nothing.
+    pub(super) fn closed_on(&mut self, request: usize, has_several: bool, now: Time) {
+        if self.last.at != now {
+            self.last = ConnectionEnd { at: now, ..ConnectionEnd::default() };
+            self.before.clone_from(&self.limit);
+        }
+        self.last.largest = self.last.largest.max(request);
+        self.last.has_several |= has_several;
+        if self.last.has_several {
+            let suspect = self.last.largest;
+            self.limit =
+                Some(self.before.as_ref().map_or_else(|| Limit::new(suspect), |it| it.lower(suspect)));
         }
     }
 
-    /// A request of so many bytes was answered.
-    pub(super) fn answered(limit: &mut Option<Self>, request: usize) {
-        if limit.as_mut().and_then(|known| known.limit.took(request)) == Some(Change::Over) {
-            *limit = None;
+    /// A request of so many bytes was taken.
+    pub(super) fn took(&mut self, request: usize) {
+        let Some(limit) = &mut self.limit else { return };
+        let bytes = limit.bytes;
+        if limit.took(request) == Some(Change::Over) {
+            self.limit = self.before.take().filter(|before| request < before.refused);
+            self.limit.iter_mut().for_each(|before| before.bytes = before.bytes.max(bytes));
         }
     }
 
     /// No request of several batches is larger.
-    pub(super) fn bytes(&self) -> usize {
-        self.limit.bytes
+    pub(super) fn bytes(&self) -> Option<usize> {
+        self.limit.as_ref().map(|limit| limit.bytes)
     }
 }
 
@@ -60,7 +73,7 @@ impl BatchLimit {
     pub(super) fn lower(limit: &mut Option<Self>, batch: usize) {
         match limit {
             None => *limit = Some(Self(Limit::new(batch))),
-            Some(Self(known)) => known.lower(batch),
+            Some(Self(known)) => *known = known.lower(batch),
         }
     }
 
@@ -79,7 +92,7 @@ impl BatchLimit {
 }
 
 /// A size that was refused, and is tried again once enough has been taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Limit {
     refused: usize,
     bytes: usize,
@@ -101,20 +114,13 @@ impl Limit {
         Self { refused, bytes: below(refused), is_raised: false, proofs: 0, patience: PATIENCE }
     }
 
-    /// So much was refused. What was on its way before a lower limit was known tells nothing new.
-    fn lower(&mut self, refused: usize) {
+    /// The limit once so much was refused. What was on its way before a lower limit was known tells nothing new.
+    fn lower(&self, refused: usize) -> Self {
         if below(refused) >= self.bytes {
-            return;
+            return self.clone();
         }
         let times = if self.is_raised { 4 } else { 1 };
-        *self = Self { patience: self.patience.saturating_mul(times), ..Self::new(refused) };
-    }
-
-    /// It was something larger that was refused; the limit was so much before.
-    fn suspect(&mut self, refused: usize, before: usize) {
-        if refused > self.refused {
-            (self.refused, self.bytes) = (refused, below(refused).min(before));
-        }
+        Self { patience: self.patience.saturating_mul(times), ..Self::new(refused) }
     }
 
     fn took(&mut self, bytes: usize) -> Option<Change> {
@@ -186,51 +192,71 @@ mod tests {
         assert_eq!(patience(&mut limit, 3900), 8, "nothing is left of what was");
     }
 
-    fn bytes(limit: &Option<RequestLimit>) -> Option<usize> {
-        limit.as_ref().map(RequestLimit::bytes)
-    }
-
     fn ends() -> impl Iterator<Item = Time> {
         let begin = Time::START;
-        (0..).map(move |second| begin + Duration::from_secs(second))
+        (1..).map(move |second| begin + Duration::from_secs(second))
     }
 
     #[test]
     fn each_end_halves_and_answers_double() {
-        let (mut limit, mut ends) = (None, ends());
-        RequestLimit::answered(&mut limit, 4000);
-        assert_eq!(bytes(&limit), None);
-        RequestLimit::lower(&mut limit, 8000, ends.next().unwrap());
-        RequestLimit::lower(&mut limit, 4000, ends.next().unwrap());
-        assert_eq!(bytes(&limit), Some(2000));
-        (0..7).for_each(|_| RequestLimit::answered(&mut limit, 2000));
-        assert_eq!(bytes(&limit), Some(2000));
-        RequestLimit::answered(&mut limit, 2000);
-        assert_eq!(bytes(&limit), Some(4000));
-        RequestLimit::answered(&mut limit, 4000);
-        assert_eq!(bytes(&limit), None);
+        let (mut limit, mut ends) = (RequestLimit::default(), ends());
+        limit.took(4000);
+        assert_eq!(limit.bytes(), None);
+        limit.closed_on(8000, true, ends.next().unwrap());
+        limit.closed_on(4000, true, ends.next().unwrap());
+        assert_eq!(limit.bytes(), Some(2000));
+        (0..7).for_each(|_| limit.took(2000));
+        assert_eq!(limit.bytes(), Some(2000));
+        limit.took(2000);
+        assert_eq!(limit.bytes(), Some(4000));
+        limit.took(8000);
+        assert_eq!(limit.bytes(), None);
     }
 
     #[test]
     fn small_requests_prove_nothing() {
-        let mut limit = None;
-        RequestLimit::lower(&mut limit, 4000, ends().next().unwrap());
-        (0..1000).for_each(|_| RequestLimit::answered(&mut limit, 1000));
-        assert_eq!(bytes(&limit), Some(2000));
+        let mut limit = RequestLimit::default();
+        limit.closed_on(4000, true, ends().next().unwrap());
+        (0..1000).for_each(|_| limit.took(1000));
+        assert_eq!(limit.bytes(), Some(2000));
     }
 
     #[test]
     fn of_all_that_was_in_flight_the_largest_is_the_suspect() {
-        let (mut limit, mut ends) = (None, ends());
+        let (mut limit, mut ends) = (RequestLimit::default(), ends());
         let end = ends.next().unwrap();
-        [100, 8000, 8000, 300].into_iter().for_each(|request| RequestLimit::lower(&mut limit, request, end));
-        assert_eq!(bytes(&limit), Some(4000), "one end counts once");
+        [100, 8000, 8000, 300].into_iter().for_each(|request| limit.closed_on(request, true, end));
+        assert_eq!(limit.bytes(), Some(4000), "one end counts once");
         let end = ends.next().unwrap();
-        [3000, 9000].into_iter().for_each(|request| RequestLimit::lower(&mut limit, request, end));
-        assert_eq!(bytes(&limit), Some(4000), "what was too large before tells nothing new");
-        RequestLimit::lower(&mut limit, 3000, ends.next().unwrap());
-        assert_eq!(bytes(&limit), Some(1500));
-        RequestLimit::lower(&mut limit, 1, ends.next().unwrap());
-        assert_eq!(bytes(&limit), Some(1), "one batch a request goes always");
+        [3000, 9000].into_iter().for_each(|request| limit.closed_on(request, true, end));
+        assert_eq!(limit.bytes(), Some(4000), "what was too large before tells nothing new");
+        limit.closed_on(3000, true, ends.next().unwrap());
+        assert_eq!(limit.bytes(), Some(1500));
+        limit.closed_on(1, true, ends.next().unwrap());
+        assert_eq!(limit.bytes(), Some(1), "one batch a request goes always");
+    }
+
+    #[test]
+    fn a_single_batch_is_a_suspect_only_beside_several() {
+        let (mut limit, mut ends) = (RequestLimit::default(), ends());
+        limit.closed_on(500, false, ends.next().unwrap());
+        assert_eq!(limit.bytes(), None);
+        for order in [[(900, false), (600, true)], [(600, true), (900, false)]] {
+            let (mut limit, end) = (RequestLimit::default(), ends.next().unwrap());
+            order.into_iter().for_each(|(request, several)| limit.closed_on(request, several, end));
+            limit.took(899);
+            assert_eq!(limit.bytes(), Some(450), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_before_stands() {
+        let (mut limit, mut ends) = (RequestLimit::default(), ends());
+        limit.closed_on(8000, true, ends.next().unwrap());
+        limit.closed_on(3000, true, ends.next().unwrap());
+        limit.took(3000);
+        assert_eq!(limit.bytes(), Some(4000), "the second end had another cause");
+        limit.took(8000);
+        assert_eq!(limit.bytes(), None);
     }
 }

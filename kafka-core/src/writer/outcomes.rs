@@ -52,8 +52,8 @@ impl Producer {
     pub(crate) fn failed(&mut self, now: Now, id: RequestId, error: &Error, taken: bool) {
         let Some(sent) = self.requests.remove(&id) else { return };
         // Also where the socket had not taken all of it: it may have been cut off for its size, half way.
-        if sent.has_several() && ended_by_broker(error) {
-            self.brokers.closed_on(sent.broker, sent.bytes, now.time);
+        if ended_by_broker(error) {
+            self.brokers.closed_on(sent.broker, sent.bytes, sent.has_several(), now.time);
         }
         self.ended(now, id, sent, error, taken);
     }

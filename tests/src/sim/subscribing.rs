@@ -115,9 +115,11 @@ pub(crate) async fn write_subscribed(stage: Stage, mut chance: Chance) {
             make_topic(&stage, &mut chance);
         }
         let count = 1 + chance.below(4);
-        let messages: Vec<Message> = (0..count).map(|_| next(TOPICS[chance.index(made)])).collect();
-        let result =
-            stage.by("writes to topics that come", timeout + SLACK, writer.write_all(messages)).await;
+        let topics: Vec<&str> = (0..count).map(|_| TOPICS[chance.index(made)]).collect();
+        // A message's time begins when it is asked for: once a topic of those before it was waited for.
+        let time = timeout * (1 + topics.iter().collect::<BTreeSet<_>>().len() as u32) + SLACK;
+        let written = writer.write_all(topics.into_iter().map(&mut next));
+        let result = stage.by("writes to topics that come", time, written).await;
         if let Some(Err(_)) = result {
             stage.history().count("failed writes to topics that come", 1);
         }
