@@ -16,7 +16,7 @@ const PATIENCE: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct RequestLimit {
     limit: Option<Limit>,
-    /// The limit before the last end of a connection. It holds again where that end had another cause.
+    /// The limit before the last end that lowered it. It holds again where that end had another cause.
     before: Option<Limit>,
     last: ConnectionEnd,
 }
@@ -36,10 +36,12 @@ impl RequestLimit {
     pub(super) fn closed_on(&mut self, request: usize, has_several: bool, now: Time) {
         if self.last.at != now {
             self.last = ConnectionEnd { at: now, ..ConnectionEnd::default() };
-            self.before.clone_from(&self.limit);
         }
         self.last.largest = self.last.largest.max(request);
-        self.last.has_several |= has_several;
+        if has_several && !self.last.has_several {
+            self.last.has_several = true;
+            self.before.clone_from(&self.limit);
+        }
         if self.last.has_several {
             let suspect = self.last.largest;
             self.limit =
@@ -254,6 +256,7 @@ mod tests {
         let (mut limit, mut ends) = (RequestLimit::default(), ends());
         limit.closed_on(8000, true, ends.next().unwrap());
         limit.closed_on(3000, true, ends.next().unwrap());
+        limit.closed_on(2000, false, ends.next().unwrap());
         limit.took(3000);
         assert_eq!(limit.bytes(), Some(4000), "the second end had another cause");
         limit.took(8000);
