@@ -55,7 +55,8 @@ impl Client {
     fn is_deaf(&self, now: Time, key: LaneKey) -> bool {
         let Some(lane) = self.lanes.get(key) else { return true };
         match lane.link() {
-            LinkState::Idle => true,
+            // Where its broker is may be told soon.
+            LinkState::Idle => self.address_of(key.peer).is_some() || !self.learns_at_once(),
             LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key)),
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key)),
             // Once one is answered it is asked for more.
@@ -65,6 +66,11 @@ impl Client {
             LinkState::Connecting(conn) => !self.timers.is_set(&Timer::Conn(*conn)),
             LinkState::Closing(..) => false,
         }
+    }
+
+    /// Whether metadata is asked for, or is about to be because it is known to be old.
+    fn learns_at_once(&self) -> bool {
+        self.metadata.is_asking() || (self.metadata.is_stale() && self.timers.is_set(&Timer::Metadata))
     }
 
     /// Whether metadata is asked for, now or by a timer.

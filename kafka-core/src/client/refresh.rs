@@ -109,8 +109,12 @@ impl Client {
         match hint {
             Hint::Refresh(_) => self.metadata.hint_stale(),
             Hint::Leader { topic, partition, leader, leader_epoch, node } => {
+                let tells_address = node.is_some();
                 if self.metadata.leader_hint(&topic, partition, leader, leader_epoch, node) {
                     self.topic_changed(now, &topic);
+                }
+                if tells_address {
+                    self.kick_idle(now.time);
                 }
             }
             Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.time, kind, &key),

@@ -66,7 +66,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// Key and value as slices that keep the batch alive.
-    #[inline]
+    #[inline(always)] // as its caller
     fn to_record(self, origin: Origin) -> Result<message::Record, RecordsError> {
         let mut headers = self.record.headers();
         let mut owned = Vec::with_capacity(headers.size_hint().0);
@@ -208,7 +208,7 @@ impl Walk {
     ///
     /// # Errors
     /// As [`Walk::next`].
-    #[inline]
+    #[inline(always)] // what it gives is large, and copied where it is not
     pub fn next_record(&mut self) -> Option<Result<message::Record, Error>> {
         let origin = self.origin;
         let before = self.position;

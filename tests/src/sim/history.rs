@@ -226,7 +226,8 @@ impl History {
     }
 
     /// I6 and I10, after a commit: nothing unhandled is covered, and no offset goes back. A member that was let in again may
-    /// have begun before one of its own commits arrived for which it does not wait any more, and then goes back behind that.
+    /// have begun before one of its own commits arrived for which it does not wait any more, or where an older one of them has
+    /// brought the group back to, and then goes back behind what came last.
     pub(crate) fn check_commits(
         &mut self,
         cluster: &ClusterState,
@@ -248,7 +249,7 @@ impl History {
         let in_time = known.in_time.entry(partition).or_default();
         let before = last.min(*in_time);
         if last != offset {
-            *in_time = if commit == Commit::InTime { offset } else { *in_time };
+            *in_time = if commit == Commit::InTime { offset } else { offset.min(*in_time) };
             self.count("commits", 1);
         }
         if !self.truncations(partition).is_empty() {
