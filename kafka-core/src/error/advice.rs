@@ -22,7 +22,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "correct the balancer: it must answer with one of the partitions it is given"
         }
         ErrorKind::Pattern { .. } => {
-            "correct the pattern: it is a regular expression of the `regex` crate, which has no look-around and no Unicode classes here"
+            "correct the pattern: it is a regular expression of the `regex-lite` crate, which has no look-around and no Unicode classes here"
         }
         ErrorKind::Assignor(_) => {
             "correct the assignor: each partition of a topic goes to one member that subscribes to it"

@@ -2,14 +2,14 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use kafka_proto::Str;
-use regex::bytes::{Regex, RegexBuilder};
+use regex_lite::Regex;
 use std::fmt;
 use std::str::FromStr;
 
 /// A regular expression that names topics: all those whose **whole** name it matches, as in Java's client.
 ///
-/// The syntax is that of the `regex` crate, which has neither look-around nor back-references and takes linear time. Classes such as
-/// `\w` are those of ASCII, as names of topics are.
+/// The syntax is that of the `regex-lite` crate, which has neither look-around nor back-references and takes linear time. Classes such
+/// as `\w` are those of ASCII, as names of topics are.
 ///
 /// Topics that the brokers call internal, such as `__consumer_offsets`, never match.
 ///
@@ -39,11 +39,11 @@ impl Pattern {
     pub fn new(pattern: impl Into<Str>) -> Result<Self> {
         let text = pattern.into();
         // By itself first: it must not close the group around it.
-        let whole = parse(&text).and_then(|_| parse(&format!(r"\A(?:{text})\z")));
+        let whole = Regex::new(&text).and_then(|_| Regex::new(&format!(r"\A(?:{text})\z")));
         match whole {
             Ok(whole) => Ok(Self { text, whole }),
             Err(error) => {
-                Err(Error::new(ErrorKind::Pattern { pattern: text.to_string(), problem: problem(&error) }))
+                Err(Error::new(ErrorKind::Pattern { pattern: text.to_string(), problem: error.to_string() }))
             }
         }
     }
@@ -55,20 +55,8 @@ impl Pattern {
 
     /// Returns whether it matches the whole name of a topic.
     pub fn matches(&self, topic: &str) -> bool {
-        self.whole.is_match(topic.as_bytes())
+        self.whole.is_match(topic)
     }
-}
-
-/// Names of topics are ASCII: without Unicode the tables are not needed, and the programs are small.
-fn parse(pattern: &str) -> std::result::Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).unicode(false).build()
-}
-
-/// The error without the picture of the pattern above it.
-fn problem(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 impl PartialEq for Pattern {
@@ -125,7 +113,7 @@ mod tests {
             assert!(matches!(error.kind(), ErrorKind::Pattern { .. }), "{pattern}: {error}");
         }
         let error = Pattern::new("orders-(").unwrap_err();
-        assert_eq!(error.to_string(), "pattern `orders-(`: unclosed group");
+        assert_eq!(error.to_string(), "pattern `orders-(`: found open group without closing ')'");
     }
 
     /// Names of topics are untrusted, and so may patterns be: no pattern takes more than linear time.
