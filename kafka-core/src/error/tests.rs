@@ -56,7 +56,10 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::MessageTooLarge { size: 2_000_000, limit: 1_000_000 },
         ErrorKind::InvalidMessage("both the writer and the message name a topic"),
         ErrorKind::Balancer("panicked".to_owned()),
-        ErrorKind::Pattern { pattern: "orders-(".to_owned(), problem: "found open group without closing ')'".to_owned() },
+        ErrorKind::Pattern {
+            pattern: "orders-(".to_owned(),
+            problem: "found open group without closing ')'".to_owned(),
+        },
         ErrorKind::Assignor("`range` panicked".to_owned()),
         ErrorKind::Corrupt { offset: 7, next: Some(9), problem: text() },
         ErrorKind::OffsetOutOfRange { offset: 7 },

@@ -226,12 +226,12 @@ impl Told {
     /// An assignment is reported. It may be of what was subscribed to before, where that was changed only now.
     fn check(&mut self, stage: &Stage, partitions: &[TopicPartition]) {
         let is_of = |of: &Subscription| partitions.iter().all(|tp| means(of, &tp.topic));
-        if is_of(&self.subscription) {
-            return self.before.clear();
-        }
-        self.late += 1;
+        let is_current = is_of(&self.subscription);
+        self.late += u32::from(!is_current);
+        // Of the first that it can be of: what follows may be of that again, or of a later one.
         match self.before.iter().position(is_of).filter(|_| self.late <= MOST_LATE) {
             Some(at) => drop(self.before.drain(..at)),
+            None if is_current => self.before.clear(),
             None => {
                 stage.violation(format!("a member of {:?} is assigned {partitions:?}", self.subscription))
             }
