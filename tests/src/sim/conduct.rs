@@ -227,7 +227,8 @@ impl Conduct {
         let known = self.known.filter(|known| known.has_partitions)?;
         let (generation, members) = cluster.joined(&request.group_id)?;
         // While coordinators move there may be two generations of one number: of another one's members it knows nothing.
-        if generation != request.generation_id || !members.contains(&request.member_id) {
+        if generation != request.generation_id || !members.iter().any(|member| *member == *request.member_id)
+        {
             return None;
         }
         let mut owners: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
