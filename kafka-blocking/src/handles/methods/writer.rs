@@ -26,8 +26,8 @@ impl Writer {
     }
 
     /// As [`send`](Self::send), of many messages: they stay in order within their partitions. The results are in the
-    /// order of the messages. The next message is asked for when the one before it was taken or refused. A topic that does
-    /// not come is waited for once, not for each of its messages.
+    /// order of the messages. The next message is asked for when the one before it was taken or refused, and its delivery
+    /// timeout begins then. A topic that does not come is waited for once, not for each of its messages.
     pub fn send_all(&self, messages: impl IntoIterator<Item = Message>) -> Vec<Result<Delivery, SendError>> {
         block_on(self.0.send_all(messages)).into_iter().map(|it| it.map(Delivery)).collect()
     }
@@ -48,7 +48,7 @@ impl Writer {
         block_on(self.0.write(message))
     }
 
-    /// Writes messages and waits until each is acknowledged or given up.
+    /// Writes messages and waits until each is acknowledged or given up. They are taken as by [`send_all`](Self::send_all).
     ///
     /// # Errors
     /// [`WriteErrors`](crate::WriteErrors) with the outcome of each message, if any failed.
