@@ -6,6 +6,7 @@ use super::timers::Timer;
 use crate::error::{Error, Result};
 use crate::link::RequestId;
 use crate::machine::{Answer, Ask, CoordinatorKind, Lane, LaneKey, Now, Target, Time};
+use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_proto::{ApiKey, Str};
@@ -42,7 +43,11 @@ impl Client {
         let witness = answer.peer;
         match answer.response_to::<FindCoordinatorRequest>().and_then(|response| told_of(key, response)) {
             Ok(found) => {
-                self.metadata.learn_node(found.node_id, &found.host, found.port);
+                let known = self.metadata.cluster().nodes.get(&found.node_id);
+                let rack = known.and_then(|node| node.rack.as_ref());
+                if let Some(node) = Node::told(found.node_id, &found.host, found.port, rack) {
+                    self.learn_node(now.time, node);
+                }
                 self.check_addresses(now, witness, |broker| broker == found.node_id);
                 let waiting = self.coordinators.found(kind, key, found.node_id, witness);
                 waiting.into_iter().for_each(|id| self.route(now.time, id));

@@ -6,6 +6,7 @@ use super::timers::Timer;
 use super::{Client, Event, Key};
 use crate::error::Error;
 use crate::machine::{Answer, Ask, Hint, Lane, LaneKey, MachineInput, Now, Peer, Target, Time};
+use crate::snapshot::Node;
 use kafka_proto::messages::metadata::MetadataRequest;
 use kafka_proto::{ApiKey, Str};
 use std::time::Duration;
@@ -84,6 +85,12 @@ impl Client {
         self.plan_metadata_retry();
     }
 
+    /// An answer to another request than Metadata tells where a broker is found.
+    pub(super) fn learn_node(&mut self, now: Time, node: Node) {
+        self.metadata.learn_node(node);
+        self.kick_idle(now);
+    }
+
     /// A lane could not be connected while its broker's address was not known.
     fn kick_idle(&mut self, now: Time) {
         let idle = self.lanes.iter().filter(|(_, lane)| *lane.link() == LinkState::Idle);
@@ -109,12 +116,11 @@ impl Client {
         match hint {
             Hint::Refresh(_) => self.metadata.hint_stale(),
             Hint::Leader { topic, partition, leader, leader_epoch, node } => {
-                let tells_address = node.is_some();
-                if self.metadata.leader_hint(&topic, partition, leader, leader_epoch, node) {
-                    self.topic_changed(now, &topic);
+                if let Some(node) = node {
+                    self.learn_node(now.time, node);
                 }
-                if tells_address {
-                    self.kick_idle(now.time);
+                if self.metadata.leader_hint(&topic, partition, leader, leader_epoch) {
+                    self.topic_changed(now, &topic);
                 }
             }
             Hint::NotCoordinator(kind, key) => self.forget_coordinator(now.time, kind, &key),

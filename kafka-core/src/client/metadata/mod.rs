@@ -243,11 +243,8 @@ impl Metadata {
     }
 
     /// Notes where a broker is found, as another API than Metadata reports it.
-    pub(super) fn learn_node(&mut self, id: i32, host: &Str, port: i32) {
-        let rack = self.cluster.nodes.get(&id).and_then(|node| node.rack.as_ref());
-        if let Some(node) = Node::told(id, host, port, rack) {
-            self.cluster.nodes.insert(id, node);
-        }
+    pub(super) fn learn_node(&mut self, node: Node) {
+        self.cluster.nodes.insert(node.id, node);
     }
 
     /// A response named the new leader (KIP-951): believed where its epoch is newer. Returns whether anything changed.
@@ -257,11 +254,7 @@ impl Metadata {
         partition: i32,
         leader: i32,
         leader_epoch: i32,
-        node: Option<Node>,
     ) -> bool {
-        if let Some(node) = node {
-            self.cluster.nodes.insert(node.id, node);
-        }
         if !self.cluster.nodes.contains_key(&leader) {
             self.schedule.refresh();
             return false;

@@ -1,13 +1,14 @@
 //! Addresses where nothing answers, not even that there is nobody: machines that were replaced, or a firewall.
 
-use super::{Net, topic};
+use super::{Net, coordinator, topic};
 use crate::client::TopicState;
-use crate::machine::{Hint, Lane, LaneKey};
+use crate::machine::{CoordinatorKind, Hint, Lane, LaneKey, Target};
 use crate::message::Message;
 use crate::sans_io::Writer;
 use crate::snapshot::Node;
 use crate::writer::{Idempotence, WriterConfig};
 use kafka_proto::Str;
+use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::MetadataResponseTopic;
 use std::time::Duration;
 
@@ -75,12 +76,11 @@ fn case_m5_a_missing_topic_beside_brokers_that_cannot_be_reached_costs_others_no
     }
 }
 
-/// As in the simulator's plan `outdated`: metadata names a leader and not where it is; another broker's answer tells that, and no newer
-/// leader.
-#[test]
-fn what_waits_for_an_address_leaves_once_a_hint_tells_it() {
+/// A leader that metadata names and does not locate, and a writer that has something for it.
+fn without_address() -> Net {
     let mut net = Net::new();
     net.untold.insert(2);
+    net.holes.insert(9002);
     net.topics = vec![topic("t", 2, 0)];
     learn(&mut net, "t", Duration::from_secs(1));
     let config =
@@ -88,13 +88,29 @@ fn what_waits_for_an_address_leaves_once_a_hint_tells_it() {
     let writer = Writer::new(net.client.at(net.now), config).unwrap();
     let _delivery = writer.try_send(net.client.at(net.now), Message::new("m")).unwrap();
     net.settle();
-    let is_connecting = |net: &Net| {
-        net.client.lanes.get(LaneKey::node(2, Lane::Produce)).is_some_and(|lane| lane.conn().is_some())
-    };
     assert!(!is_connecting(&net));
     assert_eq!(net.client.stuck(net.now), [""; 0], "metadata is asked for");
+    net
+}
+
+fn is_connecting(net: &Net) -> bool {
+    net.client.lanes.get(LaneKey::node(2, Lane::Produce)).is_some_and(|lane| lane.conn().is_some())
+}
+
+/// As in the simulator's plan `outdated`: another broker's answer tells the address, and no newer leader.
+#[test]
+fn what_waits_for_an_address_leaves_once_a_hint_tells_it() {
+    let mut net = without_address();
     let node = Some(Node { id: 2, host: "broker".into(), port: 9002, rack: None });
     let hint = Hint::Leader { topic: "t".into(), partition: 0, leader: 2, leader_epoch: 0, node };
     net.client.hint(net.now, hint);
+    assert!(is_connecting(&net));
+}
+
+#[test]
+fn what_waits_for_an_address_leaves_once_the_broker_is_found_as_a_coordinator() {
+    let mut net = without_address();
+    net.coordinator = coordinator(ErrorCode::None);
+    net.call_of(Target::Coordinator(CoordinatorKind::Group, "g".into()), Duration::from_secs(10));
     assert!(is_connecting(&net));
 }
