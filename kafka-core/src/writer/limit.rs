@@ -15,11 +15,15 @@ const PATIENCE: u32 = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct RequestLimit {
-    limit: Option<Limit>,
-    /// The limit before the last end that lowered it. It holds again where that end had another cause.
-    before: Option<Limit>,
+    /// By what was refused, the largest first. The last one holds; where that had another cause, the one before it.
+    limits: Vec<Limit>,
+    /// The limits before the last end of a connection.
+    before: Vec<Limit>,
     last: ConnectionEnd,
 }
+
+/// So many refusals are remembered of a broker, the smallest ones.
+const MOST_LIMITS: usize = 4;
 
 /// What was in flight when a connection ended.
 #[derive(Debug, Default)]
@@ -40,28 +44,41 @@ impl RequestLimit {
         self.last.largest = self.last.largest.max(request);
         if has_several && !self.last.has_several {
             self.last.has_several = true;
-            self.before.clone_from(&self.limit);
+            self.before.clone_from(&self.limits);
         }
         if self.last.has_several {
-            let suspect = self.last.largest;
-            self.limit =
-                Some(self.before.as_ref().map_or_else(|| Limit::new(suspect), |it| it.lower(suspect)));
+            self.limits.clone_from(&self.before);
+            self.refuse(self.last.largest);
         }
+    }
+
+    fn refuse(&mut self, request: usize) {
+        let limit = self.limits.last().map_or_else(|| Limit::new(request), |last| last.lower(request));
+        let is_news = limit.refused == request;
+        self.limits.retain(|other| other.refused > request || !is_news);
+        if is_news {
+            self.limits.push(limit);
+        } else if self.limits.iter().all(|other| other.refused != request) {
+            let at = self.limits.partition_point(|other| other.refused > request);
+            self.limits.insert(at, Limit::new(request));
+        }
+        let forgotten = self.limits.len().saturating_sub(MOST_LIMITS);
+        self.limits.drain(..forgotten);
     }
 
     /// A request of so many bytes was taken.
     pub(super) fn took(&mut self, request: usize) {
-        let Some(limit) = &mut self.limit else { return };
+        let Some(limit) = self.limits.last_mut() else { return };
         let bytes = limit.bytes;
         if limit.took(request) == Some(Change::Over) {
-            self.limit = self.before.take().filter(|before| request < before.refused);
-            self.limit.iter_mut().for_each(|before| before.bytes = before.bytes.max(bytes));
+            self.limits.retain(|other| other.refused > request);
+            self.limits.last_mut().into_iter().for_each(|next| next.bytes = next.bytes.max(bytes));
         }
     }
 
     /// No request of several batches is larger.
     pub(super) fn bytes(&self) -> Option<usize> {
-        self.limit.as_ref().map(|limit| limit.bytes)
+        self.limits.last().map(|limit| limit.bytes)
     }
 }
 
@@ -261,5 +278,16 @@ mod tests {
         assert_eq!(limit.bytes(), Some(4000), "the second end had another cause");
         limit.took(8000);
         assert_eq!(limit.bytes(), None);
+    }
+
+    /// As in the simulator's plan `bulk`.
+    #[test]
+    fn what_tells_nothing_new_is_remembered() {
+        let (mut limit, mut ends) = (RequestLimit::default(), ends());
+        limit.closed_on(900, true, ends.next().unwrap());
+        (0..2).for_each(|_| limit.closed_on(4600, true, ends.next().unwrap()));
+        assert_eq!(limit.bytes(), Some(450));
+        limit.took(912);
+        assert_eq!(limit.bytes(), Some(2300));
     }
 }

@@ -62,6 +62,25 @@ pub(crate) struct Conduct {
     closings: BTreeMap<(ClientId, NodeId, i64), Closing>,
 }
 
+/// A Produce request of several batches on which a node closes the connection.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    at: Duration,
+    producer: i64,
+    /// Half of it.
+    limit: usize,
+}
+
+impl Refusal {
+    /// `None` where the request could not have been smaller.
+    pub(crate) fn of(now: Duration, request: &RequestKind) -> Option<Self> {
+        let RequestKind::Produce(request) = request else { return None };
+        let (producer, sizes) = (producer_of(request)?, sizes(request));
+        let limit = sizes.iter().sum::<usize>() / 2;
+        (sizes.len() > 1).then_some(Self { at: now, producer, limit })
+    }
+}
+
 /// What a producer was closed on at a node.
 #[derive(Debug, Default)]
 struct Closing {
@@ -184,23 +203,13 @@ impl Conduct {
         })
     }
 
-    /// A node closed a connection on a request.
-    pub(crate) fn too_large(
-        &mut self,
-        now: Duration,
-        (client, node): (ClientId, NodeId),
-        request: &RequestKind,
-    ) {
-        let RequestKind::Produce(request) = request else { return };
-        let (Some(producer), sizes) = (producer_of(request), sizes(request)) else { return };
-        if sizes.len() < 2 {
-            return;
-        }
-        let limit = sizes.iter().sum::<usize>() / 2;
+    /// A client hears that a node closed a connection on a request.
+    pub(crate) fn too_large(&mut self, (client, node): (ClientId, NodeId), refusal: Refusal) {
+        let Refusal { at, producer, limit } = refusal;
         let closing =
             self.closings.entry((client, node, producer)).or_insert(Closing { limit, ..Closing::default() });
         let limit = if closing.answers < PATIENCE { limit.min(closing.limit) } else { limit };
-        *closing = Closing { at: now, limit, answers: 0, breaches: closing.breaches };
+        *closing = Closing { at, limit, answers: 0, breaches: closing.breaches };
     }
 
     /// I9: the leader of a group shares out although one of its members cannot be read.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use kafka_proto::{ApiKey, Bytes, frame};
 
 use super::chance::Chance;
+use super::conduct::Refusal;
 use super::executor::Due;
 use super::guise::Guise;
 use super::names::Names;
@@ -69,6 +70,8 @@ struct Conn {
     /// The API and version of the last request.
     asked: Option<(ApiKey, i16)>,
     closing: bool,
+    /// The request on which it closes.
+    refused: Option<Refusal>,
     /// The client has closed its end; what it asked before is still done.
     finished: bool,
     readable: VecDeque<Bytes>,
@@ -439,6 +442,10 @@ impl Wires for World {
                     return;
                 };
                 conn.end = Some(End::Eof);
+                // Who has left hears of no end.
+                if let Some(refusal) = conn.refused.take().filter(|_| !conn.client_left) {
+                    self.net.watch.too_large((conn.client, conn.node), refusal);
+                }
                 conn.reader.take().into_iter().chain(conn.writer.take()).for_each(Waker::wake);
             }
             NetEvent::Reset(id) => self.reset(id),
@@ -502,18 +509,17 @@ impl World {
     }
 
     fn is_too_large(&mut self, id: u64, node: NodeId, bytes: usize, prepared: &Prepared) -> bool {
-        let is_produce = |conn: &&Conn| matches!(conn.asked, Some((ApiKey::Produce, _)));
-        let Some(conn) = self.net.conns.get(&id).filter(is_produce) else { return false };
+        let is_produce = |conn: &&mut Conn| matches!(conn.asked, Some((ApiKey::Produce, _)));
+        let Some(conn) = self.net.conns.get_mut(&id).filter(is_produce) else { return false };
         let limit = self.net.narrow.get(&node);
-        let limit = limit.filter(|(most, until)| *until > self.now && bytes > *most);
-        if limit.is_some() {
+        let is_refused = limit.is_some_and(|(most, until)| *until > self.now && bytes > *most);
+        if is_refused {
             self.net.watch.count("requests that were too large");
-            // Who has left hears of no end.
-            if !conn.client_left {
-                self.net.watch.too_large(self.now, (conn.client, node), prepared);
+            if let Prepared::Request(arrived) = prepared {
+                conn.refused = Refusal::of(self.now, &arrived.request);
             }
         }
-        limit.is_some()
+        is_refused
     }
 
     fn is_too_new(&mut self, id: u64, node: NodeId) -> bool {

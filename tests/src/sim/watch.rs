@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kafka_proto::{ApiKey, RequestKind};
 
-use super::conduct::Conduct;
+use super::conduct::{Conduct, Refusal};
 use super::runtime::ClientId;
 use crate::broker::{ClusterState, NodeId, Prepared};
 
@@ -67,11 +67,9 @@ impl Watch {
         }
     }
 
-    /// A node closes a connection on a Produce request of this client.
-    pub(crate) fn too_large(&mut self, now: Duration, whom: (ClientId, NodeId), prepared: &Prepared) {
-        if let Prepared::Request(arrived) = prepared {
-            self.conduct.too_large(now, whom, &arrived.request);
-        }
+    /// This client hears that a node closed a connection on a Produce request.
+    pub(crate) fn too_large(&mut self, whom: (ClientId, NodeId), refusal: Refusal) {
+        self.conduct.too_large(whom, refusal);
     }
 
     /// An answer to a client was changed.
