@@ -23,6 +23,9 @@ const PARTS: [&str; 10] = [
     "xtask",
 ];
 
+/// What the copy has besides.
+const ASLEEP: &str = "mutants.rs";
+
 /// A command that runs the xtask of the copy, to be given its arguments.
 pub(super) fn build() -> Result<Command, Box<dyn Error>> {
     let copy = root().join("target/mutants/source");
@@ -30,7 +33,7 @@ pub(super) fn build() -> Result<Command, Box<dyn Error>> {
     for part in PARTS {
         copy_to(&root().join(part), &copy.join(part), &planted)?;
     }
-    let asleep = copy.join("kafka-core/src/mutants.rs");
+    let asleep = copy.join("kafka-core/src").join(ASLEEP);
     write(&asleep, include_str!("asleep.rs.in").as_bytes())?;
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--target-dir"]);
@@ -70,6 +73,7 @@ fn plant(text: &str, change: &Change) -> Result<String, String> {
 
 fn copy_to(from: &Path, to: &Path, planted: &BTreeMap<PathBuf, String>) -> io::Result<()> {
     if from.is_dir() {
+        remove_strangers(from, to)?;
         for entry in fs::read_dir(from)? {
             let name = entry?.file_name();
             if name != "target" {
@@ -82,6 +86,23 @@ fn copy_to(from: &Path, to: &Path, planted: &BTreeMap<PathBuf, String>) -> io::R
         Some(text) => write(to, text.as_bytes()),
         None => write(to, &fs::read(from)?),
     }
+}
+
+/// What an earlier copy has and the original no longer.
+fn remove_strangers(from: &Path, to: &Path) -> io::Result<()> {
+    if !to.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let is_stranger = !from.join(entry.file_name()).exists() && entry.file_name() != ASLEEP;
+        match is_stranger {
+            true if entry.path().is_dir() => fs::remove_dir_all(entry.path())?,
+            true => fs::remove_file(entry.path())?,
+            false => {}
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -108,5 +129,25 @@ mod tests {
         for bug in BUGS {
             assert!(bug.changes.iter().all(|change| change.planted.contains(bug.name)), "{}", bug.name);
         }
+    }
+
+    /// A module that became a folder was there twice.
+    #[test]
+    fn what_is_no_longer_there_leaves_the_copy() {
+        let root = std::env::temp_dir().join(format!("xtask-planting-{}", std::process::id()));
+        let (from, to) = (root.join("from"), root.join("to"));
+        let copy = || copy_to(&from, &to, &BTreeMap::new()).unwrap();
+        write(&from.join("src/reader.rs"), b"before").unwrap();
+        copy();
+        fs::remove_file(from.join("src/reader.rs")).unwrap();
+        write(&from.join("src/reader/mod.rs"), b"after").unwrap();
+        write(&to.join("src").join(ASLEEP), b"asleep").unwrap();
+        copy();
+        let has = |path: &str| to.join(path).exists();
+        assert_eq!(
+            [has("src/reader.rs"), has("src/reader/mod.rs"), has("src/mutants.rs")],
+            [false, true, true]
+        );
+        fs::remove_dir_all(root).unwrap();
     }
 }
