@@ -39,6 +39,7 @@ fn main() -> Result<()> {
         let (one, many) = (World::new(1)?, World::new(TOPICS)?);
         let mut worlds = [one, many];
         let mut times = [Vec::new(), Vec::new()];
+        let before = worlds.each_ref().map(|world| world.client.stats().requests);
         for round in 0..ROUNDS + 2 {
             for (world, times) in worlds.iter_mut().zip(&mut times) {
                 let time = world.round(records)?;
@@ -49,7 +50,8 @@ fn main() -> Result<()> {
             }
         }
         let [one, many] = times.map(median);
-        let requests = worlds.map(|world| world.client.stats().requests / (ROUNDS as u64 + 2));
+        let requests = worlds.each_ref().map(|world| world.client.stats().requests);
+        let requests = [0, 1].map(|n| (requests[n] - before[n]) / (ROUNDS as u64 + 2));
         println!(
             "| {records} | {one:.2} | {many:.2} | {:.2} | {} and {} |",
             many / one,

@@ -24,12 +24,14 @@ use crate::machine::{
 };
 use crate::snapshot::TopicState;
 use kafka_proto::{ApiKey, Str};
+use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Debug, Default)]
 pub(super) struct Machines {
-    all: BTreeMap<MachineId, Entry>,
+    /// Looked up several times for each batch, and by the thousand: not an ordered map.
+    all: FxHashMap<MachineId, Entry>,
     /// Those that may want something, each once.
     dirty: VecDeque<MachineId>,
     pulls: BTreeMap<LaneKey, Pulls>,
@@ -107,8 +109,11 @@ impl Machines {
         self.all.contains_key(&id)
     }
 
+    /// In the order in which they were made.
     pub(super) fn iter(&self) -> impl Iterator<Item = (MachineId, &dyn Machine)> {
-        self.all.iter().map(|(id, entry)| (*id, entry.machine.as_ref()))
+        let mut all: Vec<_> = self.all.iter().map(|(id, entry)| (*id, entry.machine.as_ref())).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter()
     }
 
     pub(super) fn pop_dirty(&mut self) -> Option<MachineId> {

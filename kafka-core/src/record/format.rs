@@ -83,8 +83,14 @@ impl Since {
 pub(crate) struct Blocks<W> {
     out: W,
     block: Vec<u8>,
-    /// Something could not be written: nothing more is.
-    has_failed: bool,
+    /// Why something could not be written: nothing more is.
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+enum Failure {
+    New(io::Error),
+    Told,
 }
 
 impl<W: Write> Blocks<W> {
@@ -92,7 +98,7 @@ impl<W: Write> Blocks<W> {
         out.write_all(&MAGIC)?;
         out.write_all(&[VERSION])?;
         write_block(&mut out, &write(head))?;
-        Ok(Self { out, block: Vec::new(), has_failed: false })
+        Ok(Self { out, block: Vec::new(), failure: None })
     }
 
     pub(crate) fn add(&mut self, kept: &Kept) {
@@ -118,7 +124,20 @@ impl<W: Write> Blocks<W> {
 
     fn put(&mut self) {
         let block = std::mem::take(&mut self.block);
-        self.has_failed = self.has_failed || write_block(&mut self.out, &block).is_err();
+        if self.failure.is_none() {
+            self.failure = write_block(&mut self.out, &block).err().map(Failure::New);
+        }
+    }
+
+    /// Why it ended before its time, once.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        match self.failure.replace(Failure::Told) {
+            Some(Failure::New(error)) => Some(error),
+            was => {
+                self.failure = was;
+                None
+            }
+        }
     }
 }
 

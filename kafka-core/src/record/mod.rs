@@ -3,22 +3,25 @@
 //! Invariants
 //! * Under the client's lock an entry is only put into a queue. It is encoded and written by whoever has released the lock.
 //! * Entries stand in the file in the order in which they entered.
-//! * A file that cannot be written ends the recording and nothing else. What is missing at its end is noticed by who reads it.
+//! * A file that cannot be written ends the recording and nothing else. That is told once, and what is missing at the end is noticed
+//!   by who reads it.
 
 pub(crate) mod format;
 
 use crate::client::door::{Entry, Observer, Response, What};
 use crate::config::ClientConfig;
+use crate::error::Error;
 use crate::machine::{Now, Time};
 use crate::settings::draft::Declared;
 use crate::sync::{Mutex, MutexGuard};
 use crate::tape::{Privacy, write};
+use crate::trace::Trace;
 use format::{Blocks, Head, Kept, Since};
 use kafka_proto::Bytes;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Writes what a client tells.
 #[derive(Debug)]
 pub(crate) struct Recorder {
+    path: PathBuf,
     queue: Mutex<Vec<Entry>>,
     sink: Mutex<Sink<File>>,
 }
@@ -49,7 +53,7 @@ impl Recorder {
     pub(crate) fn create(path: &Path, is_whole: bool, config: &ClientConfig) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let sink = Sink::begin(file, is_whole, config)?;
-        Ok(Self { queue: Mutex::default(), sink: Mutex::new(sink) })
+        Ok(Self { path: path.to_owned(), queue: Mutex::default(), sink: Mutex::new(sink) })
     }
 
     /// Writes what was told so far. To be called without the client's lock.
@@ -60,9 +64,17 @@ impl Recorder {
         let mut sink = self.sink();
         let entries = std::mem::take(&mut *self.queue());
         let done: Vec<What> = entries.into_iter().map(|entry| sink.write(entry)).collect();
+        let failure = sink.take_failure();
         drop(sink);
         // Its end gives memory back, which calls wakers.
         drop(done);
+        failure.into_iter().for_each(|error| self.tell(error));
+    }
+
+    /// Tells that the recording has ended before its time.
+    fn tell(&self, error: io::Error) {
+        let reason = format!("`{}` cannot be written any more: {error}", self.path.display());
+        Trace::degraded(Error::config("record", reason)).emit();
     }
 
     fn queue(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -92,7 +104,11 @@ impl Observer for Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.write_out();
-        self.sink().end();
+        let mut sink = self.sink();
+        sink.end();
+        let failure = sink.take_failure();
+        drop(sink);
+        failure.into_iter().for_each(|error| self.tell(error));
     }
 }
 
@@ -105,6 +121,11 @@ impl<W: Write> Sink<W> {
 
     pub(crate) fn end(&mut self) {
         self.blocks.end();
+    }
+
+    /// Why it ended before its time, once.
+    fn take_failure(&mut self) -> Option<io::Error> {
+        self.blocks.take_failure()
     }
 
     /// Returns what is not needed any more.

@@ -66,6 +66,45 @@ fn entries() -> impl Strategy<Value = Vec<Kept>> {
         .prop_map(|all| all.into_iter().map(|(kind, number, bytes)| kept(kind, number, bytes)).collect())
 }
 
+/// A disk with so much room.
+struct Disk {
+    room: usize,
+    tried: usize,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tried += 1;
+        let Some(room) = self.room.checked_sub(bytes.len()) else {
+            return Err(io::ErrorKind::StorageFull.into());
+        };
+        self.room = room;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_ends_it_and_is_told_once() {
+    let head = Head::new(false, Vec::new());
+    let mut disk = Disk { room: 200, tried: 0 };
+    let mut blocks = Blocks::begin(&mut disk, &head).unwrap();
+    let mut write = |number| {
+        blocks.add(&kept(0, number, Vec::new()));
+        blocks.flush();
+        blocks.take_failure().map(|error| error.kind())
+    };
+    let told: Vec<_> = (0..100).filter_map(&mut write).collect();
+    assert_eq!(told, [io::ErrorKind::StorageFull]);
+    blocks.end();
+    assert!(blocks.take_failure().is_none());
+    let tried = disk.tried;
+    assert!(tried < 50, "{tried} times");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(entries in entries(), flush in 1..5usize) {
