@@ -55,8 +55,8 @@ impl Client {
                 let result = self.of_this_cluster(now, key, &owner, *response);
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
             }
-            (owner, fetched @ Answered::Fetched(_)) => {
-                let result = fetched.plain().map(|response| *response);
+            (owner, digested @ Answered::Digested(_)) => {
+                let result = digested.plain().map(|response| *response);
                 self.answers.push_back((owner, Answer { tag: 0, peer: Some(key.peer), result }));
             }
         }

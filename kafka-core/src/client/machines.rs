@@ -17,9 +17,9 @@ use super::timers::Timer;
 use super::{Action, Client, Event, Garbage, Job, JobDone, Key, Notify};
 use crate::config::ClientConfig;
 use crate::error::Error;
-use crate::link::{ConnId, Produce, RequestId, Transmit};
+use crate::link::{ConnId, RequestId, Transmit};
 use crate::machine::{
-    Command, Cx, Exchange, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Pace, Promise, Shares,
+    Built, Command, Cx, LaneKey, Machine, MachineId, MachineInput, Now, OpId, Out, Pace, Promise, Shares,
     Time, World,
 };
 use crate::snapshot::TopicState;
@@ -386,9 +386,9 @@ impl Client {
             let id = RequestId(self.next_id());
             let built =
                 self.take_turn(now, key, machine, |machine, cx| machine.build(cx, id, key, &versions));
-            let Some(mut exchange) = built.flatten() else { continue };
-            let owner = self.let_others_join(now, id, key, machine, turns, &mut exchange);
-            let Exchange { api, version, payload, timeout } = exchange;
+            let Some(mut built) = built.flatten() else { continue };
+            let owner = self.let_others_join(now, id, key, machine, turns, &mut built);
+            let Built { api, version, payload, timeout, .. } = built;
             self.book(now.time, id, owner, key, conn, api, timeout);
             return Some(Transmit { id, version, payload });
         }
@@ -403,21 +403,20 @@ impl Client {
         key: LaneKey,
         first: MachineId,
         turns: usize,
-        exchange: &mut Exchange,
+        built: &mut Built,
     ) -> Owner {
-        let Some(produce) = exchange.produce().filter(|_| turns > 0) else { return Owner::Built(first) };
-        let mut shares = Shares::new(exchange.version, first, produce);
+        let mut shares = Shares::new(built.version, first);
         for _ in 0..turns {
-            if !exchange.produce().is_some_and(Produce::has_room) {
+            if !built.has_room {
                 break;
             }
             let Some(machine) = self.machines.pulls.get_mut(&key).and_then(Pulls::pop) else { break };
-            self.take_turn(now, key, machine, |machine, cx| machine.join(cx, id, key, exchange, &mut shares));
-            exchange.produce().into_iter().for_each(|produce| shares.may_have_joined(machine, produce));
+            shares.begin_turn(machine);
+            self.take_turn(now, key, machine, |machine, cx| machine.join(cx, id, key, built, &mut shares));
         }
-        match exchange.produce() {
-            Some(produce) if shares.finish(produce) => Owner::Shared(Box::new(shares)),
-            _ => Owner::Built(first),
+        match shares.is_of_several() {
+            true => Owner::Shared(Box::new(shares)),
+            false => Owner::Built(first),
         }
     }
 

@@ -3,9 +3,8 @@
 use super::fit;
 use super::frame::FrameReader;
 use super::versions::BrokerVersions;
-use super::{Answered, InFlight, RequestId, Shared, Unanswered};
+use super::{Answered, Answering, InFlight, RequestId, Shared, Unanswered};
 use crate::error::{ConnectionError, lost};
-use crate::reader::digest;
 use bytes::Bytes;
 use kafka_proto::ResponseKind;
 use kafka_proto::frame::decode_response;
@@ -86,7 +85,7 @@ impl LinkInbound {
             self.answered = got;
             return Ok(Some(ready.map_or(Received::SetupGoesOn, Received::Ready)));
         }
-        let oldest = state.in_flight.iter().position(|r| r.answered);
+        let oldest = state.in_flight.iter().position(|r| r.answering.is_awaited());
         let expected = oldest.map_or(state.next_correlation_id, |at| state.in_flight[at].correlation_id);
         if is_between(self.answered, got, expected) {
             // Azure Event Hubs answers Produce with acks of none.
@@ -120,7 +119,7 @@ impl LinkInbound {
         if !self.frames.pending().is_empty() {
             return ConnectionError::Lost("closed by the broker in the middle of a response".into());
         }
-        if state.in_flight.iter().any(|r| r.answered) {
+        if state.in_flight.iter().any(|r| r.answering.is_awaited()) {
             return match self.any_response {
                 true => ConnectionError::ClosedUnanswered,
                 false => ConnectionError::ClosedAfterSetup,
@@ -150,10 +149,10 @@ impl LinkInbound {
 }
 
 fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError> {
-    let InFlight { id, correlation_id, api, version, reservation, .. } = in_flight;
-    let frame = match reservation {
-        Some(reservation) => reservation.charge(frame),
-        None => frame,
+    let InFlight { id, correlation_id, api, version, mut answering, .. } = in_flight;
+    let frame = match &mut answering {
+        Answering::Digested(digest) => digest.hold(frame),
+        Answering::Lifted | Answering::Nothing => frame,
     };
     // The correlation id is looked at first: the body of another response may decode as anything.
     let got = correlation_id_of(&frame);
@@ -163,10 +162,10 @@ fn answer(in_flight: InFlight, frame: Bytes) -> Result<Received, ConnectionError
     let (_, response) = decode_response(api, version, &frame)
         .map_err(|error| ConnectionError::Undecodable(format!("{} {version}: {error}", api.name())))?;
     let throttle = throttle(&response, version);
-    let response = match response {
-        ResponseKind::Fetch(response) => Answered::Fetched(Box::new(digest(response).keeping(frame))),
-        other => {
-            let mut response = Box::new(other);
+    let response = match answering {
+        Answering::Digested(digest) => Answered::Digested(digest.digest(response, frame)),
+        Answering::Lifted | Answering::Nothing => {
+            let mut response = Box::new(response);
             fit::lift(&mut response, version);
             Answered::Plain(response)
         }

@@ -10,6 +10,7 @@
 //! * A request of which the socket did not take every byte cannot have been executed.
 //! * Nothing but ApiVersions is sent before the versions are known.
 
+mod exchange;
 pub(crate) mod fit;
 mod frame;
 mod inbound;
@@ -17,17 +18,17 @@ mod outbound;
 mod setup;
 mod versions;
 
+pub(crate) use exchange::{Answering, Digest, Digested, Exchange};
 pub(crate) use fit::newest;
 pub use inbound::{LinkInbound, Received};
 pub use outbound::{LinkOutbound, MAX_SLICES};
 pub use versions::BrokerVersions;
 
 use crate::error::{Error, ErrorKind};
-use crate::reader::{Fetched, Reservation};
-use crate::writer::ProduceBatch;
 use kafka_proto::{ApiKey, Str};
 use kafka_proto::{RequestKind, ResponseKind};
 use setup::Setup;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -62,42 +63,26 @@ pub enum Payload {
     /// Any request, in the newest form; it is fitted to the version.
     Plain(Box<RequestKind>),
     #[doc(hidden)]
-    /// A fetch, already in the form of its version, with the bytes that were reserved for its response.
-    Fetch(Box<kafka_proto::messages::fetch::FetchRequest>, Reservation),
-    #[doc(hidden)]
-    /// Batches, which are compressed, sealed and checksummed here.
-    Produce(Produce),
+    /// What a machine has built; it knows itself how to take the form of the version.
+    Built(Box<dyn Exchange>),
 }
 
-/// A Produce request before it is encoded.
-#[derive(Debug)]
-pub struct Produce {
-    /// -1 all in-sync replicas, 1 the leader, 0 no answer.
-    pub acks: i16,
-    /// How long the broker may wait for the replicas, in ms.
-    pub timeout_ms: i32,
-    /// Its batches have sequences, for which brokers before 2.8 look for a right of its own.
-    pub is_idempotent: bool,
-    /// One batch a partition.
-    pub batches: Vec<ProduceBatch>,
-    /// The batches before compression.
-    pub bytes: usize,
-    /// No further batch is added that makes it larger.
-    pub most_bytes: usize,
-}
-
-impl Produce {
-    /// The first version that names topics by their ids (KIP-516).
-    pub(crate) const IDS_SINCE: i16 = 13;
-
-    /// Whether a topic's id is not known, so that the request has to name it.
-    pub(crate) fn needs_names(&self) -> bool {
-        self.batches.iter().any(ProduceBatch::needs_name)
+impl Payload {
+    /// What is asked.
+    #[cfg(feature = "record")]
+    pub(crate) fn api(&self) -> ApiKey {
+        match self {
+            Self::Plain(request) => request.api_key(),
+            Self::Built(exchange) => exchange.api(),
+        }
     }
 
-    /// Whether another batch may find room.
-    pub(crate) fn has_room(&self) -> bool {
-        self.bytes < self.most_bytes
+    /// What a machine has built, if it is of this kind.
+    pub(crate) fn built_mut<E: Exchange>(&mut self) -> Option<&mut E> {
+        match self {
+            Self::Built(exchange) => (exchange.as_mut() as &mut dyn Any).downcast_mut(),
+            Self::Plain(_) => None,
+        }
     }
 }
 
@@ -108,22 +93,34 @@ pub enum Answered {
     /// Any response, lifted to the newest form.
     Plain(Box<ResponseKind>),
     #[doc(hidden)]
-    /// A fetch response, its batch headers read.
-    Fetched(Box<Fetched>),
+    /// What was made of the response to what a machine had built.
+    Digested(Box<dyn Digested>),
 }
 
 impl Answered {
-    /// The response to a request that was no fetch.
+    /// The response to a plain request.
     ///
     /// # Errors
-    /// It is one to a fetch. Which it is is certain, since the link decodes by the request.
+    /// It is of another one. Which it is is certain, since the link decodes by the request.
     pub(crate) fn plain(self) -> Result<Box<ResponseKind>, Error> {
         match self {
             Self::Plain(response) => Ok(response),
-            Self::Fetched(_) => {
-                Err(Error::new(ErrorKind::Decode("a fetch response to another request".into())))
+            Self::Digested(_) => {
+                Err(Error::new(ErrorKind::Decode("a digested response to a plain request".into())))
             }
         }
+    }
+
+    /// What was made of the response, by who knows that it is of this kind.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn digested<D: Digested>(self) -> Result<Box<D>, Error> {
+        let digested = match self {
+            Self::Digested(digested) => (digested as Box<dyn Any>).downcast().ok(),
+            Self::Plain(_) => None,
+        };
+        digested.ok_or_else(|| Error::new(ErrorKind::Decode("the response to another request".into())))
     }
 }
 
@@ -156,9 +153,7 @@ struct InFlight {
     version: i16,
     /// The end of the request in the stream of bytes.
     end: u64,
-    /// acks=0: done once the socket took it.
-    answered: bool,
-    reservation: Option<Reservation>,
+    answering: Answering,
 }
 
 #[derive(Debug)]

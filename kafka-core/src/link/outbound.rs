@@ -1,10 +1,8 @@
 //! The writing half of a link.
 
 use super::fit;
-use super::{InFlight, Payload, RequestId, Shared, State, Transmit};
+use super::{Answering, InFlight, Payload, RequestId, Shared, State, Transmit};
 use crate::error::{ConnectionError, Error, ErrorKind};
-use crate::reader::Reservation;
-use crate::writer;
 use bytes::{Buf, Bytes};
 use kafka_proto::RequestKind;
 use kafka_proto::frame;
@@ -55,15 +53,11 @@ impl LinkOutbound {
         match payload {
             Payload::Plain(mut request) => {
                 fit::fit(&mut request, version)?;
-                self.send(id, version, &request, None, true)
+                self.send(id, version, &request, Answering::Lifted)
             }
-            Payload::Fetch(request, reservation) => {
-                self.send(id, version, &RequestKind::Fetch(*request), Some(reservation), true)
-            }
-            Payload::Produce(produce) => {
-                let is_answered = produce.acks != 0;
-                let request = RequestKind::Produce(writer::produce_request(produce, version)?);
-                self.send(id, version, &request, None, is_answered)
+            Payload::Built(exchange) => {
+                let (request, answering) = exchange.into_request(version)?;
+                self.send(id, version, &request, answering)
             }
         }
     }
@@ -73,8 +67,7 @@ impl LinkOutbound {
         id: RequestId,
         version: i16,
         request: &RequestKind,
-        reservation: Option<Reservation>,
-        answered: bool,
+        answering: Answering,
     ) -> Result<(), Error> {
         let api = request.api_key();
         let correlation_id = self.shared.lock().take_correlation_id();
@@ -84,7 +77,7 @@ impl LinkOutbound {
         let mut state = self.shared.lock();
         state.queued += enqueue(&mut self.queue, segments);
         let end = state.queued;
-        state.in_flight.push_back(InFlight { id, correlation_id, api, version, end, answered, reservation });
+        state.in_flight.push_back(InFlight { id, correlation_id, api, version, end, answering });
         Ok(())
     }
 
@@ -136,9 +129,9 @@ impl State {
         self.taken += len;
         let mut sent = Vec::new();
         let taken = self.taken;
-        if self.in_flight.iter().any(|r| !r.answered) {
+        if self.in_flight.iter().any(|r| !r.answering.is_awaited()) {
             self.in_flight.retain(|r| {
-                let done = !r.answered && r.end <= taken;
+                let done = !r.answering.is_awaited() && r.end <= taken;
                 if done {
                     sent.push(r.id);
                 }

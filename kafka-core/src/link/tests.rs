@@ -6,7 +6,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::frame::{decode_request, encode_response};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
-use kafka_proto::messages::produce::ProduceResponse;
+use kafka_proto::messages::produce::{ProduceRequest, ProduceResponse};
 use kafka_proto::{Bytes, ResponseKind};
 use std::io::IoSlice;
 use std::time::Duration;
@@ -69,11 +69,25 @@ fn heartbeat(id: u64) -> Transmit {
     Transmit { id: RequestId(id), version: 2, payload: Payload::Plain(Box::new(request.into())) }
 }
 
-/// A Produce request without batches; with acks of none no answer is asked for.
+/// A Produce request without batches.
+#[derive(Debug)]
+struct Produce(ProduceRequest);
+
+impl Exchange for Produce {
+    fn api(&self) -> ApiKey {
+        ApiKey::Produce
+    }
+
+    fn into_request(self: Box<Self>, _: i16) -> Result<(RequestKind, Answering), Error> {
+        let answering = if self.0.acks == 0 { Answering::Nothing } else { Answering::Lifted };
+        Ok((RequestKind::Produce(self.0), answering))
+    }
+}
+
+/// With acks of none no answer is asked for.
 fn produce(id: u64, acks: i16) -> Transmit {
-    let produce =
-        Produce { acks, timeout_ms: 1000, is_idempotent: true, batches: Vec::new(), bytes: 0, most_bytes: 0 };
-    Transmit { id: RequestId(id), version: 9, payload: Payload::Produce(produce) }
+    let produce = Produce(ProduceRequest { acks, timeout_ms: 1000, ..ProduceRequest::default() });
+    Transmit { id: RequestId(id), version: 9, payload: Payload::Built(Box::new(produce)) }
 }
 
 /// Queues requests: their correlation ids.

@@ -20,12 +20,12 @@ pub(crate) use ask::{Answer, Ask, Hint, response};
 pub use ask::{CoordinatorKind, Target};
 pub(crate) use ids::{Lane, LaneKey};
 pub use ids::{MachineId, OpId, Peer};
-pub(crate) use shares::{SHARED_SINCE, Shares};
+pub(crate) use shares::{SHARED_SINCE, Shares, TOPIC_IDS_SINCE};
 pub use time::{Now, Time};
 pub(crate) use timers::Timers;
 
 use crate::error::Error;
-use crate::link::{Answered, BrokerVersions, Payload, Produce, RequestId};
+use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::snapshot::{Cluster, TopicState};
 use crate::trace::Trace;
 use kafka_proto::{ApiKey, Str};
@@ -88,13 +88,7 @@ pub(crate) trait Machine: Any + Debug + Send {
     fn wants(&self, key: LaneKey) -> bool;
 
     /// The next request for a lane that has room.
-    fn build(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: RequestId,
-        key: LaneKey,
-        to: &BrokerVersions,
-    ) -> Option<Exchange>;
+    fn build(&mut self, cx: &mut Cx<'_>, id: RequestId, key: LaneKey, to: &BrokerVersions) -> Option<Built>;
 
     /// Adds what it has for a lane to a request that another machine has built for it, as far as both can be in one.
     fn join(
@@ -102,7 +96,7 @@ pub(crate) trait Machine: Any + Debug + Send {
         _cx: &mut Cx<'_>,
         _id: RequestId,
         _key: LaneKey,
-        _exchange: &mut Exchange,
+        _built: &mut Built,
         _shares: &mut Shares,
     ) {
     }
@@ -170,22 +164,14 @@ pub(crate) struct Failure {
 
 /// A request that was built for a lane.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Built {
     pub(crate) api: ApiKey,
     pub(crate) version: i16,
     pub(crate) payload: Payload,
     /// From now to its answer.
     pub(crate) timeout: Duration,
-}
-
-impl Exchange {
-    /// The Produce request, if it is one.
-    pub(crate) fn produce(&self) -> Option<&Produce> {
-        match &self.payload {
-            Payload::Produce(produce) => Some(produce),
-            _ => None,
-        }
-    }
+    /// Whether another machine may [join](Machine::join).
+    pub(crate) has_room: bool,
 }
 
 /// What a machine wants.

@@ -5,25 +5,28 @@
 //! * Parts of an answer are in the order in which the machines joined, whatever the order of the answer.
 
 use super::MachineId;
-use crate::link::Produce;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_proto::{Str, Uuid};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 
 /// The first version in which a request can carry whatever batch a machine has (zstd, KIP-110), so that one machine's batch cannot
 /// fail another's.
 pub(crate) const SHARED_SINCE: i16 = 7;
+/// The first version that names topics by their ids (KIP-516).
+pub(crate) const TOPIC_IDS_SINCE: i16 = 13;
 
 /// What of a request is whose.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Shares {
     /// Topics stand in the request by their ids.
     by_id: bool,
-    /// The machines in the order in which they joined, and how many batches there were then.
-    joined: Vec<(MachineId, usize)>,
-    /// The place in `joined` of whose it is.
+    /// The machines in the order in which they joined.
+    machines: Vec<MachineId>,
+    /// Whose turn it is.
+    turn: MachineId,
+    /// The place in `machines` of whose it is.
     partitions: FxHashMap<(TopicKey, i32), usize>,
-    indexed: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,42 +37,47 @@ enum TopicKey {
 
 impl Shares {
     /// A request that a machine has built alone.
-    pub(crate) fn new(version: i16, first: MachineId, produce: &Produce) -> Self {
-        let (by_id, joined) = (version >= Produce::IDS_SINCE, vec![(first, produce.batches.len())]);
-        Self { by_id, joined, partitions: FxHashMap::default(), indexed: 0 }
+    pub(crate) fn new(version: i16, first: MachineId) -> Self {
+        let by_id = version >= TOPIC_IDS_SINCE;
+        Self { by_id, machines: vec![first], turn: first, partitions: FxHashMap::default() }
     }
 
-    /// Returns whether a batch can be added: its partition has none yet, and its topic can be named as the others are.
-    pub(crate) fn takes(&mut self, produce: &Produce, name: &Str, id: Uuid, partition: i32) -> bool {
-        self.index(produce);
-        let is_named = !self.by_id || !id.is_zero();
-        is_named && !self.partitions.contains_key(&(self.key(name, id), partition))
+    /// It is a machine's turn to add to the request.
+    pub(crate) fn begin_turn(&mut self, machine: MachineId) {
+        self.turn = machine;
     }
 
-    /// A machine may have added batches.
-    pub(crate) fn may_have_joined(&mut self, machine: MachineId, produce: &Produce) {
-        let (before, now) = (self.joined.last().map_or(0, |(_, end)| *end), produce.batches.len());
-        if now > before {
-            self.joined.push((machine, now));
+    /// Nobody has added anything, so it is not known either what the first machine has in it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
+    /// A batch that the first machine has in it.
+    pub(crate) fn note_first(&mut self, name: &Str, id: Uuid, partition: i32) {
+        self.partitions.insert((self.key(name, id), partition), 0);
+    }
+
+    /// The machine whose turn it is adds a batch. Returns whether it can: its partition has none yet, and its topic can be named as
+    /// the others are.
+    pub(crate) fn add(&mut self, name: &Str, id: Uuid, partition: i32) -> bool {
+        if self.by_id && id.is_zero() {
+            return false;
         }
+        let is_new = self.machines.last() != Some(&self.turn);
+        let owner = self.machines.len() - usize::from(!is_new);
+        match self.partitions.entry((self.key(name, id), partition)) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(vacant) => vacant.insert(owner),
+        };
+        if is_new {
+            self.machines.push(self.turn);
+        }
+        true
     }
 
-    /// The request is as it will be sent. Returns whether it is of several machines.
-    pub(crate) fn finish(&mut self, produce: &Produce) -> bool {
-        let is_of_several = self.joined.len() > 1;
-        if is_of_several {
-            self.index(produce);
-        }
-        is_of_several
-    }
-
-    fn index(&mut self, produce: &Produce) {
-        while let Some(batch) = produce.batches.get(self.indexed) {
-            let owner = self.joined.partition_point(|(_, end)| *end <= self.indexed);
-            let key = self.key(batch.topic(), batch.topic_id());
-            self.partitions.insert((key, batch.partition()), owner);
-            self.indexed += 1;
-        }
+    /// Whether the request is of several machines.
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.machines.len() > 1
     }
 
     fn key(&self, name: &Str, id: Uuid) -> TopicKey {
@@ -78,7 +86,7 @@ impl Shares {
 
     /// The machines of the request.
     pub(crate) fn machines(&self) -> impl Iterator<Item = MachineId> {
-        self.joined.iter().map(|(machine, _)| *machine)
+        self.machines.iter().copied()
     }
 
     /// Gives each machine its part of the answer; a part that the answer lacks is empty.
@@ -92,7 +100,7 @@ impl Shares {
             throttle_time_ms,
             ..ProduceResponse::default()
         };
-        let mut parts: Vec<ProduceResponse> = self.joined.iter().map(|_| part()).collect();
+        let mut parts: Vec<ProduceResponse> = self.machines.iter().map(|_| part()).collect();
         for topic in responses {
             let key = self.key(&topic.name, topic.topic_id);
             for partition in topic.partition_responses {

@@ -97,20 +97,20 @@ impl fmt::Debug for Budget {
 
 /// Bytes taken out of a [`Budget`], given back on drop.
 #[derive(Debug)]
-pub struct Reservation {
+pub(crate) struct Reservation {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Reservation {
     /// How many bytes are reserved.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Makes the reservation as large as the frame and ties it to the frame: it is given back with the last slice.
     #[must_use]
-    pub fn charge(mut self, frame: Bytes) -> Bytes {
+    pub(crate) fn charge(mut self, frame: Bytes) -> Bytes {
         self.resize(frame.len());
         Bytes::from_owner(Charged { frame, _reservation: self })
     }

@@ -14,7 +14,7 @@ use std::fmt;
 /// A fetch response, digested.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-pub struct Fetched {
+pub(crate) struct Fetched {
     pub(super) error: i16,
     pub(super) session_id: i32,
     pub(super) topics: Vec<FetchedTopic>,

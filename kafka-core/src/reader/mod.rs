@@ -28,7 +28,7 @@
 //! | `fetching`, `pressure` | fetch requests, and what happens where there is no room for their answers |
 //! | `answers`, `trouble` | the answers of fetches, errors |
 //!
-//! The rest: `config` has the settings, `fetched` digests an answer in the connection's task, `chunk` is what goes to the
+//! The rest: `config` has the settings, `exchange` is a fetch as a link carries it out, `fetched` digests an answer in the connection's task, `chunk` is what goes to the
 //! application, `delivery` how it walks through it.
 
 mod answers;
@@ -40,6 +40,7 @@ mod config;
 mod cursor;
 mod deliveries;
 mod delivery;
+mod exchange;
 mod fetched;
 mod fetching;
 mod hints;
@@ -59,11 +60,16 @@ mod timers;
 mod trouble;
 mod update;
 
-pub(crate) use budget::{Budget, Reservation};
+pub(crate) use budget::Budget;
+#[cfg(test)]
+pub(crate) use budget::Reservation;
 pub use chunk::Chunk;
 pub use config::{Isolation, ReaderConfig, Reset};
 pub use delivery::{RecordView, Walk};
-pub(crate) use fetched::{Fetched, digest};
+pub(crate) use exchange::Fetch;
+pub(crate) use fetched::Fetched;
+#[cfg(any(test, feature = "workloads"))]
+pub(crate) use fetched::digest;
 #[cfg(test)]
 pub(crate) use fetching::FetchPlan;
 pub use machine::Start;

@@ -41,11 +41,11 @@ use crate::error::{Error, ErrorKind};
 use crate::group::{AssignorAnswer, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
-    Answer, Ask, CoordinatorKind, Cx, Done, Exchange, Failure, Lane, LaneKey, Machine, MachineId,
-    MachineInput, Now, OpId, Out, Pace, Stuck, Target, Time,
+    Answer, Ask, Built, CoordinatorKind, Cx, Done, Failure, Lane, LaneKey, Machine, MachineId, MachineInput,
+    Now, OpId, Out, Pace, Stuck, Target, Time,
 };
 use crate::random::Random;
-use crate::reader::{Fetched, ReaderConfig, ReaderMachine};
+use crate::reader::{Fetch, Fetched, ReaderConfig, ReaderMachine};
 use crate::tape::Tape;
 use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
@@ -244,11 +244,8 @@ impl Reading {
 
     fn fetched(&mut self, cx: &Cx<'_>, key: LaneKey, result: Result<Answered, Failure>) {
         let Some(broker) = key.peer.node() else { return };
-        let result: Result<Fetched, Error> = match result {
-            Ok(Answered::Fetched(fetched)) => Ok(*fetched),
-            Ok(Answered::Plain(_)) => Err(Error::new(ErrorKind::Decode("no response to a fetch".into()))),
-            Err(failure) => Err(failure.error),
-        };
+        let result = result.map_err(|failure| failure.error).and_then(Answered::digested::<Fetched>);
+        let result = result.map(|fetched| *fetched);
         self.fetcher.handle_fetched(cx.now, cx.cluster, broker, key.lane, result);
     }
 
@@ -327,19 +324,14 @@ impl Machine for Reading {
         self.fetcher.lanes().contains(&key)
     }
 
-    fn build(
-        &mut self,
-        cx: &mut Cx<'_>,
-        _: RequestId,
-        key: LaneKey,
-        to: &BrokerVersions,
-    ) -> Option<Exchange> {
+    fn build(&mut self, cx: &mut Cx<'_>, _: RequestId, key: LaneKey, to: &BrokerVersions) -> Option<Built> {
         // Even where it gives none: positions may have to be checked first.
         self.has_news = true;
         let (broker, version) = (key.peer.node()?, to.version(ApiKey::Fetch)?);
         let plan = self.fetcher.poll_fetch(cx.now, broker, key.lane, version)?;
-        let payload = Payload::Fetch(Box::new(plan.request), plan.reservation);
-        Some(Exchange { api: ApiKey::Fetch, version: plan.version, payload, timeout: plan.timeout })
+        let payload = Payload::Built(Box::new(Fetch::new(plan.request, plan.reservation)));
+        let (version, timeout) = (plan.version, plan.timeout);
+        Some(Built { api: ApiKey::Fetch, version, payload, timeout, has_room: false })
     }
 
     fn is_leaving(&self) -> bool {

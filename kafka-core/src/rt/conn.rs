@@ -59,8 +59,8 @@ impl Inbound {
         while let Some(mut received) = self.link.poll()? {
             // What the client keeps nothing of ends with the frame, outside of the lock.
             let mut _frame = Bytes::new();
-            if let Received::Response { response: Answered::Fetched(fetched), .. } = &mut received {
-                _frame = fetched.take_frame();
+            if let Received::Response { response: Answered::Digested(digested), .. } = &mut received {
+                _frame = digested.take_frame();
             }
             let is_setup = !matches!(received, Received::Response { .. });
             if let Some(input) = received.into_input(self.conn) {

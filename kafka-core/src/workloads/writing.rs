@@ -1,12 +1,12 @@
 //! The writer's work: taking records, and making requests of batches.
 
 use super::{messages, sound, topic};
-use crate::link::Produce;
+use crate::link::Exchange;
 use crate::machine::{Now, Time};
 use crate::snapshot::{Partition, Topic};
-use crate::writer::{Accumulator, Batch, ProduceBatch, Slot, TopicSlots, WriterConfig, produce_request};
+use crate::writer::{Accumulator, Batch, Produce, ProduceBatch, Slot, TopicSlots, WriterConfig};
 use kafka_proto::records::ProducerStamp;
-use kafka_proto::{RequestKind, Uuid, frame};
+use kafka_proto::{Uuid, frame};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ pub(super) fn seal() -> Box<dyn FnMut()> {
         let batches = batches.iter().map(batch).collect();
         let produce =
             Produce { acks: -1, timeout_ms: 30_000, is_idempotent: true, batches, bytes: 0, most_bytes: 0 };
-        let request = RequestKind::Produce(sound(produce_request(produce, VERSION)));
+        let (request, _) = sound(Box::new(produce).into_request(VERSION));
         black_box(sound(frame::encode_request(1, Some("workload"), VERSION, &request)));
     })
 }

@@ -3,11 +3,12 @@
 use super::accumulator::Accumulator;
 use super::batch::Batch;
 use crate::error::{Error, ErrorKind};
-use crate::link::Produce;
+use crate::link::{Answering, Exchange};
+use crate::machine::TOPIC_IDS_SINCE;
 use kafka_proto::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_proto::records::{BatchBody, Compression, ProducerStamp};
 use kafka_proto::wire::Records;
-use kafka_proto::{ApiKey, Str, Uuid};
+use kafka_proto::{ApiKey, RequestKind, Str, Uuid};
 use std::sync::Arc;
 
 /// Before this version records are message sets, which have no headers, producer ids and sequences (0.11).
@@ -15,9 +16,49 @@ pub(crate) const BATCHES: i16 = 3;
 /// Zstandard needs this version (KIP-110).
 const ZSTD: i16 = 7;
 
+/// A Produce request before it is encoded.
+#[derive(Debug)]
+pub(crate) struct Produce {
+    /// -1 all in-sync replicas, 1 the leader, 0 no answer.
+    pub(crate) acks: i16,
+    /// How long the broker may wait for the replicas, in ms.
+    pub(crate) timeout_ms: i32,
+    /// Its batches have sequences, for which brokers before 2.8 look for a right of its own.
+    pub(crate) is_idempotent: bool,
+    /// One batch a partition.
+    pub(crate) batches: Vec<ProduceBatch>,
+    /// The batches before compression.
+    pub(crate) bytes: usize,
+    /// No further batch is added that makes it larger.
+    pub(crate) most_bytes: usize,
+}
+
+impl Produce {
+    /// Whether a topic's id is not known, so that the request has to name it.
+    pub(crate) fn needs_names(&self) -> bool {
+        self.batches.iter().any(|batch| batch.topic_id.is_zero())
+    }
+
+    /// Whether another batch may find room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < self.most_bytes
+    }
+}
+
+impl Exchange for Produce {
+    fn api(&self) -> ApiKey {
+        ApiKey::Produce
+    }
+
+    fn into_request(self: Box<Self>, version: i16) -> Result<(RequestKind, Answering), Error> {
+        let answering = if self.acks == 0 { Answering::Nothing } else { Answering::Lifted };
+        Ok((RequestKind::Produce(produce_request(*self, version)?), answering))
+    }
+}
+
 /// A batch as it is handed out.
 #[derive(Debug)]
-pub struct ProduceBatch {
+pub(crate) struct ProduceBatch {
     batch: Arc<Batch>,
     topic_id: Uuid,
     stamp: ProducerStamp,
@@ -34,10 +75,6 @@ impl ProduceBatch {
     ) -> Self {
         let (compression, level) = (accumulator.config.compression, accumulator.config.compression_level);
         Self { batch, topic_id, stamp, compression, level }
-    }
-
-    pub(crate) fn needs_name(&self) -> bool {
-        self.topic_id.is_zero()
     }
 
     pub(crate) fn topic(&self) -> &Str {
@@ -68,7 +105,7 @@ pub(crate) fn pack(batch: &Batch, compression: Compression, level: Option<i32>) 
 ///
 /// # Errors
 /// A batch cannot be compressed, or the version cannot carry it.
-pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceRequest, Error> {
+fn produce_request(produce: Produce, version: i16) -> Result<ProduceRequest, Error> {
     let mut topics: Vec<TopicProduceData> = Vec::new();
     let mut batches = produce.batches;
     // Mostly of one topic, and in order already.
@@ -91,7 +128,7 @@ pub(crate) fn produce_request(produce: Produce, version: i16) -> Result<ProduceR
             }),
         }
     }
-    if version < Produce::IDS_SINCE {
+    if version < TOPIC_IDS_SINCE {
         topics.iter_mut().for_each(|t| t.topic_id = Uuid::ZERO);
     }
     let (acks, timeout_ms) = (produce.acks, produce.timeout_ms);

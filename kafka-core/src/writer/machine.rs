@@ -7,14 +7,15 @@
 use super::accumulator::{Accumulator, TopicSlots};
 use super::batch::Tickets;
 use super::encode::BATCHES;
+use super::encode::Produce;
 use super::producer::{Producer, ProducerStats};
 use super::tried::Tried;
 use super::work::JobDone;
 use crate::error::{Error, ErrorKind};
-use crate::link::{Answered, BrokerVersions, Payload, Produce, RequestId};
+use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
-    Alert, Cx, Exchange, Failure, Lane, LaneKey, Machine, MachineInput, Now, Out, Pace, SHARED_SINCE, Shares,
-    Stuck, Time, response,
+    Alert, Built, Cx, Failure, Lane, LaneKey, Machine, MachineInput, Now, Out, Pace, SHARED_SINCE, Shares,
+    Stuck, TOPIC_IDS_SINCE, Time, response,
 };
 use kafka_proto::{ApiKey, Str};
 use std::any::Any;
@@ -207,37 +208,26 @@ impl Machine for Writing {
             && producer.zip(broker).is_some_and(|(producer, broker)| producer.is_ready_for(broker))
     }
 
-    fn build(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: RequestId,
-        key: LaneKey,
-        to: &BrokerVersions,
-    ) -> Option<Exchange> {
+    fn build(&mut self, cx: &mut Cx<'_>, id: RequestId, key: LaneKey, to: &BrokerVersions) -> Option<Built> {
         self.has_news = true;
         let producer = self.producer.as_mut()?;
         let version = to.version(ApiKey::Produce)?;
         let produce = producer.poll_produce(cx.now, id, key.peer.node()?, version)?;
-        let version = if produce.needs_names() { version.min(Produce::IDS_SINCE - 1) } else { version };
-        let (payload, timeout) = (Payload::Produce(produce), producer.request_timeout());
-        Some(Exchange { api: ApiKey::Produce, version, payload, timeout })
+        let version = if produce.needs_names() { version.min(TOPIC_IDS_SINCE - 1) } else { version };
+        let has_room = version >= SHARED_SINCE && produce.has_room();
+        let (payload, timeout) = (Payload::Built(Box::new(produce)), producer.request_timeout());
+        Some(Built { api: ApiKey::Produce, version, payload, timeout, has_room })
     }
 
-    fn join(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: RequestId,
-        key: LaneKey,
-        exchange: &mut Exchange,
-        shares: &mut Shares,
-    ) {
+    fn join(&mut self, cx: &mut Cx<'_>, id: RequestId, key: LaneKey, built: &mut Built, shares: &mut Shares) {
         self.has_news = true;
         let (Some(producer), Some(broker)) = (&mut self.producer, key.peer.node()) else { return };
-        let Payload::Produce(produce) = &mut exchange.payload else { return };
-        if exchange.version < SHARED_SINCE || exchange.timeout != producer.request_timeout() {
+        let Some(produce) = built.payload.built_mut::<Produce>() else { return };
+        if built.timeout != producer.request_timeout() {
             return;
         }
         producer.join_produce(cx.now, id, broker, produce, shares);
+        built.has_room = produce.has_room();
     }
 
     fn is_quiescent(&self) -> bool {

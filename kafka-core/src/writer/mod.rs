@@ -40,7 +40,6 @@ pub(crate) use crate::error::Fate;
 pub use balancer::{Balancer, JavaDefault, Manual, Partitions, RoundRobin, murmur2, murmur2_partition};
 pub use batch::{Delivered, Delivery, SendError};
 pub use config::{Acks, Idempotence, WriterConfig};
-pub(crate) use encode::ProduceBatch;
 pub use producer::ProducerStats;
 
 pub(crate) use accumulator::{Accumulator, Clock, Placed, Refused, Slot, TopicSlots, Waited};
@@ -50,7 +49,8 @@ pub(crate) use batch::{Outcome, Tickets};
 #[cfg(feature = "record")]
 pub(crate) use commands::COMMANDS;
 pub(crate) use commands::{Appended, Close, CloseInput, Flush, GetStats, LookFor, Orphan, Pressure, Slots};
-pub(crate) use encode::produce_request;
+#[cfg(feature = "workloads")]
+pub(crate) use encode::{Produce, ProduceBatch};
 pub(crate) use machine::Writing;
 pub(crate) use memory::{Charge, Ticket};
 

@@ -11,7 +11,7 @@ use super::batch::Tickets;
 use super::brokers::Brokers;
 use super::config::{Acks, Idempotence};
 use super::effects::Effects;
-use super::encode::{BATCHES, ProduceBatch};
+use super::encode::{BATCHES, Produce, ProduceBatch};
 use super::partition::PartitionSender;
 use super::pending::Pending;
 use super::producer_id::ProducerId;
@@ -23,7 +23,7 @@ use super::topics::{TopicChange, TopicEntry};
 use super::work::{Work, Worked};
 use crate::declare::checks::millis;
 use crate::error::{Error, Fate};
-use crate::link::{Produce, RequestId};
+use crate::link::RequestId;
 use crate::machine::{Lane, LaneKey, Now, Pace, Shares, Time};
 use crate::random::Random;
 use crate::snapshot::{Cluster, Topic};
@@ -336,6 +336,12 @@ impl Producer {
         if !is_alike || produce.bytes >= most {
             return;
         }
+        if shares.is_blank() {
+            produce
+                .batches
+                .iter()
+                .for_each(|it| shares.note_first(it.topic(), it.topic_id(), it.partition()));
+        }
         let (before, most_before) = (produce.bytes, std::mem::replace(&mut produce.most_bytes, most));
         self.fill(now, id, broker, produce, Some(shares));
         if produce.bytes == before {
@@ -365,8 +371,8 @@ impl Producer {
             let is_full = bytes > produce.most_bytes && !produce.batches.is_empty();
             let (name, partition) = (&pending.batch().topic, pending.batch().partition);
             let topic_id = self.topic_id(name);
-            let is_taken = |shares: &mut &mut Shares| !shares.takes(produce, name, topic_id, partition);
-            if is_full || shares.as_mut().is_some_and(is_taken) {
+            let cannot_join = |shares: &mut &mut Shares| !shares.add(name, topic_id, partition);
+            if is_full || shares.as_mut().is_some_and(cannot_join) {
                 self.keep_first(index, pending);
                 break;
             }

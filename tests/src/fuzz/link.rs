@@ -101,9 +101,7 @@ fn hostile(inbound: &mut LinkInbound, outbound: &mut LinkOutbound, bytes: &[u8],
                 Ok(None) => break,
                 Ok(Some(Received::Response { id, response, .. })) => {
                     answers.push(id);
-                    if let Answered::Fetched(fetched) = response {
-                        let _ = format!("{fetched:?}");
-                    }
+                    let _ = format!("{response:?}");
                 }
                 Ok(Some(Received::SetupGoesOn)) => {
                     let _ = outbound.poll_setup();

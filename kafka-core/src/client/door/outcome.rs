@@ -74,11 +74,11 @@ impl Outcome {
 
     pub(crate) fn of_transmit(transmit: Option<&Transmit>) -> Self {
         let Some(Transmit { id, version, payload }) = transmit else { return Self::Nothing };
-        let (api, told) = match payload {
-            Payload::Plain(request) if hides_request(request.api_key()) => (request.api_key(), Told::of(&"")),
-            Payload::Plain(request) => (request.api_key(), Told::of(request)),
-            Payload::Fetch(request, room) => (ApiKey::Fetch, Told::of(&(request, room.bytes()))),
-            Payload::Produce(produce) => (ApiKey::Produce, Told::of(produce)),
+        let api = payload.api();
+        let told = match payload {
+            Payload::Plain(_) if hides_request(api) => Told::of(&""),
+            Payload::Plain(request) => Told::of(request),
+            Payload::Built(exchange) => Told::of(exchange),
         };
         Self::Transmit { id: id.0, api: api.code(), version: *version, told }
     }

@@ -2,12 +2,13 @@
 
 use crate::client::{Input, JobDone};
 use crate::error::{ConnectionError, Error};
-use crate::link::{Answered, BrokerVersions, ConnId, RequestId, Unanswered};
+use crate::link::{Answered, BrokerVersions, ConnId, Digested, RequestId, Unanswered};
 use crate::machine::{MachineId, OpId, Target, Time};
 use crate::reader::Fetched;
 use crate::snapshot::TopicPartition;
 use kafka_proto::{Bytes, RequestKind, ResponseKind, Str, Uuid};
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -126,11 +127,7 @@ impl Response {
     fn of(answered: &Answered) -> Self {
         match answered {
             Answered::Plain(response) => Self::Plain(response.clone()),
-            Answered::Fetched(fetched) => {
-                let mut fetched = fetched.clone();
-                drop(fetched.take_frame());
-                Self::Fetched(fetched)
-            }
+            Answered::Digested(digested) => Self::Fetched(Box::new(fetched(digested.as_ref()))),
         }
     }
 
@@ -138,9 +135,16 @@ impl Response {
     pub(crate) fn into_answered(self) -> Answered {
         match self {
             Self::Plain(response) => Answered::Plain(response),
-            Self::Fetched(fetched) => Answered::Fetched(fetched),
+            Self::Fetched(fetched) => Answered::Digested(fetched),
         }
     }
+}
+
+/// A fetch response without its frame: nothing else is digested.
+fn fetched(digested: &dyn Digested) -> Fetched {
+    let mut fetched = (digested as &dyn Any).downcast_ref::<Fetched>().cloned().unwrap_or_default();
+    drop(fetched.take_frame());
+    fetched
 }
 
 impl What {

@@ -4,7 +4,7 @@ use super::*;
 use crate::link::RequestId;
 use crate::message::Message;
 use crate::sans_io::Writer;
-use crate::writer::{self, Acks, Delivery, Idempotence, WriterConfig};
+use crate::writer::{Acks, Delivery, Idempotence, WriterConfig};
 use kafka_proto::Bytes;
 use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use kafka_proto::messages::produce::{
@@ -96,7 +96,7 @@ fn produced(net: &mut Net) -> Vec<Produced> {
         let next = |conn: &ConnId| net.client.poll_transmit(net.now, *conn).map(|t| (*conn, t));
         let Some((conn, transmit)) = conns.iter().find_map(next) else { return found };
         let produce = match transmit.payload {
-            Payload::Produce(produce) => produce,
+            Payload::Built(produce) => produce,
             Payload::Plain(request) if matches!(*request, RequestKind::InitProducerId(_)) => {
                 let response = InitProducerIdResponse { producer_id: 7, ..Default::default() };
                 answer(net, conn, transmit.id, response);
@@ -104,7 +104,8 @@ fn produced(net: &mut Net) -> Vec<Produced> {
             }
             other => panic!("{other:?}"),
         };
-        let request = writer::produce_request(produce, transmit.version).unwrap();
+        let (request, _) = produce.into_request(transmit.version).unwrap();
+        let RequestKind::Produce(request) = request else { panic!("{request:?}") };
         found.push(Produced { conn, id: transmit.id, request });
     }
 }

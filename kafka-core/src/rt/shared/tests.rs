@@ -10,7 +10,7 @@ use super::*;
 use crate::client::Action;
 use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
 use crate::machine::OpId;
-use crate::reader::{Budget, ReaderConfig, Reservation, Start, digest};
+use crate::reader::{Budget, Fetch, ReaderConfig, Reservation, Start, digest};
 use crate::reading::{self, ReadFrom, ReaderShared, ReaderSpec};
 use crate::snapshot::TopicPartition;
 use crate::tape::Tape;
@@ -21,6 +21,7 @@ use kafka_proto::messages::metadata::{
 };
 use kafka_proto::records::{BatchBuilder, ProducerStamp};
 use kafka_proto::{Bytes, Str, Uuid, frame};
+use std::any::Any;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex as StdMutex;
@@ -214,8 +215,9 @@ impl Reading {
     /// Connects what is to be connected, and answers what is asked but fetches; the next fetch.
     fn next_fetch(&mut self) -> Option<(ConnId, RequestId, Reservation)> {
         let (conn, transmit) = self.next_transmit()?;
-        let Payload::Fetch(_, reservation) = transmit.payload else { return None };
-        Some((conn, transmit.id, reservation))
+        let Payload::Built(exchange) = transmit.payload else { return None };
+        let fetch = (exchange as Box<dyn Any>).downcast::<Fetch>().unwrap();
+        Some((conn, transmit.id, fetch.into_reservation()))
     }
 
     fn next_transmit(&mut self) -> Option<(ConnId, Transmit)> {
@@ -229,7 +231,7 @@ impl Reading {
             let Some(transmit) = self.shared.with(|state| state.core.poll_transmit(now, conn)) else {
                 continue;
             };
-            if matches!(transmit.payload, Payload::Fetch(..)) {
+            if matches!(transmit.payload, Payload::Built(_)) {
                 return Some((conn, transmit));
             }
             let response = Answered::Plain(Box::new(metadata().into()));
@@ -242,7 +244,7 @@ impl Reading {
 
     /// Answers a fetch with a record of each partition, as a connection's task does.
     fn answer(&mut self, (conn, id, reservation): (ConnId, RequestId, Reservation)) {
-        let response = Answered::Fetched(Box::new(digest(self.records(reservation))));
+        let response = Answered::Digested(Box::new(digest(self.records(reservation))));
         self.shared.input(Input::Response { conn, id, response, throttle: Duration::ZERO });
     }
 

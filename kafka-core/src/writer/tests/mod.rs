@@ -13,10 +13,11 @@ mod timing;
 use super::accumulator::{Accumulator, Clock, TopicSlots, Waited};
 use super::batch::{Delivered, Delivery, SendError};
 use super::config::WriterConfig;
+use super::encode::Produce;
 use super::producer::Producer;
 use super::work::JobDone;
 use crate::error::{ConnectionError, Error};
-use crate::link::{Produce, RequestId};
+use crate::link::{Exchange, RequestId};
 use crate::machine::{Answer, Now, Out, Pace, Peer, Time};
 use crate::message::Message;
 use crate::snapshot::{Partition, Topic};
@@ -24,7 +25,7 @@ use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_proto::records::{Batch, batches};
-use kafka_proto::{Str, Uuid};
+use kafka_proto::{RequestKind, Str, Uuid};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +156,8 @@ impl Harness {
         self.next += 1;
         let id = RequestId(self.next);
         let produce: Produce = self.producer.poll_produce(self.now, id, broker, version)?;
-        let request = super::produce_request(produce, version).unwrap();
+        let (request, _) = Box::new(produce).into_request(version).unwrap();
+        let RequestKind::Produce(request) = request else { panic!("{request:?}") };
         let mut found = Vec::new();
         for topic in request.topic_data {
             for data in topic.partition_data {
