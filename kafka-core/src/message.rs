@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 pub struct Message {
     /// The topic; only where the writer has none.
     pub topic: Option<Str>,
-    /// The partition that it is to go to, with the manual balancer; others ignore it.
+    /// The partition that it goes to. Default: the writer's balancer picks one.
     pub partition: Option<i32>,
     /// The key; messages with equal keys go to the same partition.
     pub key: Option<Bytes>,
@@ -137,7 +137,7 @@ impl Message {
         self
     }
 
-    /// Sets the partition, which the manual balancer obeys.
+    /// Sets the partition that the message goes to, so that no balancer is asked.
     #[must_use]
     pub fn partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);

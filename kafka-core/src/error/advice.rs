@@ -17,9 +17,11 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::MessageTooLarge { .. } => {
             "send less in a message, or raise batch_bytes of the writer and max.message.bytes of the topic; when reading, raise max_bytes"
         }
-        ErrorKind::InvalidMessage(_) => "correct the message",
+        ErrorKind::InvalidMessage(_) => {
+            "name the topic in the writer or in the message, not in both; name a partition that the topic has, or none"
+        }
         ErrorKind::Balancer(_) => {
-            "correct the balancer: it must answer with one of the partitions it is given"
+            "correct the balancer: it must answer with one of the partitions it is given; `Manual` answers with none"
         }
         ErrorKind::Pattern { .. } => {
             "correct the pattern: it is a regular expression of the `regex-lite` crate, which has no look-around and no Unicode classes here"

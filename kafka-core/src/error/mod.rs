@@ -123,7 +123,7 @@ pub enum ErrorKind {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Neither or both of writer and message name a topic, or the balancer chose no partition there is.
+    /// Neither or both of writer and message name a topic, or the message names a partition that the topic lacks.
     #[error("{0}")]
     InvalidMessage(#[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))] &'static Text),
     /// The balancer panicked or answered with a partition that does not exist.

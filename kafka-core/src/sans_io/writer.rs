@@ -165,7 +165,8 @@ impl Writer {
             (Some(_), Some(_)) => "both the writer and the message name a topic",
             (None, None) => "neither the writer nor the message names a topic",
         };
-        Err(SendError::not_written(Error::new(ErrorKind::InvalidMessage(problem))))
+        let error = Error::new(ErrorKind::InvalidMessage(problem));
+        Err(SendError::not_written(message.topic.iter().fold(error, Error::with_topic)))
     }
 
     /// The slots of a topic that the client knows.

@@ -231,9 +231,16 @@ impl Accumulator {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Picks the partition of a message, in the user's balancer, outside all locks.
+    /// Returns the partition that the message names, or the one that the user's balancer picks, outside all locks.
     pub(crate) fn balance(&self, topic: &TopicSlots, message: &Message) -> Result<Placed, SendError> {
         let view = topic.view();
+        if !message.headers.is_empty() && !view.headers {
+            let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
+            return Err(SendError::not_written(Error::new(kind).with_topic(&topic.name)));
+        }
+        if let Some(named) = message.partition {
+            return named_by_message(view, topic, named);
+        }
         let sticky = match &message.key {
             None => {
                 let bytes = message.value.as_ref().map_or(0, |v| v.len()) + RECORD_OVERHEAD;
@@ -242,10 +249,6 @@ impl Accumulator {
             Some(_) => 0,
         };
         let count = view.slots.len() as i32;
-        if !message.headers.is_empty() && !view.headers {
-            let kind = ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" };
-            return Err(SendError::not_written(Error::new(kind).with_topic(&topic.name)));
-        }
         let partitions = Partitions { topic: &topic.name, count, available: &view.available, sticky };
         let picked = catch_unwind(AssertUnwindSafe(|| self.config.balancer.balance(message, &partitions)));
         let problem = match picked {
@@ -341,6 +344,17 @@ impl Accumulator {
         }
         let error = Error::new(ErrorKind::MessageTooLarge { size, limit }).with_topic(&topic.name);
         Err(Refused::Error(SendError::not_written(error)))
+    }
+}
+
+fn named_by_message(view: Arc<View>, topic: &TopicSlots, named: i32) -> Result<Placed, SendError> {
+    match usize::try_from(named).ok().filter(|at| *at < view.slots.len()) {
+        Some(at) => Ok(Placed { view, at }),
+        None => {
+            let error =
+                Error::new(ErrorKind::InvalidMessage("the message names a partition that its topic lacks"));
+            Err(SendError::not_written(error.with_partition(&topic.name, named)))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who picks the partition of a message.
+//! Who picks the partition of a message that names none.
 //!
 //! Balancers are asked outside all locks. One that panics, or answers out of range, fails its message and nothing else.
 
@@ -27,7 +27,7 @@ impl Partitions<'_> {
     }
 }
 
-/// Picks the partition of each message.
+/// Picks the partition of each message that does not [name](Message::partition) its own.
 pub trait Balancer: Send + Sync + fmt::Debug {
     /// Picks the partition of `message`: one of `0..partitions.count`, or `None` where it can choose none, which fails the
     /// message.
@@ -58,13 +58,13 @@ impl Balancer for RoundRobin {
     }
 }
 
-/// The partition that the message names.
+/// Picks none, so that a message that does not name its partition fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manual;
 
 impl Balancer for Manual {
-    fn balance(&self, message: &Message, _: &Partitions<'_>) -> Option<i32> {
-        message.partition
+    fn balance(&self, _: &Message, _: &Partitions<'_>) -> Option<i32> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::messages::select;
 use kafka_core::sans_io::{
-    Answered, LinkConfig, LinkInbound, LinkOutbound, Payload, Received, RequestId, Transmit, link as new_link,
+    LinkConfig, LinkInbound, LinkOutbound, Payload, Received, RequestId, Transmit, link as new_link,
 };
 use kafka_proto::frame::encode_response;
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};

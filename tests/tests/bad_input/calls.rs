@@ -159,8 +159,8 @@ pub(crate) async fn partition_out_of_range<R: Runtime>() {
     let mut message = Message::new("x");
     message.partition = Some(99);
     let failed = write::<R>(&writer, message).await;
-    assert!(matches!(failed.error.kind(), ErrorKind::Balancer(_)), "{failed:?}");
-    explains(&failed.error, Fault::Caller, &["99", "topic t"]);
+    assert!(matches!(failed.error.kind(), ErrorKind::InvalidMessage(_)), "{failed:?}");
+    explains(&failed.error, Fault::Caller, &["partition 99", "topic t"]);
     let failed = write::<R>(&writer, Message::new("names none")).await;
     explains(&failed.error, Fault::Caller, &["chose none of 2 partitions", "Manual", "topic t"]);
 

@@ -4,12 +4,12 @@ use crate::adapter::Adapter;
 use crate::handles::Client;
 use crate::target::{LONG, Target};
 use crate::tools::{message, number, numbered, read, write};
-use kafka_core::{ErrorKind, Manual, Message, Record, Start, TopicPartition};
+use kafka_core::{ErrorKind, Message, Record, Start, TopicPartition};
 use std::time::Duration;
 
 /// `count` messages in partition `partition`, numbered from 0.
 async fn fill(client: &Client, topic: &str, partition: i32, count: usize) {
-    let writer = client.writer(topic).balancer(Manual).batch_messages(10).build().unwrap();
+    let writer = client.writer(topic).batch_messages(10).build().unwrap();
     write(&writer, numbered(1, 0..count).map(|m| m.partition(partition))).await;
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn one_partition_of_several<A: Adapter>(target: &Target) {
 pub(crate) async fn positions_of_many_partitions<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "many", 2).await;
-    let writer = client.writer(topic.clone()).balancer(Manual).build().unwrap();
+    let writer = client.writer(topic.clone()).build().unwrap();
     let message = |n: usize| Message::new(format!("0:{n}")).partition((n % 2) as i32);
     write(&writer, (0..20).map(message)).await;
     let mut reader = client.reader(topic.clone()).build().unwrap();

@@ -4,9 +4,7 @@ use crate::adapter::Adapter;
 use crate::handles::{Client, Reader};
 use crate::target::{Feature, LONG, Target, skip, unique};
 use crate::tools::{error_of, message, number, numbered, read, write};
-use kafka_core::{
-    ErrorKind, Event, Manual, NewTopic, Pattern, Record, Reset, Start, Subscription, TopicPartition,
-};
+use kafka_core::{ErrorKind, Event, NewTopic, Pattern, Record, Reset, Start, Subscription, TopicPartition};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 /// Writes messages with these numbers to a partition.
 async fn fill(client: &Client, topic: &str, partition: i32, numbers: std::ops::Range<usize>) {
-    let writer = client.writer(topic).balancer(Manual).build().unwrap();
+    let writer = client.writer(topic).build().unwrap();
     write(&writer, numbered(1, numbers).map(|m| m.partition(partition))).await;
 }
 
