@@ -20,7 +20,8 @@ pub struct Message {
     pub value: Option<Bytes>,
     /// Headers, in order; names may repeat (0.11+, KIP-82).
     pub headers: Vec<Header>,
-    /// Ms since the epoch; the time of the call where `None`.
+    /// Milliseconds since the epoch. Default: the time of the call; for one of several messages of a call, no earlier than when
+    /// its batch was begun.
     pub timestamp: Option<i64>,
 }
 

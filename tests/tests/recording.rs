@@ -17,6 +17,7 @@ const KEY: &str = "key-of-a-customer";
 const VALUE: &str = "value-of-a-customer";
 const HEADER: &str = "header-of-a-customer";
 const RECORDS: usize = 3000;
+const SEED: u64 = 7100;
 const LONG: Duration = Duration::from_secs(30);
 
 /// A file of one test, removed at its end.
@@ -172,7 +173,7 @@ fn a_recording_that_is_cut_off_is_replayed_up_to_there() {
     assert!(entries > 0 && entries < all, "{entries} of {all}");
 }
 
-/// All plans, so that all of the client runs, each with its faults.
+/// All plans, so that all of the client runs, each with its faults; the seed has brokers of 0.10.0.
 #[test]
 fn runs_of_the_simulator_are_replayed_alike() {
     let folder = Scratch::new();
@@ -181,8 +182,8 @@ fn runs_of_the_simulator_are_replayed_alike() {
     let mut entries = 0;
     for plan in Plan::ALL {
         let options = Options { record, ..Options::default() };
-        let recorded = sim::run(plan, 5, options).unwrap_or_else(|failure| panic!("{failure}"));
-        let other = sim::run(plan, 5, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        let recorded = sim::run(plan, SEED, options).unwrap_or_else(|failure| panic!("{failure}"));
+        let other = sim::run(plan, SEED, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!(recorded.hash, other.hash, "{plan}: to record changes nothing");
         for file in fs::read_dir(&folder.0).unwrap() {
             let path = file.unwrap().path();

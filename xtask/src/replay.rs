@@ -28,8 +28,9 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
-        let file = File::open(&self.file)?;
-        let bar = bar(file.metadata()?.len());
+        let file = File::open(&self.file).map_err(|error| format!("`{}`: {error}", self.file.display()))?;
+        let length = file.metadata()?.len();
+        let bar = bar(length);
         let mut player = Player::new(BufReader::new(file))?;
         self.print_head(&player);
         let mut out = BufWriter::new(io::stdout().lock());
@@ -50,8 +51,12 @@ impl Replay {
         writeln!(out, "{}", counts.join(", "))?;
         let result = match stop {
             None => writeln!(out, "identical"),
-            Some(Stop::Unreadable(Unreadable::CutOff { at })) => {
-                writeln!(out, "identical up to the end of the file, which is cut off after {at} bytes")
+            Some(Stop::Unreadable(Unreadable::CutOff { at })) if player.entries() > 0 => {
+                let entries = player.entries();
+                writeln!(
+                    out,
+                    "identical in {entries} entries; of the file's {length} bytes {at} are whole, as it is cut off or damaged there"
+                )
             }
             Some(stop) => {
                 out.flush()?;

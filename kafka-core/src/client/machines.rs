@@ -189,10 +189,7 @@ impl Machines {
         if is_dirty {
             self.dirty.retain(|dirty| *dirty != id);
         }
-        for pulls in self.pulls.values_mut().filter(|pulls| pulls.queued.contains(&id)) {
-            pulls.queued.remove(&id);
-            pulls.queue.retain(|queued| *queued != id);
-        }
+        self.forget_turns_of(id);
         let mut topics = Vec::new();
         self.wanted.retain(|topic, who| {
             let count = who.remove(&id).unwrap_or(0);
@@ -200,6 +197,16 @@ impl Machines {
             !who.is_empty()
         });
         Some((machine, topics))
+    }
+
+    /// Nor is a lane remembered that nobody waits for.
+    fn forget_turns_of(&mut self, id: MachineId) {
+        self.pulls.retain(|_, pulls| {
+            if pulls.queued.remove(&id) {
+                pulls.queue.retain(|queued| *queued != id);
+            }
+            !pulls.queue.is_empty()
+        });
     }
 }
 
@@ -437,5 +444,23 @@ impl Client {
         }
         self.pump(now, id);
         Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Lane, Peer};
+
+    #[test]
+    fn nothing_is_left_of_the_lanes_that_a_machine_waited_for() {
+        let mut machines = Machines::default();
+        let (one, two) = (MachineId(1), MachineId(2));
+        let key = |lane| LaneKey { peer: Peer::Node(1), lane };
+        [one, two].into_iter().for_each(|id| machines.pulls.entry(key(Lane::Produce)).or_default().push(id));
+        machines.pulls.entry(key(Lane::Fetch(one))).or_default();
+        machines.forget_turns_of(one);
+        let left: Vec<_> = machines.pulls.iter().map(|(key, pulls)| (key.lane, pulls.queue.len())).collect();
+        assert_eq!(left, [(Lane::Produce, 1)]);
     }
 }

@@ -383,6 +383,7 @@ impl Client {
         enter!(self, Some(now), What::Close);
         self.give_all(now, |_| true, || MachineInput::ClientClosed);
         self.settle(now);
+        self.timers.stop(&Timer::Metadata);
         self.lanes
             .conns()
             .into_iter()

@@ -104,7 +104,7 @@ impl Client {
 
     fn plan_metadata_retry(&mut self) {
         let due = self.metadata.due(&self.config, &mut self.random);
-        self.timers.set_option(Timer::Metadata, due);
+        self.timers.set_option(Timer::Metadata, due.filter(|_| !self.closed));
     }
 
     pub(super) fn topic_changed(&mut self, now: Now, topic: &Str) {

@@ -11,11 +11,11 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         ErrorKind::Broker(code) => broker(*code),
         ErrorKind::TimedOut { last: Some(last), .. } => last.advice(),
         ErrorKind::TimedOut { last: None, .. } => {
-            "check whether the brokers are up and reachable, or allow more time"
+            "allow more time; if it lasts, check whether the brokers are up and reachable"
         }
         ErrorKind::Unsupported { .. } => "do without the feature or upgrade the broker",
         ErrorKind::MessageTooLarge { .. } => {
-            "send less in a message, or raise batch_bytes of the writer and max.message.bytes of the topic; when reading, raise max_bytes"
+            "send less in a message, or raise this setting, and max.message.bytes of the topic where that is smaller"
         }
         ErrorKind::InvalidMessage(_) => {
             "name the topic in the writer or in the message, not in both; name a partition that the topic has, or none"

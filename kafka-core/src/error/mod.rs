@@ -116,12 +116,15 @@ pub enum ErrorKind {
         needs: &'static Text,
     },
     /// A record is larger than a setting or the broker allows.
-    #[error("message of {size} bytes is too large, the limit is {limit}")]
+    #[error("message of {size} bytes is too large: `{setting}` is {limit}")]
     MessageTooLarge {
         /// The size of the message on the wire, in bytes.
         size: usize,
         /// The limit, in bytes.
         limit: usize,
+        /// The setting of the writer or the reader that limits it.
+        #[cfg_attr(feature = "record", serde(with = "crate::tape::with::text"))]
+        setting: &'static Text,
     },
     /// Neither or both of writer and message name a topic, or the message names a partition that the topic lacks.
     #[error("{0}")]
@@ -254,33 +257,46 @@ impl Error {
     }
 
     /// The API of the request, where one was made.
+    ///
+    /// Of a call that timed out, this and the other parts of the place are those of the last error where the call itself has none.
     pub fn api(&self) -> Option<ApiKey> {
-        self.context().api
+        self.place(|context| context.api)
     }
 
     /// The broker, as `id at host:port`, or `host:port` where no broker has told its id.
     pub fn broker(&self) -> Option<&Str> {
-        self.context().broker.as_ref()
+        self.place(|context| context.broker.as_ref())
     }
 
     /// The topic.
     pub fn topic(&self) -> Option<&Str> {
-        self.context().topic.as_ref()
+        self.place(|context| context.topic.as_ref())
     }
 
     /// The partition of the topic.
     pub fn partition(&self) -> Option<i32> {
-        self.context().partition
+        self.place(|context| context.partition)
     }
 
     /// The group.
     pub fn group(&self) -> Option<&Str> {
-        self.context().group.as_ref()
+        self.place(|context| context.group.as_ref())
     }
 
     /// What the broker, or the system, said of it beyond its code.
     pub fn detail(&self) -> Option<&Str> {
-        self.context().detail.as_ref()
+        self.place(|context| context.detail.as_ref())
+    }
+
+    /// The part of the place of this error, or else of the last one before the time was over.
+    fn place<'a, T>(&'a self, part: impl Fn(&'a Context) -> Option<T>) -> Option<T> {
+        let mut error = self;
+        loop {
+            match (part(error.context()), error.kind()) {
+                (None, ErrorKind::TimedOut { last: Some(last), .. }) => error = last,
+                (part, _) => return part,
+            }
+        }
     }
 
     /// Who has to act.

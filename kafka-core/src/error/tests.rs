@@ -53,7 +53,7 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::TimedOut { after, last: None },
         ErrorKind::TimedOut { after, last },
         ErrorKind::Unsupported { feature: "record headers", needs: "Kafka 0.11" },
-        ErrorKind::MessageTooLarge { size: 2_000_000, limit: 1_000_000 },
+        ErrorKind::MessageTooLarge { size: 2_000_000, limit: 1_000_000, setting: "batch_bytes" },
         ErrorKind::InvalidMessage("both the writer and the message name a topic"),
         ErrorKind::Balancer("panicked".to_owned()),
         ErrorKind::Pattern {

@@ -171,7 +171,7 @@ fn list_offsets(request: &mut ListOffsetsRequest, version: i16) -> Result<(), Er
 
 fn lift_list_offsets(response: &mut ListOffsetsResponse) {
     for partition in response.topics.iter_mut().flat_map(|t| &mut t.partitions) {
-        partition.offset = partition.old_style_offsets.get(0).unwrap_or(-1);
+        partition.offset = std::mem::take(&mut partition.old_style_offsets).get(0).unwrap_or(-1);
         partition.timestamp = -1;
     }
 }
@@ -220,6 +220,36 @@ mod tests {
             let epochs: Vec<i32> = lifted.topics[0].partitions.iter().map(|p| p.leader_epoch).collect();
             assert_eq!(epochs, [kept, kept], "{version}");
             assert_eq!(lifted.topics[0].partitions[0].leader_id, 1);
+        }
+    }
+
+    /// A recording keeps an answer in the newest version that carries it, so one that is lifted must fit into one.
+    #[test]
+    fn a_lifted_answer_fits_into_one_version() {
+        use kafka_proto::messages::find_coordinator::FindCoordinatorResponse;
+        use kafka_proto::messages::list_offsets::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+        use kafka_proto::wire::{Decoder, Encoder};
+        let old = ListOffsetsPartitionResponse { old_style_offsets: vec![42].into(), ..Default::default() };
+        let listed =
+            ListOffsetsTopicResponse { name: "t".into(), partitions: vec![old], ..Default::default() };
+        let partition = OffsetFetchResponsePartition { committed_offset: 7, ..Default::default() };
+        let fetched =
+            OffsetFetchResponseTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+        let told: [ResponseKind; 3] = [
+            ListOffsetsResponse { topics: vec![listed], ..Default::default() }.into(),
+            OffsetFetchResponse { topics: vec![fetched], ..Default::default() }.into(),
+            FindCoordinatorResponse { node_id: 1, host: "h".into(), port: 9092, ..Default::default() }.into(),
+        ];
+        for told in told {
+            let (api, lifted) = (told.api_key(), super::lifted(told, 0));
+            let fits = |version| {
+                let mut out = Encoder::new();
+                let written = lifted.encode(&mut out, version).map(|()| out.into_bytes());
+                let again =
+                    written.ok().map(|bytes| ResponseKind::decode(api, &mut Decoder::new(&bytes), version));
+                again.is_some_and(|again| again.is_ok_and(|again| again == lifted))
+            };
+            assert!(api.versions().iter().any(fits), "{lifted:?}");
         }
     }
 

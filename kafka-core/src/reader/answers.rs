@@ -212,7 +212,8 @@ impl ReaderMachine {
     fn enlarge(&mut self, now: Now, id: CursorId, size: usize) {
         let most = self.config.max_bytes.min(self.room.limit());
         if size > most {
-            let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most });
+            let setting = if most < self.config.max_bytes { "buffer_bytes" } else { "max_bytes" };
+            let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most, setting });
             return self.halt(id, error.with_api(ApiKey::Fetch));
         }
         let Some(cursor) = self.partitions.get_mut(id) else { return };

@@ -206,8 +206,7 @@ impl Reading {
     fn leave(&mut self, cx: &mut Cx<'_>) -> Option<Leaving> {
         let group = self.from.group().map(|group| group.group_id.clone());
         self.commit_marks(cx);
-        let open = self.marks_under_way().into_iter();
-        let commits = open.map(|commit| self.expect_commit(cx, commit)).collect();
+        let commits = self.promise_marks(cx);
         self.close(cx);
         Some(Leaving { group: group?, commits })
     }

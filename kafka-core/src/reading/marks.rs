@@ -40,6 +40,8 @@ struct State {
     places: BTreeMap<TopicPartition, usize>,
     /// By place; `None` where nothing was handled since the last commit.
     marks: Vec<Option<Mark>>,
+    /// By place; the last one that was marked since the application sought, committed or not.
+    highest: Vec<Option<Mark>>,
     /// Commits that have not ended, by the membership's number: their assignment and offsets.
     under_way: BTreeMap<u64, (u32, Vec<CommitOffset>)>,
 }
@@ -51,6 +53,7 @@ impl Marks {
             is_armed: false,
             places: BTreeMap::new(),
             marks: Vec::new(),
+            highest: Vec::new(),
             under_way: BTreeMap::new(),
         };
         Self { interval, state: Mutex::new(state) }
@@ -71,6 +74,7 @@ impl Marks {
         state.assignment = NO_ASSIGNMENT;
         state.places.clear();
         state.marks.clear();
+        state.highest.clear();
     }
 
     pub(crate) fn is_of(&self, assignment: u32) -> bool {
@@ -84,17 +88,33 @@ impl Marks {
         let place = *state.places.entry(partition).or_insert(next);
         if place == next {
             state.marks.push(None);
+            state.highest.push(None);
         }
         place
     }
 
-    /// Marks the messages before this offset as handled. Returns whether the timer must be set.
+    /// Marks the messages before this offset as handled, unless later ones are already. Returns whether the timer must be set.
     #[must_use]
     pub(crate) fn set(&self, place: usize, mark: Mark) -> bool {
         let mut state = self.lock();
-        let Some(kept) = state.marks.get_mut(place) else { return false };
-        *kept = Some(mark);
-        !std::mem::replace(&mut state.is_armed, true)
+        let State { marks, highest, is_armed, .. } = &mut *state;
+        let (Some(kept), Some(highest)) = (marks.get_mut(place), highest.get_mut(place)) else {
+            return false;
+        };
+        if highest.is_some_and(|highest| is_before(mark, highest)) {
+            return false;
+        }
+        (*kept, *highest) = (Some(mark), Some(mark));
+        !std::mem::replace(is_armed, true)
+    }
+
+    /// The application sought: what it handles next counts, be it before what it has handled.
+    pub(crate) fn sought(&self, partitions: &[TopicPartition]) {
+        let mut state = self.lock();
+        let State { places, highest, .. } = &mut *state;
+        for place in partitions.iter().filter_map(|partition| places.get(partition)) {
+            highest.get_mut(*place).into_iter().for_each(|highest| *highest = None);
+        }
     }
 
     /// What was handled since the last time, and the assignment it is of. The next mark sets the timer anew.
@@ -151,7 +171,7 @@ impl Marks {
     /// is, and the answer is whether the timer must be set.
     fn ended(&self, commit: u64, is_done: bool) -> Option<bool> {
         let mut state = self.lock();
-        let State { assignment, is_armed, places, marks, under_way } = &mut *state;
+        let State { assignment, is_armed, places, marks, under_way, .. } = &mut *state;
         let (of, offsets) = under_way.remove(&commit)?;
         if is_done || of != *assignment {
             return Some(false);
@@ -163,6 +183,11 @@ impl Marks {
         }
         Some(!std::mem::replace(is_armed, true))
     }
+}
+
+/// Whether a mark is one of earlier messages. Those of a log that was truncated have a later epoch.
+fn is_before((offset, epoch, topic_id): Mark, highest: Mark) -> bool {
+    topic_id == highest.2 && offset < highest.0 && epoch <= highest.1
 }
 
 impl Reading {
@@ -182,10 +207,16 @@ impl Reading {
         self.marks.sent(commit, assignment, offsets);
     }
 
-    /// The commits of marks that have not ended, and nobody waits for.
-    pub(super) fn marks_under_way(&self) -> Vec<u64> {
-        let open = self.tape.see(|| self.marks.under_way()).into_iter();
-        open.filter(|commit| !self.commits.contains_key(commit)).collect()
+    /// Returns a promise for each commit of marks that has not ended and that no call waits for.
+    pub(super) fn promise_marks(&mut self, cx: &mut Cx<'_>) -> Vec<OpId> {
+        let mut open = self.tape.see(|| self.marks.under_way());
+        open.retain(|commit| !self.calls.contains_key(commit));
+        let promise = |commit| {
+            let op = cx.promises.promise();
+            self.closings.entry(commit).or_default().push(op);
+            op
+        };
+        open.into_iter().map(promise).collect()
     }
 
     /// The application commits by a call.
@@ -207,23 +238,17 @@ impl Reading {
         if !superseded.is_empty() {
             self.marks.sent(commit, assignment, superseded);
         }
-        Ok(self.expect_commit(cx, commit))
-    }
-
-    /// Somebody will take the outcome of a membership's commit.
-    pub(super) fn expect_commit(&mut self, cx: &mut Cx<'_>, commit: u64) -> OpId {
         let op = cx.promises.promise();
-        self.commits.insert(commit, op);
-        op
+        self.calls.insert(commit, op);
+        Ok(op)
     }
 
     /// A commit has ended.
     pub(super) fn committed(&mut self, cx: &Cx<'_>, commit: u64, result: Result<(), Error>) {
-        let waiting = self.commits.remove(&commit);
-        self.marks_ended(cx, commit, &result, waiting.is_some());
-        if let Some(op) = waiting {
-            self.outs.push_back(Out::Done(op, result));
-        }
+        let mut waiting = self.closings.remove(&commit).unwrap_or_default();
+        waiting.extend(self.calls.remove(&commit));
+        self.marks_ended(cx, commit, &result, !waiting.is_empty());
+        self.outs.extend(waiting.into_iter().map(|op| Out::Done(op, result.clone())));
     }
 
     /// Where nobody waits for its outcome it was one of marks, and is looked at here.
@@ -302,6 +327,25 @@ mod tests {
             ends.into_iter().for_each(|(commit, is_done)| _ = marks.ended(commit, is_done));
             assert_eq!(taken(&marks), Some((1, vec![(2, 7, 3)])), "the other partition's counts again");
         }
+    }
+
+    /// Workers may end in another order than they began.
+    #[test]
+    fn a_mark_of_an_earlier_message_takes_none_back_unless_the_application_sought() {
+        let marks = Marks::new(Duration::ZERO);
+        marks.begin(1);
+        let one = marks.place(tp(1));
+        assert!(marks.set(one, (10, 3, Uuid::ZERO)));
+        assert!(!marks.set(one, (3, 3, Uuid::ZERO)));
+        assert_eq!(taken(&marks), Some((1, vec![(1, 10, 3)])));
+        assert!(!marks.set(one, (4, 3, Uuid::ZERO)), "nor once it was committed");
+        assert_eq!(taken(&marks), None);
+        assert!(marks.set(one, (5, 4, Uuid::ZERO)), "the log was truncated");
+        assert!(!marks.set(one, (6, 4, Uuid([1; 16]))), "the topic was made anew");
+        assert_eq!(taken(&marks), Some((1, vec![(1, 6, 4)])));
+        marks.sought(&[tp(1), tp(2)]);
+        assert!(marks.set(one, (1, 3, Uuid([1; 16]))));
+        assert_eq!(taken(&marks), Some((1, vec![(1, 1, 3)])));
     }
 
     #[test]

@@ -84,8 +84,10 @@ pub(crate) struct Reading {
     marks_due: Option<Time>,
     /// The application was told that its marks are refused.
     told_refusal: bool,
-    /// Commits that somebody waits for, by the membership's number.
-    commits: BTreeMap<u64, OpId>,
+    /// The calls that wait for commits, by the membership's number.
+    calls: BTreeMap<u64, OpId>,
+    /// The closings that wait for commits of marks, of which a second one may follow one that was dropped.
+    closings: BTreeMap<u64, Vec<OpId>>,
     request_timeout: Duration,
     retry_backoff_max: Duration,
     is_closing: bool,
@@ -122,7 +124,8 @@ impl Reading {
             tape,
             marks_due: None,
             told_refusal: false,
-            commits: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            closings: BTreeMap::new(),
             request_timeout: pace.request_timeout,
             retry_backoff_max: pace.retry_backoff_max,
             is_closing: false,
@@ -156,7 +159,8 @@ impl Reading {
         self.resolver.end();
         self.fetcher.end();
         self.tell_ended_sessions();
-        for op in std::mem::take(&mut self.commits).into_values() {
+        let closings = std::mem::take(&mut self.closings).into_values().flatten();
+        for op in std::mem::take(&mut self.calls).into_values().chain(closings) {
             self.outs.push_back(Out::Done(op, Err(Error::new(ErrorKind::Closed))));
         }
         self.outs.push_back(Out::End);
@@ -303,7 +307,8 @@ impl Machine for Reading {
             MachineInput::NoMetadata { since, error } => self.no_metadata(cx, since, &error),
             MachineInput::WorkDone(done) => self.work_done(cx, done),
             MachineInput::RoomAgain => self.fetcher.budget_freed(),
-            MachineInput::Sent(_) | MachineInput::ClientClosed => {}
+            MachineInput::ClientClosed => self.end(),
+            MachineInput::Sent(_) => {}
         }
     }
 

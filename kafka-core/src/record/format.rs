@@ -165,7 +165,7 @@ pub enum Unreadable {
         expected: u8,
     },
     /// It ends in the middle: the program was killed, or a part of the file is missing.
-    #[error("the recording is cut off after {at} bytes")]
+    #[error("the recording is whole up to byte {at} only: it is cut off or damaged there")]
     CutOff {
         /// So many bytes are whole.
         at: u64,

@@ -25,8 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// What is not written is not older than this, as the client's clock counts.
-const FRESH: Duration = Duration::from_secs(1);
+/// An entry that comes so long after the last block was written, as the client's clock counts, is written at once. So a program that
+/// is killed loses what happened within this time of it, and under load there are few blocks.
+const FRESH: Duration = Duration::from_millis(5);
 
 /// Writes what a client tells.
 #[derive(Debug)]
@@ -161,5 +162,57 @@ impl<W: Write> Sink<W> {
         let left = What::Response { conn: *conn, id: *id, response, throttle: *throttle };
         let _ = fetched.change_records(|records| Some(Bytes::from(write(&self.privacy.hide(records)))));
         Some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::door::Outcome;
+    use crate::link::ConnId;
+    use crate::record::format::Reading;
+    use std::sync::Arc;
+
+    /// A file that is looked at while it is written.
+    #[derive(Clone, Default)]
+    struct Watched(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Watched {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Watched {
+        fn entries(&self) -> usize {
+            let bytes = self.0.lock().unwrap().clone();
+            let (mut reading, _) = Reading::begin(&bytes[..]).unwrap();
+            std::iter::from_fn(|| reading.next().ok().flatten()).count()
+        }
+    }
+
+    fn entry(at: Duration) -> Entry {
+        let now = Some(Now { time: Time::after_start(at), wall_ms: 0 });
+        let what = What::Accepted(ConnId(1));
+        Entry { now, what, seen: Vec::new(), outcome: Outcome::Nothing, deadline: None }
+    }
+
+    #[test]
+    fn an_entry_after_a_pause_is_written_at_once_and_those_in_quick_succession_together() {
+        let file = Watched::default();
+        let mut sink = Sink::begin(file.clone(), false, &ClientConfig::default()).unwrap();
+        let pause = FRESH;
+        let mut write = |at| {
+            sink.write(entry(at));
+            file.entries()
+        };
+        assert_eq!(write(pause), 1);
+        assert_eq!([write(pause + pause / 4), write(pause + pause / 2)], [1, 1]);
+        assert_eq!(write(2 * pause), 4);
+        assert_eq!(write(100 * pause), 5);
     }
 }

@@ -124,6 +124,11 @@ impl<R: Read> Replay<R> {
         self.reading.at()
     }
 
+    /// Returns how many entries were replayed.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Returns what has been told so far, in numbers.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         std::iter::once(("entries", self.entries)).chain(self.story.counts())

@@ -51,6 +51,11 @@ impl NewTopic {
         self.configs.push((name.into(), Some(value.into())));
         self
     }
+
+    /// Brokers of old take none for a count.
+    fn has_partitions(&self) -> bool {
+        self.partitions != 0
+    }
 }
 
 /// What a broker tells of its cluster.
@@ -80,11 +85,22 @@ impl Client {
         topics: impl IntoIterator<Item = NewTopic>,
     ) -> Result<Vec<(Str, Result<()>)>> {
         let topics: Vec<NewTopic> = topics.into_iter().collect();
-        if let Some(topic) = topics.iter().find(|t| t.partitions == 0) {
-            let error =
-                Error::config("partitions", "a topic needs at least one partition").with_topic(&topic.name);
-            return Err(error);
-        }
+        let sound: Vec<NewTopic> = topics.iter().filter(|topic| topic.has_partitions()).cloned().collect();
+        let mut asked = match sound.is_empty() {
+            true => Vec::new().into_iter(),
+            false => self.ask_to_create(sound).await?.into_iter(),
+        };
+        let result = |topic: NewTopic| match topic.has_partitions() {
+            true => asked.next(),
+            false => {
+                let error = Error::config("partitions", "a topic needs at least one partition");
+                Some((topic.name.clone(), Err(error.with_topic(&topic.name))))
+            }
+        };
+        Ok(topics.into_iter().filter_map(result).collect())
+    }
+
+    async fn ask_to_create(&self, topics: Vec<NewTopic>) -> Result<Vec<(Str, Result<()>)>> {
         let (timeout_ms, deadline) = (self.timeout_ms(), self.deadline());
         let request = |open: &BTreeSet<Str>| {
             let open = topics.iter().filter(|topic| open.contains(&topic.name));

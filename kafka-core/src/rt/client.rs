@@ -3,7 +3,7 @@
 use super::builder::{ReaderBuilder, WriterBuilder};
 use super::probe::Probe;
 use super::shared::{DriverWaker, Handle};
-use super::wait::{EndWait, Settled, TopicWait, after, call, until};
+use super::wait::{EndWait, Settled, Ticketed, TopicWait, after, call, until};
 use crate::error::Result;
 use crate::machine::{MachineId, Target};
 use crate::reading::Subscription;
@@ -108,6 +108,9 @@ impl Client {
         let begun = self.handle.with(|state| (!state.is_shut_down()).then(|| state.core.begin_close(now)));
         let Some(closing) = begun else { return ClientCloseReport::default() };
         let readers: Vec<MachineId> = closing.readers().collect();
+        // Dropped, it gives up what the commits have promised.
+        let _commits: Vec<_> =
+            closing.commits().map(|op| Ticketed::<Result<()>>::new(self.handle.shared(), op)).collect();
         let all = async {
             Settled::new(closing.batches().clone()).await;
             EndWait::new(&self.handle, &readers).await;

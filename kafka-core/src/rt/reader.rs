@@ -1,13 +1,13 @@
 //! The handle that reads.
 
-use super::shared::{DriverWaker, Handle, RoomWaker};
+use super::shared::{DriverWaker, Handle, RoomWaker, Shared};
 use super::wait::{EndWait, Ticketed, after, until};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::message::Record;
 use crate::reader::Start;
-use crate::reading::{ReaderItem, ReaderSpec, Subscription};
+use crate::reading::{Leaving, ReaderItem, ReaderSpec, Subscription};
 use crate::sans_io::{self, Batch, ReaderCloseReport, ReaderEvent, not_left};
 use crate::snapshot::TopicPartition;
 use std::fmt;
@@ -34,6 +34,8 @@ use std::time::Instant;
 pub struct Reader {
     handle: Handle,
     hand: sans_io::Reader,
+    /// Since it was closed, in a group.
+    leaving: Option<Promised>,
 }
 
 /// The next thing a reader has.
@@ -72,12 +74,12 @@ pub enum Event {
 }
 
 impl Reader {
-    pub(super) fn new(handle: Handle, driver: &DriverWaker, spec: ReaderSpec) -> Self {
-        let mut hand = sans_io::Reader::of(&*handle, spec);
+    pub(super) fn new(handle: Handle, driver: &DriverWaker, spec: ReaderSpec) -> Result<Self> {
+        let mut hand = sans_io::Reader::of(&*handle, spec)?;
         let shared = Arc::downgrade(handle.shared());
         let waker = RoomWaker { shared, driver: driver.clone(), machine: hand.id() };
         hand.on_room(Waker::from(Arc::new(waker)));
-        Self { handle, hand }
+        Ok(Self { handle, hand, leaving: None })
     }
 
     /// The next record, or what the group did. `None` once the reader is closed.
@@ -389,22 +391,33 @@ impl Reader {
     // ---- the end ----
 
     /// Commits what `read` has handed out and the application came back from, leaves the group and ends; waits for that
-    /// until `timeout` has passed, and returns what could not be done by then.
+    /// until `timeout` has passed, and returns what could not be done by then. Called again, it goes on waiting.
     ///
     /// # Cancel safety
     /// A dropped future leaves the reader closing.
     pub async fn close(&mut self, timeout: Duration) -> ReaderCloseReport {
-        if self.hand.is_closed() {
-            return ReaderCloseReport::default();
+        if !self.hand.is_closed() {
+            let leaving = self.hand.begin_close(&*self.handle);
+            self.leaving = leaving.map(|leaving| Promised::new(self.handle.shared(), leaving));
         }
         let (now, shared, id) = (self.handle.now(), self.handle.shared(), self.hand.id());
-        let Some(leaving) = self.hand.begin_close(&*self.handle) else { return ReaderCloseReport::default() };
-        // Dropped, it gives up what the commits have promised.
-        let _commits: Vec<_> =
-            leaving.commits.iter().map(|op| Ticketed::<Result<()>>::new(shared, *op)).collect();
+        let Some(Promised { leaving, .. }) = &self.leaving else { return ReaderCloseReport::default() };
         let _ = until(shared, after(now, timeout), EndWait::new(&self.handle, &[id])).await;
-        let group = self.handle.with(|state| not_left(&mut state.core, id, &leaving, timeout));
+        let group = self.handle.with(|state| not_left(&mut state.core, id, leaving, timeout));
         ReaderCloseReport { group }
+    }
+}
+
+/// A reader on its way out of its group, with what its commits have promised, which is given up on drop.
+struct Promised {
+    leaving: Leaving,
+    _commits: Vec<Ticketed<Result<()>>>,
+}
+
+impl Promised {
+    fn new(shared: &Arc<Shared>, leaving: Leaving) -> Self {
+        let commits = leaving.commits.iter().map(|op| Ticketed::new(shared, *op)).collect();
+        Self { leaving, _commits: commits }
     }
 }
 

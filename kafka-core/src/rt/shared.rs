@@ -21,6 +21,7 @@ use crate::sans_io::Access;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::trace::Trace;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -198,15 +199,28 @@ impl Access for &Shared {
     }
 }
 
-/// The same for several messages that come at one time.
-pub(crate) struct At<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) now: Now,
+/// The same for the messages of one call: the wall clock is read again whenever both clocks are, which is once per batch, and not
+/// for each record. An iterator that takes its time between two messages thus finds the time as it is.
+pub(crate) struct ForMany<'a> {
+    shared: &'a Shared,
+    wall_ms: Cell<i64>,
 }
 
-impl Access for At<'_> {
+impl<'a> ForMany<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        Self { shared, wall_ms: Cell::new((shared.wall_clock)()) }
+    }
+}
+
+impl Access for ForMany<'_> {
     fn now(&self) -> Now {
-        self.now
+        let now = self.shared.now();
+        self.wall_ms.set(now.wall_ms);
+        now
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.wall_ms.get()
     }
 
     fn with<R>(&mut self, f: impl FnOnce(&mut Client) -> R) -> R {

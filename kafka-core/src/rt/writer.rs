@@ -1,6 +1,6 @@
 //! The handle that writes.
 
-use super::shared::{At, Handle};
+use super::shared::{ForMany, Handle};
 use super::streams::WriterSink;
 use super::wait::{Settled, TopicWait, after, partition as partition_wait, until};
 use crate::error::{Error, ErrorKind};
@@ -42,6 +42,14 @@ pub struct WriteErrors {
     pub results: Vec<Result<Delivered, SendError>>,
 }
 
+/// Why the first of them failed, without what became of the others.
+impl From<WriteErrors> for Error {
+    fn from(errors: WriteErrors) -> Self {
+        let first = errors.results.into_iter().find_map(Result::err);
+        first.map_or_else(closed, Error::from)
+    }
+}
+
 fn failed(results: &[Result<Delivered, SendError>]) -> usize {
     results.iter().filter(|r| r.is_err()).count()
 }
@@ -51,9 +59,9 @@ fn first(results: &[Result<Delivered, SendError>]) -> String {
 }
 
 impl Writer {
-    pub(super) fn new(handle: Handle, config: WriterConfig) -> Self {
-        let hand = sans_io::Writer::of(&*handle, config);
-        Self { inner: Arc::new(Inner { handle, hand }) }
+    pub(super) fn new(handle: Handle, config: WriterConfig) -> Result<Self, Error> {
+        let hand = sans_io::Writer::of(&*handle, config)?;
+        Ok(Self { inner: Arc::new(Inner { handle, hand }) })
     }
 
     /// The settings.
@@ -124,7 +132,7 @@ impl Writer {
         results: &mut Vec<Result<Delivery, SendError>>,
     ) -> Option<Message> {
         let (hand, handle) = (&self.inner.hand, &self.inner.handle);
-        let mut client = At { shared: handle, now: handle.now() };
+        let mut client = ForMany::new(handle);
         for message in messages {
             if message.partition.is_some()
                 && matches!(hand.known(&message), Ok(Known::Slots(slots)) if slots.lacks(&message))

@@ -3,7 +3,7 @@
 use super::flushing::{CloseReport, Flushing};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::machine::{MachineId, Now};
+use crate::machine::{MachineId, Now, OpId};
 use crate::reading::{Leave, Leaving, Reading};
 use crate::writer::{CloseInput, Writing};
 use kafka_proto::ApiKey;
@@ -96,6 +96,11 @@ impl Closing {
 
     pub(crate) fn readers(&self) -> impl Iterator<Item = MachineId> {
         self.leaving.keys().copied()
+    }
+
+    /// What is promised of the readers' commits.
+    pub(crate) fn commits(&self) -> impl Iterator<Item = OpId> {
+        self.leaving.values().flat_map(|leaving| leaving.commits.iter().copied())
     }
 
     /// The groups that were not left, or in which not all was committed.

@@ -1,9 +1,11 @@
 use super::*;
+use crate::group::GroupConfig;
 use crate::message::Message;
 use crate::reader::{ReaderConfig, Start};
 use crate::snapshot::TopicPartition;
 use crate::writer::WriterConfig;
 use kafka_proto::messages::metadata::MetadataRequest;
+use std::sync::Arc;
 
 const NOW: Now = Now { time: Time::START, wall_ms: 0 };
 
@@ -61,6 +63,45 @@ fn what_has_nothing_to_wait_for_is_done_at_once() {
     let mut closing = client.begin_close(NOW);
     assert!(closing.is_done(&client) && reader.has_ended(&client));
     assert!(closing.finish(&mut client, NOW, std::time::Duration::ZERO).is_clean());
+}
+
+/// What it reads, and whether in a group.
+fn sources() -> [ReadFrom; 2] {
+    let group = GroupConfig { group_id: "g".into(), ..GroupConfig::default() };
+    let partition = (TopicPartition::new("t", 0), Start::First);
+    [ReadFrom::Partitions(vec![partition]), ReadFrom::Group(Arc::new(group), "t".into(), Start::First)]
+}
+
+#[test]
+fn a_closed_client_has_no_readers_and_makes_none() {
+    for from in sources() {
+        let mut client = client();
+        let before = reader(&mut client, from.clone()).unwrap();
+        client.close(NOW);
+        assert!(before.has_ended(&client));
+        assert!(is_closed(reader(&mut client, from)));
+        let config = WriterConfig { topic: Some("t".into()), ..WriterConfig::default() };
+        assert!(is_closed(Writer::new(client.at(NOW), config)));
+    }
+}
+
+#[test]
+fn a_closed_client_rings_a_few_times_at_most() {
+    for from in sources() {
+        let mut client = client();
+        let _reader = reader(&mut client, from).unwrap();
+        let _ = writer(&mut client).try_send(client.at(NOW), Message::new("v"));
+        client.close(NOW);
+        let (mut now, mut rung) = (NOW, 0);
+        while let Some(at) = client.poll_timeout() {
+            now.time = at.max(now.time);
+            client.handle_input(now, Input::Timeout);
+            while client.poll_event().is_some() {}
+            while client.poll_action().is_some() {}
+            rung += 1;
+            assert!(rung < 10, "at {:?}", now.time);
+        }
+    }
 }
 
 #[test]

@@ -63,16 +63,18 @@ impl Writer {
     /// Creates a writer. Nothing is asked of a broker before the first message.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], naming a setting that is out of its range, or two that contradict each other.
+    /// [`ErrorKind::Config`], naming a setting that is out of its range, or two that contradict each other; or
+    /// [`ErrorKind::Closed`], as the client is.
     pub fn new(client: impl Access, config: WriterConfig) -> Result<Self> {
         config.validate()?;
-        Ok(Self::of(client, config))
+        Self::of(client, config)
     }
 
-    pub(crate) fn of(mut client: impl Access, config: WriterConfig) -> Self {
+    pub(crate) fn of(mut client: impl Access, config: WriterConfig) -> Result<Self> {
         let now = client.now();
-        let (id, accumulator) = client.with(|client| add_writer(client, now, config));
-        Self { id, accumulator, topic: OnceLock::new() }
+        let added = client.with(|client| (!client.is_closed()).then(|| add_writer(client, now, config)));
+        let (id, accumulator) = added.ok_or_else(closed)?;
+        Ok(Self { id, accumulator, topic: OnceLock::new() })
     }
 
     /// Returns the settings.

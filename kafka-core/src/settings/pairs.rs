@@ -82,7 +82,8 @@ pub(crate) fn writer(draft: &mut Draft<WriterConfig>) -> Result<()> {
 fn idempotence(config: &WriterConfig) -> Result<()> {
     match (config.idempotence, config.acks) {
         (Idempotence::Required, acks @ (Acks::One | Acks::None)) => {
-            let problem = format!("is required, but `acks` is {acks:?}: it needs those of all replicas");
+            let acks = acks.code();
+            let problem = format!("is required, but `acks` is {acks}: it needs those of all replicas");
             Err(Error::config("idempotence", problem))
         }
         _ => Ok(()),

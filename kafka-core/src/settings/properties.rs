@@ -6,9 +6,10 @@
 
 use super::draft::{Declared, Defaults, Draft};
 use super::java::{self, Fate};
+use super::pairs;
 use super::values::translated;
 use crate::config::ClientConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::reader::{Reset, Start};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,18 +73,29 @@ pub(crate) fn read<K: Into<String>, V: Into<String>>(
         }
     }
     outcome.defaults.start = start(&outcome.defaults);
+    outcome.check_pairs().map_err(in_javas_words)?;
     Ok(outcome)
 }
 
 impl Outcome {
+    /// Refuses properties that contradict each other now, and not where a writer or reader is made.
+    fn check_pairs(&self) -> Result<()> {
+        pairs::client(&mut self.client.clone())?;
+        let defaults = self.defaults.clone();
+        pairs::writer(&mut defaults.writer.clone())?;
+        pairs::reader(&mut defaults.reader.clone(), self.client.config.max_response_bytes)?;
+        pairs::group(&mut defaults.group.clone())
+    }
+
     /// Uses a property, or returns why not.
     fn take(&mut self, name: &str, value: &str, all: &BTreeMap<String, String>) -> Result<Option<Unused>> {
         if name == "security.protocol" {
             return plaintext(value).map(|()| None);
         }
         match java::fate(name) {
-            Some((name, Fate::Refused)) => return Err(Error::config(name, NOT_SECURE)),
             Some((_, Fate::Ignored(why))) => return Ok(Some(Unused::Ignored(why))),
+            Some(_) if is_said_to_be_plaintext(all) => return Ok(Some(Unused::Ignored(PLAINTEXT))),
+            Some((setting, Fate::Refused)) => return Err(not_secure(setting, name)),
             None => {}
         }
         if is_level_of_another_codec(name, all) {
@@ -101,15 +113,48 @@ impl Outcome {
     }
 }
 
+/// Names the setting, and others that the text names in backquotes, by their properties.
+fn in_javas_words(error: Error) -> Error {
+    let ErrorKind::Config { setting, problem } = error.kind() else { return error };
+    let settings = super::all();
+    let property =
+        |name: &str| settings.iter().find(|it| it.name == name).and_then(|it| it.java.first().copied());
+    let words = problem.split('`').enumerate().map(|(at, word)| match at % 2 {
+        0 => word,
+        _ => property(word).unwrap_or(word),
+    });
+    let problem = words.collect::<Vec<_>>().join("`");
+    Error::config(property(setting).unwrap_or(setting), problem)
+}
+
 const NOT_SECURE: &str =
     "is not supported: this version speaks neither TLS nor SASL, and would not be secure";
 
+const PLAINTEXT: &str = "`security.protocol` is PLAINTEXT";
+
+/// Names the property also where Java does not know it.
+fn not_secure(setting: &'static str, name: &str) -> Error {
+    match setting == name {
+        true => Error::config(setting, NOT_SECURE),
+        false => Error::config(setting, format!("{NOT_SECURE} (it is `{name}`)")),
+    }
+}
+
 /// The one protocol there is does not need to be told.
 fn plaintext(value: &str) -> Result<()> {
-    match value.trim().eq_ignore_ascii_case("PLAINTEXT") {
+    match is_plaintext(value) {
         true => Ok(()),
         false => Err(Error::config("security.protocol", NOT_SECURE)),
     }
+}
+
+fn is_plaintext(protocol: &str) -> bool {
+    protocol.trim().eq_ignore_ascii_case("PLAINTEXT")
+}
+
+/// Java's clients ignore settings of TLS and SASL then.
+fn is_said_to_be_plaintext(all: &BTreeMap<String, String>) -> bool {
+    all.get("security.protocol").is_some_and(|protocol| is_plaintext(protocol))
 }
 
 fn is_level_of_another_codec(name: &str, all: &BTreeMap<String, String>) -> bool {

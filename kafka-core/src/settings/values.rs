@@ -55,7 +55,7 @@ words!(Reset, "earliest, latest or none", {
 });
 
 impl Value for Duration {
-    const EXPECTED: &'static str = "a whole number of milliseconds";
+    const EXPECTED: &'static str = "a whole number of milliseconds, 0 or more";
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().map(Self::from_millis)
@@ -64,9 +64,9 @@ impl Value for Duration {
 
 /// Implements [`Value`] for numbers, and for those that need not be given.
 macro_rules! numbers {
-    ($($type:ty),+) => {$(
+    ($($type:ty: $expected:literal),+) => {$(
         impl Value for $type {
-            const EXPECTED: &'static str = "a whole number";
+            const EXPECTED: &'static str = $expected;
 
             fn read(text: &str) -> Option<Self> {
                 FromStr::from_str(text).ok()
@@ -75,7 +75,7 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(usize, u32, u64, i32);
+numbers!(usize: "a whole number, 0 or more", u32: "a whole number, 0 to 4294967295", u64: "a whole number, 0 or more", i32: "a whole number of 32 bits");
 
 impl<T: Value> Value for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
@@ -150,7 +150,7 @@ pub(crate) fn translated(property: &str, text: &str) -> Option<String> {
     match (property, text.parse::<i64>()) {
         // The attempts are the first one and the retries; the largest number is no limit.
         ("retries", Ok(retries)) if retries >= i64::from(i32::MAX) => None,
-        ("retries", Ok(retries)) => Some((retries + 1).to_string()),
+        ("retries", Ok(retries @ 0..)) => Some((retries + 1).to_string()),
         // Never.
         ("connections.max.idle.ms" | "metadata.max.age.ms", Ok(..0)) => Some(i32::MAX.to_string()),
         // The codec's own default.

@@ -296,10 +296,10 @@ impl Accumulator {
         granted: &mut Granted<'_>,
         appended: &mut Appended,
     ) -> Result<Delivery, Refused> {
-        let timestamp = message.timestamp.unwrap_or_else(|| clock.wall_ms());
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
         let waited_since = clock.waited_since();
         if let Some(open) = &mut queue.open {
+            let timestamp = message.timestamp.unwrap_or_else(|| clock.wall_ms());
             let len = open.builder.record_len(timestamp, key, value, &message.headers);
             let full = open.builder.encoded_len() + len
                 > queue.limit.unwrap_or(usize::MAX).min(self.config.batch_bytes)
@@ -312,10 +312,11 @@ impl Accumulator {
             queue.seal_open(&slot.topic);
             appended.filled = true;
         }
+        let Now { time: now, wall_ms } = clock.now();
+        let timestamp = message.timestamp.unwrap_or(wall_ms);
         let len = BatchBuilder::new().record_len(timestamp, key, value, &message.headers);
         self.check_size(topic, len + BATCH_OVERHEAD)?;
         let builder = self.builder(queue.last_bytes);
-        let now = clock.now().time;
         let mut open = Open::new(slot, builder, queue.next_number, waited_since.unwrap_or(now));
         open.is_late = now.duration_since(open.created) > self.slack();
         // Where nothing goes in no batch is kept either: an empty one must not linger.
@@ -342,7 +343,8 @@ impl Accumulator {
         if size <= limit {
             return Ok(());
         }
-        let error = Error::new(ErrorKind::MessageTooLarge { size, limit }).with_topic(&topic.name);
+        let setting = self.config.smallest_limit();
+        let error = Error::new(ErrorKind::MessageTooLarge { size, limit, setting }).with_topic(&topic.name);
         Err(Refused::Error(SendError::not_written(error)))
     }
 }
@@ -463,9 +465,10 @@ impl Slot {
         })
     }
 
-    /// Batches are filled up to this size from now on; `None` where nothing smaller than the setting is known to be needed.
+    /// Batches are filled up to this size from now on; `None` where nothing smaller than the setting is known to be needed. A record
+    /// that is larger has a batch of its own.
     pub(crate) fn limit_batches(&self, bytes: Option<usize>) {
-        self.lock().limit = bytes.map(|bytes| bytes.max(1024));
+        self.lock().limit = bytes;
     }
 
     /// What the batches that were not taken wait for, sealed and open.

@@ -47,6 +47,13 @@ impl SendError {
     }
 }
 
+/// Why, without what became of the record: for programs that give up on any error.
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        error.error
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     Acked {

@@ -125,4 +125,13 @@ impl WriterConfig {
     pub fn validate(&self) -> Result<()> {
         Draft::whole(self.clone()).finish(pairs::writer).map(drop)
     }
+
+    /// Returns the name of the setting that keeps batches from being larger.
+    pub(super) fn smallest_limit(&self) -> &'static str {
+        match self.batch_bytes {
+            bytes if bytes == self.request_bytes => "request_bytes",
+            bytes if bytes == self.buffer_bytes => "buffer_bytes",
+            _ => "batch_bytes",
+        }
+    }
 }

@@ -129,6 +129,7 @@ macro_rules! suite {
                     Any an_unknown_topic,
                     Any a_topic_made_anew_is_known_at_once,
                     Any a_topic_that_comes_within_the_grace,
+                    Any each_batch_of_a_call_has_the_time_at_which_it_was_begun,
                     Any flush_waits_for_all,
                     Any close_delivers_and_refuses_what_comes_later,
                     Any use_after_close,

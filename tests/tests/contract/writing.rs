@@ -132,6 +132,20 @@ pub(crate) async fn a_topic_made_anew_is_known_at_once<A: Adapter>(target: &Targ
     assert_eq!(error.code(), Some(ErrorCode::UnknownTopicOrPartition), "{error}");
 }
 
+/// An iterator may take its time: it reads a file, or a channel.
+pub(crate) async fn each_batch_of_a_call_has_the_time_at_which_it_was_begun<A: Adapter>(target: &Target) {
+    let client = target.client::<A>().await;
+    let topic = target.topic(&client, "slow", 1).await;
+    let writer = client.writer(topic.clone()).batch_messages(1).build().unwrap();
+    write(&writer, numbered(1, 0..1)).await;
+    let slow = numbered(1, 1..4).inspect(|_| std::thread::sleep(Duration::from_millis(20)));
+    let deliveries = writer.send_all(slow).await;
+    writer.flush().await;
+    assert!(deliveries.into_iter().all(|delivery| delivery.unwrap().try_get().is_some_and(|it| it.is_ok())));
+    let times: Vec<_> = read_all(&client, &topic).await.iter().map(|record| record.timestamp).collect();
+    assert!(times.len() == 4 && times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+}
+
 pub(crate) async fn flush_waits_for_all<A: Adapter>(target: &Target) {
     let client = target.client::<A>().await;
     let topic = target.topic(&client, "flush", 3).await;

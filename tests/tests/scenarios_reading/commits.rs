@@ -4,9 +4,10 @@ use crate::support::{
     GROUP, committed, connected, coordinator, events, fill, kinds, member, message, messages, ms, number,
     numbers, secs, three_nodes,
 };
-use kafka_core::{ErrorCode, ErrorKind, Event};
+use kafka_core::{ErrorCode, ErrorKind, Event, Reader};
 use kafka_proto::{ApiKey, RequestKind};
 use kafka_testkit::broker::Fault;
+use kafka_testkit::sim::{SimClient, Simulation};
 
 /// A member that lost its partition commits late: neither what is on the wire nor its handle takes the group back.
 #[test]
@@ -292,4 +293,61 @@ fn promise_04_commits_carry_the_leader_epoch() {
         let partition = &request.topics[0].partitions[0];
         assert_eq!((partition.committed_offset, partition.committed_leader_epoch), (3, 1));
     });
+}
+
+/// Workers may end in another order than they began.
+#[test]
+fn a_mark_of_an_earlier_record_takes_no_later_mark_back() {
+    Simulation::builder().nodes(1).topic("t", 1).run(|sim| async move {
+        let client = connected(&sim).await;
+        fill(&client, 0, 0..10).await;
+        let mut reader = member(&client).build().unwrap();
+        let records = messages(&mut reader, 10).await;
+        reader.mark([&records[9]]).unwrap();
+        reader.mark([&records[2]]).unwrap();
+        assert!(reader.close(secs(5)).await.is_clean());
+        let mut reader = member(&client).build().unwrap();
+        let again = sim.within(secs(8), reader.fetch()).await;
+        assert!(again.is_none(), "{again:?}");
+    });
+}
+
+/// A member with a record in hand.
+async fn joined(sim: &Simulation, client: &SimClient) -> Reader {
+    fill(client, 0, 0..1).await;
+    let mut reader = member(client).build().unwrap();
+    assert!(sim.within(secs(20), reader.read()).await.unwrap().unwrap().is_some());
+    reader
+}
+
+#[test]
+fn a_reader_that_is_closed_again_waits_and_reports_again() {
+    Simulation::builder().nodes(1).topic("t", 1).run(|sim| async move {
+        let client = connected(&sim).await;
+        let mut reader = joined(&sim, &client).await;
+        sim.fault(ApiKey::LeaveGroup, 100, Fault::NoAnswer);
+        sim.fault(ApiKey::OffsetCommit, 100, Fault::NoAnswer);
+        assert!(sim.polled(1, reader.close(secs(5))).await.is_none());
+        assert!(!reader.close(secs(3)).await.is_clean());
+        assert!(!reader.close(secs(3)).await.is_clean());
+    });
+}
+
+#[test]
+fn a_client_that_is_closed_again_reports_what_was_not_committed() {
+    for is_dropped in [false, true] {
+        Simulation::builder().nodes(1).topic("t", 1).run(move |sim| async move {
+            let client = connected(&sim).await;
+            let mut reader = joined(&sim, &client).await;
+            // The record in hand counts as handled now.
+            assert!(sim.polled(1, reader.read()).await.is_none());
+            sim.fail_next(ApiKey::OffsetCommit, ErrorCode::GroupAuthorizationFailed, 100);
+            if is_dropped {
+                assert!(sim.polled(1, client.close(secs(5))).await.is_none());
+            }
+            let report = client.close(secs(5)).await;
+            assert!(!report.is_clean(), "{report:?}, the first close was dropped: {is_dropped}");
+            drop(reader);
+        });
+    }
 }

@@ -86,7 +86,8 @@ impl Outcome {
     pub(crate) fn of_action(action: &Action) -> Self {
         Self::Told(match action {
             Action::Connect { conn, host, port, deadline, .. } => {
-                Told::of(&format_args!("connect {} to {host}:{port} by {deadline:?}", conn.0))
+                let deadline = deadline.since_start().as_secs_f64();
+                Told::of(&format_args!("connect {} to {host}:{port} by {deadline:.6} s", conn.0))
             }
             Action::Close(conn) => Told::of(&format_args!("close {}", conn.0)),
             Action::Run(job) => Told::of(&format_args!("run job {} of {:?}", job.number, job.machine)),

@@ -127,7 +127,10 @@ fn a_batch_larger_than_all_limits_is_an_error_not_a_loop() {
     let cut = PartitionData { records: Some(batch.bytes().slice(..1024).into()), ..data(0, &[]) };
     rig.brought(1, vec![cut]);
     let size = batch.bytes().len();
-    assert_eq!(rig.take_error().kind(), &ErrorKind::MessageTooLarge { size, limit: 4096 });
+    assert_eq!(
+        rig.take_error().kind(),
+        &ErrorKind::MessageTooLarge { size, limit: 4096, setting: "max_bytes" }
+    );
     assert!(rig.machine.is_quiescent());
 }
 

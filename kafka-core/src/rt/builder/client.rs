@@ -102,8 +102,8 @@ impl<R: Runtime> ClientBuilder<R> {
     ///
     /// Keys, values and headers of records are replaced by lengths and hashes. Names (of brokers, topics, groups and members),
     /// offsets, notes of commits, what assignors send to each other and the texts of errors are written as they are, and credentials
-    /// never. The file must not exist. What is not written yet is never older than about a second, and when the client has closed
-    /// everything is. A file that cannot be written any more, as on a full disk, ends the recording and nothing else; with the
+    /// never. The file must not exist. If the program is killed, the last few milliseconds in which something happened are missing;
+    /// when the client has closed, nothing is. A file that cannot be written any more, as on a full disk, ends the recording and nothing else; with the
     /// feature `tracing` that is a warning.
     #[cfg(feature = "record")]
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {

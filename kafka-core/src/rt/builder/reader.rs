@@ -111,13 +111,13 @@ impl<R: From<Reader>> ReaderBuilder<R> {
     /// Makes the reader, which begins to read, or to join its group, at once.
     ///
     /// # Errors
-    /// A setting out of its range, or two that contradict each other, by name.
+    /// A setting out of its range, or two that contradict each other, by name; or that the client is closed.
     pub fn build(self) -> Result<R> {
         let from = self.from()?;
         let max_response = self.handle.with(|state| state.core.config().max_response_bytes);
         let config = self.reader.finish(|draft| pairs::reader(draft, max_response))?;
         let spec = ReaderSpec { config: Arc::new(config), from };
-        Ok(Reader::new(self.handle, &self.budget, spec).into())
+        Reader::new(self.handle, &self.budget, spec).map(R::from)
     }
 
     fn from(&self) -> Result<ReadFrom> {

@@ -37,9 +37,9 @@ impl<W: From<Writer>> WriterBuilder<W> {
     /// Makes the writer. Nothing is asked of a broker before the first message.
     ///
     /// # Errors
-    /// A setting out of its range, or two that contradict each other, by name.
+    /// A setting out of its range, or two that contradict each other, by name; or that the client is closed.
     pub fn build(self) -> Result<W> {
         let config = self.writer.finish(pairs::writer)?;
-        Ok(Writer::new(self.handle, config).into())
+        Writer::new(self.handle, config).map(W::from)
     }
 }

@@ -98,24 +98,26 @@ impl Reader {
     /// Creates a reader, which begins to read, or to join its group, at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming a setting that is out of its range or what cannot be read.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming a setting that is out of its range or what cannot be read; or
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), as the client is.
     pub fn new(client: impl Access, config: ReaderConfig, from: ReadFrom) -> Result<Self> {
         config.validate()?;
         from.validate()?;
-        Ok(Self::of(client, ReaderSpec { config: Arc::new(config), from }))
+        Self::of(client, ReaderSpec { config: Arc::new(config), from })
     }
 
-    pub(crate) fn of(mut client: impl Access, spec: ReaderSpec) -> Self {
+    pub(crate) fn of(mut client: impl Access, spec: ReaderSpec) -> Result<Self> {
         let (now, config) = (client.now(), spec.config.clone());
         let (in_group, commit_timeout) = match &spec.from {
             ReadFrom::Group(group, ..) => (true, group.commit_timeout),
             _ => (false, Duration::ZERO),
         };
-        let (id, shared) = client.with(|client| add_reader(client, now, spec));
+        let added = client.with(|client| (!client.is_closed()).then(|| add_reader(client, now, spec)));
+        let (id, shared) = added.ok_or_else(super::closed)?;
         let ReaderShared { urgent, marks, budget, .. } = shared;
         let room = Arc::new(Room::default());
         budget.register(Waker::from(room.clone()));
-        Self {
+        Ok(Self {
             id,
             config,
             in_group,
@@ -129,7 +131,7 @@ impl Reader {
             place: None,
             last: None,
             closed: false,
-        }
+        })
     }
 
     /// Returns the number of the reader, for [`Input::RoomAgain`].

@@ -21,6 +21,7 @@ impl Reader {
     ) -> Result<()> {
         let seek = reading::Seek { partitions: owned(partitions), start };
         let moved = command(&mut client, self.id, seek).ok_or_else(closed)??;
+        self.marks.sought(&moved);
         self.drop_walk_of(&moved);
         Ok(())
     }

@@ -100,7 +100,8 @@ fn values_are_as_java_writes_them() {
 
 #[test]
 fn a_malformed_value_names_its_property_and_what_is_expected() {
-    assert!(bad("linger.ms", "soon").contains("milliseconds, not `soon`"));
+    assert!(bad("linger.ms", "soon").contains("milliseconds, 0 or more, not `soon`"));
+    assert!(bad("retries", "-1").contains("0 to 4294967295, not `-1`"));
     assert!(bad("linger.ms", "-1").contains("milliseconds"));
     assert!(bad("acks", "2").contains("all, -1, 0 or 1"));
     assert!(bad("auto.offset.reset", "by_duration:PT1H").contains("earliest"));
@@ -109,6 +110,31 @@ fn a_malformed_value_names_its_property_and_what_is_expected() {
     assert!(bad("batch.size", "0").contains("1 KiB to 1 GiB"));
     assert!(bad("request.timeout.ms", "99999999999").contains("24 days"));
     assert!(bad("bootstrap.servers", "http://a").contains("host:port"));
+}
+
+#[test]
+fn a_contradiction_is_found_at_once_and_named_in_javas_words() {
+    let contradicts = |properties: &[(&str, &str)]| read(properties.iter().copied()).unwrap_err().to_string();
+    let error = contradicts(&[("enable.idempotence", "true"), ("acks", "0")]);
+    assert_eq!(
+        error,
+        "setting `enable.idempotence`: is required, but `acks` is 0: it needs those of all replicas"
+    );
+    let error = contradicts(&[("batch.size", "20000"), ("max.request.size", "10000")]);
+    assert!(error.contains("`batch.size`") && error.contains("`max.request.size`"), "{error}");
+    let error = contradicts(&[("heartbeat.interval.ms", "5000"), ("session.timeout.ms", "4000")]);
+    assert!(error.contains("`heartbeat.interval.ms`") && error.contains("`session.timeout.ms`"), "{error}");
+}
+
+/// Files are shared by programs that differ in nothing but `security.protocol`.
+#[test]
+fn settings_of_security_are_ignored_where_the_protocol_is_said_to_be_plaintext() {
+    let taken = take(&[("security.protocol", "PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("ssl.new", "x")]);
+    let ignored =
+        |unused: &UnusedProperty| unused.reason == Unused::Ignored("`security.protocol` is PLAINTEXT");
+    assert_eq!(taken.unused.iter().filter(|unused| ignored(unused)).count(), 2);
+    let misspelt = read([("sasl.jaas.confg", "x")]).unwrap_err().to_string();
+    assert!(misspelt.contains("`sasl.jaas.confg`"), "{misspelt}");
 }
 
 #[test]
