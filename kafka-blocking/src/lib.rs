@@ -32,6 +32,15 @@
 //! # Inside async code
 //! The methods park the calling thread. In a task of an async runtime that stops the tasks beside it, so call them
 //! there by what the runtime has for blocking work (tokio's `spawn_blocking`), or use the adapter for that runtime.
+//!
+//! # Features
+//!
+//! | feature | what it does | default |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4` | the codec of this name | on |
+//! | `zstd` | the codec zstd; needs a C compiler | on |
+//! | `tracing` | emits the events of [`trace`] for the crate `tracing` | off |
+//! | `record` | `ClientBuilder::record`, which writes what a client does to a file | off |
 
 #![forbid(unsafe_code)]
 

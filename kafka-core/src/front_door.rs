@@ -33,10 +33,10 @@ macro_rules! handles {
 #[macro_export]
 macro_rules! front_door {
     ($runtime:ty) => {
-        /// Makes a [`Client`]($crate::Client).
+        /// Builds a [`Client`]($crate::Client).
         pub type ClientBuilder = $crate::ClientBuilder<$runtime>;
 
-        /// A client to be, which begins with these addresses: `host:port`, several separated by commas.
+        /// Returns a client's builder with these bootstrap addresses: `host:port`, several separated by commas.
         pub fn builder(addresses: &str) -> ClientBuilder {
             ClientBuilder::new(addresses)
         }
@@ -53,11 +53,12 @@ macro_rules! front_door {
             builder(addresses).connect().await
         }
 
-        /// A client to be, by the names of Java's settings: see
+        /// Returns a client's builder with settings by Java's names: see
         /// [`ClientBuilder::from_properties`]($crate::ClientBuilder::from_properties).
         ///
         /// # Errors
-        /// As there.
+        /// [`ErrorKind::Config`]($crate::ErrorKind::Config) with the name of a property that is malformed or out of its range, or that
+        /// asks for TLS or SASL.
         pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
             properties: impl IntoIterator<Item = (K, V)>,
         ) -> $crate::Result<ClientBuilder> {

@@ -14,7 +14,14 @@
 //!
 //! # Features
 //!
-//! `gzip`, `snappy`, `lz4`, `zstd` (all on by default; `zstd` needs a C compiler) and `tracing` (off).
+//! | feature | what it does | default |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4` | the codec of this name | on |
+//! | `zstd` | the codec zstd; needs a C compiler | on |
+//! | `scram` | SCRAM-SHA-256 and SCRAM-SHA-512; connections do not use them yet | on |
+//! | `tracing` | emits the events of [`trace`] for the crate `tracing` | off |
+//! | `record` | `ClientBuilder::record`, which writes what a client does to a file | off |
+//! | `workloads` | benchmarks of this repository only | off |
 
 #![forbid(unsafe_code)]
 

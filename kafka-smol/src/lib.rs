@@ -22,6 +22,17 @@
 //! reader.close(Duration::from_secs(5)).await.into_result()?;
 //! # Ok(()) }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | what it does | default |
+//! |---|---|---|
+//! | `smol` | clients on smol's global executor: [`builder`], [`connect`], [`Smol`] | on |
+//! | `async-std` | clients on async-std: `async_std::builder`, `AsyncStd` | off |
+//! | `gzip`, `snappy`, `lz4` | the codec of this name | on |
+//! | `zstd` | the codec zstd; needs a C compiler | on |
+//! | `tracing` | emits the events of [`trace`] for the crate `tracing` | off |
+//! | `record` | `ClientBuilder::record`, which writes what a client does to a file | off |
 
 #![forbid(unsafe_code)]
 

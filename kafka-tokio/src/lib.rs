@@ -21,6 +21,15 @@
 //! reader.close(Duration::from_secs(5)).await.into_result()?;
 //! # Ok(()) }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | what it does | default |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4` | the codec of this name | on |
+//! | `zstd` | the codec zstd; needs a C compiler | on |
+//! | `tracing` | emits the events of [`trace`] for the crate `tracing` | off |
+//! | `record` | `ClientBuilder::record`, which writes what a client does to a file | off |
 
 #![forbid(unsafe_code)]
 

@@ -73,7 +73,7 @@ impl ClientBuilder {
     }
 }
 
-/// A client to be, which begins with these addresses: `host:port`, several separated by commas.
+/// Returns a client's builder with these bootstrap addresses: `host:port`, several separated by commas.
 pub fn builder(addresses: &str) -> ClientBuilder {
     ClientBuilder(rt::ClientBuilder::new(addresses))
 }
@@ -86,7 +86,7 @@ pub fn connect(addresses: &str) -> Result<Client> {
     builder(addresses).connect()
 }
 
-/// A client to be, by the names of Java's settings: see [`rt::ClientBuilder::from_properties`].
+/// Returns a client's builder with settings by Java's names: see [`rt::ClientBuilder::from_properties`].
 ///
 /// ```no_run
 /// use kafka_blocking::settings::parse_properties;
@@ -102,7 +102,8 @@ pub fn connect(addresses: &str) -> Result<Client> {
 /// ```
 ///
 /// # Errors
-/// As there.
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) with the name of a property that is malformed or out of its range, or that asks for TLS
+/// or SASL.
 pub fn builder_from_properties<K: Into<String>, V: Into<String>>(
     properties: impl IntoIterator<Item = (K, V)>,
 ) -> Result<ClientBuilder> {

@@ -1,7 +1,5 @@
 //! What goes into the client state machine, and what comes out of it.
 
-#[cfg(doc)]
-use super::Client;
 use crate::error::{ConnectionError, Error};
 use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unanswered};
 use crate::machine::{Alert, Done, MachineId, OpId, Time, Work};
@@ -122,7 +120,7 @@ impl Job {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Key {
-    /// [`Client::poll_transmit`] may have something for this connection.
+    /// [`Client::poll_transmit`](crate::sans_io::Client::poll_transmit) may have something for this connection.
     Conn(ConnId),
     /// The outcome of an operation can be taken, such as that of a [call](crate::sans_io::Call::take).
     Op(OpId),
@@ -130,7 +128,7 @@ pub enum Key {
     Machine(MachineId),
     /// One of the machines has ended.
     AnyMachine,
-    /// [`Client::topic`] may answer otherwise than before.
+    /// [`Client::topic`](crate::sans_io::Client::topic) may answer otherwise than before.
     Topic(Str),
 }
 

@@ -159,7 +159,8 @@ pub enum ErrorKind {
         /// The position.
         offset: i64,
     },
-    /// No offset is committed and the reader's reset policy is to say so.
+    /// The group has committed no offset of the partition, and the reader was told to start at
+    /// [`Start::Committed`](crate::Start::Committed) only. The reset policy does not apply here.
     #[error("no committed offset")]
     NoOffset,
     /// The log was truncated below the position (unclean leader election).
@@ -242,7 +243,8 @@ impl Error {
         &self.0.kind
     }
 
-    /// Where it went wrong.
+    /// Returns where it went wrong. The type is `kafka_core::Context`; adapters do not re-export it. The getters of this type, such as
+    /// [`topic`](Self::topic), return its fields.
     pub fn context(&self) -> &Context {
         &self.0.context
     }

@@ -15,6 +15,9 @@ macro_rules! group_settings {
     ($then:path) => {
         $then! {
             /// The settings of one membership of a consumer group.
+            ///
+            /// [`GroupConfig::new`](crate::GroupConfig::new) makes it for a group's name, with all other settings at their defaults;
+            /// [`ReaderBuilder::group_config`](crate::ReaderBuilder::group_config) takes it.
             #[derive(Clone, Debug)]
             #[non_exhaustive]
             struct GroupConfig of Group, drafted as group;
@@ -87,7 +90,7 @@ macro_rules! group_settings {
 group_settings!(crate::declare::declare);
 
 impl GroupConfig {
-    /// The defaults, for this group.
+    /// Returns the default settings for this group.
     pub fn new(group_id: impl Into<Str>) -> Self {
         Self { group_id: group_id.into(), ..Self::default() }
     }

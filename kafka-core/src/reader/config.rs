@@ -17,7 +17,10 @@ pub enum Isolation {
     ReadCommitted,
 }
 
-/// What happens where there is no position: nothing was committed, or the log no longer has the position or was truncated below it.
+/// What happens where the log does not have the position: it was deleted, was never written, or lies above a truncation.
+///
+/// Where a group has committed nothing there is no position yet, and [`Start`](crate::Start) decides. If the log was truncated, each
+/// policy but `Error` goes back to the first offset that differs, as long as the leader can tell it.
 ///
 /// A reset happens for a proven cause only, and is told: see [`Event::Notice`](crate::Event::Notice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +81,8 @@ macro_rules! reader_settings {
                 isolation: Isolation = [Isolation::ReadUncommitted], "", [], ["isolation.level"];
             }
             method reset(reset: Reset) {
-                /// What happens where there is no position, or the log does not have it any more, or not yet.
+                /// What happens where the log does not have the position any more, or not yet; where nothing was committed,
+                /// `ReaderBuilder::start` decides instead.
                 reset: Reset = [Reset::Error], "", [by reset], ["auto.offset.reset"];
             }
             method rack(rack: impl Into<Str> as rack.into()) {

@@ -54,8 +54,8 @@ pub enum Start {
     },
     /// At the first record of this time or later, in ms since 1970; at the end where there is none. It cannot be negative.
     Time(i64),
-    /// Only where the group has committed: what it has committed nothing of is an error, [`NoOffset`](ErrorKind::NoOffset). In a
-    /// group only.
+    /// At the committed offset only. A partition of which the group has committed nothing stops with the error
+    /// [`NoOffset`](crate::ErrorKind::NoOffset). Without a group it is an error of `build()`.
     Committed,
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum ReaderItem {
         assignment: u32,
         /// The partitions.
         partitions: Vec<TopicPartition>,
-        /// By then they are lost.
+        /// The time at which the member loses them.
         deadline: Time,
     },
     /// All partitions were lost.

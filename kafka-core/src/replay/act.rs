@@ -4,7 +4,7 @@ use super::{Came, What};
 use crate::client::door::{Outcome, Response};
 use crate::client::{Action, CallSpec, Client, Event, Input, Job, JobDone, no_code};
 use crate::error::Error;
-use crate::machine::{MachineId, Now, OpId};
+use crate::machine::{MachineId, Now, OpId, Replayed};
 use crate::reading::ReaderSpec;
 use crate::sans_io::{READER, WRITER, add_reader, add_writer};
 use crate::tape::{Hidden, Tape, read, stand_in};
@@ -13,6 +13,29 @@ use crate::{reading, writer};
 use kafka_proto::{Bytes, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A kind of machine that a handle adds.
+struct Kind {
+    /// Its name in a recording.
+    name: &'static str,
+    /// Adds a machine with the settings that were recorded. Returns `None` where they are not understood.
+    add: fn(&mut Client, Now, &[u8]) -> Option<MachineId>,
+    commands: &'static [(&'static str, Replayed)],
+}
+
+/// All kinds. A new machine adds its entry here.
+const KINDS: [Kind; 2] = [
+    Kind {
+        name: WRITER,
+        add: |client, now, spec| Some(add_writer(client, now, WriterConfig::of_note(spec)?).0),
+        commands: writer::COMMANDS,
+    },
+    Kind {
+        name: READER,
+        add: |client, now, spec| Some(add_reader(client, now, ReaderSpec::of_note(spec)?).0),
+        commands: reading::COMMANDS,
+    },
+];
 
 /// A client, and what its program would hold.
 #[derive(Debug)]
@@ -129,20 +152,15 @@ impl Stage {
     }
 
     fn add(&mut self, now: Now, kind: &str, spec: &[u8]) -> Result<Outcome, String> {
+        let known =
+            KINDS.iter().find(|known| known.name == kind).ok_or_else(|| format!("there is no {kind}"))?;
         let unknown = || format!("a {kind} with settings that are not known");
-        let id = match kind {
-            WRITER => {
-                let config = WriterConfig::of_note(spec).ok_or_else(unknown)?;
-                add_writer(&mut self.client, now, config).0
-            }
-            READER => add_reader(&mut self.client, now, ReaderSpec::of_note(spec).ok_or_else(unknown)?).0,
-            _ => return Err(format!("there is no {kind}")),
-        };
+        let id = (known.add)(&mut self.client, now, spec).ok_or_else(unknown)?;
         Ok(Outcome::of(&id))
     }
 
     fn command(&mut self, now: Now, id: MachineId, name: &str, args: &[u8]) -> Result<Outcome, String> {
-        let mut all = writer::COMMANDS.iter().chain(reading::COMMANDS);
+        let mut all = KINDS.iter().flat_map(|kind| kind.commands);
         let (_, command) =
             all.find(|(known, _)| *known == name).ok_or_else(|| format!("there is no command {name}"))?;
         self.client.replay(now, id, *command, args).ok_or_else(|| format!("{name} with other arguments"))

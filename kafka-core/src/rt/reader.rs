@@ -2,8 +2,6 @@
 
 use super::shared::{DriverWaker, Handle, RoomWaker, Shared};
 use super::wait::{EndWait, Ticketed, after, until};
-#[cfg(doc)]
-use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::message::Record;
 use crate::reader::Start;
@@ -30,7 +28,7 @@ use std::time::Instant;
 ///
 /// A [`Record`] shares the memory of all that was fetched with it. Messages that are kept should be
 /// [detached](Record::detach): otherwise they fill the reader's buffer, and it can only fetch little at a time. It
-/// [reports](ErrorKind::BufferKept) that as a notice and a `tracing` event.
+/// [reports](crate::ErrorKind::BufferKept) that as a notice and a `tracing` event.
 pub struct Reader {
     handle: Handle,
     hand: sans_io::Reader,
@@ -48,23 +46,23 @@ pub enum Event {
     /// for the moment follow in an event of their own.
     #[non_exhaustive]
     Assigned {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
     },
     /// The group takes partitions back. Finish and commit what is in hand of them: the reader's next call gives them up.
     #[non_exhaustive]
     Revoking {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
-        /// By then they are lost, with what was not committed.
+        /// The time at which the member loses them. What is not committed by then cannot be committed any more.
         deadline: Instant,
     },
     /// Partitions were lost before they could be given up; nothing of them can be committed any more.
     #[non_exhaustive]
     Lost {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
-        /// Why.
+        /// The reason.
         error: Error,
     },
     /// Something the application may want to know of, and that the reader dealt with: a position was reset as it was
@@ -94,9 +92,10 @@ impl Reader {
     /// or permission is retried, and reported again only after a success in between.
     ///
     /// These stop their partition until it is [sought](Self::seek) or assigned again:
-    /// [`OffsetOutOfRange`](ErrorKind::OffsetOutOfRange), [`NoOffset`](ErrorKind::NoOffset),
-    /// [`Truncated`](ErrorKind::Truncated), [`Unsupported`](ErrorKind::Unsupported), [`Corrupt`](ErrorKind::Corrupt),
-    /// [`MessageTooLarge`](ErrorKind::MessageTooLarge) and [`TopicRecreated`](ErrorKind::TopicRecreated).
+    /// [`OffsetOutOfRange`](crate::ErrorKind::OffsetOutOfRange), [`NoOffset`](crate::ErrorKind::NoOffset),
+    /// [`Truncated`](crate::ErrorKind::Truncated), [`Unsupported`](crate::ErrorKind::Unsupported),
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), [`MessageTooLarge`](crate::ErrorKind::MessageTooLarge) and
+    /// [`TopicRecreated`](crate::ErrorKind::TopicRecreated).
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
@@ -238,9 +237,9 @@ impl Reader {
     /// Commits the positions after these records, the highest of each partition; waits until it is done.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended: nothing was
-    /// sent then; also for partitions whose topic was deleted and made again since the record was read. Else what the
-    /// coordinator said.
+    /// [`StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended:
+    /// nothing was sent then; also for partitions whose topic was deleted and made again since the record was read. Else
+    /// what the coordinator said.
     ///
     /// # Cancel safety
     /// Dropping it does not take the commit back.
@@ -254,8 +253,8 @@ impl Reader {
     /// a topic that is deleted and made again meanwhile are dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`] where a record is of another reader or of an assignment that has ended;
-    /// [`ErrorKind::Misuse`] without a group. Nothing is marked then.
+    /// [`StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended;
+    /// [`Misuse`](crate::ErrorKind::Misuse) without a group. Nothing is marked then.
     pub fn mark<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         self.hand.mark(&*self.handle, records)
     }
@@ -281,8 +280,9 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`] for a reader of chosen partitions, whose are [assigned](Self::assign); [`ErrorKind::Config`] where no topic is
-    /// named, or one without a name; [`ErrorKind::Closed`] after the end. Nothing changes then.
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a reader of chosen partitions, which [`assign`](Self::assign) changes;
+    /// [`Config`](crate::ErrorKind::Config) where no topic is named, or one without a name; [`Closed`](crate::ErrorKind::Closed)
+    /// after the end. Nothing changes then.
     ///
     /// # Cancel safety
     /// It waits for nothing: once it returns, the change is made, and a group hears of it by itself.
@@ -305,8 +305,9 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`] for a reader of topics, which [subscribes](Self::subscribe), and for a negative offset or time;
-    /// [`ErrorKind::Config`] for a partition that cannot be; [`ErrorKind::Closed`] after the end. Nothing changes then.
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a reader of topics, which [`subscribe`](Self::subscribe) changes, and for a negative
+    /// offset or time; [`Config`](crate::ErrorKind::Config) for a negative partition, a topic without a name, or [`Start::Committed`];
+    /// [`Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
     ///
     /// # Cancel safety
     /// It waits for nothing: once it returns, the change is made.

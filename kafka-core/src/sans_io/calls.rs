@@ -20,6 +20,10 @@ impl Client {
     /// the version of the connection, and tries again after failures of connections, until the response is there or `timeout` has
     /// passed: by default the [call timeout](crate::sans_io::ClientConfig::call_timeout). Error codes inside the response are the
     /// caller's to look at.
+    ///
+    /// Requests and responses are types of the crate `kafka-proto`, in its module `messages`. Neither kafka-core nor an adapter re-exports
+    /// them, so a program that makes calls depends on `kafka-proto`, in the version of its kafka-core:
+    /// `kafka-proto = { path = "../kafka/kafka-proto" }`.
     pub fn call<R: Request>(
         &mut self,
         now: Now,

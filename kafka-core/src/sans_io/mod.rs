@@ -4,6 +4,15 @@
 //! own their loop: an event loop of their own, a simulator, a test without sockets. It knows no `async`. The same inputs give
 //! the same outputs on every machine.
 //!
+//! Each adapter re-exports this module: `kafka_tokio::sans_io` is `kafka_core::sans_io`. A program that drives the client by hand needs
+//! no adapter. It depends on kafka-core, and on kafka-proto for the requests of [`Client::call`]; the examples here use their paths:
+//!
+//! ```toml
+//! [dependencies]
+//! kafka-core = { path = "../kafka/kafka-core" }
+//! kafka-proto = { path = "../kafka/kafka-proto" }
+//! ```
+//!
 //! | | |
 //! |---|---|
 //! | [`Client`] | the client state machine: one for all writers, readers and calls of a program |
@@ -83,6 +92,9 @@
 //! | [`LinkOutbound::written`] names requests | [`Input::Sent`] for each |
 //! | the connection could not be made, or has ended in whatever way | [`Input::Closed`], exactly once, as the last |
 //!
+//! * If the socket cannot be connected, or breaks, its `io::Error` becomes the [`ConnectionError`](crate::ConnectionError) of
+//!   [`Input::Closed`] by `From`: `error.into()`. Two failures have variants of their own: a name that has no address is `Resolve`, and
+//!   an attempt that has not ended by the deadline is `ConnectTimeout`.
 //! * [`LinkOutbound::poll_setup`] comes first: until it returns true nothing may be queued. After a
 //!   [`Received::SetupGoesOn`] it has something to send again.
 //! * The bytes of [`LinkOutbound::slices`] go to the socket in their order, and [`LinkOutbound::written`] tells how many the socket took. It is

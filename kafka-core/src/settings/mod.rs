@@ -1,3 +1,5 @@
+//! Every setting of clients, writers, readers and groups, with its default, range and Java's name.
+//!
 #![doc = include_str!("settings.md")]
 //!
 //! # Properties of Java's clients

@@ -9,6 +9,10 @@ pub fn table() -> String {
     out += "Every setting with its builder's method, default, range and Java's name. Sizes are in bytes, times are `Duration`s.\n";
     out += "`build()` checks them all, and its error names the one at fault. A dash under *method* means that the setting\n";
     out += "is reached through its configuration structure only; a dash under *Java* that Java's client has none like it.\n\n";
+    out += "Three settings are arguments of the function under *method*: `bootstrap` of `builder` (and of `connect`), `topic` of\n";
+    out += "`Client::writer`, `group_id` of `ReaderBuilder::group`. What a reader reads, and where it starts, has no row here:\n";
+    out += "`Client::reader` takes the topics, `ReaderBuilder::partition` the partitions, `ReaderBuilder::start` the start.\n";
+    out += "Java's `auto.offset.reset` sets both that start and `reset`.\n\n";
     out += "Two settings that contradict each other are an error only if both were chosen: a default gives way to what was\n";
     out += "chosen. So a `session_timeout` of 3 s makes the heartbeat interval 1 s, if that was not chosen as well.\n";
     for (part, title) in [

@@ -19,8 +19,9 @@ impl Reader {
     ///
     /// These stop their partition until it is [sought](Self::seek) or assigned again:
     /// [`OffsetOutOfRange`](crate::ErrorKind::OffsetOutOfRange), [`NoOffset`](crate::ErrorKind::NoOffset),
-    /// [`Truncated`](crate::ErrorKind::Truncated), [`Unsupported`](crate::ErrorKind::Unsupported), [`Corrupt`](crate::ErrorKind::Corrupt),
-    /// [`MessageTooLarge`](crate::ErrorKind::MessageTooLarge) and [`TopicRecreated`](crate::ErrorKind::TopicRecreated).
+    /// [`Truncated`](crate::ErrorKind::Truncated), [`Unsupported`](crate::ErrorKind::Unsupported),
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), [`MessageTooLarge`](crate::ErrorKind::MessageTooLarge) and
+    /// [`TopicRecreated`](crate::ErrorKind::TopicRecreated).
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         block_on(self.0.next_event())
     }
@@ -91,9 +92,9 @@ impl Reader {
     /// Commits the positions after these records, the highest of each partition; waits until it is done.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended: nothing was
-    /// sent then; also for partitions whose topic was deleted and made again since the record was read. Else what the
-    /// coordinator said.
+    /// [`StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended:
+    /// nothing was sent then; also for partitions whose topic was deleted and made again since the record was read. Else
+    /// what the coordinator said.
     pub fn commit<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         block_on(self.0.commit(records))
     }
@@ -103,8 +104,8 @@ impl Reader {
     /// a topic that is deleted and made again meanwhile are dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended;
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) without a group. Nothing is marked then.
+    /// [`StaleCommit`](crate::ErrorKind::StaleCommit) where a record is of another reader or of an assignment that has ended;
+    /// [`Misuse`](crate::ErrorKind::Misuse) without a group. Nothing is marked then.
     pub fn mark<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         self.0.mark(records)
     }
@@ -128,8 +129,9 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a reader of chosen partitions, whose are [assigned](Self::assign); [`ErrorKind::Config`](crate::ErrorKind::Config) where no topic is
-    /// named, or one without a name; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a reader of chosen partitions, which [`assign`](Self::assign) changes;
+    /// [`Config`](crate::ErrorKind::Config) where no topic is named, or one without a name; [`Closed`](crate::ErrorKind::Closed)
+    /// after the end. Nothing changes then.
     pub fn subscribe(&mut self, topics: impl Into<Subscription>) -> Result<()> {
         self.0.subscribe(topics)
     }
@@ -149,8 +151,9 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a reader of topics, which [subscribes](Self::subscribe), and for a negative offset or time;
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a partition that cannot be; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a reader of topics, which [`subscribe`](Self::subscribe) changes, and for a negative
+    /// offset or time; [`Config`](crate::ErrorKind::Config) for a negative partition, a topic without a name, or [`Start::Committed`](crate::Start::Committed);
+    /// [`Closed`](crate::ErrorKind::Closed) after the end. Nothing changes then.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Start)>) -> Result<()> {
         self.0.assign(partitions)
     }

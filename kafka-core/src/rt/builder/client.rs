@@ -63,8 +63,9 @@ impl<R: Runtime> ClientBuilder<R> {
     /// [`unused_properties`](Self::unused_properties) reports those that had no effect.
     ///
     /// With `group.id`, readers are members of that group, unless they are given a group of their own, or partitions.
-    /// `auto.offset.reset` decides where readers begin and go on without a position: [`ReaderBuilder::start`](super::ReaderBuilder::start)
-    /// and [`ReaderBuilder::reset`](super::ReaderBuilder::reset); `none` is an error where a group has committed nothing.
+    /// `auto.offset.reset` sets two things: where readers begin ([`ReaderBuilder::start`](super::ReaderBuilder::start)), and what happens
+    /// to positions that the log does not have ([`ReaderBuilder::reset`](super::ReaderBuilder::reset)). With `none`, a group that has
+    /// committed nothing is an error, as with [`Start::Committed`](crate::Start::Committed).
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) with the name of a property that is malformed or out of its range, or

@@ -14,7 +14,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a [`Reader`], or what an adapter makes of one.
+/// Builds a [`Reader`].
+///
+/// `R` is the handle that [`build`](Self::build) returns. It differs where an adapter has handles of its own, as kafka-blocking does.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct ReaderBuilder<R = Reader> {
@@ -84,8 +86,9 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         self
     }
 
-    /// Where to begin; in a group only with what it has committed nothing of. Default the first offset. Offsets and times cannot be
-    /// negative. kafka-go: `StartOffset`. Java: `auto.offset.reset`, which is [`reset`](Self::reset) as well.
+    /// Sets where partitions begin. In a group, this applies only to partitions of which the group has committed nothing. Default: the
+    /// first offset. Offsets and times cannot be negative. kafka-go: `StartOffset`. Java: `auto.offset.reset`, which also sets
+    /// [`reset`](Self::reset), the policy for positions that the log does not have.
     pub fn start(mut self, start: Start) -> Self {
         self.start = Some(start);
         self

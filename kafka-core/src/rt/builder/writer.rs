@@ -12,7 +12,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a [`Writer`], or what an adapter makes of one.
+/// Builds a [`Writer`].
+///
+/// `W` is the handle that [`build`](Self::build) returns. It differs where an adapter has handles of its own, as kafka-blocking does.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct WriterBuilder<W = Writer> {

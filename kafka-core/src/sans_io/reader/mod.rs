@@ -60,23 +60,23 @@ pub enum ReaderEvent {
     /// for the moment follow in an event of their own.
     #[non_exhaustive]
     Assigned {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
     },
     /// Partitions must be given up. The next call of the reader gives them up: until then what is committed counts.
     #[non_exhaustive]
     Revoking {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
-        /// By then they are lost, with what was not committed.
+        /// The time at which the member loses them. What is not committed by then cannot be committed any more.
         deadline: Time,
     },
     /// Partitions were lost before they could be given up. Nothing of them can be committed any more.
     #[non_exhaustive]
     Lost {
-        /// These.
+        /// The partitions.
         partitions: Vec<TopicPartition>,
-        /// Why.
+        /// The reason.
         error: Error,
     },
     /// Something that the reader dealt with: a position was reset as configured, a partition cannot be read for the moment, or the
