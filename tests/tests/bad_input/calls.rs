@@ -187,7 +187,7 @@ pub(crate) async fn message_too_large_for_the_writer<R: Runtime>() {
     let (_cluster, client) = started::<R>(Cluster::builder()).await;
     let writer = client.writer("t").batch_bytes(10_000).build().unwrap();
     let failed = write::<R>(&writer, Message::new(vec![0; 20_000])).await;
-    let ErrorKind::MessageTooLarge { size, limit } = failed.error.kind() else { panic!("{failed:?}") };
+    let ErrorKind::MessageTooLarge { size, limit, .. } = failed.error.kind() else { panic!("{failed:?}") };
     assert!(*size > 20_000 && *limit == 10_000);
     explains(&failed.error, Fault::Caller, &["topic t", "10000"]);
     soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();

@@ -51,7 +51,7 @@ pub(crate) async fn a_message_larger_than_the_writer_allows<A: Adapter>(target: 
     let before = writer.send(Message::new("before")).await.unwrap();
     let error = writer.send(Message::new(vec![0; 20_000])).await.expect_err("too large");
     assert_eq!(error.fate, Fate::NotWritten);
-    let ErrorKind::MessageTooLarge { size, limit } = error.error.kind() else { panic!("{error}") };
+    let ErrorKind::MessageTooLarge { size, limit, .. } = error.error.kind() else { panic!("{error}") };
     assert!(*size > 20_000 && *limit == 10_000, "{error}");
     write(&writer, [Message::new("after")]).await;
     before.await.unwrap();
