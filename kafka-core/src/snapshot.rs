@@ -136,6 +136,14 @@ impl Cluster {
         Some((partition.leader?, partition.leader_epoch.unwrap_or(-1)))
     }
 
+    /// Returns what errors call a broker: its id, and where it is if that is known.
+    pub(crate) fn broker_name(&self, id: i32) -> Str {
+        match self.nodes.get(&id) {
+            Some(Node { host, port, .. }) => format!("{id} at {host}:{port}").into(),
+            None => id.to_string().into(),
+        }
+    }
+
     /// Why a partition of which nothing is known cannot be had; `None` before a broker has spoken of its topic.
     pub(crate) fn refusal(&self, topic: &str) -> Option<ErrorCode> {
         let of_topic = self.refusals.get(topic).copied();

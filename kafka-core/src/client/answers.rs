@@ -203,7 +203,10 @@ impl Client {
         let after = request.deadline.duration_since(request.asked);
         let last = self.trouble_of(request);
         self.leave_queue(id, key);
-        let error = Error::new(ErrorKind::TimedOut { after, last }).with_api(api);
+        let mut error = Error::new(ErrorKind::TimedOut { after, last }).with_api(api);
+        if let Some(key) = key {
+            error = error.with_broker(self.broker_name(key.peer));
+        }
         self.finish(id, key.map(|key| key.peer), Err(error));
     }
 

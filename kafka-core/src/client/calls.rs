@@ -153,11 +153,21 @@ impl Client {
             Some(fatal) if !fatal.is_retriable() => fatal,
             met => {
                 let last = self.more_telling(&call.spec.target, met);
-                Error::new(ErrorKind::TimedOut { after, last }).with_api(call.spec.request.api_key())
+                let error = Error::new(ErrorKind::TimedOut { after, last });
+                self.at_broker_of(id, error.with_api(call.spec.request.api_key()))
             }
         };
         self.cancel_requests(|owner| *owner == Owner::Call(id));
         self.call_done(id, Err(error));
+    }
+
+    /// The error, naming the broker that has not answered the call.
+    fn at_broker_of(&self, id: OpId, error: Error) -> Error {
+        let mut asked = self.requests.iter().filter(|(_, request)| request.owner == Owner::Call(id));
+        match asked.find_map(|(_, request)| request.key) {
+            Some(key) => error.with_broker(self.broker_name(key.peer)),
+            None => error,
+        }
     }
 
     /// A symptom gives way to what tells more, where another broker could have served the call.

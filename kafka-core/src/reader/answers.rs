@@ -158,12 +158,12 @@ impl ReaderMachine {
         match ErrorCode::from(p.error) {
             ErrorCode::None => {}
             ErrorCode::OffsetOutOfRange => {
-                self.out_of_range(now, id, asked);
+                self.out_of_range(now, known.cluster, id, asked);
                 return true;
             }
             code => {
                 self.leave_replica(id);
-                let refusal = Refusal { api: ApiKey::Fetch, code, leader: p.leader };
+                let refusal = Refusal { api: ApiKey::Fetch, code, broker: Some(broker), leader: p.leader };
                 self.refused(now, id, refusal, known);
                 return true;
             }

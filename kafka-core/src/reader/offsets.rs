@@ -96,9 +96,14 @@ impl ReaderMachine {
         }
     }
 
+    /// Returns the broker that is asked about a partition.
+    fn home_of(&self, id: CursorId) -> Option<i32> {
+        self.partitions.get(id).and_then(|cursor| cursor.placement.home())
+    }
+
     fn handle_offset(&mut self, now: Now, cluster: &Cluster, id: CursorId, p: &ListOffsetsPartitionResponse) {
         if let Err(code) = ErrorCode::check(p.error_code) {
-            let refusal = Refusal { api: ApiKey::ListOffsets, code, leader: None };
+            let refusal = Refusal { api: ApiKey::ListOffsets, code, broker: self.home_of(id), leader: None };
             return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
         }
         let Some(cursor) = self.partitions.get_mut(id) else { return };
@@ -135,7 +140,7 @@ impl ReaderMachine {
                 return self.validated(id);
             }
             code => {
-                let refusal = Refusal { api: API, code, leader: None };
+                let refusal = Refusal { api: API, code, broker: self.home_of(id), leader: None };
                 return self.refused(now, id, refusal, Known { cluster, nodes: &[] });
             }
         }

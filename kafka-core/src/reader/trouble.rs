@@ -8,6 +8,7 @@ use super::placing::Known;
 use super::position::Want;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Now;
+use crate::snapshot::Cluster;
 use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
 
@@ -16,6 +17,8 @@ use kafka_proto::error_code::ErrorCode;
 pub(super) struct Refusal {
     pub(super) api: ApiKey,
     pub(super) code: ErrorCode,
+    /// Who refuses.
+    pub(super) broker: Option<i32>,
     /// The leader according to it.
     pub(super) leader: Option<LeaderAndEpoch>,
 }
@@ -23,7 +26,12 @@ pub(super) struct Refusal {
 impl ReaderMachine {
     /// A broker refused a partition.
     pub(super) fn refused(&mut self, now: Now, id: CursorId, refusal: Refusal, known: Known<'_>) {
-        let Refusal { api, code, leader } = refusal;
+        let Refusal { api, code, broker, leader } = refusal;
+        let cluster = known.cluster;
+        let here = |error: Error| match broker {
+            Some(broker) => error.with_api(api).with_broker(cluster.broker_name(broker)),
+            None => error.with_api(api),
+        };
         if leader.is_some_and(|leader| self.led_elsewhere(id, leader, known)) {
             return;
         }
@@ -31,23 +39,23 @@ impl ReaderMachine {
         match code {
             ErrorCode::UnsupportedCompressionType => {
                 let kind = ErrorKind::Unsupported { feature: "zstd", needs: "Kafka 2.1" };
-                self.halt(id, Error::new(kind).with_api(api));
+                self.halt(id, here(Error::new(kind)));
             }
             ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
-                self.halt(id, Error::of_code(code).with_api(api));
+                self.halt(id, here(Error::of_code(code)));
             }
             ErrorCode::CorruptMessage => {
                 let offset = self.partitions.get(id).map_or(-1, Cursor::position);
                 let problem = "the broker found its own copy to be corrupt".to_owned();
                 let kind = ErrorKind::Corrupt { offset, next: None, problem };
-                self.report_once(id, Error::new(kind).with_api(api));
+                self.report_once(id, here(Error::new(kind)));
                 self.hold_off_long(now, id);
             }
             _ => {
                 if code.refreshes_metadata() || doubts_metadata(code) {
                     self.hints.refresh(&topic);
                 }
-                self.tried_in_vain(now, id, Error::of_code(code).with_api(api), passes(code));
+                self.tried_in_vain(now, id, here(Error::of_code(code)), passes(code));
             }
         }
     }
@@ -62,11 +70,15 @@ impl ReaderMachine {
     }
 
     /// A fetch says that the position is out of range. Only the leader in its own epoch proves it.
-    pub(super) fn out_of_range(&mut self, now: Now, id: CursorId, asked: Asked) {
+    pub(super) fn out_of_range(&mut self, now: Now, cluster: &Cluster, id: CursorId, asked: Asked) {
         let Some(cursor) = self.partitions.get(id) else { return };
         let is_proven = cursor.source().was_leader_asked(asked);
         let offset = cursor.position();
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
+        let error = match cursor.placement.home() {
+            Some(broker) => error.with_broker(cluster.broker_name(broker)),
+            None => error,
+        };
         self.leave_replica(id);
         if is_proven {
             self.reset_again(now, id, error);

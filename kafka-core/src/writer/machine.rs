@@ -146,7 +146,7 @@ impl Writing {
         let Some(producer) = &mut self.producer else { return };
         match result {
             Ok(answer) => match answer.plain().and_then(|answer| response(*answer)) {
-                Ok(response) => producer.produced(cx.now, id, response),
+                Ok(response) => producer.produced(cx.now, cx.cluster, id, response),
                 Err(error) => producer.failed(cx.now, id, &error, true),
             },
             Err(Failure { error, is_taken }) => producer.failed(cx.now, id, &error, is_taken),

@@ -11,7 +11,7 @@ use super::verdict::{Verdict, verdict};
 use crate::error::{ConnectionError, Error, ErrorKind, Fate};
 use crate::link::RequestId;
 use crate::machine::{Hint, Now, Time};
-use crate::snapshot::Node;
+use crate::snapshot::{Cluster, Node};
 use crate::trace::Told;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse};
@@ -28,7 +28,7 @@ struct SentTo {
 
 impl Producer {
     /// A Produce request was answered.
-    pub(crate) fn produced(&mut self, now: Now, id: RequestId, response: ProduceResponse) {
+    pub(crate) fn produced(&mut self, now: Now, cluster: &Cluster, id: RequestId, response: ProduceResponse) {
         let Some(sent) = self.requests.remove(&id) else { return };
         self.brokers.answered(sent.broker, sent.bytes);
         self.hint_leaders(&sent, &response);
@@ -39,11 +39,12 @@ impl Producer {
                 at = found + 1;
                 let to = SentTo { index: sent.batches[found].index, broker: sent.broker };
                 if let Some(pending) = self.partitions[to.index].queue.take_sent(id) {
-                    self.answered(now.time, to, pending, answer);
+                    self.answered(now.time, cluster, to, pending, answer);
                 }
             }
         }
         let silent = Error::of_code(ErrorCode::UnknownServerError).with_api(ApiKey::Produce);
+        let silent = silent.with_broker(cluster.broker_name(sent.broker));
         let silent = silent.with_detail(Str::from_static("the response lacks the partition"));
         self.ended(now, id, sent, &silent, true);
     }
@@ -96,13 +97,21 @@ impl Producer {
     }
 
     /// What a broker has answered of a partition's batch.
-    fn answered(&mut self, now: Time, to: SentTo, mut pending: Pending, answer: PartitionProduceResponse) {
+    fn answered(
+        &mut self,
+        now: Time,
+        cluster: &Cluster,
+        to: SentTo,
+        mut pending: Pending,
+        answer: PartitionProduceResponse,
+    ) {
         let code = ErrorCode::from(answer.error_code);
         let SentTo { index, broker } = to;
         let batch = pending.batch().clone();
         let error = || {
             let error =
                 Error::of_code(code).with_api(ApiKey::Produce).with_partition(&batch.topic, batch.partition);
+            let error = error.with_broker(cluster.broker_name(broker));
             match &answer.error_message {
                 Some(message) => error.with_detail(message.clone()),
                 None => error,

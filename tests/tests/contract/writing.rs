@@ -198,16 +198,9 @@ pub(crate) async fn use_after_close<A: Adapter>(target: &Target) {
     closed(&error_of(client.topic(topic.clone()).await));
     closed(&error_of(client.describe_cluster().await));
     closed(&writer.send(Message::new("late")).await.expect_err("closed").error);
-    closed(
-        &client
-            .writer(topic.clone())
-            .build()
-            .unwrap()
-            .send(Message::new("late"))
-            .await
-            .expect_err("closed")
-            .error,
-    );
+    closed(&client.writer(topic.clone()).build().expect_err("closed"));
+    closed(&client.reader(topic.clone()).build().expect_err("closed"));
+    closed(&client.reader(topic.clone()).group("g").build().expect_err("closed"));
     while let Some(event) = other.next_event().await.unwrap() {
         assert!(matches!(event, kafka_core::Event::Record(_)), "{event:?}");
     }

@@ -2,7 +2,7 @@
 
 use super::{BROKER, Harness, Request, acked};
 use crate::machine::Hint;
-use crate::snapshot::Topic;
+use crate::snapshot::{Cluster, Topic};
 use crate::writer::{Delivery, WriterConfig};
 use kafka_proto::Uuid;
 use kafka_proto::error_code::ErrorCode;
@@ -384,7 +384,7 @@ fn case_m1_the_leader_of_a_deleted_topic_is_not_that_of_the_next_one() {
             ..Default::default()
         };
         let response = ProduceResponse { responses: vec![topic], ..Default::default() };
-        h.producer.produced(h.now, request.id, response);
+        h.producer.produced(h.now, &Cluster::default(), request.id, response);
         let hints = h.producer.effects.take_hints();
         let is_told = hints.iter().any(|hint| matches!(hint, Hint::Leader { .. }));
         assert_eq!(is_told, !is_anew, "{hints:?}");

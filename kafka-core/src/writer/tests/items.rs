@@ -4,7 +4,7 @@
 use super::{BROKER, Harness, topic};
 use crate::items::{Bad, Course, LONGEST, Noise, SHORTEST, Said, carried, items, noise, version};
 use crate::machine::Time;
-use crate::snapshot::Topic;
+use crate::snapshot::{Cluster, Topic};
 use crate::writer::{Delivery, Fate, Idempotence, SendError, WriterConfig};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
@@ -107,7 +107,7 @@ impl World {
         self.noise.stir(&mut responses);
         let response = carried(ProduceResponse { responses, ..Default::default() }, version);
         let ResponseKind::Produce(response) = response else { panic!("{response:?}") };
-        self.h.producer.produced(self.h.now, request.id, response);
+        self.h.producer.produced(self.h.now, &Cluster::default(), request.id, response);
         true
     }
 

@@ -20,7 +20,7 @@ use crate::error::{ConnectionError, Error};
 use crate::link::{Exchange, RequestId};
 use crate::machine::{Answer, Now, Out, Pace, Peer, Time};
 use crate::message::Message;
-use crate::snapshot::{Partition, Topic};
+use crate::snapshot::{Cluster, Partition, Topic};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::init_producer_id::InitProducerIdResponse;
 use kafka_proto::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
@@ -199,7 +199,7 @@ impl Harness {
             ..TopicProduceResponse::default()
         };
         let response = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
-        self.producer.produced(self.now, request.id, response);
+        self.producer.produced(self.now, &Cluster::default(), request.id, response);
     }
 
     pub(super) fn lose(&mut self, request: &Request, taken: bool) {
