@@ -212,7 +212,7 @@ impl ReaderMachine {
     fn enlarge(&mut self, now: Now, id: CursorId, size: usize) {
         let most = self.config.max_bytes.min(self.room.limit());
         if size > most {
-            let setting = if most < self.config.max_bytes { "buffer_bytes" } else { "max_bytes" };
+            let setting = if most < self.config.max_bytes { "buffer" } else { "max_bytes" };
             let error = Error::new(ErrorKind::MessageTooLarge { size, limit: most, setting });
             return self.halt(id, error.with_api(ApiKey::Fetch));
         }

@@ -198,7 +198,7 @@ pub(crate) async fn message_too_large_for_the_broker<R: Runtime>() {
     let (cluster, client) = started::<R>(builder).await;
     let writer = client.writer("small").build().unwrap();
     let failed = write::<R>(&writer, Message::new(vec![0; 20_000])).await;
-    let named = ["topic small", "partition 0"];
+    let named = ["topic small", "partition 0", "broker 0 at 127.0.0.1:"];
     answered(&failed.error, ErrorCode::MessageTooLarge, Fault::Caller, &named);
     soon::<R, _>(writer.write_all([Message::new("goes on")])).await.unwrap();
     assert_eq!(cluster.log("small", 0).len(), 1);

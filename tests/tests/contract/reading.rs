@@ -47,6 +47,7 @@ pub(crate) async fn starts_where_it_is_told<A: Adapter>(target: &Target) {
     let mut beyond = client.reader(topic).start(Start::at(5000)).build().unwrap();
     let error = beyond.fetch().await.expect_err("out of range");
     assert!(matches!(error.kind(), ErrorKind::OffsetOutOfRange { offset: 5000 }), "{error}");
+    assert!(error.broker().is_some(), "{error}");
 }
 
 pub(crate) async fn seeks<A: Adapter>(target: &Target) {

@@ -496,14 +496,14 @@ fn scenario_n13_a_call_ends_at_its_deadline() {
     net.silent = BTreeSet::from([BOOTSTRAP]);
     let begun = net.now.time;
     let call = net.call(Duration::from_secs(7));
-    while net
-        .client
-        .take_call(call)
-        .map(|r| assert!(matches!(r.unwrap_err().kind(), ErrorKind::TimedOut { .. })))
-        .is_none()
-    {
+    let error = loop {
+        if let Some(result) = net.client.take_call(call) {
+            break result.unwrap_err();
+        }
         assert!(net.step(begun + Duration::from_secs(8)), "it must end");
-    }
+    };
+    assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
+    assert_eq!(error.broker().map(|name| name.as_ref()), Some("boot:9092"), "{error}");
     assert_eq!(net.now.time, begun + Duration::from_secs(7));
 }
 
