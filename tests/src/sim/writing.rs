@@ -360,7 +360,7 @@ fn check_place(stage: &Stage, pen: &Pen, id: MessageId, result: Result<(), &Send
     match result {
         Ok(()) => _ = written.insert(partition),
         Err(error)
-            if matches!(error.error.kind(), ErrorKind::Balancer(_)) && written.contains(&partition) =>
+            if matches!(error.error.kind(), ErrorKind::InvalidMessage(_)) && written.contains(&partition) =>
         {
             history.violation(format!(
                 "I15: {id:?} to partition {partition}, which was written to: {}",

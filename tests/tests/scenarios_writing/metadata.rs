@@ -220,7 +220,7 @@ fn promise_18_a_topic_made_anew_with_fewer_partitions() {
             .await
             .err()
             .or(refused.err());
-        assert!(matches!(refused.unwrap().error.kind(), ErrorKind::Balancer(_)));
+        assert!(matches!(refused.unwrap().error.kind(), ErrorKind::InvalidMessage(_)));
     });
 }
 
@@ -450,7 +450,7 @@ fn a_partition_that_is_not_there_is_waited_for_no_longer_than_the_delivery_timeo
         for known in [false, true] {
             let begun = sim.elapsed();
             let error = writer.send(to(7, "a")).await.unwrap_err();
-            assert!(matches!(error.error.kind(), ErrorKind::Balancer(_)), "{known}: {error}");
+            assert!(matches!(error.error.kind(), ErrorKind::InvalidMessage(_)), "{known}: {error}");
             assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(2)), "{known}");
         }
     });
@@ -476,7 +476,7 @@ fn a_partition_that_a_message_names_and_its_topic_has_just_got_is_waited_for() {
         // One that does not exist is as wrong as before, and asked for no faster than the backoff.
         let (begun, asked) = (sim.elapsed(), sim.requests(ApiKey::Metadata));
         let error = writer.send(to(7, "e")).await.unwrap_err();
-        assert!(matches!(error.error.kind(), ErrorKind::Balancer(_)), "{error}");
+        assert!(matches!(error.error.kind(), ErrorKind::InvalidMessage(_)), "{error}");
         assert_eq!((error.fate, sim.elapsed() - begun), (Fate::NotWritten, secs(5)));
         assert!(sim.requests(ApiKey::Metadata) - asked < 20);
 
