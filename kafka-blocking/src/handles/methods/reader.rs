@@ -231,7 +231,7 @@ impl Reader {
     }
 
     /// Commits what `read` has handed out and the application came back from, leaves the group and ends; waits for that
-    /// until `timeout` has passed, and returns what could not be done by then.
+    /// until `timeout` has passed, and returns what could not be done by then. Called again, it goes on waiting.
     pub fn close(&mut self, timeout: Duration) -> ReaderCloseReport {
         block_on(self.0.close(timeout))
     }

@@ -510,8 +510,9 @@ pub(super) const BUGS: &[Bug] = &[
         does: "who waits for a commit is not woken when it is done",
         changes: &[Change {
             file: "reading/marks.rs",
-            lines: r#"if let Some(op) = waiting {"#,
-            planted: r#"if let Some(op) = waiting.filter(|_| !crate::mutants::is_planted("commit_not_woken")) {"#,
+            lines: r#"self.outs.extend(waiting.into_iter().map("#,
+            planted: r#"waiting.retain(|_| !crate::mutants::is_planted("commit_not_woken"));
+        self.outs.extend(waiting.into_iter().map("#,
         }],
     },
     Bug {
