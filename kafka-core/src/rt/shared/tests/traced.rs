@@ -132,7 +132,7 @@ impl Hand {
 /// Runs with the subscriber; the events that it saw. None of them, nor what it was asked, came under the lock.
 fn shipped(hand: &Hand, run: impl FnOnce(&Writer)) -> BTreeSet<&'static str> {
     let config = WriterConfig { topic: Some("t".into()), ..WriterConfig::default() };
-    let writer = Writer::new(Handle::new(hand.shared.clone()), config);
+    let writer = Writer::new(Handle::new(hand.shared.clone()), config).unwrap();
     let seen = Seen::default();
     let thread = current().id();
     let shipper = Shipper { shared: hand.shared.clone(), writer: writer.clone(), seen: seen.clone(), thread };
