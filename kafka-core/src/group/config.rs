@@ -1,6 +1,6 @@
 //! The settings of one membership of a consumer group.
 
-use super::assignor::{Assignor, Range, RoundRobin};
+use super::assignor::{Assignor, Named, Range, RoundRobin};
 use crate::error::{Error, Result};
 use crate::settings::draft::Draft;
 use crate::settings::pairs;
@@ -101,6 +101,14 @@ impl GroupConfig {
     /// [`ErrorKind::Config`](crate::error::ErrorKind::Config), naming the setting, or both that do not fit each other.
     pub fn validate(&self) -> Result<()> {
         Draft::whole(self.clone()).finish(pairs::group).map(drop)
+    }
+
+    /// Asks each assignor for its name, once and for all, so that none is asked under the client's lock.
+    pub(crate) fn named(mut self) -> Self {
+        for assignor in &mut self.assignors {
+            *assignor = Arc::new(Named::new(assignor.clone()));
+        }
+        self
     }
 }
 

@@ -38,7 +38,7 @@ pub use pattern::Pattern;
 pub use subscription::{ReadFrom, Subscription};
 
 use crate::error::{Error, ErrorKind};
-use crate::group::{AssignorAnswer, Membership};
+use crate::group::{AssignorAnswer, GroupConfig, Membership};
 use crate::link::{Answered, BrokerVersions, Payload, RequestId};
 use crate::machine::{
     Answer, Ask, Built, CoordinatorKind, Cx, Done, Failure, Lane, LaneKey, Machine, MachineId, MachineInput,
@@ -62,9 +62,24 @@ use topics::Topics;
 #[derive(Clone, Debug)]
 pub(crate) struct ReaderSpec {
     /// How it fetches.
-    pub config: Arc<ReaderConfig>,
-    /// What it reads.
-    pub from: ReadFrom,
+    config: Arc<ReaderConfig>,
+    /// What it reads. Its assignors are named.
+    from: ReadFrom,
+}
+
+impl ReaderSpec {
+    /// Asks the assignors of a group for their names, which must not happen under a lock.
+    pub(crate) fn new(config: ReaderConfig, from: ReadFrom) -> Self {
+        Self { config: Arc::new(config), from: from.named() }
+    }
+
+    pub(crate) fn config(&self) -> &Arc<ReaderConfig> {
+        &self.config
+    }
+
+    pub(crate) fn group(&self) -> Option<&Arc<GroupConfig>> {
+        self.from.group()
+    }
 }
 
 #[derive(Debug)]

@@ -46,7 +46,7 @@ impl ReaderSpec {
             }
             (Reads::Group(..), None) => return None,
         };
-        Some(Self { config: Arc::new(config), from })
+        Some(Self::new(config, from))
     }
 }
 

@@ -153,6 +153,16 @@ impl ReadFrom {
         }
     }
 
+    /// Asks the assignors of the group for their names.
+    pub(super) fn named(self) -> Self {
+        match self {
+            Self::Group(group, subscription, start) => {
+                Self::Group(Arc::new(Arc::unwrap_or_clone(group).named()), subscription, start)
+            }
+            other => other,
+        }
+    }
+
     /// Where a partition begins of which nothing else is known.
     pub(super) fn start(&self) -> Start {
         match self {

@@ -34,7 +34,7 @@ pub(crate) fn add_writer(
 pub(crate) fn add_reader(client: &mut Client, now: Now, spec: ReaderSpec) -> (MachineId, ReaderShared) {
     #[cfg(feature = "record")]
     client.enter(now, || What::Add { kind: READER.into(), spec: spec.note().into() });
-    let shared = ReaderShared::new(&spec.config, client.tape().clone());
+    let shared = ReaderShared::new(spec.config(), client.tape().clone());
     let of_machine = shared.clone();
     let id = client.add(now, |now, id, pace, seed| Reading::new(now, id, spec, of_machine, pace, seed));
     #[cfg(feature = "record")]

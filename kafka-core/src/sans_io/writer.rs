@@ -72,7 +72,12 @@ impl Writer {
 
     pub(crate) fn of(mut client: impl Access, config: WriterConfig) -> Result<Self> {
         let now = client.now();
-        let added = client.with(|client| (!client.is_closed()).then(|| add_writer(client, now, config)));
+        // What a closed client does not take is dropped outside the lock, a balancer with it.
+        let mut config = Some(config);
+        let added = client.with(|client| {
+            let config = config.take_if(|_| !client.is_closed())?;
+            Some(add_writer(client, now, config))
+        });
         let (id, accumulator) = added.ok_or_else(closed)?;
         Ok(Self { id, accumulator, topic: OnceLock::new() })
     }

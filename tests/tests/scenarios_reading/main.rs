@@ -4,6 +4,7 @@
 //! All run the production code on a virtual cluster and clock; scenarios that a single machine of the client shows are unit
 //! tests of kafka-core under the same names.
 
+mod assignors;
 mod commits;
 mod coordinators;
 mod flow;

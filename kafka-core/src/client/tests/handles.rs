@@ -27,7 +27,7 @@ impl Client {
         marks: Arc<Marks>,
     ) -> MachineId {
         let shared =
-            ReaderShared { urgent, marks, budget: Budget::new(spec.config.buffer), tape: Tape::default() };
+            ReaderShared { urgent, marks, budget: Budget::new(spec.config().buffer), tape: Tape::default() };
         self.add(now, |now, id, pace, seed| Reading::new(now, id, spec, shared, pace, seed))
     }
 

@@ -388,7 +388,7 @@ fn case_m5_a_topic_in_a_trouble_that_lasts_is_no_silence() {
         let mut net = Net::connected();
         (net.is_mute, net.topics, net.metadata_error) = (topics.is_empty(), topics, metadata_error.code());
         let from = ReadFrom::Topics("t".into(), Start::First);
-        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), from };
+        let spec = ReaderSpec::new(ReaderConfig::default(), from);
         let marks = Arc::new(Marks::new(Duration::from_secs(5)));
         let id = net.client.add_reader(net.now, spec, Arc::default(), marks);
         net.settle();
@@ -444,7 +444,7 @@ fn case_m5_a_reader_of_partitions_is_told_why_a_topic_cannot_be_had() {
         let start = Start::at(0);
         let partitions = (0..2).map(|p| (TopicPartition::new("t", p), start)).collect();
         let from = ReadFrom::Partitions(partitions);
-        let spec = ReaderSpec { config: Arc::new(ReaderConfig::default()), from };
+        let spec = ReaderSpec::new(ReaderConfig::default(), from);
         let marks = Arc::new(Marks::new(Duration::from_secs(5)));
         let id = net.client.add_reader(net.now, spec, Arc::default(), marks);
         net.settle();

@@ -142,14 +142,8 @@ pub(super) fn in_group(
         other => panic!("{other:?}"),
     }));
     let (reader, group) = net.client.reader_defaults();
-    let spec = ReaderSpec {
-        config: Arc::new(reader),
-        from: ReadFrom::Group(
-            Arc::new(GroupConfig { group_id: "g".into(), ..group }),
-            subscription,
-            crate::reader::Start::First,
-        ),
-    };
+    let group = Arc::new(GroupConfig { group_id: "g".into(), ..group });
+    let spec = ReaderSpec::new(reader, ReadFrom::Group(group, subscription, crate::reader::Start::First));
     let marks = Arc::new(Marks::new(Duration::from_secs(5)));
     let id = net.client.add_reader(net.now, spec, Arc::default(), marks.clone());
     net.settle();

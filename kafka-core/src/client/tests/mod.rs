@@ -805,10 +805,8 @@ fn closing_leaves_nothing_open() {
 /// Errors and notices that a member of a group is told, reading these topics for so many seconds.
 fn told_in_group(net: &mut Net, topics: &[&str], seconds: &[u64]) -> Vec<Vec<ReaderItem>> {
     let topics: Vec<Str> = topics.iter().map(|t| Str::from(*t)).collect();
-    let spec = ReaderSpec {
-        config: Arc::new(net.client.reader_defaults().0),
-        from: ReadFrom::Group(Arc::new(GroupConfig::new("g")), topics.into(), crate::reader::Start::First),
-    };
+    let from = ReadFrom::Group(Arc::new(GroupConfig::new("g")), topics.into(), crate::reader::Start::First);
+    let spec = ReaderSpec::new(net.client.reader_defaults().0, from);
     let id = net.client.add_reader(net.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
     net.settle();
     let mut told = Vec::new();

@@ -9,7 +9,7 @@ const ALL: [u16; 4] = [BOOTSTRAP, 9001, 9002, 9003];
 
 impl Net {
     pub(super) fn lone_reader(&mut self, from: ReadFrom) -> MachineId {
-        let spec = ReaderSpec { config: Arc::new(self.client.reader_defaults().0), from };
+        let spec = ReaderSpec::new(self.client.reader_defaults().0, from);
         let id = self.client.add_reader(self.now, spec, Arc::default(), Arc::new(Marks::new(Duration::ZERO)));
         self.settle();
         id

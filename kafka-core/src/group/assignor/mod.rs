@@ -1,10 +1,12 @@
 //! How the partitions of a group are shared out among its members. The leader's client does it (classic protocol).
 
+mod named;
 mod range;
 mod round_robin;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use named::Named;
 pub use range::Range;
 pub use round_robin::RoundRobin;
 
@@ -18,7 +20,7 @@ use std::fmt;
 ///
 /// Must be a function of its arguments: whichever member leads, the outcome must be the same.
 pub trait Assignor: fmt::Debug + Send + Sync {
-    /// The name on the wire, by which members agree on one (`range`, `roundrobin`).
+    /// The name on the wire, by which members agree on one (`range`, `roundrobin`). Each reader asks for it when it is made.
     fn name(&self) -> &str;
 
     /// Returns what this member sends to the leader's assignor besides its topics.

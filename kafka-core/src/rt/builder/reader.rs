@@ -119,8 +119,7 @@ impl<R: From<Reader>> ReaderBuilder<R> {
         let from = self.from()?;
         let max_response = self.handle.with(|state| state.core.config().max_response_bytes);
         let config = self.reader.finish(|draft| pairs::reader(draft, max_response))?;
-        let spec = ReaderSpec { config: Arc::new(config), from };
-        Reader::new(self.handle, &self.budget, spec).map(R::from)
+        Reader::new(self.handle, &self.budget, ReaderSpec::new(config, from)).map(R::from)
     }
 
     fn from(&self) -> Result<ReadFrom> {

@@ -1,5 +1,5 @@
 //! Nothing of others runs under the client's lock: no waker is called or dropped there, no hook, no bytes of a chunk, no
-//! subscriber.
+//! subscriber, no assignor and no balancer.
 
 #[cfg(feature = "tracing")]
 mod traced;
@@ -8,12 +8,17 @@ use super::super::system;
 use super::super::wait::{Alarm, alarm as new_alarm};
 use super::*;
 use crate::client::Action;
+use crate::group::GroupConfig;
+use crate::group::assignor::{Assignor, Member, Topics};
 use crate::link::{Answered, BrokerVersions, LinkConfig, Payload, RequestId, Transmit, link};
 use crate::machine::OpId;
+use crate::message::Message;
 use crate::reader::{Budget, Fetch, ReaderConfig, Reservation, Start, digest};
 use crate::reading::{self, ReadFrom, ReaderShared, ReaderSpec};
+use crate::sans_io;
 use crate::snapshot::TopicPartition;
 use crate::tape::Tape;
+use crate::writer::{Balancer, Partitions, WriterConfig};
 use kafka_proto::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_proto::messages::metadata::{
@@ -177,6 +182,77 @@ fn case_f5_a_waker_that_the_budget_keeps_is_dropped_outside_its_lock() {
     assert_eq!(freed, [MachineId(1)], "the task that was dropped called");
 }
 
+// ---- assignors and balancers of the application ----
+
+/// Looks at the client's lock whenever it is asked for something or dropped.
+struct Strategy(Spy);
+
+impl fmt::Debug for Strategy {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.saw("formatted");
+        Ok(())
+    }
+}
+
+impl Assignor for Strategy {
+    fn name(&self) -> &str {
+        self.0.saw("named");
+        "strategy"
+    }
+
+    fn assign(&self, members: &[Member], _: &Topics) -> Vec<Vec<TopicPartition>> {
+        vec![Vec::new(); members.len()]
+    }
+}
+
+impl Balancer for Strategy {
+    fn balance(&self, _: &Message, _: &Partitions<'_>) -> Option<i32> {
+        None
+    }
+}
+
+#[test]
+fn an_assignor_is_named_once_and_dropped_outside_the_lock() {
+    let (shared, seen) = (shared(), Seen::default());
+    let strategy = Arc::new(Strategy(Spy::of(&shared, &seen)));
+    let group = GroupConfig { assignors: vec![strategy], ..GroupConfig::new("g") };
+    let from = ReadFrom::Group(Arc::new(group), "t".into(), Start::First);
+    let mut reader = sans_io::Reader::new(&*shared, ReaderConfig::default(), from).unwrap();
+    saw(&seen, &["named"]);
+    let job = shared.with(|state| state.core.poll_action());
+    let Some(Action::Run(job)) = job else { panic!("the group is offered nothing: {job:?}") };
+    assert!(format!("{job:?}").contains("strategy"), "{job:?}");
+    drop(job.run());
+    saw(&seen, &[]);
+    reader.close(&*shared);
+    saw(&seen, &["dropped"]);
+}
+
+#[test]
+fn a_balancer_is_dropped_outside_the_lock() {
+    let (shared, seen) = (shared(), Seen::default());
+    let balancer = Arc::new(Strategy(Spy::of(&shared, &seen)));
+    let config = WriterConfig { topic: Some("t".into()), balancer, ..WriterConfig::default() };
+    drop(sans_io::Writer::new(&*shared, config).unwrap());
+    saw(&seen, &[]);
+    shared.shut_down();
+    saw(&seen, &["dropped"]);
+}
+
+#[test]
+fn what_a_closed_client_does_not_take_is_dropped_outside_the_lock() {
+    let (shared, seen) = (shared(), Seen::default());
+    shared.shut_down();
+    let strategy = || Arc::new(Strategy(Spy::of(&shared, &seen)));
+    let group = GroupConfig { assignors: vec![strategy()], ..GroupConfig::new("g") };
+    let from = ReadFrom::Group(Arc::new(group), "t".into(), Start::First);
+    assert!(sans_io::Reader::new(&*shared, ReaderConfig::default(), from).is_err());
+    saw(&seen, &["named", "dropped"]);
+    let config = WriterConfig { topic: Some("t".into()), balancer: strategy(), ..WriterConfig::default() };
+    assert!(sans_io::Writer::new(&*shared, config).is_err());
+    saw(&seen, &["dropped"]);
+}
+
 // ---- what readers drop ----
 
 /// A reader of two partitions of one broker, by hand.
@@ -200,9 +276,9 @@ impl Reading {
             ..ReaderConfig::default()
         };
         let places = (0..2).map(|p| (tp(p), Start::at(0))).collect();
-        let spec = ReaderSpec { config: Arc::new(config), from: ReadFrom::Partitions(places) };
+        let spec = ReaderSpec::new(config, ReadFrom::Partitions(places));
         let now = shared.now();
-        let of_reader = ReaderShared::new(&spec.config, Tape::default());
+        let of_reader = ReaderShared::new(spec.config(), Tape::default());
         let budget = of_reader.budget.clone();
         let id = shared.with(|state| {
             let make = |now, id, pace, seed| reading::Reading::new(now, id, spec, of_reader, pace, seed);

@@ -103,16 +103,19 @@ impl Reader {
     pub fn new(client: impl Access, config: ReaderConfig, from: ReadFrom) -> Result<Self> {
         config.validate()?;
         from.validate()?;
-        Self::of(client, ReaderSpec { config: Arc::new(config), from })
+        Self::of(client, ReaderSpec::new(config, from))
     }
 
     pub(crate) fn of(mut client: impl Access, spec: ReaderSpec) -> Result<Self> {
-        let (now, config) = (client.now(), spec.config.clone());
-        let (in_group, commit_timeout) = match &spec.from {
-            ReadFrom::Group(group, ..) => (true, group.commit_timeout),
-            _ => (false, Duration::ZERO),
-        };
-        let added = client.with(|client| (!client.is_closed()).then(|| add_reader(client, now, spec)));
+        let (now, config) = (client.now(), spec.config().clone());
+        let in_group = spec.group().is_some();
+        let commit_timeout = spec.group().map_or(Duration::ZERO, |group| group.commit_timeout);
+        // What a closed client does not take is dropped outside the lock, assignors with it.
+        let mut spec = Some(spec);
+        let added = client.with(|client| {
+            let spec = spec.take_if(|_| !client.is_closed())?;
+            Some(add_reader(client, now, spec))
+        });
         let (id, shared) = added.ok_or_else(super::closed)?;
         let ReaderShared { urgent, marks, budget, .. } = shared;
         let room = Arc::new(Room::default());
