@@ -67,22 +67,42 @@ impl Runtime for Blocking {
         outbound.on_end(move || shut_down(&shared));
         let shared = stream.clone();
         let writer = start("kafka-write", move || {
-            let refused = write(&shared, outbound);
-            shut_down(&shared);
-            refused
+            let stream = ShutDown(shared);
+            write(&stream.0, outbound)
         });
         let writer = match writer {
             Ok(writer) => writer,
             Err(error) => return (error.into(), inbound),
         };
-        let lost = read(&stream, &mut inbound);
-        inbound.end();
+        let lost = {
+            let reading = Reading(&mut inbound);
+            read(&stream, reading.0)
+        };
         let refused = writer.join().ok().flatten();
         (refused.unwrap_or(lost), inbound)
     }
 
     fn offload(&self, work: impl FnOnce() + Send + 'static) {
         self.jobs.run(Box::new(work));
+    }
+}
+
+/// Ends the writing half when it is dropped. A waker of the application that panics ends the reading half as well.
+struct Reading<'a>(&'a mut Inbound);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Shuts the socket down when it is dropped, which ends the reading half. A waker of the application that panics ends the writing
+/// half as well.
+struct ShutDown(Arc<TcpStream>);
+
+impl Drop for ShutDown {
+    fn drop(&mut self) {
+        shut_down(&self.0);
     }
 }
 
@@ -119,6 +139,58 @@ fn write(mut stream: &TcpStream, mut outbound: Outbound) -> Option<ConnectionErr
             Ok(len) => outbound.written(len),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live_threads;
+    use kafka_core::{Acks, ClientBuilder, Message};
+    use kafka_testkit::Cluster;
+    use std::task::{Context, Wake, Waker};
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    /// A waker of the application that is called in the thread of a connection.
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of the application");
+        }
+    }
+
+    #[track_caller]
+    fn soon(what: &str, is_so: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !is_so() {
+            assert!(Instant::now() < until, "{what}");
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The outcome of a record wakes its delivery: in the writing thread without acknowledgements, else in the reading one.
+    #[test]
+    fn a_waker_that_panics_ends_both_threads_of_its_connection() {
+        for acks in [Acks::None, Acks::All] {
+            let cluster = Cluster::builder().nodes(1).topic("t", 1).start().unwrap();
+            let client = ClientBuilder::<Blocking>::new(&cluster.bootstrap()).connect();
+            let client = block_on(client).unwrap();
+            let writer = client.writer("t").acks(acks).linger(Duration::from_millis(100)).build().unwrap();
+            let mut delivery = block_on(writer.send(Message::new("a"))).unwrap();
+            let waker = Waker::from(Arc::new(Panics));
+            let first = std::pin::pin!(&mut delivery).poll(&mut Context::from_waker(&waker));
+            assert!(first.is_pending());
+            soon("the record is not written", || delivery.try_get().is_some());
+            for _ in 0..10 {
+                block_on(writer.write(Message::new("b"))).unwrap();
+            }
+            soon("what came after it is not in the log", || cluster.log("t", 0).len() == 11);
+            assert!(block_on(client.close(Duration::from_secs(5))).is_clean());
+            drop((writer, client, cluster));
+            soon("a thread of a connection goes on", || live_threads() == 0);
         }
     }
 }
