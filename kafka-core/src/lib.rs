@@ -58,6 +58,7 @@ mod sync;
 pub(crate) mod tape;
 pub mod trace;
 mod trouble;
+mod unwind;
 #[cfg(feature = "workloads")]
 mod workloads;
 mod writer;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const STOREYS: [&[&str]; 16] = [
-    &["sync", "stats", "random"],
+    &["sync", "stats", "random", "unwind"],
     &["tape"],
     &["error"],
     &["trace", "address", "declare", "snapshot"],

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Fate};
 use crate::machine::Time;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, MutexGuard};
+use crate::unwind::wake_all;
 use kafka_proto::Str;
 use kafka_proto::records::BatchBody;
 use std::fmt;
@@ -220,7 +221,7 @@ impl Tickets {
     /// Wakes whoever waits; called outside all locks, once there is an outcome.
     pub(crate) fn wake(&self) {
         let waiters = std::mem::take(&mut *self.waiters());
-        waiters.into_iter().flatten().for_each(Waker::wake);
+        wake_all(waiters.into_iter().flatten());
     }
 }
 

@@ -5,10 +5,12 @@
 //! * A partition that holds bytes gets more only while it holds no more than remain free. So one that nobody takes records of
 //!   has half of the memory at most, two of them have two thirds, and what remains is for the others. Where a writer has one
 //!   partition, that may hold all.
-//! * Wakers are called and dropped outside the lock: a task that ends with its waker may hold a place in a line.
+//! * Wakers are called and dropped outside the lock: a task that ends with its waker may hold a place in a line. One that panics
+//!   takes no wake-up from others.
 //! * Among those within their share the one that has waited longest is next, however much it needs.
 
 use crate::sync::{Mutex, MutexGuard};
+use crate::unwind::{make_all, wake_all};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
@@ -112,18 +114,20 @@ impl Memory {
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
         let granted = state.granted.remove(&ticket.number);
-        let left = match &granted {
+        let left = match granted {
             Some(waiter) => {
                 state.give_back(waiter.need);
-                None
+                Some(waiter)
             }
             None => state.leave(ticket),
         };
         state.grant(self.limit);
         let wake = state.take_wakers();
         drop(state);
-        drop((granted, left));
-        wake.into_iter().for_each(Waker::wake);
+        make_all(&mut (left, wake.into_iter()), |(left, wake)| {
+            drop(left.take());
+            wake.for_each(Waker::wake);
+        });
     }
 
     /// Gives bytes back. Who gets them is woken by [`wake`](Self::wake), which the caller calls outside its locks.
@@ -135,7 +139,7 @@ impl Memory {
 
     pub(crate) fn wake(&self) {
         let wake = self.lock().take_wakers();
-        wake.into_iter().for_each(Waker::wake);
+        wake_all(wake);
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -235,6 +239,9 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn of(partition: usize, bytes: usize) -> Charge {
         Charge { partition, bytes }
@@ -272,6 +279,46 @@ mod tests {
         assert_eq!(memory.taken(ticket), 10);
         memory.release(of(0, 10));
         assert_eq!(memory.used(), 0, "all places were left");
+    }
+
+    /// Counts its calls, or panics.
+    struct Flag(AtomicUsize, bool);
+
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            assert!(!self.1, "a waker of the application");
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Two who wait for the memory of a third; the first one's waker panics.
+    fn two_who_wait(memory: &Memory) -> (Charge, Arc<Flag>) {
+        let all = of(0, 100);
+        assert!(memory.try_reserve(all));
+        let (bad, good) =
+            (Arc::new(Flag(AtomicUsize::new(0), true)), Arc::new(Flag(AtomicUsize::new(0), false)));
+        for flag in [bad, good.clone()] {
+            let ticket = memory.enqueue(of(0, 10));
+            let waker = Waker::from(flag);
+            assert!(memory.poll_granted(ticket, &mut Context::from_waker(&waker)).is_pending());
+        }
+        (all, good)
+    }
+
+    #[test]
+    fn a_waker_that_panics_takes_no_wake_up_from_those_behind_it() {
+        let memory = Memory::new(100);
+        let (all, good) = two_who_wait(&memory);
+        memory.release(all);
+        assert!(catch_unwind(AssertUnwindSafe(|| memory.wake())).is_err());
+        assert_eq!(good.0.load(Ordering::Relaxed), 1);
+        // What is granted because somebody leaves wakes them as well.
+        let memory = Memory::new(100);
+        let (all, good) = two_who_wait(&memory);
+        let ticket = memory.enqueue(of(0, 10));
+        memory.release(all);
+        assert!(catch_unwind(AssertUnwindSafe(|| memory.leave(ticket))).is_err());
+        assert_eq!(good.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use kafka_proto::records::{BatchBuilder, ProducerStamp};
 use kafka_proto::{Bytes, Str, Uuid, frame};
 use std::any::Any;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Mutex as StdMutex;
 use std::sync::Weak;
@@ -159,6 +160,33 @@ fn case_f5_a_waker_may_own_a_wait_of_the_same_client() {
     drop(owner);
     // Drops the other alarm, which takes the lock.
     assert!(alarm.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// A waker that panics when it is called.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker of the application");
+    }
+}
+
+#[test]
+fn a_waker_or_hook_that_panics_takes_nothing_from_others() {
+    let (shared, seen) = (shared(), Seen::default());
+    let (bad, good) = (Waker::from(Arc::new(Panics)), Spy::waker(&shared, &seen));
+    let spy = Spy::of(&shared, &seen);
+    shared.with(|state| {
+        state.on_end(ConnId(1), Box::new(|| panic!("a hook")));
+        state.on_end(ConnId(2), Box::new(move || spy.saw("run")));
+        state.wait_at(TOPIC, 1, &Context::from_waker(&bad));
+        state.wait_at(TOPIC, 2, &Context::from_waker(&bad));
+        state.wait_at(TOPIC, 3, &Context::from_waker(&good));
+    });
+    drop(good);
+    let panic = catch_unwind(AssertUnwindSafe(|| shared.shut_down())).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"a hook"), "the first one goes on");
+    saw(&seen, &["run", "dropped", "called", "dropped"]);
 }
 
 /// The driver's waker is called where memory is given back, and dropped where it is replaced.
