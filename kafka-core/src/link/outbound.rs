@@ -102,19 +102,25 @@ impl LinkOutbound {
         usize::try_from(state.queued - state.taken).unwrap_or(usize::MAX)
     }
 
-    /// The socket took so many bytes; the requests without an answer that are thereby done.
+    /// The socket took so many bytes, where more than there are count as all of them. Returns the requests without an answer that
+    /// are thereby done.
     pub fn written(&mut self, len: usize) -> Vec<RequestId> {
-        let mut left = len;
+        let left = self.advance(len);
+        self.shared.lock().taken((len - left) as u64)
+    }
+
+    /// Drops so many bytes from the queue. Returns how many it did not have.
+    fn advance(&mut self, mut left: usize) -> usize {
         while left > 0 {
             let Some(front) = self.queue.front_mut() else { break };
             if left < front.len() {
                 front.advance(left);
-                break;
+                return 0;
             }
             left -= front.len();
             self.queue.pop_front();
         }
-        self.shared.lock().taken(len as u64)
+        left
     }
 }
 

@@ -271,6 +271,20 @@ fn what_the_socket_did_not_take_was_not_executed() {
 }
 
 #[test]
+fn a_socket_cannot_take_more_than_there_is() {
+    let (mut inbound, mut outbound) = ready();
+    outbound.queue(heartbeat(1)).unwrap();
+    let pending = outbound.pending_bytes();
+    assert_eq!(outbound.written(pending + 100), []);
+    assert_eq!((outbound.pending_bytes(), outbound.is_empty()), (0, true));
+    // The bytes that were counted in vain are not those of the next request.
+    outbound.queue(heartbeat(2)).unwrap();
+    assert_eq!(outbound.pending_bytes(), pending);
+    let unanswered: Vec<_> = inbound.finish().iter().map(|request| request.taken).collect();
+    assert_eq!(unanswered, [true, false]);
+}
+
+#[test]
 fn other_servers_are_recognized() {
     for (bytes, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ConnectionError::HttpServer),
