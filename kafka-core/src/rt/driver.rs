@@ -107,8 +107,7 @@ fn connection<R: Runtime>(
     shared: Arc<Shared>,
     attempt: Attempt,
 ) -> impl Future<Output = ()> + Send {
-    let dropped = (ConnectionError::Lost("its task was not run to the end".into()), Vec::new());
-    let mut end = EndOfConnection { shared, conn: attempt.conn, how: Some(dropped) };
+    let mut end = EndOfConnection::new(shared, attempt.conn);
     async move {
         let how = connect_and_drive(&runtime, &end.shared, attempt).await;
         end.how = Some(how);
@@ -120,6 +119,14 @@ struct EndOfConnection {
     shared: Arc<Shared>,
     conn: ConnId,
     how: Option<(ConnectionError, Vec<Unanswered>)>,
+}
+
+impl EndOfConnection {
+    fn new(shared: Arc<Shared>, conn: ConnId) -> Self {
+        shared.with(|state| state.conn_begun(conn));
+        let dropped = (ConnectionError::Lost("its task was not run to the end".into()), Vec::new());
+        Self { shared, conn, how: Some(dropped) }
+    }
 }
 
 impl Drop for EndOfConnection {

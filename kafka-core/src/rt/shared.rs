@@ -49,7 +49,9 @@ pub(crate) struct State {
     /// The deadline the driver sleeps for.
     armed: Option<Time>,
     waits: Waits,
-    /// Connections that are told to end.
+    /// Connections that have a task.
+    conns: BTreeSet<ConnId>,
+    /// Those of them that are told to end.
     ending: BTreeSet<ConnId>,
     /// What ends a connection whose threads cannot be woken, see [`Outbound::on_end`](super::Outbound::on_end).
     hooks: BTreeMap<ConnId, EndHook>,
@@ -100,6 +102,7 @@ impl Shared {
             driver: Slot::default(),
             armed: None,
             waits: Waits::default(),
+            conns: BTreeSet::new(),
             ending: BTreeSet::new(),
             hooks: BTreeMap::new(),
             shut_down: false,
@@ -410,8 +413,16 @@ impl State {
 
     // ---- the end of connections ----
 
-    /// Tells a connection to end.
+    /// A connection gets a task, which reports its end by [`conn_gone`](Self::conn_gone).
+    pub(crate) fn conn_begun(&mut self, conn: ConnId) {
+        self.conns.insert(conn);
+    }
+
+    /// Tells a connection to end, unless it has ended by itself meanwhile.
     pub(crate) fn end_conn(&mut self, conn: ConnId) {
+        if !self.conns.contains(&conn) {
+            return;
+        }
         self.ending.insert(conn);
         self.wake_conn(conn);
         self.outbox.hooks.extend(self.hooks.remove(&conn));
@@ -431,6 +442,7 @@ impl State {
     }
 
     pub(crate) fn conn_gone(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
         self.ending.remove(&conn);
         self.stop_waiting(Key::Conn(conn));
         self.outbox.garbage.extend(self.hooks.remove(&conn).map(Waste::Hook));

@@ -129,6 +129,7 @@ fn case_f5_connections_end_outside_the_lock() {
     // Told to end: the hook runs and the waker is called.
     let waker = Spy::waker(&shared, &seen);
     shared.with(|state| {
+        state.conn_begun(ConnId(1));
         state.wait(Key::Conn(ConnId(1)), &Context::from_waker(&waker));
         state.on_end(ConnId(1), hook());
     });
@@ -144,6 +145,18 @@ fn case_f5_connections_end_outside_the_lock() {
     saw(&seen, &["dropped"]);
     shared.with(|state| state.conn_gone(ConnId(2)));
     saw(&seen, &["dropped"]);
+}
+
+/// A connection can end by itself while the order to close it is on its way to the driver.
+#[test]
+fn nothing_is_kept_of_a_connection_that_ended_before_it_was_told_to() {
+    let shared = shared();
+    shared.with(|state| {
+        state.conn_begun(ConnId(7));
+        state.conn_gone(ConnId(7));
+        state.end_conn(ConnId(7));
+        assert!(state.ending.is_empty() && state.conns.is_empty());
+    });
 }
 
 #[test]
