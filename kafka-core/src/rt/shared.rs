@@ -18,8 +18,8 @@ use crate::machine::{MachineId, Now, Time};
 #[cfg(feature = "record")]
 use crate::record::Recorder;
 use crate::sans_io::Access;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::trace::Trace;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -285,7 +285,7 @@ struct Freed {
 impl DriverWaker {
     pub(super) fn notify(&self, machine: MachineId) {
         let waker = {
-            let mut freed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut freed = self.lock();
             if !freed.machines.contains(&machine) {
                 freed.machines.push(machine);
             }
@@ -298,15 +298,22 @@ impl DriverWaker {
 
     /// The machines of which it was notified since the last time; where there are none the waker is kept.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Vec<MachineId> {
-        let mut freed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let machines = std::mem::take(&mut freed.machines);
-        if machines.is_empty() {
-            let stale = freed.waker.replace(cx.waker().clone());
-            // Its drop is code of others, which may come back here.
-            drop(freed);
-            drop(stale);
+        let machines = std::mem::take(&mut self.lock().machines);
+        if !machines.is_empty() {
+            return machines;
         }
+        // Cloned and dropped outside the lock: both are code of others, which may come back here.
+        let waker = cx.waker().clone();
+        let mut freed = self.lock();
+        let stale = freed.waker.replace(waker);
+        let machines = std::mem::take(&mut freed.machines);
+        drop(freed);
+        drop(stale);
         machines
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Freed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,8 @@
 //! A batch on its way, and the tickets that wait for it.
 //!
 //! A ticket is the batch and an index in it: the delivery of a record allocates nothing of its own. The outcome is set
-//! once; whoever waits is woken outside all locks. Wakers are dropped outside the tickets' lock as well: a task that ends
-//! with its waker may hold deliveries of the same batch.
+//! once; whoever waits is woken outside all locks. Wakers are cloned and dropped outside the tickets' lock as well: a task
+//! that ends with its waker may hold deliveries of the same batch.
 
 use super::memory::Charge;
 use crate::error::{Error, ErrorKind, Fate};
@@ -190,23 +190,32 @@ impl Tickets {
         if let Some(outcome) = self.outcome.get() {
             return Poll::Ready(outcome);
         }
+        // Whoever resolves takes the lock afterwards, to wake: the outcome is seen here, or the waker there.
+        if place.is_some_and(|place| self.has_waker(place, cx.waker())) {
+            return Poll::Pending;
+        }
+        // Before the lock, as it is code of others.
+        let waker = cx.waker().clone();
         let mut waiters = self.waiters();
-        // Whoever resolves takes this lock afterwards, to wake: the outcome is seen here, or the waker there.
         if let Some(outcome) = self.outcome.get() {
             return Poll::Ready(outcome);
         }
         let stale = match place.and_then(|place| waiters.get_mut(place)) {
-            Some(Some(waker)) if waker.will_wake(cx.waker()) => None,
-            Some(waiter) => waiter.replace(cx.waker().clone()),
+            Some(waiter) => waiter.replace(waker),
             None => {
                 *place = Some(waiters.len());
-                waiters.push(Some(cx.waker().clone()));
+                waiters.push(Some(waker));
                 None
             }
         };
         drop(waiters);
         drop(stale);
         Poll::Pending
+    }
+
+    fn has_waker(&self, place: usize, waker: &Waker) -> bool {
+        let waiters = self.waiters();
+        waiters.get(place).and_then(Option::as_ref).is_some_and(|kept| kept.will_wake(waker))
     }
 
     /// Who waited in this place does so no more.

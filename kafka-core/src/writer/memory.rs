@@ -5,7 +5,7 @@
 //! * A partition that holds bytes gets more only while it holds no more than remain free. So one that nobody takes records of
 //!   has half of the memory at most, two of them have two thirds, and what remains is for the others. Where a writer has one
 //!   partition, that may hold all.
-//! * Wakers are called and dropped outside the lock: a task that ends with its waker may hold a place in a line. One that panics
+//! * Wakers are cloned, called and dropped outside the lock: a task that ends with its waker may hold a place in a line. One that panics
 //!   takes no wake-up from others.
 //! * Among those within their share the one that has waited longest is next, however much it needs.
 
@@ -96,9 +96,14 @@ impl Memory {
 
     /// Ready once the bytes of this ticket are its own.
     pub(crate) fn poll_granted(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<()> {
+        if self.lock().waiting(ticket).is_none() {
+            return Poll::Ready(());
+        }
+        // Before the lock, as it is code of others.
+        let waker = cx.waker().clone();
         let mut state = self.lock();
         let Some(waiter) = state.waiting(ticket) else { return Poll::Ready(()) };
-        let stale = waiter.waker.replace(cx.waker().clone());
+        let stale = waiter.waker.replace(waker);
         drop(state);
         drop(stale);
         Poll::Pending
