@@ -11,7 +11,9 @@ const DOCUMENTS: [&str; 4] =
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // As of this run: the script may have been built in another checkout.
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let root = Path::new(&package).join("..");
     let mut modules = String::new();
     let mut list = String::new();
     for document in DOCUMENTS {
