@@ -6,6 +6,7 @@
 use crate::error::Error;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ pub struct Cluster {
     /// The topics somebody asked for.
     pub topics: BTreeMap<Str, Arc<Topic>>,
     /// Topics by id, for answers that name ids only.
-    pub names: BTreeMap<Uuid, Str>,
+    pub(crate) names: FxHashMap<Uuid, Str>,
     /// Why topics of which nothing is known cannot be had, as the last answer told.
     pub(crate) refusals: BTreeMap<Str, ErrorCode>,
 }

@@ -55,8 +55,11 @@ impl Client {
     fn is_deaf(&self, now: Time, key: LaneKey) -> bool {
         let Some(lane) = self.lanes.get(key) else { return true };
         match lane.link() {
-            // Where its broker is may be told soon.
-            LinkState::Idle => self.address_of(key.peer).is_some() || !self.learns_at_once(),
+            // Where its broker is may be told soon, if that was never known.
+            LinkState::Idle => {
+                let is_known = self.address_of(key.peer).is_some() || lane.address().is_some();
+                is_known || !self.learns_at_once()
+            }
             LinkState::Backoff => !self.timers.is_set(&Timer::Reconnect(key)),
             LinkState::Up(_) if lane.is_muted(now) => !self.timers.is_set(&Timer::Throttle(key)),
             // Once one is answered it is asked for more.

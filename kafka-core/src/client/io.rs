@@ -5,7 +5,7 @@ use crate::link::{Answered, BrokerVersions, ConnId, LinkConfig, RequestId, Unans
 use crate::machine::{Alert, Done, MachineId, OpId, Time, Work};
 use crate::trace::Trace;
 use kafka_proto::Str;
-use std::fmt::Debug;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ pub enum Event {
 /// What the client has no more use for. Dropping it can call wakers, run code of the application (assignors, balancers) or
 /// free much memory, so it must not happen under a lock.
 #[derive(Debug)]
-pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] pub(super) Box<dyn Debug + Send>);
+pub struct Garbage(#[expect(dead_code, reason = "it is only dropped")] pub(super) Box<dyn Any + Send>);
 
 /// Whoever waits for something that has happened. It is to be told outside the lock.
 #[derive(Debug)]

@@ -10,12 +10,13 @@ use crate::error::ConnectionError;
 use crate::link::{BrokerVersions, ConnId};
 use crate::machine::{Lane, LaneKey, Peer, Time};
 use kafka_proto::ApiKey;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     all: BTreeMap<LaneKey, LaneState>,
-    by_conn: BTreeMap<ConnId, LaneKey>,
+    by_conn: FxHashMap<ConnId, LaneKey>,
     learnt: LearntVersions,
 }
 
@@ -47,7 +48,9 @@ impl Lanes {
 
     /// All connections that have not ended.
     pub(super) fn conns(&self) -> Vec<ConnId> {
-        self.by_conn.keys().copied().collect()
+        let mut conns: Vec<ConnId> = self.by_conn.keys().copied().collect();
+        conns.sort_unstable();
+        conns
     }
 
     /// How many connections are open, and how many requests are in flight.
@@ -164,7 +167,7 @@ impl Lanes {
 
 /// How connections to an address are to begin, where not with the newest version of ApiVersions.
 #[derive(Debug, Default)]
-struct LearntVersions(BTreeMap<Address, Learnt>);
+struct LearntVersions(FxHashMap<Address, Learnt>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Learnt {

@@ -36,7 +36,7 @@ pub(super) struct Machines {
     dirty: VecDeque<MachineId>,
     pulls: BTreeMap<LaneKey, Pulls>,
     /// Who wants a topic, and how often.
-    wanted: BTreeMap<Str, BTreeMap<MachineId, usize>>,
+    wanted: BTreeMap<Str, FxHashMap<MachineId, usize>>,
     last: u32,
 }
 
@@ -164,7 +164,10 @@ impl Machines {
     }
 
     fn who_wants(&self, topic: &Str) -> Vec<MachineId> {
-        self.wanted.get(topic).map(|who| who.keys().copied().collect()).unwrap_or_default()
+        let mut who: Vec<MachineId> =
+            self.wanted.get(topic).into_iter().flat_map(|who| who.keys().copied()).collect();
+        who.sort_unstable();
+        who
     }
 
     fn want(&mut self, id: MachineId, topic: Str) {
@@ -395,8 +398,8 @@ impl Client {
                 self.take_turn(now, key, machine, |machine, cx| machine.build(cx, id, key, &versions));
             let Some(mut built) = built.flatten() else { continue };
             let owner = self.let_others_join(now, id, key, machine, turns, &mut built);
-            let Built { api, version, payload, timeout, .. } = built;
-            self.book(now.time, id, owner, key, conn, api, timeout);
+            let Built { version, payload, timeout, .. } = built;
+            self.book(now.time, id, owner, key, conn, payload.api(), timeout);
             return Some(Transmit { id, version, payload });
         }
         None

@@ -55,7 +55,8 @@ use metadata::Metadata;
 use outputs::Outputs;
 use promises::Promises;
 use requests::{Owner, Requests};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use timers::{Timer, Timers};
 
@@ -71,7 +72,7 @@ pub struct Client {
     lanes: Lanes,
     requests: Requests,
     coordinators: Coordinators,
-    calls: BTreeMap<OpId, Call>,
+    calls: FxHashMap<OpId, Call>,
     responses: Promises<Result<ResponseKind, Error>>,
     alarms: Promises<Rung>,
     committed: Promises<Result<(), Error>>,
@@ -105,7 +106,7 @@ impl Client {
             lanes: Lanes::default(),
             requests: Requests::default(),
             coordinators: Coordinators::default(),
-            calls: BTreeMap::new(),
+            calls: FxHashMap::default(),
             responses: Promises::default(),
             alarms: Promises::default(),
             committed: Promises::default(),

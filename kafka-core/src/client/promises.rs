@@ -10,13 +10,13 @@ use super::entry::{enter, leave};
 use super::{Client, Event, Key};
 use crate::error::Error;
 use crate::machine::OpId;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 /// The outcomes of one kind of operation.
 #[derive(Debug)]
 pub(crate) struct Promises<T> {
     /// `None` until it is known.
-    outcomes: BTreeMap<OpId, Option<T>>,
+    outcomes: FxHashMap<OpId, Option<T>>,
 }
 
 /// What can be promised.
@@ -34,7 +34,7 @@ pub(crate) trait Outcome: Sized {
 
 impl<T> Default for Promises<T> {
     fn default() -> Self {
-        Self { outcomes: BTreeMap::new() }
+        Self { outcomes: FxHashMap::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::machine::{self, CoordinatorKind, LaneKey, MachineId, OpId};
 use kafka_proto::Str;
 
 /// What a deadline is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Timer {
     /// A request that waits for a connection must be given up.
     Queued(RequestId),

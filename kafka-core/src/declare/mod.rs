@@ -109,8 +109,7 @@ macro_rules! declare {
             fn read(draft: &mut $crate::settings::draft::Draft<Self>, property: &str, text: &str) -> $crate::error::Result<bool> {
                 let mut is_used = false;
                 $($(
-                    let names: &[&'static str] = &[$($java),*];
-                    if let Some(java) = names.iter().find(|java| **java == property) {
+                    if let Some(java) = $crate::settings::values::name_of(property, &[$($java),*]) {
                         let value: $type = $crate::settings::values::read(java, text)?;
                         $crate::declare::range!($range, java, &value)?;
                         draft.config.$field = value;

@@ -30,6 +30,7 @@ use kafka_proto::{RequestKind, ResponseKind};
 use setup::Setup;
 use std::any::Any;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a client calls itself at brokers (KIP-511), whichever adapter it runs on.
@@ -56,8 +57,7 @@ pub struct Transmit {
     pub payload: Payload,
 }
 
-/// What a request carries.
-#[derive(Debug)]
+/// What a request carries. Its `Debug` names the API alone, since a request can hold secrets.
 #[non_exhaustive]
 pub enum Payload {
     /// Any request, in the newest form; it is fitted to the version.
@@ -69,7 +69,6 @@ pub enum Payload {
 
 impl Payload {
     /// What is asked.
-    #[cfg(feature = "record")]
     pub(crate) fn api(&self) -> ApiKey {
         match self {
             Self::Plain(request) => request.api_key(),
@@ -86,8 +85,13 @@ impl Payload {
     }
 }
 
-/// A response as the client gets it.
-#[derive(Debug)]
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Payload").field(&self.api()).finish()
+    }
+}
+
+/// A response as the client gets it. Its `Debug` names the API alone, as that of [`Payload`].
 #[non_exhaustive]
 pub enum Answered {
     /// Any response, lifted to the newest form.
@@ -95,6 +99,15 @@ pub enum Answered {
     #[doc(hidden)]
     /// What was made of the response to what a machine had built.
     Digested(Box<dyn Digested>),
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(response) => f.debug_tuple("Plain").field(&response.api_key()).finish(),
+            Self::Digested(digested) => f.debug_tuple("Digested").field(digested).finish(),
+        }
+    }
 }
 
 impl Answered {

@@ -5,14 +5,15 @@
 
 use kafka_proto::messages::api_versions::ApiVersionsResponse;
 use kafka_proto::{ApiKey, Str};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 /// What a broker said it speaks.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct BrokerVersions {
-    ranges: BTreeMap<i16, (i16, i16)>,
-    features: BTreeMap<Str, i16>,
+    /// By the API's code.
+    ranges: FxHashMap<i16, (i16, i16)>,
+    features: Vec<(Str, i16)>,
 }
 
 impl BrokerVersions {
@@ -40,7 +41,7 @@ impl BrokerVersions {
 
     /// The level of a feature that the cluster has finalized (KIP-584).
     pub fn feature(&self, name: &str) -> Option<i16> {
-        self.features.get(name).copied()
+        self.features.iter().find(|(feature, _)| feature == name).map(|(_, level)| *level)
     }
 
     /// The range the broker told for an API.

@@ -6,6 +6,7 @@
 use super::{Lane, Peer};
 use crate::error::Error;
 use kafka_proto::{Request, RequestKind, Response, ResponseKind, Str};
+use std::fmt;
 use std::time::Duration;
 
 /// Where a request goes.
@@ -42,7 +43,7 @@ pub enum CoordinatorKind {
 }
 
 /// One request that a machine wants to be sent. The client does not retry it: a failed one is answered with its error.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Ask {
     /// Chosen by the machine, unique among its open asks.
     pub tag: u64,
@@ -56,8 +57,16 @@ pub(crate) struct Ask {
     pub timeout: Duration,
 }
 
+/// Without the request, which can hold secrets.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tag, target, lane, request, timeout } = self;
+        write!(f, "Ask({tag}, {:?} of {target:?} by {lane:?} within {timeout:?})", request.api_key())
+    }
+}
+
 /// What became of an [`Ask`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Answer {
     /// The ask's tag.
     pub tag: u64,
@@ -65,6 +74,14 @@ pub(crate) struct Answer {
     pub peer: Option<Peer>,
     /// The response lifted to the newest form, error codes inside not looked at; or why there is none.
     pub result: Result<ResponseKind, Error>,
+}
+
+/// Without the response, as [`Ask`].
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tag, peer, result } = self;
+        write!(f, "Answer({tag}, from {peer:?}: {:?})", result.as_ref().map(ResponseKind::api_key))
+    }
 }
 
 impl Answer {

@@ -165,7 +165,6 @@ pub(crate) struct Failure {
 /// A request that was built for a lane.
 #[derive(Debug)]
 pub(crate) struct Built {
-    pub(crate) api: ApiKey,
     pub(crate) version: i16,
     pub(crate) payload: Payload,
     /// From now to its answer.
@@ -199,7 +198,7 @@ pub(crate) enum Out {
     /// Something the cluster cannot do and the machine does without.
     Degraded(Error),
     /// To be dropped outside the lock.
-    Garbage(Box<dyn Debug + Send>),
+    Garbage(Box<dyn Any + Send>),
     /// The machine has ended, and is dropped.
     End,
 }

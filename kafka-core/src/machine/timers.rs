@@ -1,21 +1,23 @@
 //! Times by what they are for. Each timer is set at most once; setting it again moves it.
 
 use super::Time;
-use std::collections::{BTreeMap, BTreeSet};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::hash::Hash;
 
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
     by_time: BTreeSet<(Time, K)>,
-    by_key: BTreeMap<K, Time>,
+    by_key: FxHashMap<K, Time>,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { by_time: BTreeSet::new(), by_key: BTreeMap::new() }
+        Self { by_time: BTreeSet::new(), by_key: FxHashMap::default() }
     }
 }
 
-impl<K: Ord + Clone> Timers<K> {
+impl<K: Ord + Hash + Clone> Timers<K> {
     pub(crate) fn set(&mut self, key: K, at: Time) {
         if let Some(old) = self.by_key.insert(key.clone(), at) {
             if old == at {
@@ -69,6 +71,6 @@ impl<K: Ord + Clone> Timers<K> {
     }
 
     pub(crate) fn into_keys(self) -> impl Iterator<Item = K> {
-        self.by_key.into_keys()
+        self.by_time.into_iter().map(|(_, key)| key)
     }
 }

@@ -10,6 +10,7 @@ use super::cursor::{Cursor, CursorId, set};
 use super::machine::Item;
 use crate::snapshot::{Cluster, Topic, TopicPartition};
 use kafka_proto::{Str, Uuid};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(super) struct Partitions {
     /// The number of the next one.
     next: CursorId,
     topics: BTreeMap<Str, TopicEntry>,
-    names: BTreeMap<Uuid, Str>,
+    names: FxHashMap<Uuid, Str>,
     /// How many of the topics have no id, as far as is known.
     without_id: usize,
     leaderless: BTreeSet<CursorId>,

@@ -6,6 +6,7 @@
 //!   a cursor only while its inquiry has the tag.
 
 use super::cursor::{Cursor, CursorId};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What can be asked about a cursor's position.
@@ -53,7 +54,7 @@ impl Inquiry {
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     pending: BTreeMap<(i32, Question), BTreeSet<CursorId>>,
-    asked: BTreeMap<u64, Asked>,
+    asked: FxHashMap<u64, Asked>,
     last_tag: u64,
 }
 

@@ -8,14 +8,14 @@
 //! * That the group refuses to take them is told, once until it takes some.
 //! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
 
-use super::{ReaderItem, Reading};
+use super::{Awaited, ReaderItem, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
 use crate::machine::{Cx, OpId, Out, Time};
 use crate::snapshot::TopicPartition;
 use crate::sync::{Mutex, MutexGuard};
 use kafka_proto::Uuid;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -37,13 +37,29 @@ struct State {
     assignment: u32,
     /// The timer is set.
     is_armed: bool,
-    places: BTreeMap<TopicPartition, usize>,
-    /// By place; `None` where nothing was handled since the last commit.
-    marks: Vec<Option<Mark>>,
-    /// By place; the last one that was marked since the application sought, committed or not.
-    highest: Vec<Option<Mark>>,
-    /// Commits that have not ended, by the membership's number: their assignment and offsets.
-    under_way: BTreeMap<u64, (u32, Vec<CommitOffset>)>,
+    by_partition: FxHashMap<TopicPartition, usize>,
+    places: Vec<Place>,
+    /// In the order of being sent.
+    under_way: Vec<UnderWay>,
+}
+
+/// What is handled of one partition.
+#[derive(Debug)]
+struct Place {
+    partition: TopicPartition,
+    /// `None` where nothing was handled since the last commit.
+    mark: Option<Mark>,
+    /// The last one that was marked since the application sought, committed or not.
+    highest: Option<Mark>,
+}
+
+/// A commit that has not ended.
+#[derive(Debug)]
+struct UnderWay {
+    /// The membership's number.
+    commit: u64,
+    assignment: u32,
+    offsets: Vec<CommitOffset>,
 }
 
 impl Marks {
@@ -51,10 +67,9 @@ impl Marks {
         let state = State {
             assignment: NO_ASSIGNMENT,
             is_armed: false,
-            places: BTreeMap::new(),
-            marks: Vec::new(),
-            highest: Vec::new(),
-            under_way: BTreeMap::new(),
+            by_partition: FxHashMap::default(),
+            places: Vec::new(),
+            under_way: Vec::new(),
         };
         Self { interval, state: Mutex::new(state) }
     }
@@ -72,9 +87,8 @@ impl Marks {
     pub(crate) fn forget(&self) {
         let mut state = self.lock();
         state.assignment = NO_ASSIGNMENT;
+        state.by_partition.clear();
         state.places.clear();
-        state.marks.clear();
-        state.highest.clear();
     }
 
     pub(crate) fn is_of(&self, assignment: u32) -> bool {
@@ -83,49 +97,40 @@ impl Marks {
 
     /// Where a partition's mark is, until the marks are [forgotten](Self::forget).
     pub(crate) fn place(&self, partition: TopicPartition) -> usize {
-        let mut state = self.lock();
-        let next = state.marks.len();
-        let place = *state.places.entry(partition).or_insert(next);
-        if place == next {
-            state.marks.push(None);
-            state.highest.push(None);
-        }
-        place
+        let State { by_partition, places, .. } = &mut *self.lock();
+        *by_partition.entry(partition).or_insert_with_key(|partition| {
+            places.push(Place { partition: partition.clone(), mark: None, highest: None });
+            places.len() - 1
+        })
     }
 
     /// Marks the messages before this offset as handled, unless later ones are already. Returns whether the timer must be set.
     #[must_use]
     pub(crate) fn set(&self, place: usize, mark: Mark) -> bool {
-        let mut state = self.lock();
-        let State { marks, highest, is_armed, .. } = &mut *state;
-        let (Some(kept), Some(highest)) = (marks.get_mut(place), highest.get_mut(place)) else {
-            return false;
-        };
-        if highest.is_some_and(|highest| is_before(mark, highest)) {
+        let State { places, is_armed, .. } = &mut *self.lock();
+        let Some(place) = places.get_mut(place) else { return false };
+        if place.highest.is_some_and(|highest| is_before(mark, highest)) {
             return false;
         }
-        (*kept, *highest) = (Some(mark), Some(mark));
+        (place.mark, place.highest) = (Some(mark), Some(mark));
         !std::mem::replace(is_armed, true)
     }
 
     /// The application sought: what it handles next counts, be it before what it has handled.
     pub(crate) fn sought(&self, partitions: &[TopicPartition]) {
         let mut state = self.lock();
-        let State { places, highest, .. } = &mut *state;
-        for place in partitions.iter().filter_map(|partition| places.get(partition)) {
-            highest.get_mut(*place).into_iter().for_each(|highest| *highest = None);
+        for partition in partitions {
+            state.place_of(partition).into_iter().for_each(|place| place.highest = None);
         }
     }
 
     /// What was handled since the last time, and the assignment it is of. The next mark sets the timer anew.
     fn take(&self) -> Option<(u32, Vec<CommitOffset>)> {
-        let mut state = self.lock();
-        let State { assignment, is_armed, places, marks, .. } = &mut *state;
+        let State { assignment, is_armed, places, .. } = &mut *self.lock();
         *is_armed = false;
-        let taken = places.iter().filter_map(|(partition, place)| {
-            let (offset, leader_epoch, topic_id) = marks.get_mut(*place)?.take()?;
-            let partition = partition.clone();
-            Some(CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None })
+        let taken = places.iter_mut().filter_map(|place| {
+            let mark = place.mark.take()?;
+            Some(place.offset(mark))
         });
         let taken: Vec<CommitOffset> = taken.collect();
         (!taken.is_empty()).then_some((*assignment, taken))
@@ -134,19 +139,16 @@ impl Marks {
     /// These offsets are committed by a call. The marks that they take the place of.
     fn supersede(&self, offsets: &[CommitOffset]) -> Vec<CommitOffset> {
         let mut state = self.lock();
-        let State { places, marks, under_way, .. } = &mut *state;
         let mut superseded = Vec::new();
         for new in offsets {
             let is_covered = |offset: i64, id: Uuid| offset <= new.offset && id == new.topic_id;
-            let mark = places.get(&new.partition).and_then(|place| marks.get_mut(*place));
-            if let Some((offset, leader_epoch, topic_id)) =
-                mark.and_then(|mark| mark.take_if(|(offset, _, id)| is_covered(*offset, *id)))
-            {
-                let partition = new.partition.clone();
-                superseded.push(CommitOffset { partition, offset, leader_epoch, topic_id, metadata: None });
-            }
-            for (_, old) in under_way.values_mut() {
-                old.retain(|old| old.partition != new.partition || !is_covered(old.offset, old.topic_id));
+            superseded.extend(state.place_of(&new.partition).and_then(|place| {
+                let mark = place.mark.take_if(|(offset, _, id)| is_covered(*offset, *id))?;
+                Some(place.offset(mark))
+            }));
+            for old in &mut state.under_way {
+                old.offsets
+                    .retain(|old| old.partition != new.partition || !is_covered(old.offset, old.topic_id));
             }
         }
         superseded
@@ -156,32 +158,44 @@ impl Marks {
     fn sent(&self, commit: u64, assignment: u32, offsets: Vec<CommitOffset>) {
         let mut state = self.lock();
         let is_newer = |old: &CommitOffset| offsets.iter().any(|new| new.partition == old.partition);
-        state.under_way.values_mut().for_each(|(_, old)| old.retain(|old| !is_newer(old)));
-        state.under_way.insert(commit, (assignment, offsets));
+        state.under_way.iter_mut().for_each(|old| old.offsets.retain(|old| !is_newer(old)));
+        state.under_way.push(UnderWay { commit, assignment, offsets });
     }
 
     /// The commits that have not ended, as far as nothing newer takes their place.
     fn under_way(&self) -> Vec<u64> {
         let state = self.lock();
-        let open = state.under_way.iter().filter(|(_, (_, offsets))| !offsets.is_empty());
-        open.map(|(commit, _)| *commit).collect()
+        let open = state.under_way.iter().filter(|it| !it.offsets.is_empty());
+        open.map(|it| it.commit).collect()
     }
 
     /// A commit has ended; `None` if it was not one of marks. What was not committed is marked again, where nothing newer
     /// is, and the answer is whether the timer must be set.
     fn ended(&self, commit: u64, is_done: bool) -> Option<bool> {
         let mut state = self.lock();
-        let State { assignment, is_armed, places, marks, under_way, .. } = &mut *state;
-        let (of, offsets) = under_way.remove(&commit)?;
-        if is_done || of != *assignment {
+        let at = state.under_way.iter().position(|it| it.commit == commit)?;
+        let UnderWay { assignment, offsets, .. } = state.under_way.remove(at);
+        if is_done || assignment != state.assignment {
             return Some(false);
         }
         for CommitOffset { partition, offset, leader_epoch, topic_id, .. } in offsets {
-            if let Some(mark) = places.get(&partition).and_then(|place| marks.get_mut(*place)) {
-                mark.get_or_insert((offset, leader_epoch, topic_id));
+            if let Some(place) = state.place_of(&partition) {
+                place.mark.get_or_insert((offset, leader_epoch, topic_id));
             }
         }
-        Some(!std::mem::replace(is_armed, true))
+        Some(!std::mem::replace(&mut state.is_armed, true))
+    }
+}
+
+impl State {
+    fn place_of(&mut self, partition: &TopicPartition) -> Option<&mut Place> {
+        self.places.get_mut(*self.by_partition.get(partition)?)
+    }
+}
+
+impl Place {
+    fn offset(&self, (offset, leader_epoch, topic_id): Mark) -> CommitOffset {
+        CommitOffset { partition: self.partition.clone(), offset, leader_epoch, topic_id, metadata: None }
     }
 }
 
@@ -210,10 +224,10 @@ impl Reading {
     /// Returns a promise for each commit of marks that has not ended and that no call waits for.
     pub(super) fn promise_marks(&mut self, cx: &mut Cx<'_>) -> Vec<OpId> {
         let mut open = self.tape.see(|| self.marks.under_way());
-        open.retain(|commit| !self.calls.contains_key(commit));
+        open.retain(|commit| !self.awaited.iter().any(|it| it.by_call && it.commit == *commit));
         let promise = |commit| {
             let op = cx.promises.promise();
-            self.closings.entry(commit).or_default().push(op);
+            self.awaited.push(Awaited { commit, by_call: false, op });
             op
         };
         open.into_iter().map(promise).collect()
@@ -239,16 +253,15 @@ impl Reading {
             self.marks.sent(commit, assignment, superseded);
         }
         let op = cx.promises.promise();
-        self.calls.insert(commit, op);
+        self.awaited.push(Awaited { commit, by_call: true, op });
         Ok(op)
     }
 
     /// A commit has ended.
     pub(super) fn committed(&mut self, cx: &Cx<'_>, commit: u64, result: Result<(), Error>) {
-        let mut waiting = self.closings.remove(&commit).unwrap_or_default();
-        waiting.extend(self.calls.remove(&commit));
+        let waiting: Vec<Awaited> = self.awaited.extract_if(.., |it| it.commit == commit).collect();
         self.marks_ended(cx, commit, &result, !waiting.is_empty());
-        self.outs.extend(waiting.into_iter().map(|op| Out::Done(op, result.clone())));
+        self.outs.extend(waiting.into_iter().map(|it| Out::Done(it.op, result.clone())));
     }
 
     /// Where nobody waits for its outcome it was one of marks, and is looked at here.

@@ -51,7 +51,7 @@ use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
 use resolver::{Matched, Resolver};
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -99,10 +99,7 @@ pub(crate) struct Reading {
     marks_due: Option<Time>,
     /// The application was told that its marks are refused.
     told_refusal: bool,
-    /// The calls that wait for commits, by the membership's number.
-    calls: BTreeMap<u64, OpId>,
-    /// The closings that wait for commits of marks, of which a second one may follow one that was dropped.
-    closings: BTreeMap<u64, Vec<OpId>>,
+    awaited: Vec<Awaited>,
     request_timeout: Duration,
     retry_backoff_max: Duration,
     is_closing: bool,
@@ -111,6 +108,15 @@ pub(crate) struct Reading {
     has_news: bool,
     outs: VecDeque<Out>,
     traces: Traces,
+}
+
+/// Who waits for a commit: a call, or those who close the reader, of whom a second one may follow one that gave up.
+#[derive(Debug)]
+struct Awaited {
+    /// The membership's number of the commit.
+    commit: u64,
+    by_call: bool,
+    op: OpId,
 }
 
 impl Reading {
@@ -139,8 +145,7 @@ impl Reading {
             tape,
             marks_due: None,
             told_refusal: false,
-            calls: BTreeMap::new(),
-            closings: BTreeMap::new(),
+            awaited: Vec::new(),
             request_timeout: pace.request_timeout,
             retry_backoff_max: pace.retry_backoff_max,
             is_closing: false,
@@ -174,10 +179,8 @@ impl Reading {
         self.resolver.end();
         self.fetcher.end();
         self.tell_ended_sessions();
-        let closings = std::mem::take(&mut self.closings).into_values().flatten();
-        for op in std::mem::take(&mut self.calls).into_values().chain(closings) {
-            self.outs.push_back(Out::Done(op, Err(Error::new(ErrorKind::Closed))));
-        }
+        let closed = |awaited: Awaited| Out::Done(awaited.op, Err(Error::new(ErrorKind::Closed)));
+        self.outs.extend(self.awaited.drain(..).map(closed));
         self.outs.push_back(Out::End);
     }
 
@@ -351,7 +354,7 @@ impl Machine for Reading {
         let plan = self.fetcher.poll_fetch(cx.now, broker, key.lane, version)?;
         let payload = Payload::Built(Box::new(Fetch::new(plan.request, plan.reservation)));
         let (version, timeout) = (plan.version, plan.timeout);
-        Some(Built { api: ApiKey::Fetch, version, payload, timeout, has_room: false })
+        Some(Built { version, payload, timeout, has_room: false })
     }
 
     fn is_leaving(&self) -> bool {

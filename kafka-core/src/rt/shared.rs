@@ -21,8 +21,8 @@ use crate::sans_io::Access;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::trace::Trace;
+use rustc_hash::FxHashMap;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Wake, Waker};
@@ -50,13 +50,17 @@ pub(crate) struct State {
     armed: Option<Time>,
     waits: Waits,
     /// Connections that have a task.
-    conns: BTreeSet<ConnId>,
-    /// Those of them that are told to end.
-    ending: BTreeSet<ConnId>,
-    /// What ends a connection whose threads cannot be woken, see [`Outbound::on_end`](super::Outbound::on_end).
-    hooks: BTreeMap<ConnId, EndHook>,
+    conns: FxHashMap<ConnId, Conn>,
     shut_down: bool,
     outbox: Outbox,
+}
+
+#[derive(Default)]
+struct Conn {
+    /// It is told to end.
+    is_ending: bool,
+    /// What ends one whose threads cannot be woken, see [`Outbound::on_end`](super::Outbound::on_end).
+    hook: Option<EndHook>,
 }
 
 #[derive(Default)]
@@ -102,9 +106,7 @@ impl Shared {
             driver: Slot::default(),
             armed: None,
             waits: Waits::default(),
-            conns: BTreeSet::new(),
-            ending: BTreeSet::new(),
-            hooks: BTreeMap::new(),
+            conns: FxHashMap::default(),
             shut_down: false,
             outbox: Outbox::default(),
         };
@@ -348,7 +350,7 @@ impl State {
         self.notify_driver();
         if self.shut_down {
             self.waits.take_all(&mut self.outbox.wakers);
-            self.outbox.hooks.extend(std::mem::take(&mut self.hooks).into_values());
+            self.outbox.hooks.extend(self.conns.values_mut().filter_map(|conn| conn.hook.take()));
         }
     }
 
@@ -422,37 +424,33 @@ impl State {
 
     /// A connection gets a task, which reports its end by [`conn_gone`](Self::conn_gone).
     pub(crate) fn conn_begun(&mut self, conn: ConnId) {
-        self.conns.insert(conn);
+        self.conns.insert(conn, Conn::default());
     }
 
     /// Tells a connection to end, unless it has ended by itself meanwhile.
     pub(crate) fn end_conn(&mut self, conn: ConnId) {
-        if !self.conns.contains(&conn) {
-            return;
-        }
-        self.ending.insert(conn);
+        let Some(Conn { is_ending, hook }) = self.conns.get_mut(&conn) else { return };
+        *is_ending = true;
+        self.outbox.hooks.extend(hook.take());
         self.wake_conn(conn);
-        self.outbox.hooks.extend(self.hooks.remove(&conn));
     }
 
-    /// Keeps the hook, or runs it where the connection is told to end already.
+    /// Keeps the hook, or runs it where the connection is told to end already, or has ended.
     pub(crate) fn on_end(&mut self, conn: ConnId, hook: EndHook) {
-        if self.is_ending(conn) {
-            self.outbox.hooks.push(hook);
-        } else {
-            self.outbox.garbage.extend(self.hooks.insert(conn, hook).map(Waste::Hook));
+        match self.conns.get_mut(&conn).filter(|conn| !conn.is_ending && !self.shut_down) {
+            Some(conn) => self.outbox.garbage.extend(conn.hook.replace(hook).map(Waste::Hook)),
+            None => self.outbox.hooks.push(hook),
         }
     }
 
     pub(crate) fn is_ending(&self, conn: ConnId) -> bool {
-        self.shut_down || self.ending.contains(&conn)
+        self.shut_down || self.conns.get(&conn).is_some_and(|conn| conn.is_ending)
     }
 
     pub(crate) fn conn_gone(&mut self, conn: ConnId) {
-        self.conns.remove(&conn);
-        self.ending.remove(&conn);
+        let hook = self.conns.remove(&conn).and_then(|conn| conn.hook);
+        self.outbox.garbage.extend(hook.map(Waste::Hook));
         self.stop_waiting(Key::Conn(conn));
-        self.outbox.garbage.extend(self.hooks.remove(&conn).map(Waste::Hook));
     }
 }
 

@@ -7,7 +7,6 @@ use crate::machine::{MachineId, Now, OpId};
 use crate::reading::{Leave, Leaving, Reading};
 use crate::writer::{CloseInput, Writing};
 use kafka_proto::ApiKey;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A client that is being closed, see [`Client::begin_close`].
@@ -15,7 +14,7 @@ use std::time::Duration;
 #[must_use = "it ends with `finish`"]
 pub struct Closing {
     batches: Flushing,
-    leaving: BTreeMap<MachineId, Leaving>,
+    leaving: Vec<(MachineId, Leaving)>,
 }
 
 /// What [`Client::close`](crate::Client::close) could not do in time.
@@ -95,12 +94,12 @@ impl Closing {
     }
 
     pub(crate) fn readers(&self) -> impl Iterator<Item = MachineId> {
-        self.leaving.keys().copied()
+        self.leaving.iter().map(|(id, _)| *id)
     }
 
     /// What is promised of the readers' commits.
     pub(crate) fn commits(&self) -> impl Iterator<Item = OpId> {
-        self.leaving.values().flat_map(|leaving| leaving.commits.iter().copied())
+        self.leaving.iter().flat_map(|(_, leaving)| leaving.commits.iter().copied())
     }
 
     /// The groups that were not left, or in which not all was committed.

@@ -20,12 +20,22 @@ pub(crate) trait Value: Sized {
     fn read(text: &str) -> Option<Self>;
 }
 
-/// Reads the value of a property. The error never shows what may be a secret.
+/// The name out of a setting's own that is this property's. No generic code, since it is asked for every setting.
+pub(crate) fn name_of(property: &str, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().find(|name| **name == property).copied()
+}
+
+/// Reads the value of a property.
 pub(crate) fn read<T: Value>(property: &'static str, text: &str) -> Result<T> {
-    T::read(text.trim()).ok_or_else(|| match is_secret(property) {
-        true => Error::config(property, format!("must be {}", T::EXPECTED)),
-        false => Error::config(property, format!("must be {}, not `{text}`", T::EXPECTED)),
-    })
+    T::read(text.trim()).ok_or_else(|| refused(property, text, T::EXPECTED))
+}
+
+/// Never shows what may be a secret.
+fn refused(property: &'static str, text: &str, expected: &str) -> Error {
+    match is_secret(property) {
+        true => Error::config(property, format!("must be {expected}")),
+        false => Error::config(property, format!("must be {expected}, not `{text}`")),
+    }
 }
 
 /// Implements [`Value`] for types whose values are a few words, in any case.

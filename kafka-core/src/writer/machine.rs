@@ -216,7 +216,7 @@ impl Machine for Writing {
         let version = if produce.needs_names() { version.min(TOPIC_IDS_SINCE - 1) } else { version };
         let has_room = version >= SHARED_SINCE && produce.has_room();
         let (payload, timeout) = (Payload::Built(Box::new(produce)), producer.request_timeout());
-        Some(Built { api: ApiKey::Produce, version, payload, timeout, has_room })
+        Some(Built { version, payload, timeout, has_room })
     }
 
     fn join(&mut self, cx: &mut Cx<'_>, id: RequestId, key: LaneKey, built: &mut Built, shares: &mut Shares) {

@@ -11,6 +11,7 @@
 
 use crate::sync::{Mutex, MutexGuard};
 use crate::unwind::{make_all, wake_all};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
@@ -42,11 +43,11 @@ struct State {
     /// Partitions that the writer has.
     partitions: usize,
     /// What each partition holds.
-    held: BTreeMap<usize, usize>,
+    held: FxHashMap<usize, usize>,
     /// Who waits, by partition; no line is empty.
     lines: BTreeMap<usize, VecDeque<Waiter>>,
     /// Who was given what it waited for and has not come for it yet.
-    granted: BTreeMap<u64, Waiter>,
+    granted: FxHashMap<u64, Waiter>,
 }
 
 #[derive(Debug)]

@@ -30,6 +30,7 @@ use crate::snapshot::{Cluster, Topic};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::records::Compression;
 use kafka_proto::{ApiKey, Str, Uuid};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub(crate) struct Producer {
     pub(super) partitions: PartitionTable,
     pub(super) topics: BTreeMap<Str, TopicEntry>,
     pub(super) brokers: Brokers,
-    pub(super) requests: BTreeMap<RequestId, SentRequest>,
+    pub(super) requests: FxHashMap<RequestId, SentRequest>,
     pub(super) timers: Timers,
     pub(super) random: Random,
     pub(super) pace: Pace,
@@ -82,7 +83,7 @@ impl Producer {
             partitions: PartitionTable::default(),
             topics: BTreeMap::new(),
             brokers: Brokers::default(),
-            requests: BTreeMap::new(),
+            requests: FxHashMap::default(),
             timers: Timers::default(),
             random: Random::new(seed),
             pace,

@@ -11,13 +11,18 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    /// Topics that answers refused for good.
-    refused: BTreeMap<Str, Error>,
-    /// What answers say of topics, and should pass by itself.
-    troubles: BTreeMap<Str, Trouble>,
+    topics: BTreeMap<Str, Absence>,
 }
 
 #[derive(Debug)]
+enum Absence {
+    /// Answers refused it for good.
+    Refused(Error),
+    /// What answers say of it, and should pass by itself.
+    Trouble(Trouble),
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Trouble {
     code: ErrorCode,
     since: Time,
@@ -27,40 +32,49 @@ struct Trouble {
 impl Absent {
     /// The topic is there, or an answer says something else of it.
     pub(super) fn forget(&mut self, name: &str) {
-        self.refused.remove(name);
-        self.troubles.remove(name);
+        self.topics.remove(name);
     }
 
     /// The topic is refused no longer.
     pub(super) fn allow(&mut self, name: &str) {
-        self.refused.remove(name);
+        if self.refusal(name).is_some() {
+            self.topics.remove(name);
+        }
     }
 
     pub(super) fn refuse(&mut self, name: &Str, code: ErrorCode) {
-        self.troubles.remove(name);
-        self.refused.insert(name.clone(), error(name, code));
+        self.topics.insert(name.clone(), Absence::Refused(error(name, code)));
     }
 
     /// Notes a trouble that should pass by itself.
     pub(super) fn note(&mut self, now: Time, name: &Str, code: ErrorCode) {
-        let trouble = Trouble { code, since: now, last: now };
-        let trouble = self.troubles.entry(name.clone()).or_insert(trouble);
-        (trouble.code, trouble.last) = (code, now);
+        let since = self.trouble_of(name).map_or(now, |trouble| trouble.since);
+        self.topics.insert(name.clone(), Absence::Trouble(Trouble { code, since, last: now }));
     }
 
     pub(super) fn refusal(&self, name: &str) -> Option<&Error> {
-        self.refused.get(name)
+        match self.topics.get(name)? {
+            Absence::Refused(error) => Some(error),
+            Absence::Trouble(_) => None,
+        }
+    }
+
+    fn trouble_of(&self, name: &str) -> Option<Trouble> {
+        match self.topics.get(name)? {
+            Absence::Trouble(trouble) => Some(*trouble),
+            Absence::Refused(_) => None,
+        }
     }
 
     /// Returns the trouble that should pass by itself.
     pub(super) fn trouble(&self, name: &str) -> Option<Error> {
-        let trouble = self.troubles.get(name)?;
+        let trouble = self.trouble_of(name)?;
         Some(error(&Str::from(name), trouble.code))
     }
 
     /// Returns the same, where it has lasted for so long.
     pub(super) fn lasting_trouble(&self, name: &str, grace: Duration) -> Option<Error> {
-        let trouble = self.troubles.get(name)?;
+        let trouble = self.trouble_of(name)?;
         let lasts = trouble.last.duration_since(trouble.since) >= grace;
         lasts.then(|| error(&Str::from(name), trouble.code))
     }

@@ -2,12 +2,12 @@
 //! broker that lags does not tell of them: while one is missing, brokers are asked in their turns.
 
 use crate::snapshot::{Cluster, TopicPartition};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 #[derive(Debug, Default)]
 pub(crate) struct Missed {
     /// With how many wait for each.
-    partitions: BTreeMap<TopicPartition, usize>,
+    partitions: FxHashMap<TopicPartition, usize>,
 }
 
 impl Missed {

@@ -6,7 +6,7 @@
 //! * One that let us wait in vain is passed over for longer than it did.
 
 use crate::machine::Time;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 /// Once so many brokers were asked another one is asked only at each so manieth attempt.
 const FEW: u32 = 5;
@@ -16,7 +16,7 @@ const PATIENCE: u32 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     /// When each was asked, or from when on it counts as asked.
-    asked: BTreeMap<i32, Time>,
+    asked: FxHashMap<i32, Time>,
 }
 
 impl Turns {

@@ -9,7 +9,8 @@ use crate::reader::cursor::{CursorId, set};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::FetchRequest;
 use kafka_proto::{Str, Uuid};
-use std::collections::{BTreeMap, BTreeSet};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 
 /// The first version of Fetch with sessions.
 const SINCE: i16 = 7;
@@ -25,7 +26,7 @@ pub(super) struct Session {
     by_id: bool,
     /// Refusals of the session in a row.
     failures: u32,
-    members: BTreeMap<CursorId, Member>,
+    members: FxHashMap<CursorId, Member>,
     add: BTreeSet<CursorId>,
     forget: BTreeSet<CursorId>,
 }

@@ -442,7 +442,7 @@ fn case_d1_offsets_asked_for_before_a_topic_was_made_anew_are_not_of_the_new_one
     for (by_id, is_anew) in [(false, false), (false, true), (true, true)] {
         let mut rig = Rig::with(GroupConfig::new("g"));
         set_topic_id(&mut rig.cluster, 1);
-        rig.cluster.names = [(old, "t".into()), (new, "t".into())].into();
+        rig.cluster.names = [(old, "t".into()), (new, "t".into())].into_iter().collect();
         add_topic(&mut rig.cluster, "u", 1);
         rig.subscribe(&["t", "u"]);
         rig.answer(join_ok("m", 1, true, &["t", "u"]));
