@@ -3,6 +3,7 @@
 //! A topic is an immutable snapshot behind an `Arc`: writers and readers keep theirs without a lock and compare by pointer.
 //! Which refresh may change what is decided in `metadata`; this file only holds and answers.
 
+use crate::address::Address;
 use crate::error::Error;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::{Str, Uuid};
@@ -26,6 +27,10 @@ pub struct Node {
 }
 
 impl Node {
+    pub(crate) fn address(&self) -> Address {
+        Address { host: self.host.clone(), port: self.port }
+    }
+
     /// A broker as an answer tells of it; `None` where it can be none: ids below zero are those of bootstrap addresses.
     pub(crate) fn told(id: i32, host: &Str, port: i32, rack: Option<&Str>) -> Option<Self> {
         let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
@@ -140,7 +145,7 @@ impl Cluster {
     /// Returns what errors call a broker: its id, and where it is if that is known.
     pub(crate) fn broker_name(&self, id: i32) -> Str {
         match self.nodes.get(&id) {
-            Some(Node { host, port, .. }) => format!("{id} at {host}:{port}").into(),
+            Some(node) => format!("{id} at {}", node.address()).into(),
             None => id.to_string().into(),
         }
     }
@@ -172,5 +177,19 @@ impl Cluster {
     /// The name behind a topic id.
     pub fn name(&self, id: &Uuid) -> Option<&Str> {
         self.names.get(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_call_a_broker_by_its_id_and_its_address_as_a_user_would_write_it() {
+        let node = |id, host: &str| (id, Node { id, host: host.into(), port: 9092, rack: None });
+        let nodes = [node(1, "kafka-1"), node(2, "::1")].into_iter().collect();
+        let cluster = Cluster { nodes, ..Cluster::default() };
+        let names = [1, 2, 3].map(|id| cluster.broker_name(id));
+        assert_eq!(names, ["1 at kafka-1:9092", "2 at [::1]:9092", "3"]);
     }
 }

@@ -163,10 +163,7 @@ impl Client {
             return self.route_again(now.time, id);
         }
         let broker = request.key.map(|key| self.broker_name(key.peer));
-        let mut error = Error::from(error.clone()).with_api(request.api);
-        if let Some(broker) = broker {
-            error = error.with_broker(broker);
-        }
+        let error = Error::from(error.clone()).with_api(request.api).with_known_broker(broker);
         self.fail_request(now, id, error, taken);
     }
 
@@ -203,11 +200,10 @@ impl Client {
         let after = request.deadline.duration_since(request.asked);
         let last = self.trouble_of(request);
         self.leave_queue(id, key);
-        let mut error = Error::new(ErrorKind::TimedOut { after, last }).with_api(api);
-        if let Some(key) = key {
-            error = error.with_broker(self.broker_name(key.peer));
-        }
-        self.finish(id, key.map(|key| key.peer), Err(error));
+        let peer = key.map(|key| key.peer);
+        let broker = peer.map(|peer| self.broker_name(peer));
+        let error = Error::new(ErrorKind::TimedOut { after, last }).with_api(api).with_known_broker(broker);
+        self.finish(id, peer, Err(error));
     }
 
     /// It waits no longer, for its lane or its coordinator.

@@ -153,21 +153,19 @@ impl Client {
             Some(fatal) if !fatal.is_retriable() => fatal,
             met => {
                 let last = self.more_telling(&call.spec.target, met);
+                let asked = self.request_of(id).and_then(|request| request.key);
                 let error = Error::new(ErrorKind::TimedOut { after, last });
-                self.at_broker_of(id, error.with_api(call.spec.request.api_key()))
+                let error = error.with_api(call.spec.request.api_key());
+                error.with_known_broker(asked.map(|key| self.broker_name(key.peer)))
             }
         };
         self.cancel_requests(|owner| *owner == Owner::Call(id));
         self.call_done(id, Err(error));
     }
 
-    /// The error, naming the broker that has not answered the call.
-    fn at_broker_of(&self, id: OpId, error: Error) -> Error {
-        let mut asked = self.requests.iter().filter(|(_, request)| request.owner == Owner::Call(id));
-        match asked.find_map(|(_, request)| request.key) {
-            Some(key) => error.with_broker(self.broker_name(key.peer)),
-            None => error,
-        }
+    /// The request of a call that is not answered. There is one at a time.
+    fn request_of(&self, id: OpId) -> Option<&Request> {
+        self.requests.iter().find(|(_, request)| request.owner == Owner::Call(id)).map(|(_, request)| request)
     }
 
     /// A symptom gives way to what tells more, where another broker could have served the call.
@@ -178,9 +176,8 @@ impl Client {
     }
 
     fn trouble_of_call(&self, id: OpId) -> Option<Error> {
-        let request = self.requests.iter().find(|(_, request)| request.owner == Owner::Call(id));
-        match request {
-            Some((_, request)) => self.trouble_of(request),
+        match self.request_of(id) {
+            Some(request) => self.trouble_of(request),
             None => self.trouble_before(&self.calls.get(&id)?.spec.target),
         }
     }

@@ -25,7 +25,7 @@ impl Client {
 
     /// Ends a client that nobody holds, once it is a member of no group.
     pub(super) fn end_retired(&mut self, now: Now) {
-        if self.is_retiring && !self.machines.iter().any(|(_, machine)| machine.is_leaving()) {
+        if self.is_retiring && !self.machines.any(|machine| machine.is_leaving()) {
             self.end(now);
         }
     }

@@ -73,10 +73,7 @@ impl Client {
 
     pub(super) fn address_of(&self, peer: Peer) -> Option<Address> {
         match peer {
-            Peer::Node(id) => {
-                let node = self.metadata.cluster().nodes.get(&id)?;
-                Some(Address { host: node.host.clone(), port: node.port })
-            }
+            Peer::Node(id) => self.metadata.cluster().nodes.get(&id).map(|node| node.address()),
             Peer::Bootstrap(at) => self.config.bootstrap.get(at).cloned(),
         }
     }

@@ -109,6 +109,10 @@ impl Machines {
         self.all.contains_key(&id)
     }
 
+    pub(super) fn any(&self, is_one: impl Fn(&dyn Machine) -> bool) -> bool {
+        self.all.values().any(|entry| is_one(entry.machine.as_ref()))
+    }
+
     /// In the order in which they were made.
     pub(super) fn iter(&self) -> impl Iterator<Item = (MachineId, &dyn Machine)> {
         let mut all: Vec<_> = self.all.iter().map(|(id, entry)| (*id, entry.machine.as_ref())).collect();

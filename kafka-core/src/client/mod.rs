@@ -404,7 +404,7 @@ impl Client {
                 .requests
                 .iter()
                 .all(|(_, r)| matches!(r.owner, Owner::Metadata | Owner::Proof | Owner::Nobody))
-            && self.machines.iter().all(|(_, machine)| machine.is_quiescent())
+            && !self.machines.any(|machine| !machine.is_quiescent())
             && self.answers.is_empty()
     }
 

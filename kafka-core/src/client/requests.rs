@@ -8,7 +8,7 @@
 use crate::link::RequestId;
 use crate::machine::{CoordinatorKind, Lane, LaneKey, MachineId, OpId, Shares, Target, Time};
 use kafka_proto::{ApiKey, RequestKind, Str};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 /// Who gets the answer.
 #[derive(Debug, PartialEq)]
@@ -68,7 +68,7 @@ impl Request {
 
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    by_id: BTreeMap<RequestId, Request>,
+    by_id: FxHashMap<RequestId, Request>,
 }
 
 impl Requests {

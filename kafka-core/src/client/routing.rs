@@ -6,6 +6,7 @@ use super::timers::Timer;
 use super::{Client, not_in_metadata};
 use crate::link::RequestId;
 use crate::machine::{Ask, LaneKey, Peer, Target, Time};
+use kafka_proto::Str;
 
 impl Client {
     /// Takes a request of a machine and sends it on its way.
@@ -95,13 +96,12 @@ impl Client {
         all.any(|broker| self.lanes.other(broker).is_none_or(|lane| !lane.is_hopeless()))
     }
 
-    /// `host:port` and id of a broker, for errors.
-    pub(super) fn broker_name(&self, peer: Peer) -> String {
+    /// What errors call a broker: its id and where it is, as far as that is known.
+    pub(super) fn broker_name(&self, peer: Peer) -> Str {
         match (peer, self.address_of(peer)) {
-            (Peer::Node(id), Some(address)) => format!("{id} at {address}"),
-            (Peer::Node(id), None) => id.to_string(),
-            (_, Some(address)) => address.to_string(),
-            (Peer::Bootstrap(at), None) => format!("bootstrap address {at}"),
+            (Peer::Node(id), _) => self.metadata.cluster().broker_name(id),
+            (_, Some(address)) => address.to_string().into(),
+            (Peer::Bootstrap(at), None) => format!("bootstrap address {at}").into(),
         }
     }
 }

@@ -378,7 +378,16 @@ impl Error {
     /// The same error, naming the broker.
     #[must_use]
     pub(crate) fn with_broker(self, broker: impl Into<Str>) -> Self {
-        self.with_context(|c| c.broker = Some(broker.into()))
+        self.with_known_broker(Some(broker.into()))
+    }
+
+    /// The same error with the broker it is of, where that is known.
+    #[must_use]
+    pub(crate) fn with_known_broker(self, broker: Option<Str>) -> Self {
+        match broker {
+            Some(broker) => self.with_context(|c| c.broker = Some(broker)),
+            None => self,
+        }
     }
 
     /// The same error with what the broker or the system said of it.

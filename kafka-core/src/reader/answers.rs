@@ -13,8 +13,8 @@ use super::trouble::Refusal;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Lane, Now};
 use crate::snapshot::Cluster;
+use kafka_proto::ApiKey;
 use kafka_proto::error_code::ErrorCode;
-use kafka_proto::{ApiKey, Str};
 
 impl ReaderMachine {
     /// What became of a fetch, which is an error also where the connection was lost or never made.
@@ -41,7 +41,7 @@ impl ReaderMachine {
             Ok(fetched) => fetched,
             Err(error) => {
                 broker.restart_session();
-                return self.fetch_failed(now, id, error);
+                return self.fetch_failed(now, cluster, id, error);
             }
         };
         let error = ErrorCode::from(fetched.error);
@@ -50,7 +50,7 @@ impl ReaderMachine {
             // Anew at once, but not again and again.
             Verdict::Lost { failures: ..=1 } => {}
             Verdict::Lost { .. } => self.brokers.back_off(id, now.time, &mut self.timers),
-            Verdict::Failed => self.fetch_failed(now, id, Error::of_code(error)),
+            Verdict::Failed => self.fetch_failed(now, cluster, id, Error::of_code(error)),
             Verdict::Valid => self.main_succeeded(now, cluster, id, fetch, fetched),
         }
     }
@@ -90,7 +90,7 @@ impl ReaderMachine {
         };
         fetch.asked.keys().for_each(|cursor| self.update(*cursor));
         if let Some(error) = error {
-            self.fetch_failed(now, id, error);
+            self.fetch_failed(now, cluster, id, error);
         }
     }
 
@@ -231,14 +231,14 @@ impl ReaderMachine {
     }
 
     /// A broker cannot even be reached: there was no fetch that could fail.
-    pub(crate) fn unreachable(&mut self, now: Now, broker: i32, error: Error) {
+    pub(crate) fn unreachable(&mut self, now: Now, cluster: &Cluster, broker: i32, error: Error) {
         if self.brokers.get(broker).is_some_and(|broker| !broker.is_fetching_main()) {
-            self.fetch_failed(now, broker, error);
+            self.fetch_failed(now, cluster, broker, error);
         }
     }
 
     /// A whole fetch failed: positions stay, the broker is tried again after a while. What should pass is reported if it lasts.
-    fn fetch_failed(&mut self, now: Now, id: i32, error: Error) {
+    fn fetch_failed(&mut self, now: Now, cluster: &Cluster, id: i32, error: Error) {
         self.hint_topics_of(id);
         let Some(broker) = self.brokers.get_mut(id) else { return };
         let passes = error.is_retriable()
@@ -247,7 +247,7 @@ impl ReaderMachine {
         if broker.failed(now.time, self.config.unknown_topic_grace, passes) {
             let error = match &error.context().broker {
                 Some(_) => error,
-                None => error.with_broker(Str::from(format!("{id}"))),
+                None => error.with_broker(cluster.broker_name(id)),
             };
             let error = error.with_api(ApiKey::Fetch);
             self.deliveries.notify(if passes { Item::Notice(error) } else { Item::Error(error) });

@@ -19,7 +19,8 @@ pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
     refused: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    /// Shared, since to clone a waker is code of others, which must not run under this lock.
+    waker: Mutex<Option<Arc<Waker>>>,
 }
 
 impl Budget {
@@ -42,7 +43,8 @@ impl Budget {
     /// Whom to wake when bytes are given back after somebody was refused. It may be called while any lock is held, so it must
     /// do no more than schedule.
     pub(crate) fn register(&self, waker: Waker) {
-        let stale = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        let waker = Some(Arc::new(waker));
+        let stale = std::mem::replace(&mut *self.waker.lock().unwrap_or_else(PoisonError::into_inner), waker);
         drop(stale);
     }
 
@@ -83,7 +85,7 @@ impl Budget {
         if bytes > 0 && self.refused.swap(false, SeqCst) {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(waker) = waker {
-                waker.wake();
+                waker.wake_by_ref();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A fetch as a link carries it out: the bytes that were reserved become its frame's, and its response is digested.
 
 use super::budget::Reservation;
-use super::fetched::{Fetched, digest};
+use super::fetched::digest;
 use crate::error::Error;
 use crate::link::{Answering, Digest, Digested, Exchange};
 use kafka_proto::messages::fetch::{FetchRequest, FetchResponse};
@@ -62,11 +62,5 @@ impl Digest for Room {
         // It is one, as the link decodes by the request.
         let response = FetchResponse::try_from(response).unwrap_or_default();
         Box::new(digest(response).keeping(frame))
-    }
-}
-
-impl Digested for Fetched {
-    fn take_frame(&mut self) -> Bytes {
-        Fetched::take_frame(self)
     }
 }

@@ -4,6 +4,7 @@
 //! slice of the frame with the offset to go on with.
 
 use super::position::OffsetAndEpoch;
+use crate::link::Digested;
 use crate::snapshot::Node;
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::fetch::{FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData};
@@ -30,10 +31,11 @@ impl Fetched {
     pub(crate) fn keeping(self, frame: Bytes) -> Self {
         Self { frame, ..self }
     }
+}
 
-    /// The frame, to be kept until the response was handled: its end gives memory back, which calls a waker and must not
-    /// happen under a lock.
-    pub(crate) fn take_frame(&mut self) -> Bytes {
+impl Digested for Fetched {
+    /// Its end gives memory back, which calls a waker.
+    fn take_frame(&mut self) -> Bytes {
         std::mem::take(&mut self.frame)
     }
 }

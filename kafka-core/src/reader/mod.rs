@@ -28,8 +28,8 @@
 //! | `fetching`, `pressure` | fetch requests, and what happens where there is no room for their answers |
 //! | `answers`, `trouble` | the answers of fetches, errors |
 //!
-//! The rest: `config` has the settings, `exchange` is a fetch as a link carries it out, `fetched` digests an answer in the connection's task, `chunk` is what goes to the
-//! application, `delivery` how it walks through it.
+//! The rest: `config` has the settings, `exchange` is a fetch as a link carries it out, `fetched` digests an answer in the
+//! connection's task, `chunk` is what goes to the application, `delivery` how it walks through it.
 
 mod answers;
 mod brokers;

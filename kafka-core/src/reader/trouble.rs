@@ -28,10 +28,8 @@ impl ReaderMachine {
     pub(super) fn refused(&mut self, now: Now, id: CursorId, refusal: Refusal, known: Known<'_>) {
         let Refusal { api, code, broker, leader } = refusal;
         let cluster = known.cluster;
-        let here = |error: Error| match broker {
-            Some(broker) => error.with_api(api).with_broker(cluster.broker_name(broker)),
-            None => error.with_api(api),
-        };
+        let broker = broker.map(|broker| cluster.broker_name(broker));
+        let here = |error: Error| error.with_api(api).with_known_broker(broker);
         if leader.is_some_and(|leader| self.led_elsewhere(id, leader, known)) {
             return;
         }
@@ -74,11 +72,9 @@ impl ReaderMachine {
         let Some(cursor) = self.partitions.get(id) else { return };
         let is_proven = cursor.source().was_leader_asked(asked);
         let offset = cursor.position();
+        let broker = cursor.placement.home().map(|broker| cluster.broker_name(broker));
         let error = Error::new(ErrorKind::OffsetOutOfRange { offset }).with_api(ApiKey::Fetch);
-        let error = match cursor.placement.home() {
-            Some(broker) => error.with_broker(cluster.broker_name(broker)),
-            None => error,
-        };
+        let error = error.with_known_broker(broker);
         self.leave_replica(id);
         if is_proven {
             self.reset_again(now, id, error);

@@ -286,7 +286,7 @@ impl Reading {
 
     fn lane_down(&mut self, cx: &Cx<'_>, key: LaneKey, error: Error) {
         match (key.lane, key.peer.node(), &mut self.member) {
-            (Lane::Fetch(_), Some(broker), _) => self.fetcher.unreachable(cx.now, broker, error),
+            (Lane::Fetch(_), Some(broker), _) => self.fetcher.unreachable(cx.now, cx.cluster, broker, error),
             (Lane::Group(_), _, Some(member)) => member.unreachable(cx.now, &error),
             _ => {}
         }

@@ -83,14 +83,10 @@ impl Since {
 pub(crate) struct Blocks<W> {
     out: W,
     block: Vec<u8>,
-    /// Why something could not be written: nothing more is.
-    failure: Option<Failure>,
-}
-
-#[derive(Debug)]
-enum Failure {
-    New(io::Error),
-    Told,
+    /// Something could not be written: nothing more is.
+    has_failed: bool,
+    /// Why, until it is told.
+    failure: Option<io::Error>,
 }
 
 impl<W: Write> Blocks<W> {
@@ -98,7 +94,7 @@ impl<W: Write> Blocks<W> {
         out.write_all(&MAGIC)?;
         out.write_all(&[VERSION])?;
         write_block(&mut out, &write(head))?;
-        Ok(Self { out, block: Vec::new(), failure: None })
+        Ok(Self { out, block: Vec::new(), has_failed: false, failure: None })
     }
 
     pub(crate) fn add(&mut self, kept: &Kept) {
@@ -124,20 +120,15 @@ impl<W: Write> Blocks<W> {
 
     fn put(&mut self) {
         let block = std::mem::take(&mut self.block);
-        if self.failure.is_none() {
-            self.failure = write_block(&mut self.out, &block).err().map(Failure::New);
+        if !self.has_failed {
+            self.failure = write_block(&mut self.out, &block).err();
+            self.has_failed = self.failure.is_some();
         }
     }
 
     /// Why it ended before its time, once.
     pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
-        match self.failure.replace(Failure::Told) {
-            Some(Failure::New(error)) => Some(error),
-            was => {
-                self.failure = was;
-                None
-            }
-        }
+        self.failure.take()
     }
 }
 

@@ -62,17 +62,23 @@ impl Recorder {
         if self.queue().is_empty() {
             return;
         }
-        let mut sink = self.sink();
-        let entries = std::mem::take(&mut *self.queue());
-        let done: Vec<What> = entries.into_iter().map(|entry| sink.write(entry)).collect();
-        let failure = sink.take_failure();
-        drop(sink);
-        // Its end gives memory back, which calls wakers.
-        drop(done);
-        failure.into_iter().for_each(|error| self.tell(error));
+        // The end of what is returned gives memory back, which calls wakers.
+        let _done: Vec<What> = self.write(|sink| {
+            let entries = std::mem::take(&mut *self.queue());
+            entries.into_iter().map(|entry| sink.write(entry)).collect()
+        });
     }
 
-    /// Tells that the recording has ended before its time.
+    /// Writes something, and tells once, without the lock, if nothing can be written any more.
+    fn write<T>(&self, write: impl FnOnce(&mut Sink<File>) -> T) -> T {
+        let mut sink = self.sink();
+        let written = write(&mut sink);
+        let failure = sink.blocks.take_failure();
+        drop(sink);
+        failure.into_iter().for_each(|error| self.tell(error));
+        written
+    }
+
     fn tell(&self, error: io::Error) {
         let reason = format!("`{}` cannot be written any more: {error}", self.path.display());
         Trace::degraded(Error::config("record", reason)).emit();
@@ -105,11 +111,7 @@ impl Observer for Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.write_out();
-        let mut sink = self.sink();
-        sink.end();
-        let failure = sink.take_failure();
-        drop(sink);
-        failure.into_iter().for_each(|error| self.tell(error));
+        self.write(Sink::end);
     }
 }
 
@@ -122,11 +124,6 @@ impl<W: Write> Sink<W> {
 
     pub(crate) fn end(&mut self) {
         self.blocks.end();
-    }
-
-    /// Why it ended before its time, once.
-    fn take_failure(&mut self) -> Option<io::Error> {
-        self.blocks.take_failure()
     }
 
     /// Returns what is not needed any more.

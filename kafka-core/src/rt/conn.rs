@@ -138,14 +138,14 @@ impl Outbound {
 
     fn next_transmit(&self, cx: &Context<'_>) -> Result<Poll<Transmit>, ConnectionError> {
         let now = self.shared.now();
-        self.shared.with(|state| {
+        self.shared.poll(cx, |state, wait| {
             if state.is_ending(self.conn) {
                 return Err(ConnectionError::ClosedByClient);
             }
             match state.core.poll_transmit(now, self.conn) {
                 Some(transmit) => Ok(Poll::Ready(transmit)),
                 None => {
-                    state.wait(Key::Conn(self.conn), cx);
+                    state.wait(Key::Conn(self.conn), wait);
                     Ok(Poll::Pending)
                 }
             }
@@ -154,11 +154,11 @@ impl Outbound {
 
     /// To be woken when the connection is told to end, or has something to do.
     fn await_end(&self, cx: &Context<'_>) -> Result<(), ConnectionError> {
-        self.shared.with(|state| {
+        self.shared.poll(cx, |state, wait| {
             if state.is_ending(self.conn) {
                 return Err(ConnectionError::ClosedByClient);
             }
-            state.wait(Key::Conn(self.conn), cx);
+            state.wait(Key::Conn(self.conn), wait);
             Ok(())
         })
     }

@@ -2,7 +2,7 @@
 
 use super::conn::{Inbound, Outbound};
 use super::runtime::Runtime;
-use super::shared::{DriverWaker, Shared};
+use super::shared::{DriverWaker, Shared, State};
 use crate::client::{Action, Input, Key};
 use crate::error::{ConnectionError, lost};
 use crate::link::{ConnId, LinkConfig, Unanswered, link};
@@ -66,7 +66,7 @@ async fn sleep<R: Runtime>(runtime: &R, shared: &Shared, budget: &DriverWaker, a
     };
     let mut timer = pin!(timer);
     poll_fn(|cx| {
-        if shared.with(|state| state.driver_called(cx)) {
+        if shared.poll(cx, State::driver_called) {
             return Poll::Ready(Woken::Called);
         }
         let machines = budget.poll(cx);
@@ -197,9 +197,9 @@ async fn unless_ended<T>(
 ) -> Result<T, ConnectionError> {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let ended = shared.with(|state| {
+        let ended = shared.poll(cx, |state, wait| {
             if !state.is_ending(conn) {
-                state.wait(Key::Conn(conn), cx);
+                state.wait(Key::Conn(conn), wait);
                 return false;
             }
             true

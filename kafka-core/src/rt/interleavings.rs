@@ -1,6 +1,6 @@
 //! The client's lock, and who is woken because of what happens under it.
 
-use super::shared::{DriverWaker, Handle, Shared};
+use super::shared::{DriverWaker, Handle, Shared, State};
 use super::wait::{Alarm, Settled, alarm};
 use crate::client::{Input, Rung};
 use crate::config::ClientConfig;
@@ -42,7 +42,7 @@ impl World {
                 let Some(armed) = armed else { return };
                 let rings = armed.filter(|at| *at <= start + MS * 1000);
                 let is_due = block_on(poll_fn(|cx| {
-                    if shared.with(|state| state.driver_called(cx)) {
+                    if shared.poll(cx, State::driver_called) {
                         return Poll::Ready(false);
                     }
                     if rings.is_some() { Poll::Ready(true) } else { Poll::Pending }

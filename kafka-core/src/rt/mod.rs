@@ -1,7 +1,8 @@
 //! What every adapter shares: the lock, the wakers, the driver, the connections' tasks and the handles users hold.
 //!
 //! An adapter implements [`Runtime`] and re-exports the rest. What a writer or reader does is in [`sans_io`](crate::sans_io); here it
-//! learns to wait. Futures of handles hold only a ticket: all state is the core's, so dropping one at any poll loses nothing, and one that outlives the last handle ends with an error.
+//! learns to wait. Futures of handles hold only a ticket: all state is the core's, so dropping one at any poll loses nothing, and
+//! one that outlives the last handle ends with an error.
 
 mod admin;
 mod builder;

@@ -220,14 +220,14 @@ impl Reader {
         }
         self.hand.put_down();
         let (now, hand) = (self.handle.now(), &mut self.hand);
-        self.handle.with(|state| {
+        self.handle.shared().poll(cx, |state, wait| {
             if let Some(item) = hand.ask(&mut state.core, now) {
                 return Poll::Ready(Some(item));
             }
             if state.is_shut_down() || hand.has_ended(&state.core) {
                 return Poll::Ready(None);
             }
-            state.wait(hand.key(), cx);
+            state.wait(hand.key(), wait);
             Poll::Pending
         })
     }

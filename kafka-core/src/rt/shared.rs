@@ -10,7 +10,7 @@
 //!   client's groups are left.
 
 use super::outbox::{EndHook, Outbox, Waste};
-use super::waits::{ONLY, Place, Waits};
+use super::waits::{ONLY, Place, Wait, Waits};
 use crate::client::{Client, Event, Input, Key};
 use crate::config::ClientConfig;
 use crate::link::ConnId;
@@ -153,6 +153,12 @@ impl Shared {
         }
         outbox.send();
         result
+    }
+
+    /// The same for a task that may find that it has to wait.
+    pub(crate) fn poll<R>(&self, cx: &Context<'_>, f: impl FnOnce(&mut State, &mut Wait) -> R) -> R {
+        let mut wait = Wait::new(cx);
+        self.with(|state| f(state, &mut wait))
     }
 
     /// Does something to a machine; `None` where it has ended.
@@ -379,27 +385,23 @@ impl State {
     }
 
     /// Whether the driver was called; else its waker is kept.
-    pub(crate) fn driver_called(&mut self, cx: &Context<'_>) -> bool {
-        if std::mem::take(&mut self.driver.notified) {
-            return true;
+    pub(crate) fn driver_called(&mut self, wait: &mut Wait) -> bool {
+        let is_called = std::mem::take(&mut self.driver.notified);
+        if !is_called {
+            wait.swap(&mut self.driver.waker);
         }
-        if !self.driver.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            let stale = self.driver.waker.replace(cx.waker().clone());
-            self.outbox.waste(stale);
-        }
-        false
+        is_called
     }
 
     // ---- waiting, always after having found nothing under the same lock ----
 
-    pub(crate) fn wait(&mut self, key: Key, cx: &Context<'_>) {
-        self.wait_at(key, ONLY, cx);
+    pub(crate) fn wait(&mut self, key: Key, wait: &mut Wait) {
+        self.wait_at(key, ONLY, wait);
     }
 
     /// Where several tasks may wait for one thing.
-    pub(super) fn wait_at(&mut self, key: Key, place: Place, cx: &Context<'_>) {
-        let stale = self.waits.keep(key, place, cx);
-        self.outbox.waste(stale);
+    pub(super) fn wait_at(&mut self, key: Key, place: Place, wait: &mut Wait) {
+        self.waits.keep(key, place, wait);
     }
 
     pub(super) fn new_place(&mut self) -> Place {

@@ -72,11 +72,11 @@ impl<T: OrClosed> Future for Ticketed<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Some(id) = self.id else { return Poll::Ready(T::closed()) };
-        let outcome = self.shared.with(|state| match state.core.take(id) {
+        let outcome = self.shared.poll(cx, |state, wait| match state.core.take(id) {
             Some(outcome) => Some(outcome),
             None if state.is_shut_down() => Some(T::closed()),
             None => {
-                state.wait(Key::Op(id), cx);
+                state.wait(Key::Op(id), wait);
                 None
             }
         });
@@ -144,7 +144,7 @@ impl<'a> TopicWait<'a> {
     }
 
     fn look(&self, cx: &Context<'_>) -> Poll<Result<Arc<Topic>, Error>> {
-        self.shared.with(|state| {
+        self.shared.poll(cx, |state, wait| {
             if state.is_shut_down() {
                 return Poll::Ready(Err(closed()));
             }
@@ -152,7 +152,7 @@ impl<'a> TopicWait<'a> {
                 TopicState::Known(topic) => Poll::Ready(Ok(topic)),
                 TopicState::Failed(error) => Poll::Ready(Err(error)),
                 TopicState::Pending => {
-                    state.wait_at(Key::Topic(self.topic.clone()), self.place, cx);
+                    state.wait_at(Key::Topic(self.topic.clone()), self.place, wait);
                     Poll::Pending
                 }
             }
@@ -229,14 +229,17 @@ impl<'a> PartitionWait<'a> {
 
     fn look(&self, needs: impl Fn() -> bool, cx: &Context<'_>) -> Poll<bool> {
         let TopicPartition { topic, partition } = self.partition;
-        self.shared.with(|state| {
-            let is_there = state.core.cluster().partition(topic, *partition).is_some();
-            if is_there || state.is_shut_down() || !needs() {
-                return Poll::Ready(is_there);
-            }
-            self.keys().for_each(|key| state.wait_at(key, self.place, cx));
-            Poll::Pending
-        })
+        let look = |key| {
+            self.shared.poll(cx, |state, wait| {
+                let is_there = state.core.cluster().partition(topic, *partition).is_some();
+                if is_there || state.is_shut_down() || !needs() {
+                    return Poll::Ready(is_there);
+                }
+                state.wait_at(key, self.place, wait);
+                Poll::Pending
+            })
+        };
+        self.keys().map(look).find(Poll::is_ready).unwrap_or(Poll::Pending)
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
@@ -271,12 +274,12 @@ impl Future for EndWait<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.with(|state| {
+        self.shared.poll(cx, |state, wait| {
             let have_ended = !self.machines.iter().any(|machine| state.core.has(*machine));
             if have_ended || state.is_shut_down() {
                 return Poll::Ready(());
             }
-            state.wait_at(Key::AnyMachine, self.place, cx);
+            state.wait_at(Key::AnyMachine, self.place, wait);
             Poll::Pending
         })
     }

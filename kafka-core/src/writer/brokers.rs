@@ -7,10 +7,11 @@
 use super::limit::RequestLimit;
 use crate::error::Error;
 use crate::machine::Time;
-use std::collections::{BTreeMap, VecDeque};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
-pub(super) struct Brokers(BTreeMap<i32, Broker>);
+pub(super) struct Brokers(FxHashMap<i32, Broker>);
 
 #[derive(Debug, Default)]
 struct Broker {

@@ -11,14 +11,14 @@ use crate::snapshot::{Partition, Topic};
 use kafka_proto::error_code::ErrorCode;
 use kafka_proto::messages::metadata::MetadataResponsePartition;
 use kafka_proto::{Str, Uuid};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(super) struct Beliefs {
     doubts: Doubts,
     /// The ids that topics had before those they have, or before they were deleted.
-    former: BTreeMap<Str, Uuid>,
+    former: FxHashMap<Str, Uuid>,
 }
 
 /// An answer, and what it takes to be believed.

@@ -19,6 +19,7 @@ use kafka_proto::messages::offset_fetch::{
     OffsetFetchResponsePartitions,
 };
 use kafka_proto::{ApiKey, Str, Uuid};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub(super) struct Unrestored {
     /// Whether all that is in the way of the others should pass.
     may_pass: bool,
     /// The ids that their topics had when they were asked for last.
-    ids: BTreeMap<Str, Uuid>,
+    ids: FxHashMap<Str, Uuid>,
     since: Time,
     /// When to ask again.
     at: Time,
@@ -58,7 +59,7 @@ struct Found {
 impl Unrestored {
     /// Partitions to ask for from now on, in order.
     pub(super) fn new(now: Time, partitions: Vec<TopicPartition>) -> Self {
-        let (found, ids) = (Vec::new(), BTreeMap::new());
+        let (found, ids) = (Vec::new(), FxHashMap::default());
         Self { partitions, found, may_pass: true, ids, since: now, at: now, failures: 0 }
     }
 

@@ -82,7 +82,7 @@ fn a_broker_that_cannot_be_used_is_told_once_and_tried_again() {
         rig.machine.handle_fetched(rig.now, &rig.cluster, 1, MAIN, Err(error));
         if round == 0 {
             let error = rig.take_error();
-            assert_eq!(error.context().broker.as_deref(), Some("1"));
+            assert_eq!(error.context().broker.as_deref(), Some("1 at host:9092"));
         }
         assert!(rig.take().is_none());
         rig.next_timer();

@@ -104,8 +104,8 @@ impl<R: Runtime> ClientBuilder<R> {
     /// Keys, values and headers of records are replaced by lengths and hashes. Names (of brokers, topics, groups and members),
     /// offsets, notes of commits, what assignors send to each other and the texts of errors are written as they are, and credentials
     /// never. The file must not exist. If the program is killed, the last few milliseconds in which something happened are missing;
-    /// when the client has closed, nothing is. A file that cannot be written any more, as on a full disk, ends the recording and nothing else; with the
-    /// feature `tracing` that is a warning.
+    /// when the client has closed, nothing is. A file that cannot be written any more, as on a full disk, ends the recording and
+    /// nothing else; with the feature `tracing` that is a warning.
     #[cfg(feature = "record")]
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
         self.recording.path = Some(path.into());

@@ -6,6 +6,7 @@ mod traced;
 
 use super::super::system;
 use super::super::wait::{Alarm, alarm as new_alarm};
+use super::super::waits::Wait;
 use super::*;
 use crate::client::Action;
 use crate::group::GroupConfig;
@@ -84,12 +85,12 @@ fn saw(seen: &Seen, what: &[&str]) {
 }
 
 /// One way to wait, and one to have the waker forgotten.
-type Wait = fn(&mut State, &Context<'_>);
+type Waiting = fn(&mut State, &mut Wait);
 
 const OP: Key = Key::Op(OpId(1));
 const TOPIC: Key = Key::Topic(Str::from_static("t"));
 
-const WAITS: [(&str, Wait, Wait); 5] = [
+const WAITS: [(&str, Waiting, Waiting); 5] = [
     ("operation", |s, cx| s.wait(OP, cx), |s, _| s.stop_waiting(OP)),
     (
         "reader",
@@ -106,15 +107,15 @@ fn case_f5_wakers_that_are_replaced_or_forgotten_are_dropped_outside_the_lock() 
     for (name, wait, forget) in WAITS {
         let (shared, seen) = (shared(), Seen::default());
         let first = Spy::waker(&shared, &seen);
-        shared.with(|state| wait(state, &Context::from_waker(&first)));
+        shared.poll(&Context::from_waker(&first), wait);
         drop(first);
         let second = Spy::waker(&shared, &seen);
-        shared.with(|state| wait(state, &Context::from_waker(&second)));
-        shared.with(|state| wait(state, &Context::from_waker(&second)));
+        shared.poll(&Context::from_waker(&second), wait);
+        shared.poll(&Context::from_waker(&second), wait);
         drop(second);
         println!("{name}");
         saw(&seen, &["dropped"]);
-        shared.with(|state| forget(state, &Context::from_waker(Waker::noop())));
+        shared.poll(&Context::from_waker(Waker::noop()), forget);
         saw(&seen, &["dropped"]);
     }
 }
@@ -128,9 +129,9 @@ fn case_f5_connections_end_outside_the_lock() {
     };
     // Told to end: the hook runs and the waker is called.
     let waker = Spy::waker(&shared, &seen);
-    shared.with(|state| {
+    shared.poll(&Context::from_waker(&waker), |state, wait| {
         state.conn_begun(ConnId(1));
-        state.wait(Key::Conn(ConnId(1)), &Context::from_waker(&waker));
+        state.wait(Key::Conn(ConnId(1)), wait);
         state.on_end(ConnId(1), hook());
     });
     drop(waker);
@@ -199,10 +200,10 @@ fn a_waker_or_hook_that_panics_takes_nothing_from_others() {
         [ConnId(1), ConnId(2)].into_iter().for_each(|conn| state.conn_begun(conn));
         state.on_end(ConnId(1), Box::new(|| panic!("a hook")));
         state.on_end(ConnId(2), Box::new(move || spy.saw("run")));
-        state.wait_at(TOPIC, 1, &Context::from_waker(&bad));
-        state.wait_at(TOPIC, 2, &Context::from_waker(&bad));
-        state.wait_at(TOPIC, 3, &Context::from_waker(&good));
     });
+    for (place, waker) in [(1, &bad), (2, &bad), (3, &good)] {
+        shared.poll(&Context::from_waker(waker), |state, wait| state.wait_at(TOPIC, place, wait));
+    }
     drop(good);
     let panic = catch_unwind(AssertUnwindSafe(|| shared.shut_down())).unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"a hook"), "the first one goes on");
