@@ -85,13 +85,13 @@ impl Traces {
 /// What the machines tell.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Connected { broker: Str, lane: String },
-    ConnectionLost { broker: Str, lane: String, error: ConnectionError, retry: Duration },
+    Connected { broker: String, lane: String },
+    ConnectionLost { broker: String, lane: String, error: ConnectionError, retry: Duration },
     CallRetried { api: ApiKey, attempt: u32, error: Error, retry: Duration },
     BatchRetried { topic: Str, partition: i32, attempt: u32, error: Error, retry: Duration },
     BatchFailed { topic: Str, partition: i32, records: u32, fate: Fate, error: Error },
     LeaderMoved { topic: Str, partition: i32, leader: i32, leader_epoch: i32 },
-    Throttled { broker: Str, lane: String, silence: Duration },
+    Throttled { broker: String, lane: String, silence: Duration },
     Group(Str, GroupTold),
     BufferKept(Error),
     Degraded(Error),

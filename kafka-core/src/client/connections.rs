@@ -90,7 +90,7 @@ impl Client {
         if !lane.connected(now.time, conn, Arc::clone(&versions)) {
             return;
         }
-        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        let (broker, lane) = (self.broker_name(key.peer).to_string(), key.lane);
         self.outputs.trace(|| Told::Connected { broker, lane: lane.to_string() });
         self.lanes.set_up(key, &versions);
         self.timers.stop(&Timer::Conn(conn));
@@ -145,7 +145,7 @@ impl Client {
         let (min, max) = (self.config.reconnect_backoff, self.config.reconnect_backoff_max);
         let wait = self.random.backoff(failures, min, max);
         self.timers.set(Timer::Reconnect(key), now + wait);
-        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        let (broker, lane) = (self.broker_name(key.peer).to_string(), key.lane);
         self.outputs.trace(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
     }
 
