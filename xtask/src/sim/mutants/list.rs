@@ -511,7 +511,7 @@ pub(super) const BUGS: &[Bug] = &[
         changes: &[Change {
             file: "reading/marks.rs",
             lines: r#"self.outs.extend(waiting.into_iter().map("#,
-            planted: r#"waiting.retain(|_| !crate::mutants::is_planted("commit_not_woken"));
+            planted: r#"let waiting = waiting.into_iter().filter(|_| !crate::mutants::is_planted("commit_not_woken"));
         self.outs.extend(waiting.into_iter().map("#,
         }],
     },
