@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const STOREYS: [&[&str]; 16] = [
+const STOREYS: [&[&str]; 17] = [
     &["sync", "stats", "random", "unwind"],
     &["tape"],
     &["error"],
-    &["trace", "address", "declare", "snapshot"],
+    &["address"],
+    &["trace", "declare", "snapshot"],
     &["link"],
     &["machine"],
     &["message", "trouble", "sasl"],
