@@ -2,7 +2,7 @@
 //!
 //! A request counts when its client wrote it: on its way it may be overtaken by later ones on other connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_core::internal::subscription::Assignment;
@@ -18,8 +18,8 @@ use crate::broker::{ClusterState, NodeId};
 
 /// Metadata is not asked for again sooner: the retry backoff, less its jitter and what requests take.
 const REST: Duration = Duration::from_millis(70);
-/// So many in a row come sooner than that from nobody: for a topic that is news a client does not wait, and a request that waits
-/// for its connection comes late.
+/// So many in a row come sooner than that from nobody, unless they ask for a topic that the one before did not: for such news a client
+/// does not wait. A request that waits for its connection comes late.
 const HASTE: u32 = 6;
 /// What was on its way when a client heard of another epoch may still be asked under the old one.
 const LATE: Duration = Duration::from_secs(1);
@@ -45,11 +45,18 @@ pub(crate) struct Known {
     pub(crate) has_partitions: bool,
 }
 
+/// When a client asked for metadata last, of which topics, and how many times in a row without a rest or news.
+#[derive(Debug, Default)]
+struct Asked {
+    last: Duration,
+    topics: BTreeSet<(String, Uuid)>,
+    count: u32,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Conduct {
     pub(crate) known: Option<Known>,
-    /// When each client asked for metadata last, and how many times in a row without a rest.
-    metadata: BTreeMap<ClientId, (Duration, u32)>,
+    metadata: BTreeMap<ClientId, Asked>,
     /// The newest leader epoch under which each client fetched a partition, and since when.
     epochs: BTreeMap<(ClientId, i32), (i32, Duration)>,
     /// The ids that the topic had which is made anew, the oldest first.
@@ -116,10 +123,12 @@ impl Conduct {
 
     /// I14: who asked for the metadata of topics rests before asking again.
     fn check_haste(&mut self, sent: Duration, client: ClientId, request: &MetadataRequest) -> Option<String> {
-        request.topics.as_ref().filter(|topics| !topics.is_empty())?;
-        let (last, count) = self.metadata.entry(client).or_insert((Duration::ZERO, 0));
-        let is_soon = *count > 0 && sent < *last + REST;
-        (*last, *count) = (sent, if is_soon { *count + 1 } else { 1 });
+        let named = request.topics.as_ref().filter(|topics| !topics.is_empty())?;
+        let topics = named.iter().map(|it| (it.name.as_deref().unwrap_or_default().to_owned(), it.topic_id));
+        let topics: BTreeSet<_> = topics.collect();
+        let Asked { last, topics: before, count } = self.metadata.entry(client).or_default();
+        let is_soon = sent < *last + REST && topics.is_subset(before);
+        (*last, *before, *count) = (sent, topics, if is_soon { *count + 1 } else { 1 });
         (*count == HASTE)
             .then(|| format!("I14: at {sent:?} client {client} asks for metadata time after time"))
     }
