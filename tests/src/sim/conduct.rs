@@ -86,6 +86,11 @@ impl Refusal {
         let limit = sizes.iter().sum::<usize>() / 2;
         (sizes.len() > 1).then_some(Self { at: now, producer, limit })
     }
+
+    /// So many bytes stood behind it on the connection: the client cannot know that it was not one of those.
+    pub(crate) fn among(self, behind: usize) -> Self {
+        Self { limit: self.limit.max(behind / 2), ..self }
+    }
 }
 
 /// What a producer was closed on at a node.

@@ -98,6 +98,11 @@ struct Sent {
 }
 
 impl Sent {
+    /// What was written and not taken.
+    fn left(&self) -> usize {
+        usize::try_from(self.written - self.taken).unwrap_or(usize::MAX)
+    }
+
     fn wrote(&mut self, now: Duration, bytes: usize) {
         self.written += bytes as u64;
         self.pieces.push_back((self.written, now));
@@ -444,6 +449,7 @@ impl Wires for World {
                 conn.end = Some(End::Eof);
                 // Who has left hears of no end.
                 if let Some(refusal) = conn.refused.take().filter(|_| !conn.client_left) {
+                    let refusal = refusal.among(conn.sent.left());
                     self.net.watch.too_large((conn.client, conn.node), refusal);
                 }
                 conn.reader.take().into_iter().chain(conn.writer.take()).for_each(Waker::wake);
