@@ -8,7 +8,7 @@
 //! * That the group refuses to take them is told, once until it takes some.
 //! * The handle takes the client's lock once in an interval, to set the timer; not for each message.
 
-use super::{Awaited, ReaderItem, Reading};
+use super::{ReaderItem, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::group::CommitOffset;
 use crate::machine::{Cx, OpId, Out, Time};
@@ -224,10 +224,10 @@ impl Reading {
     /// Returns a promise for each commit of marks that has not ended and that no call waits for.
     pub(super) fn promise_marks(&mut self, cx: &mut Cx<'_>) -> Vec<OpId> {
         let mut open = self.tape.see(|| self.marks.under_way());
-        open.retain(|commit| !self.awaited.iter().any(|it| it.by_call && it.commit == *commit));
+        open.retain(|commit| self.awaited.get(commit).is_none_or(|awaited| awaited.call.is_none()));
         let promise = |commit| {
             let op = cx.promises.promise();
-            self.awaited.push(Awaited { commit, by_call: false, op });
+            self.awaited.entry(commit).or_default().closings.push(op);
             op
         };
         open.into_iter().map(promise).collect()
@@ -253,15 +253,15 @@ impl Reading {
             self.marks.sent(commit, assignment, superseded);
         }
         let op = cx.promises.promise();
-        self.awaited.push(Awaited { commit, by_call: true, op });
+        self.awaited.entry(commit).or_default().call = Some(op);
         Ok(op)
     }
 
     /// A commit has ended.
     pub(super) fn committed(&mut self, cx: &Cx<'_>, commit: u64, result: Result<(), Error>) {
-        let waiting: Vec<Awaited> = self.awaited.extract_if(.., |it| it.commit == commit).collect();
+        let waiting: Vec<OpId> = self.awaited.remove(&commit).unwrap_or_default().into_ops().collect();
         self.marks_ended(cx, commit, &result, !waiting.is_empty());
-        self.outs.extend(waiting.into_iter().map(|it| Out::Done(it.op, result.clone())));
+        self.outs.extend(waiting.into_iter().map(|op| Out::Done(op, result.clone())));
     }
 
     /// Where nobody waits for its outcome it was one of marks, and is looked at here.

@@ -50,6 +50,7 @@ use crate::tape::Tape;
 use crate::trace::Traces;
 use kafka_proto::{ApiKey, Str};
 use resolver::{Matched, Resolver};
+use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -99,7 +100,8 @@ pub(crate) struct Reading {
     marks_due: Option<Time>,
     /// The application was told that its marks are refused.
     told_refusal: bool,
-    awaited: Vec<Awaited>,
+    /// By the membership's number of the commit: many may be under way.
+    awaited: FxHashMap<u64, Awaited>,
     request_timeout: Duration,
     retry_backoff_max: Duration,
     is_closing: bool,
@@ -110,13 +112,18 @@ pub(crate) struct Reading {
     traces: Traces,
 }
 
-/// Who waits for a commit: a call, or those who close the reader, of whom a second one may follow one that gave up.
-#[derive(Debug)]
+/// Who waits for a commit.
+#[derive(Debug, Default)]
 struct Awaited {
-    /// The membership's number of the commit.
-    commit: u64,
-    by_call: bool,
-    op: OpId,
+    call: Option<OpId>,
+    /// Those who close the reader, of whom a second one may follow one that gave up.
+    closings: Vec<OpId>,
+}
+
+impl Awaited {
+    fn into_ops(self) -> impl Iterator<Item = OpId> {
+        self.closings.into_iter().chain(self.call)
+    }
 }
 
 impl Reading {
@@ -145,7 +152,7 @@ impl Reading {
             tape,
             marks_due: None,
             told_refusal: false,
-            awaited: Vec::new(),
+            awaited: FxHashMap::default(),
             request_timeout: pace.request_timeout,
             retry_backoff_max: pace.retry_backoff_max,
             is_closing: false,
@@ -179,8 +186,8 @@ impl Reading {
         self.resolver.end();
         self.fetcher.end();
         self.tell_ended_sessions();
-        let closed = |awaited: Awaited| Out::Done(awaited.op, Err(Error::new(ErrorKind::Closed)));
-        self.outs.extend(self.awaited.drain(..).map(closed));
+        let waiting = self.awaited.drain().flat_map(|(_, awaited)| awaited.into_ops());
+        self.outs.extend(waiting.map(|op| Out::Done(op, Err(Error::new(ErrorKind::Closed)))));
         self.outs.push_back(Out::End);
     }
 
