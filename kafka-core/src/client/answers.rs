@@ -106,8 +106,12 @@ impl Client {
     /// The broker asked for silence on this lane (KIP-219).
     fn throttle(&mut self, now: Time, key: LaneKey, throttle: Duration) {
         self.stats.throttled += 1;
-        let (broker, lane) = (self.broker_name(key.peer).to_string(), key.lane);
-        self.outputs.trace(|| Told::Throttled { broker, lane: lane.to_string(), silence: throttle });
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        self.outputs.trace(|| Told::Throttled {
+            broker: broker.to_string(),
+            lane: lane.to_string(),
+            silence: throttle,
+        });
         if let Some(lane) = self.lanes.get_mut(key) {
             let until = lane.throttle(now + throttle);
             self.timers.set(Timer::Throttle(key), until);

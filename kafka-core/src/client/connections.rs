@@ -90,8 +90,8 @@ impl Client {
         if !lane.connected(now.time, conn, Arc::clone(&versions)) {
             return;
         }
-        let (broker, lane) = (self.broker_name(key.peer).to_string(), key.lane);
-        self.outputs.trace(|| Told::Connected { broker, lane: lane.to_string() });
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        self.outputs.trace(|| Told::Connected { broker: broker.to_string(), lane: lane.to_string() });
         self.lanes.set_up(key, &versions);
         self.timers.stop(&Timer::Conn(conn));
         self.timers.set(Timer::Idle(key), now.time + self.config.connections_max_idle);
@@ -145,8 +145,13 @@ impl Client {
         let (min, max) = (self.config.reconnect_backoff, self.config.reconnect_backoff_max);
         let wait = self.random.backoff(failures, min, max);
         self.timers.set(Timer::Reconnect(key), now + wait);
-        let (broker, lane) = (self.broker_name(key.peer).to_string(), key.lane);
-        self.outputs.trace(|| Told::ConnectionLost { broker, lane: lane.to_string(), error, retry: wait });
+        let (broker, lane) = (self.broker_name(key.peer), key.lane);
+        self.outputs.trace(|| Told::ConnectionLost {
+            broker: broker.to_string(),
+            lane: lane.to_string(),
+            error,
+            retry: wait,
+        });
     }
 
     /// Fails what waits for the lane; what any broker can serve goes elsewhere.

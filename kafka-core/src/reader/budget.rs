@@ -43,8 +43,8 @@ impl Budget {
     /// Whom to wake when bytes are given back after somebody was refused. It may be called while any lock is held, so it must
     /// do no more than schedule.
     pub(crate) fn register(&self, waker: Waker) {
-        let waker = Some(Arc::new(waker));
-        let stale = std::mem::replace(&mut *self.waker.lock().unwrap_or_else(PoisonError::into_inner), waker);
+        let waker = Arc::new(waker);
+        let stale = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
         drop(stale);
     }
 

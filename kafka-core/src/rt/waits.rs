@@ -32,7 +32,7 @@ impl Wait {
 
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// None is empty.
+    /// Each slot has a waker: it is filled where it is made.
     wakers: BTreeMap<(Key, Place), Option<Waker>>,
     last_place: Place,
 }

@@ -74,7 +74,7 @@ pub(crate) struct Conduct {
 pub(crate) struct Refusal {
     at: Duration,
     producer: i64,
-    /// Half of it.
+    /// Half of it, or of what stood behind it.
     limit: usize,
 }
 
